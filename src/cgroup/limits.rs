@@ -1,0 +1,117 @@
+//! One limit: what is written where, and whether what is read back means the same.
+
+use crate::error::{Errno, Error, Result};
+use crate::sys::Dir;
+use crate::text::{self, Text};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// How two values are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Letter by letter.
+    Exact,
+    /// Bytes, which the kernel rounds down to pages.
+    Bytes,
+    /// Lists of CPUs or memory nodes, compared as sets.
+    List,
+}
+
+/// One control file to be written and read back.
+pub struct Setting {
+    /// The file in the group's directory.
+    pub file: &'static CStr,
+    /// A second file that must show the same, where the first one only repeats what was written.
+    pub effective: Option<&'static CStr>,
+    /// What is written.
+    pub value: Vec<u8>,
+    /// How what is read back is compared.
+    pub form: Form,
+    /// Asked for, not a default or a consequence of one.
+    pub asked: bool,
+}
+
+/// The largest page that Linux has on these architectures.
+const LARGEST_PAGE: u64 = 64 * 1024;
+
+impl Setting {
+    /// Writes the value and reads it back; a kernel that made something else of it is an error.
+    pub fn apply(&self, dir: &Dir) -> Result<()> {
+        let mut buffer = [0u8; 512];
+        let n = dir.write_and_read_back(self.file, &self.value, &mut buffer).map_err(|e| self.explain(e))?;
+        self.compare(self.file, buffer.get(..n).unwrap_or_default())?;
+        match self.effective {
+            Some(file) => self.compare(file, dir.read(file, &mut buffer)?),
+            None => Ok(()),
+        }
+    }
+
+    fn compare(&self, file: &'static CStr, got: &[u8]) -> Result<()> {
+        let got = text::trimmed(got);
+        if same(self.form, &self.value, got) {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            file: file.to_str().unwrap_or_default(),
+            asked: Text::plain(&self.value),
+            got: if got.is_empty() { Text::plain(b"nothing") } else { Text::plain(got) },
+        })
+    }
+
+    /// Adds what errno alone does not say.
+    fn explain(&self, error: Error) -> Error {
+        let file = self.file.to_bytes();
+        if error.is(Errno::ENOENT) && (file.starts_with(b"memory.memsw") || file.starts_with(b"memory.swap")) {
+            return error.with_hint("this kernel does not account swap; boot with swapaccount=1");
+        }
+        if error.is(Errno::ENOENT) {
+            return error.with_hint("the controller is not available in this cgroup");
+        }
+        if self.form == Form::List
+            && [Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV].iter().any(|&n| error.is(n))
+        {
+            return error.with_hint("not among the CPUs or memory nodes that the parent cgroup has");
+        }
+        if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
+            return error.with_hint("more than the parent cgroup's own quota allows");
+        }
+        error
+    }
+}
+
+fn same(form: Form, asked: &[u8], got: &[u8]) -> bool {
+    match form {
+        Form::Exact => asked == got,
+        Form::List => matches!((text::list(asked), text::list(got)), (Ok(asked), Ok(got)) if asked == got),
+        Form::Bytes => match (text::decimal(asked), text::decimal(got)) {
+            (Ok(asked), Ok(got)) => got <= asked && asked - got < LARGEST_PAGE && (got > 0 || asked == 0),
+            _ => asked == got,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_the_same() {
+        for (form, asked, got, equal) in [
+            (Form::Exact, "2048", "2048", true),
+            (Form::Exact, "1", "2", false),
+            (Form::Exact, "150000 100000", "150000 100000", true),
+            (Form::Bytes, "104857600", "104857600", true),
+            (Form::Bytes, "104857601", "104857600", true),
+            (Form::Bytes, "10", "0", false),
+            (Form::Bytes, "0", "0", true),
+            (Form::Bytes, "104857600", "209715200", false),
+            (Form::Bytes, "104857600", "9223372036854771712", false),
+            (Form::Bytes, "104857600", "max", false),
+            (Form::List, "1,0", "0-1", true),
+            (Form::List, "0-1", "0", false),
+            (Form::List, "0", "", false),
+        ] {
+            assert_eq!(same(form, asked.as_bytes(), got.as_bytes()), equal, "{form:?} {asked} {got}");
+        }
+    }
+}

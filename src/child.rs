@@ -1,0 +1,104 @@
+//! The child: a copy of the parent's memory, on a stack of its own, in new namespaces. It allocates nothing, cannot
+//! panic, and leaves by execve or exit_group.
+
+use crate::error::{Error, Result};
+use crate::lookup::{self, Command};
+use crate::plan::Plan;
+use crate::step::{State, Step};
+use crate::sys::{self, Fd, Pointers};
+use alloc::vec;
+
+/// What the child starts with. The parent has made room for all that the child will fill in.
+pub struct Child<'a> {
+    /// What to do.
+    pub plan: &'a Plan,
+    /// What the parent has made so far.
+    pub state: &'a mut State,
+    /// Where the command comes from.
+    pub command_read: Fd,
+    /// The parent's ends, to be closed: as long as they are open here, nobody sees the parent go.
+    pub command_write: Option<Fd>,
+    /// As above.
+    pub error_read: Option<Fd>,
+    /// Room for the message: four bytes of length, and the words.
+    message: &'static mut [u8],
+    /// The command, but for its words; taken at the end.
+    command: Option<Command>,
+}
+
+impl<'a> Child<'a> {
+    /// Makes the room.
+    pub fn new(plan: &'a Plan, state: &'a mut State, command_read: Fd) -> Child<'a> {
+        let mut envp = Pointers::with_capacity(plan.environment.len());
+        for variable in &plan.environment {
+            envp.push(variable);
+        }
+        Child {
+            plan,
+            state,
+            command_read,
+            command_write: None,
+            error_read: None,
+            message: vec![0; 4 + plan.words.len()].leak(),
+            command: Some(Command {
+                words: b"",
+                spare: vec![0; plan.words.len()].leak(),
+                argv: Pointers::with_capacity(lookup::most_words(&plan.words)),
+                envp,
+                path: plan.path,
+            }),
+        }
+    }
+}
+
+/// Where clone enters.
+pub fn main(child: &mut Child) -> ! {
+    drop(child.command_write.take());
+    drop(child.error_read.take());
+    // The locks are the parent's alone: a copy held here would outlive it.
+    for group in &mut child.state.groups {
+        drop(group.take());
+    }
+    let error = match walk(child) {
+        Ok(()) => sys::exit_group(125),
+        Err(error) => error,
+    };
+    if let Some(pipe) = &child.state.error_write {
+        // Nobody is left to be told if this fails.
+        if let Err(_unsaid) = sys::send_error(pipe, &error) {}
+    }
+    sys::exit_group(error.status())
+}
+
+fn walk(child: &mut Child) -> Result<()> {
+    let plan = child.plan;
+    for step in &plan.child {
+        match step {
+            Step::ReceiveCommand => receive(child)?,
+            Step::Exec => return exec(child),
+            step => step.carry_out(plan, child.state)?,
+        }
+    }
+    Ok(())
+}
+
+/// Reads the message whole. If the parent is gone before it is, so is the reason to be here.
+fn receive(child: &mut Child) -> Result<()> {
+    let mut filled = 0;
+    while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match sys::read(&child.command_read, room)? {
+            0 => sys::exit_group(125),
+            n => filled += n,
+        }
+    }
+    Ok(())
+}
+
+fn exec(child: &mut Child) -> Result<()> {
+    let message: &'static mut [u8] = core::mem::take(&mut child.message);
+    let message: &'static [u8] = message;
+    let Some((length, words)) = message.split_first_chunk::<4>() else { return Ok(()) };
+    let words = words.get(..u32::from_ne_bytes(*length) as usize).unwrap_or_default();
+    let Some(command) = child.command.take() else { return Ok(()) };
+    Err::<(), Error>(lookup::exec(Command { words, ..command }))
+}

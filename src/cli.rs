@@ -1,0 +1,225 @@
+//! The command line: words in, `Options` out. argh parses what the normaliser has sorted out.
+
+use argh::FromArgs;
+use mydocker::argv;
+use mydocker::error::{Error, Result};
+use mydocker::options::{self, LimitWords, Limits, Options};
+use mydocker::text::Put;
+
+/// Runs a command in its own namespaces, under cgroup limits.
+#[derive(FromArgs, Default)]
+#[cfg_attr(test, derive(argh::ArgsInfo))]
+struct Run {
+    /// bytes of memory
+    #[argh(option)]
+    memory_limit: Option<String>,
+    /// bytes of memory and swap
+    #[argh(option)]
+    memory_swap: Option<String>,
+    /// weight against others
+    #[argh(option)]
+    cpu_shares: Option<String>,
+    /// list of CPUs
+    #[argh(option)]
+    cpu_set: Option<String>,
+    /// list of memory nodes
+    #[argh(option)]
+    cpu_mems: Option<String>,
+    /// CPU time
+    #[argh(option)]
+    cpus: Option<String>,
+    /// processes and threads
+    #[argh(option)]
+    pids_limit: Option<String>,
+    /// no cgroup
+    #[argh(switch)]
+    no_limits: bool,
+    /// where cgroups are made
+    #[argh(option)]
+    cgroup_parent: Option<String>,
+    /// name of the container
+    #[argh(option)]
+    name: Option<String>,
+    /// terminal
+    #[argh(switch)]
+    #[expect(dead_code, reason = "accepted: the caller's streams pass through either way")]
+    tty: bool,
+    /// stdin
+    #[argh(switch)]
+    #[expect(dead_code, reason = "accepted: the caller's streams pass through either way")]
+    interactive: bool,
+    /// variable
+    #[argh(option)]
+    env: Vec<String>,
+    /// file of variables
+    #[argh(option)]
+    env_file: Vec<String>,
+    /// working directory
+    #[argh(option)]
+    workdir: Option<String>,
+    /// hostname
+    #[argh(option)]
+    hostname: Option<String>,
+    /// accepted
+    #[argh(switch)]
+    #[expect(dead_code, reason = "accepted: always true")]
+    rm: bool,
+    /// network namespace
+    #[argh(option)]
+    network: Option<String>,
+    /// PID namespace
+    #[argh(option)]
+    pid: Option<String>,
+    /// IPC namespace
+    #[argh(option)]
+    ipc: Option<String>,
+    /// UTS namespace
+    #[argh(option)]
+    uts: Option<String>,
+}
+
+/// What to do.
+pub enum Action<'a> {
+    /// Run the command: the words after the options.
+    Run(Box<Options<'a>>, &'a [&'a [u8]]),
+    /// Print this to stdout, and end with 0.
+    Print(Vec<u8>),
+    /// Print this to stderr, and end with 125.
+    Explain(Vec<u8>),
+}
+
+/// Understands the words after the program's name.
+pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
+    let mut out = Vec::new();
+    match words {
+        [] => {
+            help(&mut out);
+            Ok(Action::Explain(out))
+        }
+        [b"-h" | b"--help", ..] => {
+            help(&mut out);
+            Ok(Action::Print(out))
+        }
+        [b"--version" | b"-V", ..] => {
+            out.put(
+                concat!(
+                    "mydocker ",
+                    env!("CARGO_PKG_VERSION"),
+                    " (",
+                    env!("MYDOCKER_COMMIT"),
+                    ", ",
+                    env!("MYDOCKER_TARGET"),
+                    ")\n"
+                )
+                .as_bytes(),
+            );
+            Ok(Action::Print(out))
+        }
+        [b"run", words @ ..] => {
+            let normal = argv::normalise(words)?;
+            if normal.help {
+                options::help(&mut out);
+                return Ok(Action::Print(out));
+            }
+            match normal.command {
+                [] => return Err(Error::usage("run needs a COMMAND", b"")),
+                [b"", ..] => return Err(Error::usage("an empty COMMAND", b"")),
+                _ => {}
+            }
+            Ok(Action::Run(Box::new(understand(&normal.options)?), normal.command))
+        }
+        [word, ..] => Err(Error::usage("unknown command", word)),
+    }
+}
+
+fn help(out: &mut Vec<u8>) {
+    out.put(b"mydocker runs a command in its own Linux namespaces, under cgroup limits.\n\n");
+    out.put(b"Usage: mydocker run [OPTIONS] COMMAND [ARG...]\n       mydocker --help | --version\n\n");
+    out.put(b"  mydocker run -t -m 100m --cpu-set 0 sh      a shell with 100 MiB, on the first CPU\n");
+    out.put(b"  mydocker run --help                         every option\n");
+}
+
+fn understand(words: &[String]) -> Result<Options<'static>> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // The normaliser lets through only what argh knows; a test holds the two together.
+    let run: &'static Run = match Run::from_args(&["mydocker run"], &words) {
+        Ok(run) => Box::leak(Box::new(run)),
+        Err(exit) => return Err(Error::usage("not understood", exit.output.trim_end().as_bytes())),
+    };
+    let limits = Limits::read(&LimitWords {
+        memory: run.memory_limit.as_deref(),
+        swap: run.memory_swap.as_deref(),
+        shares: run.cpu_shares.as_deref(),
+        cpus: run.cpu_set.as_deref(),
+        mems: run.cpu_mems.as_deref(),
+        quota: run.cpus.as_deref(),
+        pids: run.pids_limit.as_deref(),
+        none: run.no_limits,
+    })?;
+    let name = run.name.as_deref();
+    name.map_or(Ok(()), options::check_name)?;
+    let cgroup_parent = run.cgroup_parent.as_deref();
+    cgroup_parent.map_or(Ok(()), options::check_cgroup_parent)?;
+    let hostname = run.hostname.as_deref();
+    if let Some(long) = hostname.filter(|hostname| hostname.len() > 64) {
+        return Err(Error::usage("--hostname is longer than 64 bytes", long.as_bytes()));
+    }
+    let host_uts = host(run.uts.as_deref(), "--uts takes host", false)?;
+    if host_uts && let Some(hostname) = hostname {
+        return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
+    }
+    Ok(Options {
+        limits,
+        cgroup_parent,
+        name,
+        env: run.env.iter().map(String::as_str).collect(),
+        env_files: run.env_file.iter().map(String::as_str).collect(),
+        workdir: run.workdir.as_deref(),
+        hostname,
+        host_network: host(run.network.as_deref(), "--network takes none or host", true)?,
+        host_pid: host(run.pid.as_deref(), "--pid takes host", false)?,
+        host_ipc: host(run.ipc.as_deref(), "--ipc takes host", false)?,
+        host_uts,
+    })
+}
+
+/// `host`, or where it makes sense `none`, or nothing.
+fn host(word: Option<&str>, what: &'static str, none: bool) -> Result<bool> {
+    match word {
+        Some("host") => Ok(true),
+        None => Ok(false),
+        Some("none") if none => Ok(false),
+        Some(other) => Err(Error::usage(what, other.as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use argh::{ArgsInfo, FlagInfoKind, Optionality};
+    use mydocker::options::{TABLE, Value};
+
+    /// The normaliser's table and argh's struct know the same options, and agree on which of them take a value.
+    #[test]
+    fn the_table_is_what_argh_knows() {
+        let info = Run::get_args_info();
+        let mut known: Vec<(String, bool, bool)> = info
+            .flags
+            .iter()
+            .filter(|flag| flag.long != "--help")
+            .map(|flag| {
+                let takes_value = matches!(flag.kind, FlagInfoKind::Option { .. });
+                let many = matches!(flag.optionality, Optionality::Repeating | Optionality::Greedy);
+                (flag.long.trim_start_matches('-').to_string(), takes_value, many)
+            })
+            .collect();
+        let mut table: Vec<(String, bool, bool)> = TABLE
+            .iter()
+            .map(|row| (row.names[0].to_string(), row.value != Value::Switch, matches!(row.value, Value::Many(_))))
+            .collect();
+        known.sort();
+        table.sort();
+        // argh counts a switch as optional; so does the table.
+        assert_eq!(known, table);
+    }
+}

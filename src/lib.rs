@@ -1,0 +1,40 @@
+//! `mydocker run`: a command in its own Linux namespaces, under cgroup limits.
+//!
+//! Imports run downward only; read from the bottom up, or follow one run from the top:
+//!
+//! | floor | module | role |
+//! |---|---|---|
+//! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
+//! | 4 | [`run`], [`child`] | the two processes: what each does, and in which order it ends |
+//! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
+//! | 2 | [`cgroup`], [`signals`], [`lookup`] | one subject each |
+//! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
+//! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`] | pure: no system calls |
+
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+// An Error is 232 bytes by design: it crosses the pipe whole, and is copied only when a run fails.
+#![allow(clippy::result_large_err)]
+
+extern crate alloc;
+
+pub mod child;
+pub mod run;
+
+pub mod plan;
+pub mod step;
+
+pub mod cgroup;
+pub mod lookup;
+pub mod signals;
+
+#[allow(unsafe_code)]
+pub mod sys;
+
+pub mod argv;
+pub mod environment;
+pub mod error;
+pub mod mountinfo;
+pub mod options;
+pub mod text;

@@ -1,0 +1,64 @@
+//! The C entry point. `no_main`, so that std neither ignores SIGPIPE nor starts before the first line of ours; musl gives
+//! the arguments nowhere but here.
+
+#![cfg_attr(not(test), no_main)]
+#![deny(unsafe_code)]
+#![allow(clippy::result_large_err)]
+#![cfg_attr(test, allow(dead_code))]
+
+mod cli;
+
+use cli::Action;
+use core::ffi::{CStr, c_char, c_int};
+use core::mem::ManuallyDrop;
+use mydocker::error::Result;
+use mydocker::{plan, run, sys};
+
+#[cfg(not(test))]
+#[global_allocator]
+static HEAP: sys::Bump = sys::Bump::new();
+
+/// What the C start-up code calls.
+#[allow(unsafe_code)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
+    // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null; they stay forever
+    let (words, environment) = unsafe { (strings(argv), strings(envp)) };
+    match start(&words, &environment) {
+        Ok(status) => status,
+        Err(error) => {
+            run::say(&error);
+            error.status()
+        }
+    }
+}
+
+fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
+    let words: Vec<&[u8]> = words.iter().skip(1).map(|word| word.to_bytes()).collect();
+    match cli::parse(&words)? {
+        Action::Run(options, command) => {
+            // Kept until the process ends: closing its descriptors one by one would only be slower.
+            let plan = ManuallyDrop::new(plan::make(&options, command, environment)?);
+            run::run(&plan)
+        }
+        Action::Print(text) => sys::write_all(1, &text).map(|()| 0),
+        Action::Explain(text) => sys::write_all(2, &text).map(|()| 125),
+    }
+}
+
+/// The strings of a vector that ends with a null.
+///
+/// # Safety
+/// It must be such a vector of NUL-terminated strings that live forever.
+#[allow(unsafe_code)]
+unsafe fn strings(mut vector: *const *const c_char) -> Vec<&'static CStr> {
+    let mut strings = Vec::new();
+    // SAFETY: the caller's
+    unsafe {
+        while !(*vector).is_null() {
+            strings.push(CStr::from_ptr(*vector));
+            vector = vector.add(1);
+        }
+    }
+    strings
+}

@@ -1,0 +1,185 @@
+//! What a run will do, as data: options and host in, two ordered lists of steps out. Read `make` for the order.
+
+use crate::cgroup::{self, Controller, Group, Host, PREFIX, Version};
+use crate::environment::{self, DEFAULT_PATH};
+use crate::error::{Errno, Error, Result};
+use crate::options::Options;
+use crate::signals::Dispositions;
+use crate::step::Step;
+use crate::sys::{self, CloneFlags, SigSet};
+use crate::text::Put;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A whole run.
+pub struct Plan {
+    /// Which namespaces are new.
+    pub namespaces: CloneFlags,
+    /// What the parent does, up to the moment when the command is let go.
+    pub parent: Vec<Step>,
+    /// What the child does, up to the moment when it becomes the command.
+    pub child: Vec<Step>,
+    /// The host's hierarchies, open.
+    pub host: Host,
+    /// The groups to make in them, at most one in each.
+    pub groups: Vec<Group>,
+    /// The groups' name.
+    pub name: CString,
+    /// `<name>/tasks`, which v1 is joined through.
+    pub tasks: CString,
+    /// `<name>/cgroup.procs`, which v2 is joined through where clone3 cannot.
+    pub procs: CString,
+    /// mydocker's own pid.
+    pub pid: sys::Pid,
+    /// The words of the command, each with a NUL after it.
+    pub words: Vec<u8>,
+    /// The command's environment.
+    pub environment: Vec<&'static CStr>,
+    /// Where the command is looked for.
+    pub path: &'static [u8],
+    /// The signals that the caller ignores; `None` where that cannot be known.
+    pub ignored: Option<SigSet>,
+    /// The limit on memory is the default one, not the user's.
+    pub default_memory: Option<u64>,
+}
+
+/// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment.
+pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<Plan> {
+    let ignored = Dispositions::own().map(|own| own.ignored);
+    let environment = build_environment(options, caller)?;
+    let (host, groups) = find_groups(options)?;
+    let pid = sys::getpid();
+    let name = name(options.name, pid)?;
+
+    let v1 = |g: &usize| version(&host, &groups, *g) == Some(Version::V1);
+    let v2 = |g: &usize| version(&host, &groups, *g) == Some(Version::V2);
+    let every = || 0..groups.len();
+
+    // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
+    // mounts, for it joins them after the word to go.
+    let mut parent = Vec::new();
+    parent
+        .extend(every().filter(|g| groups.get(*g).is_some_and(|g| g.parent.as_c_str() != c".")).map(Step::OpenParent));
+    every().filter(v2).for_each(|g| make_group(&mut parent, &groups, g));
+    parent.push(Step::Clone);
+    every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
+    parent.push(Step::SendCommand);
+
+    // The child.
+    let mut child = Vec::new();
+    child.push(Step::MakeMountsSlave);
+    if !options.host_pid {
+        child.push(Step::MountProc);
+    }
+    if let Some(hostname) = options.hostname.or(options.name).filter(|_| !options.host_uts) {
+        child.push(Step::SetHostname(hostname.as_bytes().to_vec()));
+    }
+    if !options.host_network {
+        child.push(Step::BringUpLoopback);
+    }
+    child.push(Step::ReceiveCommand);
+    child.extend(every().map(Step::JoinGroup));
+    if let Some(dir) = options.workdir {
+        child.push(Step::ChangeDirectory(c_string(dir.as_bytes())?));
+    }
+    child.push(Step::DieWithParent);
+    child.push(Step::CloseDescriptors);
+    child.push(Step::ResetSignals(ignored.unwrap_or(SigSet::all())));
+    child.push(Step::Exec);
+
+    let mut words = Vec::new();
+    for word in command {
+        words.put(word);
+        words.put(b"\0");
+    }
+    Ok(Plan {
+        namespaces: namespaces(options),
+        parent,
+        child,
+        host,
+        groups,
+        tasks: c_string(&[name.to_bytes(), b"/tasks"].concat())?,
+        procs: c_string(&[name.to_bytes(), b"/cgroup.procs"].concat())?,
+        name,
+        pid,
+        words,
+        path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
+        environment,
+        ignored,
+        default_memory: options.limits.memory.filter(|memory| !memory.asked).map(|memory| memory.value),
+    })
+}
+
+fn make_group(parent: &mut Vec<Step>, groups: &[Group], g: usize) {
+    let Some(group) = groups.get(g) else { return };
+    parent.extend((0..group.enable.len()).map(|at| Step::EnableController(g, at)));
+    parent.push(Step::MakeGroup(g));
+    parent.extend((0..group.settings.len()).map(|at| Step::ApplySetting(g, at)));
+}
+
+fn version(host: &Host, groups: &[Group], g: usize) -> Option<Version> {
+    host.hierarchies.get(groups.get(g)?.hierarchy).map(|hierarchy| hierarchy.version)
+}
+
+/// A host whose cgroups cannot be found is no host for a limit that was asked for; defaults do without.
+fn find_groups(options: &Options) -> Result<(Host, Vec<Group>)> {
+    let limits = &options.limits;
+    let nothing = || (Host { hierarchies: Vec::new() }, Vec::new());
+    if cgroup::needed(limits, false).is_empty() {
+        return Ok(nothing());
+    }
+    match Host::find(&Controller::ALL) {
+        Ok(host) => {
+            let groups = cgroup::groups(&host, limits, options.cgroup_parent)?;
+            Ok((host, groups))
+        }
+        Err(_) if cgroup::needed(limits, true).is_empty() => Ok(nothing()),
+        Err(e) => Err(e),
+    }
+}
+
+fn name(name: Option<&str>, pid: sys::Pid) -> Result<CString> {
+    let mut whole = PREFIX.to_vec();
+    match name {
+        Some(name) => whole.put(name.as_bytes()),
+        None => whole.put_decimal(pid.0 as u64),
+    }
+    c_string(&whole)
+}
+
+fn namespaces(options: &Options) -> CloneFlags {
+    let mut flags = CloneFlags::NEWNS;
+    for (host, flag) in [
+        (options.host_uts, CloneFlags::NEWUTS),
+        (options.host_ipc, CloneFlags::NEWIPC),
+        (options.host_pid, CloneFlags::NEWPID),
+        (options.host_network, CloneFlags::NEWNET),
+    ] {
+        if !host {
+            flags = flags | flag;
+        }
+    }
+    flags
+}
+
+/// The caller's variables, then the files', then `-e`.
+fn build_environment(options: &Options, caller: &[&'static CStr]) -> Result<Vec<&'static CStr>> {
+    let mut files = Vec::new();
+    for path in &options.env_files {
+        files.push(sys::read_file(&c_string(path.as_bytes())?).map_err(|e| match e.is(Errno::EISDIR) {
+            true => e.with_hint("--env-file needs a file"),
+            false => e,
+        })?);
+    }
+    let mut assignments = Vec::new();
+    for file in &files {
+        assignments.extend(environment::lines(file)?);
+    }
+    assignments.extend(options.env.iter().map(|assignment| assignment.as_bytes()));
+    environment::build(caller, &assignments)
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString> {
+    CString::new(bytes).map_err(|_| Error::usage("a NUL in", bytes))
+}

@@ -1,0 +1,269 @@
+//! The parent: makes the child, puts it under its limits, lets it go, waits, and leaves the host as it was.
+
+use crate::cgroup;
+use crate::child::{self, Child};
+use crate::error::{Errno, Error, Result};
+use crate::plan::Plan;
+use crate::signals::{self, Fate};
+use crate::step::{State, Step};
+use crate::sys::{self, Fd, Pid, SigSet, Stack, Wait};
+use crate::text::{self, Put};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+/// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way,
+/// nothing is left.
+pub fn run(plan: &Plan) -> Result<i32> {
+    if plan.ignored.is_some_and(|ignored| ignored.has(libc::SIGCHLD)) {
+        // With SIGCHLD ignored, children vanish without a status (wait(2)).
+        sys::reset_signal(libc::SIGCHLD)?;
+    }
+    if !plan.namespaces.has(sys::CloneFlags::NEWPID) {
+        // No PID 1 whose end would end the rest: orphans come here.
+        sys::set_child_subreaper()?;
+    }
+    sys::set_signal_mask(signals::BLOCKED)?;
+    let signals = sys::signalfd(signals::awaited(plan.ignored.unwrap_or(SigSet::EMPTY)))?;
+    let (error_read, error_write) = sys::pipe2()?;
+    let mut state = State::new(plan, error_write);
+    let mut container = Container { pid: None, signals, error_read: None, killed_for: None };
+
+    let result = container.start(plan, &mut state, error_read).and_then(|()| container.watch(plan, &state));
+    let ended = match container.pid {
+        Some(pid) if result.is_err() => end(pid),
+        _ => Ok(()),
+    };
+    let told = report_memory(plan, &state);
+    let removed = end_orphans(plan).and_then(|()| remove_groups(plan, &state));
+    // Whatever is open now, the exit closes: a dozen calls less.
+    let killed_for = container.killed_for;
+    core::mem::forget((container, state));
+    // What failed first is what is said; what fails after the command ran is said, and its status stands.
+    let status = result?;
+    for late in [ended, told, removed] {
+        if let Err(error) = late {
+            say(&error);
+        }
+    }
+    Ok(match killed_for {
+        Some(signal) => 128 + signal,
+        None => status,
+    })
+}
+
+/// Prints an error on stderr, in one write.
+pub fn say(error: &Error) {
+    let mut line = Vec::new();
+    error.print(&mut line);
+    // A stderr that is closed or full is the caller's choice.
+    if let Err(_unsaid) = sys::write_all(2, &line) {}
+}
+
+/// The child, as the parent sees it.
+struct Container {
+    pid: Option<Pid>,
+    signals: Fd,
+    error_read: Option<Fd>,
+    /// The signal that mydocker ended it for.
+    killed_for: Option<i32>,
+}
+
+impl Container {
+    /// Walks the parent's steps.
+    fn start(&mut self, plan: &Plan, state: &mut State, error_read: Fd) -> Result<()> {
+        let (command_read, command_write) = sys::pipe2()?;
+        let mut ends = Some((command_read, error_read));
+        let mut command_write = Some(command_write);
+        for step in &plan.parent {
+            match step {
+                Step::Clone => {
+                    let Some((command_read, error_read)) = ends.take() else { continue };
+                    let mut child = Child::new(plan, state, command_read);
+                    child.error_read = Some(error_read);
+                    child.command_write = command_write.take();
+                    self.pid = Some(clone(plan, &mut child)?);
+                    self.error_read = child.error_read.take();
+                    command_write = child.command_write.take();
+                    drop(child);
+                    // The child's end: with it open here, its closing would not be seen.
+                    drop(state.error_write.take());
+                }
+                Step::SendCommand => {
+                    if let Some(pipe) = command_write.take() {
+                        self.send(plan, &pipe)?;
+                    }
+                }
+                step => step.carry_out(plan, state)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The command down the pipe. A child that has gone says why on the other one.
+    fn send(&self, plan: &Plan, pipe: &Fd) -> Result<()> {
+        let mut message = Vec::with_capacity(4 + plan.words.len());
+        message.put(&(plan.words.len() as u32).to_ne_bytes());
+        message.put(&plan.words);
+        match sys::write_all(pipe.raw(), &message) {
+            Err(e) if e.is(Errno::EPIPE) => match self.error_read.as_ref().map(sys::receive_error) {
+                Some(Ok(Some(reason))) => Err(reason),
+                _ => Ok(()),
+            },
+            other => other,
+        }
+    }
+
+    /// Waits for the end, and passes signals on. Returns the status.
+    fn watch(&mut self, plan: &Plan, state: &State) -> Result<i32> {
+        let Some(pid) = self.pid else { return Ok(125) };
+        while let Some(pipe) = &self.error_read {
+            let [started, signal] = sys::poll([pipe, &self.signals])?;
+            if started {
+                if let Some(reason) = sys::receive_error(pipe)? {
+                    return Err(reason);
+                }
+                // End of file: execve has closed the other end, or the child is dead, which waiting will tell.
+                self.error_read = None;
+                sweep(plan, state);
+            } else if signal && let Some(status) = self.take_signal(pid)? {
+                return Ok(status);
+            }
+        }
+        loop {
+            if let Some(status) = self.take_signal(pid)? {
+                return Ok(status);
+            }
+        }
+    }
+
+    /// Takes one signal. Returns the status if the command has ended.
+    fn take_signal(&mut self, pid: Pid) -> Result<Option<i32>> {
+        let signal = sys::take_signal(&self.signals)?;
+        if signal.number == libc::SIGCHLD {
+            return Ok(match sys::wait4(pid, false)? {
+                None => None,
+                Some(Wait::Exited(status)) => Some(status),
+                Some(Wait::Signaled(signal)) => Some(128 + signal),
+            });
+        }
+        match signals::decide(signal, pid) {
+            Fate::Forward => sys::kill(pid, signal.number).map(drop)?,
+            Fate::Drop => {}
+            Fate::End => {
+                self.killed_for = Some(signal.number);
+                sys::kill(pid, libc::SIGKILL)?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// clone3 into the v2 group, or clone where there is none or the kernel cannot (before Linux 5.7, or under a filter).
+fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
+    let stack = Stack::map()?;
+    let group = (0..plan.groups.len()).find(|g| {
+        let version = plan.groups.get(*g).and_then(|g| plan.host.hierarchies.get(g.hierarchy)).map(|h| h.version);
+        version == Some(cgroup::Version::V2) && matches!(child.state.groups.get(*g), Some(Some(_)))
+    });
+    if let Some(dir) = group.and_then(|g| child.state.groups.get_mut(g)).and_then(Option::take) {
+        child.state.born_in_group = true;
+        let result = sys::clone(plan.namespaces, Some(dir.fd()), &stack, child::main, child);
+        if let Some(slot) = group.and_then(|g| child.state.groups.get_mut(g)) {
+            *slot = Some(dir);
+        }
+        match result {
+            Err(e) if [Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP].iter().any(|&n| e.is(n)) => {
+                child.state.born_in_group = false;
+            }
+            other => return other,
+        }
+    }
+    sys::clone(plan.namespaces, None, &stack, child::main, child)
+}
+
+fn end(pid: Pid) -> Result<()> {
+    sys::kill(pid, libc::SIGKILL)?;
+    match sys::wait4(pid, true) {
+        // Reaped already.
+        Err(e) if e.is(Errno::ECHILD) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Without a PID namespace, what the command has started outlives it and becomes our child: it ends with the container.
+fn end_orphans(plan: &Plan) -> Result<()> {
+    if plan.namespaces.has(sys::CloneFlags::NEWPID) {
+        return Ok(());
+    }
+    let mut path = Vec::new();
+    path.put(b"/proc/self/task/");
+    path.put_decimal(plan.pid.0 as u64);
+    path.put(b"/children");
+    let path = CString::new(path).unwrap_or_default();
+    loop {
+        for pid in text::words(&sys::read_file(&path)?).filter_map(|word| text::decimal(word).ok()) {
+            sys::kill(Pid(pid as i32), libc::SIGKILL)?;
+        }
+        match sys::wait4(Pid(-1), true) {
+            Err(e) if e.is(Errno::ECHILD) => return Ok(()),
+            other => other.map(drop)?,
+        }
+    }
+}
+
+/// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
+/// has left something, it may have left more.
+fn sweep(plan: &Plan, state: &State) {
+    // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
+    let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
+    let chosen = ((u64::from(turn) * plan.groups.len() as u64) >> 32) as usize;
+    let Some(parent) = state.parent(plan, chosen) else { return };
+    for name in cgroup::sweep(parent, &plan.name, turn as usize) {
+        for other in (0..plan.groups.len()).filter(|g| *g != chosen) {
+            if let Some(parent) = state.parent(plan, other) {
+                cgroup::sweep_one(parent, &name);
+            }
+        }
+    }
+}
+
+/// An OOM kill is said whenever the counter rose: the status alone does not tell.
+fn report_memory(plan: &Plan, state: &State) -> Result<()> {
+    for (group, dir) in plan.groups.iter().zip(&state.groups) {
+        let Some(dir) = dir.as_ref().filter(|_| group.memory) else { continue };
+        let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy) else { continue };
+        let Some(memory) = cgroup::memory(dir, hierarchy.version).filter(|memory| memory.kills > 0) else { continue };
+        let mut line = Vec::new();
+        line.put(b"mydocker: out of memory: ");
+        line.put_decimal(memory.kills);
+        line.put(if memory.kills == 1 { b" process was" } else { b" processes were" });
+        line.put(b" killed; limit ");
+        if let Some(setting) = group.settings.first() {
+            line.put(&setting.value);
+        }
+        line.put(b" bytes, peak ");
+        match memory.peak {
+            Some(peak) => {
+                line.put_decimal(peak);
+                line.put(b" bytes");
+            }
+            None => line.put(b"not known"),
+        }
+        if plan.default_memory.is_some() {
+            line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");
+        }
+        line.put(b"\n");
+        sys::write_all(2, &line)?;
+    }
+    Ok(())
+}
+
+fn remove_groups(plan: &Plan, state: &State) -> Result<()> {
+    let mut result = Ok(());
+    for (g, _) in state.groups.iter().enumerate().filter(|(_, dir)| dir.is_some()) {
+        if let Some(parent) = state.parent(plan, g) {
+            result = result.and(cgroup::remove(parent, &plan.name));
+        }
+    }
+    result
+}

@@ -1,0 +1,142 @@
+//! Signals: what the caller had ignored, and what becomes of those that reach mydocker while the command runs.
+
+use crate::sys::{self, Pid, SigSet, Signal};
+use crate::text::{self, Put};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// Signals that end a process which neither catches nor ignores them; from PID 1 the kernel keeps them away.
+const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
+
+/// Signals that mydocker passes on. The rest does to it what it does to any process.
+const FORWARDED: SigSet = SigSet::of(&[
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+    libc::SIGCONT,
+]);
+
+/// What mydocker blocks: what it reads from its signalfd, and SIGPIPE, so that a write to a dead child's pipe returns.
+pub const BLOCKED: SigSet = SigSet(FORWARDED.0 | SigSet::of(&[libc::SIGCHLD, libc::SIGPIPE]).0);
+
+/// What it reads: one that was ignored when it started (nohup) stays ignored.
+pub fn awaited(ignored: SigSet) -> SigSet {
+    BLOCKED.without(ignored).without(SigSet::of(&[libc::SIGPIPE])).with(libc::SIGCHLD)
+}
+
+/// What a process does with its signals: from /proc/PID/status, proc_pid_status(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dispositions {
+    blocked: SigSet,
+    /// Those it ignores.
+    pub ignored: SigSet,
+    caught: SigSet,
+}
+
+impl Dispositions {
+    /// Of mydocker itself; `None` where /proc does not tell.
+    pub fn own() -> Option<Dispositions> {
+        read(c"/proc/self/status")
+    }
+
+    /// Of another process.
+    fn of(pid: Pid) -> Option<Dispositions> {
+        let mut path = Vec::new();
+        path.put(b"/proc/");
+        path.put_decimal(pid.0 as u64);
+        path.put(b"/status");
+        read(&CString::new(path).ok()?)
+    }
+
+    fn parse(status: &[u8]) -> Option<Dispositions> {
+        let set = |key| hexadecimal(text::field(status, key)?).map(SigSet);
+        Some(Dispositions { blocked: set(b"SigBlk:")?, ignored: set(b"SigIgn:")?, caught: set(b"SigCgt:")? })
+    }
+}
+
+fn read(path: &CStr) -> Option<Dispositions> {
+    let mut buffer = [0u8; 4096];
+    Dispositions::parse(sys::read_up_to(None, path, &mut buffer).ok()?)
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |n, digit| Some(n << 4 | u64::from(char::from(*digit).to_digit(16)?)))
+}
+
+/// What to do with a signal that has reached mydocker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The command gets it.
+    Forward,
+    /// The command has it already, or has no use for it.
+    Drop,
+    /// It would end any process but PID 1: the container ends.
+    End,
+}
+
+/// Decides for one signal. `command`: what the command does with its signals; `None` if it has ended.
+fn fate(signal: Signal, command: Option<Dispositions>) -> Fate {
+    let Some(command) = command else { return Fate::Drop };
+    // One that is blocked may be waited for with sigwait(3) or signalfd(2), as init programs do.
+    let heeded = SigSet(command.caught.0 | command.ignored.0 | command.blocked.0).has(signal.number);
+    match (ENDING.has(signal.number), heeded, signal.from_kernel) {
+        (true, false, _) => Fate::End,
+        (_, _, true) => Fate::Drop,
+        _ => Fate::Forward,
+    }
+}
+
+/// The same, with a look at the command.
+pub fn decide(signal: Signal, command: Pid) -> Fate {
+    fate(signal, Dispositions::of(command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_file() {
+        let file =
+            b"Name:\tx\nSigQ:\t0/1\nSigBlk:\t0000000000010000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000180004002\n";
+        let read = Dispositions::parse(file).unwrap();
+        assert!(read.blocked.has(17) && read.ignored.has(13) && read.ignored.has(1) && read.caught.has(15));
+        assert_eq!(Dispositions::parse(b"SigBlk:\t0\n"), None);
+        assert_eq!(hexadecimal(b"0x1"), None);
+    }
+
+    #[test]
+    fn fates() {
+        let set = |signals: &[i32]| SigSet::of(signals);
+        let none = SigSet::EMPTY;
+        let of = |blocked, ignored, caught| Some(Dispositions { blocked, ignored, caught });
+        let user = |number| Signal { number, from_kernel: false };
+        let terminal = |number| Signal { number, from_kernel: true };
+        let term = set(&[libc::SIGTERM, libc::SIGINT]);
+        for (signal, command, expected) in [
+            (user(libc::SIGTERM), of(none, none, none), Fate::End),
+            (user(libc::SIGTERM), of(none, none, term), Fate::Forward),
+            (user(libc::SIGTERM), of(none, term, none), Fate::Forward),
+            (user(libc::SIGTERM), of(term, none, none), Fate::Forward),
+            (user(libc::SIGTERM), None, Fate::Drop),
+            (terminal(libc::SIGINT), of(none, none, none), Fate::End),
+            (terminal(libc::SIGINT), of(none, none, term), Fate::Drop),
+            (user(libc::SIGUSR1), of(none, none, none), Fate::Forward),
+            (terminal(libc::SIGWINCH), of(none, none, none), Fate::Drop),
+        ] {
+            assert_eq!(fate(signal, command), expected, "{} {}", signal.number, signal.from_kernel);
+        }
+    }
+
+    #[test]
+    fn what_is_awaited() {
+        let nohup = awaited(SigSet::of(&[libc::SIGHUP, libc::SIGCHLD]));
+        assert!(!nohup.has(libc::SIGHUP) && nohup.has(libc::SIGCHLD) && nohup.has(libc::SIGTERM));
+        assert!(!awaited(SigSet::EMPTY).has(libc::SIGPIPE));
+    }
+}

@@ -1,0 +1,204 @@
+//! One step of a run: data that can be carried out.
+
+use crate::cgroup::{self, Version};
+use crate::error::{Errno, Error, Result};
+use crate::plan::Plan;
+use crate::sys::{self, Dir, Fd, MountFlags, SigSet};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// What happens once, at its place in the parent's list or in the child's. Groups are named by their index in the plan.
+pub enum Step {
+    /// Parent: opens the cgroup that a group is made in.
+    OpenParent(usize),
+    /// Parent: enables one controller in one ancestor, by the index in the group's list. This stays.
+    EnableController(usize, usize),
+    /// Parent: makes the group's directory and takes its lock.
+    MakeGroup(usize),
+    /// Parent: writes one of the group's settings and reads it back.
+    ApplySetting(usize, usize),
+    /// Parent: makes the child, in its namespaces; on v2 in its cgroup.
+    Clone,
+    /// Parent: sends the command, and with it the word to go.
+    SendCommand,
+
+    /// Child: mount events come in from the host, none go out.
+    MakeMountsSlave,
+    /// Child: a /proc that shows the new PID namespace.
+    MountProc,
+    /// Child: the name of the UTS namespace.
+    SetHostname(Vec<u8>),
+    /// Child: `lo` is down in a new network namespace.
+    BringUpLoopback,
+    /// Child: waits for the command; only then do the limits hold.
+    ReceiveCommand,
+    /// Child: joins a group that it was not born in.
+    JoinGroup(usize),
+    /// Child: the working directory.
+    ChangeDirectory(CString),
+    /// Child: SIGKILL when mydocker dies.
+    DieWithParent,
+    /// Child: nothing above stderr reaches the command.
+    CloseDescriptors,
+    /// Child: what the caller ignored or blocked is back at its default.
+    ResetSignals(SigSet),
+    /// Child: becomes the command.
+    Exec,
+}
+
+/// What the steps of a run make, and later ones use.
+pub struct State {
+    /// For each group of the plan: the cgroup it is made in, if that is not the hierarchy's top.
+    pub parents: Vec<Option<Dir>>,
+    /// For each group: its directory, with the lock, once it is made.
+    pub groups: Vec<Option<Dir>>,
+    /// For each group: this host refused it and nobody had asked for it.
+    pub left_out: Vec<bool>,
+    /// The child was born in its v2 group and need not join it.
+    pub born_in_group: bool,
+    /// The end of the error pipe that the child holds.
+    pub error_write: Option<Fd>,
+}
+
+impl State {
+    /// Nothing made yet.
+    pub fn new(plan: &Plan, error_write: Fd) -> State {
+        State {
+            parents: plan.groups.iter().map(|_| None).collect(),
+            groups: plan.groups.iter().map(|_| None).collect(),
+            left_out: plan.groups.iter().map(|_| false).collect(),
+            born_in_group: false,
+            error_write: Some(error_write),
+        }
+    }
+
+    /// The cgroup that `group` is made in.
+    pub fn parent<'a>(&'a self, plan: &'a Plan, group: usize) -> Option<&'a Dir> {
+        let opened = self.parents.get(group)?.as_ref();
+        opened.or_else(|| Some(&plan.host.hierarchies.get(plan.groups.get(group)?.hierarchy)?.top))
+    }
+}
+
+impl Step {
+    /// Carries the step out. `Clone`, `SendCommand`, `ReceiveCommand` and `Exec` are the business of the two processes
+    /// themselves: [`crate::run`] and [`crate::child`].
+    pub fn carry_out(&self, plan: &Plan, state: &mut State) -> Result<()> {
+        match self {
+            Step::OpenParent(g) | Step::EnableController(g, _) | Step::MakeGroup(g) | Step::ApplySetting(g, _) => {
+                self.carry_out_for_group(*g, plan, state)
+            }
+            Step::MakeMountsSlave => sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE),
+            Step::MountProc => {
+                sys::mount(c"proc", c"/proc", c"proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC)
+            }
+            Step::SetHostname(name) => sys::sethostname(name),
+            Step::BringUpLoopback => sys::set_interface_up(b"lo"),
+            Step::JoinGroup(g) => join(*g, plan, state),
+            Step::ChangeDirectory(path) => sys::chdir(path),
+            Step::DieWithParent => {
+                sys::die_with_parent()?;
+                // The signal is for a death to come; a parent that has died already has left the pipe.
+                match &state.error_write {
+                    Some(pipe) if sys::reader_is_gone(pipe)? => sys::exit_group(125),
+                    _ => Ok(()),
+                }
+            }
+            Step::CloseDescriptors => sys::close_range(3),
+            Step::ResetSignals(ignored) => {
+                for signal in ignored.numbers() {
+                    sys::reset_signal(signal)?;
+                }
+                sys::set_signal_mask(SigSet::EMPTY).map(drop)
+            }
+            Step::Clone | Step::SendCommand | Step::ReceiveCommand | Step::Exec => Ok(()),
+        }
+    }
+
+    /// A step for a group or a setting that nobody asked for may fail: the host goes without.
+    fn carry_out_for_group(&self, g: usize, plan: &Plan, state: &mut State) -> Result<()> {
+        let Some(group) = plan.groups.get(g) else { return Ok(()) };
+        if state.left_out.get(g) == Some(&true) {
+            return Ok(());
+        }
+        let (result, asked) = match self {
+            Step::OpenParent(_) => (open_parent(g, plan, state), group.asked()),
+            Step::EnableController(_, at) => (enable(g, *at, plan), group.asked()),
+            Step::MakeGroup(_) => (make(g, plan, state), group.asked()),
+            Step::ApplySetting(_, at) => match (group.settings.get(*at), state.groups.get(g)) {
+                (Some(setting), Some(Some(dir))) => (setting.apply(dir), setting.asked),
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        if result.is_err() && !asked {
+            // A group without its directory is left out whole; without one of its settings it is still a group.
+            if let (Some(None), Some(left_out)) = (state.groups.get(g), state.left_out.get_mut(g)) {
+                *left_out = true;
+            }
+            return Ok(());
+        }
+        result
+    }
+}
+
+fn open_parent(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
+    if let (Some(group), Some(slot)) = (plan.groups.get(g), state.parents.get_mut(g))
+        && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
+    {
+        *slot = Some(Dir::open(Some(&hierarchy.top), &group.parent)?);
+    }
+    Ok(())
+}
+
+fn enable(g: usize, at: usize, plan: &Plan) -> Result<()> {
+    if let Some(group) = plan.groups.get(g)
+        && let Some((dir, controller)) = group.enable.get(at)
+        && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
+    {
+        let file = CString::new([dir.to_bytes(), b"/cgroup.subtree_control"].concat()).unwrap_or_default();
+        hierarchy.top.write(&file, controller)?;
+    }
+    Ok(())
+}
+
+fn make(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
+    let Some(parent) = state.parent(plan, g) else { return Ok(()) };
+    let dir = cgroup::make(parent, &plan.name)?;
+    if let Some(slot) = state.groups.get_mut(g) {
+        *slot = Some(dir);
+    }
+    Ok(())
+}
+
+/// v1: the single thread that writes `0` to `tasks` moves at once; a move of a whole thread group through
+/// `cgroup.procs` waits for the other CPUs. v2 has only the latter, for hosts where clone3 could not do it.
+fn join(g: usize, plan: &Plan, state: &State) -> Result<()> {
+    let Some(group) = plan.groups.get(g) else { return Ok(()) };
+    let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy) else { return Ok(()) };
+    let file: &CStr = match hierarchy.version {
+        Version::V1 => &plan.tasks,
+        Version::V2 if state.born_in_group => return Ok(()),
+        Version::V2 => &plan.procs,
+    };
+    if state.left_out.get(g) == Some(&true) {
+        return Ok(());
+    }
+    let Some(parent) = state.parent(plan, g) else { return Ok(()) };
+    match parent.write(file, b"0") {
+        // The parent made it after clone, and could not.
+        Err(e) if e.is(Errno::ENOENT) && !group.asked() => Ok(()),
+        Err(e) => Err(explain_join(e)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn explain_join(error: Error) -> Error {
+    if error.is(Errno::ENOSPC) {
+        return error.with_hint("the cpuset above has no CPUs or no memory nodes");
+    }
+    if error.is(Errno::EOPNOTSUPP) {
+        return error.with_hint("the cgroup above holds processes; name another with --cgroup-parent");
+    }
+    error
+}

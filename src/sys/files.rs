@@ -1,0 +1,346 @@
+//! Descriptors, and the calls that work on them.
+
+use super::WithSubject;
+use super::flags::{CloseRangeFlags, OpenFlags};
+use super::gate::sys;
+use crate::error::{Errno, Error, Result, Subject};
+use crate::text::Put;
+use ::alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A descriptor of our own; it is closed when its owner goes.
+pub struct Fd(i32);
+
+impl Fd {
+    /// Takes what a call has returned.
+    pub(super) fn own(fd: usize) -> Fd {
+        Fd(fd as i32)
+    }
+
+    /// The number.
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the number is ours; close(2) frees it whatever it returns
+        let _: core::result::Result<usize, _> = unsafe { sys!(close(self.0)) };
+    }
+}
+
+/// Where a relative path starts: a directory with the path by which messages name it.
+pub struct Dir {
+    fd: Fd,
+    path: Vec<u8>,
+}
+
+impl Dir {
+    /// Opens `path`; `below` a directory, or from the working directory.
+    pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
+        let fd = openat(below, path, OpenFlags::DIRECTORY)?;
+        let full = match below {
+            Some(dir) => dir.naming(path).concat(),
+            None => path.to_bytes().to_vec(),
+        };
+        Ok(Dir { fd, path: full })
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> &Fd {
+        &self.fd
+    }
+
+    /// The path by which messages name it.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The path of `name` in it, in parts, as messages show it.
+    fn naming<'a>(&'a self, name: &'a CStr) -> [&'a [u8]; 3] {
+        let name = name.to_bytes();
+        match name.strip_prefix(b".").unwrap_or(name) {
+            [] => [&self.path, b"", b""],
+            [b'/', below @ ..] => [&self.path, b"/", below],
+            _ => [&self.path, b"/", name],
+        }
+    }
+
+    /// openat(2) of a file in it.
+    pub fn openat(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
+        openat(Some(self), name, flags)
+    }
+
+    /// mkdirat(2), mode 0755.
+    pub fn mkdirat(&self, name: &CStr) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { sys!(mkdirat(self.fd.0, name, 0o755)) }.at(&self.naming(name)).map(drop)
+    }
+
+    /// unlinkat(2) of a directory.
+    pub fn rmdir(&self, name: &CStr) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { sys!(unlinkat(self.fd.0, name, libc::AT_REMOVEDIR)) }.at(&self.naming(name)).map(drop)
+    }
+
+    /// faccessat(2), whether `name` is there.
+    pub fn has(&self, name: &CStr) -> Result<bool> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        match unsafe { sys!(faccessat(self.fd.0, name, libc::F_OK)) }.at(&self.naming(name)) {
+            Ok(_) => Ok(true),
+            Err(e) if e.is(Errno::ENOENT) || e.is(Errno::ENODEV) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// write(2) of `value` to the file `name`, in one call, and with `got` pread(2) of what it holds then: control files
+    /// take and give their content whole. Returns how much of `got` was filled.
+    pub fn write_and_read_back(&self, name: &CStr, value: &[u8], got: &mut [u8]) -> Result<usize> {
+        let file = self.openat(name, OpenFlags::RDWR)?;
+        // SAFETY: the pointer and the length are of one slice
+        if let Err(failure) = unsafe { sys!(write(file.0, value.as_ptr(), value.len())) } {
+            let mut what = Subject::quoted(&[value]);
+            what.put(b" to ");
+            what.put_quoted(&self.naming(name));
+            return Err(failure).of(what.as_bytes());
+        }
+        if got.is_empty() {
+            return Ok(0);
+        }
+        // SAFETY: the pointer and the length are of one slice that is ours to write
+        unsafe { sys!(pread64(file.0, got.as_mut_ptr(), got.len(), 0usize)) }.at(&self.naming(name))
+    }
+
+    /// Writes `value` to the control file `name`.
+    pub fn write(&self, name: &CStr, value: &[u8]) -> Result<()> {
+        self.write_and_read_back(name, value, &mut []).map(drop)
+    }
+
+    /// The first `buffer` of the file `name`: control files are shorter.
+    pub fn read<'a>(&self, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        read_up_to(Some(self), name, buffer)
+    }
+}
+
+fn openat(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
+    let dir = below.map_or(libc::AT_FDCWD, |dir| dir.fd.0);
+    loop {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        let fd = unsafe { sys!(openat(dir, path, flags | OpenFlags::CLOEXEC)) };
+        let fd = match below {
+            Some(dir) => fd.at(&dir.naming(path)),
+            None => fd.at(&[path.to_bytes()]),
+        };
+        let fd = Fd(fd? as i32);
+        if fd.0 > 2 {
+            return Ok(fd);
+        }
+        drop(fd);
+        reserve_standard_streams()?;
+    }
+}
+
+/// Opens `/dev/null` on those of the descriptors 0, 1 and 2 that the caller left closed. A file of ours must not land
+/// there: it would become the command's stream, or take our messages. Every run opens a file before it makes a pipe or
+/// a socket, so looking at what `openat` returns is enough, and costs nothing where nothing is closed.
+fn reserve_standard_streams() -> Result<()> {
+    loop {
+        // SAFETY: a literal, NUL-terminated
+        let fd = unsafe { sys!(openat(libc::AT_FDCWD, c"/dev/null", OpenFlags::RDWR)) }.at(&[b"/dev/null"])?;
+        if fd > 2 {
+            drop(Fd(fd as i32));
+            return Ok(());
+        }
+    }
+}
+
+/// faccessat(2): whether there is something at `path`.
+pub fn exists(path: &CStr) -> bool {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::F_OK)) }.is_ok()
+}
+
+/// Whether `path` can be opened as a directory.
+pub fn is_directory(path: &CStr) -> bool {
+    openat(None, path, OpenFlags::DIRECTORY | OpenFlags::PATH).is_ok()
+}
+
+/// The whole file.
+pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
+    const STEP: usize = 4096;
+    let file = openat(None, path, OpenFlags::NONE)?;
+    let mut content = Vec::new();
+    loop {
+        let len = content.len();
+        content.resize(len + STEP, 0);
+        let room = content.get_mut(len..).unwrap_or_default();
+        let n = read(&file, room).map_err(|e| about(e, path))?;
+        content.truncate(len + n);
+        if n == 0 {
+            return Ok(content);
+        }
+    }
+}
+
+/// One read(2) of a file: its beginning, as much as goes into `buffer`.
+pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    let file = openat(below, path, OpenFlags::NONE)?;
+    let n = read(&file, buffer).map_err(|e| about(e, path))?;
+    Ok(buffer.get(..n).unwrap_or_default())
+}
+
+fn about(error: Error, path: &CStr) -> Error {
+    match error {
+        Error::Call { call, errno, hint, .. } => {
+            Error::Call { call, errno, subject: Subject::quoted(&[path.to_bytes()]), hint }
+        }
+        other => other,
+    }
+}
+
+/// read(2); 0 at the end.
+pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the pointer and the length are of one slice that is ours to write
+    unsafe { sys!(read(fd.0, buffer.as_mut_ptr(), buffer.len())) }.of(b"")
+}
+
+/// write(2); it may take only a part.
+pub fn write(fd: i32, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the pointer and the length are of one slice
+    unsafe { sys!(write(fd, bytes.as_ptr(), bytes.len())) }.of(b"")
+}
+
+/// write(2) until all is taken.
+pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        let n = write(fd, bytes)?;
+        bytes = bytes.get(n..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// pipe2(2), close-on-exec: the end to read from, the end to write to.
+pub fn pipe2() -> Result<(Fd, Fd)> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two descriptors into an array of two
+    unsafe { sys!(pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC)) }.of(b"")?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// ppoll(2) without a timeout, until one of `fds` can be read or has lost its other end; says which.
+pub fn poll<const N: usize>(fds: [&Fd; N]) -> Result<[bool; N]> {
+    poll_for(fds.map(Fd::raw), libc::POLLIN, None)
+}
+
+/// Whether the reading end of the pipe that `fd` writes to is closed.
+pub fn reader_is_gone(fd: &Fd) -> Result<bool> {
+    poll_for([fd.raw()], 0, Some(&[0, 0])).map(|[gone]| gone)
+}
+
+fn poll_for<const N: usize>(fds: [i32; N], events: i16, timeout: Option<&[i64; 2]>) -> Result<[bool; N]> {
+    let mut asked = fds.map(|fd| libc::pollfd { fd, events, revents: 0 });
+    let timeout = timeout.map_or(core::ptr::null(), |t| t.as_ptr());
+    // SAFETY: the array and its length; a null mask changes none
+    unsafe { sys!(ppoll(asked.as_mut_ptr(), N, timeout, 0usize, 8usize)) }.of(b"")?;
+    Ok(asked.map(|fd| fd.revents != 0))
+}
+
+/// flock(2) LOCK_EX, waiting or not. `Ok(false)`: somebody else holds it.
+pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
+    let operation = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };
+    // SAFETY: numbers only
+    match unsafe { sys!(flock(dir.fd.0, operation)) }.at(&[&dir.path]) {
+        Ok(_) => Ok(true),
+        Err(e) if e.is(Errno::EWOULDBLOCK) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Marks every descriptor from `first` on close-on-exec: close_range(2), or one by one before Linux 5.11.
+pub fn close_range(first: i32) -> Result<()> {
+    // SAFETY: numbers only
+    match unsafe { sys!(close_range(first, u32::MAX, CloseRangeFlags::CLOEXEC)) }.of(b"") {
+        Err(e) if e.is(Errno::ENOSYS) || e.is(Errno::EINVAL) => mark_one_by_one(first),
+        other => other.map(drop),
+    }
+}
+
+fn mark_one_by_one(first: i32) -> Result<()> {
+    let mut limit = [0u64; 2];
+    let no_new_limit = core::ptr::null::<u8>();
+    // SAFETY: struct rlimit64 is two u64
+    unsafe { sys!(prlimit64(0, libc::RLIMIT_NOFILE, no_new_limit, limit.as_mut_ptr())) }.of(b"RLIMIT_NOFILE")?;
+    for fd in first..i32::try_from(limit[0]).unwrap_or(i32::MAX) {
+        // SAFETY: numbers only
+        match unsafe { sys!(fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)) }.of(b"") {
+            Err(e) if e.is(Errno::EBADF) => {}
+            other => other.map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+/// A cgroup filesystem mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, fsmount(2). For hosts that mount
+/// none.
+pub fn detached_mount(fstype: &CStr, options: &[&CStr], name: &[u8]) -> Result<Dir> {
+    const FSCONFIG_SET_FLAG: u32 = 0;
+    const FSCONFIG_CMD_CREATE: u32 = 6;
+    const FD_CLOEXEC: u32 = 1;
+    let subject = [fstype.to_bytes()];
+    let null = core::ptr::null::<u8>();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    let context = Fd(unsafe { sys!(fsopen(fstype, FD_CLOEXEC)) }.at(&subject)? as i32);
+    for option in options {
+        // SAFETY: as above; a flag has no value
+        unsafe { sys!(fsconfig(context.0, FSCONFIG_SET_FLAG, *option, null, 0)) }.at(&[option.to_bytes()])?;
+    }
+    // SAFETY: the command takes neither key nor value
+    unsafe { sys!(fsconfig(context.0, FSCONFIG_CMD_CREATE, null, null, 0)) }.at(&subject)?;
+    // SAFETY: numbers only
+    let fd = unsafe { sys!(fsmount(context.0, FD_CLOEXEC, 0)) }.at(&subject)?;
+    Ok(Dir { fd: Fd(fd as i32), path: name.to_vec() })
+}
+
+/// The names in `dir` that begin with `prefix`: getdents64(2) to the end.
+pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    let mut buffer = ::alloc::vec![0u8; 8192];
+    loop {
+        // SAFETY: the pointer and the length are of one buffer that is ours to write
+        let n = unsafe { sys!(getdents64(dir.fd.0, buffer.as_mut_ptr(), buffer.len())) }.at(&[&dir.path])?;
+        if n == 0 {
+            return Ok(names);
+        }
+        let mut rest = buffer.get(..n).unwrap_or_default();
+        // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
+        while let Some(&[low, high]) = rest.get(16..18) {
+            let record = usize::from(u16::from_ne_bytes([low, high]));
+            let name = rest.get(19..record).unwrap_or_default();
+            let name = name.split(|&b| b == 0).next().unwrap_or_default();
+            if name.starts_with(prefix) {
+                names.push(name.to_vec());
+            }
+            rest = rest.get(record..).unwrap_or_default();
+        }
+    }
+}
+
+/// Sends an error through the pipe between the two processes, in one atomic write: it is smaller than PIPE_BUF.
+pub fn send_error(pipe: &Fd, error: &Error) -> Result<()> {
+    // SAFETY: an Error is Copy and lives in one place; its padding is of no interest to anybody
+    unsafe { sys!(write(pipe.0, core::ptr::from_ref(error), size_of::<Error>())) }.of(b"error pipe").map(drop)
+}
+
+/// Receives what the child has sent; `None` at the end of file.
+pub fn receive_error(pipe: &Fd) -> Result<Option<Error>> {
+    let mut error = core::mem::MaybeUninit::<Error>::uninit();
+    // SAFETY: the length is that of the place that is written to
+    let n = unsafe { sys!(read(pipe.0, error.as_mut_ptr(), size_of::<Error>())) }.of(b"error pipe")?;
+    if n != size_of::<Error>() {
+        return Ok(None);
+    }
+    // SAFETY: these are the bytes of an Error that `send_error` wrote in a copy of this very program and its memory, so
+    // that its &'static str mean the same here; nobody else holds the pipe's other end
+    Ok(Some(unsafe { error.assume_init() }))
+}

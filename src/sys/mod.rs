@@ -1,0 +1,43 @@
+//! The kernel, typed: one wrapper for each call, by the kernel's name, with the man page's meaning. A failure says the
+//! call, its object and the errno; nobody above has to.
+
+mod alloc;
+mod clone;
+mod files;
+mod flags;
+mod gate;
+mod process;
+
+pub use alloc::Bump;
+pub use clone::{Stack, clone};
+pub use files::{
+    Dir, Fd, close_range, detached_mount, directory_names, exists, flock, is_directory, pipe2, poll, read, read_file,
+    read_up_to, reader_is_gone, receive_error, send_error, write, write_all,
+};
+pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
+pub use process::{
+    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, getpid, kill, mount, nanosleep,
+    reset_signal, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd, take_signal, wait4,
+};
+
+use crate::error::{Error, Result};
+use crate::text::Text;
+use gate::Failure;
+
+/// Adds to a failed call what it was about.
+trait WithSubject<T> {
+    /// About a path: its parts, joined and quoted.
+    fn at(self, parts: &[&[u8]]) -> Result<T>;
+    /// About something without a path.
+    fn of(self, what: &[u8]) -> Result<T>;
+}
+
+impl<T> WithSubject<T> for core::result::Result<T, Failure> {
+    fn at(self, parts: &[&[u8]]) -> Result<T> {
+        self.map_err(|f| Error::Call { call: f.call, errno: f.errno, subject: Text::quoted(parts), hint: None })
+    }
+
+    fn of(self, what: &[u8]) -> Result<T> {
+        self.map_err(|f| Error::Call { call: f.call, errno: f.errno, subject: Text::plain(what), hint: None })
+    }
+}

@@ -1,0 +1,210 @@
+//! Processes, signals, and what a process is surrounded by.
+
+use super::WithSubject;
+use super::files::Fd;
+use super::flags::{MountFlags, SigSet};
+use super::gate::sys;
+use crate::error::{Errno, Result};
+use ::alloc::vec::Vec;
+use core::ffi::{CStr, c_char};
+
+/// A process id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid(pub i32);
+
+/// getpid(2).
+pub fn getpid() -> Pid {
+    // SAFETY: it takes nothing and cannot fail
+    Pid(unsafe { sys!(getpid()) }.map_or(0, |pid| pid as i32))
+}
+
+/// How a process ended, as wait(2) has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It called exit with this status, 0 to 255.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+/// wait4(2), waiting until the child has ended or, without `wait`, only looking. `pid` -1 is any child.
+pub fn wait4(pid: Pid, wait: bool) -> Result<Option<Wait>> {
+    let mut status: i32 = 0;
+    let options = if wait { 0 } else { libc::WNOHANG };
+    // SAFETY: the kernel writes one int; no usage is asked for
+    let pid = unsafe { sys!(wait4(pid.0, &raw mut status, options, 0usize)) }.of(b"")?;
+    Ok(match (pid, status & 0x7f) {
+        (0, _) => None,
+        (_, 0) => Some(Wait::Exited(status >> 8 & 0xff)),
+        (_, signal) => Some(Wait::Signaled(signal)),
+    })
+}
+
+/// kill(2). `Ok(false)`: there is no such process any more.
+pub fn kill(pid: Pid, signal: i32) -> Result<bool> {
+    // SAFETY: numbers only
+    match unsafe { sys!(kill(pid.0, signal)) }.of(b"") {
+        Ok(_) => Ok(true),
+        Err(e) if e.is(Errno::ESRCH) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// rt_sigprocmask(2) with SIG_SETMASK; returns the mask that was.
+pub fn set_signal_mask(mask: SigSet) -> Result<SigSet> {
+    let mut old = SigSet::EMPTY;
+    // SAFETY: the kernel reads and writes one set of 8 bytes each
+    unsafe { sys!(rt_sigprocmask(libc::SIG_SETMASK, &mask, &raw mut old, 8usize)) }.of(b"")?;
+    Ok(old)
+}
+
+/// rt_sigaction(2): back to the default.
+pub fn reset_signal(signal: i32) -> Result<()> {
+    // struct sigaction of the kernel: handler (0 is SIG_DFL), flags, restorer, mask
+    let default = [0u64; 4];
+    // SAFETY: the kernel reads one struct sigaction, and writes none
+    unsafe { sys!(rt_sigaction(signal, default.as_ptr(), 0usize, 8usize)) }.of(b"").map(drop)
+}
+
+/// signalfd(2): a descriptor to read the signals of `set` from.
+pub fn signalfd(set: SigSet) -> Result<Fd> {
+    // SAFETY: the kernel reads one set of 8 bytes
+    let fd = unsafe { sys!(signalfd4(-1, &set, 8usize, libc::SFD_CLOEXEC)) }.of(b"")?;
+    Ok(Fd::own(fd))
+}
+
+/// A signal that was read from a signalfd.
+#[derive(Clone, Copy)]
+pub struct Signal {
+    /// Its number.
+    pub number: i32,
+    /// Whether the kernel itself sent it (SI_KERNEL), as a terminal does, to the whole foreground group.
+    pub from_kernel: bool,
+}
+
+/// read(2) of one signal.
+pub fn take_signal(signals: &Fd) -> Result<Signal> {
+    // struct signalfd_siginfo: number, errno, code, ...; 128 bytes
+    let mut info = [0u32; 32];
+    // SAFETY: the length is that of the array
+    unsafe { sys!(read(signals.raw(), info.as_mut_ptr(), size_of_val(&info))) }.of(b"signalfd")?;
+    let [number, _, code, ..] = info;
+    Ok(Signal { number: number as i32, from_kernel: code as i32 == libc::SI_KERNEL })
+}
+
+/// prctl(2) PR_SET_PDEATHSIG: SIGKILL when the parent dies.
+pub fn die_with_parent() -> Result<()> {
+    // SAFETY: numbers only
+    unsafe { sys!(prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)) }.of(b"PR_SET_PDEATHSIG").map(drop)
+}
+
+/// prctl(2) PR_SET_CHILD_SUBREAPER: orphans below become our children.
+pub fn set_child_subreaper() -> Result<()> {
+    // SAFETY: numbers only
+    unsafe { sys!(prctl(libc::PR_SET_CHILD_SUBREAPER, 1)) }.of(b"PR_SET_CHILD_SUBREAPER").map(drop)
+}
+
+/// mount(2), without data.
+pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { sys!(mount(source, target, fstype, flags, 0usize)) }.at(&[target.to_bytes()]).map(drop)
+}
+
+/// sethostname(2).
+pub fn sethostname(name: &[u8]) -> Result<()> {
+    // SAFETY: the pointer and the length are of one slice
+    unsafe { sys!(sethostname(name.as_ptr(), name.len())) }.at(&[name]).map(drop)
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { sys!(chdir(path)) }.at(&[path.to_bytes()]).map(drop)
+}
+
+/// Sets IFF_UP on an interface: ioctl(2) SIOCSIFFLAGS on a socket, netdevice(7).
+pub fn set_interface_up(name: &[u8]) -> Result<()> {
+    #[repr(C)]
+    struct IfReq {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    let mut request = IfReq { name: [0; 16], flags: libc::IFF_UP as u16, rest: [0; 22] };
+    for (slot, byte) in request.name.iter_mut().take(15).zip(name) {
+        *slot = *byte;
+    }
+    // SAFETY: numbers only
+    let socket =
+        Fd::own(unsafe { sys!(socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)) }.of(b"AF_INET")?);
+    // SAFETY: struct ifreq, 40 bytes, as SIOCSIFFLAGS reads it
+    unsafe { sys!(ioctl(socket.raw(), libc::SIOCSIFFLAGS as u64, &raw const request)) }.at(&[name]).map(drop)
+}
+
+/// nanosleep(2).
+pub fn nanosleep(nanoseconds: i64) -> Result<()> {
+    let time = [nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000];
+    // SAFETY: struct timespec is two i64 on 64-bit architectures
+    unsafe { sys!(nanosleep(time.as_ptr(), 0usize)) }.of(b"").map(drop)
+}
+
+/// A list of strings as execve(2) takes them: pointers, a null at the end. It is sized once, so that the child can fill
+/// it without allocating.
+pub struct Pointers {
+    slots: Vec<*const c_char>,
+}
+
+impl Pointers {
+    /// Room for `strings`.
+    pub fn with_capacity(strings: usize) -> Pointers {
+        let mut slots = Vec::with_capacity(strings + 1);
+        slots.push(core::ptr::null());
+        Pointers { slots }
+    }
+
+    /// Forgets the strings, keeps the room.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.slots.push(core::ptr::null());
+    }
+
+    /// Adds a string; `false` if there is no room left.
+    pub fn push(&mut self, string: &'static CStr) -> bool {
+        if self.slots.len() == self.slots.capacity() {
+            return false;
+        }
+        if let Some(end) = self.slots.last_mut() {
+            *end = string.as_ptr();
+        }
+        self.slots.push(core::ptr::null());
+        true
+    }
+
+    /// How many strings it holds.
+    pub fn len(&self) -> usize {
+        self.slots.len() - 1
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// execve(2); it returns only if it fails.
+pub fn execve(path: &CStr, argv: &Pointers, envp: &Pointers) -> crate::error::Error {
+    // SAFETY: both lists end with a null, and what they hold lives forever
+    let result = unsafe { sys!(execve(path, argv.slots.as_ptr(), envp.slots.as_ptr())) };
+    match result.at(&[path.to_bytes()]) {
+        Err(error) => error,
+        Ok(_) => exit_group(125),
+    }
+}
+
+/// exit_group(2).
+pub fn exit_group(status: i32) -> ! {
+    loop {
+        // SAFETY: it takes a number and does not return
+        let _: core::result::Result<usize, _> = unsafe { sys!(exit_group(status)) };
+    }
+}
