@@ -122,16 +122,17 @@ impl Step {
             return Ok(());
         }
         let (result, asked) = match self {
-            Step::OpenParent(_) => (open_parent(g, plan, state), group.asked()),
-            Step::EnableController(_, at) => (enable(g, *at, plan), group.asked()),
-            Step::MakeGroup(_) => (make(g, plan, state), group.asked()),
+            Step::OpenParent(_) => (open_parent(g, plan, state), group.asked),
+            Step::EnableController(_, at) => (enable(g, *at, plan), group.asked),
+            Step::MakeGroup(_) => (make(g, plan, state), group.asked),
             Step::ApplySetting(_, at) => match (group.settings.get(*at), state.groups.get(g)) {
                 (Some(setting), Some(Some(dir))) => (setting.apply(dir), setting.asked),
                 _ => return Ok(()),
             },
             _ => return Ok(()),
         };
-        if result.is_err() && !asked {
+        // What the kernel refuses; that a name is taken already is another matter.
+        if matches!(result, Err(Error::Call { .. } | Error::Limit { .. })) && !asked {
             // A group without its directory is left out whole; without one of its settings it is still a group.
             if let (Some(None), Some(left_out)) = (state.groups.get(g), state.left_out.get_mut(g)) {
                 *left_out = true;
@@ -187,7 +188,7 @@ fn join(g: usize, plan: &Plan, state: &State) -> Result<()> {
     let Some(parent) = state.parent(plan, g) else { return Ok(()) };
     match parent.write(file, b"0") {
         // The parent made it after clone, and could not.
-        Err(e) if e.is(Errno::ENOENT) && !group.asked() => Ok(()),
+        Err(e) if e.is(Errno::ENOENT) && !group.asked => Ok(()),
         Err(e) => Err(explain_join(e)),
         Ok(()) => Ok(()),
     }

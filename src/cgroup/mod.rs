@@ -33,13 +33,8 @@ pub struct Group {
     pub settings: Vec<Setting>,
     /// Its memory counters tell of OOM kills.
     pub memory: bool,
-}
-
-impl Group {
-    /// Whether one of its limits was asked for; else a host that refuses goes without.
-    pub fn asked(&self) -> bool {
-        self.settings.iter().any(|setting| setting.asked)
-    }
+    /// One of its limits was asked for, or its place; else a host that refuses goes without it.
+    pub asked: bool,
 }
 
 /// Which controllers the limits need; with `asked`, only those of limits that were asked for.
@@ -75,8 +70,8 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
             continue;
         }
         let group = match group(index, hierarchy, limits, &all, cgroup_parent) {
-            Err(_) if asked.is_empty() => continue,
-            Err(_) if asked != all => group(index, hierarchy, limits, &asked, cgroup_parent)?,
+            Err(_) if asked.is_empty() && cgroup_parent.is_none() => continue,
+            Err(_) if asked != all && !asked.is_empty() => group(index, hierarchy, limits, &asked, cgroup_parent)?,
             other => other?,
         };
         groups.push(group);
@@ -110,7 +105,8 @@ fn group(
         });
     }
     let memory = controllers.contains(&Controller::Memory);
-    Ok(Group { hierarchy: index, parent: place.parent, enable: place.enable, settings, memory })
+    let asked = cgroup_parent.is_some() || settings.iter().any(|setting| setting.asked);
+    Ok(Group { hierarchy: index, parent: place.parent, enable: place.enable, settings, memory, asked })
 }
 
 /// Makes the directory `name` in `parent`, and holds its lock: a directory without one is a leftover. A leftover of the
