@@ -26,29 +26,32 @@ pub fn run(plan: &Plan) -> Result<i32> {
     let signals = sys::signalfd(signals::awaited(plan.ignored.unwrap_or(SigSet::EMPTY)))?;
     let (error_read, error_write) = sys::pipe2()?;
     let mut state = State::new(plan, error_write);
-    let mut container = Container { pid: None, signals, error_read: None, killed_for: None };
+    let mut container = Container { pid: None, signals, error_read: None, status: None, killed_for: None };
 
-    let result = container.start(plan, &mut state, error_read).and_then(|()| container.watch(plan, &state));
-    let ended = match container.pid {
-        Some(pid) if result.is_err() => end(pid),
-        _ => Ok(()),
+    // Until execve has worked, an error is the result; from then on the command's status is, and an error only a
+    // warning beside it.
+    let started = container.start(plan, &mut state, error_read).and_then(|()| container.await_exec());
+    let followed = match started {
+        Ok(()) => {
+            sweep(plan, &state);
+            container.follow()
+        }
+        Err(_) => Ok(()),
     };
+    let ended = container.end(started.is_err());
     let told = report_memory(plan, &state);
-    let removed = end_orphans(plan).and_then(|()| remove_groups(plan, &state));
+    let orphans = end_orphans(plan);
+    let removed = remove_groups(plan, &state);
+    let status = container.status();
     // Whatever is open now, the exit closes: a dozen calls less.
-    let killed_for = container.killed_for;
     core::mem::forget((container, state));
-    // What failed first is what is said; what fails after the command ran is said, and its status stands.
-    let status = result?;
-    for late in [ended, told, removed] {
+    started?;
+    for late in [followed, ended, told, orphans, removed] {
         if let Err(error) = late {
             say(&error);
         }
     }
-    Ok(match killed_for {
-        Some(signal) => 128 + signal,
-        None => status,
-    })
+    Ok(status)
 }
 
 /// Prints an error on stderr, in one write.
@@ -64,6 +67,8 @@ struct Container {
     pid: Option<Pid>,
     signals: Fd,
     error_read: Option<Fd>,
+    /// How it ended, once it has been reaped.
+    status: Option<Wait>,
     /// The signal that mydocker ended it for.
     killed_for: Option<i32>,
 }
@@ -113,48 +118,67 @@ impl Container {
         }
     }
 
-    /// Waits for the end, and passes signals on. Returns the status.
-    fn watch(&mut self, plan: &Plan, state: &State) -> Result<i32> {
-        let Some(pid) = self.pid else { return Ok(125) };
+    /// Waits until execve has worked: its end of the error pipe is then closed. Or for the reason why it has not.
+    fn await_exec(&mut self) -> Result<()> {
         while let Some(pipe) = &self.error_read {
-            let [started, signal] = sys::poll([pipe, &self.signals])?;
-            if started {
-                if let Some(reason) = sys::receive_error(pipe)? {
-                    return Err(reason);
-                }
-                // End of file: execve has closed the other end, or the child is dead, which waiting will tell.
+            let [told, signal] = sys::poll([pipe, &self.signals])?;
+            if told {
+                let reason = sys::receive_error(pipe)?;
                 self.error_read = None;
-                sweep(plan, state);
-            } else if signal && let Some(status) = self.take_signal(pid)? {
-                return Ok(status);
+                return reason.map_or(Ok(()), Err);
+            }
+            if signal {
+                self.take_signal()?;
             }
         }
-        loop {
-            if let Some(status) = self.take_signal(pid)? {
-                return Ok(status);
+        Ok(())
+    }
+
+    /// Passes signals on until the command has ended.
+    fn follow(&mut self) -> Result<()> {
+        while self.status.is_none() {
+            self.take_signal()?;
+        }
+        Ok(())
+    }
+
+    /// Takes one signal, and does what it asks for.
+    fn take_signal(&mut self) -> Result<()> {
+        let signal = sys::take_signal(&self.signals)?;
+        let Some(pid) = self.pid.filter(|_| self.status.is_none()) else { return Ok(()) };
+        if signal.number == libc::SIGCHLD {
+            self.status = sys::wait4(pid, false)?;
+            return Ok(());
+        }
+        match signals::decide(signal, pid) {
+            Fate::Forward => sys::kill(pid, signal.number).map(drop),
+            Fate::Drop => Ok(()),
+            Fate::End => {
+                self.killed_for = Some(signal.number);
+                sys::kill(pid, libc::SIGKILL).map(drop)
             }
         }
     }
 
-    /// Takes one signal. Returns the status if the command has ended.
-    fn take_signal(&mut self, pid: Pid) -> Result<Option<i32>> {
-        let signal = sys::take_signal(&self.signals)?;
-        if signal.number == libc::SIGCHLD {
-            return Ok(match sys::wait4(pid, false)? {
-                None => None,
-                Some(Wait::Exited(status)) => Some(status),
-                Some(Wait::Signaled(signal)) => Some(128 + signal),
-            });
-        }
-        match signals::decide(signal, pid) {
-            Fate::Forward => sys::kill(pid, signal.number).map(drop)?,
-            Fate::Drop => {}
-            Fate::End => {
-                self.killed_for = Some(signal.number);
+    /// Makes sure that it has ended. A child that has not become the command is killed; a command that can no longer be
+    /// followed is waited for.
+    fn end(&mut self, kill: bool) -> Result<()> {
+        if let Some(pid) = self.pid.filter(|_| self.status.is_none()) {
+            if kill {
                 sys::kill(pid, libc::SIGKILL)?;
             }
+            self.status = sys::wait4(pid, true)?;
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// The exit status: the command's own, or 128 and the signal.
+    fn status(&self) -> i32 {
+        match (self.killed_for, self.status) {
+            (Some(signal), Some(Wait::Signaled(libc::SIGKILL))) | (_, Some(Wait::Signaled(signal))) => 128 + signal,
+            (_, Some(Wait::Exited(status))) => status,
+            (_, None) => 125,
+        }
     }
 }
 
@@ -179,15 +203,6 @@ fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
         }
     }
     sys::clone(plan.namespaces, None, &stack, child::main, child)
-}
-
-fn end(pid: Pid) -> Result<()> {
-    sys::kill(pid, libc::SIGKILL)?;
-    match sys::wait4(pid, true) {
-        // Reaped already.
-        Err(e) if e.is(Errno::ECHILD) => Ok(()),
-        other => other.map(drop),
-    }
 }
 
 /// Without a PID namespace, what the command has started outlives it and becomes our child: it ends with the container.
