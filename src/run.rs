@@ -6,7 +6,7 @@ use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals::{self, Fate};
 use crate::step::{State, Step};
-use crate::sys::{self, Fd, Pid, SigSet, Stack, Wait};
+use crate::sys::{self, Dir, Fd, Pid, SigSet, Stack, Wait};
 use crate::text::{self, Put};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -229,17 +229,26 @@ fn end_orphans(plan: &Plan) -> Result<()> {
 /// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
 /// has left something, it may have left more.
 fn sweep(plan: &Plan, state: &State) {
+    let hierarchies = plan.host.hierarchies.len();
     // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
     let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
-    let chosen = ((u64::from(turn) * plan.groups.len() as u64) >> 32) as usize;
-    let Some(parent) = state.parent(plan, chosen) else { return };
-    for name in cgroup::sweep(parent, &plan.name, turn as usize) {
-        for other in (0..plan.groups.len()).filter(|g| *g != chosen) {
-            if let Some(parent) = state.parent(plan, other) {
-                cgroup::sweep_one(parent, &name);
-            }
+    let chosen = ((u64::from(turn) * hierarchies as u64) >> 32) as usize;
+    let removed = with_parent(plan, state, chosen, |parent| cgroup::sweep(parent, &plan.name, turn as usize));
+    for name in removed.unwrap_or_default() {
+        for other in (0..hierarchies).filter(|h| *h != chosen) {
+            with_parent(plan, state, other, |parent| cgroup::sweep_one(parent, &name));
         }
     }
+}
+
+/// Calls `f` with the cgroup that groups are made in: that of this run's group, or else the caller's own.
+fn with_parent<T>(plan: &Plan, state: &State, hierarchy: usize, f: impl FnOnce(&Dir) -> T) -> Option<T> {
+    if let Some(group) = plan.groups.iter().position(|group| group.hierarchy == hierarchy) {
+        return state.parent(plan, group).map(f);
+    }
+    let hierarchy = plan.host.hierarchies.get(hierarchy)?;
+    let own = CString::new(hierarchy.own.as_slice()).ok()?;
+    Dir::open(Some(&hierarchy.top), &own).ok().as_ref().map(f)
 }
 
 /// An OOM kill is said whenever the counter rose: the status alone does not tell.
