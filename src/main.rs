@@ -19,9 +19,12 @@ use mydocker::{plan, run, sys};
 static HEAP: sys::Bump = sys::Bump::new();
 
 /// What the C start-up code calls.
+///
+/// # Safety
+/// Both vectors must be as execve(2) made them.
 #[allow(unsafe_code)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
     // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null; they stay forever
     let (words, environment) = unsafe { (strings(argv), strings(envp)) };
     match start(&words, &environment) {

@@ -138,7 +138,7 @@ pub fn set_interface_up(name: &[u8]) -> Result<()> {
     let socket =
         Fd::own(unsafe { sys!(socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)) }.of(b"AF_INET")?);
     // SAFETY: struct ifreq, 40 bytes, as SIOCSIFFLAGS reads it
-    unsafe { sys!(ioctl(socket.raw(), libc::SIOCSIFFLAGS as u64, &raw const request)) }.at(&[name]).map(drop)
+    unsafe { sys!(ioctl(socket.raw(), libc::SIOCSIFFLAGS, &raw const request)) }.at(&[name]).map(drop)
 }
 
 /// nanosleep(2).
