@@ -4,8 +4,9 @@
 use crate::error::{Error, Result};
 use crate::lookup::{self, Command};
 use crate::plan::Plan;
+use crate::reaper;
 use crate::step::{State, Step};
-use crate::sys::{self, Fd, Pointers};
+use crate::sys::{self, Fd, Pointers, SigSet};
 use alloc::vec;
 
 /// What the child starts with. The parent has made room for all that the child will fill in.
@@ -55,6 +56,7 @@ impl<'a> Child<'a> {
 pub fn main(child: &mut Child) -> ! {
     drop(child.command_write.take());
     drop(child.error_read.take());
+    drop(child.state.terminal_socket.0.take());
     // The locks are the parent's alone: a copy held here would outlive it.
     for group in &mut child.state.groups {
         drop(group.take());
@@ -75,6 +77,7 @@ fn walk(child: &mut Child) -> Result<()> {
     for step in &plan.child {
         match step {
             Step::ReceiveCommand => receive(child)?,
+            Step::BecomeInit => become_init(plan)?,
             Step::Exec => return exec(child),
             step => step.carry_out(plan, child.state)?,
         }
@@ -92,6 +95,20 @@ fn receive(child: &mut Child) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Forks; the new process goes on as the command. With everything blocked, no signal is lost in between.
+fn become_init(plan: &Plan) -> Result<()> {
+    sys::set_signal_mask(SigSet::all())?;
+    if let Some(command) = sys::fork()? {
+        reaper::main(command);
+    }
+    // Nobody but PID 1 ends a whole namespace: where the reaper is not that, its end must be felt.
+    sys::die_with_parent()?;
+    match plan.tty {
+        true => sys::to_foreground(sys::getpid()),
+        false => Ok(()),
+    }
 }
 
 fn exec(child: &mut Child) -> Result<()> {

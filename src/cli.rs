@@ -42,7 +42,6 @@ struct Run {
     name: Option<String>,
     /// terminal
     #[argh(switch)]
-    #[expect(dead_code, reason = "accepted: the caller's streams pass through either way")]
     tty: bool,
     /// stdin
     #[argh(switch)]
@@ -57,6 +56,9 @@ struct Run {
     /// working directory
     #[argh(option)]
     workdir: Option<String>,
+    /// a reaper
+    #[argh(switch)]
+    init: bool,
     /// hostname
     #[argh(option)]
     hostname: Option<String>,
@@ -175,6 +177,8 @@ fn understand(words: &[String]) -> Result<Options<'static>> {
         env: run.env.iter().map(String::as_str).collect(),
         env_files: run.env_file.iter().map(String::as_str).collect(),
         workdir: run.workdir.as_deref(),
+        tty: run.tty,
+        init: run.init,
         hostname,
         host_network: host(run.network.as_deref(), "--network takes none or host", true)?,
         host_pid: host(run.pid.as_deref(), "--pid takes host", false)?,

@@ -5,9 +5,9 @@
 //! | floor | module | role |
 //! |---|---|---|
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
-//! | 4 | [`run`], [`child`] | the two processes: what each does, and in which order it ends |
+//! | 4 | [`run`], [`child`], [`reaper`] | the processes: what each does, and in which order it ends |
 //! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
-//! | 2 | [`cgroup`], [`signals`], [`lookup`] | one subject each |
+//! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`] | pure: no system calls |
 
@@ -20,6 +20,7 @@
 extern crate alloc;
 
 pub mod child;
+pub mod reaper;
 pub mod run;
 
 pub mod plan;
@@ -28,6 +29,7 @@ pub mod step;
 pub mod cgroup;
 pub mod lookup;
 pub mod signals;
+pub mod terminal;
 
 #[allow(unsafe_code)]
 pub mod sys;

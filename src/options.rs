@@ -62,12 +62,13 @@ pub const TABLE: &[Row] = {
         row(LIMITS, None, &["no-limits"], Switch, "none of these, no cgroup"),
         row(LIMITS, None, &["cgroup-parent"], One("PATH"), "where its cgroups are made: absolute, or below the own"),
         row(LIMITS, None, &["name"], One("NAME"), "name of its cgroups, and its hostname"),
-        row(PROCESS, Some(b't'), &["tty"], Switch, "for an interactive shell; implies -i"),
+        row(PROCESS, Some(b't'), &["tty"], Switch, "a terminal of its own, for an interactive shell; implies -i"),
         row(PROCESS, Some(b'i'), &["interactive"], Switch, "accepted: stdin always passes through"),
         row(PROCESS, Some(b'e'), &["env"], Many("K=V"), "set a variable; K alone keeps the caller's"),
         row(PROCESS, None, &["env-file"], Many("FILE"), "set the variables in FILE, a line each"),
         row(PROCESS, Some(b'w'), &["workdir"], One("DIR"), "working directory"),
         row(PROCESS, None, &["hostname"], One("NAME"), "hostname"),
+        row(PROCESS, None, &["init"], Switch, "a PID 1 that reaps orphans and passes signals on"),
         row(PROCESS, None, &["rm"], Switch, "accepted: always true"),
         row(NAMESPACES, None, &["network", "net"], One("none|host"), "its own with lo up (none), or the host's"),
         row(NAMESPACES, None, &["pid"], One("host"), "the host's processes"),
@@ -306,6 +307,10 @@ pub struct Options<'a> {
     pub env_files: Vec<&'a str>,
     /// `-w`
     pub workdir: Option<&'a str>,
+    /// `-t`
+    pub tty: bool,
+    /// `--init`
+    pub init: bool,
     /// `--hostname`
     pub hostname: Option<&'a str>,
     /// Which namespaces stay the host's.

@@ -34,6 +34,8 @@ pub struct Plan {
     pub pid: sys::Pid,
     /// The words of the command, each with a NUL after it.
     pub words: Vec<u8>,
+    /// It gets a terminal of its own.
+    pub tty: bool,
     /// The command's environment.
     pub environment: Vec<&'static CStr>,
     /// Where the command is looked for.
@@ -64,6 +66,9 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     every().filter(v2).for_each(|g| make_group(&mut parent, &groups, g));
     parent.push(Step::Clone);
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
+    if options.tty {
+        parent.push(Step::ReceiveTerminal);
+    }
     parent.push(Step::SendCommand);
 
     // The child.
@@ -71,6 +76,10 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     child.push(Step::MakeMountsSlave);
     if !options.host_pid {
         child.push(Step::MountProc);
+    }
+    if options.tty {
+        child.push(Step::MountDevpts);
+        child.push(Step::OpenTerminal);
     }
     if let Some(hostname) = options.hostname.or(options.name).filter(|_| !options.host_uts) {
         child.push(Step::SetHostname(hostname.as_bytes().to_vec()));
@@ -84,6 +93,12 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child.push(Step::ChangeDirectory(c_string(dir.as_bytes())?));
     }
     child.push(Step::DieWithParent);
+    if options.tty {
+        child.push(Step::AttachTerminal);
+    }
+    if options.init {
+        child.push(Step::BecomeInit);
+    }
     child.push(Step::CloseDescriptors);
     child.push(Step::ResetSignals(ignored.unwrap_or(SigSet::all())));
     child.push(Step::Exec);
@@ -104,6 +119,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         name,
         pid,
         words,
+        tty: options.tty,
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
         ignored,

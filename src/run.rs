@@ -6,7 +6,8 @@ use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals::{self, Fate};
 use crate::step::{State, Step};
-use crate::sys::{self, Dir, Fd, Pid, SigSet, Stack, Wait};
+use crate::sys::{self, Dir, Fd, Pid, Ready, SigSet, Signal, Stack, Wait};
+use crate::terminal::Terminal;
 use crate::text::{self, Put};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -26,7 +27,12 @@ pub fn run(plan: &Plan) -> Result<i32> {
     let signals = sys::signalfd(signals::awaited(plan.ignored.unwrap_or(SigSet::EMPTY)))?;
     let (error_read, error_write) = sys::pipe2()?;
     let mut state = State::new(plan, error_write);
-    let mut container = Container { pid: None, signals, error_read: None, status: None, killed_for: None };
+    if plan.tty {
+        let (parent_end, child_end) = sys::socketpair()?;
+        state.terminal_socket = (Some(parent_end), Some(child_end));
+    }
+    let mut container =
+        Container { pid: None, signals, error_read: None, terminal: None, status: None, killed_for: None };
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a
     // warning beside it.
@@ -39,6 +45,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         Err(_) => Ok(()),
     };
     let ended = container.end(started.is_err());
+    let restored = container.terminal.as_mut().map_or(Ok(()), Terminal::restore);
     let told = report_memory(plan, &state);
     let orphans = end_orphans(plan);
     let removed = remove_groups(plan, &state);
@@ -46,7 +53,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
     // Whatever is open now, the exit closes: a dozen calls less.
     core::mem::forget((container, state));
     started?;
-    for late in [followed, ended, told, orphans, removed] {
+    for late in [followed, ended, restored, told, orphans, removed] {
         if let Err(error) = late {
             say(&error);
         }
@@ -67,6 +74,8 @@ struct Container {
     pid: Option<Pid>,
     signals: Fd,
     error_read: Option<Fd>,
+    /// With `-t`: the relay.
+    terminal: Option<Terminal>,
     /// How it ended, once it has been reaped.
     status: Option<Wait>,
     /// The signal that mydocker ended it for.
@@ -90,8 +99,16 @@ impl Container {
                     self.error_read = child.error_read.take();
                     command_write = child.command_write.take();
                     drop(child);
-                    // The child's end: with it open here, its closing would not be seen.
+                    // The child's ends: with them open here, their closing would not be seen.
                     drop(state.error_write.take());
+                    drop(state.terminal_socket.1.take());
+                }
+                Step::ReceiveTerminal => {
+                    if let Some(socket) = state.terminal_socket.0.take()
+                        && let Some(master) = sys::receive_fd(&socket)?
+                    {
+                        self.terminal = Some(Terminal::new(master)?);
+                    }
                 }
                 Step::SendCommand => {
                     if let Some(pipe) = command_write.take() {
@@ -121,43 +138,87 @@ impl Container {
     /// Waits until execve has worked: its end of the error pipe is then closed. Or for the reason why it has not.
     fn await_exec(&mut self) -> Result<()> {
         while let Some(pipe) = &self.error_read {
-            let [told, signal] = sys::poll([pipe, &self.signals])?;
-            if told {
+            let [told, signal] = sys::poll([(pipe.raw(), true, false), (self.signals.raw(), true, false)])?;
+            if told.read {
                 let reason = sys::receive_error(pipe)?;
                 self.error_read = None;
                 return reason.map_or(Ok(()), Err);
             }
-            if signal {
+            if signal.read {
                 self.take_signal()?;
             }
         }
         Ok(())
     }
 
-    /// Passes signals on until the command has ended.
+    /// Passes signals on, and what goes through the terminal, until the command has ended.
     fn follow(&mut self) -> Result<()> {
+        while let Some(terminal) = self.terminal.as_mut().filter(|t| self.status.is_none() || !t.is_drained()) {
+            let [stdin, stdout, master] = terminal.interest();
+            let [signal, ready @ ..] = sys::poll([(self.signals.raw(), true, false), stdin, stdout, master])?;
+            self.relay(ready)?;
+            if signal.read {
+                self.take_signal()?;
+            }
+        }
         while self.status.is_none() {
             self.take_signal()?;
         }
         Ok(())
     }
 
+    fn relay(&mut self, ready: [Ready; 3]) -> Result<()> {
+        let (Some(terminal), Some(pid)) = (&mut self.terminal, self.pid) else { return Ok(()) };
+        match terminal.relay(ready)? {
+            // The kernel has told the foreground group, and keeps it from a PID 1 that has no handler.
+            Some(number) if number == libc::SIGHUP || terminal.is_in_foreground(pid) => {
+                self.act(signals::decide(Signal { number, from_kernel: true }, pid, true), number)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes one signal, and does what it asks for.
     fn take_signal(&mut self) -> Result<()> {
         let signal = sys::take_signal(&self.signals)?;
-        let Some(pid) = self.pid.filter(|_| self.status.is_none()) else { return Ok(()) };
-        if signal.number == libc::SIGCHLD {
-            self.status = sys::wait4(pid, false)?;
-            return Ok(());
+        match (signal.number, self.pid, &self.terminal) {
+            (libc::SIGCHLD, Some(pid), _) if self.status.is_none() => {
+                self.status = sys::wait4(pid, false)?;
+                Ok(())
+            }
+            (libc::SIGCHLD, ..) => Ok(()),
+            (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
+            (number, Some(pid), terminal) => self.act(signals::decide(signal, pid, terminal.is_none()), number),
+            (_, None, _) => Ok(()),
         }
-        match signals::decide(signal, pid) {
-            Fate::Forward => sys::kill(pid, signal.number).map(drop),
+    }
+
+    fn act(&mut self, fate: Fate, number: i32) -> Result<()> {
+        let Some(pid) = self.pid.filter(|_| self.status.is_none()) else { return Ok(()) };
+        match fate {
+            Fate::Forward => sys::kill(pid, number).map(drop),
             Fate::Drop => Ok(()),
             Fate::End => {
-                self.killed_for = Some(signal.number);
+                self.killed_for = Some(number);
                 sys::kill(pid, libc::SIGKILL).map(drop)
             }
+            Fate::Stop => self.stop(pid),
         }
+    }
+
+    /// Stops the command, which as PID 1 hears no SIGTSTP, and mydocker; both go on with SIGCONT. The user's terminal is
+    /// as it was in between.
+    fn stop(&mut self, pid: Pid) -> Result<()> {
+        sys::kill(pid, libc::SIGSTOP)?;
+        if let Some(terminal) = &mut self.terminal {
+            terminal.restore()?;
+        }
+        sys::kill(sys::getpid(), libc::SIGSTOP)?;
+        if let Some(terminal) = &mut self.terminal {
+            terminal.enter_raw_mode()?;
+            terminal.resize()?;
+        }
+        sys::kill(pid, libc::SIGCONT).map(drop)
     }
 
     /// Makes sure that it has ended. A child that has not become the command is killed; a command that can no longer be

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 /// Signals that end a process which neither catches nor ignores them; from PID 1 the kernel keeps them away.
 const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
 
-/// Signals that mydocker passes on. The rest does to it what it does to any process.
+/// Signals that mydocker passes on.
 const FORWARDED: SigSet = SigSet::of(&[
     libc::SIGHUP,
     libc::SIGINT,
@@ -21,8 +21,16 @@ const FORWARDED: SigSet = SigSet::of(&[
     libc::SIGCONT,
 ]);
 
-/// What mydocker blocks: what it reads from its signalfd, and SIGPIPE, so that a write to a dead child's pipe returns.
-pub const BLOCKED: SigSet = SigSet(FORWARDED.0 | SigSet::of(&[libc::SIGCHLD, libc::SIGPIPE]).0);
+/// Faults of mydocker itself: blocked or not, they end it.
+const FAULTS: SigSet =
+    SigSet::of(&[libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS]);
+
+/// What stops a background process that uses its terminal: rightly so.
+const BACKGROUND: SigSet = SigSet::of(&[libc::SIGTTIN, libc::SIGTTOU]);
+
+/// What mydocker blocks: every signal has to come through its signalfd, so that no way out misses the cleaning up.
+/// SIGPIPE stays pending, and a write to a dead child's pipe returns.
+pub const BLOCKED: SigSet = SigSet::all().without(FAULTS).without(BACKGROUND);
 
 /// What it reads: one that was ignored when it started (nohup) stays ignored.
 pub fn awaited(ignored: SigSet) -> SigSet {
@@ -77,23 +85,32 @@ pub enum Fate {
     Drop,
     /// It would end any process but PID 1: the container ends.
     End,
+    /// It stops mydocker, and the command with it.
+    Stop,
 }
 
 /// Decides for one signal. `command`: what the command does with its signals; `None` if it has ended.
-fn fate(signal: Signal, command: Option<Dispositions>) -> Fate {
+fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool) -> Fate {
     let Some(command) = command else { return Fate::Drop };
+    match signal.number {
+        libc::SIGTSTP => return Fate::Stop,
+        libc::SIGURG => return Fate::Drop,
+        number if !FORWARDED.has(number) => return Fate::End,
+        _ => {}
+    }
     // One that is blocked may be waited for with sigwait(3) or signalfd(2), as init programs do.
     let heeded = SigSet(command.caught.0 | command.ignored.0 | command.blocked.0).has(signal.number);
-    match (ENDING.has(signal.number), heeded, signal.from_kernel) {
+    match (ENDING.has(signal.number), heeded, signal.from_kernel && terminal_is_shared) {
         (true, false, _) => Fate::End,
         (_, _, true) => Fate::Drop,
         _ => Fate::Forward,
     }
 }
 
-/// The same, with a look at the command.
-pub fn decide(signal: Signal, command: Pid) -> Fate {
-    fate(signal, Dispositions::of(command))
+/// The same, with a look at the command. `terminal_is_shared`: what a terminal sends to mydocker, it sends to the
+/// command too, for both are in its foreground group.
+pub fn decide(signal: Signal, command: Pid, terminal_is_shared: bool) -> Fate {
+    fate(signal, Dispositions::of(command), terminal_is_shared)
 }
 
 #[cfg(test)]
@@ -128,9 +145,21 @@ mod tests {
             (terminal(libc::SIGINT), of(none, none, term), Fate::Drop),
             (user(libc::SIGUSR1), of(none, none, none), Fate::Forward),
             (terminal(libc::SIGWINCH), of(none, none, none), Fate::Drop),
+            (terminal(libc::SIGTSTP), of(none, none, none), Fate::Stop),
+            (user(libc::SIGALRM), of(none, none, none), Fate::End),
+            (user(40), of(none, none, none), Fate::End),
+            (user(libc::SIGURG), of(none, none, none), Fate::Drop),
         ] {
-            assert_eq!(fate(signal, command), expected, "{} {}", signal.number, signal.from_kernel);
+            assert_eq!(fate(signal, command, true), expected, "{} {}", signal.number, signal.from_kernel);
         }
+    }
+
+    #[test]
+    fn a_terminal_of_its_own_leaves_the_signals_to_mydocker() {
+        let caught =
+            Dispositions { blocked: SigSet::EMPTY, ignored: SigSet::EMPTY, caught: SigSet::of(&[libc::SIGINT]) };
+        let signal = Signal { number: libc::SIGINT, from_kernel: true };
+        assert_eq!(fate(signal, Some(caught), false), Fate::Forward);
     }
 
     #[test]

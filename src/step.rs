@@ -20,6 +20,8 @@ pub enum Step {
     ApplySetting(usize, usize),
     /// Parent: makes the child, in its namespaces; on v2 in its cgroup.
     Clone,
+    /// Parent: takes over the other side of the container's terminal.
+    ReceiveTerminal,
     /// Parent: sends the command, and with it the word to go.
     SendCommand,
 
@@ -27,6 +29,10 @@ pub enum Step {
     MakeMountsSlave,
     /// Child: a /proc that shows the new PID namespace.
     MountProc,
+    /// Child: pseudo-terminals that are not the host's.
+    MountDevpts,
+    /// Child: opens one as its controlling terminal, and sends the other side to the parent.
+    OpenTerminal,
     /// Child: the name of the UTS namespace.
     SetHostname(Vec<u8>),
     /// Child: `lo` is down in a new network namespace.
@@ -39,6 +45,10 @@ pub enum Step {
     ChangeDirectory(CString),
     /// Child: SIGKILL when mydocker dies.
     DieWithParent,
+    /// Child: the three streams are the terminal.
+    AttachTerminal,
+    /// Child: from here on this process only looks after another one, which goes on.
+    BecomeInit,
     /// Child: nothing above stderr reaches the command.
     CloseDescriptors,
     /// Child: what the caller ignored or blocked is back at its default.
@@ -59,6 +69,10 @@ pub struct State {
     pub born_in_group: bool,
     /// The end of the error pipe that the child holds.
     pub error_write: Option<Fd>,
+    /// The ends of the socket that the terminal is sent through: the parent's, the child's.
+    pub terminal_socket: (Option<Fd>, Option<Fd>),
+    /// The child's side of its terminal.
+    pub terminal: Option<Fd>,
 }
 
 impl State {
@@ -70,6 +84,8 @@ impl State {
             left_out: plan.groups.iter().map(|_| false).collect(),
             born_in_group: false,
             error_write: Some(error_write),
+            terminal_socket: (None, None),
+            terminal: None,
         }
     }
 
@@ -81,17 +97,29 @@ impl State {
 }
 
 impl Step {
-    /// Carries the step out. `Clone`, `SendCommand`, `ReceiveCommand` and `Exec` are the business of the two processes
-    /// themselves: [`crate::run`] and [`crate::child`].
+    /// Carries the step out. `Clone`, `ReceiveTerminal`, `SendCommand`, `ReceiveCommand`, `BecomeInit` and `Exec` are the
+    /// business of the processes themselves: [`crate::run`] and [`crate::child`].
     pub fn carry_out(&self, plan: &Plan, state: &mut State) -> Result<()> {
         match self {
             Step::OpenParent(g) | Step::EnableController(g, _) | Step::MakeGroup(g) | Step::ApplySetting(g, _) => {
                 self.carry_out_for_group(*g, plan, state)
             }
-            Step::MakeMountsSlave => sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE),
+            Step::MakeMountsSlave => sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None),
             Step::MountProc => {
-                sys::mount(c"proc", c"/proc", c"proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC)
+                let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+                sys::mount(c"proc", c"/proc", c"proc", flags, None)
             }
+            Step::MountDevpts => {
+                // gid 5 is tty by long custom; ptmx for everybody, as on a host.
+                let data = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
+                sys::mount(c"devpts", c"/dev/pts", c"devpts", MountFlags::NOSUID | MountFlags::NOEXEC, Some(data))
+                    .map_err(|e| e.with_hint("-t needs /dev/pts, and a kernel with devpts"))
+            }
+            Step::OpenTerminal => open_terminal(state),
+            Step::AttachTerminal => match &state.terminal {
+                Some(terminal) => (0..=2).try_for_each(|stream| sys::dup_to(terminal, stream)),
+                None => Ok(()),
+            },
             Step::SetHostname(name) => sys::sethostname(name),
             Step::BringUpLoopback => sys::set_interface_up(b"lo"),
             Step::JoinGroup(g) => join(*g, plan, state),
@@ -111,7 +139,12 @@ impl Step {
                 }
                 sys::set_signal_mask(SigSet::EMPTY).map(drop)
             }
-            Step::Clone | Step::SendCommand | Step::ReceiveCommand | Step::Exec => Ok(()),
+            Step::Clone
+            | Step::ReceiveTerminal
+            | Step::SendCommand
+            | Step::ReceiveCommand
+            | Step::BecomeInit
+            | Step::Exec => Ok(()),
         }
     }
 
@@ -141,6 +174,16 @@ impl Step {
         }
         result
     }
+}
+
+fn open_terminal(state: &mut State) -> Result<()> {
+    let (master, slave) = sys::open_pty(c"/dev/pts/ptmx")?;
+    sys::control(&slave)?;
+    if let Some(socket) = state.terminal_socket.1.take() {
+        sys::send_fd(&socket, &master)?;
+    }
+    state.terminal = Some(slave);
+    Ok(())
 }
 
 fn open_parent(g: usize, plan: &Plan, state: &mut State) -> Result<()> {

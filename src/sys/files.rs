@@ -123,7 +123,7 @@ impl Dir {
     }
 }
 
-fn openat(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
+pub(super) fn openat(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
     let dir = below.map_or(libc::AT_FDCWD, |dir| dir.fd.0);
     loop {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
@@ -201,8 +201,13 @@ fn about(error: Error, path: &CStr) -> Error {
 
 /// read(2); 0 at the end.
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
+    read_raw(fd.0, buffer)
+}
+
+/// read(2) of a stream that is the caller's, by its number.
+pub fn read_raw(fd: i32, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the pointer and the length are of one slice that is ours to write
-    unsafe { sys!(read(fd.0, buffer.as_mut_ptr(), buffer.len())) }.of(b"")
+    unsafe { sys!(read(fd, buffer.as_mut_ptr(), buffer.len())) }.of(b"")
 }
 
 /// write(2); it may take only a part.
@@ -228,22 +233,39 @@ pub fn pipe2() -> Result<(Fd, Fd)> {
     Ok((Fd(ends[0]), Fd(ends[1])))
 }
 
-/// ppoll(2) without a timeout, until one of `fds` can be read or has lost its other end; says which.
-pub fn poll<const N: usize>(fds: [&Fd; N]) -> Result<[bool; N]> {
-    poll_for(fds.map(Fd::raw), libc::POLLIN, None)
+/// What ppoll(2) says of a descriptor.
+#[derive(Clone, Copy, Default)]
+pub struct Ready {
+    /// It can be read, or has ended.
+    pub read: bool,
+    /// It can be written to, or its other end is gone.
+    pub write: bool,
+}
+
+/// ppoll(2) without a timeout. For each: the descriptor, whether reading and whether writing is of interest; one without
+/// interest is passed over.
+pub fn poll<const N: usize>(wanted: [(i32, bool, bool); N]) -> Result<[Ready; N]> {
+    let mut fds = wanted.map(|(fd, read, write)| libc::pollfd {
+        fd: if read || write { fd } else { -1 },
+        events: if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 },
+        revents: 0,
+    });
+    // SAFETY: the array and its length; a null timeout waits, a null mask changes none
+    unsafe { sys!(ppoll(fds.as_mut_ptr(), N, 0usize, 0usize, 8usize)) }.of(b"")?;
+    let ended = libc::POLLHUP | libc::POLLERR;
+    Ok(fds.map(|fd| Ready {
+        read: fd.events & libc::POLLIN != 0 && fd.revents & (libc::POLLIN | ended) != 0,
+        write: fd.events & libc::POLLOUT != 0 && fd.revents & (libc::POLLOUT | ended) != 0,
+    }))
 }
 
 /// Whether the reading end of the pipe that `fd` writes to is closed.
 pub fn reader_is_gone(fd: &Fd) -> Result<bool> {
-    poll_for([fd.raw()], 0, Some(&[0, 0])).map(|[gone]| gone)
-}
-
-fn poll_for<const N: usize>(fds: [i32; N], events: i16, timeout: Option<&[i64; 2]>) -> Result<[bool; N]> {
-    let mut asked = fds.map(|fd| libc::pollfd { fd, events, revents: 0 });
-    let timeout = timeout.map_or(core::ptr::null(), |t| t.as_ptr());
-    // SAFETY: the array and its length; a null mask changes none
-    unsafe { sys!(ppoll(asked.as_mut_ptr(), N, timeout, 0usize, 8usize)) }.of(b"")?;
-    Ok(asked.map(|fd| fd.revents != 0))
+    let mut fd = libc::pollfd { fd: fd.0, events: 0, revents: 0 };
+    let now = [0i64; 2];
+    // SAFETY: one struct pollfd; a null mask changes none
+    unsafe { sys!(ppoll(&raw mut fd, 1, now.as_ptr(), 0usize, 8usize)) }.of(b"")?;
+    Ok(fd.revents != 0)
 }
 
 /// flock(2) LOCK_EX, waiting or not. `Ok(false)`: somebody else holds it.
@@ -264,6 +286,12 @@ pub fn close_range(first: i32) -> Result<()> {
         Err(e) if e.is(Errno::ENOSYS) || e.is(Errno::EINVAL) => mark_one_by_one(first),
         other => other.map(drop),
     }
+}
+
+/// Closes every descriptor from `first` on: close_range(2), Linux 5.9.
+pub fn close_from(first: i32) -> Result<()> {
+    // SAFETY: numbers only
+    unsafe { sys!(close_range(first, u32::MAX, CloseRangeFlags::NONE)) }.of(b"").map(drop)
 }
 
 fn mark_one_by_one(first: i32) -> Result<()> {

@@ -89,6 +89,7 @@ flags! {
         DIRECTORY = libc::O_DIRECTORY,
         PATH = libc::O_PATH,
         CLOEXEC = libc::O_CLOEXEC,
+        NOCTTY = libc::O_NOCTTY,
     }
 }
 

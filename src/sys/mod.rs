@@ -7,17 +7,23 @@ mod files;
 mod flags;
 mod gate;
 mod process;
+mod terminal;
 
 pub use alloc::Bump;
 pub use clone::{Stack, clone};
 pub use files::{
-    Dir, Fd, close_range, detached_mount, directory_names, exists, flock, is_directory, pipe2, poll, read, read_file,
-    read_up_to, reader_is_gone, receive_error, send_error, write, write_all,
+    Dir, Fd, Ready, close_from, close_range, detached_mount, directory_names, exists, flock, is_directory, pipe2, poll,
+    read, read_file, read_raw, read_up_to, reader_is_gone, receive_error, send_error, write, write_all,
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 pub use process::{
-    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, getpid, kill, mount, nanosleep,
-    reset_signal, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd, take_signal, wait4,
+    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, kill, mount, nanosleep,
+    reset_signal, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd, take_signal, wait_any,
+    wait_for_signal, wait4,
+};
+pub use terminal::{
+    Termios, control, dup_to, foreground, open_pty, receive_fd, send_fd, set_window_size, socketpair, tcgets, tcsetsw,
+    to_foreground, window_size,
 };
 
 use crate::error::{Error, Result};

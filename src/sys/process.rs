@@ -27,16 +27,25 @@ pub enum Wait {
     Signaled(i32),
 }
 
-/// wait4(2), waiting until the child has ended or, without `wait`, only looking. `pid` -1 is any child.
+/// wait4(2), waiting until the child has ended or, without `wait`, only looking.
 pub fn wait4(pid: Pid, wait: bool) -> Result<Option<Wait>> {
+    wait_for(pid, wait).map(|ended| ended.map(|(_, how)| how))
+}
+
+/// wait4(2) for any child: which one, and how it ended.
+pub fn wait_any(wait: bool) -> Result<Option<(Pid, Wait)>> {
+    wait_for(Pid(-1), wait)
+}
+
+fn wait_for(pid: Pid, wait: bool) -> Result<Option<(Pid, Wait)>> {
     let mut status: i32 = 0;
     let options = if wait { 0 } else { libc::WNOHANG };
     // SAFETY: the kernel writes one int; no usage is asked for
     let pid = unsafe { sys!(wait4(pid.0, &raw mut status, options, 0usize)) }.of(b"")?;
     Ok(match (pid, status & 0x7f) {
         (0, _) => None,
-        (_, 0) => Some(Wait::Exited(status >> 8 & 0xff)),
-        (_, signal) => Some(Wait::Signaled(signal)),
+        (pid, 0) => Some((Pid(pid as i32), Wait::Exited(status >> 8 & 0xff))),
+        (pid, signal) => Some((Pid(pid as i32), Wait::Signaled(signal))),
     })
 }
 
@@ -64,6 +73,19 @@ pub fn reset_signal(signal: i32) -> Result<()> {
     let default = [0u64; 4];
     // SAFETY: the kernel reads one struct sigaction, and writes none
     unsafe { sys!(rt_sigaction(signal, default.as_ptr(), 0usize, 8usize)) }.of(b"").map(drop)
+}
+
+/// rt_sigtimedwait(2) without a timeout, for a signal of `set`, which must be blocked.
+pub fn wait_for_signal(set: SigSet) -> Result<i32> {
+    // SAFETY: the kernel reads one set of 8 bytes; a null info and a null timeout
+    unsafe { sys!(rt_sigtimedwait(&set, 0usize, 0usize, 8usize)) }.of(b"").map(|signal| signal as i32)
+}
+
+/// clone(2) as fork(2) has it: the same stack, copied. `None` in the child.
+pub fn fork() -> Result<Option<Pid>> {
+    // SAFETY: without CLONE_VM and with a null stack the child returns on its own copy of everything
+    let pid = unsafe { sys!(clone(libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize)) }.of(b"")?;
+    Ok((pid != 0).then_some(Pid(pid as i32)))
 }
 
 /// signalfd(2): a descriptor to read the signals of `set` from.
@@ -104,10 +126,11 @@ pub fn set_child_subreaper() -> Result<()> {
     unsafe { sys!(prctl(libc::PR_SET_CHILD_SUBREAPER, 1)) }.of(b"PR_SET_CHILD_SUBREAPER").map(drop)
 }
 
-/// mount(2), without data.
-pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags) -> Result<()> {
+/// mount(2).
+pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
+    let data = data.map_or(core::ptr::null(), CStr::as_ptr);
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(mount(source, target, fstype, flags, 0usize)) }.at(&[target.to_bytes()]).map(drop)
+    unsafe { sys!(mount(source, target, fstype, flags, data)) }.at(&[target.to_bytes()]).map(drop)
 }
 
 /// sethostname(2).

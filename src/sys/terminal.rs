@@ -1,0 +1,185 @@
+//! Terminals: pseudo-terminals, window sizes, line settings; pty(7), ioctl_tty(2).
+
+use super::files::{Fd, openat};
+use super::flags::OpenFlags;
+use super::gate::sys;
+use super::{Pid, WithSubject};
+use crate::error::Result;
+use core::ffi::CStr;
+
+/// The line settings of a terminal: struct termios as the kernel has it (not libc's, which is larger).
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Termios {
+    input: u32,
+    output: u32,
+    control: u32,
+    local: u32,
+    line: u8,
+    characters: [u8; 19],
+}
+
+impl Termios {
+    /// Every byte passes through as it is, in both directions; cfmakeraw(3).
+    pub fn raw(mut self) -> Termios {
+        self.input &= !(libc::IGNBRK
+            | libc::BRKINT
+            | libc::PARMRK
+            | libc::ISTRIP
+            | libc::INLCR
+            | libc::IGNCR
+            | libc::ICRNL
+            | libc::IXON);
+        self.output &= !libc::OPOST;
+        self.local &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG | libc::IEXTEN);
+        self.control = self.control & !(libc::CSIZE | libc::PARENB) | libc::CS8;
+        for (at, value) in [(libc::VMIN, 1), (libc::VTIME, 0)] {
+            if let Some(slot) = self.characters.get_mut(at) {
+                *slot = value;
+            }
+        }
+        self
+    }
+
+    /// The signal that the terminal sends for a key among `bytes`; `None` if there is none, or keys send none.
+    pub fn signal_of(&self, bytes: &[u8]) -> Option<i32> {
+        let key = |at: usize, signal| self.characters.get(at).filter(|key| **key != 0).map(|key| (*key, signal));
+        let keys = [key(libc::VINTR, libc::SIGINT), key(libc::VQUIT, libc::SIGQUIT)];
+        let signals = self.local & libc::ISIG != 0;
+        keys.into_iter().flatten().find(|(key, _)| signals && bytes.contains(key)).map(|(_, signal)| signal)
+    }
+
+    /// The character that ends the input of a program that reads lines; `None` if the terminal does not make lines.
+    pub fn end_of_file(&self) -> Option<u8> {
+        self.characters.get(libc::VEOF).copied().filter(|_| self.local & libc::ICANON != 0)
+    }
+}
+
+/// struct winsize: rows, columns, and two unused.
+pub type WindowSize = [u16; 4];
+
+/// TCGETS. `None`: not a terminal.
+pub fn tcgets(fd: i32) -> Option<Termios> {
+    let mut termios = core::mem::MaybeUninit::<Termios>::uninit();
+    // SAFETY: the kernel fills one struct termios
+    unsafe { sys!(ioctl(fd, libc::TCGETS, termios.as_mut_ptr())) }.ok()?;
+    // SAFETY: it has, for the call worked
+    Some(unsafe { termios.assume_init() })
+}
+
+/// TCSETSW: after what is being written has been written.
+pub fn tcsetsw(fd: i32, termios: &Termios) -> Result<()> {
+    // SAFETY: the kernel reads one struct termios
+    unsafe { sys!(ioctl(fd, libc::TCSETSW, core::ptr::from_ref(termios))) }.of(b"TCSETSW").map(drop)
+}
+
+/// TIOCGWINSZ. `None`: not a terminal.
+pub fn window_size(fd: i32) -> Option<WindowSize> {
+    let mut size = WindowSize::default();
+    // SAFETY: the kernel fills one struct winsize, four u16
+    unsafe { sys!(ioctl(fd, libc::TIOCGWINSZ, size.as_mut_ptr())) }.ok()?;
+    Some(size)
+}
+
+/// TIOCSWINSZ.
+pub fn set_window_size(fd: &Fd, size: &WindowSize) -> Result<()> {
+    // SAFETY: the kernel reads one struct winsize, four u16
+    unsafe { sys!(ioctl(fd.raw(), libc::TIOCSWINSZ, size.as_ptr())) }.of(b"TIOCSWINSZ").map(drop)
+}
+
+/// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to: the master, and the slave without using a path
+/// (TIOCGPTPEER).
+pub fn open_pty(ptmx: &CStr) -> Result<(Fd, Fd)> {
+    let master = openat(None, ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY)?;
+    let unlocked = 0i32;
+    // SAFETY: the kernel reads one int
+    unsafe { sys!(ioctl(master.raw(), libc::TIOCSPTLCK, &raw const unlocked)) }.of(b"TIOCSPTLCK")?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: numbers only
+    let slave = unsafe { sys!(ioctl(master.raw(), libc::TIOCGPTPEER, flags)) }.of(b"TIOCGPTPEER")?;
+    Ok((master, Fd::own(slave)))
+}
+
+/// Makes `slave` the controlling terminal of a new session: setsid(2), TIOCSCTTY.
+pub fn control(slave: &Fd) -> Result<()> {
+    // SAFETY: it takes nothing
+    unsafe { sys!(setsid()) }.of(b"")?;
+    // SAFETY: numbers only
+    unsafe { sys!(ioctl(slave.raw(), libc::TIOCSCTTY, 0)) }.of(b"TIOCSCTTY").map(drop)
+}
+
+/// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
+/// SIGTTOU must be blocked.
+pub fn to_foreground(own: Pid) -> Result<()> {
+    // SAFETY: numbers only
+    unsafe { sys!(setpgid(0, 0)) }.of(b"")?;
+    // SAFETY: the kernel reads one int
+    unsafe { sys!(ioctl(0, libc::TIOCSPGRP, &raw const own.0)) }.of(b"TIOCSPGRP").map(drop)
+}
+
+/// TIOCGPGRP: the foreground group of the terminal that `master` is the other side of.
+pub fn foreground(master: &Fd) -> Option<Pid> {
+    let mut group = 0i32;
+    // SAFETY: the kernel writes one int
+    unsafe { sys!(ioctl(master.raw(), libc::TIOCGPGRP, &raw mut group)) }.ok()?;
+    Some(Pid(group))
+}
+
+/// dup3(2) without flags: `number` becomes a copy, one that stays open across execve.
+pub fn dup_to(fd: &Fd, number: i32) -> Result<()> {
+    // SAFETY: numbers only
+    unsafe { sys!(dup3(fd.raw(), number, 0)) }.of(b"").map(drop)
+}
+
+/// socketpair(2): AF_UNIX, which can carry a descriptor, SOCK_SEQPACKET, which has an end of file.
+pub fn socketpair() -> Result<(Fd, Fd)> {
+    let mut ends = [0i32; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into an array of two
+    unsafe { sys!(socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr())) }.of(b"")?;
+    Ok((Fd::own(ends[0] as usize), Fd::own(ends[1] as usize)))
+}
+
+/// One SCM_RIGHTS message with one descriptor: cmsghdr (16 bytes), the int, padding; unix(7), cmsg(3).
+#[repr(C)]
+struct Rights {
+    len: usize,
+    level: i32,
+    kind: i32,
+    fd: i32,
+    padding: i32,
+}
+
+const RIGHTS_LEN: usize = 20;
+
+/// sendmsg(2) of one descriptor, with one byte to carry it.
+pub fn send_fd(socket: &Fd, fd: &Fd) -> Result<()> {
+    let mut rights =
+        Rights { len: RIGHTS_LEN, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd: fd.raw(), padding: 0 };
+    with_message(&mut rights, |message| {
+        // SAFETY: the message's parts live as long as the closure
+        unsafe { sys!(sendmsg(socket.raw(), message, 0)) }.of(b"SCM_RIGHTS").map(drop)
+    })
+}
+
+/// recvmsg(2) of one descriptor; `None` if the other end is closed.
+pub fn receive_fd(socket: &Fd) -> Result<Option<Fd>> {
+    let mut rights = Rights { len: 0, level: 0, kind: 0, fd: -1, padding: 0 };
+    let n = with_message(&mut rights, |message| {
+        // SAFETY: the message's parts live as long as the closure
+        unsafe { sys!(recvmsg(socket.raw(), message, libc::MSG_CMSG_CLOEXEC)) }.of(b"SCM_RIGHTS")
+    })?;
+    Ok((n == 1 && rights.len == RIGHTS_LEN && rights.kind == libc::SCM_RIGHTS).then(|| Fd::own(rights.fd as usize)))
+}
+
+fn with_message<T>(rights: &mut Rights, f: impl FnOnce(*mut libc::msghdr) -> T) -> T {
+    let mut byte = 0u8;
+    let mut part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    // SAFETY: a msghdr of zeros is one without a name, parts or control data
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = core::ptr::from_mut(rights).cast();
+    message.msg_controllen = size_of::<Rights>() as _;
+    f(&raw mut message)
+}
