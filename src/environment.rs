@@ -17,14 +17,19 @@ pub fn build(caller: &[&'static CStr], assignments: &[&[u8]]) -> Result<Vec<&'st
         if key.is_empty() {
             return Err(Error::usage("a variable without a name", assignment));
         }
-        if key.len() == assignment.len() {
-            continue;
-        }
-        let Ok(owned) = CString::new(*assignment) else {
-            return Err(Error::usage("a variable with a NUL in it", key));
+        let variable: &'static CStr = if key.len() < assignment.len() {
+            let Ok(owned) = CString::new(*assignment) else {
+                return Err(Error::usage("a variable with a NUL in it", key));
+            };
+            Box::leak(owned.into_boxed_c_str())
+        } else {
+            match caller.iter().find(|variable| value(variable, key).is_some()) {
+                Some(callers) => callers,
+                None => continue,
+            }
         };
         environment.retain(|variable| value(variable, key).is_none());
-        environment.push(Box::leak(owned.into_boxed_c_str()));
+        environment.push(variable);
     }
     Ok(environment)
 }
@@ -75,7 +80,8 @@ mod tests {
         let caller = [c"A=1", c"PATH=/bin", c"AB=2"];
         assert_eq!(built(&caller, &[]), ["A=1", "PATH=/bin", "AB=2"]);
         assert_eq!(built(&caller, &["A=3", "C="]), ["PATH=/bin", "AB=2", "A=3", "C="]);
-        assert_eq!(built(&caller, &["A", "Z"]), ["A=1", "PATH=/bin", "AB=2"]);
+        assert_eq!(built(&caller, &["A", "Z"]), ["PATH=/bin", "AB=2", "A=1"]);
+        assert_eq!(built(&caller, &["A=3", "A"]), ["PATH=/bin", "AB=2", "A=1"]);
         assert_eq!(built(&caller, &["A=x=y", "A=z"]), ["PATH=/bin", "AB=2", "A=z"]);
         assert!(build(&caller, &[b"=x"]).is_err());
         assert!(build(&caller, &[b"A=\0"]).is_err());

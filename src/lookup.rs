@@ -83,7 +83,7 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
     }
     if word.to_bytes().contains(&b'/') {
         return match sys::execve(word, argv, envp) {
-            e if e.is(Errno::ENOENT) && !sys::exists(word) => not_found(word),
+            e if (e.is(Errno::ENOENT) || e.is(Errno::ENOTDIR)) && !sys::exists(word) => not_found(word),
             e => explain(word, e),
         };
     }

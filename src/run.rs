@@ -188,7 +188,17 @@ impl Container {
             }
             (libc::SIGCHLD, ..) => Ok(()),
             (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
-            (number, Some(pid), terminal) => self.act(signals::decide(signal, pid, terminal.is_none()), number),
+            (number, Some(pid), terminal) => {
+                // A terminal that hangs up tells the leader of its session alone.
+                let alone = number == libc::SIGHUP && sys::leads_session();
+                let shared = terminal.is_none() && !alone;
+                // Until execve, what the child blocks and ignores is mydocker's doing: nothing there heeds a signal.
+                let fate = match self.error_read.is_some() && signals::ENDING.has(number) {
+                    true => Fate::End,
+                    false => signals::decide(signal, pid, shared),
+                };
+                self.act(fate, number)
+            }
             (_, None, _) => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// Signals that end a process which neither catches nor ignores them; from PID 1 the kernel keeps them away.
-const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
+pub const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
 
 /// Signals that mydocker passes on.
 const FORWARDED: SigSet = SigSet::of(&[

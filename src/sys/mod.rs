@@ -17,9 +17,9 @@ pub use files::{
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 pub use process::{
-    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, kill, mount, nanosleep,
-    reset_signal, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd, take_signal, wait_any,
-    wait_for_signal, wait4,
+    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, kill, leads_session, mount,
+    nanosleep, reset_signal, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd,
+    take_signal, wait_any, wait_for_signal, wait4,
 };
 pub use terminal::{
     Termios, control, dup_to, foreground, open_pty, receive_fd, send_fd, set_window_size, socketpair, tcgets, tcsetsw,

@@ -18,6 +18,12 @@ pub fn getpid() -> Pid {
     Pid(unsafe { sys!(getpid()) }.map_or(0, |pid| pid as i32))
 }
 
+/// Whether this process leads its session: getsid(2).
+pub fn leads_session() -> bool {
+    // SAFETY: it takes a number, 0 for the caller, and cannot fail for it
+    unsafe { sys!(getsid(0)) }.is_ok_and(|session| session as i32 == getpid().0)
+}
+
 /// How a process ended, as wait(2) has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
