@@ -172,8 +172,8 @@ pub struct LimitWords<'a> {
     pub none: bool,
 }
 
-/// The least memory that an exec of a static program was seen to need, v1 and v2, rounded up generously.
-const LEAST_MEMORY: u64 = 512 * 1024;
+/// What a static busybox needs to start with nothing of it in the page cache; with 700k it was seen to thrash.
+const LEAST_MEMORY: u64 = 1024 * 1024;
 
 /// cfs_quota_us takes no less than a millisecond.
 const LEAST_QUOTA: u64 = 1000;
@@ -240,7 +240,7 @@ fn number(
 ) -> Result<u64> {
     let what = match (parse(word.as_bytes()), option) {
         (Ok(n), _) if n >= least => return Ok(n),
-        (Ok(_), "--memory-limit") => "--memory-limit is under what an exec needs (512k)",
+        (Ok(_), "--memory-limit") => "--memory-limit is under what an exec needs (1m)",
         (Ok(_), "--cpus") => "--cpus is under 0.01",
         (Ok(_), "--cpu-shares") => "--cpu-shares must be at least 1",
         (Ok(_), "--pids-limit") => "--pids-limit must be at least 1, or max",

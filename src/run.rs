@@ -19,7 +19,8 @@ pub fn run(plan: &Plan) -> Result<i32> {
         // With SIGCHLD ignored, children vanish without a status (wait(2)).
         sys::reset_signal(libc::SIGCHLD)?;
     }
-    if !plan.namespaces.has(sys::CloneFlags::NEWPID) {
+    let adopts = !plan.namespaces.has(sys::CloneFlags::NEWPID);
+    if adopts {
         // No PID 1 whose end would end the rest: orphans come here.
         sys::set_child_subreaper()?;
     }
@@ -32,7 +33,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         state.terminal_socket = (Some(parent_end), Some(child_end));
     }
     let mut container =
-        Container { pid: None, signals, error_read: None, terminal: None, status: None, killed_for: None };
+        Container { pid: None, signals, error_read: None, adopts, terminal: None, status: None, killed_for: None };
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a
     // warning beside it.
@@ -74,6 +75,8 @@ struct Container {
     pid: Option<Pid>,
     signals: Fd,
     error_read: Option<Fd>,
+    /// Without a PID namespace: its orphans become mydocker's children.
+    adopts: bool,
     /// With `-t`: the relay.
     terminal: Option<Terminal>,
     /// How it ended, once it has been reaped.
@@ -182,11 +185,7 @@ impl Container {
     fn take_signal(&mut self) -> Result<()> {
         let signal = sys::take_signal(&self.signals)?;
         match (signal.number, self.pid, &self.terminal) {
-            (libc::SIGCHLD, Some(pid), _) if self.status.is_none() => {
-                self.status = sys::wait4(pid, false)?;
-                Ok(())
-            }
-            (libc::SIGCHLD, ..) => Ok(()),
+            (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
             (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
             (number, Some(pid), terminal) => {
                 // A terminal that hangs up tells the leader of its session alone.
@@ -200,6 +199,23 @@ impl Container {
                 self.act(fate, number)
             }
             (_, None, _) => Ok(()),
+        }
+    }
+
+    /// Takes the status of the command and, without a PID namespace, of orphans that have come here.
+    fn reap(&mut self, pid: Pid) -> Result<()> {
+        if !self.adopts {
+            self.status = self.status.or(sys::wait4(pid, false)?);
+            return Ok(());
+        }
+        loop {
+            match sys::wait_any(false) {
+                Ok(Some((ended, how))) if ended == pid => self.status = Some(how),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(e) if e.is(Errno::ECHILD) => return Ok(()),
+                Err(e) => return Err(e),
+            }
         }
     }
 

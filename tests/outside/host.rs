@@ -1,0 +1,175 @@
+//! What this host offers: who we are, where the cgroups are, which tools are there. Written to be obviously right: the
+//! cases use it to check what mydocker found out for itself.
+
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// One cgroup hierarchy that can be looked at.
+pub struct Hierarchy {
+    pub v2: bool,
+    /// Its controllers; none for a named one.
+    pub controllers: Vec<String>,
+    /// Where it can be seen.
+    pub point: PathBuf,
+    /// Which of its directories is seen there.
+    pub root: String,
+    /// A hierarchy that is mounted nowhere is seen through this descriptor.
+    _detached: Option<OwnedFd>,
+}
+
+pub struct Host {
+    pub hierarchies: Vec<Hierarchy>,
+    /// Every mount point of a cgroup filesystem, in the order of mountinfo.
+    pub points: Vec<String>,
+    /// Whether any cgroup is mounted, so that a command inside can see its own.
+    pub mounted: bool,
+    /// Whether this process may make namespaces and cgroups.
+    pub root: bool,
+}
+
+/// This host, looked at once, before the first case.
+pub fn host() -> &'static Host {
+    static HOST: OnceLock<Host> = OnceLock::new();
+    HOST.get_or_init(Host::look)
+}
+
+impl Host {
+    pub fn look() -> Host {
+        let (mut hierarchies, points) = mounted_hierarchies();
+        let mounted = !hierarchies.is_empty();
+        let root = rustix::process::geteuid().is_root() && has_sys_admin();
+        if !mounted && root {
+            hierarchies.extend(detached_hierarchy());
+        }
+        Host { hierarchies, points, mounted, root }
+    }
+
+    /// The hierarchy that carries `controller`: a v1 mount of it, or v2 where it is listed.
+    pub fn carrier(&self, controller: &str) -> Option<&Hierarchy> {
+        let mut carriers: Vec<&Hierarchy> =
+            self.hierarchies.iter().filter(|h| h.controllers.iter().any(|name| name == controller)).collect();
+        carriers.sort_by_key(|h| h.v2);
+        carriers.first().copied()
+    }
+
+    /// The directory of process `pid`'s group for `controller`.
+    pub fn group(&self, controller: &str, pid: i32) -> PathBuf {
+        let hierarchy = self.carrier(controller).expect("a case that needs this controller");
+        hierarchy.directory(&self.path_of_group(controller, pid))
+    }
+
+    /// The path, in its hierarchy, of process `pid`'s group for `controller`.
+    pub fn path_of_group(&self, controller: &str, pid: i32) -> String {
+        let hierarchy = self.carrier(controller).expect("a case that needs this controller");
+        let file = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("/proc/PID/cgroup");
+        for line in file.lines() {
+            let mut fields = line.splitn(3, ':');
+            let (number, list, path) = (fields.next(), fields.next(), fields.next());
+            let own = if hierarchy.v2 {
+                number == Some("0")
+            } else {
+                list.is_some_and(|list| list.split(',').any(|name| name == controller))
+            };
+            if own {
+                return path.expect("a path in /proc/PID/cgroup").to_string();
+            }
+        }
+        panic!("/proc/{pid}/cgroup has no line for {controller}:\n{file}");
+    }
+
+    /// Every directory called `name` in every hierarchy.
+    pub fn directories(&self, name: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for hierarchy in &self.hierarchies {
+            look_for(name, &hierarchy.point, &mut found);
+        }
+        found
+    }
+}
+
+impl Hierarchy {
+    /// Where the group with this path in the hierarchy can be seen.
+    pub fn directory(&self, path: &str) -> PathBuf {
+        let below = path.strip_prefix(self.root.trim_end_matches('/')).expect("a group below the mount's root");
+        self.point.join(below.trim_start_matches('/'))
+    }
+}
+
+fn look_for(name: &str, directory: &Path, found: &mut Vec<PathBuf>) {
+    // Other runs make and remove directories meanwhile: what is gone is passed over.
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if entry.file_name() == name {
+                found.push(entry.path());
+            }
+            look_for(name, &entry.path(), found);
+        }
+    }
+}
+
+fn mounted_hierarchies() -> (Vec<Hierarchy>, Vec<String>) {
+    let file = fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo");
+    // The options of a v1 mount hold more than its controllers; these are the words that are some.
+    let own = fs::read_to_string("/proc/self/cgroup").expect("/proc/self/cgroup");
+    let known: Vec<&str> = own.lines().filter_map(|line| line.split(':').nth(1)).flat_map(|l| l.split(',')).collect();
+    let mut hierarchies: Vec<Hierarchy> = Vec::new();
+    let mut points = Vec::new();
+    for line in file.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let dash = fields.iter().position(|field| *field == "-").expect("a dash in every line");
+        let (root, point) = (plain(fields[3]), PathBuf::from(plain(fields[4])));
+        let controllers = match fields[dash + 1] {
+            "cgroup" => {
+                let words = fields[dash + 3].split(',');
+                words.filter(|word| known.contains(word) && !word.starts_with("name=")).map(String::from).collect()
+            }
+            "cgroup2" => listed(&point),
+            _ => continue,
+        };
+        let v2 = fields[dash + 1] == "cgroup2";
+        points.push(plain(fields[4]));
+        if !hierarchies.iter().any(|h| h.v2 == v2 && h.controllers == controllers) && root != "/.." {
+            hierarchies.push(Hierarchy { v2, controllers, point, root, _detached: None });
+        }
+    }
+    (hierarchies, points)
+}
+
+/// The v2 hierarchy where no cgroup is mounted at all: a mount that is attached nowhere.
+fn detached_hierarchy() -> Option<Hierarchy> {
+    use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+    let context = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
+    fsconfig_create(&context).ok()?;
+    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).ok()?;
+    let point = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+    Some(Hierarchy { v2: true, controllers: listed(&point), point, root: "/".into(), _detached: Some(mount) })
+}
+
+fn listed(point: &Path) -> Vec<String> {
+    let file = fs::read_to_string(point.join("cgroup.controllers")).unwrap_or_default();
+    file.split_whitespace().map(String::from).collect()
+}
+
+/// A field of mountinfo without its escapes.
+fn plain(field: &str) -> String {
+    ["\\040", "\\011", "\\012", "\\134"]
+        .iter()
+        .zip([" ", "\t", "\n", "\\"])
+        .fold(field.to_string(), |text, (escape, plain)| text.replace(escape, plain))
+}
+
+fn has_sys_admin() -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set >> CAP_SYS_ADMIN & 1 == 1)
+}
+
+/// Where PATH has the tool `name`.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}

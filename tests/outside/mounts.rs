@@ -1,0 +1,175 @@
+//! Mounts: the container's own `/proc`, nothing that goes out to the host, and what still comes in from it.
+//!
+//! Where a case needs a shared `/`, it first takes a mount namespace of its own, so that no mistake reaches the host:
+//! it starts this file as the probe `whole-host` there, and that one runs mydocker.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{mydocker_file, probe, probe_file, run};
+use crate::needs::Needs;
+use crate::probe::mount_tmpfs;
+use crate::processes::wait_until;
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use std::ffi::OsString;
+use std::fs;
+use std::process::Command;
+
+cases! {
+    proc_is_mounted_with_its_flags: Needs::ROOT;
+    the_command_sees_the_hosts_files: Needs::ROOT;
+    every_mount_inside_is_a_slave: Needs::ROOT;
+    the_hosts_proc_and_mounts_stay: Needs::ROOT;
+    the_same_where_root_is_shared: Needs::ROOT;
+    a_mount_inside_stays_inside: Needs::ROOT;
+    the_hosts_mounts_still_come_in: Needs::ROOT;
+}
+
+fn proc_is_mounted_with_its_flags() {
+    let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().good();
+    let last = text.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc")).expect("a mount on /proc");
+    let fields: Vec<&str> = last.split(' ').collect();
+    let flags: Vec<&str> = fields[5].split(',').collect();
+    for flag in ["rw", "nosuid", "nodev", "noexec"] {
+        assert!(flags.contains(&flag), "{flag} is not in {last}");
+    }
+    let dash = fields.iter().position(|field| *field == "-").expect("a dash");
+    assert_eq!(fields[dash + 1], "proc", "{last}");
+    assert_eq!(fields[3], "/", "{last}");
+}
+
+fn the_command_sees_the_hosts_files() {
+    let folder = Folder::new();
+    let file = folder.write("from-the-host", b"some bytes\n");
+    assert_eq!(probe(&[], &["file", &file]).finish().good(), "some bytes\n");
+    let made = folder.text("from-inside");
+    probe(&[], &["touch", &made]).finish().good();
+    assert_eq!(fs::read(made).expect("the file that the command made"), b"was here");
+}
+
+/// Slave, not private: an unmount on the host has to come in, or the device stays busy.
+fn every_mount_inside_is_a_slave() {
+    in_own_mounts("shared", "slaves");
+}
+
+fn the_hosts_proc_and_mounts_stay() {
+    in_own_mounts("private", "unchanged");
+}
+
+fn the_same_where_root_is_shared() {
+    in_own_mounts("shared", "unchanged");
+}
+
+fn a_mount_inside_stays_inside() {
+    in_own_mounts("shared", "out");
+}
+
+fn the_hosts_mounts_still_come_in() {
+    in_own_mounts("shared", "in");
+}
+
+/// Runs one of the checks below in a mount namespace of its own, whose mounts are all `propagation`.
+fn in_own_mounts(propagation: &str, check: &str) {
+    let words = ["--probe", "whole-host", propagation, check];
+    let outcome = Command::new(probe_file())
+        .args(words)
+        .env("MYDOCKER", mydocker_file())
+        .output()
+        .expect("start of a probe on the host");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(outcome.status.success(), "{words:?}: {}{}", text(&outcome.stdout), text(&outcome.stderr));
+    assert_eq!(text(&outcome.stdout), "checked\n", "{words:?}");
+}
+
+/// The probe `whole-host PROPAGATION CHECK`: a failed check is a panic.
+pub fn whole_host(words: &[OsString]) -> i32 {
+    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshare");
+    // Private first: a copy of a shared mount still shares with the host's.
+    let all = |flags| mount_change("/", flags | MountPropagationFlags::REC).expect("propagation of /");
+    all(MountPropagationFlags::PRIVATE);
+    if words[0] == "shared" {
+        all(MountPropagationFlags::SHARED);
+    }
+    match words[1].to_str() {
+        Some("unchanged") => unchanged(),
+        Some("slaves") => slaves(),
+        Some("out") => out(),
+        Some("in") => come_in(),
+        _ => panic!("no check is called {:?}", words[1]),
+    }
+    println!("checked");
+    0
+}
+
+fn mounts_of(pid: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo: the host's /proc is whole")
+}
+
+fn has_mount(pid: i32, folder: &str) -> bool {
+    mounts_of(&pid.to_string()).lines().any(|line| line.split(' ').nth(4) == Some(folder))
+}
+
+fn unchanged() {
+    let before = mounts_of("self");
+    for options in [&[][..], &["-t", "-m", "100m"], &["--pid", "host"], &["--no-limits"]] {
+        probe(options, &["pids"]).finish().good();
+        let running = probe(options, &["hold"]).start();
+        running.await_output("ready");
+        assert_eq!(mounts_of("self"), before, "while {options:?} runs");
+        fs::read_link("/proc/self/exe").expect("the host's /proc while a container runs");
+        running.finish().good();
+        assert_eq!(mounts_of("self"), before, "after {options:?}");
+        let stat = fs::read_to_string("/proc/self/stat").expect("the host's /proc after a run");
+        assert!(stat.starts_with(&format!("{} ", std::process::id())), "{stat}");
+    }
+}
+
+fn slaves() {
+    let running = probe(&[], &["hold"]).start();
+    running.await_output("ready");
+    let inside = mounts_of(&running.command_pid().to_string());
+    for line in inside.lines() {
+        let options: Vec<&str> = line.split(' ').skip(6).take_while(|field| *field != "-").collect();
+        assert!(!options.iter().any(|option| option.starts_with("shared:")), "goes out: {line}");
+        // Its own /proc has nobody to be a slave of.
+        let own = line.split(' ').nth(4) == Some("/proc") && options.is_empty();
+        assert!(own || options.iter().any(|option| option.starts_with("master:")), "no slave: {line}");
+    }
+    running.finish().good();
+}
+
+fn out() {
+    let folder = Folder::new();
+    mount_tmpfs(&folder.text("."));
+    fs::create_dir(folder.path("inside")).expect("mkdir");
+    let before = mounts_of("self");
+    let running = probe(&[], &["mount", &folder.text("inside")]).start();
+    running.await_output("ready");
+    assert!(has_mount(running.command_pid(), &folder.text("inside")), "the mount is there inside");
+    assert_eq!(mounts_of("self"), before, "and not outside");
+    running.finish().good();
+    assert_eq!(mounts_of("self"), before);
+    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: nothing holds it");
+}
+
+fn come_in() {
+    let folder = Folder::new();
+    mount_tmpfs(&folder.text("."));
+    for name in ["before", "during"] {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+    }
+    let (before, during) = (folder.text("before"), folder.text("during"));
+    mount_tmpfs(&before);
+    let running = run(&[], &crate::harness::probe_words(&["hold"])).start();
+    running.await_output("ready");
+    let inside = running.command_pid();
+    assert!(has_mount(inside, &before) && !has_mount(inside, &during));
+    mount_tmpfs(&during);
+    wait_until("a mount on the host comes in", || has_mount(inside, &during));
+    for name in [&before, &during] {
+        unmount(name.as_str(), UnmountFlags::empty()).expect("unmount on the host");
+        wait_until("an unmount on the host comes in", || !has_mount(inside, name));
+    }
+    running.finish().good();
+    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: nothing holds it");
+}

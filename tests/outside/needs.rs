@@ -1,0 +1,114 @@
+//! What a case needs of the host, and whether this host has it.
+
+use crate::host::{host, tool};
+use std::ops::BitOr;
+
+/// A set of needs; `Needs::ROOT | Needs::MEMORY`.
+#[derive(Clone, Copy)]
+pub struct Needs(u32);
+
+impl Needs {
+    pub const NOTHING: Needs = Needs(0);
+    /// Namespaces and cgroups can be made.
+    pub const ROOT: Needs = Needs(1);
+    pub const MEMORY: Needs = Needs(1 << 1);
+    pub const CPU: Needs = Needs(1 << 2);
+    pub const CPUSET: Needs = Needs(1 << 3);
+    pub const PIDS: Needs = Needs(1 << 4);
+    /// The kernel accounts swap.
+    pub const SWAP: Needs = Needs(1 << 5);
+    /// The cgroups are mounted, so that a command can see its own.
+    pub const MOUNTED: Needs = Needs(1 << 6);
+    /// The caller's CPUs are at least 0 and 1.
+    pub const TWO_CPUS: Needs = Needs(1 << 7);
+    /// CPU shares are v1's, which the kernel clamps.
+    pub const CPU_ON_V1: Needs = Needs(1 << 8);
+    /// Memory is on v1, so that the groups nest anywhere.
+    pub const MEMORY_ON_V1: Needs = Needs(1 << 9);
+    pub const MEMORY_ON_V2: Needs = Needs(1 << 10);
+    pub const SH: Needs = Needs(1 << 11);
+    pub const LS: Needs = Needs(1 << 12);
+    /// A pseudo-terminal can be had.
+    pub const TERMINAL: Needs = Needs(1 << 13);
+    /// A group can be made below our own (on v2, none can that holds processes, but the root).
+    pub const GROUP_BELOW: Needs = Needs(1 << 14);
+    pub const SLEEP: Needs = Needs(1 << 15);
+
+    fn has(self, need: Needs) -> bool {
+        self.0 & need.0 != 0
+    }
+
+    /// Why the case cannot run here, if it cannot.
+    pub fn missing(self) -> Option<String> {
+        if self.has(Needs::ROOT) && !host().root {
+            return Some("needs root with CAP_SYS_ADMIN".into());
+        }
+        for (need, controller) in [
+            (Needs::MEMORY, "memory"),
+            (Needs::CPU, "cpu"),
+            (Needs::CPUSET, "cpuset"),
+            (Needs::PIDS, "pids"),
+            (Needs::SWAP, "memory"),
+            (Needs::TWO_CPUS, "cpuset"),
+            (Needs::CPU_ON_V1, "cpu"),
+            (Needs::MEMORY_ON_V1, "memory"),
+            (Needs::MEMORY_ON_V2, "memory"),
+        ] {
+            if self.has(need) && host().carrier(controller).is_none() {
+                return Some(format!("no cgroup hierarchy here carries {controller}"));
+            }
+        }
+        for (need, name) in [(Needs::SH, "sh"), (Needs::LS, "ls"), (Needs::SLEEP, "sleep")] {
+            if self.has(need) && tool(name).is_none() {
+                return Some(format!("no {name} in PATH"));
+            }
+        }
+        let others = [
+            (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
+            (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
+            (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
+            (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
+            (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
+            (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
+            (Needs::TERMINAL, has_terminals, "no pseudo-terminal can be had"),
+            (Needs::GROUP_BELOW, can_nest, "our own v2 group holds processes and can have no groups below it"),
+        ];
+        others.iter().find(|(need, there, _)| self.has(*need) && !there()).map(|(_, _, reason)| reason.to_string())
+    }
+}
+
+impl BitOr for Needs {
+    type Output = Needs;
+    fn bitor(self, other: Needs) -> Needs {
+        Needs(self.0 | other.0)
+    }
+}
+
+pub fn on_v2(controller: &str) -> bool {
+    host().carrier(controller).is_some_and(|hierarchy| hierarchy.v2)
+}
+
+fn accounts_swap() -> bool {
+    let Some(hierarchy) = host().carrier("memory") else { return false };
+    if !hierarchy.v2 {
+        return hierarchy.point.join("memory.memsw.limit_in_bytes").exists();
+    }
+    // On v2 the root has no such file, any group below it has one, unless the kernel was told not to.
+    let told = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    std::path::Path::new("/proc/swaps").exists() && !told.contains("swapaccount=0")
+}
+
+fn has_cpus_0_and_1() -> bool {
+    let set = rustix::thread::sched_getaffinity(None).expect("sched_getaffinity");
+    set.is_set(0) && set.is_set(1)
+}
+
+fn has_terminals() -> bool {
+    use rustix::pty::{OpenptFlags, openpt, unlockpt};
+    openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).is_ok_and(|main| unlockpt(&main).is_ok())
+}
+
+fn can_nest() -> bool {
+    let own = std::process::id() as i32;
+    ["memory", "cpu"].iter().all(|name| !on_v2(name) || host().path_of_group(name, own) == "/")
+}

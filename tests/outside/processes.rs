@@ -1,0 +1,72 @@
+//! Processes, as the host sees them: their ends, their children, their status.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before it counts as hanging: long, for an emulated machine under load. `PATIENCE=SECONDS`
+/// says otherwise.
+pub fn patience() -> Duration {
+    static SECONDS: OnceLock<u64> = OnceLock::new();
+    let told = || std::env::var("PATIENCE").ok()?.parse().ok();
+    Duration::from_secs(*SECONDS.get_or_init(|| told().unwrap_or(180)))
+}
+
+/// Waits until `pid`, a child of ours or not, has ended; false if it takes too long.
+pub fn wait_for_end(pid: i32) -> bool {
+    let pid = Pid::from_raw(pid).expect("a pid");
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => descriptor,
+        Err(Errno::SRCH) => return true,
+        Err(error) => panic!("pidfd_open: {error}"),
+    };
+    let end = Instant::now() + patience();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
+        match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timeout)) {
+            Err(Errno::INTR) => {}
+            Ok(ready) => return ready > 0,
+            Err(error) => panic!("poll: {error}"),
+        }
+    }
+}
+
+/// Looks again and again until `done`; fails when that takes too long.
+#[track_caller]
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < patience(), "never happened: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends a signal to one process that a case started.
+pub fn send(pid: i32, signal: i32) {
+    // SAFETY: kill takes two numbers
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill {pid} {signal}");
+}
+
+/// The processes whose parent is `pid`.
+pub fn children(pid: i32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|&other| parent(other) == Some(pid)).collect()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()
+}
+
+/// A hexadecimal field of /proc/PID/status; nothing if the process is gone.
+pub fn status_field(pid: i32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
