@@ -17,6 +17,9 @@ pub fn build(caller: &[&'static CStr], assignments: &[&[u8]]) -> Result<Vec<&'st
         if key.is_empty() {
             return Err(Error::usage("a variable without a name", assignment));
         }
+        if key.contains(&0) {
+            return Err(Error::usage("a variable with a NUL in it", key));
+        }
         let variable: &'static CStr = if key.len() < assignment.len() {
             let Ok(owned) = CString::new(*assignment) else {
                 return Err(Error::usage("a variable with a NUL in it", key));
@@ -85,6 +88,7 @@ mod tests {
         assert_eq!(built(&caller, &["A=x=y", "A=z"]), ["PATH=/bin", "AB=2", "A=z"]);
         assert!(build(&caller, &[b"=x"]).is_err());
         assert!(build(&caller, &[b"A=\0"]).is_err());
+        assert!(build(&caller, &[b"A\0B"]).is_err());
     }
 
     #[test]

@@ -172,6 +172,7 @@ fn usual_hint(call: &str, errno: Errno) -> Option<&'static str> {
         ("clone" | "clone3", Errno::ENOSPC) => "a limit in /proc/sys/user, or on nesting, is reached",
         ("mkdirat", Errno::EACCES | Errno::EPERM) => "making a cgroup needs root, or a delegated one",
         ("mkdirat", Errno::EROFS) => "the cgroup filesystem is mounted read-only",
+        ("mount", Errno::EINVAL) => "is it a mount point? In a chroot, bind the root onto itself first",
         ("chdir", Errno::ENOENT) => "the working directory is not there",
         ("execve", Errno::EACCES) => "no execute permission",
         ("execve", Errno::ENOEXEC) => "neither a program for this machine nor a script with a #! line",

@@ -5,7 +5,7 @@
 //! | floor | module | role |
 //! |---|---|---|
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
-//! | 4 | [`run`], [`child`], [`reaper`] | the processes: what each does, and in which order it ends |
+//! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`] | the processes: what each does, and in which order it ends |
 //! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
 //! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
@@ -20,6 +20,7 @@
 extern crate alloc;
 
 pub mod child;
+pub mod cleanup;
 pub mod reaper;
 pub mod run;
 

@@ -76,6 +76,9 @@ fn fill(argv: &mut Pointers, words: &'static [u8]) -> Option<&'static CStr> {
     first
 }
 
+/// There is no such file, for one reason or another.
+const NOWHERE: [Errno; 4] = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP, Errno::ENAMETOOLONG];
+
 /// Tries the word as a path if it has a slash, else in each directory of PATH. An empty one is the working directory.
 fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
     if word.is_empty() {
@@ -83,7 +86,7 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
     }
     if word.to_bytes().contains(&b'/') {
         return match sys::execve(word, argv, envp) {
-            e if (e.is(Errno::ENOENT) || e.is(Errno::ENOTDIR)) && !sys::exists(word) => not_found(word),
+            e if NOWHERE.iter().any(|&errno| e.is(errno)) && !sys::exists(word) => not_found(word),
             e => explain(word, e),
         };
     }
@@ -96,8 +99,8 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
                 continue;
             }
             let error = sys::execve(candidate, argv, envp);
-            let passed_over = [Errno::ENOENT, Errno::ENOTDIR, Errno::EACCES, Errno::ELOOP, Errno::ENAMETOOLONG];
-            if looking_for_the_reason || !passed_over.iter().any(|&errno| error.is(errno)) {
+            let passed_over = error.is(Errno::EACCES) || NOWHERE.iter().any(|&errno| error.is(errno));
+            if looking_for_the_reason || !passed_over {
                 return explain(candidate, error);
             }
         }
@@ -134,9 +137,10 @@ impl Text4096 {
 fn explain(file: &CStr, error: Error) -> Error {
     let mut head = [0u8; 4096];
     if error.is(Errno::EACCES) {
-        return match sys::is_directory(file) {
-            true => error.with_hint("a directory"),
-            false => error.with_hint("no execute permission, by its mode or by its mount (noexec)"),
+        return match (sys::is_directory(file), sys::is_executable(file)) {
+            (true, _) => error.with_hint("a directory"),
+            (false, true) => error.with_hint("no execute permission for its interpreter"),
+            (false, false) => error.with_hint("no execute permission, by its mode or by its mount (noexec)"),
         };
     }
     let Ok(head) = sys::read_up_to(None, file, &mut head) else { return error };
@@ -158,8 +162,9 @@ fn explain(file: &CStr, error: Error) -> Error {
 /// The interpreter of a script's `#!` line, or of an ELF file's PT_INTERP; elf(5), execve(2).
 fn interpreter(head: &[u8]) -> Option<&[u8]> {
     if let Some(line) = head.strip_prefix(b"#!") {
-        let line = line.split(|&b| b == b'\n').next()?.trim_ascii_start();
-        return line.split(u8::is_ascii_whitespace).next();
+        // As the kernel has it: a carriage return is part of the name.
+        let line = line.split(|&b| b == b'\n' || b == 0).next()?;
+        return line.split(|&b| b == b' ' || b == b'\t').find(|word| !word.is_empty());
     }
     head.strip_prefix(b"\x7fELF\x02")?;
     let half = |at: usize| Some(u16::from_ne_bytes(head.get(at..at + 2)?.try_into().ok()?));
@@ -176,19 +181,28 @@ fn interpreter(head: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// For an ELF file of another machine: which one, as a hint.
+/// e_machine of this machine's own programs, elf(5).
+const OWN_MACHINE: u16 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+
+/// For an ELF file that cannot be executed: which machine it was built for, as a hint.
 fn machine(head: &[u8]) -> Option<&'static str> {
     head.strip_prefix(b"\x7fELF")?;
     let little = *head.get(5)? != 2;
     let number: [u8; 2] = head.get(18..20)?.try_into().ok()?;
     Some(match if little { u16::from_le_bytes(number) } else { u16::from_be_bytes(number) } {
+        own if own == OWN_MACHINE => "damaged: its header does not hold together",
         3 => "built for another machine (i386)",
         8 => "built for another machine (mips)",
         20 | 21 => "built for another machine (powerpc)",
         22 => "built for another machine (s390)",
         40 => "built for another machine (arm)",
-        62 => "built for another machine (x86_64)",
-        183 => "built for another machine (aarch64)",
+        62 | 183 => {
+            if cfg!(target_arch = "x86_64") {
+                "built for another machine (aarch64)"
+            } else {
+                "built for another machine (x86_64)"
+            }
+        }
         243 => "built for another machine (riscv)",
         _ => "built for another machine",
     })
@@ -202,6 +216,7 @@ mod tests {
     fn interpreters() {
         assert_eq!(interpreter(b"#! /bin/sh -e\nx"), Some(&b"/bin/sh"[..]));
         assert_eq!(interpreter(b"#!/usr/bin/python3"), Some(&b"/usr/bin/python3"[..]));
+        assert_eq!(interpreter(b"#!/bin/sh\r\nx"), Some(&b"/bin/sh\r"[..]));
         assert_eq!(interpreter(b"\x7fELF\x02"), None);
         assert_eq!(interpreter(b"text"), None);
         let mut elf = vec![0u8; 200];
@@ -228,8 +243,8 @@ mod tests {
         let mut elf = vec![0u8; 64];
         elf[..4].copy_from_slice(b"\x7fELF");
         elf[5] = 1;
-        elf[18] = 183;
-        assert_eq!(machine(&elf), Some("built for another machine (aarch64)"));
+        elf[18] = 243;
+        assert_eq!(machine(&elf), Some("built for another machine (riscv)"));
         assert_eq!(machine(b"#!/bin/sh"), None);
     }
 

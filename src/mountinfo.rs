@@ -47,6 +47,17 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
     Some(Mount { root, point, options, fstype, super_options })
 }
 
+/// Whether a mount at `point` is covered by one of the `later` lines: at the same place, or above it.
+pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
+    while let Some(mount) = next(&mut later) {
+        let above = mount.point.strip_suffix(b"/").unwrap_or(mount.point);
+        if point.strip_prefix(above).is_some_and(|below| below.is_empty() || below.starts_with(b"/")) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Whether the comma-separated `options` hold exactly `word`: `cpu` is not in `cpuset,cpuacct`.
 pub fn has_option(options: &[u8], word: &[u8]) -> bool {
     options.split(|&b| b == b',').any(|option| option == word)
@@ -95,6 +106,17 @@ mod tests {
         assert_eq!((third.root, third.fstype, third.options), (&b"/.."[..], &b"cgroup2"[..], &b"rw,nosuid"[..]));
         assert_eq!(next(&mut rest), None);
         assert_eq!(next(&mut &b""[..]), None);
+    }
+
+    #[test]
+    fn hidden() {
+        let later = b"1 2 3:4 / /a rw - tmpfs x rw\n1 2 3:4 / /b/c rw - tmpfs x rw\n";
+        for (point, covered) in
+            [("/a", true), ("/a/b", true), ("/ab", false), ("/b", false), ("/b/c", true), ("/", false)]
+        {
+            assert_eq!(is_hidden(point.as_bytes(), later), covered, "{point}");
+        }
+        assert!(is_hidden(b"/x", b"1 2 3:4 / / rw - tmpfs x rw"));
     }
 
     #[test]

@@ -5,53 +5,19 @@ use crate::environment::{self, DEFAULT_PATH};
 use crate::error::{Errno, Error, Result};
 use crate::options::Options;
 use crate::signals::Dispositions;
-use crate::step::Step;
+pub use crate::step::{Plan, Step};
 use crate::sys::{self, CloneFlags, SigSet};
 use crate::text::Put;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// A whole run.
-pub struct Plan {
-    /// Which namespaces are new.
-    pub namespaces: CloneFlags,
-    /// What the parent does, up to the moment when the command is let go.
-    pub parent: Vec<Step>,
-    /// What the child does, up to the moment when it becomes the command.
-    pub child: Vec<Step>,
-    /// The host's hierarchies, open.
-    pub host: Host,
-    /// The groups to make in them, at most one in each.
-    pub groups: Vec<Group>,
-    /// The groups' name.
-    pub name: CString,
-    /// `<name>/tasks`, which v1 is joined through.
-    pub tasks: CString,
-    /// `<name>/cgroup.procs`, which v2 is joined through where clone3 cannot.
-    pub procs: CString,
-    /// mydocker's own pid.
-    pub pid: sys::Pid,
-    /// The words of the command, each with a NUL after it.
-    pub words: Vec<u8>,
-    /// It gets a terminal of its own.
-    pub tty: bool,
-    /// The command's environment.
-    pub environment: Vec<&'static CStr>,
-    /// Where the command is looked for.
-    pub path: &'static [u8],
-    /// The signals that the caller ignores; `None` where that cannot be known.
-    pub ignored: Option<SigSet>,
-    /// The limit on memory is the default one, not the user's.
-    pub default_memory: Option<u64>,
-}
-
 /// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment.
 pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<Plan> {
-    let ignored = Dispositions::own().map(|own| own.ignored);
+    let pid = sys::getpid();
+    let ignored = Dispositions::own(pid).map(|own| own.ignored);
     let environment = build_environment(options, caller)?;
     let (host, groups) = find_groups(options)?;
-    let pid = sys::getpid();
     let name = name(options.name, pid)?;
 
     let v1 = |g: &usize| version(&host, &groups, *g) == Some(Version::V1);
@@ -61,8 +27,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
     // mounts, for it joins them after the word to go.
     let mut parent = Vec::new();
-    parent
-        .extend(every().filter(|g| groups.get(*g).is_some_and(|g| g.parent.as_c_str() != c".")).map(Step::OpenParent));
+    parent.extend(every().filter(|g| groups.get(*g).is_some_and(|group| !group.is_at_top())).map(Step::OpenParent));
     every().filter(v2).for_each(|g| make_group(&mut parent, &groups, g));
     parent.push(Step::Clone);
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
@@ -123,7 +88,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
         ignored,
-        default_memory: options.limits.memory.filter(|memory| !memory.asked).map(|memory| memory.value),
+        default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
     })
 }
 

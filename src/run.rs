@@ -2,20 +2,21 @@
 
 use crate::cgroup;
 use crate::child::{self, Child};
+use crate::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals::{self, Fate};
 use crate::step::{State, Step};
-use crate::sys::{self, Dir, Fd, Pid, Ready, SigSet, Signal, Stack, Wait};
+use crate::sys::{self, Fd, Pid, Ready, SigSet, Signal, Stack, Wait};
 use crate::terminal::Terminal;
-use crate::text::{self, Put};
-use alloc::ffi::CString;
+use crate::text::Put;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way,
 /// nothing is left.
 pub fn run(plan: &Plan) -> Result<i32> {
-    if plan.ignored.is_some_and(|ignored| ignored.has(libc::SIGCHLD)) {
+    if plan.ignored.is_none_or(|ignored| ignored.has(libc::SIGCHLD)) {
         // With SIGCHLD ignored, children vanish without a status (wait(2)).
         sys::reset_signal(libc::SIGCHLD)?;
     }
@@ -24,6 +25,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         // No PID 1 whose end would end the rest: orphans come here.
         sys::set_child_subreaper()?;
     }
+    let callers = if adopts { cleanup::own_children() } else { Vec::new() };
     sys::set_signal_mask(signals::BLOCKED)?;
     let signals = sys::signalfd(signals::awaited(plan.ignored.unwrap_or(SigSet::EMPTY)))?;
     let (error_read, error_write) = sys::pipe2()?;
@@ -32,29 +34,43 @@ pub fn run(plan: &Plan) -> Result<i32> {
         let (parent_end, child_end) = sys::socketpair()?;
         state.terminal_socket = (Some(parent_end), Some(child_end));
     }
-    let mut container =
-        Container { pid: None, signals, error_read: None, adopts, terminal: None, status: None, killed_for: None };
+    let mut container = Container {
+        pid: None,
+        signals,
+        error_read: None,
+        adopts,
+        proc_tells: plan.ignored.is_some(),
+        terminal: None,
+        status: None,
+        killed_for: None,
+    };
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a
     // warning beside it.
     let started = container.start(plan, &mut state, error_read).and_then(|()| container.await_exec());
     let followed = match started {
         Ok(()) => {
-            sweep(plan, &state);
+            cleanup::sweep(plan, &state);
             container.follow()
         }
         Err(_) => Ok(()),
     };
     let ended = container.end(started.is_err());
-    let restored = container.terminal.as_mut().map_or(Ok(()), Terminal::restore);
-    let told = report_memory(plan, &state);
-    let orphans = end_orphans(plan);
-    let removed = remove_groups(plan, &state);
+    let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
+    let memory = cleanup::memory_report(plan, &state);
+    let orphans = if adopts { cleanup::end_orphans(&callers) } else { Ok(()) };
+    let removed = cleanup::remove_groups(plan, &state);
     let status = container.status();
     // Whatever is open now, the exit closes: a dozen calls less.
     core::mem::forget((container, state));
+    // Only now, for a stderr that nobody reads may hold this up forever.
+    if let Some(line) = memory
+        && sys::write_all(2, &line).is_err()
+    {
+        // A stderr that is closed is the caller's choice.
+    }
     started?;
-    for late in [followed, ended, restored, told, orphans, removed] {
+    for late in [followed, ended, restored, orphans, removed] {
         if let Err(error) = late {
             say(&error);
         }
@@ -77,8 +93,10 @@ struct Container {
     error_read: Option<Fd>,
     /// Without a PID namespace: its orphans become mydocker's children.
     adopts: bool,
+    /// /proc is there, and of this PID namespace.
+    proc_tells: bool,
     /// With `-t`: the relay.
-    terminal: Option<Terminal>,
+    terminal: Option<Box<Terminal>>,
     /// How it ended, once it has been reaped.
     status: Option<Wait>,
     /// The signal that mydocker ended it for.
@@ -110,7 +128,7 @@ impl Container {
                     if let Some(socket) = state.terminal_socket.0.take()
                         && let Some(master) = sys::receive_fd(&socket)?
                     {
-                        self.terminal = Some(Terminal::new(master)?);
+                        self.terminal = Some(Box::new(Terminal::new(master)?));
                     }
                 }
                 Step::SendCommand => {
@@ -175,7 +193,8 @@ impl Container {
         match terminal.relay(ready)? {
             // The kernel has told the foreground group, and keeps it from a PID 1 that has no handler.
             Some(number) if number == libc::SIGHUP || terminal.is_in_foreground(pid) => {
-                self.act(signals::decide(Signal { number, from_kernel: true }, pid, true), number)
+                let signal = Signal { number, from_kernel: true };
+                self.act(signals::decide(signal, pid, self.proc_tells, true), number)
             }
             _ => Ok(()),
         }
@@ -190,11 +209,11 @@ impl Container {
             (number, Some(pid), terminal) => {
                 // A terminal that hangs up tells the leader of its session alone.
                 let alone = number == libc::SIGHUP && sys::leads_session();
-                let shared = terminal.is_none() && !alone;
+                let shared = terminal.is_none() && !alone && sys::same_group(pid);
                 // Until execve, what the child blocks and ignores is mydocker's doing: nothing there heeds a signal.
                 let fate = match self.error_read.is_some() && signals::ENDING.has(number) {
                     true => Fate::End,
-                    false => signals::decide(signal, pid, shared),
+                    false => signals::decide(signal, pid, self.proc_tells, shared),
                 };
                 self.act(fate, number)
             }
@@ -290,91 +309,4 @@ fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
         }
     }
     sys::clone(plan.namespaces, None, &stack, child::main, child)
-}
-
-/// Without a PID namespace, what the command has started outlives it and becomes our child: it ends with the container.
-fn end_orphans(plan: &Plan) -> Result<()> {
-    if plan.namespaces.has(sys::CloneFlags::NEWPID) {
-        return Ok(());
-    }
-    let mut path = Vec::new();
-    path.put(b"/proc/self/task/");
-    path.put_decimal(plan.pid.0 as u64);
-    path.put(b"/children");
-    let path = CString::new(path).unwrap_or_default();
-    loop {
-        for pid in text::words(&sys::read_file(&path)?).filter_map(|word| text::decimal(word).ok()) {
-            sys::kill(Pid(pid as i32), libc::SIGKILL)?;
-        }
-        match sys::wait4(Pid(-1), true) {
-            Err(e) if e.is(Errno::ECHILD) => return Ok(()),
-            other => other.map(drop)?,
-        }
-    }
-}
-
-/// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
-/// has left something, it may have left more.
-fn sweep(plan: &Plan, state: &State) {
-    let hierarchies = plan.host.hierarchies.len();
-    // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
-    let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
-    let chosen = ((u64::from(turn) * hierarchies as u64) >> 32) as usize;
-    let removed = with_parent(plan, state, chosen, |parent| cgroup::sweep(parent, &plan.name, turn as usize));
-    for name in removed.unwrap_or_default() {
-        for other in (0..hierarchies).filter(|h| *h != chosen) {
-            with_parent(plan, state, other, |parent| cgroup::sweep_one(parent, &name));
-        }
-    }
-}
-
-/// Calls `f` with the cgroup that groups are made in: that of this run's group, or else the caller's own.
-fn with_parent<T>(plan: &Plan, state: &State, hierarchy: usize, f: impl FnOnce(&Dir) -> T) -> Option<T> {
-    if let Some(group) = plan.groups.iter().position(|group| group.hierarchy == hierarchy) {
-        return state.parent(plan, group).map(f);
-    }
-    let hierarchy = plan.host.hierarchies.get(hierarchy)?;
-    let own = CString::new(hierarchy.own.as_slice()).ok()?;
-    Dir::open(Some(&hierarchy.top), &own).ok().as_ref().map(f)
-}
-
-/// An OOM kill is said whenever the counter rose: the status alone does not tell.
-fn report_memory(plan: &Plan, state: &State) -> Result<()> {
-    for (group, dir) in plan.groups.iter().zip(&state.groups) {
-        let Some(dir) = dir.as_ref().filter(|_| group.memory) else { continue };
-        let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy) else { continue };
-        let Some(memory) = cgroup::memory(dir, hierarchy.version).filter(|memory| memory.kills > 0) else { continue };
-        let mut line = Vec::new();
-        line.put(b"mydocker: out of memory: ");
-        line.put_decimal(memory.kills);
-        line.put(if memory.kills == 1 { b" process was" } else { b" processes were" });
-        line.put(b" killed; limit ");
-        if let Some(setting) = group.settings.first() {
-            line.put(&setting.value);
-        }
-        line.put(b" bytes, peak ");
-        match memory.peak {
-            Some(peak) => {
-                line.put_decimal(peak);
-                line.put(b" bytes");
-            }
-            None => line.put(b"not known"),
-        }
-        if plan.default_memory.is_some() {
-            line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");
-        }
-        line.put(b"\n");
-        sys::write_all(2, &line)?;
-    }
-    Ok(())
-}
-
-fn remove_groups(plan: &Plan, state: &State) -> Result<()> {
-    let mut result = Ok(());
-    for (g, _) in state.groups.iter().enumerate().filter(|(_, dir)| dir.is_some()) {
-        if let Some(parent) = state.parent(plan, g) {
-            result = result.and(cgroup::remove(parent, &plan.name));
-        }
-    }
-    result
 }

@@ -47,9 +47,11 @@ pub struct Dispositions {
 }
 
 impl Dispositions {
-    /// Of mydocker itself; `None` where /proc does not tell.
-    pub fn own() -> Option<Dispositions> {
-        read(c"/proc/self/status")
+    /// Of mydocker itself; `None` where /proc does not tell, or tells of another PID namespace.
+    pub fn own(pid: Pid) -> Option<Dispositions> {
+        let status = read(c"/proc/self/status")?;
+        let same = text::field(&status, b"Pid:").and_then(|n| text::decimal(n).ok()) == Some(pid.0 as u64);
+        Dispositions::parse(&status).filter(|_| same)
     }
 
     /// Of another process.
@@ -58,7 +60,7 @@ impl Dispositions {
         path.put(b"/proc/");
         path.put_decimal(pid.0 as u64);
         path.put(b"/status");
-        read(&CString::new(path).ok()?)
+        Dispositions::parse(&read(&CString::new(path).ok()?)?)
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
@@ -67,9 +69,14 @@ impl Dispositions {
     }
 }
 
-fn read(path: &CStr) -> Option<Dispositions> {
+/// The whole file, in one read if it is as short as usual; a process can be in very many groups.
+fn read(path: &CStr) -> Option<Vec<u8>> {
     let mut buffer = [0u8; 4096];
-    Dispositions::parse(sys::read_up_to(None, path, &mut buffer).ok()?)
+    let start = sys::read_up_to(None, path, &mut buffer).ok()?;
+    match start.len() < 4096 {
+        true => Some(start.to_vec()),
+        false => sys::read_file(path).ok(),
+    }
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -89,9 +96,8 @@ pub enum Fate {
     Stop,
 }
 
-/// Decides for one signal. `command`: what the command does with its signals; `None` if it has ended.
+/// Decides for one signal. `command`: what the command does with its signals; `None` if that cannot be known.
 fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool) -> Fate {
-    let Some(command) = command else { return Fate::Drop };
     match signal.number {
         libc::SIGTSTP => return Fate::Stop,
         libc::SIGURG => return Fate::Drop,
@@ -99,7 +105,7 @@ fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool)
         _ => {}
     }
     // One that is blocked may be waited for with sigwait(3) or signalfd(2), as init programs do.
-    let heeded = SigSet(command.caught.0 | command.ignored.0 | command.blocked.0).has(signal.number);
+    let heeded = command.is_some_and(|d| SigSet(d.caught.0 | d.ignored.0 | d.blocked.0).has(signal.number));
     match (ENDING.has(signal.number), heeded, signal.from_kernel && terminal_is_shared) {
         (true, false, _) => Fate::End,
         (_, _, true) => Fate::Drop,
@@ -107,10 +113,10 @@ fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool)
     }
 }
 
-/// The same, with a look at the command. `terminal_is_shared`: what a terminal sends to mydocker, it sends to the
+/// The same, with a look at the command, if /proc tells. `terminal_is_shared`: what a terminal sends to mydocker, it sends to the
 /// command too, for both are in its foreground group.
-pub fn decide(signal: Signal, command: Pid, terminal_is_shared: bool) -> Fate {
-    fate(signal, Dispositions::of(command), terminal_is_shared)
+pub fn decide(signal: Signal, command: Pid, proc_tells: bool, terminal_is_shared: bool) -> Fate {
+    fate(signal, Dispositions::of(command).filter(|_| proc_tells), terminal_is_shared)
 }
 
 #[cfg(test)]
@@ -140,7 +146,8 @@ mod tests {
             (user(libc::SIGTERM), of(none, none, term), Fate::Forward),
             (user(libc::SIGTERM), of(none, term, none), Fate::Forward),
             (user(libc::SIGTERM), of(term, none, none), Fate::Forward),
-            (user(libc::SIGTERM), None, Fate::Drop),
+            (user(libc::SIGTERM), None, Fate::End),
+            (user(libc::SIGUSR1), None, Fate::Forward),
             (terminal(libc::SIGINT), of(none, none, none), Fate::End),
             (terminal(libc::SIGINT), of(none, none, term), Fate::Drop),
             (user(libc::SIGUSR1), of(none, none, none), Fate::Forward),

@@ -1,9 +1,8 @@
-//! One step of a run: data that can be carried out.
+//! One step of a run, and a plan of them: data that can be carried out.
 
-use crate::cgroup::{self, Version};
+use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Errno, Error, Result};
-use crate::plan::Plan;
-use crate::sys::{self, Dir, Fd, MountFlags, SigSet};
+use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -57,6 +56,40 @@ pub enum Step {
     Exec,
 }
 
+/// A whole run.
+pub struct Plan {
+    /// Which namespaces are new.
+    pub namespaces: CloneFlags,
+    /// What the parent does, up to the moment when the command is let go.
+    pub parent: Vec<Step>,
+    /// What the child does, up to the moment when it becomes the command.
+    pub child: Vec<Step>,
+    /// The host's hierarchies, open.
+    pub host: Host,
+    /// The groups to make in them, at most one in each.
+    pub groups: Vec<Group>,
+    /// The groups' name.
+    pub name: CString,
+    /// `<name>/tasks`, which v1 is joined through.
+    pub tasks: CString,
+    /// `<name>/cgroup.procs`, which v2 is joined through where clone3 cannot.
+    pub procs: CString,
+    /// mydocker's own pid.
+    pub pid: Pid,
+    /// The words of the command, each with a NUL after it.
+    pub words: Vec<u8>,
+    /// It gets a terminal of its own.
+    pub tty: bool,
+    /// The command's environment.
+    pub environment: Vec<&'static CStr>,
+    /// Where the command is looked for.
+    pub path: &'static [u8],
+    /// The signals that the caller ignores; `None` where that cannot be known.
+    pub ignored: Option<SigSet>,
+    /// The limit on memory is the default one, not the user's.
+    pub default_memory: bool,
+}
+
 /// What the steps of a run make, and later ones use.
 pub struct State {
     /// For each group of the plan: the cgroup it is made in, if that is not the hierarchy's top.
@@ -91,8 +124,11 @@ impl State {
 
     /// The cgroup that `group` is made in.
     pub fn parent<'a>(&'a self, plan: &'a Plan, group: usize) -> Option<&'a Dir> {
-        let opened = self.parents.get(group)?.as_ref();
-        opened.or_else(|| Some(&plan.host.hierarchies.get(plan.groups.get(group)?.hierarchy)?.top))
+        let wanted = plan.groups.get(group)?;
+        match wanted.is_at_top() {
+            true => plan.host.hierarchies.get(wanted.hierarchy).map(|hierarchy| &hierarchy.top),
+            false => self.parents.get(group)?.as_ref(),
+        }
     }
 }
 
@@ -132,7 +168,7 @@ impl Step {
                     _ => Ok(()),
                 }
             }
-            Step::CloseDescriptors => sys::close_range(3),
+            Step::CloseDescriptors => sys::close_on_exec(state.error_write.as_ref()),
             Step::ResetSignals(ignored) => {
                 for signal in ignored.numbers() {
                     sys::reset_signal(signal)?;
@@ -156,7 +192,9 @@ impl Step {
         }
         let (result, asked) = match self {
             Step::OpenParent(_) => (open_parent(g, plan, state), group.asked),
-            Step::EnableController(_, at) => (enable(g, *at, plan), group.asked),
+            Step::EnableController(_, at) => {
+                (enable(g, *at, plan), group.enable.get(*at).is_some_and(|enable| enable.asked))
+            }
             Step::MakeGroup(_) => (make(g, plan, state), group.asked),
             Step::ApplySetting(_, at) => match (group.settings.get(*at), state.groups.get(g)) {
                 (Some(setting), Some(Some(dir))) => (setting.apply(dir), setting.asked),
@@ -167,7 +205,7 @@ impl Step {
         // What the kernel refuses; that a name is taken already is another matter.
         if matches!(result, Err(Error::Call { .. } | Error::Limit { .. })) && !asked {
             // A group without its directory is left out whole; without one of its settings it is still a group.
-            if let (Some(None), Some(left_out)) = (state.groups.get(g), state.left_out.get_mut(g)) {
+            if let (Step::OpenParent(_) | Step::MakeGroup(_), Some(left_out)) = (self, state.left_out.get_mut(g)) {
                 *left_out = true;
             }
             return Ok(());
@@ -197,11 +235,11 @@ fn open_parent(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
 
 fn enable(g: usize, at: usize, plan: &Plan) -> Result<()> {
     if let Some(group) = plan.groups.get(g)
-        && let Some((dir, controller)) = group.enable.get(at)
+        && let Some(enable) = group.enable.get(at)
         && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
     {
-        let file = CString::new([dir.to_bytes(), b"/cgroup.subtree_control"].concat()).unwrap_or_default();
-        hierarchy.top.write(&file, controller)?;
+        let file = CString::new([enable.dir.to_bytes(), b"/cgroup.subtree_control"].concat()).unwrap_or_default();
+        hierarchy.top.write(&file, enable.word)?;
     }
     Ok(())
 }
@@ -230,8 +268,9 @@ fn join(g: usize, plan: &Plan, state: &State) -> Result<()> {
     }
     let Some(parent) = state.parent(plan, g) else { return Ok(()) };
     match parent.write(file, b"0") {
-        // The parent made it after clone, and could not.
-        Err(e) if e.is(Errno::ENOENT) && !group.asked => Ok(()),
+        // The parent made it after clone, and could not; or the kernel does not take this process, as cpu does not take
+        // one with a realtime policy.
+        Err(_) if !group.asked => Ok(()),
         Err(e) => Err(explain_join(e)),
         Ok(()) => Ok(()),
     }

@@ -2,21 +2,22 @@
 
 use crate::error::{Errno, Result};
 use crate::sys::{self, Fd, Pid, Ready, Termios};
+use alloc::vec::Vec;
 
 /// A write of at most this much to a pipe that poll calls writable does not block (PIPE_BUF, pipe(7)).
 const AT_ONCE: usize = 4096;
-const SIZE: usize = 32 * 1024;
+const SIZE: usize = 16 * 1024;
 
 /// Bytes on their way from one side to the other.
 struct Buffer {
-    bytes: [u8; SIZE],
+    bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Buffer {
-    const fn new() -> Self {
-        Buffer { bytes: [0; SIZE], start: 0, end: 0 }
+    fn new() -> Self {
+        Buffer { bytes: alloc::vec![0; SIZE], start: 0, end: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -24,7 +25,7 @@ impl Buffer {
     }
 
     fn has_room(&self) -> bool {
-        SIZE - self.end >= AT_ONCE
+        self.bytes.len() - self.end >= AT_ONCE
     }
 
     fn room(&mut self) -> &mut [u8] {

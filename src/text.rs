@@ -145,6 +145,13 @@ pub fn decimal(bytes: &[u8]) -> Result<u64, Malformed> {
     if overflow { Err(Malformed::Overflow) } else { Ok(n) }
 }
 
+/// `n` in decimal.
+pub fn to_decimal(n: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_decimal(n);
+    out
+}
+
 /// BYTES as docker writes them: a decimal number with an optional `b k m g t`, either case, powers of 1024. At most
 /// `i64::MAX`, which is what the kernel holds a size in.
 pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {

@@ -94,6 +94,7 @@ impl Host {
         };
         let (top, own) = match mounted(mounts, line.path, is_it)? {
             Some(found) => found,
+            None if leads_up(line.path) => return Ok(()),
             None => {
                 // The whole list of the line: a hierarchy is known by all its controllers.
                 let names: Vec<CString> =
@@ -118,6 +119,7 @@ impl Host {
         }
         let (top, own) = match mounted(mounts, line.path, |mount| mount.fstype == b"cgroup2")? {
             Some(found) => found,
+            None if leads_up(line.path) => return Ok(()),
             None => match detached(c"cgroup2", &[])? {
                 Some(top) => (top, below_top(line.path)),
                 None => return Ok(()),
@@ -160,15 +162,19 @@ fn own_line(file: &[u8], controller: Option<Controller>) -> Option<OwnLine<'_>> 
     })
 }
 
-/// The first mount that `is_it` and in which the process's own `path` can be seen: its top, and the own cgroup below.
+/// The first mount, one that can be written to if there is one, that `is_it` and in which the process's own `path` can be seen: its top, and the own cgroup below.
 fn mounted(mounts: &[u8], path: &[u8], is_it: impl Fn(&mountinfo::Mount) -> bool) -> Result<Option<(Dir, Vec<u8>)>> {
-    let mut rest = mounts;
-    while let Some(mount) = mountinfo::next(&mut rest) {
-        if is_it(&mount)
-            && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
-            && let Ok(point) = CString::new(mountinfo::unescape(mount.point))
-        {
-            return Ok(Some((Dir::open(None, &point)?, below_top(below))));
+    for read_only_too in [false, true] {
+        let mut rest = mounts;
+        while let Some(mount) = mountinfo::next(&mut rest) {
+            if is_it(&mount)
+                && has_option(mount.options, b"ro") == read_only_too
+                && !mountinfo::is_hidden(mount.point, rest)
+                && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
+                && let Ok(point) = CString::new(mountinfo::unescape(mount.point))
+            {
+                return Ok(Some((Dir::open(None, &point)?, below_top(below))));
+            }
         }
     }
     Ok(None)
@@ -176,11 +182,16 @@ fn mounted(mounts: &[u8], path: &[u8], is_it: impl Fn(&mountinfo::Mount) -> bool
 
 /// The own path less the mount's root. A root outside the cgroup namespace (`/..`) shows nothing of use.
 fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
-    if root.split(|&b| b == b'/').any(|part| part == b"..") || path.split(|&b| b == b'/').any(|part| part == b"..") {
+    if leads_up(root) || leads_up(path) {
         return None;
     }
     let below = path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
     (below.is_empty() || below.starts_with(b"/")).then_some(below)
+}
+
+/// Whether the path leaves the cgroup namespace.
+fn leads_up(path: &[u8]) -> bool {
+    path.split(|&b| b == b'/').any(|part| part == b"..")
 }
 
 /// A path below the top as openat takes it: "." and what follows.

@@ -37,7 +37,7 @@ const LARGEST_PAGE: u64 = 64 * 1024;
 impl Setting {
     /// Writes the value and reads it back; a kernel that made something else of it is an error.
     pub fn apply(&self, dir: &Dir) -> Result<()> {
-        let mut buffer = [0u8; 512];
+        let mut buffer = [0u8; 4096];
         let n = dir.write_and_read_back(self.file, &self.value, &mut buffer).map_err(|e| self.explain(e))?;
         self.compare(self.file, buffer.get(..n).unwrap_or_default())?;
         match self.effective {

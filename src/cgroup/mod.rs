@@ -20,15 +20,18 @@ use limits::Setting;
 /// What every directory of ours begins with; a sweep looks for it.
 pub const PREFIX: &[u8] = b"mydocker-";
 
+/// The mode bit by which a sweep knows a directory of ours from one that somebody else has called so: sticky, which has
+/// no meaning for a cgroup.
+const OURS: u32 = libc::S_ISVTX;
+
 /// One directory that the container gets, in one hierarchy.
 pub struct Group {
     /// Which of the host's hierarchies.
     pub hierarchy: usize,
     /// The cgroup that it is made in, below the hierarchy's mount point.
     pub parent: CString,
-    /// What must be enabled before, on v2: a directory below the mount point, and what to write to its
-    /// `cgroup.subtree_control`.
-    pub enable: Vec<(CString, &'static [u8])>,
+    /// What must be enabled before, on v2, from the top down.
+    pub enable: Vec<Enable>,
     /// The limits, in the order they are written.
     pub settings: Vec<Setting>,
     /// Its memory counters tell of OOM kills.
@@ -69,9 +72,11 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
         if all.is_empty() {
             continue;
         }
-        let group = match group(index, hierarchy, limits, &all, cgroup_parent) {
+        let group = match group(index, hierarchy, limits, (&all, &asked), cgroup_parent) {
             Err(_) if asked.is_empty() && cgroup_parent.is_none() => continue,
-            Err(_) if asked != all && !asked.is_empty() => group(index, hierarchy, limits, &asked, cgroup_parent)?,
+            Err(_) if asked != all && !asked.is_empty() => {
+                group(index, hierarchy, limits, (&asked, &asked), cgroup_parent)?
+            }
             other => other?,
         };
         groups.push(group);
@@ -83,7 +88,7 @@ fn group(
     index: usize,
     hierarchy: &Hierarchy,
     limits: &Limits,
-    controllers: &[Controller],
+    (controllers, asked): (&[Controller], &[Controller]),
     cgroup_parent: Option<&str>,
 ) -> Result<Group> {
     let wanted = cgroup_parent.map(|path| match path.strip_prefix('/') {
@@ -91,7 +96,7 @@ fn group(
         None => host::below_top(&[&hierarchy.own, b"/".as_slice(), path.as_bytes()].concat()),
     });
     let place = match hierarchy.version {
-        Version::V2 => v2::place(hierarchy, wanted.as_deref(), controllers)?,
+        Version::V2 => v2::place(hierarchy, wanted.as_deref(), controllers, asked)?,
         Version::V1 => {
             let parent = wanted.as_deref().unwrap_or(&hierarchy.own);
             v2::Place { parent: CString::new(parent).unwrap_or_default(), enable: Vec::new() }
@@ -109,59 +114,118 @@ fn group(
     Ok(Group { hierarchy: index, parent: place.parent, enable: place.enable, settings, memory, asked })
 }
 
-/// Makes the directory `name` in `parent`, and holds its lock: a directory without one is a leftover. A leftover of the
-/// same name is made anew, for its limits are those of another run.
+impl Group {
+    /// Whether it is made right below the hierarchy's mount point.
+    pub fn is_at_top(&self) -> bool {
+        self.parent.as_c_str() == c"."
+    }
+}
+
+/// One controller to be enabled for the children of one cgroup.
+pub struct Enable {
+    /// The cgroup, below the hierarchy's mount point.
+    pub dir: CString,
+    /// What to write to its `cgroup.subtree_control`.
+    pub word: &'static [u8],
+    /// A limit that was asked for needs it.
+    pub asked: bool,
+}
+
+/// Makes the directory `name` in `parent`, and holds its lock: a directory of ours without one is a leftover. A leftover
+/// of the same name is made anew, for its limits are those of another run.
 pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
-    // Only a sweeper or another run of this name can come between; neither holds on for long.
+    // Only sweepers and other runs of this name can come between; none of them holds on for long.
     for _ in 0..100 {
-        let made = match parent.mkdirat(name) {
-            Ok(()) => true,
-            Err(e) if e.is(Errno::EEXIST) => false,
+        match parent.mkdirat(name, OURS | 0o755) {
+            Ok(()) => match lock_new(parent, name) {
+                Ok(Some(dir)) => return Ok(dir),
+                Ok(None) => {}
+                Err(e) => {
+                    // What it failed for is what is said.
+                    if let Err(_unsaid) = parent.rmdir(name) {}
+                    return Err(e);
+                }
+            },
+            Err(e) if e.is(Errno::EEXIST) => take_over(parent, name)?,
             Err(e) => return Err(e),
-        };
-        let dir = match Dir::open(Some(parent), name) {
-            Ok(dir) => dir,
-            Err(e) if e.is(Errno::ENOENT) => continue,
-            Err(e) => return Err(e),
-        };
-        // A sweeper may have the lock of what was made just now: wait for it. Who has the lock of what was there is
-        // another run.
-        if !sys::flock(&dir, made)? {
-            return Err(Error::Refused {
-                what: "a container of this name is already running:",
-                subject: Text::quoted(&[dir.path()]),
-                hint: "choose another --name",
-            });
-        }
-        if !made {
-            match remove(parent, name) {
-                Ok(()) => continue,
-                Err(e) if e.is(Errno::ENOENT) => continue,
-                Err(e) => return Err(e),
-            }
-        }
-        // mkdir, open, flock: a sweeper that came between has removed what the lock is on.
-        if dir.has(c"cgroup.procs")? {
-            return Ok(dir);
         }
     }
     Err(Error::Refused {
         what: "cgroup",
-        subject: Text::quoted(&[name.to_bytes()]),
+        subject: Text::quoted(&[parent.path(), b"/", name.to_bytes()]),
         hint: "it is removed as soon as it is made",
     })
 }
 
-/// Removes the directory. A kernel that is still ending the last process says EBUSY: ten tries, the first pause 1 ms,
-/// each twice the one before.
-pub fn remove(parent: &Dir, name: &CStr) -> Result<()> {
+/// Locks what was made just now. `None`: a sweeper came between mkdir and flock, and has removed it.
+fn lock_new(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    let dir = match Dir::open(Some(parent), name) {
+        Ok(dir) => dir,
+        Err(e) if e.is(Errno::ENOENT) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    sys::flock(&dir, true)?;
+    Ok(is_there(&dir)?.then_some(dir))
+}
+
+/// Removes a leftover that has the wanted name; if it is no leftover, the name is taken.
+fn take_over(parent: &Dir, name: &CStr) -> Result<()> {
+    for _ in 0..5 {
+        match lock_leftover(parent, name)? {
+            Some(dir) => return remove_tree(parent, name, &dir),
+            // Gone by itself, or locked: by a sweeper for a moment, by another run for good.
+            None => sys::nanosleep(1_000_000)?,
+        }
+        if !parent.has(name)? {
+            return Ok(());
+        }
+    }
+    Err(Error::Refused {
+        what: "a container of this name is already running:",
+        subject: Text::quoted(&[parent.path(), b"/", name.to_bytes()]),
+        hint: "choose another --name",
+    })
+}
+
+/// Opens and locks a directory if it can be locked and is still there.
+fn lock_leftover(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    let dir = match Dir::open(Some(parent), name) {
+        Ok(dir) => dir,
+        Err(e) if e.is(Errno::ENOENT) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    Ok((sys::flock(&dir, false)? && is_there(&dir)?).then_some(dir))
+}
+
+/// A directory that is open may have been removed: then its files are gone.
+fn is_there(dir: &Dir) -> Result<bool> {
+    dir.has(c"cgroup.procs")
+}
+
+/// Removes the directory, with the groups that the container may have made in it. A kernel that is still ending the last
+/// process says EBUSY: ten tries, the first pause 1 ms, each twice the one before.
+pub fn remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     let mut pause = 1_000_000;
     for _ in 0..10 {
-        match parent.rmdir(name) {
+        match remove_tree(parent, name, dir) {
             Err(e) if e.is(Errno::EBUSY) => sys::nanosleep(pause)?,
             other => return other,
         }
         pause *= 2;
+    }
+    remove_tree(parent, name, dir)
+}
+
+/// rmdir, and if it is EBUSY because of groups below, those first.
+fn remove_tree(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
+    match parent.rmdir(name) {
+        Err(e) if e.is(Errno::EBUSY) => {}
+        other => return other,
+    }
+    for below in sys::directory_names(dir, b"")? {
+        if let Ok(below) = CString::new(below) {
+            remove_tree(dir, &below, &Dir::open(Some(dir), &below)?)?;
+        }
     }
     parent.rmdir(name)
 }
@@ -187,30 +251,35 @@ pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<CString> {
     removed
 }
 
-/// Removes `name` if it is a leftover; says whether it did.
+/// Removes `name` if it is a leftover of ours; says whether it did.
 pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
-    let Ok(dir) = Dir::open(Some(parent), name) else { return false };
-    if !matches!(sys::flock(&dir, false), Ok(true)) {
+    let Ok(Some(dir)) = lock_leftover(parent, name) else { return false };
+    if !sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0) {
         return false;
     }
-    match parent.rmdir(name) {
-        // With --pid host, what the command had started outlives it.
-        Err(e) if e.is(Errno::EBUSY) => end_members(&dir) && remove(parent, name).is_ok(),
+    match remove_tree(parent, name, &dir) {
+        // With --pid host, or after a change of uid, what the command had started may outlive mydocker.
+        Err(e) if e.is(Errno::EBUSY) => end_members(&dir).is_ok() && remove_tree(parent, name, &dir).is_ok(),
         other => other.is_ok(),
     }
 }
 
-/// SIGKILL to every process in the group. `false`: its list cannot be read.
-fn end_members(dir: &Dir) -> bool {
+/// SIGKILL to every process in the group, until none is left: some may be forking.
+fn end_members(dir: &Dir) -> Result<()> {
     let mut buffer = alloc::vec![0u8; 4096];
-    let Ok(pids) = dir.read(c"cgroup.procs", &mut buffer) else { return false };
-    for pid in text::words(pids).filter_map(|word| text::decimal(word).ok()) {
-        // 0 stands for a process outside this PID namespace: it cannot be named from here.
-        if pid != 0 && sys::kill(sys::Pid(pid as i32), libc::SIGKILL).is_err() {
-            return false;
+    for _ in 0..100 {
+        let pids = dir.read(c"cgroup.procs", &mut buffer)?;
+        // The last line may be cut.
+        let Some(end) = pids.iter().rposition(|&b| b == b'\n') else { return Ok(()) };
+        for pid in text::words(pids.get(..end).unwrap_or_default()).filter_map(|word| text::decimal(word).ok()) {
+            // 0 stands for a process outside this PID namespace: it cannot be named from here.
+            if pid != 0 {
+                sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?;
+            }
         }
+        sys::nanosleep(1_000_000)?;
     }
-    true
+    Ok(())
 }
 
 /// What the memory counters say when the container has ended.

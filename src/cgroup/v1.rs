@@ -5,16 +5,10 @@ use super::limits::{Form, Setting};
 use crate::error::Result;
 use crate::options::Limits;
 use crate::sys::Dir;
-use crate::text::{self, Put};
+use crate::text::{self, to_decimal};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-
-fn decimal(n: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.put_decimal(n);
-    out
-}
 
 fn setting(file: &'static CStr, value: Vec<u8>, form: Form, asked: bool) -> Setting {
     Setting { file, effective: None, value, form, asked }
@@ -26,21 +20,21 @@ pub fn settings(controller: Controller, limits: &Limits, hierarchy: &Hierarchy, 
     match controller {
         Controller::Memory => {
             if let Some(memory) = limits.memory {
-                settings.push(setting(c"memory.limit_in_bytes", decimal(memory.value), Form::Bytes, memory.asked));
+                settings.push(setting(c"memory.limit_in_bytes", to_decimal(memory.value), Form::Bytes, memory.asked));
                 // memory.memsw is both together, and may not be less than memory alone at any time.
                 if let Some(swap) = limits.swap {
-                    let total = decimal(memory.value.saturating_add(swap.value));
+                    let total = to_decimal(memory.value.saturating_add(swap.value));
                     settings.push(setting(c"memory.memsw.limit_in_bytes", total, Form::Bytes, swap.asked));
                 }
             }
         }
         Controller::Cpu => {
             if let Some(shares) = limits.shares {
-                settings.push(setting(c"cpu.shares", decimal(shares.value), Form::Exact, shares.asked));
+                settings.push(setting(c"cpu.shares", to_decimal(shares.value), Form::Exact, shares.asked));
             }
             if let Some(quota) = limits.quota {
-                settings.push(setting(c"cpu.cfs_period_us", decimal(100_000), Form::Exact, true));
-                settings.push(setting(c"cpu.cfs_quota_us", decimal(quota), Form::Exact, true));
+                settings.push(setting(c"cpu.cfs_period_us", to_decimal(100_000), Form::Exact, true));
+                settings.push(setting(c"cpu.cfs_quota_us", to_decimal(quota), Form::Exact, true));
             }
         }
         Controller::Cpuset => {
@@ -58,7 +52,7 @@ pub fn settings(controller: Controller, limits: &Limits, hierarchy: &Hierarchy, 
         }
         Controller::Pids => {
             if let Some(pids) = limits.pids {
-                settings.push(setting(c"pids.max", decimal(pids), Form::Exact, true));
+                settings.push(setting(c"pids.max", to_decimal(pids), Form::Exact, true));
             }
         }
     }
@@ -70,6 +64,6 @@ fn of_parent(hierarchy: &Hierarchy, parent: &CStr, file: &CStr) -> Result<Vec<u8
     path.push(b'/');
     path.extend_from_slice(file.to_bytes());
     let path = CString::new(path).unwrap_or_default();
-    let mut buffer = [0u8; 512];
+    let mut buffer = [0u8; 4096];
     Dir::read(&hierarchy.top, &path, &mut buffer).map(|list| text::trimmed(list).to_vec())
 }

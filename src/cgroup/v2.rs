@@ -1,20 +1,15 @@
 //! Limits on the v2 hierarchy, and the one thing that is hard about it: a cgroup with processes cannot hold groups with
 //! controllers (cgroup-v2.rst, "No Internal Process Constraint"), and the caller's own has the caller in it.
 
+use super::Enable;
 use super::host::{Controller, Hierarchy};
 use super::limits::{Form, Setting};
 use crate::error::{Errno, Error, Result};
 use crate::options::Limits;
-use crate::text::{self, Put, Text};
+use crate::text::{self, Put, Text, to_decimal};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-
-fn decimal(n: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.put_decimal(n);
-    out
-}
 
 /// What is written for `controller`.
 pub fn settings(controller: Controller, limits: &Limits) -> Vec<Setting> {
@@ -25,18 +20,18 @@ pub fn settings(controller: Controller, limits: &Limits) -> Vec<Setting> {
     match controller {
         Controller::Memory => {
             if let Some(memory) = limits.memory {
-                add(c"memory.max", None, decimal(memory.value), Form::Bytes, memory.asked);
+                add(c"memory.max", None, to_decimal(memory.value), Form::Bytes, memory.asked);
                 if let Some(swap) = limits.swap {
-                    add(c"memory.swap.max", None, decimal(swap.value), Form::Bytes, swap.asked);
+                    add(c"memory.swap.max", None, to_decimal(swap.value), Form::Bytes, swap.asked);
                 }
             }
         }
         Controller::Cpu => {
             if let Some(shares) = limits.shares {
-                add(c"cpu.weight", None, decimal(weight(shares.value)), Form::Exact, shares.asked);
+                add(c"cpu.weight", None, to_decimal(weight(shares.value)), Form::Exact, shares.asked);
             }
             if let Some(quota) = limits.quota {
-                let mut value = decimal(quota);
+                let mut value = to_decimal(quota);
                 value.put(b" 100000");
                 add(c"cpu.max", None, value, Form::Exact, true);
             }
@@ -52,7 +47,7 @@ pub fn settings(controller: Controller, limits: &Limits) -> Vec<Setting> {
         }
         Controller::Pids => {
             if let Some(pids) = limits.pids {
-                add(c"pids.max", None, decimal(pids), Form::Exact, true);
+                add(c"pids.max", None, to_decimal(pids), Form::Exact, true);
             }
         }
     }
@@ -105,12 +100,18 @@ fn log2(mut x: f64) -> f64 {
 pub struct Place {
     /// The directory that will hold the group.
     pub parent: CString,
-    /// Directories, and what is to be written to their `cgroup.subtree_control`.
-    pub enable: Vec<(CString, &'static [u8])>,
+    /// What to enable.
+    pub enable: Vec<Enable>,
 }
 
-/// The caller's own cgroup or the nearest ancestor that can hold children with `needed`; or exactly `wanted`.
-pub fn place(hierarchy: &Hierarchy, wanted: Option<&[u8]>, needed: &[Controller]) -> Result<Place> {
+/// The caller's own cgroup or the nearest ancestor that can hold children with `needed`; or exactly `wanted`. `asked` are
+/// those of `needed` that limits which were asked for need.
+pub fn place(
+    hierarchy: &Hierarchy,
+    wanted: Option<&[u8]>,
+    needed: &[Controller],
+    asked: &[Controller],
+) -> Result<Place> {
     let mut parent = wanted.unwrap_or(&hierarchy.own);
     if wanted.is_none() {
         while !can_hold(hierarchy, parent, needed)? {
@@ -138,7 +139,7 @@ pub fn place(hierarchy: &Hierarchy, wanted: Option<&[u8]>, needed: &[Controller]
                         hint: "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
                     });
                 }
-                enable.push((c_string(dir), plus(*controller)));
+                enable.push(Enable { dir: c_string(dir), word: plus(*controller), asked: asked.contains(controller) });
             }
         }
     }
@@ -190,7 +191,7 @@ fn is_populated(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
 }
 
 fn lists(hierarchy: &Hierarchy, dir: &[u8], name: &CStr, controller: Controller) -> Result<bool> {
-    let mut buffer = [0u8; 512];
+    let mut buffer = [0u8; 4096];
     let listed = hierarchy.top.read(&file(dir, name), &mut buffer)?;
     Ok(text::words(listed).any(|word| word == controller.name().as_bytes()))
 }
@@ -209,7 +210,7 @@ const LIMITS: &[(&CStr, &[u8])] = &[
 
 /// A group made above a limited one would lift the caller's own limits.
 fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
-    let mut buffer = [0u8; 512];
+    let mut buffer = [0u8; 4096];
     for (name, unlimited) in LIMITS {
         let path = file(dir, name);
         let value = match hierarchy.top.read(&path, &mut buffer) {

@@ -72,10 +72,10 @@ impl Dir {
         openat(Some(self), name, flags)
     }
 
-    /// mkdirat(2), mode 0755.
-    pub fn mkdirat(&self, name: &CStr) -> Result<()> {
+    /// mkdirat(2).
+    pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { sys!(mkdirat(self.fd.0, name, 0o755)) }.at(&self.naming(name)).map(drop)
+        unsafe { sys!(mkdirat(self.fd.0, name, mode)) }.at(&self.naming(name)).map(drop)
     }
 
     /// unlinkat(2) of a directory.
@@ -159,6 +159,12 @@ fn reserve_standard_streams() -> Result<()> {
 pub fn exists(path: &CStr) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::F_OK)) }.is_ok()
+}
+
+/// faccessat(2): whether `path` may be executed.
+pub fn is_executable(path: &CStr) -> bool {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::X_OK)) }.is_ok()
 }
 
 /// Whether `path` can be opened as a directory.
@@ -279,34 +285,32 @@ pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
     }
 }
 
-/// Marks every descriptor from `first` on close-on-exec: close_range(2), or one by one before Linux 5.11.
-pub fn close_range(first: i32) -> Result<()> {
-    // SAFETY: numbers only
-    match unsafe { sys!(close_range(first, u32::MAX, CloseRangeFlags::CLOEXEC)) }.of(b"") {
-        Err(e) if e.is(Errno::ENOSYS) || e.is(Errno::EINVAL) => mark_one_by_one(first),
-        other => other.map(drop),
+/// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, closes all
+/// but `kept`, which is close-on-exec from birth.
+pub fn close_on_exec(kept: Option<&Fd>) -> Result<()> {
+    match range(3, i32::MAX, CloseRangeFlags::CLOEXEC) {
+        Err(e) if e.is(Errno::EINVAL) => {}
+        other => return other,
     }
-}
-
-/// Closes every descriptor from `first` on: close_range(2), Linux 5.9.
-pub fn close_from(first: i32) -> Result<()> {
-    // SAFETY: numbers only
-    unsafe { sys!(close_range(first, u32::MAX, CloseRangeFlags::NONE)) }.of(b"").map(drop)
-}
-
-fn mark_one_by_one(first: i32) -> Result<()> {
-    let mut limit = [0u64; 2];
-    let no_new_limit = core::ptr::null::<u8>();
-    // SAFETY: struct rlimit64 is two u64
-    unsafe { sys!(prlimit64(0, libc::RLIMIT_NOFILE, no_new_limit, limit.as_mut_ptr())) }.of(b"RLIMIT_NOFILE")?;
-    for fd in first..i32::try_from(limit[0]).unwrap_or(i32::MAX) {
-        // SAFETY: numbers only
-        match unsafe { sys!(fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)) }.of(b"") {
-            Err(e) if e.is(Errno::EBADF) => {}
-            other => other.map(drop)?,
+    match kept {
+        None => close_from(3),
+        Some(kept) => {
+            if kept.0 > 3 {
+                range(3, kept.0 - 1, CloseRangeFlags::NONE)?;
+            }
+            close_from(kept.0 + 1)
         }
     }
-    Ok(())
+}
+
+/// Closes every descriptor from `first` on: close_range(2).
+pub fn close_from(first: i32) -> Result<()> {
+    range(first, i32::MAX, CloseRangeFlags::NONE)
+}
+
+fn range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
+    // SAFETY: numbers only; who closes, uses none of them any more
+    unsafe { sys!(close_range(first, last, flags)) }.of(b"").map(drop)
 }
 
 /// A cgroup filesystem mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, fsmount(2). For hosts that mount
@@ -330,7 +334,17 @@ pub fn detached_mount(fstype: &CStr, options: &[&CStr], name: &[u8]) -> Result<D
     Ok(Dir { fd: Fd(fd as i32), path: name.to_vec() })
 }
 
-/// The names in `dir` that begin with `prefix`: getdents64(2) to the end.
+/// The mode of a directory: fstat(2).
+pub fn mode(dir: &Dir) -> Result<u32> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
+    unsafe { sys!(fstat(dir.fd.0, status.as_mut_ptr())) }.at(&[&dir.path])?;
+    // SAFETY: it has, for the call worked
+    Ok(unsafe { status.assume_init() }.st_mode)
+}
+
+/// The names of the directories in `dir` that begin with `prefix`: getdents64(2) to the end. Once for
+/// each time that it was opened.
 pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     let mut buffer = ::alloc::vec![0u8; 8192];
@@ -346,7 +360,8 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
             let record = usize::from(u16::from_ne_bytes([low, high]));
             let name = rest.get(19..record).unwrap_or_default();
             let name = name.split(|&b| b == 0).next().unwrap_or_default();
-            if name.starts_with(prefix) {
+            let is_directory = rest.get(18) == Some(&libc::DT_DIR);
+            if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
                 names.push(name.to_vec());
             }
             rest = rest.get(record..).unwrap_or_default();

@@ -12,13 +12,14 @@ mod terminal;
 pub use alloc::Bump;
 pub use clone::{Stack, clone};
 pub use files::{
-    Dir, Fd, Ready, close_from, close_range, detached_mount, directory_names, exists, flock, is_directory, pipe2, poll,
-    read, read_file, read_raw, read_up_to, reader_is_gone, receive_error, send_error, write, write_all,
+    Dir, Fd, Ready, close_from, close_on_exec, detached_mount, directory_names, exists, flock, is_directory,
+    is_executable, mode, pipe2, poll, read, read_file, read_raw, read_up_to, reader_is_gone, receive_error, send_error,
+    write, write_all,
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 pub use process::{
     Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, kill, leads_session, mount,
-    nanosleep, reset_signal, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd,
+    nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd,
     take_signal, wait_any, wait_for_signal, wait4,
 };
 pub use terminal::{

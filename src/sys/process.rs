@@ -24,6 +24,13 @@ pub fn leads_session() -> bool {
     unsafe { sys!(getsid(0)) }.is_ok_and(|session| session as i32 == getpid().0)
 }
 
+/// Whether `pid` is in the caller's process group: getpgid(2).
+pub fn same_group(pid: Pid) -> bool {
+    // SAFETY: numbers only
+    let group = |pid: i32| unsafe { sys!(getpgid(pid)) }.ok();
+    group(pid.0).is_some_and(|theirs| group(0) == Some(theirs))
+}
+
 /// How a process ended, as wait(2) has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {

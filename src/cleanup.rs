@@ -1,0 +1,95 @@
+//! What is left to do beside the command and after it: leftovers of other runs, counters, orphans, groups.
+
+use crate::cgroup;
+use crate::error::{Errno, Result};
+use crate::step::{Plan, State};
+use crate::sys::{self, Dir, Pid};
+use crate::text::{self, Put};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+/// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
+/// has left something, it may have left more.
+pub fn sweep(plan: &Plan, state: &State) {
+    let hierarchies = plan.host.hierarchies.len();
+    // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
+    let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
+    let chosen = ((u64::from(turn) * hierarchies as u64) >> 32) as usize;
+    let removed = with_parent(plan, state, chosen, |parent| cgroup::sweep(parent, &plan.name, turn as usize));
+    for name in removed.unwrap_or_default() {
+        for other in (0..hierarchies).filter(|h| *h != chosen) {
+            with_parent(plan, state, other, |parent| cgroup::sweep_one(parent, &name));
+        }
+    }
+}
+
+/// Calls `f` with the cgroup that groups are made in: that of this run's group, or else the caller's own.
+fn with_parent<T>(plan: &Plan, state: &State, hierarchy: usize, f: impl FnOnce(&Dir) -> T) -> Option<T> {
+    if let Some(group) = plan.groups.iter().position(|group| group.hierarchy == hierarchy) {
+        return state.parent(plan, group).map(f);
+    }
+    let hierarchy = plan.host.hierarchies.get(hierarchy)?;
+    let own = CString::new(hierarchy.own.as_slice()).ok()?;
+    Dir::open(Some(&hierarchy.top), &own).ok().as_ref().map(f)
+}
+
+/// What is to be said of memory: an OOM kill whenever the counter rose, for the status alone does not tell.
+pub fn memory_report(plan: &Plan, state: &State) -> Option<Vec<u8>> {
+    let (group, dir) = plan.groups.iter().zip(&state.groups).find(|(group, _)| group.memory)?;
+    let version = plan.host.hierarchies.get(group.hierarchy)?.version;
+    let memory = cgroup::memory(dir.as_ref()?, version).filter(|memory| memory.kills > 0)?;
+    let mut line = Vec::new();
+    line.put(b"mydocker: out of memory: ");
+    line.put_decimal(memory.kills);
+    line.put(if memory.kills == 1 { b" process was" } else { b" processes were" });
+    line.put(b" killed; limit ");
+    line.put(group.settings.first().map_or(b"not known", |setting| &setting.value));
+    line.put(b" bytes, peak ");
+    match memory.peak {
+        Some(peak) => {
+            line.put_decimal(peak);
+            line.put(b" bytes");
+        }
+        None => line.put(b"not known"),
+    }
+    if plan.default_memory {
+        line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");
+    }
+    line.put(b"\n");
+    Some(line)
+}
+
+/// The children that this process has: proc_pid_task_tid_children(5). Where /proc does not tell, none.
+pub fn own_children() -> Vec<Pid> {
+    let children = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
+    text::words(&children).filter_map(|word| text::decimal(word).ok()).map(|pid| Pid(pid as i32)).collect()
+}
+
+/// Without a PID namespace, what the command has started outlives it and becomes our child: it ends with the container.
+/// The `callers` children, of a shell that has become mydocker, are none of ours.
+pub fn end_orphans(callers: &[Pid]) -> Result<()> {
+    loop {
+        let orphans: Vec<Pid> = own_children().into_iter().filter(|pid| !callers.contains(pid)).collect();
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        for orphan in orphans {
+            sys::kill(orphan, libc::SIGKILL)?;
+            match sys::wait4(orphan, true) {
+                Err(e) if e.is(Errno::ECHILD) => {}
+                other => other.map(drop)?,
+            }
+        }
+    }
+}
+
+/// Removes what the run has made.
+pub fn remove_groups(plan: &Plan, state: &State) -> Result<()> {
+    let mut result = Ok(());
+    for (g, dir) in state.groups.iter().enumerate() {
+        if let (Some(dir), Some(parent)) = (dir, state.parent(plan, g)) {
+            result = result.and(cgroup::remove(parent, &plan.name, dir));
+        }
+    }
+    result
+}
