@@ -1,6 +1,6 @@
 //! What a run will do, as data: options and host in, two ordered lists of steps out. Read `make` for the order.
 
-use crate::cgroup::{self, Controller, Group, Host, PREFIX, Version};
+use crate::cgroup::{self, Group, Host, PREFIX, Version};
 use crate::environment::{self, DEFAULT_PATH};
 use crate::error::{Errno, Error, Result};
 use crate::options::Options;
@@ -107,15 +107,16 @@ fn version(host: &Host, groups: &[Group], g: usize) -> Option<Version> {
 fn find_groups(options: &Options) -> Result<(Host, Vec<Group>)> {
     let limits = &options.limits;
     let nothing = || (Host { hierarchies: Vec::new() }, Vec::new());
+    let asked = cgroup::needed(limits, true);
     if cgroup::needed(limits, false).is_empty() {
         return Ok(nothing());
     }
-    match Host::find(&Controller::ALL) {
+    match Host::find(&asked) {
         Ok(host) => {
             let groups = cgroup::groups(&host, limits, options.cgroup_parent)?;
             Ok((host, groups))
         }
-        Err(_) if cgroup::needed(limits, true).is_empty() => Ok(nothing()),
+        Err(_) if asked.is_empty() => Ok(nothing()),
         Err(e) => Err(e),
     }
 }

@@ -64,20 +64,24 @@ pub struct Host {
 }
 
 impl Host {
-    /// Looks for the hierarchies that carry `wanted`: where they are mounted, or else in a mount of our own that nobody
-    /// else sees. A controller that this host does not have is not an error.
-    pub fn find(wanted: &[Controller]) -> Result<Host> {
+    /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that nobody
+    /// else sees. A controller that this host does not have is not an error; one that cannot be reached is, if it is
+    /// among the `asked`.
+    pub fn find(asked: &[Controller]) -> Result<Host> {
         let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
         let mounts = sys::read_file(c"/proc/self/mountinfo").map_err(needs_proc)?;
         let mut host = Host { hierarchies: Vec::new() };
-        for &controller in wanted {
+        for controller in Controller::ALL {
             if host.carrying(controller).is_some() {
                 continue;
             }
             // A controller that a v1 hierarchy has taken is on a line of its own; the rest is v2's.
-            match own_line(&own, Some(controller)) {
-                Some(line) => host.add_v1(controller, &line, &mounts)?,
-                None => host.add_v2(controller, &own, &mounts)?,
+            let added = match own_line(&own, Some(controller)) {
+                Some(line) => host.add_v1(controller, &line, &mounts),
+                None => host.add_v2(controller, &own, &mounts),
+            };
+            if asked.contains(&controller) {
+                added?;
             }
         }
         Ok(host)

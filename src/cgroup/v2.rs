@@ -6,6 +6,7 @@ use super::host::{Controller, Hierarchy};
 use super::limits::{Form, Setting};
 use crate::error::{Errno, Error, Result};
 use crate::options::Limits;
+use crate::sys::Dir;
 use crate::text::{self, Put, Text, to_decimal};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -125,6 +126,10 @@ pub fn place(
             };
             parent = parent.get(..slash).unwrap_or_default();
         }
+    }
+    if wanted.is_some() {
+        // So that it is the one that is named if it is not there.
+        drop(Dir::open(Some(&hierarchy.top), &c_string(parent))?);
     }
     let mut enable = Vec::new();
     for end in ends_of_parts(parent) {
