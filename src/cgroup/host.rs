@@ -210,13 +210,11 @@ pub fn below_top(path: &[u8]) -> Vec<u8> {
 
 /// A mount of our own, attached nowhere. `None` where this kernel or its configuration cannot.
 fn detached(fstype: &CStr, options: &[&CStr]) -> Result<Option<Dir>> {
+    const CANNOT: [Errno; 4] = [Errno::ENOSYS, Errno::ENODEV, Errno::EBUSY, Errno::EINVAL];
     match sys::detached_mount(fstype, options, fstype.to_bytes()) {
         Ok(dir) => Ok(Some(dir)),
-        Err(e)
-            if [Errno::ENOSYS, Errno::ENODEV, Errno::EPERM, Errno::EBUSY, Errno::EINVAL].iter().any(|&n| e.is(n)) =>
-        {
-            Ok(None)
-        }
+        Err(e) if CANNOT.iter().any(|&errno| e.is(errno)) => Ok(None),
+        Err(e) if e.is(Errno::EPERM) => Err(e.with_hint("no cgroup is mounted, and mounting one needs root")),
         Err(e) => Err(e),
     }
 }
