@@ -331,7 +331,8 @@ pub fn detached_mount(fstype: &CStr, options: &[&CStr], name: &[u8]) -> Result<D
     unsafe { sys!(fsconfig(context.0, FSCONFIG_CMD_CREATE, null, null, 0)) }.at(&subject)?;
     // SAFETY: numbers only
     let fd = unsafe { sys!(fsmount(context.0, FD_CLOEXEC, 0)) }.at(&subject)?;
-    Ok(Dir { fd: Fd(fd as i32), path: name.to_vec() })
+    // fsmount gives what O_PATH gives, which getdents64 does not read.
+    Dir::open(Some(&Dir { fd: Fd(fd as i32), path: name.to_vec() }), c".")
 }
 
 /// The mode of a directory: fstat(2).
