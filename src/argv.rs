@@ -119,6 +119,7 @@ fn for_argh(given: &[(&'static Row, &str)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Cause;
 
     fn split(line: &str) -> Vec<&[u8]> {
         line.split_terminator(' ').map(str::as_bytes).collect()
@@ -132,8 +133,10 @@ mod tests {
                 let command: Vec<_> = n.command.iter().map(|w| String::from_utf8_lossy(w)).collect();
                 Ok((n.options.join(" "), command.join(" ")))
             }
-            Err(Error::Usage { what, .. }) => Err(what.into()),
-            Err(_) => unreachable!(),
+            Err(error) => match error.cause() {
+                Cause::Usage { what, .. } => Err(what.into()),
+                _ => unreachable!(),
+            },
         }
     }
 

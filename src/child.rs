@@ -1,5 +1,6 @@
-//! The child: a copy of the parent's memory, on a stack of its own, in new namespaces. It allocates nothing, cannot
-//! panic, and leaves by execve or exit_group.
+//! The child: a copy of the parent's memory, on a stack of its own, in new namespaces. It allocates nothing but the causes
+//! of its errors, from a heap that has neither locks nor calls of its own; it cannot panic, and leaves by execve or
+//! exit_group.
 
 use crate::error::{Error, Result};
 use crate::lookup::{self, Command};
@@ -67,7 +68,7 @@ pub fn main(child: &mut Child) -> ! {
     };
     if let Some(pipe) = &child.state.error_write {
         // Nobody is left to be told if this fails.
-        if let Err(_unsaid) = sys::send_error(pipe, &error) {}
+        if let Err(_unsaid) = sys::send_error(pipe, error) {}
     }
     sys::exit_group(error.status())
 }

@@ -1,7 +1,8 @@
-//! The one error type: what went wrong, with what, and what the kernel said. `Copy` and without heap, so that the child
-//! can send it through the error pipe in one atomic write (at most `PIPE_BUF`, pipe(7)).
+//! The one error type: what went wrong, with what, and what the kernel said. Its cause is `Copy` and small, so that the
+//! child can send it through the error pipe in one atomic write (at most `PIPE_BUF`, pipe(7)).
 
 use crate::text::{Put, Text};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
 
@@ -11,9 +12,14 @@ pub type Subject = Text<192>;
 /// What all of mydocker returns.
 pub type Result<T> = core::result::Result<T, Error>;
 
-/// Everything that can end a run before the command starts.
+/// Everything that can end a run before the command starts. One pointer, so that a `?` costs one comparison; what it
+/// points to stays until the process ends, which is soon.
 #[derive(Clone, Copy)]
-pub enum Error {
+pub struct Error(&'static Cause);
+
+/// What went wrong.
+#[derive(Clone, Copy)]
+pub enum Cause {
     /// A system call failed. `hint` is set where errno alone misleads and only the caller knows why.
     Call {
         /// The call's name, as in the man page.
@@ -64,42 +70,109 @@ pub enum Error {
     },
 }
 
-const _: () = assert!(size_of::<Error>() <= 256);
+const _: () = assert!(size_of::<Cause>() <= 256);
 
 impl Error {
-    /// Whether a system call failed with `errno`: an expected errno is said out loud.
-    pub fn is(&self, expected: Errno) -> bool {
-        matches!(self, Error::Call { errno, .. } if *errno == expected)
+    /// What went wrong, as it is sent from one process to the other.
+    #[cold]
+    #[inline(never)]
+    pub fn new(cause: Cause) -> Self {
+        Error(Box::leak(Box::new(cause)))
     }
 
-    /// The same failure with a hint that only the caller can give.
-    pub fn with_hint(mut self, text: &'static str) -> Self {
-        if let Error::Call { hint, .. } = &mut self {
-            *hint = Some(text);
-        }
-        self
+    /// A system call failed.
+    #[cold]
+    #[inline(never)]
+    pub fn call(call: &'static str, errno: Errno, subject: Subject) -> Self {
+        Error::new(Cause::Call { call, errno, subject, hint: None })
     }
 
     /// The command line is wrong at `word`.
+    #[cold]
+    #[inline(never)]
     pub fn usage(what: &'static str, word: &[u8]) -> Self {
-        Error::Usage { what, subject: Text::quoted(&[word]) }
+        Error::new(Cause::Usage { what, subject: Text::quoted(&[word]) })
+    }
+
+    /// The command line is clear, and this host or its state does not allow it. `path` in parts.
+    #[cold]
+    #[inline(never)]
+    pub fn refused(what: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
+        Error::new(Cause::Refused { what, subject: Text::quoted(path), hint })
+    }
+
+    /// The kernel took a limit and holds another one.
+    #[cold]
+    #[inline(never)]
+    pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
+        Error::new(Cause::Limit { file, asked: Text::plain(asked), got: Text::plain(got) })
+    }
+
+    /// No file is called `word`.
+    #[cold]
+    #[inline(never)]
+    pub fn not_found(word: &[u8]) -> Self {
+        Error::new(Cause::NotFound { word: Text::quoted(&[word]) })
+    }
+
+    /// What `file` is to be run with is missing.
+    #[cold]
+    #[inline(never)]
+    pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
+        let (file, interpreter) = (Text::quoted(&[file]), Text::quoted(&[interpreter]));
+        Error::new(Cause::Interpreter { file, interpreter })
+    }
+
+    /// What went wrong.
+    pub fn cause(self) -> &'static Cause {
+        self.0
+    }
+
+    /// Whether a system call failed with `errno`: an expected errno is said out loud.
+    #[inline(never)]
+    pub fn is(self, expected: Errno) -> bool {
+        matches!(self.0, Cause::Call { errno, .. } if *errno == expected)
+    }
+
+    /// The same failure with a hint that only the caller can give.
+    #[cold]
+    #[inline(never)]
+    pub fn with_hint(self, hint: &'static str) -> Self {
+        match *self.0 {
+            Cause::Call { call, errno, subject, .. } => {
+                Error::new(Cause::Call { call, errno, subject, hint: Some(hint) })
+            }
+            _ => self,
+        }
+    }
+
+    /// The same failed call, of something else.
+    #[cold]
+    #[inline(never)]
+    pub fn about(self, path: &[u8]) -> Self {
+        match *self.0 {
+            Cause::Call { call, errno, hint, .. } => {
+                Error::new(Cause::Call { call, errno, subject: Text::quoted(&[path]), hint })
+            }
+            _ => self,
+        }
     }
 
     /// The exit status: 127 not found, 126 found and cannot be executed, 125 all the rest.
-    pub fn status(&self) -> i32 {
-        match self {
-            Error::NotFound { .. } => 127,
-            Error::Interpreter { .. } => 126,
-            Error::Call { call: "execve", .. } => 126,
+    pub fn status(self) -> i32 {
+        match self.0 {
+            Cause::NotFound { .. } => 127,
+            Cause::Interpreter { .. } => 126,
+            Cause::Call { call: "execve", .. } => 126,
             _ => 125,
         }
     }
 
     /// Puts the message, from `mydocker: ` to the newline; a usage error ends with the line that points at `--help`.
-    pub fn print(&self, out: &mut Vec<u8>) {
+    pub fn print(self, out: &mut Vec<u8>) {
         out.put(b"mydocker: ");
-        match self {
-            Error::Call { call, errno, subject, hint } => {
+        match self.0 {
+            Cause::Call { call, errno, subject, hint } => {
                 out.put(call.as_bytes());
                 out.put(if subject.as_bytes().is_empty() { b"" } else { b" " });
                 out.put(subject.as_bytes());
@@ -110,32 +183,32 @@ impl Error {
                     out.put(hint.as_bytes());
                 }
             }
-            Error::Limit { file, asked, got } => {
+            Cause::Limit { file, asked, got } => {
                 out.put(file.as_bytes());
                 out.put(b": asked for ");
                 out.put(asked.as_bytes());
                 out.put(b", the kernel made it ");
                 out.put(got.as_bytes());
             }
-            Error::NotFound { word } => {
+            Cause::NotFound { word } => {
                 out.put(b"execve ");
                 out.put(word.as_bytes());
                 out.put(b": not found, neither as a path nor in PATH");
             }
-            Error::Interpreter { file, interpreter } => {
+            Cause::Interpreter { file, interpreter } => {
                 out.put(b"execve ");
                 out.put(file.as_bytes());
                 out.put(b": ENOENT: its interpreter ");
                 out.put(interpreter.as_bytes());
                 out.put(b" is missing");
             }
-            Error::Usage { what, subject } => {
+            Cause::Usage { what, subject } => {
                 out.put(what.as_bytes());
                 out.put(if subject.as_bytes().is_empty() { b"" } else { b": " });
                 out.put(subject.as_bytes());
                 out.put(b"\nTry 'mydocker run --help'.");
             }
-            Error::Refused { what, subject, hint } => {
+            Cause::Refused { what, subject, hint } => {
                 out.put(what.as_bytes());
                 out.put(if subject.as_bytes().is_empty() { b"" } else { b" " });
                 out.put(subject.as_bytes());
@@ -193,7 +266,7 @@ mod tests {
 
     #[test]
     fn messages() {
-        let call = |call, errno| Error::Call { call, errno, subject: Text::quoted(&[b"/x\n"]), hint: None };
+        let call = |call, errno| Error::call(call, errno, Text::quoted(&[b"/x\n"]));
         assert_eq!(
             printed(call("mkdirat", Errno::ENOENT)),
             "mydocker: mkdirat \"/x\\n\": ENOENT (No such file or directory)\n"
@@ -209,10 +282,10 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let call = |call| Error::Call { call, errno: Errno::ENOENT, subject: Text::new(), hint: None };
+        let call = |call| Error::call(call, Errno::ENOENT, Text::new());
         assert_eq!(call("execve").status(), 126);
         assert_eq!(call("mount").status(), 125);
-        assert_eq!(Error::NotFound { word: Text::new() }.status(), 127);
+        assert_eq!(Error::not_found(b"x").status(), 127);
         assert_eq!(Error::usage("", b"").status(), 125);
     }
 }

@@ -14,8 +14,6 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
-// An Error is 232 bytes by design: it crosses the pipe whole, and is copied only when a run fails.
-#![allow(clippy::result_large_err)]
 
 extern crate alloc;
 

@@ -1,9 +1,8 @@
 //! From the command's first word to a running program: PATH as execvp(3) searches it, but with reasons when it fails.
 //! All of this runs in the child: it allocates nothing.
 
-use crate::error::{Errno, Error, Subject};
+use crate::error::{Cause, Errno, Error};
 use crate::sys::{self, Pointers};
-use crate::text::Text;
 use core::ffi::CStr;
 
 /// What is to be executed.
@@ -26,7 +25,7 @@ pub fn exec(command: Command) -> Error {
     let Some(whole) = fill(&mut argv, words) else { return not_found(c"") };
     let error = search(whole, path, &argv, &envp);
     let single = argv.len() == 1;
-    if !(single && matches!(error, Error::NotFound { .. }) && whole.to_bytes().iter().any(is_blank)) {
+    if !(single && is_not_found(error) && whole.to_bytes().iter().any(is_blank)) {
         return error;
     }
     // The old way, `run "ls -l"`: only after nothing has the whole name.
@@ -46,7 +45,7 @@ pub fn exec(command: Command) -> Error {
     match fill(&mut argv, spare.get(..len).unwrap_or_default()) {
         None => error,
         Some(first) => match search(first, path, &argv, &envp) {
-            Error::NotFound { .. } => error,
+            other if is_not_found(other) => error,
             other => other,
         },
     }
@@ -109,7 +108,11 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
 }
 
 fn not_found(word: &CStr) -> Error {
-    Error::NotFound { word: Subject::quoted(&[word.to_bytes()]) }
+    Error::not_found(word.to_bytes())
+}
+
+fn is_not_found(error: Error) -> bool {
+    matches!(error.cause(), Cause::NotFound { .. })
 }
 
 /// A path buffer in the child's stack.
@@ -152,9 +155,7 @@ fn explain(file: &CStr, error: Error) -> Error {
         };
     }
     match interpreter(head) {
-        Some(interpreter) if error.is(Errno::ENOENT) => {
-            Error::Interpreter { file: Text::quoted(&[file.to_bytes()]), interpreter: Text::quoted(&[interpreter]) }
-        }
+        Some(interpreter) if error.is(Errno::ENOENT) => Error::interpreter(file.to_bytes(), interpreter),
         _ => error,
     }
 }

@@ -3,7 +3,6 @@
 
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
-#![allow(clippy::result_large_err)]
 #![cfg_attr(test, allow(dead_code))]
 
 mod cli;
@@ -30,7 +29,7 @@ pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *c
     match start(&words, &environment) {
         Ok(status) => status,
         Err(error) => {
-            run::say(&error);
+            run::say(error);
             error.status()
         }
     }

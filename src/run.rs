@@ -72,14 +72,14 @@ pub fn run(plan: &Plan) -> Result<i32> {
     started?;
     for late in [followed, ended, restored, orphans, removed] {
         if let Err(error) = late {
-            say(&error);
+            say(error);
         }
     }
     Ok(status)
 }
 
 /// Prints an error on stderr, in one write.
-pub fn say(error: &Error) {
+pub fn say(error: Error) {
     let mut line = Vec::new();
     error.print(&mut line);
     // A stderr that is closed or full is the caller's choice.

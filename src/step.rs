@@ -1,7 +1,7 @@
 //! One step of a run, and a plan of them: data that can be carried out.
 
 use crate::cgroup::{self, Group, Host, Version};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Cause, Errno, Error, Result};
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -203,7 +203,10 @@ impl Step {
             _ => return Ok(()),
         };
         // What the kernel refuses; that a name is taken already is another matter.
-        if matches!(result, Err(Error::Call { .. } | Error::Limit { .. })) && !asked {
+        if let Err(error) = &result
+            && matches!(error.cause(), Cause::Call { .. } | Cause::Limit { .. })
+            && !asked
+        {
             // A group without its directory is left out whole; without one of its settings it is still a group.
             if let (Step::OpenParent(_) | Step::MakeGroup(_), Some(left_out)) = (self, state.left_out.get_mut(g)) {
                 *left_out = true;

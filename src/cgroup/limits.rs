@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::sys::Dir;
-use crate::text::{self, Text};
+use crate::text;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -51,11 +51,8 @@ impl Setting {
         if same(self.form, &self.value, got) {
             return Ok(());
         }
-        Err(Error::Limit {
-            file: file.to_str().unwrap_or_default(),
-            asked: Text::plain(&self.value),
-            got: if got.is_empty() { Text::plain(b"nothing") } else { Text::plain(got) },
-        })
+        let got = if got.is_empty() { b"nothing" } else { got };
+        Err(Error::limit(file.to_str().unwrap_or_default(), &self.value, got))
     }
 
     /// Adds what errno alone does not say.

@@ -11,7 +11,7 @@ pub use host::{Controller, Hierarchy, Host, Version};
 use crate::error::{Errno, Error, Result};
 use crate::options::Limits;
 use crate::sys::{self, Dir};
-use crate::text::{self, Text};
+use crate::text;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -56,11 +56,11 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
     let asked = needed(limits, true);
     for controller in &asked {
         if host.carrying(*controller).is_none() {
-            return Err(Error::Refused {
-                what: "controller",
-                subject: Text::quoted(&[controller.name().as_bytes()]),
-                hint: "not available: no cgroup hierarchy of this host carries it",
-            });
+            return Err(Error::refused(
+                "controller",
+                &[controller.name().as_bytes()],
+                "not available: no cgroup hierarchy of this host carries it",
+            ));
         }
     }
     let mut groups = Vec::new();
@@ -150,11 +150,7 @@ pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
             Err(e) => return Err(e),
         }
     }
-    Err(Error::Refused {
-        what: "cgroup",
-        subject: Text::quoted(&[parent.path(), b"/", name.to_bytes()]),
-        hint: "it is removed as soon as it is made",
-    })
+    Err(Error::refused("cgroup", &[parent.path(), b"/", name.to_bytes()], "it is removed as soon as it is made"))
 }
 
 /// Locks what was made just now. `None`: a sweeper came between mkdir and flock, and has removed it.
@@ -180,11 +176,11 @@ fn take_over(parent: &Dir, name: &CStr) -> Result<()> {
             return Ok(());
         }
     }
-    Err(Error::Refused {
-        what: "a container of this name is already running:",
-        subject: Text::quoted(&[parent.path(), b"/", name.to_bytes()]),
-        hint: "choose another --name",
-    })
+    Err(Error::refused(
+        "a container of this name is already running:",
+        &[parent.path(), b"/", name.to_bytes()],
+        "choose another --name",
+    ))
 }
 
 /// Opens and locks a directory if it can be locked and is still there.

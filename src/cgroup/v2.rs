@@ -7,7 +7,7 @@ use super::limits::{Form, Setting};
 use crate::error::{Errno, Error, Result};
 use crate::options::Limits;
 use crate::sys::Dir;
-use crate::text::{self, Put, Text, to_decimal};
+use crate::text::{self, Put, to_decimal};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -118,11 +118,11 @@ pub fn place(
         while !can_hold(hierarchy, parent, needed)? {
             refuse_to_leave_limits(hierarchy, parent)?;
             let Some(slash) = parent.iter().rposition(|&b| b == b'/') else {
-                return Err(Error::Refused {
-                    what: "no cgroup above the own one can hold children:",
-                    subject: Text::quoted(&[hierarchy.top.path()]),
-                    hint: "name one without processes with --cgroup-parent",
-                });
+                return Err(Error::refused(
+                    "no cgroup above the own one can hold children:",
+                    &[hierarchy.top.path()],
+                    "name one without processes with --cgroup-parent",
+                ));
             };
             parent = parent.get(..slash).unwrap_or_default();
         }
@@ -138,11 +138,11 @@ pub fn place(
             if !lists(hierarchy, dir, c"cgroup.subtree_control", *controller)? {
                 // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
                 if !is_root(hierarchy, dir)? && is_populated(hierarchy, dir)? {
-                    return Err(Error::Refused {
-                        what: "cgroup",
-                        subject: Text::quoted(&[hierarchy.top.path(), dir.get(1..).unwrap_or_default()]),
-                        hint: "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
-                    });
+                    return Err(Error::refused(
+                        "cgroup",
+                        &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
+                        "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
+                    ));
                 }
                 enable.push(Enable { dir: c_string(dir), word: plus(*controller), asked: asked.contains(controller) });
             }
@@ -224,11 +224,11 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
         };
         let lifted = value == *unlimited || (*name == c"cpu.max" && value.starts_with(b"max "));
         if !lifted {
-            return Err(Error::Refused {
-                what: "the own cgroup has a limit, and cannot hold children:",
-                subject: Text::quoted(&[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()]),
-                hint: "name a cgroup to use with --cgroup-parent",
-            });
+            return Err(Error::refused(
+                "the own cgroup has a limit, and cannot hold children:",
+                &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()],
+                "name a cgroup to use with --cgroup-parent",
+            ));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::WithSubject;
 use super::flags::{CloseRangeFlags, OpenFlags};
 use super::gate::sys;
-use crate::error::{Errno, Error, Result, Subject};
+use crate::error::{Cause, Errno, Error, Result, Subject};
 use crate::text::Put;
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
@@ -181,7 +181,7 @@ pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
         let len = content.len();
         content.resize(len + STEP, 0);
         let room = content.get_mut(len..).unwrap_or_default();
-        let n = read(&file, room).map_err(|e| about(e, path))?;
+        let n = read(&file, room).map_err(|e| e.about(path.to_bytes()))?;
         content.truncate(len + n);
         if n == 0 {
             return Ok(content);
@@ -192,17 +192,8 @@ pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
 /// One read(2) of a file: its beginning, as much as goes into `buffer`.
 pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
     let file = openat(below, path, OpenFlags::NONE)?;
-    let n = read(&file, buffer).map_err(|e| about(e, path))?;
+    let n = read(&file, buffer).map_err(|e| e.about(path.to_bytes()))?;
     Ok(buffer.get(..n).unwrap_or_default())
-}
-
-fn about(error: Error, path: &CStr) -> Error {
-    match error {
-        Error::Call { call, errno, hint, .. } => {
-            Error::Call { call, errno, subject: Subject::quoted(&[path.to_bytes()]), hint }
-        }
-        other => other,
-    }
 }
 
 /// read(2); 0 at the end.
@@ -370,21 +361,23 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// Sends an error through the pipe between the two processes, in one atomic write: it is smaller than PIPE_BUF.
-pub fn send_error(pipe: &Fd, error: &Error) -> Result<()> {
-    // SAFETY: an Error is Copy and lives in one place; its padding is of no interest to anybody
-    unsafe { sys!(write(pipe.0, core::ptr::from_ref(error), size_of::<Error>())) }.of(b"error pipe").map(drop)
+/// Sends the cause of an error through the pipe between the two processes, in one atomic write: it is smaller than
+/// PIPE_BUF.
+pub fn send_error(pipe: &Fd, error: Error) -> Result<()> {
+    let cause = error.cause();
+    // SAFETY: a Cause is Copy and lives in one place; its padding is of no interest to anybody
+    unsafe { sys!(write(pipe.0, core::ptr::from_ref(cause), size_of::<Cause>())) }.of(b"error pipe").map(drop)
 }
 
 /// Receives what the child has sent; `None` at the end of file.
 pub fn receive_error(pipe: &Fd) -> Result<Option<Error>> {
-    let mut error = core::mem::MaybeUninit::<Error>::uninit();
+    let mut cause = core::mem::MaybeUninit::<Cause>::uninit();
     // SAFETY: the length is that of the place that is written to
-    let n = unsafe { sys!(read(pipe.0, error.as_mut_ptr(), size_of::<Error>())) }.of(b"error pipe")?;
-    if n != size_of::<Error>() {
+    let n = unsafe { sys!(read(pipe.0, cause.as_mut_ptr(), size_of::<Cause>())) }.of(b"error pipe")?;
+    if n != size_of::<Cause>() {
         return Ok(None);
     }
-    // SAFETY: these are the bytes of an Error that `send_error` wrote in a copy of this very program and its memory, so
+    // SAFETY: these are the bytes of a Cause that `send_error` wrote in a copy of this very program and its memory, so
     // that its &'static str mean the same here; nobody else holds the pipe's other end
-    Ok(Some(unsafe { error.assume_init() }))
+    Ok(Some(Error::new(unsafe { cause.assume_init() })))
 }

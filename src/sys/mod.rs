@@ -41,10 +41,10 @@ trait WithSubject<T> {
 
 impl<T> WithSubject<T> for core::result::Result<T, Failure> {
     fn at(self, parts: &[&[u8]]) -> Result<T> {
-        self.map_err(|f| Error::Call { call: f.call, errno: f.errno, subject: Text::quoted(parts), hint: None })
+        self.map_err(|f| Error::call(f.call, f.errno, Text::quoted(parts)))
     }
 
     fn of(self, what: &[u8]) -> Result<T> {
-        self.map_err(|f| Error::Call { call: f.call, errno: f.errno, subject: Text::plain(what), hint: None })
+        self.map_err(|f| Error::call(f.call, f.errno, Text::plain(what)))
     }
 }

@@ -22,7 +22,9 @@ mod needs;
 mod outcome;
 mod probe;
 mod probe_signals;
+mod probe_terminal;
 mod processes;
+mod user_terminal;
 
 mod arguments;
 mod cli;
@@ -30,6 +32,7 @@ mod descriptors;
 mod environment;
 mod exec_errors;
 mod groups;
+mod init;
 mod input;
 mod layouts;
 mod leftovers;
@@ -38,10 +41,15 @@ mod limits_inside;
 mod mounts;
 mod namespaces;
 mod oom;
+mod pipelines;
+mod pty;
+mod relay;
 mod session;
+mod settings;
 mod signals;
 mod status;
 mod terminal;
+mod tmux;
 
 /// One case: its name, what it needs of the host, and the test.
 pub struct Case {
@@ -78,6 +86,12 @@ fn all() -> Vec<Case> {
         descriptors::cases(),
         signals::cases(),
         terminal::cases(),
+        pty::cases(),
+        settings::cases(),
+        relay::cases(),
+        pipelines::cases(),
+        init::cases(),
+        tmux::cases(),
         status::cases(),
         exec_errors::cases(),
         limits::cases(),

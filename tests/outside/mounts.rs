@@ -68,7 +68,7 @@ fn the_hosts_mounts_still_come_in() {
 }
 
 /// Runs one of the checks below in a mount namespace of its own, whose mounts are all `propagation`.
-fn in_own_mounts(propagation: &str, check: &str) {
+pub fn in_own_mounts(propagation: &str, check: &str) {
     let words = ["--probe", "whole-host", propagation, check];
     let outcome = Command::new(probe_file())
         .args(words)
@@ -95,6 +95,7 @@ pub fn whole_host(words: &[OsString]) -> i32 {
         Some("slaves") => slaves(),
         Some("out") => out(),
         Some("in") => come_in(),
+        Some("no-devpts") => crate::pty::without_devpts(),
         _ => panic!("no check is called {:?}", words[1]),
     }
     println!("checked");

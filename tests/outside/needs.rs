@@ -5,7 +5,7 @@ use std::ops::BitOr;
 
 /// A set of needs; `Needs::ROOT | Needs::MEMORY`.
 #[derive(Clone, Copy)]
-pub struct Needs(u32);
+pub struct Needs(pub u32);
 
 impl Needs {
     pub const NOTHING: Needs = Needs(0);
@@ -33,6 +33,12 @@ impl Needs {
     /// A group can be made below our own (on v2, none can that holds processes, but the root).
     pub const GROUP_BELOW: Needs = Needs(1 << 14);
     pub const SLEEP: Needs = Needs(1 << 15);
+    pub const TMUX: Needs = Needs(1 << 16);
+    pub const BASH: Needs = Needs(1 << 17);
+    pub const STTY: Needs = Needs(1 << 18);
+    pub const LESS: Needs = Needs(1 << 19);
+    pub const VI: Needs = Needs(1 << 20);
+    pub const TIMEOUT: Needs = Needs(1 << 21);
 
     fn has(self, need: Needs) -> bool {
         self.0 & need.0 != 0
@@ -58,7 +64,17 @@ impl Needs {
                 return Some(format!("no cgroup hierarchy here carries {controller}"));
             }
         }
-        for (need, name) in [(Needs::SH, "sh"), (Needs::LS, "ls"), (Needs::SLEEP, "sleep")] {
+        for (need, name) in [
+            (Needs::SH, "sh"),
+            (Needs::LS, "ls"),
+            (Needs::SLEEP, "sleep"),
+            (Needs::TMUX, "tmux"),
+            (Needs::BASH, "bash"),
+            (Needs::STTY, "stty"),
+            (Needs::LESS, "less"),
+            (Needs::VI, "vi"),
+            (Needs::TIMEOUT, "timeout"),
+        ] {
             if self.has(need) && tool(name).is_none() {
                 return Some(format!("no {name} in PATH"));
             }

@@ -2,7 +2,7 @@
 //! says how it went. They run before any start-up of std's, so what they see is what mydocker gave them.
 
 use crate::host::Host;
-use crate::probe_signals;
+use crate::{probe_signals, probe_terminal};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{Read, Write};
@@ -56,6 +56,16 @@ fn run(words: &[OsString]) -> i32 {
         "signals" => probe_signals::show(),
         "catch" => return probe_signals::catch(rest),
         "fault" => probe_signals::fault(text(0)),
+        "terminal" => probe_terminal::facts(),
+        "size" => probe_terminal::size(text(0) == "follow"),
+        "push" => probe_terminal::push(),
+        "another" => probe_terminal::another(),
+        "flood" => probe_terminal::flood(number(0)),
+        "take" => probe_terminal::take(number(0), number(1)),
+        "mirror" => probe_terminal::mirror(number(0)),
+        "late" => return probe_terminal::late(text(0)),
+        "deaf" => return probe_terminal::deaf(),
+        "orphans" => probe_terminal::orphans(number(0)),
         "whole-host" => return crate::mounts::whole_host(rest),
         _ => panic!("no probe is called {name:?}"),
     }

@@ -60,8 +60,31 @@ pub fn children(pid: i32) -> Vec<i32> {
 }
 
 fn parent(pid: i32) -> Option<i32> {
+    stat_fields(pid)?.get(1)?.parse().ok()
+}
+
+/// What /proc/PID/stat calls its state: `S` asleep, `T` stopped, `Z` dead and not reaped; nothing if it is gone.
+pub fn state(pid: i32) -> Option<char> {
+    stat_fields(pid)?.first()?.chars().next()
+}
+
+/// The processor time that it has used, in ticks of a hundredth of a second.
+pub fn ticks(pid: i32) -> u64 {
+    let fields = stat_fields(pid).expect("a live process");
+    [11, 12].iter().map(|&at| fields[at].parse::<u64>().expect("ticks")).sum()
+}
+
+/// The fields of /proc/PID/stat after the name.
+fn stat_fields(pid: i32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()
+    Some(stat.rsplit(") ").next()?.split_whitespace().map(String::from).collect())
+}
+
+/// Its anonymous memory, in KiB.
+pub fn anonymous(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("Anonymous");
+    line.trim().trim_end_matches(" kB").parse().expect("KiB")
 }
 
 /// A hexadecimal field of /proc/PID/status; nothing if the process is gone.

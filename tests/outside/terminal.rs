@@ -1,63 +1,17 @@
 //! In a terminal: what is pressed there reaches the whole group, mydocker and command, and may not arrive twice.
 
 use crate::cases;
-use crate::harness::{Run, Running, contains, probe};
+use crate::harness::probe;
 use crate::needs::Needs;
-use crate::processes::patience;
+use crate::user_terminal::in_terminal;
 use libc::{SIGINT, SIGQUIT, SIGUSR1};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
-use std::os::fd::OwnedFd;
 
 cases! {
     a_pressed_key_arrives_once: Needs::ROOT | Needs::TERMINAL;
     a_pressed_key_ends_what_does_not_catch_it: Needs::ROOT | Needs::TERMINAL;
     a_hangup_reaches_the_command: Needs::ROOT | Needs::TERMINAL;
     a_signal_from_elsewhere_is_still_passed_on: Needs::ROOT | Needs::TERMINAL;
-}
-
-/// A mydocker that leads a session on a terminal of its own.
-struct InTerminal {
-    keys: OwnedFd,
-    running: Running,
-    seen: Vec<u8>,
-}
-
-fn in_terminal(run: Run) -> InTerminal {
-    let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
-    unlockpt(&keys).expect("unlockpt");
-    let name = ptsname(&keys, Vec::new()).expect("ptsname");
-    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let open = || rustix::fs::open(name.as_c_str(), flags, rustix::fs::Mode::empty()).expect("the terminal");
-    let lead = || {
-        // SAFETY: numbers only; the terminal is standard input by now
-        let done = unsafe { libc::setsid() >= 0 && libc::ioctl(0, libc::TIOCSCTTY as _, 0) == 0 };
-        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-    };
-    let running = run.before(lead).start_on([open(), open(), open()]);
-    InTerminal { keys, running, seen: Vec::new() }
-}
-
-impl InTerminal {
-    fn press(&self, keys: &[u8]) {
-        rustix::io::write(&self.keys, keys).expect("write to the terminal");
-    }
-
-    /// Reads the screen until `text` is on it.
-    fn await_screen(&mut self, text: &str) {
-        while !contains(&self.seen, text.as_bytes()) {
-            let timeout = Timespec { tv_sec: patience().as_secs() as _, tv_nsec: 0 };
-            let ready = poll(&mut [PollFd::new(&self.keys, PollFlags::IN)], Some(&timeout)).expect("poll");
-            let mut block = [0; 1024];
-            let count = if ready > 0 { rustix::io::read(&self.keys, &mut block).unwrap_or(0) } else { 0 };
-            assert!(count > 0, "{text:?} never came; the screen: {:?}", String::from_utf8_lossy(&self.seen));
-            self.seen.extend_from_slice(&block[..count]);
-        }
-    }
-
-    fn count(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.seen).matches(text).count()
-    }
 }
 
 fn a_pressed_key_arrives_once() {
