@@ -134,7 +134,7 @@ mod tests {
                 Ok((n.options.join(" "), command.join(" ")))
             }
             Err(error) => match error.cause() {
-                Cause::Usage { what, .. } => Err(what.into()),
+                Cause::Usage { what, .. } => Err((*what).into()),
                 _ => unreachable!(),
             },
         }

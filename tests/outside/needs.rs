@@ -5,7 +5,7 @@ use std::ops::BitOr;
 
 /// A set of needs; `Needs::ROOT | Needs::MEMORY`.
 #[derive(Clone, Copy)]
-pub struct Needs(pub u32);
+pub struct Needs(u32);
 
 impl Needs {
     pub const NOTHING: Needs = Needs(0);
@@ -39,6 +39,11 @@ impl Needs {
     pub const LESS: Needs = Needs(1 << 19);
     pub const VI: Needs = Needs(1 << 20);
     pub const TIMEOUT: Needs = Needs(1 << 21);
+
+    /// Both, where `|` cannot be: in a constant.
+    pub const fn and(self, other: Needs) -> Needs {
+        Needs(self.0 | other.0)
+    }
 
     fn has(self, need: Needs) -> bool {
         self.0 & need.0 != 0
@@ -96,7 +101,7 @@ impl Needs {
 impl BitOr for Needs {
     type Output = Needs;
     fn bitor(self, other: Needs) -> Needs {
-        Needs(self.0 | other.0)
+        self.and(other)
     }
 }
 
