@@ -85,6 +85,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         pid,
         words,
         tty: options.tty,
+        init: options.init,
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
         ignored,

@@ -1,7 +1,16 @@
 //! `--init`: a PID 1 that does what the kernel expects of one. It passes signals on, reaps orphans, and ends when the
 //! command ends. It is the child after one more fork: no exec, no second file.
 
-use crate::sys::{self, Pid, SigSet, Wait};
+use crate::sys::{self, Pid, SigSet, Signal, Wait};
+
+/// What a terminal has sent to the whole group, the command has already; and a stop must hold whatever it does with
+/// SIGTSTP. If the command has ended, SIGCHLD comes next.
+fn pass_on(signal: Signal, command: Pid) {
+    let number = if signal.number == libc::SIGTSTP { libc::SIGSTOP } else { signal.number };
+    if !(signal.from_kernel && sys::same_group(command))
+        && let Err(_ended) = sys::kill(command, number)
+    {}
+}
 
 /// Looks after the command, forever.
 pub fn main(command: Pid) -> ! {
@@ -11,9 +20,8 @@ pub fn main(command: Pid) -> ! {
     }
     loop {
         let Ok(signal) = sys::wait_for_signal(SigSet::all()) else { continue };
-        if signal != libc::SIGCHLD {
-            // ESRCH: it has ended, and SIGCHLD comes next.
-            if sys::kill(command, signal).is_err() {}
+        if signal.number != libc::SIGCHLD {
+            pass_on(signal, command);
             continue;
         }
         while let Ok(Some((pid, how))) = sys::wait_any(false) {

@@ -39,6 +39,8 @@ pub fn run(plan: &Plan) -> Result<i32> {
         signals,
         error_read: None,
         adopts,
+        init: plan.init,
+        callers,
         proc_tells: plan.ignored.is_some(),
         terminal: None,
         status: None,
@@ -58,7 +60,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
     let ended = container.end(started.is_err());
     let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
     let memory = cleanup::memory_report(plan, &state);
-    let orphans = if adopts { cleanup::end_orphans(&callers) } else { Ok(()) };
+    let orphans = if adopts { cleanup::end_orphans(&container.callers) } else { Ok(()) };
     let removed = cleanup::remove_groups(plan, &state);
     let status = container.status();
     // Whatever is open now, the exit closes: a dozen calls less.
@@ -93,6 +95,10 @@ struct Container {
     error_read: Option<Fd>,
     /// Without a PID namespace: its orphans become mydocker's children.
     adopts: bool,
+    /// PID 1 is the reaper.
+    init: bool,
+    /// The children that mydocker had before.
+    callers: Vec<Pid>,
     /// /proc is there, and of this PID namespace.
     proc_tells: bool,
     /// With `-t`: the relay.
@@ -174,7 +180,12 @@ impl Container {
 
     /// Passes signals on, and what goes through the terminal, until the command has ended.
     fn follow(&mut self) -> Result<()> {
-        while let Some(terminal) = self.terminal.as_mut().filter(|t| self.status.is_none() || !t.is_drained()) {
+        // Who ends the container does not wait for those who read its output.
+        let going_on =
+            |status: Option<Wait>, killed: Option<i32>, drained: bool| status.is_none() || killed.is_none() && !drained;
+        while let Some(terminal) = self.terminal.as_mut()
+            && going_on(self.status, self.killed_for, terminal.is_drained())
+        {
             let [stdin, stdout, master] = terminal.interest();
             let [signal, ready @ ..] = sys::poll([(self.signals.raw(), true, false), stdin, stdout, master])?;
             self.relay(ready)?;
@@ -190,7 +201,7 @@ impl Container {
 
     fn relay(&mut self, ready: [Ready; 3]) -> Result<()> {
         let (Some(terminal), Some(pid)) = (&mut self.terminal, self.pid) else { return Ok(()) };
-        match terminal.relay(ready)? {
+        match terminal.relay(ready) {
             // The kernel has told the foreground group, and keeps it from a PID 1 that has no handler.
             Some(number) if number == libc::SIGHUP || terminal.is_in_foreground(pid) => {
                 let signal = Signal { number, from_kernel: true };
@@ -203,9 +214,14 @@ impl Container {
     /// Takes one signal, and does what it asks for.
     fn take_signal(&mut self) -> Result<()> {
         let signal = sys::take_signal(&self.signals)?;
-        match (signal.number, self.pid, &self.terminal) {
+        match (signal.number, self.pid, &mut self.terminal) {
             (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
             (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
+            (libc::SIGCONT, _, Some(terminal)) => {
+                terminal.enter_raw_mode()?;
+                terminal.resize()?;
+                self.act(Fate::Forward, signal.number)
+            }
             (number, Some(pid), terminal) => {
                 // A terminal that hangs up tells the leader of its session alone.
                 let alone = number == libc::SIGHUP && sys::leads_session();
@@ -229,7 +245,11 @@ impl Container {
         }
         loop {
             match sys::wait_any(false) {
-                Ok(Some((ended, how))) if ended == pid => self.status = Some(how),
+                Ok(Some((ended, how))) if ended == pid => {
+                    self.status = Some(how);
+                    // Before the output is drained, for they may hold the terminal open.
+                    return cleanup::end_orphans(&self.callers);
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 Err(e) if e.is(Errno::ECHILD) => return Ok(()),
@@ -251,19 +271,14 @@ impl Container {
         }
     }
 
-    /// Stops the command, which as PID 1 hears no SIGTSTP, and mydocker; both go on with SIGCONT. The user's terminal is
-    /// as it was in between.
+    /// Stops the command, which as PID 1 hears no SIGTSTP, and mydocker. Both go on with SIGCONT, which is passed on. The
+    /// user's terminal is as it was in between.
     fn stop(&mut self, pid: Pid) -> Result<()> {
-        sys::kill(pid, libc::SIGSTOP)?;
+        sys::kill(pid, if self.init { libc::SIGTSTP } else { libc::SIGSTOP })?;
         if let Some(terminal) = &mut self.terminal {
             terminal.restore()?;
         }
-        sys::kill(sys::getpid(), libc::SIGSTOP)?;
-        if let Some(terminal) = &mut self.terminal {
-            terminal.enter_raw_mode()?;
-            terminal.resize()?;
-        }
-        sys::kill(pid, libc::SIGCONT).map(drop)
+        sys::kill(sys::getpid(), libc::SIGSTOP).map(drop)
     }
 
     /// Makes sure that it has ended. A child that has not become the command is killed; a command that can no longer be

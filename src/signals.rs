@@ -21,16 +21,12 @@ const FORWARDED: SigSet = SigSet::of(&[
     libc::SIGCONT,
 ]);
 
-/// Faults of mydocker itself: blocked or not, they end it.
-const FAULTS: SigSet =
-    SigSet::of(&[libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS]);
-
 /// What stops a background process that uses its terminal: rightly so.
 const BACKGROUND: SigSet = SigSet::of(&[libc::SIGTTIN, libc::SIGTTOU]);
 
 /// What mydocker blocks: every signal has to come through its signalfd, so that no way out misses the cleaning up.
-/// SIGPIPE stays pending, and a write to a dead child's pipe returns.
-pub const BLOCKED: SigSet = SigSet::all().without(FAULTS).without(BACKGROUND);
+/// SIGPIPE stays pending, and a write to a dead child's pipe returns. A fault of mydocker itself ends it, blocked or not.
+pub const BLOCKED: SigSet = SigSet::all().without(BACKGROUND);
 
 /// What it reads: one that was ignored when it started (nohup) stays ignored.
 pub fn awaited(ignored: SigSet) -> SigSet {
@@ -116,7 +112,24 @@ fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool)
 /// The same, with a look at the command, if /proc tells. `terminal_is_shared`: what a terminal sends to mydocker, it sends to the
 /// command too, for both are in its foreground group.
 pub fn decide(signal: Signal, command: Pid, proc_tells: bool, terminal_is_shared: bool) -> Fate {
-    fate(signal, Dispositions::of(command).filter(|_| proc_tells), terminal_is_shared)
+    let fate = fate(signal, Dispositions::of(command).filter(|_| proc_tells), terminal_is_shared);
+    match fate {
+        Fate::End if proc_tells && is_in_sigtimedwait(command) => Fate::Forward,
+        fate => fate,
+    }
+}
+
+/// Whether it waits in rt_sigtimedwait(2), as a reaper does: the kernel lifts the block for as long, so the status file
+/// does not show it. proc_pid_syscall(5): the call's number comes first.
+fn is_in_sigtimedwait(pid: Pid) -> bool {
+    let mut path = Vec::new();
+    path.put(b"/proc/");
+    path.put_decimal(pid.0 as u64);
+    path.put(b"/syscall");
+    let Ok(path) = CString::new(path) else { return false };
+    let mut buffer = [0u8; 256];
+    let number = sys::read_up_to(None, &path, &mut buffer).ok().and_then(|line| text::words(line).next());
+    number.and_then(|number| text::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ pub struct Plan {
     pub words: Vec<u8>,
     /// It gets a terminal of its own.
     pub tty: bool,
+    /// PID 1 is mydocker's reaper.
+    pub init: bool,
     /// The command's environment.
     pub environment: Vec<&'static CStr>,
     /// Where the command is looked for.

@@ -63,6 +63,8 @@ pub struct Terminal {
     end_told: bool,
     /// What has gone in last was a whole line.
     at_line_start: bool,
+    /// What has gone in last was the key that quotes the next.
+    quoted: bool,
 }
 
 impl Terminal {
@@ -76,6 +78,7 @@ impl Terminal {
             input_open: true,
             end_told: false,
             at_line_start: true,
+            quoted: false,
         };
         terminal.resize()?;
         terminal.enter_raw_mode()?;
@@ -92,7 +95,8 @@ impl Terminal {
 
     /// The container's terminal does the echo, the line editing and the Ctrl-C; the user's must not do them too.
     pub fn enter_raw_mode(&mut self) -> Result<()> {
-        if let (Some(termios), None) = (sys::tcgets(0), self.saved) {
+        // A stop that nobody could see may have left the user's own settings in force.
+        if let Some(termios) = self.saved.or_else(|| sys::tcgets(0)) {
             sys::tcsetsw(0, &termios.raw())?;
             self.saved = Some(termios);
         }
@@ -126,7 +130,7 @@ impl Terminal {
 
     /// Moves what can be moved. Returns the signal that the container's terminal has sent to its foreground group because
     /// of it: SIGINT or SIGQUIT for a key, SIGHUP when stdout is gone and the terminal with it.
-    pub fn relay(&mut self, [stdin, stdout, master]: [Ready; 3]) -> Result<Option<i32>> {
+    pub fn relay(&mut self, [stdin, stdout, master]: [Ready; 3]) -> Option<i32> {
         if stdin.read {
             self.read_input();
         }
@@ -135,8 +139,8 @@ impl Terminal {
             self.read_output();
         }
         match stdout.write {
-            true if !self.write_output()? => Ok(Some(libc::SIGHUP)),
-            _ => Ok(pressed),
+            true if !self.write_output() => Some(libc::SIGHUP),
+            _ => pressed,
         }
     }
 
@@ -160,12 +164,16 @@ impl Terminal {
             return None;
         }
         let settings = sys::tcgets(master.raw());
-        let Ok(n) = sys::write(master.raw(), self.input.next()) else {
-            self.hang_up();
-            return None;
+        let n = match sys::write(master.raw(), self.input.next()) {
+            Ok(n) => n,
+            Err(e) if e.is(Errno::EAGAIN) => return None,
+            Err(_) => {
+                self.hang_up();
+                return None;
+            }
         };
         let written = self.input.next().get(..n).unwrap_or_default();
-        let pressed = settings.and_then(|settings| settings.signal_of(written));
+        let pressed = settings.and_then(|settings| settings.signal_of(written, &mut self.quoted));
         self.at_line_start = written.last() == Some(&b'\n');
         self.input.taken(n);
         pressed
@@ -174,13 +182,12 @@ impl Terminal {
     /// The end of a file, as a terminal says it: in the middle of a line the first one only ends the line.
     fn tell_end(&mut self) {
         let Some(master) = &self.master else { return };
-        self.end_told = true;
-        let Some(end) = sys::tcgets(master.raw()).and_then(|termios| termios.end_of_file()) else { return };
-        let count = if self.at_line_start { 1 } else { 2 };
-        if let Some(ends) = [end; 2].get(..count)
-            && sys::write_all(master.raw(), ends).is_err()
-        {
-            self.hang_up();
+        let Some((end, lines)) = sys::tcgets(master.raw()).and_then(|termios| termios.end_of_file()) else { return };
+        let count = if lines && !self.at_line_start { 2 } else { 1 };
+        match sys::write(master.raw(), [end; 2].get(..count).unwrap_or_default()) {
+            Ok(_) => self.end_told = true,
+            Err(e) if e.is(Errno::EAGAIN) => {}
+            Err(_) => self.hang_up(),
         }
     }
 
@@ -188,25 +195,24 @@ impl Terminal {
         let Some(master) = &self.master else { return };
         match sys::read_raw(master.raw(), self.output.room()) {
             Ok(n) if n > 0 => self.output.filled(n),
+            Err(e) if e.is(Errno::EAGAIN) => {}
             // EIO: the last program has closed it.
             _ => self.hang_up(),
         }
     }
 
-    fn write_output(&mut self) -> Result<bool> {
+    /// `false`: stdout takes nothing any more.
+    fn write_output(&mut self) -> bool {
         match sys::write(1, self.output.next()) {
-            Ok(n) => {
-                self.output.taken(n);
-                Ok(true)
-            }
-            Err(e) if e.is(Errno::EAGAIN) => Ok(true),
-            Err(e) if e.is(Errno::EPIPE) || e.is(Errno::EIO) || e.is(Errno::EBADF) => {
+            Ok(n) => self.output.taken(n),
+            Err(e) if e.is(Errno::EAGAIN) => {}
+            Err(_) => {
                 self.output.taken(self.output.end - self.output.start);
                 self.hang_up();
-                Ok(false)
+                return false;
             }
-            Err(e) => Err(e),
         }
+        true
     }
 
     /// Closes the container's side: whoever is left there gets SIGHUP, and EIO.

@@ -90,6 +90,7 @@ flags! {
         PATH = libc::O_PATH,
         CLOEXEC = libc::O_CLOEXEC,
         NOCTTY = libc::O_NOCTTY,
+        NONBLOCK = libc::O_NONBLOCK,
     }
 }
 

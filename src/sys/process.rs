@@ -89,9 +89,12 @@ pub fn reset_signal(signal: i32) -> Result<()> {
 }
 
 /// rt_sigtimedwait(2) without a timeout, for a signal of `set`, which must be blocked.
-pub fn wait_for_signal(set: SigSet) -> Result<i32> {
-    // SAFETY: the kernel reads one set of 8 bytes; a null info and a null timeout
-    unsafe { sys!(rt_sigtimedwait(&set, 0usize, 0usize, 8usize)) }.of(b"").map(|signal| signal as i32)
+pub fn wait_for_signal(set: SigSet) -> Result<Signal> {
+    // siginfo_t: number, errno, code, ...; 128 bytes
+    let mut info = [0u32; 32];
+    // SAFETY: the kernel reads one set of 8 bytes and writes one siginfo_t; a null timeout
+    let number = unsafe { sys!(rt_sigtimedwait(&set, info.as_mut_ptr(), 0usize, 8usize)) }.of(b"")? as i32;
+    Ok(Signal { number, from_kernel: info[2] as i32 == libc::SI_KERNEL })
 }
 
 /// clone(2) as fork(2) has it: the same stack, copied. `None` in the child.
@@ -108,7 +111,7 @@ pub fn signalfd(set: SigSet) -> Result<Fd> {
     Ok(Fd::own(fd))
 }
 
-/// A signal that was read from a signalfd.
+/// A signal that has been taken.
 #[derive(Clone, Copy)]
 pub struct Signal {
     /// Its number.

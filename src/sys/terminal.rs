@@ -41,17 +41,28 @@ impl Termios {
         self
     }
 
-    /// The signal that the terminal sends for a key among `bytes`; `None` if there is none, or keys send none.
-    pub fn signal_of(&self, bytes: &[u8]) -> Option<i32> {
-        let key = |at: usize, signal| self.characters.get(at).filter(|key| **key != 0).map(|key| (*key, signal));
-        let keys = [key(libc::VINTR, libc::SIGINT), key(libc::VQUIT, libc::SIGQUIT)];
-        let signals = self.local & libc::ISIG != 0;
-        keys.into_iter().flatten().find(|(key, _)| signals && bytes.contains(key)).map(|(_, signal)| signal)
+    /// The signal that the terminal sends for a key among `bytes`; `None` if there is none, or keys send none. `quoted`:
+    /// the key before was the one that quotes the next.
+    pub fn signal_of(&self, bytes: &[u8], quoted: &mut bool) -> Option<i32> {
+        let key = |at: usize| self.characters.get(at).copied().filter(|key| *key != 0);
+        let quotes = self.local & libc::IEXTEN != 0;
+        let mut signal = None;
+        for &byte in bytes {
+            let is = |at| !*quoted && key(at) == Some(byte);
+            if is(libc::VINTR) {
+                signal = Some(libc::SIGINT);
+            } else if is(libc::VQUIT) {
+                signal = Some(libc::SIGQUIT);
+            }
+            *quoted = quotes && is(libc::VLNEXT);
+        }
+        signal.filter(|_| self.local & libc::ISIG != 0)
     }
 
-    /// The character that ends the input of a program that reads lines; `None` if the terminal does not make lines.
-    pub fn end_of_file(&self) -> Option<u8> {
-        self.characters.get(libc::VEOF).copied().filter(|_| self.local & libc::ICANON != 0)
+    /// The character that ends the input of a program, and whether the terminal makes lines. Programs that edit lines
+    /// themselves take the same one.
+    pub fn end_of_file(&self) -> Option<(u8, bool)> {
+        self.characters.get(libc::VEOF).map(|end| (*end, self.local & libc::ICANON != 0))
     }
 }
 
@@ -90,7 +101,8 @@ pub fn set_window_size(fd: &Fd, size: &WindowSize) -> Result<()> {
 /// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to: the master, and the slave without using a path
 /// (TIOCGPTPEER).
 pub fn open_pty(ptmx: &CStr) -> Result<(Fd, Fd)> {
-    let master = openat(None, ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY)?;
+    // A terminal whose program does not read takes no more, and must not hold up the relay.
+    let master = openat(None, ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK)?;
     let unlocked = 0i32;
     // SAFETY: the kernel reads one int
     unsafe { sys!(ioctl(master.raw(), libc::TIOCSPTLCK, &raw const unlocked)) }.of(b"TIOCSPTLCK")?;

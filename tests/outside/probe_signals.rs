@@ -70,6 +70,20 @@ pub fn catch(words: &[OsString]) -> i32 {
     }
 }
 
+/// Waits for one signal with sigtimedwait(2), as init programs do: while it waits, the kernel shows it as not blocked.
+pub fn wait_for(signal: i32) -> i32 {
+    // SAFETY: a set of this frame
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        line(&[b"ready"]);
+        got(&(libc::sigwaitinfo(&set, std::ptr::null_mut()) as u8));
+    }
+    7
+}
+
 fn got(signal: &u8) {
     line(&[format!("got {signal}").as_bytes()]);
 }

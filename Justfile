@@ -1,0 +1,55 @@
+# `just --list` shows these. cargo alone is enough to build, run and test.
+
+target := env("CARGO_TARGET_DIR", "target")
+
+# the program, static, for this machine
+build:
+    cargo build --release
+
+# all tests that run here
+test *ARGS:
+    cargo test {{ARGS}}
+
+# target/dist/: the static musl file of both architectures, with checksums
+dist:
+    tests/bench/dist
+
+# target/dist/mydocker-tiny: the smallest file that nightly makes
+tiny:
+    tests/bench/tiny
+
+# fails when a file is larger than the ledger allows
+size: dist tiny
+    tests/bench/size
+
+# mydocker beside the floor, unshare, bwrap, runc and crun: a table of ratios (-h: options)
+bench *ARGS:
+    cargo bench --bench ratios -- {{ARGS}}
+
+# where the time of one run goes
+profile *ARGS:
+    cargo bench --bench ratios -- --profile {{ARGS}}
+
+# the tests on virtual hosts: every cgroup layout, and aarch64
+vm *HOSTS:
+    tests/vm/install
+    tests/vm/run {{HOSTS}}
+
+# load and chaos for as long as one says, in seconds
+soak SECONDS="600":
+    MYDOCKER_SOAK_SECONDS={{SECONDS}} cargo test --release --test load
+
+# format and clippy, warnings as errors
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo clippy --all-targets --target x86_64-unknown-linux-musl -- -D warnings
+    cargo clippy --all-targets --target aarch64-unknown-linux-musl -- -D warnings
+
+# everything that CI does
+ci:
+    bash .ci/run
+
+# PREFIX/bin/mydocker
+install PREFIX="/usr/local": dist
+    install -D -m 755 {{target}}/dist/mydocker-{{arch()}} {{PREFIX}}/bin/mydocker

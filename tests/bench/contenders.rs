@@ -1,0 +1,318 @@
+//! Who is measured, and how each is asked for the same thing.
+
+use crate::Result;
+use std::env::consts::ARCH;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The four limits, as `mydocker` takes them.
+const LIMITS: [&str; 9] = ["run", "-m", "100m", "--cpu-shares", "2048", "--cpu-set", "0", "--cpu-mems", "0"];
+
+/// One way to run `true` in a container.
+pub struct Contender {
+    pub name: String,
+    /// The command line, less the command.
+    pub command: Vec<String>,
+    /// What comes after it: a static `true`.
+    truth: Vec<String>,
+    /// The same for a command that says "." and waits for the end of its input.
+    waiting: Vec<String>,
+    /// How it differs from what mydocker does.
+    pub differences: &'static str,
+}
+
+impl Contender {
+    /// The whole command line.
+    pub fn words(&self, waiting: bool) -> impl Iterator<Item = &String> {
+        self.command.iter().chain(if waiting { &self.waiting } else { &self.truth })
+    }
+
+    pub fn start(&self, waiting: bool) -> Command {
+        let mut words = self.words(waiting);
+        let mut command = Command::new(words.next().map_or("", String::as_str));
+        command.args(words);
+        command
+    }
+
+    /// One run of `true`. (std starts it by posix_spawn, which copies nothing of this process.)
+    pub fn time(&self) -> Result<Duration> {
+        let mut command = self.start(false);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let start = Instant::now();
+        let status = command.status()?;
+        let time = start.elapsed();
+        match status.success() {
+            true => Ok(time),
+            false => Err(format!("{} worked before and now ends with {status}", self.name).into()),
+        }
+    }
+
+    /// Why it does not work here.
+    pub fn refusal(&self) -> Option<String> {
+        let program = &self.command[0];
+        if !program.contains('/') && which(program).is_none() {
+            return Some("not installed".into());
+        }
+        let output = match self.start(false).stdin(Stdio::null()).output() {
+            Ok(output) => output,
+            Err(error) => return Some(error.to_string()),
+        };
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        (!output.status.success()).then(|| format!("{}: {}", output.status, last.trim()))
+    }
+}
+
+/// The file that a command's first word stands for.
+pub fn which(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(program.into());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// What this run measures with.
+pub struct Setting {
+    pub mydocker: Contender,
+    /// Where mydocker's file comes from.
+    origin: String,
+    /// The floor, which is also the static `true`.
+    pub floor: String,
+    /// The floor's first words, or why there is no floor on this host.
+    floor_groups: std::result::Result<Vec<String>, String>,
+}
+
+impl Setting {
+    pub fn find() -> Result<Setting> {
+        let target = format!("{ARCH}-unknown-linux-musl");
+        let (floor, linked) = match build(&["--example", "floor", "--target", &target]) {
+            Ok(()) => (format!("{target}/release/examples/floor"), "musl"),
+            Err(_no_such_target) => {
+                build(&["--example", "floor"])?;
+                (format!("{ARCH}-unknown-linux-gnu/release/examples/floor"), "glibc")
+            }
+        };
+        let floor = target_dir().join(floor).display().to_string();
+        let (file, origin) = match std::env::var("MYDOCKER") {
+            Ok(file) => (file, "MYDOCKER says so".to_string()),
+            Err(_) if linked == "musl" && build(&["--bin", "mydocker", "--target", &target]).is_ok() => {
+                (target_dir().join(&target).join("release/mydocker").display().to_string(), "musl, built now".into())
+            }
+            Err(_) => (
+                env!("CARGO_BIN_EXE_mydocker").to_string(),
+                format!("built by cargo bench with glibc; `rustup target add {target}` gives the musl file"),
+            ),
+        };
+        let origin = format!("{origin}; the floor and `true` are static with {linked}");
+        let mydocker = Contender {
+            name: "mydocker".into(),
+            command: [file.as_str()].iter().chain(&LIMITS).map(|word| word.to_string()).collect(),
+            truth: vec![floor.clone()],
+            waiting: vec![floor.clone(), "wait".into()],
+            differences: "",
+        };
+        let floor_groups = floor_groups();
+        Ok(Setting { mydocker, origin, floor, floor_groups })
+    }
+
+    pub fn description(&self) -> String {
+        let version = self.mydocker.command.first().and_then(|file| Command::new(file).arg("--version").output().ok());
+        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
+        format!("{}\n{} ({})", version.unwrap_or_default(), self.mydocker.command[0], self.origin)
+    }
+
+    /// The floor, if this host has a layout that it knows.
+    pub fn floor(&self) -> Result<Contender> {
+        let groups = self.floor_groups.clone()?;
+        let first = vec![self.floor.clone()];
+        Ok(Contender {
+            name: "floor".into(),
+            command: first.into_iter().chain(groups).collect(),
+            truth: vec![self.floor.clone()],
+            waiting: vec![self.floor.clone(), "wait".into()],
+            differences: "the same namespaces, mounts and limits in one straight line, with nothing looked up, read \
+                back, locked, swept or said, no memsw file, no signals, no errors",
+        })
+    }
+
+    pub fn peers(&self) -> Result<Vec<Contender>> {
+        let host_files = |name: &str, command: &[&str], differences| Contender {
+            name: name.into(),
+            command: command.iter().map(|word| word.to_string()).collect(),
+            truth: vec![self.floor.clone()],
+            waiting: vec![self.floor.clone(), "wait".into()],
+            differences,
+        };
+        let mut peers = vec![
+            host_files(
+                "unshare",
+                &["unshare", "-muinp", "--fork", "--mount-proc"],
+                "sets no limits, joins no cgroup, leaves lo down",
+            ),
+            host_files(
+                "bwrap",
+                &[
+                    "bwrap",
+                    "--unshare-uts",
+                    "--unshare-ipc",
+                    "--unshare-net",
+                    "--unshare-pid",
+                    "--as-pid-1",
+                    "--dev-bind",
+                    "/",
+                    "/",
+                    "--proc",
+                    "/proc",
+                ],
+                "sets no limits; pivots into a root of its own, made of the host's files; drops capabilities",
+            ),
+        ];
+        for name in ["runc", "crun"] {
+            let [truth, waiting] = [self.bundle(name, &["/true"])?, self.bundle(name, &["/true", "wait"])?];
+            let state = target_dir().join("tmp/bench").join(format!("{name}-state")).display().to_string();
+            peers.push(Contender {
+                name: name.into(),
+                command: [name, "--root", &state, "run", "--bundle"].map(String::from).to_vec(),
+                truth: vec![truth, format!("mydocker-bench-{name}")],
+                waiting: vec![waiting, format!("mydocker-bench-{name}")],
+                differences: "the same four limits, in every hierarchy it finds; a root that holds `true` and /proc; \
+                    keeps its state in a directory; no capabilities",
+            });
+        }
+        match self.floor() {
+            Ok(floor) if floor_holds(&floor) => peers.insert(0, floor),
+            Ok(_) => println!("the floor does not hold its limits on this host and is left out"),
+            Err(reason) => println!("no floor on this host: {reason}"),
+        }
+        Ok(peers)
+    }
+
+    /// A bundle with the nearest equivalent, for runc and crun.
+    fn bundle(&self, name: &str, words: &[&str]) -> Result<String> {
+        let dir = target_dir().join("tmp/bench").join(format!("{name}-{}", words.len()));
+        fs::create_dir_all(dir.join("rootfs/proc"))?;
+        fs::copy(&self.floor, dir.join("rootfs/true"))?;
+        let config = format!(
+            r#"{{
+  "ociVersion": "1.0.2",
+  "process": {{ "terminal": false, "user": {{ "uid": 0, "gid": 0 }}, "args": {words:?}, "env": ["PATH=/"], "cwd": "/" }},
+  "root": {{ "path": "rootfs" }},
+  "mounts": [
+    {{ "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "nodev", "noexec"] }}
+  ],
+  "linux": {{
+    "cgroupsPath": "mydocker-bench-{name}",
+    "namespaces": [
+      {{ "type": "uts" }}, {{ "type": "pid" }}, {{ "type": "mount" }}, {{ "type": "network" }}, {{ "type": "ipc" }}
+    ],
+    "resources": {{
+      "memory": {{ "limit": 104857600 }},
+      "cpu": {{ "shares": 2048, "cpus": "0", "mems": "0" }}
+    }}
+  }}
+}}
+"#
+        );
+        fs::write(dir.join("config.json"), config)?;
+        Ok(dir.display().to_string())
+    }
+}
+
+/// The folder that cargo builds into. With a target named, its scratch folder lies one floor below.
+pub fn target_dir() -> PathBuf {
+    let above = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("."));
+    match above.ends_with(env!("MYDOCKER_TARGET")) {
+        true => above.parent().unwrap_or(above).into(),
+        false => above.into(),
+    }
+}
+
+fn build(what: &[&str]) -> Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--release", "--target-dir"]).arg(target_dir()).args(what);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).trim().into()),
+    }
+}
+
+/// Where the floor makes its groups: below this process's own, as mydocker does.
+fn floor_groups() -> std::result::Result<Vec<String>, String> {
+    let read = |file: &str| fs::read_to_string(file).map_err(|e| format!("{file}: {e}"));
+    let (own, mounts) = (read("/proc/self/cgroup")?, read("/proc/self/mountinfo")?);
+    let name = format!("mydocker-floor-{}", std::process::id());
+    let v1: Vec<String> = ["memory", "cpu", "cpuset"]
+        .iter()
+        .filter_map(|controller| own_group(&own, &mounts, Some(controller)))
+        .map(|group| format!("{group}/{name}"))
+        .collect();
+    if v1.len() == 3 {
+        return Ok([vec!["v1".into()], v1].concat());
+    }
+    if !v1.is_empty() {
+        return Err("memory, cpu and cpuset are mixed v1 and v2".into());
+    }
+    let own = own_group(&own, &mounts, None).ok_or("no cgroup is mounted")?;
+    // A group that hands the controllers down can hold others beside the processes below it.
+    let parent = Path::new(&own).ancestors().find(|dir| {
+        let enabled = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+        ["memory", "cpu", "cpuset"].iter().all(|controller| enabled.split_whitespace().any(|word| word == *controller))
+    });
+    let parent = parent.ok_or("no cgroup above this one has memory, cpu and cpuset in cgroup.subtree_control")?;
+    Ok(vec!["v2".into(), parent.join(name).display().to_string()])
+}
+
+/// This process's directory in the v1 hierarchy of a controller, or in the v2 hierarchy. Plain cases only.
+fn own_group(own: &str, mounts: &str, controller: Option<&str>) -> Option<String> {
+    let has = |list: &str| controller.is_none_or(|controller| list.split(',').any(|word| word == controller));
+    let path = own.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (list, path) = (fields.next()?, fields.next()?);
+        (list.is_empty() == controller.is_none() && has(list)).then_some(path)
+    })?;
+    mounts.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let mut kind = kind.split(' ');
+        let (kind, options) = (kind.next()?, kind.nth(1)?);
+        let wanted = if controller.is_some() { "cgroup" } else { "cgroup2" };
+        let mut mount = mount.split(' ').skip(3);
+        let (root, point) = (mount.next()?, mount.next()?);
+        if kind != wanted || !has(options) && controller.is_some() {
+            return None;
+        }
+        let below = path.strip_prefix(root.trim_end_matches('/'))?;
+        Some(format!("{point}{}", below.trim_end_matches('/')))
+    })
+}
+
+/// The floor checks nothing, so this does, once: a `cat` under it must see itself in the groups, and the limits.
+fn floor_holds(floor: &Contender) -> bool {
+    let groups = &floor.command[2..];
+    let v1 = floor.command[1] == "v1";
+    let files = match groups {
+        [memory, cpu, cpuset] => [
+            (memory, "memory.limit_in_bytes", "104857600"),
+            (cpu, "cpu.shares", "2048"),
+            (cpuset, "cpuset.cpus", "0"),
+            (cpuset, "cpuset.mems", "0"),
+        ],
+        [group] => [
+            (group, "memory.max", "104857600"),
+            (group, "cpu.weight", "174"),
+            (group, "cpuset.cpus", "0"),
+            (group, "cpuset.mems", "0"),
+        ],
+        _ => return false,
+    };
+    let Some(cat) = which("cat") else { return false };
+    let mut command = Command::new(&floor.command[0]);
+    command.args(&floor.command[1..]).arg(cat).args(files.iter().map(|(group, file, _)| format!("{group}/{file}")));
+    let Ok(output) = command.arg("/proc/self/cgroup").stdin(Stdio::null()).output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let limits = text.lines().zip(&files).all(|(line, (_, _, value))| line == *value);
+    limits && text.lines().filter(|line| line.contains("/mydocker-floor-")).count() == if v1 { 3 } else { 1 }
+}

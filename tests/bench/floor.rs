@@ -1,0 +1,191 @@
+//! The floor: what a run under four limits costs when nothing is looked up, checked or reported.
+//!
+//!     floor                                       a static `true`
+//!     floor wait                                  says "." and waits for the end of its input
+//!     floor v1 MEMORY CPU CPUSET COMMAND [ARG..]  a run; the three directories are made, and removed at the end
+//!     floor v2 GROUP COMMAND [ARG..]              the same where one cgroup2 directory carries all limits
+//!
+//! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
+//! compares with it, in one straight line. It opens no file that it was not told of and ignores every result: on a
+//! host where a call fails it measures nothing, so the bench looks from inside once whether the limits are there.
+
+#![no_main]
+
+use core::ffi::{CStr, c_char, c_int};
+use core::ptr::null;
+
+/// Room for a directory and the name of a file in it.
+type Path = [u8; 512];
+
+/// For both sides of clone; the child has a copy of it.
+struct Run {
+    go: [c_int; 2],
+    /// The directories whose `tasks` the child joins: three on v1, none on v2.
+    groups: &'static [*const c_char],
+    /// Both end with a null, as the C start-up code made them.
+    command: *const *const c_char,
+    environment: *const *const c_char,
+}
+
+const NAMESPACES: c_int =
+    libc::CLONE_NEWUTS | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
+
+/// <linux/sched.h>; libc has it for glibc alone.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// What the C start-up code calls.
+///
+/// # Safety
+/// `argv` must hold `argc` strings that live until the end, and a null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environment: *const *const c_char) -> c_int {
+    // SAFETY: as above
+    let words: &'static [*const c_char] = unsafe { core::slice::from_raw_parts(argv, argc as usize) };
+    match words {
+        [] | [_] => 0,
+        [_, _] => wait(),
+        [_, version, ..] => {
+            // SAFETY: a string of the vector
+            let v1 = unsafe { CStr::from_ptr(*version) } == c"v1";
+            let command = if v1 { 5 } else { 3 };
+            let (Some(groups), true) = (words.get(2..command), words.len() > command) else { return 125 };
+            // SAFETY: there are more words than that
+            let run = Run { go: [-1; 2], groups, command: unsafe { argv.add(command) }, environment };
+            if v1 { run_v1(run) } else { run_v2(run) }
+        }
+    }
+}
+
+fn wait() -> c_int {
+    let mut byte = [b'.'];
+    // SAFETY: both calls get the one byte that is there
+    unsafe {
+        libc::write(1, byte.as_ptr().cast(), 1);
+        while libc::read(0, byte.as_mut_ptr().cast(), 1) == 1 {}
+    }
+    0
+}
+
+/// The groups are made while the child mounts, as nobody waits for them before the word to go.
+fn run_v1(mut run: Run) -> c_int {
+    let [memory, cpu, cpuset] = run.groups else { return 125 };
+    // SAFETY: paths are NUL-terminated
+    unsafe {
+        libc::pipe2(run.go.as_mut_ptr(), libc::O_CLOEXEC);
+        let pid = clone(&run, 0, -1);
+        libc::close(run.go[0]);
+        for group in run.groups {
+            libc::mkdir(*group, 0o755);
+        }
+        put(*memory, c"/memory.limit_in_bytes", b"104857600");
+        put(*cpu, c"/cpu.shares", b"2048");
+        put(*cpuset, c"/cpuset.cpus", b"0");
+        put(*cpuset, c"/cpuset.mems", b"0");
+        libc::write(run.go[1], b"g".as_ptr().cast(), 1);
+        libc::close(run.go[1]);
+        end(pid, run.groups)
+    }
+}
+
+/// The group comes first: the child is born in it.
+fn run_v2(run: Run) -> c_int {
+    let [group] = run.groups else { return 125 };
+    // SAFETY: paths are NUL-terminated
+    unsafe {
+        libc::mkdir(*group, 0o755);
+        put(*group, c"/memory.max", b"104857600");
+        put(*group, c"/cpu.weight", b"174");
+        put(*group, c"/cpuset.cpus", b"0");
+        put(*group, c"/cpuset.mems", b"0");
+        let directory = libc::open(*group, libc::O_PATH | libc::O_DIRECTORY);
+        let pid = clone(&run, CLONE_INTO_CGROUP, directory);
+        libc::close(directory);
+        end(pid, run.groups)
+    }
+}
+
+/// Returns in the parent alone. clone(2) on v1, as mydocker does; clone3(2) where a cgroup is named. With no stack named
+/// the child goes on where its copy of this one stands, which saves the mmap and the assembly.
+fn clone(run: &Run, more: u64, cgroup: c_int) -> c_int {
+    // struct clone_args as far as `cgroup`; the fifth word is the signal at the end.
+    let args = [NAMESPACES as u64 | more, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0, 0, 0, cgroup as u64];
+    // SAFETY: no memory is shared; the child never leaves this function
+    unsafe {
+        let pid = match more {
+            0 => libc::syscall(libc::SYS_clone, NAMESPACES | libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize),
+            _ => libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)),
+        };
+        if pid == 0 {
+            child(run);
+        }
+        pid as c_int
+    }
+}
+
+/// # Safety
+/// The groups must be NUL-terminated.
+unsafe fn end(pid: c_int, groups: &[*const c_char]) -> c_int {
+    let mut status = 0;
+    // SAFETY: `status` is there to be written; the rest is the caller's
+    unsafe {
+        libc::waitpid(pid, &mut status, 0);
+        for group in groups {
+            libc::rmdir(*group);
+        }
+    }
+    libc::WEXITSTATUS(status)
+}
+
+fn child(run: &Run) -> ! {
+    // SAFETY: all paths are NUL-terminated, both vectors end with a null
+    unsafe {
+        if run.go[1] >= 0 {
+            libc::close(run.go[1]);
+        }
+        libc::mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_SLAVE, null());
+        let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), flags, null());
+        bring_up_loopback();
+        if run.go[0] >= 0 {
+            let mut byte = 0u8;
+            libc::read(run.go[0], (&raw mut byte).cast(), 1);
+            libc::close(run.go[0]);
+            for group in run.groups {
+                put(*group, c"/tasks", b"0");
+            }
+        }
+        libc::execve(*run.command, run.command, run.environment);
+        libc::_exit(127)
+    }
+}
+
+fn bring_up_loopback() {
+    // SAFETY: an ifreq is plain data; the ioctl reads one
+    unsafe {
+        let mut request: libc::ifreq = core::mem::zeroed();
+        request.ifr_name[0] = b'l' as c_char;
+        request.ifr_name[1] = b'o' as c_char;
+        request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request);
+        libc::close(socket);
+    }
+}
+
+/// # Safety
+/// `directory` must be NUL-terminated.
+unsafe fn put(directory: *const c_char, file: &CStr, value: &[u8]) {
+    let mut path: Path = [0; 512];
+    // SAFETY: the caller's; what does not fit is cut off before the last byte, which stays NUL
+    let directory = unsafe { CStr::from_ptr(directory) }.to_bytes();
+    for (to, from) in path[..511].iter_mut().zip(directory.iter().chain(file.to_bytes())) {
+        *to = *from;
+    }
+    // SAFETY: `path` is NUL-terminated, `value` is as long as it says
+    unsafe {
+        // No O_CLOEXEC: it is closed at once, and musl would spend an fcntl on it.
+        let file = libc::open(path.as_ptr().cast(), libc::O_WRONLY);
+        libc::write(file, value.as_ptr().cast(), value.len());
+        libc::close(file);
+    }
+}

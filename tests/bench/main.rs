@@ -1,0 +1,112 @@
+//! `cargo bench`: what a run costs beside the floor and the peers. Ratios only: the two sides of each are measured in
+//! turns, in one run, on one machine. `-- --profile`: where the time of one run goes.
+
+mod contenders;
+mod numbers;
+mod pairs;
+mod phases;
+mod table;
+
+use contenders::Setting;
+use std::error::Error;
+use std::process::ExitCode;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const HELP: &str = "\
+cargo bench -- [OPTION..]
+  --quick          a tenth of the pairs
+  --cold N         pairs with 0.3 s of idling before each run (40)
+  --hot N          pairs back to back (200)
+  --only A,B       these peers: floor, unshare, bwrap, runc, crun
+  --profile        the phases of a run instead
+MYDOCKER=FILE is measured if it is set; else the static musl file, which is built now; else what cargo has built.";
+
+struct Options {
+    cold: usize,
+    hot: usize,
+    only: Option<Vec<String>>,
+    profile: bool,
+}
+
+fn main() -> ExitCode {
+    let result = parse(std::env::args().skip(1)).and_then(|options| match options {
+        None => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        Some(options) => bench(&options),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None`: nothing is to be measured, for it was not asked for.
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
+    let mut options = Options { cold: 40, hot: 200, only: None, profile: false };
+    let mut asked = false;
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            // What `cargo bench` passes, and `cargo test --benches` does not.
+            "--bench" => asked = true,
+            "--quick" => (options.cold, options.hot) = (4, 20),
+            "--cold" => options.cold = value()?.parse()?,
+            "--hot" => options.hot = value()?.parse()?,
+            "--only" => options.only = Some(value()?.split(',').map(String::from).collect()),
+            "--profile" => options.profile = true,
+            "-h" | "--help" => return Ok(None),
+            _ => return Err(format!("unknown option {word}\n{HELP}").into()),
+        }
+    }
+    if options.cold == 0 || options.hot == 0 {
+        return Err("at least one pair of each kind".into());
+    }
+    Ok(Some(options).filter(|_| asked))
+}
+
+/// False if a count of the ledger is passed.
+fn bench(options: &Options) -> Result<bool> {
+    let setting = Setting::find()?;
+    println!("{}\n", setting.description());
+    if options.profile {
+        phases::print(&setting, options)?;
+        return Ok(true);
+    }
+    let mut peers = setting.peers()?;
+    if let Some(only) = &options.only {
+        if let Some(name) = only.iter().find(|name| peers.iter().all(|peer| &peer.name != *name)) {
+            return Err(format!("no peer is called {name}").into());
+        }
+        peers.retain(|peer| only.contains(&peer.name));
+    }
+    // What cannot work here is asked once, and left out with its own words.
+    let (mut works, mut refusals) = (Vec::new(), Vec::new());
+    for peer in peers {
+        match peer.refusal() {
+            None => works.push(peer),
+            Some(reason) => refusals.push(format!("  {}: {reason}", peer.name)),
+        }
+    }
+    if let Some(reason) = setting.mydocker.refusal() {
+        return Err(format!("mydocker does not work here: {reason}").into());
+    }
+
+    pairs::print(&setting.mydocker, &works, options)?;
+    println!("\neach is started from the same process and does its nearest equivalent of");
+    println!("  {}", setting.mydocker.command.join(" "));
+    for peer in &works {
+        println!("  {}: {}", peer.name, peer.differences);
+    }
+    if !refusals.is_empty() {
+        println!("not measured:\n{}", refusals.join("\n"));
+    }
+    println!();
+    numbers::print(&setting, &works)
+}

@@ -1,0 +1,100 @@
+//! The table of what can be counted: calls, memory while waiting, file sizes.
+
+use crate::contenders::{Contender, Setting, target_dir, which};
+use crate::table::row;
+use crate::{Result, table};
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// The ledger: calls of one run on v1, KiB of anonymous memory and of the peak while waiting.
+const CALLS: u64 = 120;
+const ANONYMOUS: u64 = 100;
+const PEAK: u64 = 1024;
+
+/// False if the ledger is passed.
+pub fn print(setting: &Setting, peers: &[Contender]) -> Result<bool> {
+    let commands_own = calls(&[&setting.floor])?.saturating_sub(1);
+    let own = format!("without the {commands_own} of `true`");
+    let mut rows = vec![row(["", "calls", &own, "anonymous KiB", "peak KiB", "file bytes"])];
+    let mut within = true;
+    for contender in [&setting.mydocker].into_iter().chain(peers) {
+        let words: Vec<&String> = contender.words(false).collect();
+        // The least of three: a sweep also looks at what others on this host have left.
+        let calls = [calls(&words)?, calls(&words)?, calls(&words)?].into_iter().min().unwrap_or(0);
+        let (anonymous, peak) = memory(contender)?;
+        let size = which(&contender.command[0]).and_then(|file| fs::metadata(file).ok()).map(|file| file.len());
+        rows.push(vec![
+            contender.name.clone(),
+            calls.to_string(),
+            (calls - commands_own).to_string(),
+            anonymous.to_string(),
+            peak.to_string(),
+            size.map_or("?".into(), |size| size.to_string()),
+        ]);
+        if contender.name == "mydocker" {
+            within = calls <= CALLS && anonymous <= ANONYMOUS && peak <= PEAK;
+            let most = [CALLS, ANONYMOUS, PEAK].map(|n| n.to_string());
+            rows.push(row(["  at most (on v1)", &most[0], "", &most[1], &most[2], "`just size`"]));
+        }
+    }
+    table::print(&rows);
+    println!(
+        "calls: strace -f of a static `true`, every process. Memory: Anonymous in smaps_rollup and VmHWM of the process\n\
+         that was started, while the command waits. Files: that one file; what is not static needs libraries besides."
+    );
+    for name in ["mydocker-x86_64", "mydocker-aarch64", "mydocker-tiny"] {
+        match fs::metadata(target_dir().join("dist").join(name)) {
+            Ok(file) => println!("target/dist/{name}: {} bytes", file.len()),
+            Err(_) => println!("target/dist/{name}: not built (`just dist`, `just tiny`)"),
+        }
+    }
+    if !within {
+        println!("mydocker passes the ledger");
+    }
+    Ok(within)
+}
+
+/// Every call of every process, counted where it begins.
+fn calls(words: &[&String]) -> Result<u64> {
+    let log = target_dir().join("tmp/bench-strace");
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-e", "signal=none", "-o"])
+        .arg(&log)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|e| format!("strace: {e}; apt-get install strace"))?;
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    if !status.success() {
+        return Err(format!("strace of {} ends with {status}", words[0]).into());
+    }
+    let begins = |line: &&str| {
+        let line = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        !["<... ", "+++", "---"].iter().any(|other| line.starts_with(other))
+    };
+    Ok(text.lines().filter(begins).count() as u64)
+}
+
+/// Anonymous and peak KiB of the process that was started, while its command waits.
+fn memory(contender: &Contender) -> Result<(u64, u64)> {
+    let mut child = contender.start(true).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut byte = [0];
+    let started = child.stdout.take().map(|mut pipe| pipe.read_exact(&mut byte));
+    // Whatever it does once the command runs.
+    sleep(Duration::from_millis(50));
+    let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap_or_default();
+    let (rollup, status) = (proc("smaps_rollup"), proc("status"));
+    drop(child.stdin.take());
+    child.wait()?;
+    let kib = |text: &str, field: &str| {
+        text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<u64>().ok())
+    };
+    match (started, kib(&rollup, "Anonymous:"), kib(&status, "VmHWM:")) {
+        (Some(Ok(())), Some(anonymous), Some(peak)) => Ok((anonymous, peak)),
+        _ => Err(format!("{} did not get its command to wait", contender.name).into()),
+    }
+}

@@ -1,0 +1,51 @@
+//! The table of ratios.
+
+use crate::contenders::Contender;
+use crate::table::{median, quantile, row};
+use crate::{Options, Result, table};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Long enough for the CPUs to fall asleep: what waits for all of them then takes its real time.
+const IDLE: Duration = Duration::from_millis(300);
+
+pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Result<()> {
+    let columns = ["median", "half lie in", "quickest tenths"];
+    let mut rows = vec![
+        row(["mydocker's time /", "cold", "", "", "back to back", "", ""]),
+        [&["that of"], &columns[..], &columns[..]].concat().into_iter().map(String::from).collect(),
+    ];
+    for peer in peers {
+        let mut cells = vec![peer.name.clone()];
+        for (pairs, idle) in [(options.cold, Some(IDLE)), (options.hot, None)] {
+            let pairs = times(mydocker, peer, pairs, idle)?;
+            let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+            let ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
+            cells.push(format!("{:.2}", median(&ratios)));
+            cells.push(format!("{:.2} to {:.2}", quantile(&ratios, 0.25), quantile(&ratios, 0.75)));
+            cells.push(format!("{:.2}", quantile(&ours, 0.1) / quantile(&theirs, 0.1)));
+        }
+        rows.push(cells);
+    }
+    table::print(&rows);
+    println!(
+        "{} pairs cold (0.3 s idle before each run), {} back to back. The median is that of the pairs' ratios; the\n\
+         last column divides the times that a tenth of the runs stay below: what is left when nobody else is busy.",
+        options.cold, options.hot
+    );
+    Ok(())
+}
+
+/// A B A B ..: the seconds of each pair.
+fn times(a: &Contender, b: &Contender, pairs: usize, idle: Option<Duration>) -> Result<Vec<(f64, f64)>> {
+    let run = |contender: &Contender| {
+        if let Some(idle) = idle {
+            sleep(idle);
+        }
+        contender.time().map(|time| time.as_secs_f64())
+    };
+    // The first pair brings the files into memory and does not count.
+    run(a)?;
+    run(b)?;
+    (0..pairs).map(|_| Ok((run(a)?, run(b)?))).collect()
+}

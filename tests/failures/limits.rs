@@ -1,0 +1,102 @@
+//! What the limits of a run are when the command starts: with each call slowed down, and with control files that lie.
+
+use crate::host::Host;
+use crate::judge::{self, Kind};
+use crate::needs::on_v2;
+use crate::scenario::{FULL, Scenario};
+use crate::totals::TOTALS;
+use crate::trace::Run;
+use libtest_mimic::Failed;
+use std::path::Path;
+use std::{env, fs};
+
+/// The fewest limits that a trace of a full run shows.
+const ALL_FOUR: u32 = 4;
+
+/// The files that `FULL` writes, and what they must hold.
+fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
+    [
+        ("memory", "memory.limit_in_bytes", "104857600", "memory.max", "104857600"),
+        ("cpu", "cpu.shares", "2048", "cpu.weight", "174"),
+        ("cpuset", "cpuset.cpus", "0", "cpuset.cpus", "0"),
+        ("cpuset", "cpuset.mems", "0", "cpuset.mems", "0"),
+        ("pids", "pids.max", "50", "pids.max", "50"),
+    ]
+    .into_iter()
+    .map(|(controller, v1, v1_value, v2, v2_value)| match on_v2(controller) {
+        true => (controller, v2, v2_value),
+        false => (controller, v1, v1_value),
+    })
+    .collect()
+}
+
+/// The command of the trials about order: says which group it is in and what that one's limits are.
+pub fn look() {
+    let host = Host::look();
+    let own = std::process::id() as i32;
+    for (controller, file, _) in limits() {
+        let group = host.group(controller, own);
+        let name = group.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let value = fs::read_to_string(group.join(file)).unwrap_or_else(|error| error.to_string());
+        println!("{controller} {name} {file} {}", value.trim());
+    }
+}
+
+/// Slows every occurrence of `call` down, one at a time: at its first instruction the command has to be in its groups and
+/// under its limits all the same.
+pub fn delay_each(folder: &Path, call: &str, times: usize) -> Result<(), Failed> {
+    const MICROSECONDS: u32 = 60_000;
+    let itself = env::current_exe()?.display().to_string();
+    let mut wrong = Vec::new();
+    for at in 1..=times {
+        let command = [itself.as_str(), "--look"];
+        let words = ["run"].iter().chain(FULL).chain(&command);
+        let run = Run {
+            folder,
+            expressions: vec![format!("inject={call}:delay_enter={MICROSECONDS}:when={at}")],
+            words: words.map(|word| word.to_string()).collect(),
+            program: itself.clone(),
+            before: || Ok(()),
+        }
+        .make()?;
+        TOTALS.count(Kind::Slowed);
+        let line = |(controller, file, value): (&str, &str, &str)| {
+            format!("{controller} mydocker-{} {file} {value}\n", run.mydocker)
+        };
+        let expected: String = limits().into_iter().map(line).collect();
+        if run.stdout != expected || run.status.and_then(|status| status.code()) != Some(0) || !run.stderr.is_empty() {
+            wrong.push(format!(
+                "{call} #{at} slowed down: {:?}, {:?}, and the command saw\n{}",
+                run.status, run.stderr, run.stdout
+            ));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// Control files that say they took the value, and did not: what is read back has to tell.
+pub fn control_files_that_lie(folder: &Path, scenario: &Scenario) -> Result<(), Failed> {
+    let plain = scenario.run(folder, &[])?;
+    let mut written = 0;
+    let mut wrong = Vec::new();
+    let writes = plain.calls.iter().filter(|call| call.name == "write" && !plain.is_child(call));
+    for (at, call) in (1..).zip(writes) {
+        let asked = limits().into_iter().find(|(_, file, _)| call.arguments.contains(&format!("/{file}>")));
+        let Some((_, file, value)) = asked else { continue };
+        let expression = format!("inject=write:retval={}:when={at}", value.len());
+        let mounts = judge::mounts();
+        let run = scenario.run(folder, std::slice::from_ref(&expression))?;
+        TOTALS.count(Kind::Lie);
+        written += 1;
+        let message = format!("mydocker: {file}: asked for {value}, the kernel made it ");
+        let refused = run.status.and_then(|status| status.code()) == Some(125) && run.stderr.starts_with(&message);
+        if !refused || run.executed().is_some() {
+            wrong.push(format!("{expression} ({file}): {:?}, {:?}", run.status, run.stderr));
+        }
+        wrong.extend(judge::left(&run, &mounts, folder));
+    }
+    if written < ALL_FOUR {
+        wrong.push(format!("only {written} writes of limits in the trace:\n{}", plain.told()));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}

@@ -1,0 +1,174 @@
+//! Runs whose mydocker is killed with SIGKILL at a random moment, and the runs that sweep after them.
+
+use crate::harness::mydocker_file;
+use crate::host::host;
+use crate::needs::on_v2;
+use crate::processes::{send, wait_for_end};
+use crate::{Before, KILLED, LIMITS, directories, marked, marker, program, programs, report, rounds};
+use libc::SIGKILL;
+use libtest_mimic::Failed;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, io, thread};
+
+/// Numbers that look random (splitmix64), the same ones for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        let seed = env::var("MYDOCKER_LOAD_SEED").ok().and_then(|text| text.parse().ok());
+        let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
+        Random(seed.unwrap_or_else(now))
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// Groups of our own, below our own: nobody but the runs of one trial sweeps there.
+struct Place {
+    name: String,
+    folders: Vec<PathBuf>,
+}
+
+impl Place {
+    fn make() -> io::Result<Place> {
+        let own = std::process::id() as i32;
+        let mut place = Place { name: format!("load-{own}"), folders: Vec::new() };
+        for controller in ["memory", "cpu", "cpuset", "pids"] {
+            let above = host().group(controller, own);
+            let folder = above.join(&place.name);
+            if !place.folders.contains(&folder) {
+                fs::create_dir(&folder)?;
+                place.folders.push(folder.clone());
+            }
+            // On v1, nobody can be in a cpuset or below one that has no CPUs or no memory nodes.
+            for file in ["cpuset.cpus", "cpuset.mems"].iter().filter(|_| controller == "cpuset" && !on_v2("cpuset")) {
+                fs::write(folder.join(file), fs::read(above.join(file))?)?;
+            }
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            // What a failed trial left in it goes too.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                fs::remove_dir(entry.path()).ok();
+            }
+            if let Err(error) = fs::remove_dir(folder) {
+                report(format!("{} cannot be removed: {error}", folder.display()));
+            }
+        }
+    }
+}
+
+/// A mydocker without streams, and so without anybody who would notice their end.
+fn spawn(marker: &str, place: &Place, command: &str) -> io::Result<Child> {
+    let (key, value) = marker.split_once('=').unwrap_or((marker, ""));
+    let mut run = Command::new(mydocker_file());
+    run.arg("run").args(LIMITS).args(["--cgroup-parent", &place.name]).arg(command).env(key, value);
+    run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+/// How long a run takes from start to end: what the moments are spread over.
+fn length_of_a_run(marker: &str, place: &Place) -> Result<Duration, Failed> {
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        let began = Instant::now();
+        let status = spawn(marker, place, &programs().leaves)?.wait()?;
+        if status.code() != Some(program::STATUS) {
+            return Err(format!("{status}, not {}", program::STATUS).into());
+        }
+        times.push(began.elapsed());
+    }
+    times.sort();
+    Ok(times[times.len() / 2])
+}
+
+/// Nobody is left to end a container whose mydocker was killed, but the kernel: it has to, soon.
+fn containers_end(marker: &str) -> Result<(), Failed> {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let alive = marked(marker);
+        if alive.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            for pid in &alive {
+                send(*pid, SIGKILL);
+                wait_for_end(*pid);
+            }
+            return Err(format!("{} processes have outlived their mydocker: {alive:?}", alive.len()).into());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// mydocker is killed with SIGKILL: at a moment anywhere from its start to a bit after its end, every second time with a
+/// command that would stay. Its container dies with it; what it could not remove is swept by the runs that follow.
+pub fn killed() -> Result<(), Failed> {
+    let marker = marker("killed");
+    let before = Before::look();
+    let place = Place::make()?;
+    let mut random = Random::new();
+    let seed = random.0;
+    let spread = length_of_a_run(&marker, &place)?.mul_f64(1.2).as_micros() as u64 + 1;
+    let (mut too_late, mut left_behind, mut directories_left, mut sweeps, mut runs) = (0, 0, 0, 0, 0);
+    let done = rounds(|| {
+        let mut names = Vec::new();
+        for turn in 0..KILLED {
+            let command = if turn % 2 == 0 { &programs().leaves } else { &programs().stays };
+            let mut child = spawn(&marker, &place, command)?;
+            names.push(format!("mydocker-{}", child.id()));
+            // Not slept: a sleep is as long as what it is to hit.
+            let moment = Instant::now() + Duration::from_micros(random.below(spread));
+            while Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            child.kill()?;
+            match child.wait()?.code() {
+                None => {}
+                Some(program::STATUS) => too_late += 1,
+                Some(other) => return Err(format!("it ended with {other} before it was killed").into()),
+            }
+        }
+        runs += KILLED;
+        containers_end(&marker)?;
+        let ours = |path: &PathBuf| names.iter().any(|name| path.ends_with(name));
+        let mut left: Vec<PathBuf> = directories().into_iter().filter(ours).collect();
+        directories_left += left.len();
+        left_behind += names.iter().filter(|name| left.iter().any(|path| path.ends_with(name))).count();
+        // A run looks at eight candidates in one hierarchy, and where it finds a leftover, for the same name in all.
+        let at_most = 50 + left.len();
+        for turn in 0.. {
+            left.retain(|path| path.exists());
+            if left.is_empty() {
+                sweeps += turn;
+                break;
+            }
+            if turn == at_most {
+                return Err(format!("after {at_most} runs these are left (seed {seed}): {left:?}").into());
+            }
+            let status = spawn(&marker, &place, &programs().leaves)?.wait()?;
+            if status.code() != Some(program::STATUS) {
+                return Err(format!("a run that sweeps ended with {status}").into());
+            }
+        }
+        before.compare(&marker)
+    })?;
+    report(format!(
+        "killed: {runs} runs, of which {too_late} had ended before; {left_behind} left {directories_left} directories, \
+         gone after {:.0} more runs a round; moments over {spread} us, seed {seed}",
+        sweeps as f64 / done as f64
+    ));
+    Ok(())
+}

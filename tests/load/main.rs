@@ -1,0 +1,285 @@
+//! Load and chaos: thousands of runs in a row, hundreds at once, runs whose mydocker is killed at a random moment, and
+//! containers that live side by side. What is asserted are effects: every status, nothing left, the memory of one that
+//! waits. Times are printed as ratios and never asserted.
+//!
+//! `MYDOCKER_SOAK_SECONDS=N` repeats the rounds of each trial for its share of N seconds (`just soak`). A number in
+//! `MYDOCKER_LOAD_SEED` repeats the random moments of an earlier run.
+
+use crate::harness::{Running, mydocker, mydocker_file, run};
+use crate::host::host;
+use crate::killed::killed;
+use crate::needs::Needs;
+use crate::processes::wait_until;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
+#[path = "../outside/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "as above")]
+#[path = "../outside/host.rs"]
+mod host;
+mod killed;
+#[allow(dead_code, reason = "as above")]
+#[path = "../outside/needs.rs"]
+mod needs;
+#[allow(dead_code, reason = "as above")]
+#[path = "../outside/outcome.rs"]
+mod outcome;
+#[allow(dead_code, reason = "as above")]
+#[path = "../outside/processes.rs"]
+mod processes;
+#[path = "../failures/program.rs"]
+mod program;
+
+const LIMITS: &[&str] =
+    &["-m", "100m", "--cpu-set", "0", "--cpu-mems", "0", "--cpu-shares", "2048", "--pids-limit", "50"];
+
+const IN_A_ROW: usize = 2000;
+const AT_ONCE: usize = 200;
+const KILLED: usize = 300;
+const ALIVE: usize = 200;
+
+/// The promises about one mydocker that waits, for the released musl file: kibibytes.
+const ANONYMOUS: u64 = 100;
+const PEAK: u64 = 1024;
+
+/// The files that run inside, made before anyone forks: one that is open for writing cannot be executed.
+struct Programs {
+    folder: PathBuf,
+    leaves: String,
+    holds: String,
+    stays: String,
+}
+
+static PROGRAMS: OnceLock<Programs> = OnceLock::new();
+
+fn programs() -> &'static Programs {
+    PROGRAMS.get_or_init(|| {
+        let folder = env::temp_dir().join(format!("mydocker-load-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder in the temporary directory");
+        let text = |path: PathBuf| path.into_os_string().into_string().expect("a path in UTF-8");
+        let leaves = text(program::leaves(&folder).expect("write of a program"));
+        let holds = text(program::holds(&folder).expect("write of a program"));
+        let stays = text(program::stays(&folder).expect("write of a program"));
+        Programs { folder, leaves, holds, stays }
+    })
+}
+
+/// What was measured, for the end.
+static REPORT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn report(line: String) {
+    REPORT.lock().expect("report").push(line);
+}
+
+/// Does one round, and more of them while there is time left of this trial's share.
+fn rounds(mut round: impl FnMut() -> Result<(), Failed>) -> Result<usize, Failed> {
+    let seconds = env::var("MYDOCKER_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    let end = Instant::now() + Duration::from_secs_f64(seconds / TRIALS.len() as f64);
+    let mut done = 0;
+    loop {
+        round()?;
+        done += 1;
+        if Instant::now() >= end {
+            return Ok(done);
+        }
+    }
+}
+
+/// The host's mounts, as the runs must leave them.
+struct Before {
+    mounts: String,
+}
+
+impl Before {
+    fn look() -> Before {
+        Before { mounts: mounts() }
+    }
+
+    /// Fails if the mounts have changed, or if a process with `marker` in its environment lives.
+    fn compare(&self, marker: &str) -> Result<(), Failed> {
+        if mounts() != self.mounts {
+            return Err(format!("the mounts have changed:\n{}\nwere\n{}", mounts(), self.mounts).into());
+        }
+        let alive = marked(marker);
+        if !alive.is_empty() {
+            return Err(format!("these processes live on: {alive:?}").into());
+        }
+        Ok(())
+    }
+}
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo")
+}
+
+/// Every directory of a mydocker, in any hierarchy. Other tests may have some.
+fn directories() -> Vec<PathBuf> {
+    fn look(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name().to_string_lossy().starts_with("mydocker-") {
+                    found.push(entry.path());
+                }
+                look(&entry.path(), found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    host().hierarchies.iter().for_each(|hierarchy| look(&hierarchy.point, &mut found));
+    found
+}
+
+/// A word for the environment of everything that one trial starts, commands included.
+fn marker(trial: &str) -> String {
+    format!("MYDOCKER_LOAD={trial}-{}", std::process::id())
+}
+
+/// The processes that have it.
+fn marked(marker: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let has = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes())
+    };
+    pids.filter(has).collect()
+}
+
+fn start(marker: &str, command: &str) -> Running {
+    let (key, value) = marker.split_once('=').unwrap_or((marker, ""));
+    run(LIMITS, &[command]).with(|run| run.env(key, value)).start()
+}
+
+/// One after the other: each ends as it should, and its directories are gone when it has ended, not some run later.
+fn in_a_row() -> Result<(), Failed> {
+    let marker = marker("row");
+    let before = Before::look();
+    let began = Instant::now();
+    let done = rounds(|| {
+        for _ in 0..IN_A_ROW {
+            start(&marker, &programs().leaves).finish().silent(program::STATUS);
+        }
+        before.compare(&marker)
+    })?;
+    let runs = done * IN_A_ROW;
+    let each = began.elapsed().as_secs_f64() * 1000.0 / runs as f64;
+    report(format!("in a row: {runs} runs, each {each:.2} ms with the look at what it left"));
+    Ok(())
+}
+
+/// All at the same time, each sweeping past the directories of the others.
+fn at_once() -> Result<(), Failed> {
+    let marker = marker("once");
+    let before = Before::look();
+    let done = rounds(|| {
+        let all: Vec<Running> = (0..AT_ONCE).map(|_| start(&marker, &programs().leaves)).collect();
+        for running in all {
+            running.finish().silent(program::STATUS);
+        }
+        before.compare(&marker)
+    })?;
+    report(format!("at once: {} runs, {AT_ONCE} at a time", done * AT_ONCE));
+    Ok(())
+}
+
+/// A value of a line like `Anonymous:   84 kB`, in kibibytes.
+fn kibibytes(pid: i32, file: &str, key: &str) -> Result<u64, Failed> {
+    let path = format!("/proc/{pid}/{file}");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).ok_or(format!("{path} has no {key}"))?;
+    let number = line.split_whitespace().next().ok_or("a number")?;
+    Ok(number.parse()?)
+}
+
+/// Containers that live side by side: each start is a bit slower than the first ones, each mydocker that waits weighs
+/// little, and all end when they are told to.
+fn alive() -> Result<(), Failed> {
+    let marker = marker("alive");
+    let before = Before::look();
+    let (mut anonymous, mut peak, mut ratios) = (0, 0, Vec::new());
+    let done = rounds(|| {
+        let mut all = Vec::new();
+        let mut starts = Vec::new();
+        for _ in 0..ALIVE {
+            let began = Instant::now();
+            let running = start(&marker, &programs().holds);
+            running.await_output(".");
+            starts.push(began.elapsed());
+            all.push(running);
+        }
+        // What a run does after execve, a sweep among others, is part of its peak: wait until it waits.
+        for running in &all {
+            wait_until("mydocker waits", || sleeps(running.pid));
+            anonymous = anonymous.max(kibibytes(running.pid, "smaps_rollup", "Anonymous:")?);
+            peak = peak.max(kibibytes(running.pid, "status", "VmHWM:")?);
+        }
+        let sum = |starts: &[Duration]| starts.iter().sum::<Duration>().as_secs_f64();
+        ratios.push(sum(&starts[ALIVE - 20..]) / sum(&starts[..20]));
+        for running in all {
+            running.finish().silent(0);
+        }
+        before.compare(&marker)
+    })?;
+    ratios.sort_by(f64::total_cmp);
+    report(format!(
+        "alive: {ALIVE} at the same time, {done} times; a waiting mydocker has at most {anonymous} KiB Anonymous and \
+         {peak} KiB VmHWM; the last 20 starts took {:.2} times as long as the first 20",
+        ratios[ratios.len() / 2]
+    ));
+    if !is_released_musl() {
+        report(format!("alive: not the released musl file, so {ANONYMOUS} and {PEAK} KiB are not asked for"));
+        return Ok(());
+    }
+    if anonymous > ANONYMOUS || peak > PEAK {
+        return Err(
+            format!("{anonymous} KiB Anonymous (at most {ANONYMOUS}), {peak} KiB VmHWM (at most {PEAK})").into()
+        );
+    }
+    Ok(())
+}
+
+fn sleeps(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
+}
+
+/// The file that the promises about memory are about: built for musl, and small, as a debug build is not.
+fn is_released_musl() -> bool {
+    let version = mydocker(&["--version"]).finish().good();
+    let size = fs::metadata(mydocker_file()).map_or(u64::MAX, |file| file.len());
+    version.contains("-linux-musl") && size < 1024 * 1024
+}
+
+type Test = fn() -> Result<(), Failed>;
+
+const TRIALS: [(&str, Test); 4] = [("in_a_row", in_a_row), ("at_once", at_once), ("killed", killed), ("alive", alive)];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Each is a load by itself, and the look at what is left must not see the next one's.
+    arguments.test_threads = Some(1);
+    let needs = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
+    let missing = needs.missing();
+    programs();
+    let missing_for = |name| missing.clone().or_else(|| Needs::GROUP_BELOW.missing().filter(|_| name == "killed"));
+    let trials = TRIALS.map(|(name, test)| Trial::test(name, test).with_ignored_flag(missing_for(name).is_some()));
+    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    for line in REPORT.lock().expect("report").iter() {
+        println!("{line}");
+    }
+    for (name, _) in TRIALS.iter().filter(|_| !arguments.list) {
+        if let Some(reason) = missing_for(name) {
+            println!("not run here: {name}: {reason}");
+        }
+    }
+    if let Err(error) = fs::remove_dir_all(&programs().folder) {
+        println!("{}: {error}", programs().folder.display());
+    }
+    if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,227 @@
+//! `--init`: mydocker's own PID 1. It passes signals on, reaps orphans, and ends when the command ends.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{Running, mydocker_file, probe, probe_file, run};
+use crate::needs::Needs;
+use crate::processes::{children, send, state, wait_for_end, wait_until};
+use crate::user_terminal::in_terminal;
+use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+cases! {
+    the_command_is_its_child: Needs::ROOT;
+    without_it_the_command_is_pid_1: Needs::ROOT;
+    it_reaps_orphans: Needs::ROOT;
+    it_passes_signals_on_once: Needs::ROOT;
+    a_foreign_init_is_left_to_itself: Needs::ROOT;
+    a_signal_that_nobody_catches_ends_the_command: Needs::ROOT;
+    its_status_is_the_commands: Needs::ROOT;
+    it_ends_with_the_command: Needs::ROOT;
+    a_command_that_is_not_there: Needs::ROOT;
+    it_holds_nothing_but_the_streams: Needs::ROOT;
+    the_command_starts_as_it_would_without: Needs::ROOT;
+    stopped_and_continued: Needs::ROOT | Needs::TERMINAL;
+    it_dies_with_mydocker: Needs::ROOT;
+    a_killed_reaper_takes_all_with_it: Needs::ROOT;
+}
+
+const BOTH: [&[&str]; 2] = [&["--init"], &["--init", "-t"]];
+
+fn started(options: &[&str], words: &[&str]) -> Running {
+    let running = probe(options, words).start();
+    running.await_output("ready");
+    running
+}
+
+/// The host's pids of PID 1 and of the command.
+fn pids(running: &Running) -> (i32, i32) {
+    let reaper = running.command_pid();
+    let commands = children(reaper);
+    assert_eq!(commands.len(), 1, "one child of the reaper");
+    (reaper, commands[0])
+}
+
+fn the_command_is_its_child() {
+    for options in BOTH {
+        assert_eq!(probe(options, &["pids"]).finish().good().trim_end(), "2 1", "{options:?}");
+        let running = started(options, &["hold"]);
+        let (reaper, command) = pids(&running);
+        let file = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).expect("exe");
+        // The same file, running on: nothing was executed.
+        assert_eq!(file(reaper), mydocker_file().canonicalize().expect("the file under test"));
+        assert_eq!(file(command), probe_file());
+        let words = |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).expect("cmdline");
+        assert_eq!(words(reaper), words(running.pid));
+        assert_eq!(running.finish().code(), 0);
+    }
+}
+
+fn without_it_the_command_is_pid_1() {
+    assert_eq!(probe(&[], &["pids"]).finish().good(), "1 0\n");
+    assert_eq!(probe(&["-t"], &["pids"]).finish().good(), "1 0\r\n");
+}
+
+fn it_reaps_orphans() {
+    for options in BOTH {
+        assert_eq!(probe(options, &["orphans", "20"]).finish().good().trim_end(), "0 left", "{options:?}");
+    }
+    // A command that reaps nobody else's children shows that the case can see them.
+    assert_eq!(probe(&[], &["orphans", "20"]).finish().good(), "20 left\n");
+}
+
+fn it_passes_signals_on_once() {
+    for options in BOTH {
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT] {
+            for how in ["", "b"] {
+                let mark = if signal == SIGUSR1 { SIGUSR2 } else { SIGUSR1 };
+                let running = started(options, &["catch", &format!("{how}{signal}"), &mark.to_string()]);
+                running.send(signal);
+                running.await_output(&format!("got {signal}"));
+                running.await_taken(signal);
+                running.send(mark);
+                let seen = running.await_output(&format!("got {mark}"));
+                assert_eq!(seen.matches(&format!("got {signal}")).count(), 1, "{options:?}: {seen}");
+                assert_eq!(running.finish().code(), 7);
+            }
+        }
+    }
+    let running = started(&["--init"], &["catch", "28"]);
+    running.send(SIGWINCH);
+    running.await_output("got 28");
+    running.finish().silent(7);
+}
+
+/// tini and its kind wait with sigtimedwait(2): they have no handler, and while they wait nothing is blocked.
+fn a_foreign_init_is_left_to_itself() {
+    for options in [&[][..], &["-t"], &["--init"]] {
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+            let running = started(options, &["wait-for", &signal.to_string()]);
+            wait_until("it waits", || state(running.command_pid()) == Some('S'));
+            running.send(signal);
+            let outcome = running.finish_by_itself();
+            outcome.silent(7);
+            assert!(outcome.stdout_text().contains(&format!("got {signal}")), "{outcome:?}");
+        }
+    }
+}
+
+fn a_signal_that_nobody_catches_ends_the_command() {
+    for options in BOTH {
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1] {
+            let running = started(options, &["hold"]);
+            running.send(signal);
+            let outcome = running.finish_by_itself();
+            assert_eq!(outcome.code(), 128 + signal, "{options:?}: {outcome:?}");
+        }
+    }
+}
+
+fn its_status_is_the_commands() {
+    for options in BOTH {
+        for status in [0, 1, 42, 125, 127, 255] {
+            probe(options, &["status", &status.to_string()]).finish().silent(status);
+        }
+        for signal in [SIGKILL, SIGTERM, libc::SIGSEGV, libc::SIGABRT] {
+            let outcome = probe(options, &["kill-self", &signal.to_string()]).finish();
+            assert_eq!(outcome.code(), 128 + signal, "{options:?}");
+        }
+    }
+    let options = ["--init", "--pid", "host"];
+    probe(&options, &["status", "42"]).finish().silent(42);
+    assert_eq!(probe(&options, &["kill-self", "15"]).finish().code(), 143);
+}
+
+/// Whatever else still runs.
+fn it_ends_with_the_command() {
+    for options in [&["--init"][..], &["--init", "--pid", "host"]] {
+        probe(options, &["leave-child"]).finish().silent(0);
+    }
+    let mut left = probe(&["--init", "--pid", "host"], &["leave-child"]).start();
+    left.say(b"");
+    let pid = left.await_output("\n").trim().parse::<i32>().expect("a pid of the host");
+    left.finish().silent(0);
+    assert!(wait_for_end(pid), "what the command left is gone");
+}
+
+fn a_command_that_is_not_there() {
+    let folder = Folder::new();
+    let file = folder.write("not-a-program", b"#!/no/such/interpreter\n");
+    for options in BOTH {
+        run(options, &["no-such-tool"]).finish().refused(127, &["no-such-tool"]);
+        run(options, &[&file]).finish().refused(126, &[&file]);
+        run(options, &["/"]).finish().refused(126, &[]);
+    }
+    run(&["--init", "-m", "100m", "-w", "/no/such/folder"], &["true"]).finish().refused(125, &["/no/such/folder"]);
+    run(&["--init", "--pid", "host"], &["no-such-tool"]).finish().refused(127, &["no-such-tool"]);
+}
+
+fn it_holds_nothing_but_the_streams() {
+    let folder = Folder::new();
+    for options in [&["--init"][..], &["--init", "-t"], &["--init", "-m", "100m"]] {
+        let running = started(options, &["hold"]);
+        let (reaper, _) = pids(&running);
+        let open = || {
+            let entries = fs::read_dir(format!("/proc/{reaper}/fd")).expect("/proc/PID/fd").flatten();
+            let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+            names.sort();
+            names
+        };
+        wait_until("the reaper has closed what it need not have", || open() == ["0", "1", "2"]);
+        assert_eq!(running.finish().code(), 0);
+        let file = folder.text("descriptors");
+        assert_eq!(probe(options, &["descriptors", &file]).finish().code(), 0);
+        assert_eq!(fs::read_to_string(&file).expect("the probe's file").lines().count(), 3, "{options:?}");
+    }
+}
+
+fn the_command_starts_as_it_would_without() {
+    let plain = probe(&[], &["signals"]).finish().good();
+    for options in BOTH {
+        assert_eq!(probe(options, &["signals"]).finish().good().replace('\r', ""), plain, "{options:?}");
+    }
+}
+
+/// From the shell's side of the terminal, and by a signal to mydocker alone.
+fn stopped_and_continued() {
+    for options in [&["--init"][..], &["--init", "-t"], &[], &["-t"]] {
+        let mut inside = in_terminal(probe(options, &["catch", "18", "12"]));
+        inside.await_screen("ready");
+        let pid = inside.running.pid;
+        let first = inside.running.command_pid();
+        let command = children(first).first().copied().unwrap_or(first);
+        inside.running.send(SIGTSTP);
+        wait_until("mydocker stops", || state(pid) == Some('T'));
+        assert_eq!(state(command), Some('T'), "{options:?}: the command stops with it");
+        inside.running.send(SIGCONT);
+        inside.await_screen("got 18\r\n");
+        wait_until("all goes on", || state(pid) == Some('S') && state(command) == Some('S'));
+        inside.running.await_taken(SIGCONT);
+        inside.running.send(SIGUSR2);
+        inside.await_screen("got 12\r\n");
+        assert_eq!(inside.count("got 18\r\n"), 1, "{options:?}");
+        inside.press(b"\x04");
+        assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?}");
+    }
+}
+
+fn it_dies_with_mydocker() {
+    for options in [&["--init"][..], &["--init", "-t"], &["--init", "--pid", "host"]] {
+        let running = started(options, &["hold"]);
+        let (reaper, command) = pids(&running);
+        running.send(SIGKILL);
+        assert_eq!(running.end_by_itself().status.signal(), Some(SIGKILL));
+        assert!(wait_for_end(reaper) && wait_for_end(command), "{options:?}");
+    }
+}
+
+fn a_killed_reaper_takes_all_with_it() {
+    for options in [&["--init"][..], &["--init", "-t"], &["--init", "--pid", "host"]] {
+        let running = started(options, &["hold"]);
+        let (reaper, command) = pids(&running);
+        send(reaper, SIGKILL);
+        assert_eq!(running.finish_by_itself().code(), 128 + SIGKILL, "{options:?}");
+        assert!(wait_for_end(command), "{options:?}");
+    }
+}

@@ -1,0 +1,87 @@
+//! mydocker between other programs: in a pipeline, under `timeout`.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{FORKING, mydocker_file};
+use crate::host::host;
+use crate::needs::Needs;
+use crate::processes::wait_for_end;
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+cases! {
+    a_reader_that_goes_first: Needs::ROOT | Needs::SH;
+    a_time_limit: Needs::ROOT | Needs::SLEEP | Needs::TIMEOUT;
+}
+
+fn start(command: &mut Command) -> Child {
+    let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start")
+}
+
+/// Waits for the end, which has to come by itself: standard input stays open.
+fn finish(mut child: Child, what: &str) -> (String, String) {
+    let stdin = child.stdin.take();
+    if !wait_for_end(child.id() as i32) {
+        child.kill().expect("kill of what hangs");
+        panic!("hangs: {what}");
+    }
+    let output = child.wait_with_output().expect("output");
+    drop(stdin);
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// `... | head -1`: it ends, and mydocker has nothing to say about it. (A PID 1 that catches no SIGPIPE gets none: it
+/// has its own word about EPIPE, as in every container. With `--init` and with `-t` it has not.)
+fn a_reader_that_goes_first() {
+    let folder = Folder::new();
+    let once = [("", "yes"), ("--init", "yes"), ("", "cat"), ("--init", "cat")];
+    // Here the end of the terminal and that of the command race.
+    let often = [("-t", "yes"), ("-t --init", "yes")].repeat(10);
+    for (options, words) in once.into_iter().chain(often) {
+        let file = folder.text("status");
+        let line = format!("{{ \"$MYDOCKER\" run {options} {words}; echo $? >'{file}'; }} | head -n 1");
+        let mut shell = start(Command::new("sh").args(["-c", &line]).env("MYDOCKER", mydocker_file()));
+        if words == "cat" {
+            let mut stdin = shell.stdin.take().expect("a pipe");
+            // For as long as someone reads; cat sees at its second write that nobody does.
+            std::thread::spawn(move || while stdin.write_all(b"y\n").is_ok() {});
+        }
+        let (out, err) = finish(shell, &line);
+        assert_eq!(out.trim_end(), "y", "{line}");
+        assert!(!err.contains("mydocker"), "{line}: {err}");
+        let status = fs::read_to_string(&file).expect("status");
+        let expected = match options {
+            "" => "1",
+            "--init" => "141",
+            _ => "129",
+        };
+        assert_eq!(status.trim(), expected, "{line}: {err}");
+        if !options.is_empty() {
+            assert_eq!(err, "", "{line}");
+        }
+    }
+}
+
+/// As long as `timeout 1 sleep` takes, and not half a second more.
+fn a_time_limit() {
+    let timed = |words: &[&str]| {
+        let before = Instant::now();
+        let child = start(Command::new("timeout").arg("1").args(words));
+        let (out, err) = finish(child, &format!("{words:?}"));
+        assert_eq!((out.as_str(), err.as_str()), ("", ""), "{words:?}");
+        before.elapsed()
+    };
+    let plain = timed(&["sleep", "100"]);
+    let file = mydocker_file().into_os_string().into_string().expect("UTF-8");
+    for options in [&[][..], &["-t"], &["--init"], &["-t", "--init"], &["--pid", "host"], &["-m", "100m"]] {
+        let name = crate::harness::unique_name();
+        let words = [&[&file, "run", "--name", &name], options, &["sleep", "100"]].concat();
+        let took = timed(&words);
+        assert!(took < plain + Duration::from_millis(500), "{options:?}: {took:?}, and without {plain:?}");
+        let left = host().directories(&format!("mydocker-{name}"));
+        assert!(left.is_empty(), "{options:?} left {left:?}");
+    }
+}

@@ -1,0 +1,234 @@
+//! `-t`: a terminal of the container's own devpts, as large as the user's, that what is inside cannot leave.
+
+use crate::cases;
+use crate::harness::{probe, run};
+use crate::mounts::in_own_mounts;
+use crate::needs::Needs;
+use crate::probe::mount_tmpfs;
+use crate::processes::wait_until;
+use crate::user_terminal::{UserTerminal, in_terminal, in_this_terminal};
+use libc::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
+use rustix::mount::{UnmountFlags, unmount};
+use std::os::unix::fs::MetadataExt;
+
+cases! {
+    it_is_the_first_of_an_own_devpts: Needs::ROOT;
+    programs_inside_can_make_more: Needs::ROOT;
+    the_size_is_there_from_the_first_moment: Needs::ROOT | Needs::TERMINAL;
+    the_size_of_any_stream_will_do: Needs::ROOT | Needs::TERMINAL;
+    a_resize_arrives_once: Needs::ROOT | Needs::TERMINAL;
+    a_resize_while_stopped_arrives: Needs::ROOT | Needs::TERMINAL;
+    nothing_inside_types_into_the_users_terminal: Needs::ROOT | Needs::TERMINAL;
+    a_key_arrives_once: Needs::ROOT | Needs::TERMINAL;
+    a_key_ends_what_does_not_catch_it: Needs::ROOT | Needs::TERMINAL;
+    a_quoted_key_is_a_byte: Needs::ROOT | Needs::TERMINAL;
+    a_key_that_means_nothing_is_a_byte: Needs::ROOT | Needs::TERMINAL;
+    a_signal_to_mydocker_arrives_once: Needs::ROOT | Needs::TERMINAL;
+    a_hangup_of_the_users_terminal_ends_it: Needs::ROOT | Needs::TERMINAL;
+    no_devpts_no_terminal: Needs::ROOT;
+}
+
+const OPTIONS: [&[&str]; 4] = [&["-t"], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]];
+
+fn it_is_the_first_of_an_own_devpts() {
+    let hosts = std::fs::metadata("/dev/pts").map_or(0, |pts| pts.dev());
+    for options in OPTIONS {
+        let text = probe(options, &["terminal"]).finish().good();
+        let device: u64 =
+            text.lines().find_map(|line| line.strip_prefix("device ")).unwrap().parse().expect("a device");
+        assert_ne!(device, hosts, "{options:?}");
+        let expected = "streams /dev/pts/0 /dev/pts/0 /dev/pts/0\r\ncontrolling true\r\nsession true\r\nforeground true\r\n\
+                        pts [\"0\", \"ptmx\"]\r\n";
+        assert_eq!(text, format!("{expected}device {device}\r\ntty true\r\n"), "{options:?}");
+    }
+    // Two at the same time have one each.
+    let [mut one, mut two] = [0, 1].map(|_| probe(&["-t"], &["echo"]).start());
+    one.say(b"one\n");
+    two.say(b"two\n");
+    one.await_output("one\r\none\r\n");
+    two.await_output("two\r\ntwo\r\n");
+    assert_eq!(one.finish().good(), "one\r\none\r\n");
+    assert_eq!(two.finish().good(), "two\r\ntwo\r\n");
+}
+
+fn programs_inside_can_make_more() {
+    assert_eq!(probe(&["-t"], &["another"]).finish().good(), "/dev/pts/1\r\n");
+}
+
+fn the_size_is_there_from_the_first_moment() {
+    for options in OPTIONS {
+        for (rows, columns) in [(33, 99), (1, 1), (65535, 65535)] {
+            let terminal = UserTerminal::new();
+            terminal.resize(rows, columns);
+            let mut inside = in_this_terminal(probe(options, &["size"]), terminal);
+            inside.await_screen(&format!("size {rows} {columns}.\r\n"));
+            assert_eq!(inside.running.finish_by_itself().code(), 0);
+        }
+    }
+}
+
+fn the_size_of_any_stream_will_do() {
+    for only in 0..3 {
+        let mut terminal = UserTerminal::new();
+        terminal.resize(12, 34);
+        let null = || std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into();
+        let streams = [0, 1, 2].map(|stream| if stream == only || stream == 1 { terminal.stream() } else { null() });
+        let outcome = probe(&["-t"], &["size"]).start_on(streams).finish_by_itself();
+        terminal.await_screen("size 12 34.");
+        assert_eq!(outcome.code(), 0);
+    }
+}
+
+fn a_resize_arrives_once() {
+    for options in [&["-t"][..], &["-t", "--init"], &[], &["--init"]] {
+        let mut inside = in_terminal(probe(options, &["size", "follow"]));
+        inside.await_screen("size 24 80.");
+        for (rows, columns) in [(30, 100), (10, 20), (31, 101)] {
+            inside.terminal.resize(rows, columns);
+            inside.await_screen(&format!("size {rows} {columns}."));
+        }
+        inside.press(b"\n");
+        assert_eq!(inside.running.finish_by_itself().code(), 0);
+        let screen = inside.terminal.screen();
+        assert_eq!(screen.matches("size ").count(), 4, "{options:?}: {screen}");
+    }
+}
+
+fn a_resize_while_stopped_arrives() {
+    let mut inside = in_terminal(probe(&["-t"], &["size", "follow"]));
+    inside.await_screen("size 24 80.");
+    inside.running.send(libc::SIGTSTP);
+    wait_until("mydocker stops", || crate::processes::state(inside.running.pid) == Some('T'));
+    inside.terminal.resize(40, 140);
+    inside.running.send(SIGCONT);
+    inside.await_screen("size 40 140.");
+    inside.press(b"\n");
+    assert_eq!(inside.running.finish_by_itself().code(), 0);
+}
+
+/// TIOCSTI and TIOCLINUX on everything inside. Without `-t` the terminal is the user's, and what is pushed arrives: so
+/// the case sees what it looks for.
+fn nothing_inside_types_into_the_users_terminal() {
+    for options in [&["-t"][..], &["-t", "--init"], &[]] {
+        let mut inside = in_terminal(probe(options, &["push"]));
+        inside.await_screen("pushed");
+        assert_eq!(inside.running.finish_by_itself().code(), 0);
+        let waiting = inside.terminal.waiting_input();
+        if !options.is_empty() {
+            assert_eq!(waiting, 0, "{options:?}: {}", inside.terminal.screen());
+        } else if waiting == 0 {
+            println!("this kernel has no TIOCSTI");
+        }
+    }
+}
+
+fn a_key_arrives_once() {
+    for options in [&["-t"][..], &["-t", "--init"], &["--init"]] {
+        for (key, signal) in [(b"\x03", SIGINT), (b"\x1c", SIGQUIT)] {
+            let mut inside = in_terminal(probe(options, &["catch", &signal.to_string(), "10"]));
+            inside.await_screen("ready");
+            inside.press(key);
+            inside.await_screen(&format!("got {signal}\r\n"));
+            inside.running.await_taken(signal);
+            inside.running.send(SIGUSR1);
+            inside.await_screen("got 10\r\n");
+            inside.press(b"\x04");
+            inside.await_screen("end\r\n");
+            assert_eq!(inside.count(&format!("got {signal}\r\n")), 1, "{options:?}");
+            assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?}");
+        }
+    }
+}
+
+fn a_key_ends_what_does_not_catch_it() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"], &["--init"]] {
+        for (key, signal) in [(b"\x03", SIGINT), (b"\x1c", SIGQUIT)] {
+            let mut inside = in_terminal(probe(options, &["hold"]));
+            inside.await_screen("ready");
+            inside.press(key);
+            let outcome = inside.running.finish_by_itself();
+            assert_eq!(outcome.code(), 128 + signal, "{options:?}: {outcome:?}");
+        }
+    }
+}
+
+/// Ctrl-V before it: the line discipline takes the key for a character.
+fn a_quoted_key_is_a_byte() {
+    let mut inside = in_terminal(probe(&["-t"], &["echo"]));
+    inside.press(b"first\n");
+    inside.await_screen("first\r\nfirst\r\n");
+    inside.press(b"\x16\x03second\n");
+    inside.await_screen("\x03second\r\n");
+    inside.press(b"\x04");
+    assert_eq!(inside.running.finish_by_itself().code(), 0);
+}
+
+/// A program that takes every key itself, like an editor, is not ended by one.
+fn a_key_that_means_nothing_is_a_byte() {
+    let mut inside = in_terminal(probe(&["-t"], &["mirror", "3"]));
+    inside.await_screen("ready\n");
+    inside.press(b"\x03\x1c\x1a");
+    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert!(inside.terminal.screen().ends_with("ready\n\x03\x1c\x1a"));
+}
+
+fn a_signal_to_mydocker_arrives_once() {
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        for signal in [SIGTERM, SIGINT, SIGUSR1, SIGCONT] {
+            let mut inside = in_terminal(probe(options, &["catch", &signal.to_string(), "12"]));
+            inside.await_screen("ready");
+            inside.running.send(signal);
+            inside.await_screen(&format!("got {signal}\r\n"));
+            inside.running.await_taken(signal);
+            inside.running.send(libc::SIGUSR2);
+            inside.await_screen("got 12\r\n");
+            inside.press(b"\x04");
+            inside.await_screen("end\r\n");
+            assert_eq!(inside.count(&format!("got {signal}\r\n")), 1, "{options:?}");
+            assert_eq!(inside.running.finish_by_itself().code(), 7);
+        }
+    }
+    // WINCH is about the user's terminal: where that has not changed, there is nothing to say.
+    let mut inside = in_terminal(probe(&["-t"], &["catch", "28", "12"]));
+    inside.await_screen("ready");
+    inside.running.send(SIGWINCH);
+    inside.running.await_taken(SIGWINCH);
+    inside.running.send(libc::SIGUSR2);
+    inside.await_screen("got 12\r\n");
+    assert_eq!(inside.count("got 28"), 0);
+    inside.press(b"\x04");
+    assert_eq!(inside.running.finish_by_itself().code(), 7);
+}
+
+/// The window is closed. What would end any process ends the container; what catches or ignores it sees the end of its
+/// input, and an error (99) if it still has something to say.
+fn a_hangup_of_the_users_terminal_ends_it() {
+    for (options, words, status) in [
+        (&["-t"][..], &["hold"][..], 128 + libc::SIGHUP),
+        (&["-t", "--init"], &["hold"], 128 + libc::SIGHUP),
+        (&["-t"], &["catch", "1"], 99),
+        (&["-t"], &["catch", "i1"], 99),
+    ] {
+        let mut inside = in_terminal(probe(options, words));
+        inside.await_screen("ready");
+        let running = inside.running;
+        drop(inside.terminal);
+        assert_eq!(running.finish_by_itself().code(), status, "{options:?} {words:?}");
+    }
+}
+
+fn no_devpts_no_terminal() {
+    in_own_mounts("private", "no-devpts");
+}
+
+/// In a mount namespace of its own: a `/dev` without `/dev/pts`, and a host that has no devpts mounted on it.
+pub fn without_devpts() {
+    if unmount("/dev/pts", UnmountFlags::DETACH).is_ok() {
+        assert_eq!(run(&["-t"], &["true"]).finish().code(), 0, "an empty /dev/pts is all that is needed");
+    }
+    mount_tmpfs("/dev");
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "-m", "100m"], &["-t", "--pid", "host"]] {
+        probe(options, &["status", "7"]).finish().refused(125, &["/dev/pts", "ENOENT", "-t"]);
+    }
+    probe(&[], &["status", "7"]).finish().silent(7);
+}

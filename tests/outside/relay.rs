@@ -1,0 +1,387 @@
+//! `-t` without a terminal on standard input, and all that the relay has to carry: the end of the input, every byte
+//! value, much, slowly, and never more work than there is.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{Run, Running, probe, run};
+use crate::needs::Needs;
+use crate::outcome::Outcome;
+use crate::probe_terminal::Pattern;
+use crate::processes::{anonymous, state, ticks};
+use crate::user_terminal::{UserTerminal, in_terminal};
+use libc::SIGTERM;
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+
+cases! {
+    input_and_its_end: Needs::ROOT;
+    the_end_reaches_shells_that_edit_lines: Needs::ROOT | Needs::BASH;
+    no_input_at_all: Needs::ROOT;
+    both_outputs_are_one: Needs::ROOT | Needs::SH;
+    every_byte_value_both_ways: Needs::ROOT;
+    more_input_than_the_command_takes: Needs::ROOT;
+    input_waits_for_a_command_that_writes_first: Needs::ROOT;
+    a_lot_of_input_arrives_whole: Needs::ROOT;
+    a_hundred_megabytes: Needs::ROOT;
+    a_slow_reader_loses_nothing: Needs::ROOT;
+    a_writer_that_outlives_the_command: Needs::ROOT;
+    a_command_that_closes_its_terminal: Needs::ROOT;
+    closed_streams: Needs::ROOT;
+    an_output_that_takes_nothing: Needs::ROOT;
+    a_signal_ends_it_while_nobody_reads: Needs::ROOT | Needs::TERMINAL;
+    waiting_costs_nothing: Needs::ROOT | Needs::TERMINAL | Needs::SLEEP;
+    memory_does_not_grow: Needs::ROOT;
+}
+
+fn null() -> OwnedFd {
+    File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into()
+}
+
+/// A pipe, for a file to read from and one to write to.
+fn pipe() -> (OwnedFd, OwnedFd) {
+    pipe_with(PipeFlags::CLOEXEC).expect("pipe")
+}
+
+fn with_input(run: Run, input: &[u8]) -> Outcome {
+    let mut running = run.start();
+    running.say(input);
+    running.finish()
+}
+
+/// `cat` by any name: each line comes twice, once as the terminal's echo, once from the command.
+fn input_and_its_end() {
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        for (input, output) in [
+            (&b"line\n"[..], &b"line\r\nline\r\n"[..]),
+            (b"no end of line", b"no end of lineno end of line"),
+            (b"one\ntwo", b"one\r\ntwoone\r\ntwo"),
+            (b"\n", b"\r\n\r\n"),
+        ] {
+            let outcome = with_input(probe(options, &["echo"]), input);
+            let sorted = |bytes: &[u8]| {
+                let mut bytes = bytes.to_vec();
+                bytes.sort();
+                bytes
+            };
+            // Echo and answer can change places; nothing can be missing.
+            assert_eq!(sorted(&outcome.stdout), sorted(output), "{outcome:?}");
+            outcome.silent(0);
+        }
+    }
+}
+
+/// A shell that edits lines does not let the terminal make them: it wants Ctrl-D, whenever it comes to look.
+fn the_end_reaches_shells_that_edit_lines() {
+    let bash = ["bash", "--norc", "--noprofile"];
+    let mut early = run(&["-t"], &bash).start();
+    early.say(b"echo sum$((1+1))\n");
+    let outcome = early.finish();
+    assert!(outcome.stdout_text().contains("sum2"), "{outcome:?}");
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    let mut later = run(&["-t"], &bash).start();
+    later.say(b"echo sum$((1+1))\n");
+    later.await_output("sum2");
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(later.finish().code(), 0);
+    assert_eq!(run(&["-t"], &bash).finish().code(), 0);
+}
+
+fn no_input_at_all() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
+        let outcome = probe(options, &["echo"]).start_on([null(), null(), null()]).finish_by_itself();
+        assert_eq!(outcome.code(), 0, "{options:?}");
+        assert_eq!(probe(options, &["echo"]).finish().good(), "", "{options:?}");
+    }
+}
+
+fn both_outputs_are_one() {
+    let outcome = run(&["-t"], &["sh", "-c", "echo out; echo err >&2; exit 3"]).finish();
+    outcome.silent(3);
+    assert_eq!(outcome.stdout_text(), "out\r\nerr\r\n");
+}
+
+fn every_byte_value_both_ways() {
+    let bytes: Vec<u8> = (0..4096u32).map(|n| (n ^ n >> 8) as u8).collect();
+    for part in [bytes.len(), 7, 1000] {
+        let mut mirror = probe(&["-t"], &["mirror", &bytes.len().to_string()]).start();
+        mirror.await_output("ready\n");
+        bytes.chunks(part).for_each(|chunk| mirror.say(chunk));
+        mirror.finish().silent_bytes(&[b"ready\n", bytes.as_slice()].concat());
+    }
+}
+
+/// Writes to a pipe for as long as someone reads it.
+fn pour(into: OwnedFd, what: u8) {
+    thread::spawn(move || {
+        let mut file = File::from(into);
+        while file.write_all(&[what; 1 << 16]).is_ok() {}
+    });
+}
+
+/// `yes | mydocker run -t true`: the command does not care, and its end is the end.
+fn more_input_than_the_command_takes() {
+    for (words, status) in [(&["status", "7"][..], 7), (&["mirror", "10"], 0), (&["deaf"], 5)] {
+        for options in [&["-t"][..], &["-t", "--init"]] {
+            for what in [b'y', b'\n'] {
+                let (stdin, writer) = pipe();
+                pour(writer, what);
+                let outcome = probe(options, words).start_on([stdin, null(), null()]).finish_by_itself();
+                assert_eq!(outcome.code(), status, "{options:?} {words:?}");
+            }
+        }
+    }
+    // One that stays, and takes nothing: it can still be ended.
+    let (stdin, writer) = pipe();
+    pour(writer, b'\n');
+    let running = run(&["-t"], &["sleep", "100000"]).start_on([stdin, null(), null()]);
+    thread::sleep(Duration::from_millis(300));
+    running.send(SIGTERM);
+    assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM);
+}
+
+/// The command reads nothing before it has written a lot: whoever waits for it to read, waits for ever.
+fn input_waits_for_a_command_that_writes_first() {
+    const COUNT: usize = 300_000;
+    let mut running = probe(&["-t"], &["take", "1000000", &COUNT.to_string()]).start();
+    running.await_output("ready\n");
+    running.say(&Pattern::bytes(COUNT));
+    let outcome = running.finish();
+    outcome.silent(0);
+    let text = outcome.stdout_text();
+    assert!(text.ends_with(".all there\n"), "{}", &text[text.len() - 40..]);
+    assert_eq!(text.matches('.').count(), 1_000_000);
+}
+
+fn a_lot_of_input_arrives_whole() {
+    const COUNT: usize = 5_000_000;
+    let mut running = probe(&["-t"], &["take", "0", &COUNT.to_string()]).start();
+    running.await_output("ready\n");
+    running.say(&Pattern::bytes(COUNT));
+    assert_eq!(running.finish().good(), "ready\nall there\n");
+}
+
+/// Starts it with its output in a pipe that the case reads itself, and its own messages in a file.
+fn piped(run: Run, stdin: OwnedFd, folder: &Folder) -> (Running, File) {
+    let (reader, writer) = pipe();
+    let messages = File::create(folder.path("messages")).expect("a file");
+    (run.start_on([stdin, writer, messages.into()]), File::from(reader))
+}
+
+/// Reads to the end, and compares with the pattern all the way.
+fn compare(mut from: impl Read, count: usize) {
+    let (mut pattern, mut block, mut expected) = (Pattern::default(), vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut total = 0;
+    loop {
+        let got = from.read(&mut block).expect("read");
+        if got == 0 {
+            break;
+        }
+        pattern.fill(&mut expected[..got]);
+        assert!(block[..got] == expected[..got], "other bytes after {total}");
+        total += got;
+    }
+    assert_eq!(total, count, "bytes");
+}
+
+fn a_hundred_megabytes() {
+    const COUNT: usize = 100_000_000;
+    let folder = Folder::new();
+    let (running, output) = piped(probe(&["-t"], &["flood", &COUNT.to_string()]), null(), &folder);
+    compare(output, COUNT);
+    assert_eq!(running.finish_by_itself().code(), 0);
+    assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
+}
+
+/// The reader comes when the command has long ended, or waits for it; the input ends meanwhile, or brings more.
+fn a_slow_reader_loses_nothing() {
+    let folder = Folder::new();
+    for count in [5_000, 70_000, 84_000, 90_000, 110_000, 500_000] {
+        for late_input in [&b""[..], b"more", b"\n\n\x04"] {
+            for options in [&["-t"][..], &["-t", "--init"]] {
+                let (stdin, writer) = pipe();
+                let run = probe(options, &["flood", &count.to_string()]);
+                let (running, output) = piped(run, stdin, &folder);
+                thread::sleep(Duration::from_millis(60));
+                rustix::io::write(&writer, late_input).expect("write");
+                drop(writer);
+                thread::sleep(Duration::from_millis(20));
+                compare(output, count);
+                assert_eq!(running.finish_by_itself().code(), 0, "{count} {late_input:?} {options:?}");
+                assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
+            }
+        }
+    }
+}
+
+/// The command's end is the container's: what it left behind can neither hold it up nor break it.
+fn a_writer_that_outlives_the_command() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]] {
+        for how in ["300", "for-ever"] {
+            let outcome = probe(options, &["late", how]).finish();
+            outcome.silent(3);
+            let text = outcome.stdout_text();
+            assert!(text == "early\r\n" || text == "early\r\nlate\r\n", "{options:?}: {text:?}");
+        }
+    }
+    // One that is still there while the command goes on is heard.
+    if Needs::SH.missing().is_none() {
+        let outcome = run(&["-t"], &["sh", "-c", "(sleep 0.2; echo late) & echo early; wait; exit 4"]).finish();
+        outcome.silent(4);
+        assert_eq!(outcome.stdout_text(), "early\r\nlate\r\n");
+    }
+}
+
+fn a_command_that_closes_its_terminal() {
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        probe(options, &["deaf"]).finish().silent(5);
+        let running = probe(options, &["deaf"]).start();
+        // Standard input stays open: nothing but the command's end can end it.
+        running.finish_by_itself().silent(5);
+    }
+}
+
+fn closed_streams() {
+    for closed in 1..8 {
+        let close = move || {
+            for descriptor in 0..3 {
+                if closed >> descriptor & 1 == 1 {
+                    // SAFETY: a number only
+                    unsafe { libc::close(descriptor) };
+                }
+            }
+            Ok(())
+        };
+        for options in [&["-t"][..], &["-t", "--init"]] {
+            let outcome = probe(options, &["status", "7"]).before(close).finish();
+            assert_eq!(outcome.code(), 7, "closed {closed:03b}: {outcome:?}");
+            let outcome = probe(options, &["flood", "200000"]).before(close).finish();
+            assert_eq!(outcome.code(), 0, "closed {closed:03b}");
+            assert_eq!(outcome.stdout.len(), if closed & 2 == 0 { 200_000 } else { 0 }, "closed {closed:03b}");
+            let outcome = run(options, &["no-such-tool"]).before(close).finish();
+            assert_eq!(outcome.code(), 127, "closed {closed:03b}");
+        }
+    }
+}
+
+/// A full disk: said once, and the command is not left to wait for a reader that never comes.
+fn an_output_that_takes_nothing() {
+    let folder = Folder::new();
+    for count in ["10", "10000000"] {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let messages = File::create(folder.path("messages")).expect("a file");
+        let running = probe(&["-t"], &["flood", count]).start_on([null(), full.into(), messages.into()]);
+        running.finish_by_itself().code();
+        let said = std::fs::read_to_string(folder.path("messages")).expect("messages");
+        assert!(said.starts_with("mydocker: ") && said.contains("ENOSPC"), "{said:?}");
+        assert_eq!(said.lines().count(), 1, "{said:?}");
+    }
+}
+
+/// What waits for a reader is not worth more than the word of the user.
+fn a_signal_ends_it_while_nobody_reads() {
+    let folder = Folder::new();
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        let (running, _output) = piped(probe(options, &["flood", "100000000"]), null(), &folder);
+        thread::sleep(Duration::from_millis(300));
+        running.send(SIGTERM);
+        assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM, "a pipe, {options:?}");
+        let inside = in_terminal(probe(options, &["flood", "100000000"]));
+        let before = UserTerminal::new().settings();
+        thread::sleep(Duration::from_millis(300));
+        inside.running.send(SIGTERM);
+        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "a terminal, {options:?}");
+        assert_eq!(inside.terminal.settings(), before);
+    }
+}
+
+/// Processor time of mydocker in half a second, in all the states in which it waits.
+fn waiting_costs_nothing() {
+    let folder = Folder::new();
+    let sleep = ["sleep", "100000"];
+    let idle = |what: &str, pid: i32| {
+        thread::sleep(Duration::from_millis(200));
+        let before = ticks(pid);
+        thread::sleep(Duration::from_millis(500));
+        let used = ticks(pid) - before;
+        assert!(used <= 2, "{what}: {used} hundredths of a second");
+        assert_eq!(state(pid), Some('S'), "{what}");
+    };
+    for options in [&["-t"][..], &["-t", "--init"], &[], &["-t", "--pid", "host"]] {
+        let inside = in_terminal(run(options, &sleep));
+        idle("in a terminal", inside.running.pid);
+        let running = run(options, &sleep).start_on([null(), null(), null()]);
+        idle("no input", running.pid);
+        let (stdin, writer) = pipe();
+        let (running, output) = piped(probe(options, &["hold"]), stdin, &folder);
+        drop(output);
+        idle("output that nobody takes", running.pid);
+        drop((writer, running));
+        let streams = [UserTerminal::new().stream(), null(), null()];
+        let running = run(options, &sleep).start_on(streams);
+        idle("a terminal that has gone away", running.pid);
+    }
+    let (running, _output) = piped(probe(&["-t"], &["flood", "100000000"]), null(), &folder);
+    idle("output full", running.pid);
+    let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), null(), &folder);
+    idle("output full and the command gone", running.pid);
+    let (stdin, _writer) = pipe();
+    let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), stdin, &folder);
+    idle("output full, the command gone, input open", running.pid);
+    for what in [b'\n', b'y'] {
+        let (stdin, writer) = pipe();
+        pour(writer, what);
+        let running = run(&["-t"], &sleep).start_on([stdin, null(), null()]);
+        // In the line that a terminal makes there is room for ever: what is too much is dropped, as from a keyboard.
+        if what == b'\n' {
+            idle("more input than is taken", running.pid);
+        }
+        let (stdin, writer) = pipe();
+        pour(writer, what);
+        let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), stdin, &folder);
+        idle("more input than is taken, output full and the command gone", running.pid);
+    }
+    let (stdin, _writer) = pipe();
+    let running = probe(&["-t"], &["mirror", "1"]).start_on([stdin, null(), null()]);
+    idle("raw", running.pid);
+}
+
+/// What a waiting mydocker has of its own, and that nothing of what goes through stays.
+fn memory_does_not_grow() {
+    let folder = Folder::new();
+    let waiting = |options: &[&str]| {
+        let running = probe(options, &["hold"]).start();
+        running.await_output("ready");
+        anonymous(running.pid)
+    };
+    let (without, with) = (waiting(&[]), waiting(&["-t"]));
+    assert!(with <= without + 64, "{with} KiB Anonymous with -t, {without} without");
+    let (running, mut output) = piped(probe(&["-t"], &["flood", "20000000"]), null(), &folder);
+    let mut block = vec![0; 1_000_000];
+    output.read_exact(&mut block).expect("read");
+    let early = anonymous(running.pid);
+    for _ in 0..18 {
+        output.read_exact(&mut block).expect("read");
+    }
+    assert_eq!(anonymous(running.pid), early, "KiB Anonymous after 1 MB and after 19 MB");
+    let mut inside = in_terminal(probe(&["-t"], &["catch", "2", "28"]));
+    inside.await_screen("ready");
+    let mut early = 0;
+    for round in 1..=2000u16 {
+        match round % 2 {
+            0 => inside.press(b"\x03"),
+            _ => inside.terminal.resize(round, 80),
+        }
+        if round == 200 {
+            early = anonymous(inside.running.pid);
+        }
+        if round % 50 == 0 {
+            inside.terminal.screen();
+        }
+    }
+    let late = anonymous(inside.running.pid);
+    assert!(late <= early + 8, "{early} KiB Anonymous after 200 keys and sizes, {late} after 2000");
+}

@@ -1,0 +1,306 @@
+//! In a real terminal: tmux is the user, with bash as the shell. Keys are sent, the screen is read.
+//!
+//! What is typed holds `$((..))` or `$?` where its answer holds a number: an echo of the input is no answer.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{FORKING, mydocker_file};
+use crate::needs::Needs;
+use crate::processes::{children, patience, send, state, wait_until};
+use libc::{SIGKILL, SIGTERM, SIGTSTP};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SHELL: Needs = Needs::ROOT.and(Needs::TERMINAL).and(Needs::TMUX).and(Needs::BASH);
+
+cases! {
+    a_shell_with_job_control: SHELL | Needs::SLEEP;
+    the_callers_shell_stops_and_continues_it: SHELL;
+    the_callers_shell_stops_one_with_a_terminal: SHELL;
+    a_window_that_changes: SHELL | Needs::STTY;
+    the_hosts_settings_come_back: SHELL | Needs::STTY;
+    less_in_it: SHELL | Needs::LESS;
+    vi_in_it: SHELL | Needs::VI;
+    a_reader_that_goes_first: SHELL;
+    a_pipeline_with_keys: SHELL;
+}
+
+/// A tmux server of its own with one window, in which a bash runs on the host.
+struct Window {
+    folder: Folder,
+}
+
+impl Window {
+    fn open() -> Window {
+        let window = Window { folder: Folder::new() };
+        let shell = "exec env PS1='out> ' bash --norc --noprofile";
+        window.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", shell]);
+        window.await_screen("out> ");
+        window
+    }
+
+    fn tmux(&self, words: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(self.folder.path("socket")).args(words).stdin(Stdio::null());
+        command.env_remove("TMUX").env("M", mydocker_file()).env("F", &self.folder.0).env("LC_ALL", "C.UTF-8");
+        let child = {
+            let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start of tmux")
+        };
+        let output = child.wait_with_output().expect("tmux");
+        assert!(output.status.success(), "tmux {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn key(&self, name: &str) {
+        self.tmux(&["send-keys", name]);
+    }
+
+    fn line(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+        self.key("Enter");
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-J"])
+    }
+
+    #[track_caller]
+    fn await_that(&self, what: &str, good: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen();
+            if good(&screen) {
+                return screen;
+            }
+            assert!(start.elapsed() < patience(), "never came: {what}; the screen:\n{screen}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[track_caller]
+    fn await_screen(&self, text: &str) -> String {
+        self.await_that(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until the last line that is not empty ends with `prompt`.
+    #[track_caller]
+    fn await_prompt(&self, prompt: &str) {
+        self.await_that(prompt, |screen| {
+            screen.trim_end().lines().last().is_some_and(|line| line.trim_end().ends_with(prompt))
+        });
+    }
+
+    /// The mydocker that the shell of this window has started.
+    fn mydocker(&self) -> i32 {
+        let shell: i32 = self.tmux(&["display-message", "-p", "#{pane_pid}"]).trim().parse().expect("a pid");
+        let children = children(shell);
+        assert_eq!(children.len(), 1, "one child of the shell");
+        children[0]
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        let socket = self.folder.path("socket");
+        command.arg("-S").arg(socket).arg("kill-server").stdout(Stdio::null()).stderr(Stdio::null()).status().ok();
+    }
+}
+
+const BASH: &str = "bash --norc --noprofile";
+
+fn a_shell_with_job_control() {
+    for options in ["-t", "-t --init"] {
+        let window = Window::open();
+        window.line(&format!("PS1='in> ' \"$M\" run {options} {BASH}"));
+        window.await_prompt("in>");
+        assert!(!window.screen().contains("job control"), "{}", window.screen());
+        window.line("echo up$((1+1)); sleep 100000");
+        window.await_screen("up2");
+        // The shell has to have made the process that is to be stopped.
+        thread::sleep(Duration::from_millis(200));
+        window.key("C-z");
+        window.await_screen("Stopped");
+        window.await_prompt("in>");
+        window.line("clear; jobs; echo jobs$((1+1))");
+        assert!(window.await_screen("jobs2").contains("Stopped"));
+        window.line("sleep 100000 & echo bg$((1+1))");
+        window.await_screen("bg2");
+        window.line("kill %2; wait %2; echo gone$?");
+        window.await_screen("gone143");
+        window.line("fg %1");
+        thread::sleep(Duration::from_millis(200));
+        window.key("C-c");
+        window.await_prompt("in>");
+        window.line("echo status$?");
+        window.await_screen("status130");
+        window.line("exit 7");
+        window.await_prompt("out>");
+        window.line("echo end$?");
+        window.await_screen("end7");
+    }
+}
+
+/// Without `-t`: mydocker and the command are one job of the caller's shell.
+fn the_callers_shell_stops_and_continues_it() {
+    for options in ["", "--init"] {
+        let window = Window::open();
+        window.line(&format!("\"$M\" run {options} cat"));
+        window.line("one");
+        window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
+        for _ in 0..2 {
+            window.key("C-z");
+            window.await_screen("Stopped");
+            window.await_prompt("out>");
+            window.line("clear; echo back$((1+1)); fg");
+            window.await_screen("back2");
+            window.line("two");
+            window.await_that("two, twice", |screen| screen.matches("\ntwo").count() == 2);
+        }
+        window.key("C-d");
+        window.await_prompt("out>");
+        window.line("echo end$?");
+        window.await_screen("end0");
+    }
+}
+
+/// With `-t` Ctrl-Z belongs to the container; from another window, a signal stops the whole.
+fn the_callers_shell_stops_one_with_a_terminal() {
+    for options in ["-t", "-t --init"] {
+        let window = Window::open();
+        window.line("stty -g >\"$F/before\" 2>&1");
+        window.line(&format!("\"$M\" run {options} cat"));
+        window.line("one");
+        window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
+        let mydocker = window.mydocker();
+        let first = children(mydocker)[0];
+        let command = children(first).first().copied().unwrap_or(first);
+        send(mydocker, SIGTSTP);
+        window.await_screen("Stopped");
+        window.await_prompt("out>");
+        assert_eq!(state(command), Some('T'), "{options}");
+        window.line("stty -g >\"$F/stopped\" 2>&1; clear; echo back$((1+1)); fg");
+        window.await_screen("back2");
+        wait_until("it goes on", || state(command) == Some('S'));
+        window.line("two");
+        window.await_that("two, twice", |screen| screen.matches("\ntwo").count() == 2);
+        window.key("C-d");
+        window.await_prompt("out>");
+        window.line("stty -g >\"$F/after\" 2>&1; echo end$?");
+        window.await_screen("end0");
+        let read = |name| fs::read_to_string(window.folder.path(name)).expect("settings");
+        assert_eq!(read("stopped"), read("before"), "{options}");
+        assert_eq!(read("after"), read("before"), "{options}");
+    }
+}
+
+fn a_window_that_changes() {
+    let window = Window::open();
+    window.line(&format!("PS1='in> ' \"$M\" run -t {BASH}"));
+    window.await_prompt("in>");
+    window.line("while :; do echo size $(stty size).; sleep 0.05; done");
+    window.await_screen("size 24 80.");
+    for (columns, rows) in [("100", "30"), ("61", "17")] {
+        window.tmux(&["resize-window", "-x", columns, "-y", rows]);
+        window.await_screen(&format!("size {rows} {columns}."));
+    }
+    window.key("C-c");
+    window.await_prompt("in>");
+    window.line("exit");
+    window.await_prompt("out>");
+}
+
+fn the_hosts_settings_come_back() {
+    for (round, options) in ["-t", "-t --init"].into_iter().enumerate() {
+        for signal in [0, SIGTERM, SIGKILL] {
+            let window = Window::open();
+            window.line("stty -ixon erase '^H'; stty -g >\"$F/before\"");
+            window.line(&format!("PS1='in> ' \"$M\" run {options} {BASH}"));
+            window.await_prompt("in>");
+            let first = children(window.mydocker())[0];
+            let command = children(first).first().copied().unwrap_or(first);
+            match signal {
+                0 => window.line("exit 0"),
+                // An interactive shell ignores TERM: a process that does not takes its place.
+                SIGTERM => {
+                    window.line("echo up$((1+1)); exec sleep 100000");
+                    window.await_screen("up2");
+                    wait_until("sleep runs", || {
+                        let comm = fs::read_to_string(format!("/proc/{command}/comm")).unwrap_or_default();
+                        comm.trim() == "sleep"
+                    });
+                    // The kernel keeps it from PID 1; mydocker does not.
+                    send(if round == 0 { window.mydocker() } else { command }, SIGTERM);
+                }
+                signal => send(command, signal),
+            }
+            window.await_prompt("out>");
+            window.line("echo end$?; stty -g >\"$F/after\"; echo done$((1+1))");
+            let screen = window.await_screen("done2");
+            let status = if signal == 0 { 0 } else { 128 + signal };
+            assert!(screen.contains(&format!("end{status}\n")), "{screen}");
+            let read = |name| fs::read_to_string(window.folder.path(name)).expect("settings");
+            assert_eq!(read("after"), read("before"), "{options} {signal}");
+        }
+    }
+}
+
+fn less_in_it() {
+    let window = Window::open();
+    let text: String = (1..=500).map(|n| format!("line number {n}.\n")).collect();
+    window.folder.write("text", text.as_bytes());
+    window.line("\"$M\" run -t less \"$F/text\"");
+    window.await_screen("line number 23.");
+    window.tmux(&["resize-window", "-x", "80", "-y", "40"]);
+    window.await_screen("line number 39.");
+    window.key("G");
+    window.await_screen("line number 500.");
+    window.line("?number 77\\.");
+    window.await_screen("line number 78.");
+    window.key("q");
+    window.await_prompt("out>");
+}
+
+fn vi_in_it() {
+    let window = Window::open();
+    window.folder.write("text", b"first\n");
+    window.line("\"$M\" run -t vi -u NONE \"$F/text\"");
+    window.await_screen("first");
+    window.await_screen("~");
+    window.key("o");
+    window.tmux(&["send-keys", "-l", "second line"]);
+    window.await_screen("second line");
+    window.key("C-c");
+    window.key("Escape");
+    thread::sleep(Duration::from_millis(300));
+    window.line(":wq");
+    window.await_prompt("out>");
+    assert_eq!(fs::read_to_string(window.folder.path("text")).expect("text"), "first\nsecond line\n");
+}
+
+fn a_reader_that_goes_first() {
+    let window = Window::open();
+    for (options, expected) in [("-t", "129"), ("", "1"), ("--init", "141")] {
+        window.line(&format!("clear; \"$M\" run {options} yes | head -n 1; echo end${{PIPESTATUS[0]}}"));
+        let screen = window.await_screen(&format!("end{expected}"));
+        assert!(screen.lines().any(|line| line == "y"), "{screen}");
+        assert!(!screen.contains("mydocker:"), "{screen}");
+        window.await_prompt("out>");
+    }
+    window.line("clear; stty -a | tr ' ' '\\n' | grep -c '^icanon'");
+    window.await_that("1", |screen| screen.lines().any(|line| line == "1"));
+}
+
+/// `mydocker run cat | head -1`, typed at: the first line ends the reader, the second one the writer.
+fn a_pipeline_with_keys() {
+    let window = Window::open();
+    window.line("\"$M\" run cat | head -n 1; echo end$((1+1))");
+    window.line("one");
+    window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
+    window.line("two");
+    let screen = window.await_screen("end2");
+    assert!(!screen.contains("mydocker:"), "{screen}");
+}
