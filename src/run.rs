@@ -44,6 +44,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         proc_tells: plan.ignored.is_some(),
         terminal: None,
         status: None,
+        hurried: false,
         killed_for: None,
     };
 
@@ -58,6 +59,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         Err(_) => Ok(()),
     };
     let ended = container.end(started.is_err());
+    let lost = container.terminal.as_ref().map_or(Ok(()), |terminal| terminal.loss());
     let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
     let memory = cleanup::memory_report(plan, &state);
     let orphans = if adopts { cleanup::end_orphans(&container.callers) } else { Ok(()) };
@@ -72,7 +74,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         // A stderr that is closed is the caller's choice.
     }
     started?;
-    for late in [followed, ended, restored, orphans, removed] {
+    for late in [followed, ended, lost, restored, orphans, removed] {
         if let Err(error) = late {
             say(error);
         }
@@ -105,6 +107,8 @@ struct Container {
     terminal: Option<Box<Terminal>>,
     /// How it ended, once it has been reaped.
     status: Option<Wait>,
+    /// A signal that asks for the end has come: who reads the output is not waited for.
+    hurried: bool,
     /// The signal that mydocker ended it for.
     killed_for: Option<i32>,
 }
@@ -181,17 +185,16 @@ impl Container {
     /// Passes signals on, and what goes through the terminal, until the command has ended.
     fn follow(&mut self) -> Result<()> {
         // Who ends the container does not wait for those who read its output.
-        let going_on =
-            |status: Option<Wait>, killed: Option<i32>, drained: bool| status.is_none() || killed.is_none() && !drained;
+        let going_on = |status: Option<Wait>, hurried: bool, drained: bool| status.is_none() || !hurried && !drained;
         while let Some(terminal) = self.terminal.as_mut()
-            && going_on(self.status, self.killed_for, terminal.is_drained())
+            && going_on(self.status, self.hurried, terminal.is_drained())
         {
             let [stdin, stdout, master] = terminal.interest();
             let [signal, ready @ ..] = sys::poll([(self.signals.raw(), true, false), stdin, stdout, master])?;
-            self.relay(ready)?;
             if signal.read {
                 self.take_signal()?;
             }
+            self.relay(ready)?;
         }
         while self.status.is_none() {
             self.take_signal()?;
@@ -202,8 +205,9 @@ impl Container {
     fn relay(&mut self, ready: [Ready; 3]) -> Result<()> {
         let (Some(terminal), Some(pid)) = (&mut self.terminal, self.pid) else { return Ok(()) };
         match terminal.relay(ready) {
+            Some(libc::SIGHUP) => self.hang_up(),
             // The kernel has told the foreground group, and keeps it from a PID 1 that has no handler.
-            Some(number) if number == libc::SIGHUP || terminal.is_in_foreground(pid) => {
+            Some(number) if terminal.is_in_foreground(pid) => {
                 let signal = Signal { number, from_kernel: true };
                 self.act(signals::decide(signal, pid, self.proc_tells, true), number)
             }
@@ -211,12 +215,28 @@ impl Container {
         }
     }
 
+    /// Closes the container's terminal. The kernel tells its session, and keeps it from a PID 1 without a handler.
+    fn hang_up(&mut self) -> Result<()> {
+        let Some(pid) = self.pid else { return Ok(()) };
+        let signal = Signal { number: libc::SIGHUP, from_kernel: true };
+        let result = self.act(signals::decide(signal, pid, self.proc_tells, true), libc::SIGHUP);
+        if let Some(terminal) = &mut self.terminal {
+            terminal.hang_up();
+        }
+        result
+    }
+
     /// Takes one signal, and does what it asks for.
     fn take_signal(&mut self) -> Result<()> {
         let signal = sys::take_signal(&self.signals)?;
+        self.hurried |= signals::ENDING.has(signal.number);
         match (signal.number, self.pid, &mut self.terminal) {
             (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
             (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
+            (libc::SIGHUP, _, Some(_)) if signal.from_kernel => {
+                // The user's terminal has hung up, and so does the container's.
+                self.hang_up()
+            }
             (libc::SIGCONT, _, Some(terminal)) => {
                 terminal.enter_raw_mode()?;
                 terminal.resize()?;
@@ -264,7 +284,7 @@ impl Container {
             Fate::Forward => sys::kill(pid, number).map(drop),
             Fate::Drop => Ok(()),
             Fate::End => {
-                self.killed_for = Some(number);
+                (self.killed_for, self.hurried) = (Some(number), true);
                 sys::kill(pid, libc::SIGKILL).map(drop)
             }
             Fate::Stop => self.stop(pid),

@@ -92,16 +92,14 @@ pub enum Fate {
     Stop,
 }
 
-/// Decides for one signal. `command`: what the command does with its signals; `None` if that cannot be known.
-fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool) -> Fate {
+/// Decides for one signal. `heeded`: the command catches or ignores it, or waits for it.
+fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     match signal.number {
         libc::SIGTSTP => return Fate::Stop,
         libc::SIGURG => return Fate::Drop,
         number if !FORWARDED.has(number) => return Fate::End,
         _ => {}
     }
-    // One that is blocked may be waited for with sigwait(3) or signalfd(2), as init programs do.
-    let heeded = command.is_some_and(|d| SigSet(d.caught.0 | d.ignored.0 | d.blocked.0).has(signal.number));
     match (ENDING.has(signal.number), heeded, signal.from_kernel && terminal_is_shared) {
         (true, false, _) => Fate::End,
         (_, _, true) => Fate::Drop,
@@ -109,14 +107,17 @@ fn fate(signal: Signal, command: Option<Dispositions>, terminal_is_shared: bool)
     }
 }
 
-/// The same, with a look at the command, if /proc tells. `terminal_is_shared`: what a terminal sends to mydocker, it sends to the
-/// command too, for both are in its foreground group.
+/// The same, with a look at the command if `proc_tells`. `terminal_is_shared`: what a terminal sends to mydocker, it sends
+/// to the command too, for both are in its foreground group.
 pub fn decide(signal: Signal, command: Pid, proc_tells: bool, terminal_is_shared: bool) -> Fate {
-    let fate = fate(signal, Dispositions::of(command).filter(|_| proc_tells), terminal_is_shared);
-    match fate {
-        Fate::End if proc_tells && is_in_sigtimedwait(command) => Fate::Forward,
-        fate => fate,
-    }
+    fate(signal, proc_tells && heeds(command, signal.number), terminal_is_shared)
+}
+
+/// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as
+/// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned.
+fn heeds(pid: Pid, number: i32) -> bool {
+    let shown = || Dispositions::of(pid).is_some_and(|d| SigSet(d.caught.0 | d.ignored.0 | d.blocked.0).has(number));
+    shown() || is_in_sigtimedwait(pid) || shown()
 }
 
 /// Whether it waits in rt_sigtimedwait(2), as a reaper does: the kernel lifts the block for as long, so the status file
@@ -148,38 +149,28 @@ mod tests {
 
     #[test]
     fn fates() {
-        let set = |signals: &[i32]| SigSet::of(signals);
-        let none = SigSet::EMPTY;
-        let of = |blocked, ignored, caught| Some(Dispositions { blocked, ignored, caught });
         let user = |number| Signal { number, from_kernel: false };
         let terminal = |number| Signal { number, from_kernel: true };
-        let term = set(&[libc::SIGTERM, libc::SIGINT]);
-        for (signal, command, expected) in [
-            (user(libc::SIGTERM), of(none, none, none), Fate::End),
-            (user(libc::SIGTERM), of(none, none, term), Fate::Forward),
-            (user(libc::SIGTERM), of(none, term, none), Fate::Forward),
-            (user(libc::SIGTERM), of(term, none, none), Fate::Forward),
-            (user(libc::SIGTERM), None, Fate::End),
-            (user(libc::SIGUSR1), None, Fate::Forward),
-            (terminal(libc::SIGINT), of(none, none, none), Fate::End),
-            (terminal(libc::SIGINT), of(none, none, term), Fate::Drop),
-            (user(libc::SIGUSR1), of(none, none, none), Fate::Forward),
-            (terminal(libc::SIGWINCH), of(none, none, none), Fate::Drop),
-            (terminal(libc::SIGTSTP), of(none, none, none), Fate::Stop),
-            (user(libc::SIGALRM), of(none, none, none), Fate::End),
-            (user(40), of(none, none, none), Fate::End),
-            (user(libc::SIGURG), of(none, none, none), Fate::Drop),
+        for (signal, heeded, expected) in [
+            (user(libc::SIGTERM), false, Fate::End),
+            (user(libc::SIGTERM), true, Fate::Forward),
+            (terminal(libc::SIGINT), false, Fate::End),
+            (terminal(libc::SIGINT), true, Fate::Drop),
+            (user(libc::SIGUSR1), false, Fate::Forward),
+            (terminal(libc::SIGWINCH), false, Fate::Drop),
+            (terminal(libc::SIGTSTP), false, Fate::Stop),
+            (user(libc::SIGALRM), true, Fate::End),
+            (user(40), false, Fate::End),
+            (user(libc::SIGURG), false, Fate::Drop),
         ] {
-            assert_eq!(fate(signal, command, true), expected, "{} {}", signal.number, signal.from_kernel);
+            assert_eq!(fate(signal, heeded, true), expected, "{} {}", signal.number, signal.from_kernel);
         }
     }
 
     #[test]
     fn a_terminal_of_its_own_leaves_the_signals_to_mydocker() {
-        let caught =
-            Dispositions { blocked: SigSet::EMPTY, ignored: SigSet::EMPTY, caught: SigSet::of(&[libc::SIGINT]) };
         let signal = Signal { number: libc::SIGINT, from_kernel: true };
-        assert_eq!(fate(signal, Some(caught), false), Fate::Forward);
+        assert_eq!(fate(signal, true, false), Fate::Forward);
     }
 
     #[test]

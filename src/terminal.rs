@@ -1,6 +1,6 @@
 //! The user's terminal and the container's: settings, sizes, and the bytes between them.
 
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::sys::{self, Fd, Pid, Ready, Termios};
 use alloc::vec::Vec;
 
@@ -59,8 +59,11 @@ pub struct Terminal {
     output: Buffer,
     /// stdin has not ended.
     input_open: bool,
-    /// The end of input has been passed on, or need not be.
+    /// The end of input has been passed on, once to a program that reads lines and once to one that edits them.
     end_told: bool,
+    end_told_to_editor: bool,
+    /// Why stdout took nothing any more, if that is worth a word.
+    lost: Option<Error>,
     /// What has gone in last was a whole line.
     at_line_start: bool,
     /// What has gone in last was the key that quotes the next.
@@ -77,6 +80,8 @@ impl Terminal {
             output: Buffer::new(),
             input_open: true,
             end_told: false,
+            end_told_to_editor: false,
+            lost: None,
             at_line_start: true,
             quoted: false,
         };
@@ -101,6 +106,11 @@ impl Terminal {
             self.saved = Some(termios);
         }
         Ok(())
+    }
+
+    /// What must be said about the output that was lost.
+    pub fn loss(&self) -> Result<()> {
+        self.lost.map_or(Ok(()), Err)
     }
 
     /// The one place where the user's settings come back.
@@ -185,16 +195,29 @@ impl Terminal {
         let Some((end, lines)) = sys::tcgets(master.raw()).and_then(|termios| termios.end_of_file()) else { return };
         let count = if lines && !self.at_line_start { 2 } else { 1 };
         match sys::write(master.raw(), [end; 2].get(..count).unwrap_or_default()) {
-            Ok(_) => self.end_told = true,
+            Ok(_) if lines => self.end_told = true,
+            Ok(_) => (self.end_told, self.end_told_to_editor) = (true, true),
             Err(e) if e.is(Errno::EAGAIN) => {}
             Err(_) => self.hang_up(),
+        }
+    }
+
+    /// A shell that edits its lines takes the terminal out of line mode, and with it the end that was told there is lost.
+    fn tell_editor(&mut self) {
+        let edits =
+            |master: &Fd| sys::tcgets(master.raw()).and_then(|t| t.end_of_file()).is_some_and(|(_, lines)| !lines);
+        if self.end_told && !self.end_told_to_editor && self.master.as_ref().is_some_and(edits) {
+            self.tell_end();
         }
     }
 
     fn read_output(&mut self) {
         let Some(master) = &self.master else { return };
         match sys::read_raw(master.raw(), self.output.room()) {
-            Ok(n) if n > 0 => self.output.filled(n),
+            Ok(n) if n > 0 => {
+                self.output.filled(n);
+                self.tell_editor();
+            }
             Err(e) if e.is(Errno::EAGAIN) => {}
             // EIO: the last program has closed it.
             _ => self.hang_up(),
@@ -206,9 +229,9 @@ impl Terminal {
         match sys::write(1, self.output.next()) {
             Ok(n) => self.output.taken(n),
             Err(e) if e.is(Errno::EAGAIN) => {}
-            Err(_) => {
+            Err(e) => {
+                self.lost = Some(e).filter(|e| !e.is(Errno::EPIPE) && !e.is(Errno::EIO));
                 self.output.taken(self.output.end - self.output.start);
-                self.hang_up();
                 return false;
             }
         }
@@ -216,7 +239,7 @@ impl Terminal {
     }
 
     /// Closes the container's side: whoever is left there gets SIGHUP, and EIO.
-    fn hang_up(&mut self) {
+    pub fn hang_up(&mut self) {
         self.master = None;
         self.input.taken(self.input.end - self.input.start);
     }

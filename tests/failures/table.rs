@@ -107,6 +107,7 @@ const SWAP: Effect = Survived("no swap on top is a consequence of -m, not asked 
 const NO_STATUS: Effect = Survived("which signals the caller ignores is not known: all are reset");
 const RETRIED: Effect = Survived("interrupted calls are made again");
 const COUNTERS: Effect = Survived("a report of kills is an extra; the kill itself shows in the status");
+const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to a limit that was asked for");
 const ORPHANS: Effect = Survived("where /proc does not tell, no orphans are looked for");
 const SWEEP: Effect = Survived("a sweep is a service to others");
 const AGAIN: Effect = Survived("the directory seems to be another's, or swept: it is made again");
@@ -129,6 +130,9 @@ const TABLE: &[Row] = &[
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     row(BOTH, "clone3", &[], &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"], Survived("clone, and joining by hand")),
     row(PARENT, "getdents64", &[], &[], SWEEP),
+    // A hierarchy that none of the scenario's limits needs.
+    Row { scenario: "host", ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
+    Row { scenario: "terminal", ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
     // With everything at its default, nothing about cgroups was asked for.
     Row { scenario: "defaults", ..row(PARENT, "openat", &["cgroup", "\"mydocker-", "mountinfo"], &[], DEFAULT) },
     Row { scenario: "defaults", ..row(PARENT, "read", &["cgroup", "mountinfo"], &[], DEFAULT) },

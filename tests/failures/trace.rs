@@ -63,8 +63,9 @@ impl Call {
             "pread64" | "write" | "flock" | "read" => on_a_path?,
             _ => return None,
         };
-        let last = whole.rsplit('/').find(|part| !part.is_empty() && *part != ".");
-        Some(last.unwrap_or("/").to_string())
+        // "." is a directory that the message knows by another name.
+        let last = whole.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/");
+        (last != ".").then(|| last.to_string())
     }
 }
 

@@ -152,6 +152,12 @@ impl Running {
         }
     }
 
+    /// Writes to its standard input, and closes it, while the case goes on: whoever reads may be slow, or never come.
+    pub fn say_meanwhile(&mut self, bytes: Vec<u8>) {
+        let mut stdin = self.child.stdin.take().expect("standard input is a pipe");
+        thread::spawn(move || stdin.write_all(&bytes));
+    }
+
     /// Waits until `text` has been printed on standard output.
     pub fn await_output(&self, text: &str) -> String {
         match self.out.wait(|seen, _| contains(seen, text.as_bytes())) {

@@ -78,11 +78,12 @@ fn it_passes_signals_on_once() {
                 let mark = if signal == SIGUSR1 { SIGUSR2 } else { SIGUSR1 };
                 let running = started(options, &["catch", &format!("{how}{signal}"), &mark.to_string()]);
                 running.send(signal);
-                running.await_output(&format!("got {signal}"));
+                let got = |signal| format!("got {signal}{}\n", if options.contains(&"-t") { "\r" } else { "" });
+                running.await_output(&got(signal));
                 running.await_taken(signal);
                 running.send(mark);
-                let seen = running.await_output(&format!("got {mark}"));
-                assert_eq!(seen.matches(&format!("got {signal}")).count(), 1, "{options:?}: {seen}");
+                let seen = running.await_output(&got(mark));
+                assert_eq!(seen.matches(&got(signal)).count(), 1, "{options:?}: {seen}");
                 assert_eq!(running.finish().code(), 7);
             }
         }
@@ -193,7 +194,7 @@ fn stopped_and_continued() {
         let command = children(first).first().copied().unwrap_or(first);
         inside.running.send(SIGTSTP);
         wait_until("mydocker stops", || state(pid) == Some('T'));
-        assert_eq!(state(command), Some('T'), "{options:?}: the command stops with it");
+        wait_until("the command stops with it", || state(command) == Some('T'));
         inside.running.send(SIGCONT);
         inside.await_screen("got 18\r\n");
         wait_until("all goes on", || state(pid) == Some('S') && state(command) == Some('S'));

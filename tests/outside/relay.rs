@@ -33,6 +33,7 @@ cases! {
     closed_streams: Needs::ROOT;
     an_output_that_takes_nothing: Needs::ROOT;
     a_signal_ends_it_while_nobody_reads: Needs::ROOT | Needs::TERMINAL;
+    last_words_after_a_signal_arrive: Needs::ROOT;
     waiting_costs_nothing: Needs::ROOT | Needs::TERMINAL | Needs::SLEEP;
     memory_does_not_grow: Needs::ROOT;
 }
@@ -148,7 +149,7 @@ fn input_waits_for_a_command_that_writes_first() {
     const COUNT: usize = 300_000;
     let mut running = probe(&["-t"], &["take", "1000000", &COUNT.to_string()]).start();
     running.await_output("ready\n");
-    running.say(&Pattern::bytes(COUNT));
+    running.say_meanwhile(Pattern::bytes(COUNT));
     let outcome = running.finish();
     outcome.silent(0);
     let text = outcome.stdout_text();
@@ -160,7 +161,7 @@ fn a_lot_of_input_arrives_whole() {
     const COUNT: usize = 5_000_000;
     let mut running = probe(&["-t"], &["take", "0", &COUNT.to_string()]).start();
     running.await_output("ready\n");
-    running.say(&Pattern::bytes(COUNT));
+    running.say_meanwhile(Pattern::bytes(COUNT));
     assert_eq!(running.finish().good(), "ready\nall there\n");
 }
 
@@ -206,7 +207,8 @@ fn a_slow_reader_loses_nothing() {
                 let run = probe(options, &["flood", &count.to_string()]);
                 let (running, output) = piped(run, stdin, &folder);
                 thread::sleep(Duration::from_millis(60));
-                rustix::io::write(&writer, late_input).expect("write");
+                // What is small has all been taken by now, and mydocker has ended.
+                rustix::io::write(&writer, late_input).ok();
                 drop(writer);
                 thread::sleep(Duration::from_millis(20));
                 compare(output, count);
@@ -298,6 +300,21 @@ fn a_signal_ends_it_while_nobody_reads() {
     }
 }
 
+/// What a command says when it is told to end belongs to its output, and there may be much of it.
+fn last_words_after_a_signal_arrive() {
+    let folder = Folder::new();
+    for round in 0..20 {
+        for count in [10, 150_000] {
+            let (running, mut output) = piped(probe(&["-t"], &["last-words", &count.to_string()]), null(), &folder);
+            let mut ready = [0; 7];
+            output.read_exact(&mut ready).expect("read");
+            running.send(SIGTERM);
+            compare(output, count);
+            assert_eq!(running.finish_by_itself().code(), 7, "round {round}");
+        }
+    }
+}
+
 /// Processor time of mydocker in half a second, in all the states in which it waits.
 fn waiting_costs_nothing() {
     let folder = Folder::new();
@@ -315,11 +332,9 @@ fn waiting_costs_nothing() {
         idle("in a terminal", inside.running.pid);
         let running = run(options, &sleep).start_on([null(), null(), null()]);
         idle("no input", running.pid);
-        let (stdin, writer) = pipe();
-        let (running, output) = piped(probe(options, &["hold"]), stdin, &folder);
+        let (running, output) = piped(run(options, &sleep), null(), &folder);
         drop(output);
-        idle("output that nobody takes", running.pid);
-        drop((writer, running));
+        idle("an output whose reader is gone", running.pid);
         let streams = [UserTerminal::new().stream(), null(), null()];
         let running = run(options, &sleep).start_on(streams);
         idle("a terminal that has gone away", running.pid);

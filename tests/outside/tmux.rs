@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SHELL: Needs = Needs::ROOT.and(Needs::TERMINAL).and(Needs::TMUX).and(Needs::BASH);
+const SHELL: Needs = Needs::ROOT.and(Needs::SH).and(Needs::TERMINAL).and(Needs::TMUX).and(Needs::BASH);
 
 cases! {
     a_shell_with_job_control: SHELL | Needs::SLEEP;
@@ -148,15 +148,16 @@ fn a_shell_with_job_control() {
 fn the_callers_shell_stops_and_continues_it() {
     for options in ["", "--init"] {
         let window = Window::open();
-        window.line(&format!("\"$M\" run {options} cat"));
+        window.line(&format!("\"$M\" run {options} sh -c 'echo up$((1+1)); exec cat'"));
+        window.await_screen("up2");
         window.line("one");
         window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
-        for _ in 0..2 {
+        for round in 0..2 {
             window.key("C-z");
             window.await_screen("Stopped");
             window.await_prompt("out>");
-            window.line("clear; echo back$((1+1)); fg");
-            window.await_screen("back2");
+            window.line(&format!("clear; echo back$((7+{round})); fg"));
+            window.await_screen(&format!("back{}", 7 + round));
             window.line("two");
             window.await_that("two, twice", |screen| screen.matches("\ntwo").count() == 2);
         }
@@ -172,7 +173,8 @@ fn the_callers_shell_stops_one_with_a_terminal() {
     for options in ["-t", "-t --init"] {
         let window = Window::open();
         window.line("stty -g >\"$F/before\" 2>&1");
-        window.line(&format!("\"$M\" run {options} cat"));
+        window.line(&format!("\"$M\" run {options} sh -c 'echo up$((1+1)); exec cat'"));
+        window.await_screen("up2");
         window.line("one");
         window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
         let mydocker = window.mydocker();
@@ -181,7 +183,7 @@ fn the_callers_shell_stops_one_with_a_terminal() {
         send(mydocker, SIGTSTP);
         window.await_screen("Stopped");
         window.await_prompt("out>");
-        assert_eq!(state(command), Some('T'), "{options}");
+        wait_until("the command stops too", || state(command) == Some('T'));
         window.line("stty -g >\"$F/stopped\" 2>&1; clear; echo back$((1+1)); fg");
         window.await_screen("back2");
         wait_until("it goes on", || state(command) == Some('S'));
@@ -297,7 +299,8 @@ fn a_reader_that_goes_first() {
 /// `mydocker run cat | head -1`, typed at: the first line ends the reader, the second one the writer.
 fn a_pipeline_with_keys() {
     let window = Window::open();
-    window.line("\"$M\" run cat | head -n 1; echo end$((1+1))");
+    window.line("\"$M\" run sh -c 'echo up$((1+1)) >&2; exec cat' | head -n 1; echo end$((1+1))");
+    window.await_screen("up2");
     window.line("one");
     window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
     window.line("two");
