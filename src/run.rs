@@ -45,6 +45,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         terminal: None,
         status: None,
         hurried: false,
+        warning: None,
         killed_for: None,
     };
 
@@ -65,6 +66,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
     let orphans = if adopts { cleanup::end_orphans(&container.callers) } else { Ok(()) };
     let removed = cleanup::remove_groups(plan, &state);
     let status = container.status();
+    let warned = container.warning.map_or(Ok(()), Err);
     // Whatever is open now, the exit closes: a dozen calls less.
     core::mem::forget((container, state));
     // Only now, for a stderr that nobody reads may hold this up forever.
@@ -74,7 +76,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         // A stderr that is closed is the caller's choice.
     }
     started?;
-    for late in [followed, ended, lost, restored, orphans, removed] {
+    for late in [warned, followed, ended, lost, restored, orphans, removed] {
         if let Err(error) = late {
             say(error);
         }
@@ -109,6 +111,8 @@ struct Container {
     status: Option<Wait>,
     /// A signal that asks for the end has come: who reads the output is not waited for.
     hurried: bool,
+    /// What went wrong beside the run.
+    warning: Option<Error>,
     /// The signal that mydocker ended it for.
     killed_for: Option<i32>,
 }
@@ -143,7 +147,7 @@ impl Container {
                 }
                 Step::SendCommand => {
                     if let Some(pipe) = command_write.take() {
-                        self.send(plan, &pipe)?;
+                        self.send(plan, pipe)?;
                     }
                 }
                 step => step.carry_out(plan, state)?,
@@ -153,15 +157,19 @@ impl Container {
     }
 
     /// The command down the pipe. A child that has gone says why on the other one.
-    fn send(&self, plan: &Plan, pipe: &Fd) -> Result<()> {
+    fn send(&self, plan: &Plan, pipe: Fd) -> Result<()> {
         let mut message = Vec::with_capacity(4 + plan.words.len());
         message.put(&(plan.words.len() as u32).to_ne_bytes());
         message.put(&plan.words);
         match sys::write_all(pipe.raw(), &message) {
-            Err(e) if e.is(Errno::EPIPE) => match self.error_read.as_ref().map(sys::receive_error) {
-                Some(Ok(Some(reason))) => Err(reason),
-                _ => Ok(()),
-            },
+            Err(e) if e.is(Errno::EPIPE) => {
+                // A child that waits for the command after all must see its end.
+                drop(pipe);
+                match self.error_read.as_ref().map(sys::receive_error) {
+                    Some(Ok(Some(reason))) => Err(reason),
+                    _ => Err(e),
+                }
+            }
             other => other,
         }
     }
@@ -171,9 +179,16 @@ impl Container {
         while let Some(pipe) = &self.error_read {
             let [told, signal] = sys::poll([(pipe.raw(), true, false), (self.signals.raw(), true, false)])?;
             if told.read {
-                let reason = sys::receive_error(pipe)?;
+                let reason = sys::receive_error(pipe);
                 self.error_read = None;
-                return reason.map_or(Ok(()), Err);
+                return match reason {
+                    Ok(reason) => reason.map_or(Ok(()), Err),
+                    // Nobody knows; if execve has not worked, the child's own status says why.
+                    Err(e) => {
+                        self.warning = Some(e);
+                        Ok(())
+                    }
+                };
             }
             if signal.read {
                 self.take_signal()?;
@@ -272,7 +287,7 @@ impl Container {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
-                Err(e) if e.is(Errno::ECHILD) => return Ok(()),
+                Err(e) if e.is(Errno::ECHILD) && self.status.is_some() => return Ok(()),
                 Err(e) => return Err(e),
             }
         }

@@ -204,7 +204,8 @@ pub fn remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     let mut pause = 1_000_000;
     for _ in 0..10 {
         match remove_tree(parent, name, dir) {
-            Err(e) if e.is(Errno::EBUSY) => sys::nanosleep(pause)?,
+            // Gone by itself is gone; whatever else it is may pass, as EBUSY does.
+            Err(e) if !e.is(Errno::ENOENT) => sys::nanosleep(pause)?,
             other => return other,
         }
         pause *= 2;
