@@ -1,7 +1,9 @@
 //! `/proc/self/mountinfo`, byte by byte. Source: proc_pid_mountinfo(5).
 //!
-//!     36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-//!     (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
+//! ```text
+//! 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+//! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
+//! ```
 
 use alloc::vec::Vec;
 

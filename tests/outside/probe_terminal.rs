@@ -15,7 +15,7 @@ pub fn facts() {
     let number: u64 =
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(4)).unwrap().parse().expect("tty_nr");
     // SAFETY: numbers only
-    let (session, group) = unsafe { (libc::getsid(0) == libc::tcgetsid(0), libc::getpgrp() == libc::tcgetpgrp(0)) };
+    let (session, group) = unsafe { (libc::getsid(0) == libc::tcgetsid(0), libc::getpid() == libc::tcgetpgrp(0)) };
     println!("controlling {}", number == own.rdev());
     println!("session {session}");
     println!("foreground {group}");

@@ -20,6 +20,7 @@ cases! {
     the_callers_shell_stops_and_continues_it: SHELL;
     the_callers_shell_stops_one_with_a_terminal: SHELL;
     a_window_that_changes: SHELL | Needs::STTY;
+    a_window_that_changes_meanwhile: SHELL | Needs::STTY;
     the_hosts_settings_come_back: SHELL | Needs::STTY;
     less_in_it: SHELL | Needs::LESS;
     vi_in_it: SHELL | Needs::VI;
@@ -212,6 +213,23 @@ fn a_window_that_changes() {
     window.key("C-c");
     window.await_prompt("in>");
     window.line("exit");
+    window.await_prompt("out>");
+}
+
+/// While it is stopped, mydocker is not in the foreground, and nobody tells it of a new size.
+fn a_window_that_changes_meanwhile() {
+    let window = Window::open();
+    window.line("\"$M\" run -t sh -c 'while :; do echo size $(stty size).; sleep 0.05; done'");
+    window.await_screen("size 24 80.");
+    send(window.mydocker(), SIGTSTP);
+    window.await_screen("Stopped");
+    window.await_prompt("out>");
+    window.tmux(&["resize-window", "-x", "70", "-y", "20"]);
+    window.line("clear; echo back$((1+1))");
+    window.await_screen("back2");
+    window.line("fg");
+    window.await_screen("size 20 70.");
+    window.key("C-c");
     window.await_prompt("out>");
 }
 
