@@ -4,7 +4,7 @@ use crate::harness::mydocker_file;
 use crate::host::host;
 use crate::needs::on_v2;
 use crate::processes::{send, wait_for_end};
-use crate::{Before, KILLED, LIMITS, directories, marked, marker, program, programs, report, rounds};
+use crate::{Before, KILLED, LIMITS, marked, marker, program, programs, report, rounds};
 use libc::SIGKILL;
 use libtest_mimic::Failed;
 use std::path::PathBuf;
@@ -144,7 +144,7 @@ pub fn killed() -> Result<(), Failed> {
         runs += KILLED;
         containers_end(&marker)?;
         let ours = |path: &PathBuf| names.iter().any(|name| path.ends_with(name));
-        let mut left: Vec<PathBuf> = directories().into_iter().filter(ours).collect();
+        let mut left: Vec<PathBuf> = host().containers().into_iter().filter(ours).collect();
         directories_left += left.len();
         left_behind += names.iter().filter(|name| left.iter().any(|path| path.ends_with(name))).count();
         // A run looks at eight candidates in one hierarchy, and where it finds a leftover, for the same name in all.

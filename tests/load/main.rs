@@ -6,12 +6,11 @@
 //! `MYDOCKER_LOAD_SEED` repeats the random moments of an earlier run.
 
 use crate::harness::{Running, mydocker, mydocker_file, run};
-use crate::host::host;
 use crate::killed::killed;
 use crate::needs::Needs;
 use crate::processes::wait_until;
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -116,23 +115,6 @@ impl Before {
 
 fn mounts() -> String {
     fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo")
-}
-
-/// Every directory of a mydocker, in any hierarchy. Other tests may have some.
-fn directories() -> Vec<PathBuf> {
-    fn look(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if entry.file_name().to_string_lossy().starts_with("mydocker-") {
-                    found.push(entry.path());
-                }
-                look(&entry.path(), found);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    host().hierarchies.iter().for_each(|hierarchy| look(&hierarchy.point, &mut found));
-    found
 }
 
 /// A word for the environment of everything that one trial starts, commands included.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -27,6 +28,9 @@ pub struct Host {
     pub mounted: bool,
     /// Whether this process may make namespaces and cgroups.
     pub root: bool,
+    /// The directories of mydockers that were there already, by their inodes: somebody killed one in a group where nobody
+    /// has swept since. A run of ours may well get a pid that one of them is called by.
+    earlier: Vec<(PathBuf, u64)>,
 }
 
 /// This host, looked at once, before the first case.
@@ -43,7 +47,10 @@ impl Host {
         if !mounted && root {
             hierarchies.extend(detached_hierarchy());
         }
-        Host { hierarchies, points, mounted, root }
+        let mut host = Host { hierarchies, points, mounted, root, earlier: Vec::new() };
+        let there = host.containers();
+        host.earlier = there.into_iter().filter_map(|path| inode(&path).map(|number| (path, number))).collect();
+        host
     }
 
     /// The hierarchy that carries `controller`: a v1 mount of it, or v2 where it is listed.
@@ -81,12 +88,22 @@ impl Host {
 
     /// Every directory called `name` in every hierarchy.
     pub fn directories(&self, name: &str) -> Vec<PathBuf> {
+        self.containers().into_iter().filter(|path| path.ends_with(name)).collect()
+    }
+
+    /// Every directory of a mydocker in every hierarchy, less those that were there before us.
+    pub fn containers(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for hierarchy in &self.hierarchies {
-            look_for(name, &hierarchy.point, &mut found);
+            look_for("mydocker-", &hierarchy.point, &mut found);
         }
+        found.retain(|path| !self.earlier.iter().any(|(known, number)| known == path && inode(path) == Some(*number)));
         found
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|metadata| metadata.ino())
 }
 
 impl Hierarchy {
@@ -97,15 +114,15 @@ impl Hierarchy {
     }
 }
 
-fn look_for(name: &str, directory: &Path, found: &mut Vec<PathBuf>) {
+fn look_for(prefix: &str, directory: &Path, found: &mut Vec<PathBuf>) {
     // Other runs make and remove directories meanwhile: what is gone is passed over.
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if entry.file_name() == name {
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
                 found.push(entry.path());
             }
-            look_for(name, &entry.path(), found);
+            look_for(prefix, &entry.path(), found);
         }
     }
 }
