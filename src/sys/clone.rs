@@ -2,9 +2,9 @@
 //! an empty stack: so the way in is written in assembly and never returns to Rust in the child.
 
 use super::flags::CloneFlags;
-use super::gate::{Failure, sys};
-use super::{Fd, Pid, WithSubject};
-use crate::error::{Result, Subject};
+use super::gate::sys;
+use super::{Fd, Pid};
+use crate::error::{Error, Result, Subject};
 use crate::text::Put;
 use core::arch::asm;
 use core::ffi::c_void;
@@ -99,7 +99,7 @@ pub fn clone<T>(
     };
     match Errno::from_ret(pid) {
         Ok(pid) => Ok(Pid(pid as i32)),
-        Err(errno) => Err(Failure { call, errno }).of(what.as_bytes()),
+        Err(errno) => Err(Error::call(call, errno, what)),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Descriptors, and the calls that work on them.
 
-use super::WithSubject;
 use super::flags::{CloseRangeFlags, OpenFlags};
 use super::gate::sys;
 use crate::error::{Cause, Errno, Error, Result, Subject};
@@ -26,7 +25,7 @@ impl Fd {
 impl Drop for Fd {
     fn drop(&mut self) {
         // SAFETY: the number is ours; close(2) frees it whatever it returns
-        let _: core::result::Result<usize, _> = unsafe { sys!(close(self.0)) };
+        let _ = unsafe { sys!(close(self.0)) };
     }
 }
 
@@ -99,11 +98,12 @@ impl Dir {
     pub fn write_and_read_back(&self, name: &CStr, value: &[u8], got: &mut [u8]) -> Result<usize> {
         let file = self.openat(name, OpenFlags::RDWR)?;
         // SAFETY: the pointer and the length are of one slice
-        if let Err(failure) = unsafe { sys!(write(file.0, value.as_ptr(), value.len())) } {
+        let written = unsafe { sys!(write(file.0, value.as_ptr(), value.len())) };
+        if written.ok().is_none() {
             let mut what = Subject::quoted(&[value]);
             what.put(b" to ");
             what.put_quoted(&self.naming(name));
-            return Err(failure).of(what.as_bytes());
+            return written.of(what.as_bytes());
         }
         if got.is_empty() {
             return Ok(0);
@@ -158,13 +158,13 @@ fn reserve_standard_streams() -> Result<()> {
 /// faccessat(2): whether there is something at `path`.
 pub fn exists(path: &CStr) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::F_OK)) }.is_ok()
+    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::F_OK)) }.ok().is_some()
 }
 
 /// faccessat(2): whether `path` may be executed.
 pub fn is_executable(path: &CStr) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::X_OK)) }.is_ok()
+    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::X_OK)) }.ok().is_some()
 }
 
 /// Whether `path` can be opened as a directory.

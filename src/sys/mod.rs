@@ -26,25 +26,3 @@ pub use terminal::{
     Termios, control, dup_to, foreground, open_pty, receive_fd, send_fd, set_window_size, socketpair, tcgets, tcsetsw,
     to_foreground, window_size,
 };
-
-use crate::error::{Error, Result};
-use crate::text::Text;
-use gate::Failure;
-
-/// Adds to a failed call what it was about.
-trait WithSubject<T> {
-    /// About a path: its parts, joined and quoted.
-    fn at(self, parts: &[&[u8]]) -> Result<T>;
-    /// About something without a path.
-    fn of(self, what: &[u8]) -> Result<T>;
-}
-
-impl<T> WithSubject<T> for core::result::Result<T, Failure> {
-    fn at(self, parts: &[&[u8]]) -> Result<T> {
-        self.map_err(|f| Error::call(f.call, f.errno, Text::quoted(parts)))
-    }
-
-    fn of(self, what: &[u8]) -> Result<T> {
-        self.map_err(|f| Error::call(f.call, f.errno, Text::plain(what)))
-    }
-}

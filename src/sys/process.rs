@@ -1,6 +1,5 @@
 //! Processes, signals, and what a process is surrounded by.
 
-use super::WithSubject;
 use super::files::Fd;
 use super::flags::{MountFlags, SigSet};
 use super::gate::sys;
@@ -15,13 +14,13 @@ pub struct Pid(pub i32);
 /// getpid(2).
 pub fn getpid() -> Pid {
     // SAFETY: it takes nothing and cannot fail
-    Pid(unsafe { sys!(getpid()) }.map_or(0, |pid| pid as i32))
+    Pid(unsafe { sys!(getpid()) }.ok().map_or(0, |pid| pid as i32))
 }
 
 /// Whether this process leads its session: getsid(2).
 pub fn leads_session() -> bool {
     // SAFETY: it takes a number, 0 for the caller, and cannot fail for it
-    unsafe { sys!(getsid(0)) }.is_ok_and(|session| session as i32 == getpid().0)
+    unsafe { sys!(getsid(0)) }.ok().is_some_and(|session| session as i32 == getpid().0)
 }
 
 /// Whether `pid` is in the caller's process group: getpgid(2).
@@ -244,6 +243,6 @@ pub fn execve(path: &CStr, argv: &Pointers, envp: &Pointers) -> crate::error::Er
 pub fn exit_group(status: i32) -> ! {
     loop {
         // SAFETY: it takes a number and does not return
-        let _: core::result::Result<usize, _> = unsafe { sys!(exit_group(status)) };
+        let _ = unsafe { sys!(exit_group(status)) };
     }
 }

@@ -1,9 +1,9 @@
 //! Terminals: pseudo-terminals, window sizes, line settings; pty(7), ioctl_tty(2).
 
+use super::Pid;
 use super::files::{Fd, openat};
 use super::flags::OpenFlags;
 use super::gate::sys;
-use super::{Pid, WithSubject};
 use crate::error::Result;
 use core::ffi::CStr;
 
