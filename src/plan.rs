@@ -4,9 +4,8 @@ use crate::cgroup::{self, Group, Host, PREFIX, Version};
 use crate::environment::{self, DEFAULT_PATH};
 use crate::error::{Errno, Error, Result};
 use crate::options::Options;
-use crate::signals::Dispositions;
 pub use crate::step::{Plan, Step};
-use crate::sys::{self, CloneFlags, SigSet};
+use crate::sys::{self, CloneFlags};
 use crate::text::Put;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -15,7 +14,6 @@ use core::ffi::CStr;
 /// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment.
 pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<Plan> {
     let pid = sys::getpid();
-    let ignored = Dispositions::own(pid).map(|own| own.ignored);
     let environment = build_environment(options, caller)?;
     let (host, groups) = find_groups(options)?;
     let name = name(options.name, pid)?;
@@ -52,6 +50,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     if !options.host_network {
         child.push(Step::BringUpLoopback);
     }
+    child.push(Step::FindIgnoredSignals);
     child.push(Step::ReceiveCommand);
     child.extend(every().map(Step::JoinGroup));
     if let Some(dir) = options.workdir {
@@ -65,7 +64,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child.push(Step::BecomeInit);
     }
     child.push(Step::CloseDescriptors);
-    child.push(Step::ResetSignals(ignored.unwrap_or(SigSet::all())));
+    child.push(Step::ResetSignals);
     child.push(Step::Exec);
 
     let mut words = Vec::new();
@@ -88,7 +87,6 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         init: options.init,
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
-        ignored,
         default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
     })
 }

@@ -5,9 +5,9 @@ use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
-use crate::signals::{self, Fate};
+use crate::signals::{self, Dispositions, Fate};
 use crate::step::{State, Step};
-use crate::sys::{self, Fd, Pid, Ready, SigSet, Signal, Stack, Wait};
+use crate::sys::{self, Fd, Pid, Ready, Signal, Stack, Wait};
 use crate::terminal::Terminal;
 use crate::text::Put;
 use alloc::boxed::Box;
@@ -16,10 +16,8 @@ use alloc::vec::Vec;
 /// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way,
 /// nothing is left.
 pub fn run(plan: &Plan) -> Result<i32> {
-    if plan.ignored.is_none_or(|ignored| ignored.has(libc::SIGCHLD)) {
-        // With SIGCHLD ignored, children vanish without a status (wait(2)).
-        sys::reset_signal(libc::SIGCHLD)?;
-    }
+    // With SIGCHLD ignored, as a caller may have it, children vanish without a status (wait(2)).
+    sys::reset_signal(libc::SIGCHLD)?;
     let adopts = !plan.namespaces.has(sys::CloneFlags::NEWPID);
     if adopts {
         // No PID 1 whose end would end the rest: orphans come here.
@@ -27,7 +25,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
     }
     let callers = if adopts { cleanup::own_children() } else { Vec::new() };
     sys::set_signal_mask(signals::BLOCKED)?;
-    let signals = sys::signalfd(signals::awaited(plan.ignored.unwrap_or(SigSet::EMPTY)))?;
+    let signals = sys::signalfd(signals::AWAITED)?;
     let (error_read, error_write) = sys::pipe2()?;
     let mut state = State::new(plan, error_write);
     if plan.tty {
@@ -41,7 +39,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         adopts,
         init: plan.init,
         callers,
-        proc_tells: plan.ignored.is_some(),
+        own: None,
         terminal: None,
         status: None,
         hurried: false,
@@ -103,8 +101,9 @@ struct Container {
     init: bool,
     /// The children that mydocker had before.
     callers: Vec<Pid>,
-    /// /proc is there, and of this PID namespace.
-    proc_tells: bool,
+    /// What mydocker's own signals do, looked up when the first one comes. `None` inside: /proc does not tell, or tells
+    /// of another PID namespace.
+    own: Option<Option<Dispositions>>,
     /// With `-t`: the relay.
     terminal: Option<Box<Terminal>>,
     /// How it ended, once it has been reaped.
@@ -222,19 +221,29 @@ impl Container {
         match terminal.relay(ready) {
             Some(libc::SIGHUP) => self.hang_up(),
             // The kernel has told the foreground group, and keeps it from a PID 1 that has no handler.
-            Some(number) if terminal.is_in_foreground(pid) => {
-                let signal = Signal { number, from_kernel: true };
-                self.act(signals::decide(signal, pid, self.proc_tells, true), number)
-            }
+            Some(number) if terminal.is_in_foreground(pid) => self.act_as_told(number, pid),
             _ => Ok(()),
         }
+    }
+
+    /// What a signal that the kernel has sent to the command's group leads to.
+    fn act_as_told(&mut self, number: i32, pid: Pid) -> Result<()> {
+        let fate = self.decide(Signal { number, from_kernel: true }, pid, true);
+        self.act(fate, number)
+    }
+
+    fn decide(&mut self, signal: Signal, pid: Pid, terminal_is_shared: bool) -> Fate {
+        signals::decide(signal, pid, self.own().is_some(), terminal_is_shared)
+    }
+
+    fn own(&mut self) -> Option<Dispositions> {
+        *self.own.get_or_insert_with(|| Dispositions::own(sys::getpid()))
     }
 
     /// Closes the container's terminal. The kernel tells its session, and keeps it from a PID 1 without a handler.
     fn hang_up(&mut self) -> Result<()> {
         let Some(pid) = self.pid else { return Ok(()) };
-        let signal = Signal { number: libc::SIGHUP, from_kernel: true };
-        let result = self.act(signals::decide(signal, pid, self.proc_tells, true), libc::SIGHUP);
+        let result = self.act_as_told(libc::SIGHUP, pid);
         if let Some(terminal) = &mut self.terminal {
             terminal.hang_up();
         }
@@ -244,6 +253,10 @@ impl Container {
     /// Takes one signal, and does what it asks for.
     fn take_signal(&mut self) -> Result<()> {
         let signal = sys::take_signal(&self.signals)?;
+        // What was ignored when mydocker started (nohup) stays ignored.
+        if signal.number != libc::SIGCHLD && self.own().is_some_and(|own| own.ignored.has(signal.number)) {
+            return Ok(());
+        }
         self.hurried |= signals::ENDING.has(signal.number);
         match (signal.number, self.pid, &mut self.terminal) {
             (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
@@ -264,7 +277,7 @@ impl Container {
                 // Until execve, what the child blocks and ignores is mydocker's doing: nothing there heeds a signal.
                 let fate = match self.error_read.is_some() && signals::ENDING.has(number) {
                     true => Fate::End,
-                    false => signals::decide(signal, pid, self.proc_tells, shared),
+                    false => self.decide(signal, pid, shared),
                 };
                 self.act(fate, number)
             }

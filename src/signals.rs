@@ -1,9 +1,7 @@
 //! Signals: what the caller had ignored, and what becomes of those that reach mydocker while the command runs.
 
 use crate::sys::{self, Pid, SigSet, Signal};
-use crate::text::{self, Put};
-use alloc::ffi::CString;
-use alloc::vec::Vec;
+use crate::text::{self, Put, Text};
 use core::ffi::CStr;
 
 /// Signals that end a process which neither catches nor ignores them; from PID 1 the kernel keeps them away.
@@ -28,10 +26,8 @@ const BACKGROUND: SigSet = SigSet::of(&[libc::SIGTTIN, libc::SIGTTOU]);
 /// SIGPIPE stays pending, and a write to a dead child's pipe returns. A fault of mydocker itself ends it, blocked or not.
 pub const BLOCKED: SigSet = SigSet::all().without(BACKGROUND);
 
-/// What it reads: one that was ignored when it started (nohup) stays ignored.
-pub fn awaited(ignored: SigSet) -> SigSet {
-    BLOCKED.without(ignored).without(SigSet::of(&[libc::SIGPIPE])).with(libc::SIGCHLD)
-}
+/// What it reads.
+pub const AWAITED: SigSet = BLOCKED.without(SigSet::of(&[libc::SIGPIPE]));
 
 /// What a process does with its signals: from /proc/PID/status, proc_pid_status(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,21 +38,25 @@ pub struct Dispositions {
     caught: SigSet,
 }
 
+/// The signals that this process ignores; `None` where /proc does not tell. It allocates nothing: the child asks too.
+pub fn ignored() -> Option<SigSet> {
+    let mut buffer = [0u8; 4096];
+    // A file that is longer is not looked at: it does not show them.
+    let status = sys::read_up_to(None, c"/proc/self/status", &mut buffer).ok()?;
+    Dispositions::parse(status).map(|own| own.ignored)
+}
+
 impl Dispositions {
     /// Of mydocker itself; `None` where /proc does not tell, or tells of another PID namespace.
     pub fn own(pid: Pid) -> Option<Dispositions> {
-        let status = read(c"/proc/self/status")?;
-        let same = text::field(&status, b"Pid:").and_then(|n| text::decimal(n).ok()) == Some(pid.0 as u64);
-        Dispositions::parse(&status).filter(|_| same)
+        let same =
+            |status: &[u8]| text::field(status, b"Pid:").and_then(|n| text::decimal(n).ok()) == Some(pid.0 as u64);
+        read(c"/proc/self/status", |status| Dispositions::parse(status).filter(|_| same(status)))
     }
 
     /// Of another process.
     fn of(pid: Pid) -> Option<Dispositions> {
-        let mut path = Vec::new();
-        path.put(b"/proc/");
-        path.put_decimal(pid.0 as u64);
-        path.put(b"/status");
-        Dispositions::parse(&read(&CString::new(path).ok()?)?)
+        read(file_of(pid, b"/status\0").as_c_str()?, Dispositions::parse)
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
@@ -65,14 +65,20 @@ impl Dispositions {
     }
 }
 
-/// The whole file, in one read if it is as short as usual; a process can be in very many groups.
-fn read(path: &CStr) -> Option<Vec<u8>> {
+/// What `find` finds in the whole file. It is as short as this as a rule, and nothing is allocated; but a process can be
+/// in very many groups.
+fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     let mut buffer = [0u8; 4096];
     let start = sys::read_up_to(None, path, &mut buffer).ok()?;
-    match start.len() < 4096 {
-        true => Some(start.to_vec()),
-        false => sys::read_file(path).ok(),
-    }
+    if start.len() < 4096 { find(start) } else { find(&sys::read_file(path).ok()?) }
+}
+
+/// The path of a file of `pid` in /proc; `name` ends with a NUL.
+fn file_of(pid: Pid, name: &[u8]) -> Text<32> {
+    let mut path = Text::plain(b"/proc/");
+    path.put_decimal(pid.0 as u64);
+    path.put(name);
+    path
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -123,13 +129,10 @@ fn heeds(pid: Pid, number: i32) -> bool {
 /// Whether it waits in rt_sigtimedwait(2), as a reaper does: the kernel lifts the block for as long, so the status file
 /// does not show it. proc_pid_syscall(5): the call's number comes first.
 fn is_in_sigtimedwait(pid: Pid) -> bool {
-    let mut path = Vec::new();
-    path.put(b"/proc/");
-    path.put_decimal(pid.0 as u64);
-    path.put(b"/syscall");
-    let Ok(path) = CString::new(path) else { return false };
+    let path = file_of(pid, b"/syscall\0");
+    let Some(path) = path.as_c_str() else { return false };
     let mut buffer = [0u8; 256];
-    let number = sys::read_up_to(None, &path, &mut buffer).ok().and_then(|line| text::words(line).next());
+    let number = sys::read_up_to(None, path, &mut buffer).ok().and_then(|line| text::words(line).next());
     number.and_then(|number| text::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
 }
 
@@ -175,8 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_awaited() {
-        let nohup = awaited(SigSet::of(&[libc::SIGHUP, libc::SIGCHLD]));
-        assert!(!nohup.has(libc::SIGHUP) && nohup.has(libc::SIGCHLD) && nohup.has(libc::SIGTERM));
-        assert!(!awaited(SigSet::EMPTY).has(libc::SIGPIPE));
+        assert!(AWAITED.has(libc::SIGCHLD) && AWAITED.has(libc::SIGTERM));
+        assert!(!AWAITED.has(libc::SIGPIPE) && !AWAITED.has(libc::SIGTTIN));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Cause, Errno, Error, Result};
+use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -36,6 +37,8 @@ pub enum Step {
     SetHostname(Vec<u8>),
     /// Child: `lo` is down in a new network namespace.
     BringUpLoopback,
+    /// Child: which signals the caller ignores. Before the command comes, for then there is time.
+    FindIgnoredSignals,
     /// Child: waits for the command; only then do the limits hold.
     ReceiveCommand,
     /// Child: joins a group that it was not born in.
@@ -51,7 +54,7 @@ pub enum Step {
     /// Child: nothing above stderr reaches the command.
     CloseDescriptors,
     /// Child: what the caller ignored or blocked is back at its default.
-    ResetSignals(SigSet),
+    ResetSignals,
     /// Child: becomes the command.
     Exec,
 }
@@ -86,8 +89,6 @@ pub struct Plan {
     pub environment: Vec<&'static CStr>,
     /// Where the command is looked for.
     pub path: &'static [u8],
-    /// The signals that the caller ignores; `None` where that cannot be known.
-    pub ignored: Option<SigSet>,
     /// The limit on memory is the default one, not the user's.
     pub default_memory: bool,
 }
@@ -108,6 +109,8 @@ pub struct State {
     pub terminal_socket: (Option<Fd>, Option<Fd>),
     /// The child's side of its terminal.
     pub terminal: Option<Fd>,
+    /// The signals that the command must find at their default.
+    pub ignored: SigSet,
 }
 
 impl State {
@@ -121,6 +124,7 @@ impl State {
             error_write: Some(error_write),
             terminal_socket: (None, None),
             terminal: None,
+            ignored: SigSet::EMPTY,
         }
     }
 
@@ -171,8 +175,13 @@ impl Step {
                 }
             }
             Step::CloseDescriptors => sys::close_on_exec(state.error_write.as_ref()),
-            Step::ResetSignals(ignored) => {
-                for signal in ignored.numbers() {
+            Step::FindIgnoredSignals => {
+                // Where that cannot be known, each may be.
+                state.ignored = signals::ignored().unwrap_or(SigSet::all());
+                Ok(())
+            }
+            Step::ResetSignals => {
+                for signal in state.ignored.numbers() {
                     sys::reset_signal(signal)?;
                 }
                 sys::set_signal_mask(SigSet::EMPTY).map(drop)

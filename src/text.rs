@@ -1,6 +1,7 @@
 //! Bytes as people write them: numbers, sizes, lists; and the two buffers that messages are put into.
 
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// Something that bytes can be put into. What does not fit is cut, and the cut is shown as `...`.
 pub trait Put {
@@ -89,6 +90,11 @@ impl<const N: usize> Text<N> {
         let mut text = Self::new();
         text.put(bytes);
         text
+    }
+
+    /// What has been put, if a NUL ends it.
+    pub fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_with_nul(self.as_bytes()).ok()
     }
 
     /// What has been put.

@@ -117,8 +117,8 @@ const DEFAULT: Effect = Either("a default that this host cannot apply is left ou
 const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
-    row(PARENT, "openat", &["/proc/self/status"], &[], NO_STATUS),
-    row(PARENT, "read", &["/status>"], &[], NO_STATUS),
+    row(BOTH, "openat", &["/proc/self/status"], &[], NO_STATUS),
+    row(BOTH, "read", &["/status>"], &[], NO_STATUS),
     row(PARENT, "openat", &["memory.memsw.limit_in_bytes", "memory.swap.max"], &[], SWAP),
     row(PARENT, "write", &["memory.memsw.limit_in_bytes>", "memory.swap.max>"], &[], SWAP),
     row(PARENT, "pread64", &["memory.memsw.limit_in_bytes>", "memory.swap.max>"], &[], SWAP),
