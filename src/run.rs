@@ -176,7 +176,9 @@ impl Container {
     /// Waits until execve has worked: its end of the error pipe is then closed. Or for the reason why it has not.
     fn await_exec(&mut self) -> Result<()> {
         while let Some(pipe) = &self.error_read {
-            let [told, signal] = sys::poll([(pipe.raw(), true, false), (self.signals.raw(), true, false)])?;
+            // Once it has ended, all that it had to say is in the pipe, whoever else may still hold the other end.
+            let wait = self.status.is_none();
+            let [told, signal] = sys::poll([(pipe.raw(), true, false), (self.signals.raw(), true, false)], wait)?;
             if told.read {
                 let reason = sys::receive_error(pipe);
                 self.error_read = None;
@@ -189,7 +191,9 @@ impl Container {
                     }
                 };
             }
-            if signal.read {
+            if !wait {
+                self.error_read = None;
+            } else if signal.read {
                 self.take_signal()?;
             }
         }
@@ -204,7 +208,7 @@ impl Container {
             && going_on(self.status, self.hurried, terminal.is_drained())
         {
             let [stdin, stdout, master] = terminal.interest();
-            let [signal, ready @ ..] = sys::poll([(self.signals.raw(), true, false), stdin, stdout, master])?;
+            let [signal, ready @ ..] = sys::poll([(self.signals.raw(), true, false), stdin, stdout, master], true)?;
             if signal.read {
                 self.take_signal()?;
             }

@@ -204,9 +204,10 @@ pub fn remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     let mut pause = 1_000_000;
     for _ in 0..10 {
         match remove_tree(parent, name, dir) {
+            Ok(()) => return Ok(()),
             // Gone by itself is gone; whatever else it is may pass, as EBUSY does.
-            Err(e) if !e.is(Errno::ENOENT) => sys::nanosleep(pause)?,
-            other => return other,
+            Err(e) if e.is(Errno::ENOENT) && !parent.has(name)? => return Err(e),
+            Err(_) => sys::nanosleep(pause)?,
         }
         pause *= 2;
     }

@@ -239,16 +239,18 @@ pub struct Ready {
     pub write: bool,
 }
 
-/// ppoll(2) without a timeout. For each: the descriptor, whether reading and whether writing is of interest; one without
+/// ppoll(2), waiting without a timeout or, without `wait`, only looking. For each: the descriptor, whether reading and whether writing is of interest; one without
 /// interest is passed over.
-pub fn poll<const N: usize>(wanted: [(i32, bool, bool); N]) -> Result<[Ready; N]> {
+pub fn poll<const N: usize>(wanted: [(i32, bool, bool); N], wait: bool) -> Result<[Ready; N]> {
     let mut fds = wanted.map(|(fd, read, write)| libc::pollfd {
         fd: if read || write { fd } else { -1 },
         events: if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 },
         revents: 0,
     });
+    let now = [0i64; 2];
+    let timeout = if wait { core::ptr::null() } else { now.as_ptr() };
     // SAFETY: the array and its length; a null timeout waits, a null mask changes none
-    unsafe { sys!(ppoll(fds.as_mut_ptr(), N, 0usize, 0usize, 8usize)) }.of(b"")?;
+    unsafe { sys!(ppoll(fds.as_mut_ptr(), N, timeout, 0usize, 8usize)) }.of(b"")?;
     let ended = libc::POLLHUP | libc::POLLERR;
     Ok(fds.map(|fd| Ready {
         read: fd.events & libc::POLLIN != 0 && fd.revents & (libc::POLLIN | ended) != 0,
