@@ -1,4 +1,5 @@
-//! Stamps commit and target into `--version`, and leaves out of the released musl file what it has no use for.
+//! Stamps commit and target into `--version`, makes the table of errnos, and leaves out of the released musl file what it
+//! has no use for.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +9,9 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-env=MYDOCKER_COMMIT={}", commit().unwrap_or("unknown".into()));
     println!("cargo:rustc-env=MYDOCKER_TARGET={}", variable("TARGET"));
+    // Set by tests/bench/tiny.
+    println!("cargo:rustc-check-cfg=cfg(tiny)");
+    write_errnos();
     if variable("CARGO_CFG_TARGET_ENV") == "musl" && variable("PROFILE") == "release" {
         leave_out_unwind_tables();
     }
@@ -27,6 +31,18 @@ fn commit() -> Option<String> {
     let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
     let commit = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| commit.trim().to_string())
+}
+
+/// `OUT_DIR/errnos`: on line n, counted from 0, `NAME (description)` of errno n. The numbers above are the kernel's own, and
+/// never reach a program. As a text they take half of what code takes that has each of them as two strings.
+fn write_errnos() {
+    const EHWPOISON: i32 = 133;
+    let line = |number| match syscalls::Errno::new(number).name_and_description() {
+        Some((name, description)) => format!("{name} ({description})\n"),
+        None => "\n".to_string(),
+    };
+    let text: String = (0..=EHWPOISON).map(line).collect();
+    fs::write(Path::new(&variable("OUT_DIR")).join("errnos"), text).expect("OUT_DIR is writable");
 }
 
 /// The toolchain's prebuilt std carries 36 KB of tables for unwinding, which `panic = "abort"` never does.

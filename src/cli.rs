@@ -9,6 +9,8 @@ use mydocker::text::Put;
 /// Runs a command in its own namespaces, under cgroup limits.
 #[derive(FromArgs, Default)]
 #[cfg_attr(test, derive(argh::ArgsInfo))]
+// The normaliser has taken --help out already: argh makes no text of its own for it.
+#[argh(help_triggers(""))]
 struct Run {
     /// bytes of memory
     #[argh(option)]

@@ -177,7 +177,13 @@ impl Error {
                 out.put(if subject.as_bytes().is_empty() { b"" } else { b" " });
                 out.put(subject.as_bytes());
                 out.put(b": ");
-                put_errno(out, *errno);
+                match described(*errno) {
+                    Some(line) => out.put(line),
+                    None => {
+                        out.put(b"errno ");
+                        out.put_decimal(errno.into_raw() as u64);
+                    }
+                }
                 if let Some(hint) = hint.or_else(|| usual_hint(call, *errno)) {
                     out.put(b": ");
                     out.put(hint.as_bytes());
@@ -220,20 +226,13 @@ impl Error {
     }
 }
 
-/// `EACCES (Permission denied)`, or the number where it has no name.
-fn put_errno(out: &mut Vec<u8>, errno: Errno) {
-    match (errno.name(), errno.description()) {
-        (Some(name), Some(description)) => {
-            out.put(name.as_bytes());
-            out.put(b" (");
-            out.put(description.as_bytes());
-            out.put(b")");
-        }
-        _ => {
-            out.put(b"errno ");
-            out.put_decimal(errno.into_raw().unsigned_abs().into());
-        }
-    }
+/// A line for each errno from 0 on, empty where there is none; build.rs makes it from `syscalls`.
+static ERRNOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/errnos"));
+
+/// `EACCES (Permission denied)`; nothing for a number that has no name.
+pub fn described(errno: Errno) -> Option<&'static [u8]> {
+    let number = usize::try_from(errno.into_raw()).ok()?;
+    ERRNOS.split(|&b| b == b'\n').nth(number).filter(|line| !line.is_empty())
 }
 
 /// What an errno of this call usually means, where its name misleads.

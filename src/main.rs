@@ -35,6 +35,19 @@ pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *c
     }
 }
 
+/// What musl's start file calls, in the place of musl's own, which would first set up threads, stdio and what runs at the
+/// exit. Only std's panics would use any of it, and in the tiny file a panic is one instruction.
+///
+/// # Safety
+/// `argv` must be as execve(2) put it on the stack: with the environment behind it.
+#[cfg(all(tiny, target_env = "musl", not(test)))]
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *const *const c_char) -> ! {
+    // SAFETY: the caller's; behind argc words and a null the environment begins
+    sys::exit_group(unsafe { main(argc, argv, argv.add(argc as usize + 1)) })
+}
+
 fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = words.iter().skip(1).map(|word| word.to_bytes()).collect();
     match cli::parse(&words)? {
