@@ -45,7 +45,7 @@ impl<'a> Child<'a> {
             command: Some(Command {
                 words: b"",
                 spare: vec![0; plan.words.len()].leak(),
-                argv: Pointers::with_capacity(lookup::most_words(&plan.words)),
+                argv: Pointers::with_capacity(lookup::most_words(plan.words)),
                 envp,
                 path: plan.path,
             }),

@@ -5,7 +5,6 @@ use crate::error::{Errno, Result};
 use crate::step::{Plan, State};
 use crate::sys::{self, Dir, Pid};
 use crate::text::{self, Put};
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 
 /// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
@@ -15,10 +14,10 @@ pub fn sweep(plan: &Plan, state: &State) {
     // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
     let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
     let chosen = ((u64::from(turn) * hierarchies as u64) >> 32) as usize;
-    let removed = with_parent(plan, state, chosen, |parent| cgroup::sweep(parent, &plan.name, turn as usize));
+    let removed = with_parent(plan, state, chosen, |parent| cgroup::sweep(parent, plan.name, turn as usize));
     for name in removed.unwrap_or_default() {
         for other in (0..hierarchies).filter(|h| *h != chosen) {
-            with_parent(plan, state, other, |parent| cgroup::sweep_one(parent, &name));
+            with_parent(plan, state, other, |parent| cgroup::sweep_one(parent, name));
         }
     }
 }
@@ -29,8 +28,7 @@ fn with_parent<T>(plan: &Plan, state: &State, hierarchy: usize, f: impl FnOnce(&
         return state.parent(plan, group).map(f);
     }
     let hierarchy = plan.host.hierarchies.get(hierarchy)?;
-    let own = CString::new(hierarchy.own.as_slice()).ok()?;
-    Dir::open(Some(&hierarchy.top), &own).ok().as_ref().map(f)
+    Dir::open(Some(&hierarchy.top), hierarchy.own).ok().as_ref().map(f)
 }
 
 /// What is to be said of memory: an OOM kill whenever the counter rose, for the status alone does not tell.
@@ -43,7 +41,7 @@ pub fn memory_report(plan: &Plan, state: &State) -> Option<Vec<u8>> {
     line.put_decimal(memory.kills);
     line.put(if memory.kills == 1 { b" process was" } else { b" processes were" });
     line.put(b" killed; limit ");
-    line.put(group.settings.first().map_or(b"not known", |setting| &setting.value));
+    line.put(group.settings.first().map_or(b"not known", |setting| setting.value));
     line.put(b" bytes, peak ");
     match memory.peak {
         Some(peak) => {
@@ -88,7 +86,7 @@ pub fn remove_groups(plan: &Plan, state: &State) -> Result<()> {
     let mut result = Ok(());
     for (g, dir) in state.groups.iter().enumerate() {
         if let (Some(dir), Some(parent)) = (dir, state.parent(plan, g)) {
-            result = result.and(cgroup::remove(parent, &plan.name, dir));
+            result = result.and(cgroup::remove(parent, plan.name, dir));
         }
     }
     result

@@ -85,7 +85,7 @@ struct Run {
 /// What to do.
 pub enum Action<'a> {
     /// Run the command: the words after the options.
-    Run(Box<Options<'a>>, &'a [&'a [u8]]),
+    Run(Box<Options>, &'a [&'a [u8]]),
     /// Print this to stdout, and end with 0.
     Print(Vec<u8>),
     /// Print this to stderr, and end with 125.
@@ -143,7 +143,7 @@ fn help(out: &mut Vec<u8>) {
     out.put(b"  mydocker run --help                         every option\n");
 }
 
-fn understand(words: &[String]) -> Result<Options<'static>> {
+fn understand(words: &[String]) -> Result<Options> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     // The normaliser lets through only what argh knows; a test holds the two together.
     let run: &'static Run = match Run::from_args(&["mydocker run"], &words) {

@@ -1,8 +1,7 @@
 //! The command's environment: what the caller has, what files and `-e` add.
 
 use crate::error::{Error, Result};
-use alloc::boxed::Box;
-use alloc::ffi::CString;
+use crate::text;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -17,14 +16,11 @@ pub fn build(caller: &[&'static CStr], assignments: &[&[u8]]) -> Result<Vec<&'st
         if key.is_empty() {
             return Err(Error::usage("a variable without a name", assignment));
         }
-        if key.contains(&0) {
+        if assignment.contains(&0) {
             return Err(Error::usage("a variable with a NUL in it", key));
         }
-        let variable: &'static CStr = if key.len() < assignment.len() {
-            let Ok(owned) = CString::new(*assignment) else {
-                return Err(Error::usage("a variable with a NUL in it", key));
-            };
-            Box::leak(owned.into_boxed_c_str())
+        let variable = if key.len() < assignment.len() {
+            text::c_string(&[assignment])
         } else {
             match caller.iter().find(|variable| value(variable, key).is_some()) {
                 Some(callers) => callers,

@@ -1,7 +1,7 @@
 //! The options of `mydocker run`: the one table that the normaliser and the help are made from, and what they mean.
 
 use crate::error::{Error, Result};
-use crate::text::{self, Malformed, Put, Set};
+use crate::text::{self, Malformed, Put};
 use alloc::vec::Vec;
 
 /// What follows an option.
@@ -125,30 +125,30 @@ pub fn help(out: &mut Vec<u8>) {
 
 /// A limit, and whether somebody asked for it: what was asked for is applied, or nothing runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit<T> {
+pub struct Limit {
     /// How much.
-    pub value: T,
+    pub value: u64,
     /// Asked for, not a default.
     pub asked: bool,
 }
 
 /// What the container may use. `None`: no limit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Limits {
     /// Bytes of memory.
-    pub memory: Option<Limit<u64>>,
+    pub memory: Option<Limit>,
     /// Bytes of swap on top of the memory; `None`: as much as there is.
-    pub swap: Option<Limit<u64>>,
+    pub swap: Option<Limit>,
     /// CPU shares, v1's unit: 1024 is one cgroup's usual share.
-    pub shares: Option<Limit<u64>>,
+    pub shares: Option<Limit>,
     /// CPUs, as they were written.
-    pub cpus: Option<Vec<u8>>,
+    pub cpus: Option<&'static [u8]>,
     /// Memory nodes, as they were written.
-    pub mems: Option<Vec<u8>>,
-    /// Microseconds of CPU time in every 100,000.
-    pub quota: Option<u64>,
+    pub mems: Option<&'static [u8]>,
+    /// Microseconds of CPU time in every period.
+    pub quota: Option<Limit>,
     /// Processes and threads.
-    pub pids: Option<u64>,
+    pub pids: Option<Limit>,
 }
 
 /// The words of the command line's limits, as they were given.
@@ -161,9 +161,9 @@ pub struct LimitWords<'a> {
     /// `--cpu-shares`
     pub shares: Option<&'a str>,
     /// `--cpu-set`
-    pub cpus: Option<&'a str>,
+    pub cpus: Option<&'static str>,
     /// `--cpu-mems`
-    pub mems: Option<&'a str>,
+    pub mems: Option<&'static str>,
     /// `--cpus`
     pub quota: Option<&'a str>,
     /// `--pids-limit`
@@ -172,103 +172,136 @@ pub struct LimitWords<'a> {
     pub none: bool,
 }
 
-/// What a static busybox needs to start with nothing of it in the page cache; with 700k it was seen to thrash.
-const LEAST_MEMORY: u64 = 1024 * 1024;
-
-/// cfs_quota_us takes no less than a millisecond.
-const LEAST_QUOTA: u64 = 1000;
+/// cfs_period_us, the kernel's own default: a quota is so many microseconds in every so many.
+const PERIOD: u64 = 100_000;
 
 impl Limits {
     /// Reads the words; the defaults where there are none.
     pub fn read(words: &LimitWords) -> Result<Limits> {
-        let memory = match words.memory {
-            None => Some(Limit { value: 200 << 20, asked: false }),
-            Some("max") => None,
-            Some(word) => Some(Limit { value: number(text::size, word, "--memory-limit", LEAST_MEMORY)?, asked: true }),
-        };
-        let swap = match (words.swap, &memory) {
-            (None, None) | (Some("max" | "-1"), _) => None,
-            (None, Some(_)) => Some(Limit { value: 0, asked: false }),
-            (Some(word), None) => return Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes())),
-            (Some(word), Some(memory)) => {
-                let total = number(text::size, word, "--memory-swap", 1)?;
-                let Some(value) = total.checked_sub(memory.value) else {
-                    return Err(Error::usage("--memory-swap is less than the memory limit", word.as_bytes()));
-                };
-                Some(Limit { value, asked: true })
-            }
-        };
+        let memory = MEMORY.read(words.memory, Some(200 << 20))?;
         let limits = Limits {
             memory,
-            swap,
-            shares: Some(match words.shares {
-                None => Limit { value: 2048, asked: false },
-                Some(word) => Limit { value: number(text::decimal, word, "--cpu-shares", 1)?, asked: true },
-            }),
-            cpus: words.cpus.map(|word| list(word, "--cpu-set")).transpose()?.flatten(),
-            mems: words.mems.map(|word| list(word, "--cpu-mems")).transpose()?.flatten(),
-            quota: match words.quota {
-                None | Some("max") => None,
-                Some(word) => Some(number(text::cpus, word, "--cpus", LEAST_QUOTA)?),
-            },
-            pids: match words.pids {
-                None | Some("max" | "-1") => None,
-                Some(word) => Some(number(text::decimal, word, "--pids-limit", 1)?),
-            },
+            swap: swap(words.swap, memory)?,
+            shares: SHARES.read(words.shares, Some(2048))?,
+            cpus: list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?,
+            mems: list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?,
+            quota: QUOTA.read(words.quota, None)?,
+            pids: PIDS.read(words.pids, None)?,
         };
-        if words.none {
-            return Ok(Limits {
-                memory: None,
-                swap: None,
-                shares: None,
-                cpus: None,
-                mems: None,
-                quota: None,
-                pids: None,
-            });
-        }
-        Ok(limits)
+        Ok(if words.none { Limits::default() } else { limits })
+    }
+
+    /// Bytes of memory and swap together, as v1 counts them.
+    pub fn memory_and_swap(&self) -> Option<Limit> {
+        let (memory, swap) = (self.memory?, self.swap?);
+        Some(Limit { value: memory.value.saturating_add(swap.value), asked: swap.asked })
+    }
+
+    /// What the quota is counted in, if there is one.
+    pub fn period(&self) -> Option<Limit> {
+        self.quota.map(|quota| Limit { value: PERIOD, asked: quota.asked })
     }
 }
 
-/// A number of at least `least`, or a usage error that names the option's word.
-fn number(
+/// How one option's number is read, and what is said when it cannot be.
+struct Number {
     parse: fn(&[u8]) -> core::result::Result<u64, Malformed>,
-    word: &str,
-    option: &'static str,
     least: u64,
-) -> Result<u64> {
-    let what = match (parse(word.as_bytes()), option) {
-        (Ok(n), _) if n >= least => return Ok(n),
-        (Ok(_), "--memory-limit") => "--memory-limit is under what an exec needs (1m)",
-        (Ok(_), "--cpus") => "--cpus is under 0.01",
-        (Ok(_), "--cpu-shares") => "--cpu-shares must be at least 1",
-        (Ok(_), "--pids-limit") => "--pids-limit must be at least 1, or max",
-        (Ok(_), _) => "--memory-swap must be at least 1, or max",
-        (Err(Malformed::Overflow), "--memory-limit") => "--memory-limit is too large",
-        (Err(Malformed::Overflow), "--cpus") => "--cpus is too large",
-        (Err(Malformed::Overflow), "--cpu-shares") => "--cpu-shares is too large",
-        (Err(Malformed::Overflow), "--pids-limit") => "--pids-limit is too large",
-        (Err(Malformed::Overflow), _) => "--memory-swap is too large",
-        (Err(Malformed::Form), "--memory-limit") => "--memory-limit is not a size, such as 100m",
-        (Err(Malformed::Form), "--cpus") => "--cpus is not a number, such as 1.5",
-        (Err(Malformed::Form), "--cpu-shares") => "--cpu-shares is not a number",
-        (Err(Malformed::Form), "--pids-limit") => "--pids-limit is not a number",
-        (Err(Malformed::Form), _) => "--memory-swap is not a size, such as 100m",
-    };
-    Err(Error::usage(what, word.as_bytes()))
+    /// Besides a number.
+    lifted_by: &'static [&'static str],
+    not_one: &'static str,
+    too_little: &'static str,
+    too_large: &'static str,
 }
 
-fn list(word: &str, option: &'static str) -> Result<Option<Vec<u8>>> {
-    if word == "all" {
-        return Ok(None);
-    }
-    match text::list(word.as_bytes()).as_ref().map(Set::is_empty) {
-        Ok(false) => Ok(Some(word.as_bytes().to_vec())),
-        _ if option == "--cpu-set" => {
-            Err(Error::usage("--cpu-set is not a list of CPUs, such as 0-2,5", word.as_bytes()))
+const MEMORY: Number = Number {
+    parse: text::size,
+    // What a static busybox needs to start with nothing of it in the page cache; with 700k it was seen to thrash.
+    least: 1024 * 1024,
+    lifted_by: &["max"],
+    not_one: "--memory-limit is not a size, such as 100m",
+    too_little: "--memory-limit is under what an exec needs (1m)",
+    too_large: "--memory-limit is too large",
+};
+
+const SWAP: Number = Number {
+    parse: text::size,
+    least: 1,
+    lifted_by: &["max", "-1"],
+    not_one: "--memory-swap is not a size, such as 100m",
+    too_little: "--memory-swap must be at least 1, or max",
+    too_large: "--memory-swap is too large",
+};
+
+const SHARES: Number = Number {
+    parse: text::decimal,
+    least: 1,
+    lifted_by: &[],
+    not_one: "--cpu-shares is not a number",
+    too_little: "--cpu-shares must be at least 1",
+    too_large: "--cpu-shares is too large",
+};
+
+const QUOTA: Number = Number {
+    parse: text::cpus,
+    // cfs_quota_us takes no less than a millisecond.
+    least: 1000,
+    lifted_by: &["max"],
+    not_one: "--cpus is not a number, such as 1.5",
+    too_little: "--cpus is under 0.01",
+    too_large: "--cpus is too large",
+};
+
+const PIDS: Number = Number {
+    parse: text::decimal,
+    least: 1,
+    lifted_by: &["max", "-1"],
+    not_one: "--pids-limit is not a number",
+    too_little: "--pids-limit must be at least 1, or max",
+    too_large: "--pids-limit is too large",
+};
+
+impl Number {
+    /// The limit that `word` asks for, or else the `default`; `None` if it is lifted.
+    fn read(&self, word: Option<&str>, default: Option<u64>) -> Result<Option<Limit>> {
+        let Some(word) = word else { return Ok(default.map(|value| Limit { value, asked: false })) };
+        if self.lifted_by.contains(&word) {
+            return Ok(None);
         }
-        _ => Err(Error::usage("--cpu-mems is not a list of memory nodes, such as 0-1", word.as_bytes())),
+        let what = match (self.parse)(word.as_bytes()) {
+            Ok(value) if value >= self.least => return Ok(Some(Limit { value, asked: true })),
+            Ok(_) => self.too_little,
+            Err(Malformed::Overflow) => self.too_large,
+            Err(Malformed::Form) => self.not_one,
+        };
+        Err(Error::usage(what, word.as_bytes()))
+    }
+}
+
+/// Swap on top of the memory: none unless told otherwise, and no limit where the memory has none.
+fn swap(word: Option<&str>, memory: Option<Limit>) -> Result<Option<Limit>> {
+    let Some(memory) = memory else {
+        return match word {
+            Some(word) if !SWAP.lifted_by.contains(&word) => {
+                Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
+            }
+            _ => Ok(None),
+        };
+    };
+    let Some(total) = SWAP.read(word, Some(memory.value))? else { return Ok(None) };
+    match total.value.checked_sub(memory.value) {
+        Some(value) => Ok(Some(Limit { value, ..total })),
+        None => Err(Error::usage("--memory-swap is less than the memory limit", word.unwrap_or_default().as_bytes())),
+    }
+}
+
+fn list(word: Option<&'static str>, what: &'static str) -> Result<Option<&'static [u8]>> {
+    match word {
+        None | Some("all") => Ok(None),
+        Some(word) => match text::list(word.as_bytes()) {
+            Ok(set) if !set.is_empty() => Ok(Some(word.as_bytes())),
+            _ => Err(Error::usage(what, word.as_bytes())),
+        },
     }
 }
 
@@ -294,25 +327,25 @@ pub fn check_cgroup_parent(path: &str) -> Result<()> {
 }
 
 /// A run, understood.
-pub struct Options<'a> {
+pub struct Options {
     /// What it may use.
     pub limits: Limits,
     /// Where its cgroups go.
-    pub cgroup_parent: Option<&'a str>,
+    pub cgroup_parent: Option<&'static str>,
     /// Its name.
-    pub name: Option<&'a str>,
+    pub name: Option<&'static str>,
     /// `-e`, in order.
-    pub env: Vec<&'a str>,
+    pub env: Vec<&'static str>,
     /// `--env-file`, in order.
-    pub env_files: Vec<&'a str>,
+    pub env_files: Vec<&'static str>,
     /// `-w`
-    pub workdir: Option<&'a str>,
+    pub workdir: Option<&'static str>,
     /// `-t`
     pub tty: bool,
     /// `--init`
     pub init: bool,
     /// `--hostname`
-    pub hostname: Option<&'a str>,
+    pub hostname: Option<&'static str>,
     /// Which namespaces stay the host's.
     pub host_network: bool,
     /// `--pid host`

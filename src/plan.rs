@@ -2,12 +2,11 @@
 
 use crate::cgroup::{self, Group, Host, PREFIX, Version};
 use crate::environment::{self, DEFAULT_PATH};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Result};
 use crate::options::Options;
 pub use crate::step::{Plan, Step};
 use crate::sys::{self, CloneFlags};
-use crate::text::Put;
-use alloc::ffi::CString;
+use crate::text::{Put, c_string, to_decimal};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -16,7 +15,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     let pid = sys::getpid();
     let environment = build_environment(options, caller)?;
     let (host, groups) = find_groups(options)?;
-    let name = name(options.name, pid)?;
+    let name = name(options.name, pid);
 
     let v1 = |g: &usize| version(&host, &groups, *g) == Some(Version::V1);
     let v2 = |g: &usize| version(&host, &groups, *g) == Some(Version::V2);
@@ -45,7 +44,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child.push(Step::OpenTerminal);
     }
     if let Some(hostname) = options.hostname.or(options.name).filter(|_| !options.host_uts) {
-        child.push(Step::SetHostname(hostname.as_bytes().to_vec()));
+        child.push(Step::SetHostname(hostname.as_bytes()));
     }
     if !options.host_network {
         child.push(Step::BringUpLoopback);
@@ -54,7 +53,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     child.push(Step::ReceiveCommand);
     child.extend(every().map(Step::JoinGroup));
     if let Some(dir) = options.workdir {
-        child.push(Step::ChangeDirectory(c_string(dir.as_bytes())?));
+        child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));
     }
     child.push(Step::DieWithParent);
     if options.tty {
@@ -78,11 +77,11 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child,
         host,
         groups,
-        tasks: c_string(&[name.to_bytes(), b"/tasks"].concat())?,
-        procs: c_string(&[name.to_bytes(), b"/cgroup.procs"].concat())?,
+        tasks: c_string(&[name.to_bytes(), b"/tasks"]),
+        procs: c_string(&[name.to_bytes(), b"/cgroup.procs"]),
         name,
         pid,
-        words,
+        words: words.leak(),
         tty: options.tty,
         init: options.init,
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
@@ -110,7 +109,7 @@ fn find_groups(options: &Options) -> Result<(Host, Vec<Group>)> {
     if cgroup::needed(limits, false).is_empty() {
         return Ok(nothing());
     }
-    match Host::find(&asked) {
+    match Host::find(asked) {
         Ok(host) => {
             let groups = cgroup::groups(&host, limits, options.cgroup_parent)?;
             Ok((host, groups))
@@ -120,13 +119,11 @@ fn find_groups(options: &Options) -> Result<(Host, Vec<Group>)> {
     }
 }
 
-fn name(name: Option<&str>, pid: sys::Pid) -> Result<CString> {
-    let mut whole = PREFIX.to_vec();
+fn name(name: Option<&str>, pid: sys::Pid) -> &'static CStr {
     match name {
-        Some(name) => whole.put(name.as_bytes()),
-        None => whole.put_decimal(pid.0 as u64),
+        Some(name) => c_string(&[PREFIX, name.as_bytes()]),
+        None => c_string(&[PREFIX, &to_decimal(pid.0 as u64)]),
     }
-    c_string(&whole)
 }
 
 fn namespaces(options: &Options) -> CloneFlags {
@@ -148,7 +145,7 @@ fn namespaces(options: &Options) -> CloneFlags {
 fn build_environment(options: &Options, caller: &[&'static CStr]) -> Result<Vec<&'static CStr>> {
     let mut files = Vec::new();
     for path in &options.env_files {
-        files.push(sys::read_file(&c_string(path.as_bytes())?).map_err(|e| match e.is(Errno::EISDIR) {
+        files.push(sys::read_file(c_string(&[path.as_bytes()])).map_err(|e| match e.is(Errno::EISDIR) {
             true => e.with_hint("--env-file needs a file"),
             false => e,
         })?);
@@ -159,8 +156,4 @@ fn build_environment(options: &Options, caller: &[&'static CStr]) -> Result<Vec<
     }
     assignments.extend(options.env.iter().map(|assignment| assignment.as_bytes()));
     environment::build(caller, &assignments)
-}
-
-fn c_string(bytes: &[u8]) -> Result<CString> {
-    CString::new(bytes).map_err(|_| Error::usage("a NUL in", bytes))
 }

@@ -159,7 +159,7 @@ impl Container {
     fn send(&self, plan: &Plan, pipe: Fd) -> Result<()> {
         let mut message = Vec::with_capacity(4 + plan.words.len());
         message.put(&(plan.words.len() as u32).to_ne_bytes());
-        message.put(&plan.words);
+        message.put(plan.words);
         match sys::write_all(pipe.raw(), &message) {
             Err(e) if e.is(Errno::EPIPE) => {
                 // A child that waits for the command after all must see its end.

@@ -4,7 +4,6 @@ use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Cause, Errno, Error, Result};
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -34,7 +33,7 @@ pub enum Step {
     /// Child: opens one as its controlling terminal, and sends the other side to the parent.
     OpenTerminal,
     /// Child: the name of the UTS namespace.
-    SetHostname(Vec<u8>),
+    SetHostname(&'static [u8]),
     /// Child: `lo` is down in a new network namespace.
     BringUpLoopback,
     /// Child: which signals the caller ignores. Before the command comes, for then there is time.
@@ -44,7 +43,7 @@ pub enum Step {
     /// Child: joins a group that it was not born in.
     JoinGroup(usize),
     /// Child: the working directory.
-    ChangeDirectory(CString),
+    ChangeDirectory(&'static CStr),
     /// Child: SIGKILL when mydocker dies.
     DieWithParent,
     /// Child: the three streams are the terminal.
@@ -72,15 +71,15 @@ pub struct Plan {
     /// The groups to make in them, at most one in each.
     pub groups: Vec<Group>,
     /// The groups' name.
-    pub name: CString,
+    pub name: &'static CStr,
     /// `<name>/tasks`, which v1 is joined through.
-    pub tasks: CString,
+    pub tasks: &'static CStr,
     /// `<name>/cgroup.procs`, which v2 is joined through where clone3 cannot.
-    pub procs: CString,
+    pub procs: &'static CStr,
     /// mydocker's own pid.
     pub pid: Pid,
     /// The words of the command, each with a NUL after it.
-    pub words: Vec<u8>,
+    pub words: &'static [u8],
     /// It gets a terminal of its own.
     pub tty: bool,
     /// PID 1 is mydocker's reaper.
@@ -242,7 +241,7 @@ fn open_parent(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
     if let (Some(group), Some(slot)) = (plan.groups.get(g), state.parents.get_mut(g))
         && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
     {
-        *slot = Some(Dir::open(Some(&hierarchy.top), &group.parent)?);
+        *slot = Some(Dir::open(Some(&hierarchy.top), group.parent)?);
     }
     Ok(())
 }
@@ -252,15 +251,14 @@ fn enable(g: usize, at: usize, plan: &Plan) -> Result<()> {
         && let Some(enable) = group.enable.get(at)
         && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
     {
-        let file = CString::new([enable.dir.to_bytes(), b"/cgroup.subtree_control"].concat()).unwrap_or_default();
-        hierarchy.top.write(&file, enable.word)?;
+        hierarchy.top.write(enable.file, enable.word)?;
     }
     Ok(())
 }
 
 fn make(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
     let Some(parent) = state.parent(plan, g) else { return Ok(()) };
-    let dir = cgroup::make(parent, &plan.name)?;
+    let dir = cgroup::make(parent, plan.name)?;
     if let Some(slot) = state.groups.get_mut(g) {
         *slot = Some(dir);
     }
@@ -272,10 +270,10 @@ fn make(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
 fn join(g: usize, plan: &Plan, state: &State) -> Result<()> {
     let Some(group) = plan.groups.get(g) else { return Ok(()) };
     let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy) else { return Ok(()) };
-    let file: &CStr = match hierarchy.version {
-        Version::V1 => &plan.tasks,
+    let file = match hierarchy.version {
+        Version::V1 => plan.tasks,
         Version::V2 if state.born_in_group => return Ok(()),
-        Version::V2 => &plan.procs,
+        Version::V2 => plan.procs,
     };
     if state.left_out.get(g) == Some(&true) {
         return Ok(());

@@ -230,6 +230,13 @@ pub fn list(bytes: &[u8]) -> Result<Set, Malformed> {
     Ok(Set(set))
 }
 
+/// The parts, joined, as the kernel takes a string. It stays until the process ends; a NUL among the parts would end it.
+pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
+    let mut joined = parts.concat();
+    joined.push(0);
+    CStr::from_bytes_until_nul(joined.leak()).unwrap_or_default()
+}
+
 /// `bytes` without the blanks and newlines around them, as files under /proc and /sys end their lines.
 pub fn trimmed(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()

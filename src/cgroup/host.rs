@@ -4,35 +4,60 @@ use crate::error::{Errno, Error, Result};
 use crate::mountinfo::{self, has_option};
 use crate::sys::{self, Dir};
 use crate::text;
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// The controllers that mydocker sets limits with.
+/// Controllers that mydocker sets limits with: a set of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Controller {
+pub struct Controllers(u8);
+
+impl Controllers {
+    /// None of them.
+    pub const NONE: Self = Controllers(0);
     /// Memory, and swap.
-    Memory,
+    pub const MEMORY: Self = Controllers(1);
     /// CPU time: shares and quota.
-    Cpu,
+    pub const CPU: Self = Controllers(2);
     /// CPUs and memory nodes.
-    Cpuset,
+    pub const CPUSET: Self = Controllers(4);
     /// Processes and threads.
-    Pids,
-}
+    pub const PIDS: Self = Controllers(8);
 
-impl Controller {
-    /// All of them, in the order that groups are made.
-    pub const ALL: [Controller; 4] = [Controller::Memory, Controller::Cpu, Controller::Cpuset, Controller::Pids];
+    /// Each alone with the kernel's name, in the order that groups are made.
+    pub const NAMED: [(Self, &'static [u8]); 4] =
+        [(Self::MEMORY, b"memory"), (Self::CPU, b"cpu"), (Self::CPUSET, b"cpuset"), (Self::PIDS, b"pids")];
 
-    /// The kernel's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Controller::Memory => "memory",
-            Controller::Cpu => "cpu",
-            Controller::Cpuset => "cpuset",
-            Controller::Pids => "pids",
+    /// Those that a list of the kernel's names: at commas in mountinfo and /proc/PID/cgroup, at blanks on v2.
+    pub fn in_list(list: &[u8]) -> Self {
+        let mut found = 0;
+        for word in list.split(|b| matches!(b, b',' | b' ' | b'\n')) {
+            for (controller, name) in Self::NAMED {
+                if word == name {
+                    found |= controller.0;
+                }
+            }
         }
+        Controllers(found)
+    }
+
+    /// Whether all of `others` are among them.
+    pub fn has(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These and `others`.
+    pub fn with(self, others: Self) -> Self {
+        Controllers(self.0 | others.0)
+    }
+
+    /// Those of these that are among `others`.
+    pub fn among(self, others: Self) -> Self {
+        Controllers(self.0 & others.0)
     }
 }
 
@@ -52,9 +77,9 @@ pub struct Hierarchy {
     /// Its mount point, or the descriptor of a mount that is attached nowhere.
     pub top: Dir,
     /// The caller's own cgroup, below `top`: "." or "./a/b".
-    pub own: Vec<u8>,
+    pub own: &'static CStr,
     /// Which of the controllers it carries.
-    pub controllers: Vec<Controller>,
+    pub controllers: Controllers,
 }
 
 /// The host's cgroups.
@@ -67,78 +92,50 @@ impl Host {
     /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that nobody
     /// else sees. A controller that this host does not have is not an error; one that cannot be reached is, if it is
     /// among the `asked`.
-    pub fn find(asked: &[Controller]) -> Result<Host> {
+    pub fn find(asked: Controllers) -> Result<Host> {
         let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
         let mounts = sys::read_file(c"/proc/self/mountinfo").map_err(needs_proc)?;
         let mut host = Host { hierarchies: Vec::new() };
-        for controller in Controller::ALL {
-            if host.carrying(controller).is_some() {
-                continue;
-            }
-            // A controller that a v1 hierarchy has taken is on a line of its own; the rest is v2's.
-            let added = match own_line(&own, Some(controller)) {
-                Some(line) => host.add_v1(controller, &line, &mounts),
-                None => host.add_v2(controller, &own, &mounts),
-            };
-            if asked.contains(&controller) {
-                added?;
+        for (controller, _) in Controllers::NAMED {
+            if !host.carries(controller) {
+                match host.hierarchy_of(controller, &own, &mounts) {
+                    Ok(Some(hierarchy)) => host.hierarchies.push(hierarchy),
+                    Err(e) if asked.has(controller) => return Err(e),
+                    Ok(None) | Err(_) => {}
+                }
             }
         }
         Ok(host)
     }
 
-    /// The index of the hierarchy that carries `controller`.
-    pub fn carrying(&self, controller: Controller) -> Option<usize> {
-        self.hierarchies.iter().position(|h| h.controllers.contains(&controller))
+    /// Whether one of the hierarchies carries `controller`.
+    pub fn carries(&self, controller: Controllers) -> bool {
+        self.hierarchies.iter().any(|hierarchy| hierarchy.controllers.has(controller))
     }
 
-    fn add_v1(&mut self, controller: Controller, line: &OwnLine, mounts: &[u8]) -> Result<()> {
-        let is_it = |mount: &mountinfo::Mount| {
-            mount.fstype == b"cgroup" && has_option(mount.super_options, controller.name().as_bytes())
+    /// The hierarchy of a controller that none found so far carries.
+    fn hierarchy_of(&self, controller: Controllers, own: &[u8], mounts: &[u8]) -> Result<Option<Hierarchy>> {
+        // A controller that a v1 hierarchy has taken is on a line of its own; the rest is v2's.
+        let (version, line) = match (own_line(own, controller), own_line(own, Controllers::NONE)) {
+            (Some(line), _) => (Version::V1, line),
+            (None, Some(line)) if !self.hierarchies.iter().any(|h| h.version == Version::V2) => (Version::V2, line),
+            _ => return Ok(None),
         };
-        let (top, own) = match mounted(mounts, line.path, is_it)? {
+        let (top, below) = match mounted(mounts, version, controller, line.path)? {
             Some(found) => found,
-            None if leads_up(line.path) => return Ok(()),
-            None => {
-                // The whole list of the line: a hierarchy is known by all its controllers.
-                let names: Vec<CString> =
-                    line.controllers.split(|&b| b == b',').filter_map(|name| CString::new(name).ok()).collect();
-                let names: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
-                match detached(c"cgroup", &names)? {
-                    Some(top) => (top, below_top(line.path)),
-                    None => return Ok(()),
-                }
-            }
-        };
-        let controllers =
-            Controller::ALL.into_iter().filter(|c| has_option(line.controllers, c.name().as_bytes())).collect();
-        self.hierarchies.push(Hierarchy { version: Version::V1, top, own, controllers });
-        Ok(())
-    }
-
-    fn add_v2(&mut self, controller: Controller, own: &[u8], mounts: &[u8]) -> Result<()> {
-        let Some(line) = own_line(own, None) else { return Ok(()) };
-        if self.hierarchies.iter().any(|h| h.version == Version::V2) {
-            return Ok(());
-        }
-        let (top, own) = match mounted(mounts, line.path, |mount| mount.fstype == b"cgroup2")? {
-            Some(found) => found,
-            None if leads_up(line.path) => return Ok(()),
-            None => match detached(c"cgroup2", &[])? {
-                Some(top) => (top, below_top(line.path)),
-                None => return Ok(()),
+            None if leads_up(line.path) => return Ok(None),
+            None => match detached(version, line.controllers)? {
+                Some(top) => (top, line.path),
+                None => return Ok(None),
             },
         };
         let mut buffer = [0u8; 512];
-        let listed = top.read(c"cgroup.controllers", &mut buffer)?;
-        let controllers: Vec<Controller> = Controller::ALL
-            .into_iter()
-            .filter(|c| text::words(listed).any(|word| word == c.name().as_bytes()))
-            .collect();
-        if controllers.contains(&controller) {
-            self.hierarchies.push(Hierarchy { version: Version::V2, top, own, controllers });
-        }
-        Ok(())
+        let controllers = Controllers::in_list(match version {
+            Version::V1 => line.controllers,
+            Version::V2 => top.read(c"cgroup.controllers", &mut buffer)?,
+        });
+        let hierarchy = Hierarchy { version, top, own: below_top(&[below]), controllers };
+        Ok(controllers.has(controller).then_some(hierarchy))
     }
 }
 
@@ -153,31 +150,41 @@ struct OwnLine<'a> {
     path: &'a [u8],
 }
 
-/// The line that names `controller`, or v2's.
-fn own_line(file: &[u8], controller: Option<Controller>) -> Option<OwnLine<'_>> {
+/// The line that names `controller`, or with none v2's, which names none.
+fn own_line(file: &[u8], controller: Controllers) -> Option<OwnLine<'_>> {
     file.split(|&b| b == b'\n').find_map(|line| {
         let mut fields = line.splitn(3, |&b| b == b':');
-        let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        let found = match controller {
-            Some(controller) => has_option(controllers, controller.name().as_bytes()),
-            None => id == b"0" && controllers.is_empty(),
+        let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let found = match controller.is_empty() {
+            true => controllers.is_empty(),
+            false => Controllers::in_list(controllers).has(controller),
         };
         found.then_some(OwnLine { controllers, path })
     })
 }
 
-/// The first mount, one that can be written to if there is one, that `is_it` and in which the process's own `path` can be seen: its top, and the own cgroup below.
-fn mounted(mounts: &[u8], path: &[u8], is_it: impl Fn(&mountinfo::Mount) -> bool) -> Result<Option<(Dir, Vec<u8>)>> {
-    for read_only_too in [false, true] {
+/// Where a hierarchy is mounted: the first place, one that can be written to if there is one, in which the process's own
+/// `path` can be seen. Its top, and what is left of the path below.
+fn mounted<'a>(
+    mounts: &[u8],
+    version: Version,
+    controller: Controllers,
+    path: &'a [u8],
+) -> Result<Option<(Dir, &'a [u8])>> {
+    for read_only in [false, true] {
         let mut rest = mounts;
         while let Some(mount) = mountinfo::next(&mut rest) {
-            if is_it(&mount)
-                && has_option(mount.options, b"ro") == read_only_too
+            let is_it = match version {
+                Version::V1 => mount.fstype == b"cgroup" && Controllers::in_list(mount.super_options).has(controller),
+                Version::V2 => mount.fstype == b"cgroup2",
+            };
+            if is_it
+                && has_option(mount.options, b"ro") == read_only
                 && !mountinfo::is_hidden(mount.point, rest)
                 && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
-                && let Ok(point) = CString::new(mountinfo::unescape(mount.point))
             {
-                return Ok(Some((Dir::open(None, &point)?, below_top(below))));
+                let point = text::c_string(&[&mountinfo::unescape(mount.point)]);
+                return Ok(Some((Dir::open(None, point)?, below)));
             }
         }
     }
@@ -198,20 +205,27 @@ fn leads_up(path: &[u8]) -> bool {
     path.split(|&b| b == b'/').any(|part| part == b"..")
 }
 
-/// A path below the top as openat takes it: "." and what follows.
-pub fn below_top(path: &[u8]) -> Vec<u8> {
+/// A path, in parts one below the other, as openat takes it below the top: "." and what follows.
+pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
     let mut below = alloc::vec![b'.'];
-    for part in path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".") {
-        below.push(b'/');
-        below.extend_from_slice(part);
+    for part in parts.iter().flat_map(|part| part.split(|&b| b == b'/')) {
+        if !part.is_empty() && part != b"." {
+            below.push(b'/');
+            below.extend_from_slice(part);
+        }
     }
-    below
+    text::c_string(&[&below])
 }
 
-/// A mount of our own, attached nowhere. `None` where this kernel or its configuration cannot.
-fn detached(fstype: &CStr, options: &[&CStr]) -> Result<Option<Dir>> {
+/// A mount of our own, attached nowhere. `None` where this kernel or its configuration cannot. A v1 hierarchy is known by
+/// all its `controllers`.
+fn detached(version: Version, controllers: &[u8]) -> Result<Option<Dir>> {
     const CANNOT: [Errno; 4] = [Errno::ENOSYS, Errno::ENODEV, Errno::EBUSY, Errno::EINVAL];
-    match sys::detached_mount(fstype, options, fstype.to_bytes()) {
+    let fstype = match version {
+        Version::V1 => c"cgroup",
+        Version::V2 => c"cgroup2",
+    };
+    match sys::detached_mount(fstype, controllers) {
         Ok(dir) => Ok(Some(dir)),
         Err(e) if CANNOT.iter().any(|&errno| e.is(errno)) => Ok(None),
         Err(e) if e.is(Errno::EPERM) => Err(e.with_hint("no cgroup is mounted, and mounting one needs root")),
@@ -227,10 +241,10 @@ mod tests {
     fn own_paths() {
         let file = b"4:cpu,cpuacct:/a:b\n3:cpuset:/\n1:name=systemd:/x\n0::/user/1\n";
         let path = |c| own_line(file, c).map(|line| line.path.to_vec());
-        assert_eq!(path(Some(Controller::Cpu)), Some(b"/a:b".to_vec()));
-        assert_eq!(path(Some(Controller::Cpuset)), Some(b"/".to_vec()));
-        assert_eq!(path(Some(Controller::Memory)), None);
-        assert_eq!(path(None), Some(b"/user/1".to_vec()));
+        assert_eq!(path(Controllers::CPU), Some(b"/a:b".to_vec()));
+        assert_eq!(path(Controllers::CPUSET), Some(b"/".to_vec()));
+        assert_eq!(path(Controllers::MEMORY), None);
+        assert_eq!(path(Controllers::NONE), Some(b"/user/1".to_vec()));
     }
 
     #[test]
@@ -247,8 +261,20 @@ mod tests {
         ] {
             assert_eq!(strip_root(path.as_bytes(), root.as_bytes()), below.map(str::as_bytes), "{path} {root}");
         }
-        assert_eq!(below_top(b"/"), b".");
-        assert_eq!(below_top(b""), b".");
-        assert_eq!(below_top(b"/a//b/"), b"./a/b");
+        assert_eq!(below_top(&[b"/"]), c".");
+        assert_eq!(below_top(&[b""]), c".");
+        assert_eq!(below_top(&[b"/a//b/"]), c"./a/b");
+        assert_eq!(below_top(&[b"./a", b"b/./c"]), c"./a/b/c");
+    }
+
+    #[test]
+    fn lists_of_controllers() {
+        let memory_and_pids = Controllers::MEMORY.with(Controllers::PIDS);
+        assert_eq!(Controllers::in_list(b"rw,memory,pids"), memory_and_pids);
+        assert_eq!(Controllers::in_list(b"pids memory io\n"), memory_and_pids);
+        assert_eq!(Controllers::in_list(b"cpuset"), Controllers::CPUSET);
+        assert_eq!(Controllers::in_list(b"cpuacct,name=memory\n"), Controllers::NONE);
+        assert!(memory_and_pids.has(Controllers::PIDS) && !Controllers::CPU.has(memory_and_pids));
+        assert_eq!(memory_and_pids.among(Controllers::PIDS.with(Controllers::CPU)), Controllers::PIDS);
     }
 }

@@ -1,8 +1,10 @@
 //! One limit: what is written where, and whether what is read back means the same.
 
+use super::host::Controllers;
 use crate::error::{Errno, Error, Result};
+use crate::options::Limit;
 use crate::sys::Dir;
-use crate::text;
+use crate::text::{self, Put};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -24,11 +26,45 @@ pub struct Setting {
     /// A second file that must show the same, where the first one only repeats what was written.
     pub effective: Option<&'static CStr>,
     /// What is written.
-    pub value: Vec<u8>,
+    pub value: &'static [u8],
     /// How what is read back is compared.
     pub form: Form,
     /// Asked for, not a default or a consequence of one.
     pub asked: bool,
+}
+
+/// The settings of one group, in the order they are written.
+pub struct Settings {
+    /// What the group is for: limits of other controllers are passed over.
+    pub controllers: Controllers,
+    /// What there is so far.
+    pub list: Vec<Setting>,
+}
+
+impl Settings {
+    /// Adds a number, and `after` it what the file's format wants there; unless there is no such limit.
+    pub fn number(
+        &mut self,
+        controller: Controllers,
+        file: &'static CStr,
+        form: Form,
+        limit: Option<Limit>,
+        after: &[u8],
+    ) {
+        if let Some(Limit { value, asked }) = limit
+            && self.controllers.has(controller)
+        {
+            let mut digits = Vec::new();
+            digits.put_decimal(value);
+            digits.put(after);
+            self.list.push(Setting { file, effective: None, value: digits.leak(), form, asked });
+        }
+    }
+
+    /// Adds a list of the cpuset controller, which is always asked for.
+    pub fn cpuset(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) {
+        self.list.push(Setting { file, effective, value, form: Form::List, asked: true });
+    }
 }
 
 /// The largest page that Linux has on these architectures.
@@ -38,7 +74,7 @@ impl Setting {
     /// Writes the value and reads it back; a kernel that made something else of it is an error.
     pub fn apply(&self, dir: &Dir) -> Result<()> {
         let mut buffer = [0u8; 4096];
-        let n = dir.write_and_read_back(self.file, &self.value, &mut buffer).map_err(|e| self.explain(e))?;
+        let n = dir.write_and_read_back(self.file, self.value, &mut buffer).map_err(|e| self.explain(e))?;
         self.compare(self.file, buffer.get(..n).unwrap_or_default())?;
         match self.effective {
             Some(file) => self.compare(file, dir.read(file, &mut buffer)?),
@@ -48,11 +84,11 @@ impl Setting {
 
     fn compare(&self, file: &'static CStr, got: &[u8]) -> Result<()> {
         let got = text::trimmed(got);
-        if same(self.form, &self.value, got) {
+        if same(self.form, self.value, got) {
             return Ok(());
         }
         let got = if got.is_empty() { b"nothing" } else { got };
-        Err(Error::limit(file.to_str().unwrap_or_default(), &self.value, got))
+        Err(Error::limit(file.to_str().unwrap_or_default(), self.value, got))
     }
 
     /// Adds what errno alone does not say.

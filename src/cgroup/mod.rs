@@ -6,16 +6,15 @@ pub mod limits;
 pub mod v1;
 pub mod v2;
 
-pub use host::{Controller, Hierarchy, Host, Version};
+pub use host::{Controllers, Hierarchy, Host, Version};
 
 use crate::error::{Errno, Error, Result};
-use crate::options::Limits;
+use crate::options::{Limit, Limits};
 use crate::sys::{self, Dir};
 use crate::text;
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use limits::Setting;
+use limits::{Setting, Settings};
 
 /// What every directory of ours begins with; a sweep looks for it.
 pub const PREFIX: &[u8] = b"mydocker-";
@@ -29,7 +28,7 @@ pub struct Group {
     /// Which of the host's hierarchies.
     pub hierarchy: usize,
     /// The cgroup that it is made in, below the hierarchy's mount point.
-    pub parent: CString,
+    pub parent: &'static CStr,
     /// What must be enabled before, on v2, from the top down.
     pub enable: Vec<Enable>,
     /// The limits, in the order they are written.
@@ -41,12 +40,20 @@ pub struct Group {
 }
 
 /// Which controllers the limits need; with `asked`, only those of limits that were asked for.
-pub fn needed(limits: &Limits, asked: bool) -> Vec<Controller> {
-    let memory = limits.memory.iter().chain(&limits.swap).any(|limit| limit.asked || !asked);
-    let cpu = limits.quota.is_some() || limits.shares.iter().any(|shares| shares.asked || !asked);
-    let cpuset = limits.cpus.is_some() || limits.mems.is_some();
-    let needed = [memory, cpu, cpuset, limits.pids.is_some()];
-    Controller::ALL.into_iter().zip(needed).filter_map(|(controller, needed)| needed.then_some(controller)).collect()
+pub fn needed(limits: &Limits, asked: bool) -> Controllers {
+    let wanted = |limit: Option<Limit>| limit.is_some_and(|limit| limit.asked || !asked);
+    let mut needed = Controllers::NONE;
+    for (controller, wanted) in [
+        (Controllers::MEMORY, wanted(limits.memory) || wanted(limits.swap)),
+        (Controllers::CPU, wanted(limits.shares) || wanted(limits.quota)),
+        (Controllers::CPUSET, limits.cpus.is_some() || limits.mems.is_some()),
+        (Controllers::PIDS, wanted(limits.pids)),
+    ] {
+        if wanted {
+            needed = needed.with(controller);
+        }
+    }
+    needed
 }
 
 /// The groups that the limits need on this host. What was asked for and cannot be is an error; a default that cannot
@@ -54,32 +61,29 @@ pub fn needed(limits: &Limits, asked: bool) -> Vec<Controller> {
 pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Result<Vec<Group>> {
     let all = needed(limits, false);
     let asked = needed(limits, true);
-    for controller in &asked {
-        if host.carrying(*controller).is_none() {
+    for (controller, name) in Controllers::NAMED {
+        if asked.has(controller) && !host.carries(controller) {
             return Err(Error::refused(
                 "controller",
-                &[controller.name().as_bytes()],
+                &[name],
                 "not available: no cgroup hierarchy of this host carries it",
             ));
         }
     }
     let mut groups = Vec::new();
     for (index, hierarchy) in host.hierarchies.iter().enumerate() {
-        let here = |wanted: &[Controller]| -> Vec<Controller> {
-            wanted.iter().copied().filter(|c| hierarchy.controllers.contains(c)).collect()
-        };
-        let (all, asked) = (here(&all), here(&asked));
+        let (all, asked) = (all.among(hierarchy.controllers), asked.among(hierarchy.controllers));
         if all.is_empty() {
             continue;
         }
-        let group = match group(index, hierarchy, limits, (&all, &asked), cgroup_parent) {
-            Err(_) if asked.is_empty() && cgroup_parent.is_none() => continue,
+        match group(index, hierarchy, limits, all, asked, cgroup_parent) {
+            Ok(group) => groups.push(group),
+            Err(_) if asked.is_empty() && cgroup_parent.is_none() => {}
             Err(_) if asked != all && !asked.is_empty() => {
-                group(index, hierarchy, limits, (&asked, &asked), cgroup_parent)?
+                groups.push(group(index, hierarchy, limits, asked, asked, cgroup_parent)?);
             }
-            other => other?,
-        };
-        groups.push(group);
+            Err(e) => return Err(e),
+        }
     }
     Ok(groups)
 }
@@ -88,44 +92,45 @@ fn group(
     index: usize,
     hierarchy: &Hierarchy,
     limits: &Limits,
-    (controllers, asked): (&[Controller], &[Controller]),
+    controllers: Controllers,
+    asked: Controllers,
     cgroup_parent: Option<&str>,
 ) -> Result<Group> {
-    let wanted = cgroup_parent.map(|path| match path.strip_prefix('/') {
-        Some(absolute) => host::below_top(absolute.as_bytes()),
-        None => host::below_top(&[&hierarchy.own, b"/".as_slice(), path.as_bytes()].concat()),
+    let wanted = cgroup_parent.map(|path| match path.starts_with('/') {
+        true => host::below_top(&[path.as_bytes()]),
+        false => host::below_top(&[hierarchy.own.to_bytes(), path.as_bytes()]),
     });
-    let place = match hierarchy.version {
-        Version::V2 => v2::place(hierarchy, wanted.as_deref(), controllers, asked)?,
+    let mut settings = Settings { controllers, list: Vec::new() };
+    let (parent, enable) = match hierarchy.version {
         Version::V1 => {
-            let parent = wanted.as_deref().unwrap_or(&hierarchy.own);
-            v2::Place { parent: CString::new(parent).unwrap_or_default(), enable: Vec::new() }
+            let parent = wanted.unwrap_or(hierarchy.own);
+            v1::settings(&mut settings, limits, hierarchy, parent)?;
+            (parent, Vec::new())
+        }
+        Version::V2 => {
+            let place = v2::place(hierarchy, wanted, controllers, asked)?;
+            v2::settings(&mut settings, limits);
+            (place.parent, place.enable)
         }
     };
-    let mut settings = Vec::new();
-    for controller in controllers {
-        settings.extend(match hierarchy.version {
-            Version::V1 => v1::settings(*controller, limits, hierarchy, &place.parent)?,
-            Version::V2 => v2::settings(*controller, limits),
-        });
-    }
-    let memory = controllers.contains(&Controller::Memory);
+    let settings = settings.list;
+    let memory = controllers.has(Controllers::MEMORY);
     let asked = cgroup_parent.is_some() || settings.iter().any(|setting| setting.asked);
-    Ok(Group { hierarchy: index, parent: place.parent, enable: place.enable, settings, memory, asked })
+    Ok(Group { hierarchy: index, parent, enable, settings, memory, asked })
 }
 
 impl Group {
     /// Whether it is made right below the hierarchy's mount point.
     pub fn is_at_top(&self) -> bool {
-        self.parent.as_c_str() == c"."
+        self.parent == c"."
     }
 }
 
 /// One controller to be enabled for the children of one cgroup.
 pub struct Enable {
-    /// The cgroup, below the hierarchy's mount point.
-    pub dir: CString,
-    /// What to write to its `cgroup.subtree_control`.
+    /// Its `cgroup.subtree_control`, below the hierarchy's mount point.
+    pub file: &'static CStr,
+    /// What to write to it.
     pub word: &'static [u8],
     /// A limit that was asked for needs it.
     pub asked: bool,
@@ -221,9 +226,7 @@ fn remove_tree(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
         other => return other,
     }
     for below in sys::directory_names(dir, b"")? {
-        if let Ok(below) = CString::new(below) {
-            remove_tree(dir, &below, &Dir::open(Some(dir), &below)?)?;
-        }
+        remove_tree(dir, below, &Dir::open(Some(dir), below)?)?;
     }
     parent.rmdir(name)
 }
@@ -234,16 +237,14 @@ const SWEEP_AT_MOST: usize = 8;
 /// Removes what runs that were killed have left in `parent`: directories of ours whose lock can be taken. `turn` differs
 /// from run to run, so that every directory is looked at sooner or later. Whatever it meets, it goes on: it is a service
 /// to others. Returns the names removed.
-pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<CString> {
+pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
     let mut names = sys::directory_names(parent, PREFIX).unwrap_or_default();
-    names.retain(|name| name != own.to_bytes());
+    names.retain(|name| *name != own);
     let start = if names.len() > SWEEP_AT_MOST { turn % names.len() } else { 0 };
     let mut removed = Vec::new();
     for name in names.iter().cycle().skip(start).take(names.len().min(SWEEP_AT_MOST)) {
-        if let Ok(name) = CString::new(name.as_slice())
-            && sweep_one(parent, &name)
-        {
-            removed.push(name);
+        if sweep_one(parent, name) {
+            removed.push(*name);
         }
     }
     removed
@@ -264,7 +265,7 @@ pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
 
 /// SIGKILL to every process in the group, until none is left: some may be forking.
 fn end_members(dir: &Dir) -> Result<()> {
-    let mut buffer = alloc::vec![0u8; 4096];
+    let mut buffer = [0u8; 4096];
     for _ in 0..100 {
         let pids = dir.read(c"cgroup.procs", &mut buffer)?;
         // The last line may be cut.

@@ -2,57 +2,34 @@
 //! controllers (cgroup-v2.rst, "No Internal Process Constraint"), and the caller's own has the caller in it.
 
 use super::Enable;
-use super::host::{Controller, Hierarchy};
-use super::limits::{Form, Setting};
+use super::host::{Controllers, Hierarchy};
+use super::limits::{Form, Settings};
 use crate::error::{Errno, Error, Result};
-use crate::options::Limits;
+use crate::options::{Limit, Limits};
 use crate::sys::Dir;
-use crate::text::{self, Put, to_decimal};
-use alloc::ffi::CString;
+use crate::text;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// What is written for `controller`.
-pub fn settings(controller: Controller, limits: &Limits) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    let mut add = |file, effective, value, form, asked| {
-        settings.push(Setting { file, effective, value, form, asked });
-    };
-    match controller {
-        Controller::Memory => {
-            if let Some(memory) = limits.memory {
-                add(c"memory.max", None, to_decimal(memory.value), Form::Bytes, memory.asked);
-                if let Some(swap) = limits.swap {
-                    add(c"memory.swap.max", None, to_decimal(swap.value), Form::Bytes, swap.asked);
-                }
-            }
-        }
-        Controller::Cpu => {
-            if let Some(shares) = limits.shares {
-                add(c"cpu.weight", None, to_decimal(weight(shares.value)), Form::Exact, shares.asked);
-            }
-            if let Some(quota) = limits.quota {
-                let mut value = to_decimal(quota);
-                value.put(b" 100000");
-                add(c"cpu.max", None, value, Form::Exact, true);
-            }
-        }
-        Controller::Cpuset => {
-            // What was written is kept even where the parent does not have it: only .effective tells.
-            if let Some(cpus) = &limits.cpus {
-                add(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), cpus.clone(), Form::List, true);
-            }
-            if let Some(mems) = &limits.mems {
-                add(c"cpuset.mems", Some(c"cpuset.mems.effective"), mems.clone(), Form::List, true);
-            }
-        }
-        Controller::Pids => {
-            if let Some(pids) = limits.pids {
-                add(c"pids.max", None, to_decimal(pids), Form::Exact, true);
-            }
+/// Adds what is written.
+pub fn settings(settings: &mut Settings, limits: &Limits) {
+    let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), asked: shares.asked });
+    settings.number(Controllers::MEMORY, c"memory.max", Form::Bytes, limits.memory, b"");
+    settings.number(Controllers::MEMORY, c"memory.swap.max", Form::Bytes, limits.swap, b"");
+    settings.number(Controllers::CPU, c"cpu.weight", Form::Exact, weight, b"");
+    settings.number(Controllers::CPU, c"cpu.max", Form::Exact, limits.quota, b" 100000");
+    settings.number(Controllers::PIDS, c"pids.max", Form::Exact, limits.pids, b"");
+    // What was written is kept even where the parent does not have it: only .effective tells.
+    for (file, effective, list) in [
+        (c"cpuset.cpus", c"cpuset.cpus.effective", limits.cpus),
+        (c"cpuset.mems", c"cpuset.mems.effective", limits.mems),
+    ] {
+        if let Some(list) = list
+            && settings.controllers.has(Controllers::CPUSET)
+        {
+            settings.cpuset(file, Some(effective), list);
         }
     }
-    settings
 }
 
 /// cpu.weight (1 to 10000) for v1's shares (2 to 262144), as runc and crun have it since 2025:
@@ -100,7 +77,7 @@ fn log2(mut x: f64) -> f64 {
 /// Where a group can be made, and what must be enabled for it, from the top down.
 pub struct Place {
     /// The directory that will hold the group.
-    pub parent: CString,
+    pub parent: &'static CStr,
     /// What to enable.
     pub enable: Vec<Enable>,
 }
@@ -109,108 +86,102 @@ pub struct Place {
 /// those of `needed` that limits which were asked for need.
 pub fn place(
     hierarchy: &Hierarchy,
-    wanted: Option<&[u8]>,
-    needed: &[Controller],
-    asked: &[Controller],
+    wanted: Option<&'static CStr>,
+    needed: Controllers,
+    asked: Controllers,
 ) -> Result<Place> {
-    let mut parent = wanted.unwrap_or(&hierarchy.own);
-    if wanted.is_none() {
-        while !can_hold(hierarchy, parent, needed)? {
-            refuse_to_leave_limits(hierarchy, parent)?;
-            let Some(slash) = parent.iter().rposition(|&b| b == b'/') else {
-                return Err(Error::refused(
-                    "no cgroup above the own one can hold children:",
-                    &[hierarchy.top.path()],
-                    "name one without processes with --cgroup-parent",
-                ));
-            };
-            parent = parent.get(..slash).unwrap_or_default();
+    let parent = match wanted {
+        Some(wanted) => {
+            // So that it is the one that is named if it is not there.
+            drop(Dir::open(Some(&hierarchy.top), wanted)?);
+            wanted
         }
-    }
-    if wanted.is_some() {
-        // So that it is the one that is named if it is not there.
-        drop(Dir::open(Some(&hierarchy.top), &c_string(parent))?);
-    }
+        None => nearest(hierarchy, needed)?,
+    };
     let mut enable = Vec::new();
-    for end in ends_of_parts(parent) {
-        let dir = parent.get(..end).unwrap_or_default();
-        for controller in needed {
-            if !lists(hierarchy, dir, c"cgroup.subtree_control", *controller)? {
-                // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
-                if !is_root(hierarchy, dir)? && is_populated(hierarchy, dir)? {
-                    return Err(Error::refused(
-                        "cgroup",
-                        &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
-                        "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
-                    ));
-                }
-                enable.push(Enable { dir: c_string(dir), word: plus(*controller), asked: asked.contains(controller) });
+    for end in ends_of_parts(parent.to_bytes()) {
+        let dir = parent.to_bytes().get(..end).unwrap_or_default();
+        let enabled = enabled(hierarchy, dir)?;
+        for (controller, name) in Controllers::NAMED {
+            if !needed.has(controller) || enabled.has(controller) {
+                continue;
             }
+            // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
+            if !is_root(hierarchy, dir)? && is_populated(hierarchy, dir)? {
+                return Err(Error::refused(
+                    "cgroup",
+                    &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
+                    "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
+                ));
+            }
+            let word = text::c_string(&[b"+", name]).to_bytes();
+            enable.push(Enable { file: file(dir, SUBTREE_CONTROL), word, asked: asked.has(controller) });
         }
     }
-    Ok(Place { parent: c_string(parent), enable })
+    Ok(Place { parent, enable })
 }
 
-/// The kernel's spelling of "enable this".
-fn plus(controller: Controller) -> &'static [u8] {
-    match controller {
-        Controller::Memory => b"+memory",
-        Controller::Cpu => b"+cpu",
-        Controller::Cpuset => b"+cpuset",
-        Controller::Pids => b"+pids",
+/// From the caller's own cgroup upwards, the first that can hold children with `needed`.
+fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> {
+    let mut dir = hierarchy.own.to_bytes();
+    while !can_hold(hierarchy, dir, needed)? {
+        refuse_to_leave_limits(hierarchy, dir)?;
+        let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {
+            return Err(Error::refused(
+                "no cgroup above the own one can hold children:",
+                &[hierarchy.top.path()],
+                "name one without processes with --cgroup-parent",
+            ));
+        };
+        dir = dir.get(..slash).unwrap_or_default();
     }
+    Ok(text::c_string(&[dir]))
 }
 
 /// For "./a/b": the ends of ".", "./a" and "./a/b".
 fn ends_of_parts(path: &[u8]) -> impl Iterator<Item = usize> {
-    let inner = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-    inner.chain(core::iter::once(path.len()))
+    (1..=path.len()).filter(|end| matches!(path.get(*end), None | Some(b'/')))
 }
 
 /// Only the real root may hold processes and children with controllers; and who has them enabled already, can.
-fn can_hold(hierarchy: &Hierarchy, dir: &[u8], needed: &[Controller]) -> Result<bool> {
-    if is_root(hierarchy, dir)? || !is_populated(hierarchy, dir)? {
-        return Ok(true);
-    }
-    for controller in needed {
-        if !lists(hierarchy, dir, c"cgroup.subtree_control", *controller)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+fn can_hold(hierarchy: &Hierarchy, dir: &[u8], needed: Controllers) -> Result<bool> {
+    Ok(is_root(hierarchy, dir)? || !is_populated(hierarchy, dir)? || enabled(hierarchy, dir)?.has(needed))
 }
 
 /// The real root has no `cgroup.type`; the root of a cgroup namespace has.
 fn is_root(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
-    hierarchy.top.has(&file(dir, c"cgroup.type")).map(|there| !there)
+    hierarchy.top.has(file(dir, b"/cgroup.type")).map(|there| !there)
 }
 
 /// Whether processes are in this very cgroup. A threaded one does not tell (EOPNOTSUPP), and can hold none of ours.
 fn is_populated(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
     let mut buffer = [0u8; 16];
-    match hierarchy.top.read(&file(dir, c"cgroup.procs"), &mut buffer) {
+    match hierarchy.top.read(file(dir, b"/cgroup.procs"), &mut buffer) {
         Ok(pids) => Ok(!pids.is_empty()),
         Err(e) if e.is(Errno::EOPNOTSUPP) => Ok(true),
         Err(e) => Err(e),
     }
 }
 
-fn lists(hierarchy: &Hierarchy, dir: &[u8], name: &CStr, controller: Controller) -> Result<bool> {
-    let mut buffer = [0u8; 4096];
-    let listed = hierarchy.top.read(&file(dir, name), &mut buffer)?;
-    Ok(text::words(listed).any(|word| word == controller.name().as_bytes()))
+/// Names the controllers that a cgroup's children have; takes `+name`.
+const SUBTREE_CONTROL: &[u8] = b"/cgroup.subtree_control";
+
+/// The controllers that the children of `dir` have.
+fn enabled(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Controllers> {
+    let mut buffer = [0u8; 512];
+    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(Controllers::in_list)
 }
 
 /// The files that hold a limit, and what they hold when there is none.
-const LIMITS: &[(&CStr, &[u8])] = &[
-    (c"memory.max", b"max"),
-    (c"memory.high", b"max"),
-    (c"memory.swap.max", b"max"),
-    (c"cpu.max", b"max 100000"),
-    (c"cpuset.cpus", b""),
-    (c"cpuset.mems", b""),
-    (c"pids.max", b"max"),
-    (c"io.max", b""),
+const LIMITS: &[(&[u8], &[u8])] = &[
+    (b"/memory.max", b"max"),
+    (b"/memory.high", b"max"),
+    (b"/memory.swap.max", b"max"),
+    (b"/cpu.max", b"max 100000"),
+    (b"/cpuset.cpus", b""),
+    (b"/cpuset.mems", b""),
+    (b"/pids.max", b"max"),
+    (b"/io.max", b""),
 ];
 
 /// A group made above a limited one would lift the caller's own limits.
@@ -218,12 +189,12 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
     let mut buffer = [0u8; 4096];
     for (name, unlimited) in LIMITS {
         let path = file(dir, name);
-        let value = match hierarchy.top.read(&path, &mut buffer) {
+        let value = match hierarchy.top.read(path, &mut buffer) {
             Err(e) if e.is(Errno::ENOENT) => continue,
             other => text::trimmed(other?),
         };
-        let lifted = value == *unlimited || (*name == c"cpu.max" && value.starts_with(b"max "));
-        if !lifted {
+        // cpu.max keeps its period when its quota is lifted.
+        if value != *unlimited && !value.starts_with(b"max ") {
             return Err(Error::refused(
                 "the own cgroup has a limit, and cannot hold children:",
                 &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()],
@@ -234,16 +205,8 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn file(dir: &[u8], name: &CStr) -> CString {
-    let mut path = dir.to_vec();
-    path.push(b'/');
-    path.extend_from_slice(name.to_bytes());
-    c_string(&path)
-}
-
-/// Paths come from the kernel or from argv: neither holds a NUL.
-fn c_string(path: &[u8]) -> CString {
-    CString::new(path).unwrap_or_default()
+fn file(dir: &[u8], name: &[u8]) -> &'static CStr {
+    text::c_string(&[dir, name])
 }
 
 #[cfg(test)]

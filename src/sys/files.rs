@@ -3,7 +3,7 @@
 use super::flags::{CloseRangeFlags, OpenFlags};
 use super::gate::sys;
 use crate::error::{Cause, Errno, Error, Result, Subject};
-use crate::text::Put;
+use crate::text::{self, Put};
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -32,7 +32,7 @@ impl Drop for Fd {
 /// Where a relative path starts: a directory with the path by which messages name it.
 pub struct Dir {
     fd: Fd,
-    path: Vec<u8>,
+    path: &'static [u8],
 }
 
 impl Dir {
@@ -40,10 +40,10 @@ impl Dir {
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = openat(below, path, OpenFlags::DIRECTORY)?;
         let full = match below {
-            Some(dir) => dir.naming(path).concat(),
-            None => path.to_bytes().to_vec(),
+            Some(dir) => text::c_string(&dir.naming(path)),
+            None => text::c_string(&[path.to_bytes()]),
         };
-        Ok(Dir { fd, path: full })
+        Ok(Dir { fd, path: full.to_bytes() })
     }
 
     /// The descriptor.
@@ -52,17 +52,17 @@ impl Dir {
     }
 
     /// The path by which messages name it.
-    pub fn path(&self) -> &[u8] {
-        &self.path
+    pub fn path(&self) -> &'static [u8] {
+        self.path
     }
 
     /// The path of `name` in it, in parts, as messages show it.
-    fn naming<'a>(&'a self, name: &'a CStr) -> [&'a [u8]; 3] {
+    pub(super) fn naming<'a>(&'a self, name: &'a CStr) -> [&'a [u8]; 3] {
         let name = name.to_bytes();
         match name.strip_prefix(b".").unwrap_or(name) {
-            [] => [&self.path, b"", b""],
-            [b'/', below @ ..] => [&self.path, b"/", below],
-            _ => [&self.path, b"/", name],
+            [] => [self.path, b"", b""],
+            [b'/', below @ ..] => [self.path, b"/", below],
+            _ => [self.path, b"/", name],
         }
     }
 
@@ -74,19 +74,19 @@ impl Dir {
     /// mkdirat(2).
     pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { sys!(mkdirat(self.fd.0, name, mode)) }.at(&self.naming(name)).map(drop)
+        unsafe { sys!(mkdirat(self.fd.0, name, mode)) }.on(Some(self), name).map(drop)
     }
 
     /// unlinkat(2) of a directory.
     pub fn rmdir(&self, name: &CStr) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { sys!(unlinkat(self.fd.0, name, libc::AT_REMOVEDIR)) }.at(&self.naming(name)).map(drop)
+        unsafe { sys!(unlinkat(self.fd.0, name, libc::AT_REMOVEDIR)) }.on(Some(self), name).map(drop)
     }
 
     /// faccessat(2), whether `name` is there.
     pub fn has(&self, name: &CStr) -> Result<bool> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        match unsafe { sys!(faccessat(self.fd.0, name, libc::F_OK)) }.at(&self.naming(name)) {
+        match unsafe { sys!(faccessat(self.fd.0, name, libc::F_OK)) }.on(Some(self), name) {
             Ok(_) => Ok(true),
             Err(e) if e.is(Errno::ENOENT) || e.is(Errno::ENODEV) => Ok(false),
             Err(e) => Err(e),
@@ -109,7 +109,7 @@ impl Dir {
             return Ok(0);
         }
         // SAFETY: the pointer and the length are of one slice that is ours to write
-        unsafe { sys!(pread64(file.0, got.as_mut_ptr(), got.len(), 0usize)) }.at(&self.naming(name))
+        unsafe { sys!(pread64(file.0, got.as_mut_ptr(), got.len(), 0usize)) }.on(Some(self), name)
     }
 
     /// Writes `value` to the control file `name`.
@@ -127,12 +127,8 @@ pub(super) fn openat(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Resu
     let dir = below.map_or(libc::AT_FDCWD, |dir| dir.fd.0);
     loop {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        let fd = unsafe { sys!(openat(dir, path, flags | OpenFlags::CLOEXEC)) };
-        let fd = match below {
-            Some(dir) => fd.at(&dir.naming(path)),
-            None => fd.at(&[path.to_bytes()]),
-        };
-        let fd = Fd(fd? as i32);
+        let fd = unsafe { sys!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.on(below, path)?;
+        let fd = Fd(fd as i32);
         if fd.0 > 2 {
             return Ok(fd);
         }
@@ -271,7 +267,7 @@ pub fn reader_is_gone(fd: &Fd) -> Result<bool> {
 pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
     let operation = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };
     // SAFETY: numbers only
-    match unsafe { sys!(flock(dir.fd.0, operation)) }.at(&[&dir.path]) {
+    match unsafe { sys!(flock(dir.fd.0, operation)) }.on(Some(dir), c".") {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::EWOULDBLOCK) => Ok(false),
         Err(e) => Err(e),
@@ -306,45 +302,45 @@ fn range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
     unsafe { sys!(close_range(first, last, flags)) }.of(b"").map(drop)
 }
 
-/// A cgroup filesystem mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, fsmount(2). For hosts that mount
-/// none.
-pub fn detached_mount(fstype: &CStr, options: &[&CStr], name: &[u8]) -> Result<Dir> {
+/// A cgroup filesystem mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, which commas divide, fsmount(2). For
+/// hosts that mount none.
+pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
     const FSCONFIG_SET_FLAG: u32 = 0;
     const FSCONFIG_CMD_CREATE: u32 = 6;
     const FD_CLOEXEC: u32 = 1;
-    let subject = [fstype.to_bytes()];
     let null = core::ptr::null::<u8>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let context = Fd(unsafe { sys!(fsopen(fstype, FD_CLOEXEC)) }.at(&subject)? as i32);
-    for option in options {
+    let context = Fd(unsafe { sys!(fsopen(fstype, FD_CLOEXEC)) }.on(None, fstype)? as i32);
+    for option in options.split(|&b| b == b',').filter(|option| !option.is_empty()) {
+        let option = text::c_string(&[option]);
         // SAFETY: as above; a flag has no value
-        unsafe { sys!(fsconfig(context.0, FSCONFIG_SET_FLAG, *option, null, 0)) }.at(&[option.to_bytes()])?;
+        unsafe { sys!(fsconfig(context.0, FSCONFIG_SET_FLAG, option, null, 0)) }.on(None, option)?;
     }
     // SAFETY: the command takes neither key nor value
-    unsafe { sys!(fsconfig(context.0, FSCONFIG_CMD_CREATE, null, null, 0)) }.at(&subject)?;
+    unsafe { sys!(fsconfig(context.0, FSCONFIG_CMD_CREATE, null, null, 0)) }.on(None, fstype)?;
     // SAFETY: numbers only
-    let fd = unsafe { sys!(fsmount(context.0, FD_CLOEXEC, 0)) }.at(&subject)?;
+    let fd = unsafe { sys!(fsmount(context.0, FD_CLOEXEC, 0)) }.on(None, fstype)?;
     // fsmount gives what O_PATH gives, which getdents64 does not read.
-    Dir::open(Some(&Dir { fd: Fd(fd as i32), path: name.to_vec() }), c".")
+    Dir::open(Some(&Dir { fd: Fd(fd as i32), path: fstype.to_bytes() }), c".")
 }
 
 /// The mode of a directory: fstat(2).
 pub fn mode(dir: &Dir) -> Result<u32> {
     let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
-    unsafe { sys!(fstat(dir.fd.0, status.as_mut_ptr())) }.at(&[&dir.path])?;
+    unsafe { sys!(fstat(dir.fd.0, status.as_mut_ptr())) }.on(Some(dir), c".")?;
     // SAFETY: it has, for the call worked
     Ok(unsafe { status.assume_init() }.st_mode)
 }
 
 /// The names of the directories in `dir` that begin with `prefix`: getdents64(2) to the end. Once for
 /// each time that it was opened.
-pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
     let mut names = Vec::new();
-    let mut buffer = ::alloc::vec![0u8; 8192];
+    let mut buffer = [0u8; 8192];
     loop {
         // SAFETY: the pointer and the length are of one buffer that is ours to write
-        let n = unsafe { sys!(getdents64(dir.fd.0, buffer.as_mut_ptr(), buffer.len())) }.at(&[&dir.path])?;
+        let n = unsafe { sys!(getdents64(dir.fd.0, buffer.as_mut_ptr(), buffer.len())) }.on(Some(dir), c".")?;
         if n == 0 {
             return Ok(names);
         }
@@ -356,7 +352,7 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
             let name = name.split(|&b| b == 0).next().unwrap_or_default();
             let is_directory = rest.get(18) == Some(&libc::DT_DIR);
             if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
-                names.push(name.to_vec());
+                names.push(text::c_string(&[name]));
             }
             rest = rest.get(record..).unwrap_or_default();
         }

@@ -1,5 +1,6 @@
 //! The one place that enters the kernel (clone, which returns twice, has its own way in: `clone.rs`).
 
+use super::files::Dir;
 use super::flags::{CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 use crate::error::{Error, Result};
 use crate::text::Text;
@@ -87,6 +88,12 @@ impl Outcome {
         if self.value < ERRORS { Ok(self.value) } else { Err(about_path(self.value, self.call, parts)) }
     }
 
+    /// The value; or the failure, about `path`, which starts at `below` if it is not absolute.
+    #[inline(always)]
+    pub fn on(self, below: Option<&Dir>, path: &CStr) -> Result<usize> {
+        if self.value < ERRORS { Ok(self.value) } else { Err(about_path_below(self.value, self.call, below, path)) }
+    }
+
     /// The value; or the failure, about something without a path.
     #[inline(always)]
     pub fn of(self, what: &[u8]) -> Result<usize> {
@@ -104,6 +111,15 @@ impl Outcome {
 #[inline(never)]
 fn about_path(value: usize, call: &'static Call, parts: &[&[u8]]) -> Error {
     Error::call(call.name, errno(value), Text::quoted(parts))
+}
+
+#[cold]
+#[inline(never)]
+fn about_path_below(value: usize, call: &'static Call, below: Option<&Dir>, path: &CStr) -> Error {
+    match below {
+        Some(dir) => about_path(value, call, &dir.naming(path)),
+        None => about_path(value, call, &[path.to_bytes()]),
+    }
 }
 
 #[cold]

@@ -145,7 +145,7 @@ pub fn set_child_subreaper() -> Result<()> {
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
     let data = data.map_or(core::ptr::null(), CStr::as_ptr);
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(mount(source, target, fstype, flags, data)) }.at(&[target.to_bytes()]).map(drop)
+    unsafe { sys!(mount(source, target, fstype, flags, data)) }.on(None, target).map(drop)
 }
 
 /// sethostname(2).
@@ -157,7 +157,7 @@ pub fn sethostname(name: &[u8]) -> Result<()> {
 /// chdir(2).
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(chdir(path)) }.at(&[path.to_bytes()]).map(drop)
+    unsafe { sys!(chdir(path)) }.on(None, path).map(drop)
 }
 
 /// Sets IFF_UP on an interface: ioctl(2) SIOCSIFFLAGS on a socket, netdevice(7).
@@ -233,7 +233,7 @@ impl Pointers {
 pub fn execve(path: &CStr, argv: &Pointers, envp: &Pointers) -> crate::error::Error {
     // SAFETY: both lists end with a null, and what they hold lives forever
     let result = unsafe { sys!(execve(path, argv.slots.as_ptr(), envp.slots.as_ptr())) };
-    match result.at(&[path.to_bytes()]) {
+    match result.on(None, path) {
         Err(error) => error,
         Ok(_) => exit_group(125),
     }
