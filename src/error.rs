@@ -87,11 +87,12 @@ impl Error {
         Error::new(Cause::Call { call, errno, subject, hint: None })
     }
 
-    /// The command line is wrong at `word`.
+    /// The command line is wrong at `word`, if that says something.
     #[cold]
     #[inline(never)]
     pub fn usage(what: &'static str, word: &[u8]) -> Self {
-        Error::new(Cause::Usage { what, subject: Text::quoted(&[word]) })
+        let subject = if word.is_empty() { Subject::new() } else { Text::quoted(&[word]) };
+        Error::new(Cause::Usage { what, subject })
     }
 
     /// The command line is clear, and this host or its state does not allow it. `path` in parts.
