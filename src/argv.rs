@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::options::{self, Row, Value};
-use crate::text::Put;
+use crate::text::{self, Put};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -29,7 +29,10 @@ pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
             }
             b"-h" | b"--help" => return Ok(Normal { options: Vec::new(), command: &[], help: true }),
             [b'-', b'-', name @ ..] => {
-                let (name, value) = split_at_equals(name);
+                let (name, value) = match text::split_at(name, b'=') {
+                    Some((name, value)) => (name, Some(value)),
+                    None => (name, None),
+                };
                 let row = options::by_name(name).ok_or_else(|| Error::usage("unknown option", word))?;
                 rest = take(row, value, word, after, &mut given)?;
             }
@@ -90,13 +93,6 @@ fn take<'a>(
     Ok(left)
 }
 
-fn split_at_equals(name: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match name.iter().position(|&b| b == b'=') {
-        Some(at) => (name.get(..at).unwrap_or_default(), name.get(at + 1..)),
-        None => (name, None),
-    }
-}
-
 fn for_argh(given: &[(&'static Row, &str)]) -> Vec<String> {
     let mut words = Vec::new();
     for (row, value) in given {
@@ -119,7 +115,7 @@ fn for_argh(given: &[(&'static Row, &str)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Cause;
+    use crate::error::Kind;
 
     fn split(line: &str) -> Vec<&[u8]> {
         line.split_terminator(' ').map(str::as_bytes).collect()
@@ -133,10 +129,10 @@ mod tests {
                 let command: Vec<_> = n.command.iter().map(|w| String::from_utf8_lossy(w)).collect();
                 Ok((n.options.join(" "), command.join(" ")))
             }
-            Err(error) => match error.cause() {
-                Cause::Usage { what, .. } => Err((*what).into()),
-                _ => unreachable!(),
-            },
+            Err(error) => {
+                assert_eq!(error.cause().kind, Kind::Usage);
+                Err(error.cause().what.into())
+            }
         }
     }
 

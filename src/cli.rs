@@ -148,7 +148,7 @@ fn understand(words: &[String]) -> Result<Options> {
     // The normaliser lets through only what argh knows; a test holds the two together.
     let run: &'static Run = match Run::from_args(&["mydocker run"], &words) {
         Ok(run) => Box::leak(Box::new(run)),
-        Err(exit) => return Err(Error::usage("not understood", exit.output.trim_end().as_bytes())),
+        Err(exit) => return Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
     };
     let limits = Limits::read(&LimitWords {
         memory: run.memory_limit.as_deref(),

@@ -12,7 +12,7 @@ pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/
 pub fn build(caller: &[&'static CStr], assignments: &[&[u8]]) -> Result<Vec<&'static CStr>> {
     let mut environment = caller.to_vec();
     for assignment in assignments {
-        let key = assignment.split(|&b| b == b'=').next().unwrap_or_default();
+        let key = text::split(assignment, b'=').next().unwrap_or_default();
         if key.is_empty() {
             return Err(Error::usage("a variable without a name", assignment));
         }
@@ -37,7 +37,7 @@ pub fn build(caller: &[&'static CStr], assignments: &[&[u8]]) -> Result<Vec<&'st
 pub fn lines(file: &[u8]) -> Result<Vec<&[u8]>> {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let mut assignments = Vec::new();
-    for line in file.split(|&b| b == b'\n') {
+    for line in text::split(file, b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
         if line.is_empty() || line.starts_with(b"#") {
             continue;
@@ -45,7 +45,7 @@ pub fn lines(file: &[u8]) -> Result<Vec<&[u8]>> {
         if core::str::from_utf8(line).is_err() {
             return Err(Error::usage("an env file that is not UTF-8", line));
         }
-        let key = line.split(|&b| b == b'=').next().unwrap_or_default();
+        let key = text::split(line, b'=').next().unwrap_or_default();
         if key.iter().any(u8::is_ascii_whitespace) {
             return Err(Error::usage("a variable's name with a blank in it", line));
         }

@@ -1,13 +1,13 @@
 //! The one error type: what went wrong, with what, and what the kernel said. Its cause is `Copy` and small, so that the
 //! child can send it through the error pipe in one atomic write (at most `PIPE_BUF`, pipe(7)).
 
-use crate::text::{Put, Text};
+use crate::text::{self, Put, Text};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
 
-/// What a call was about, as it is printed: a quoted path, a list of flags.
-pub type Subject = Text<192>;
+/// What a message is about: a quoted path, a list of flags.
+pub type Subject = Text<200>;
 
 /// What all of mydocker returns.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -17,57 +17,36 @@ pub type Result<T> = core::result::Result<T, Error>;
 #[derive(Clone, Copy)]
 pub struct Error(&'static Cause);
 
-/// What went wrong.
+/// What went wrong, printed as `WHAT SUBJECT: ERRNO: HINT`, less what is empty.
 #[derive(Clone, Copy)]
-pub enum Cause {
-    /// A system call failed. `hint` is set where errno alone misleads and only the caller knows why.
-    Call {
-        /// The call's name, as in the man page.
-        call: &'static str,
-        /// What the kernel said.
-        errno: Errno,
-        /// What the call was about.
-        subject: Subject,
-        /// What to do about it, or what it means.
-        hint: Option<&'static str>,
-    },
+pub struct Cause {
+    /// Of which kind it is.
+    pub kind: Kind,
+    /// The call's name, as in the man page; a file; or what is not possible.
+    pub what: &'static str,
+    /// With what.
+    pub subject: Subject,
+    /// What the kernel said, of a call.
+    pub errno: Option<Errno>,
+    /// What to do about it, or what it means. Set where errno alone misleads and only the caller knows why.
+    pub hint: &'static str,
+}
+
+/// The kinds of causes, which differ in what follows from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A system call failed.
+    Call,
     /// The kernel took a limit and holds another one.
-    Limit {
-        /// The file below the cgroup's directory.
-        file: &'static str,
-        /// What was written.
-        asked: Text<88>,
-        /// What was read back.
-        got: Text<88>,
-    },
+    Limit,
     /// No file of that name, neither as a path nor in PATH.
-    NotFound {
-        /// The command's first word, quoted.
-        word: Subject,
-    },
+    NotFound,
     /// The file is there; what it needs to be run with is not.
-    Interpreter {
-        /// The file, quoted.
-        file: Text<104>,
-        /// The interpreter that its first line or its ELF header names, quoted.
-        interpreter: Text<96>,
-    },
+    Interpreter,
     /// The command line cannot be understood; `--help` would help.
-    Usage {
-        /// What is wrong.
-        what: &'static str,
-        /// With which word, quoted.
-        subject: Subject,
-    },
+    Usage,
     /// The command line is clear, and this host or its state does not allow it.
-    Refused {
-        /// What is not possible.
-        what: &'static str,
-        /// With what.
-        subject: Subject,
-        /// What to do about it.
-        hint: &'static str,
-    },
+    Refused,
 }
 
 const _: () = assert!(size_of::<Cause>() <= 256);
@@ -84,7 +63,7 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub fn call(call: &'static str, errno: Errno, subject: Subject) -> Self {
-        Error::new(Cause::Call { call, errno, subject, hint: None })
+        Error::new(Cause { kind: Kind::Call, what: call, subject, errno: Some(errno), hint: "" })
     }
 
     /// The command line is wrong at `word`, if that says something.
@@ -92,36 +71,47 @@ impl Error {
     #[inline(never)]
     pub fn usage(what: &'static str, word: &[u8]) -> Self {
         let subject = if word.is_empty() { Subject::new() } else { Text::quoted(&[word]) };
-        Error::new(Cause::Usage { what, subject })
+        Error::new(Cause { kind: Kind::Usage, what, subject, errno: None, hint: "" })
     }
 
     /// The command line is clear, and this host or its state does not allow it. `path` in parts.
     #[cold]
     #[inline(never)]
     pub fn refused(what: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        Error::new(Cause::Refused { what, subject: Text::quoted(path), hint })
+        Error::new(Cause { kind: Kind::Refused, what, subject: Text::quoted(path), errno: None, hint })
     }
 
     /// The kernel took a limit and holds another one.
     #[cold]
     #[inline(never)]
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        Error::new(Cause::Limit { file, asked: Text::plain(asked), got: Text::plain(got) })
+        let mut subject = Text::new();
+        subject.put(b"asked for ");
+        subject.put(asked);
+        subject.cut(100);
+        subject.put(b", the kernel made it ");
+        subject.put(got);
+        Error::new(Cause { kind: Kind::Limit, what: file, subject, errno: None, hint: "" })
     }
 
     /// No file is called `word`.
     #[cold]
     #[inline(never)]
     pub fn not_found(word: &[u8]) -> Self {
-        Error::new(Cause::NotFound { word: Text::quoted(&[word]) })
+        let hint = "not found, neither as a path nor in PATH";
+        Error::new(Cause { kind: Kind::NotFound, what: "execve", subject: Text::quoted(&[word]), errno: None, hint })
     }
 
     /// What `file` is to be run with is missing.
     #[cold]
     #[inline(never)]
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let (file, interpreter) = (Text::quoted(&[file]), Text::quoted(&[interpreter]));
-        Error::new(Cause::Interpreter { file, interpreter })
+        let mut subject = Text::quoted(&[file]);
+        subject.cut(100);
+        subject.put(b": ENOENT: its interpreter ");
+        subject.put_quoted(&[interpreter]);
+        subject.put(b" is missing");
+        Error::new(Cause { kind: Kind::Interpreter, what: "execve", subject, errno: None, hint: "" })
     }
 
     /// What went wrong.
@@ -132,98 +122,57 @@ impl Error {
     /// Whether a system call failed with `errno`: an expected errno is said out loud.
     #[inline(never)]
     pub fn is(self, expected: Errno) -> bool {
-        matches!(self.0, Cause::Call { errno, .. } if *errno == expected)
+        self.0.errno == Some(expected)
     }
 
     /// The same failure with a hint that only the caller can give.
     #[cold]
     #[inline(never)]
     pub fn with_hint(self, hint: &'static str) -> Self {
-        match *self.0 {
-            Cause::Call { call, errno, subject, .. } => {
-                Error::new(Cause::Call { call, errno, subject, hint: Some(hint) })
-            }
-            _ => self,
-        }
+        Error::new(Cause { hint, ..*self.0 })
     }
 
-    /// The same failed call, of something else.
+    /// The same failure, of something else.
     #[cold]
     #[inline(never)]
     pub fn about(self, path: &[u8]) -> Self {
-        match *self.0 {
-            Cause::Call { call, errno, hint, .. } => {
-                Error::new(Cause::Call { call, errno, subject: Text::quoted(&[path]), hint })
-            }
-            _ => self,
-        }
+        Error::new(Cause { subject: Text::quoted(&[path]), ..*self.0 })
     }
 
     /// The exit status: 127 not found, 126 found and cannot be executed, 125 all the rest.
     pub fn status(self) -> i32 {
-        match self.0 {
-            Cause::NotFound { .. } => 127,
-            Cause::Interpreter { .. } => 126,
-            Cause::Call { call: "execve", .. } => 126,
+        match (self.0.kind, self.0.what) {
+            (Kind::NotFound, _) => 127,
+            (_, "execve") => 126,
             _ => 125,
         }
     }
 
     /// Puts the message, from `mydocker: ` to the newline; a usage error ends with the line that points at `--help`.
     pub fn print(self, out: &mut Vec<u8>) {
+        let Cause { kind, what, subject, errno, hint } = self.0;
         out.put(b"mydocker: ");
-        match self.0 {
-            Cause::Call { call, errno, subject, hint } => {
-                out.put(call.as_bytes());
-                out.put(if subject.as_bytes().is_empty() { b"" } else { b" " });
-                out.put(subject.as_bytes());
-                out.put(b": ");
-                match described(*errno) {
-                    Some(line) => out.put(line),
-                    None => {
-                        out.put(b"errno ");
-                        out.put_decimal(errno.into_raw() as u64);
-                    }
+        out.put(what.as_bytes());
+        out.put(match (kind, subject.as_bytes()) {
+            (_, []) => b"",
+            (Kind::Limit | Kind::Usage, _) => b": ",
+            _ => b" ",
+        });
+        out.put(subject.as_bytes());
+        if let Some(errno) = errno {
+            out.put(b": ");
+            match described(*errno) {
+                Some(line) => out.put(line),
+                None => {
+                    out.put(b"errno ");
+                    out.put_decimal(errno.into_raw() as u64);
                 }
-                if let Some(hint) = hint.or_else(|| usual_hint(call, *errno)) {
-                    out.put(b": ");
-                    out.put(hint.as_bytes());
-                }
-            }
-            Cause::Limit { file, asked, got } => {
-                out.put(file.as_bytes());
-                out.put(b": asked for ");
-                out.put(asked.as_bytes());
-                out.put(b", the kernel made it ");
-                out.put(got.as_bytes());
-            }
-            Cause::NotFound { word } => {
-                out.put(b"execve ");
-                out.put(word.as_bytes());
-                out.put(b": not found, neither as a path nor in PATH");
-            }
-            Cause::Interpreter { file, interpreter } => {
-                out.put(b"execve ");
-                out.put(file.as_bytes());
-                out.put(b": ENOENT: its interpreter ");
-                out.put(interpreter.as_bytes());
-                out.put(b" is missing");
-            }
-            Cause::Usage { what, subject } => {
-                out.put(what.as_bytes());
-                out.put(if subject.as_bytes().is_empty() { b"" } else { b": " });
-                out.put(subject.as_bytes());
-                out.put(b"\nTry 'mydocker run --help'.");
-            }
-            Cause::Refused { what, subject, hint } => {
-                out.put(what.as_bytes());
-                out.put(if subject.as_bytes().is_empty() { b"" } else { b" " });
-                out.put(subject.as_bytes());
-                out.put(b": ");
-                out.put(hint.as_bytes());
             }
         }
-        out.put(b"\n");
+        let hint = if hint.is_empty() { usual_hint(what, *errno) } else { hint };
+        out.put(if hint.is_empty() { b"" } else { b": " });
+        out.put(hint.as_bytes());
+        out.put(if *kind == Kind::Usage { b"\nTry 'mydocker run --help'.\n" } else { b"\n" });
     }
 }
 
@@ -233,12 +182,13 @@ static ERRNOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/errnos"));
 /// `EACCES (Permission denied)`; nothing for a number that has no name.
 pub fn described(errno: Errno) -> Option<&'static [u8]> {
     let number = usize::try_from(errno.into_raw()).ok()?;
-    ERRNOS.split(|&b| b == b'\n').nth(number).filter(|line| !line.is_empty())
+    text::split(ERRNOS, b'\n').nth(number).filter(|line| !line.is_empty())
 }
 
 /// What an errno of this call usually means, where its name misleads.
-fn usual_hint(call: &str, errno: Errno) -> Option<&'static str> {
-    Some(match (call, errno) {
+fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
+    let Some(errno) = errno else { return "" };
+    match (call, errno) {
         ("clone" | "clone3", Errno::EPERM) => "making namespaces needs root (CAP_SYS_ADMIN)",
         ("clone" | "clone3", Errno::EINVAL) => "this kernel lacks one of these namespaces",
         ("clone" | "clone3", Errno::EAGAIN) => "a limit on processes is reached (RLIMIT_NPROC, pids.max)",
@@ -250,8 +200,8 @@ fn usual_hint(call: &str, errno: Errno) -> Option<&'static str> {
         ("execve", Errno::EACCES) => "no execute permission",
         ("execve", Errno::ENOEXEC) => "neither a program for this machine nor a script with a #! line",
         ("execve", Errno::E2BIG) => "the arguments and the environment are too long",
-        _ => return None,
-    })
+        _ => "",
+    }
 }
 
 #[cfg(test)]

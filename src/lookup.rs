@@ -1,8 +1,9 @@
 //! From the command's first word to a running program: PATH as execvp(3) searches it, but with reasons when it fails.
 //! All of this runs in the child: it allocates nothing.
 
-use crate::error::{Cause, Errno, Error};
+use crate::error::{Errno, Error, Kind};
 use crate::sys::{self, Pointers};
+use crate::text;
 use core::ffi::CStr;
 
 /// What is to be executed.
@@ -91,7 +92,7 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
     }
     // First as fast as it goes; only when nothing was executed, again for the reason.
     for looking_for_the_reason in [false, true] {
-        for dir in path.split(|&b| b == b':') {
+        for dir in text::split(path, b':') {
             let mut buffer = Text4096::new();
             let Some(candidate) = buffer.join(dir, word) else { continue };
             if looking_for_the_reason && !sys::exists(candidate) {
@@ -112,7 +113,7 @@ fn not_found(word: &CStr) -> Error {
 }
 
 fn is_not_found(error: Error) -> bool {
-    matches!(error.cause(), Cause::NotFound { .. })
+    error.cause().kind == Kind::NotFound
 }
 
 /// A path buffer in the child's stack.
@@ -165,7 +166,7 @@ fn interpreter(head: &[u8]) -> Option<&[u8]> {
     if let Some(line) = head.strip_prefix(b"#!") {
         // As the kernel has it: a carriage return is part of the name.
         let line = line.split(|&b| b == b'\n' || b == 0).next()?;
-        return line.split(|&b| b == b' ' || b == b'\t').find(|word| !word.is_empty());
+        return line.split(is_blank).find(|word| !word.is_empty());
     }
     head.strip_prefix(b"\x7fELF\x02")?;
     let half = |at: usize| Some(u16::from_ne_bytes(head.get(at..at + 2)?.try_into().ok()?));
@@ -176,7 +177,7 @@ fn interpreter(head: &[u8]) -> Option<&[u8]> {
         let kind = head.get(at..)?.get(..4)?;
         if kind == 3u32.to_ne_bytes() {
             let (offset, len) = (long(at.checked_add(8)?)?, long(at.checked_add(32)?)?);
-            return head.get(offset..)?.get(..len)?.split(|&b| b == 0).next();
+            return head.get(offset..)?.get(..len).and_then(|name| text::split(name, 0).next());
         }
     }
     None

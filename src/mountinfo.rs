@@ -5,6 +5,7 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
+use crate::text;
 use alloc::vec::Vec;
 
 /// One line: the fields that mydocker uses, still escaped.
@@ -25,9 +26,8 @@ pub struct Mount<'a> {
 /// Takes the first line off `rest` and reads it; a line that has not all its fields is passed over.
 pub fn next<'a>(rest: &mut &'a [u8]) -> Option<Mount<'a>> {
     while !rest.is_empty() {
-        let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
-        let (line, after) = rest.split_at(end);
-        *rest = after.get(1..).unwrap_or_default();
+        let (line, after) = text::split_at(rest, b'\n').unwrap_or((rest, b""));
+        *rest = after;
         if let Some(mount) = parse(line) {
             return Some(mount);
         }
@@ -37,7 +37,7 @@ pub fn next<'a>(rest: &mut &'a [u8]) -> Option<Mount<'a>> {
 
 fn parse(line: &[u8]) -> Option<Mount<'_>> {
     // A blank inside a field is escaped, so every blank divides.
-    let mut fields = line.split(|&b| b == b' ');
+    let mut fields = text::split(line, b' ');
     let root = fields.nth(3)?;
     let point = fields.next()?;
     let options = fields.next()?;
@@ -62,7 +62,7 @@ pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
 
 /// Whether the comma-separated `options` hold exactly `word`: `cpu` is not in `cpuset,cpuacct`.
 pub fn has_option(options: &[u8], word: &[u8]) -> bool {
-    options.split(|&b| b == b',').any(|option| option == word)
+    text::split(options, b',').any(|option| option == word)
 }
 
 /// A field with its `\ooo` decoded. The kernel escapes blank, tab, newline and backslash; any octal is decoded.

@@ -1,7 +1,7 @@
 //! One step of a run, and a plan of them: data that can be carried out.
 
 use crate::cgroup::{self, Group, Host, Version};
-use crate::error::{Cause, Errno, Error, Result};
+use crate::error::{Errno, Error, Kind, Result};
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use alloc::vec::Vec;
@@ -214,7 +214,7 @@ impl Step {
         };
         // What the kernel refuses; that a name is taken already is another matter.
         if let Err(error) = &result
-            && matches!(error.cause(), Cause::Call { .. } | Cause::Limit { .. })
+            && matches!(error.cause().kind, Kind::Call | Kind::Limit)
             && !asked
         {
             // A group without its directory is left out whole; without one of its settings it is still a group.

@@ -97,6 +97,14 @@ impl<const N: usize> Text<N> {
         CStr::from_bytes_with_nul(self.as_bytes()).ok()
     }
 
+    /// Cuts what is longer than `len`, and shows it as `...`.
+    pub fn cut(&mut self, len: u8) {
+        if self.len > len {
+            self.len = len.saturating_sub(3);
+            self.put(b"...");
+        }
+    }
+
     /// What has been put.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
@@ -176,10 +184,7 @@ pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
 /// A number of CPUs such as `1.5`, in microseconds of every 100,000. Digits past the fifth after the point are cut, as
 /// docker does.
 pub fn cpus(bytes: &[u8]) -> Result<u64, Malformed> {
-    let (whole, part) = match bytes.iter().position(|&b| b == b'.') {
-        Some(at) => (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..).unwrap_or_default()),
-        None => (bytes, &b""[..]),
-    };
+    let (whole, part) = split_at(bytes, b'.').unwrap_or((bytes, b""));
     if whole.is_empty() && part.is_empty() || !part.iter().all(u8::is_ascii_digit) {
         return Err(Malformed::Form);
     }
@@ -191,9 +196,9 @@ pub fn cpus(bytes: &[u8]) -> Result<u64, Malformed> {
     whole.checked_mul(100_000).and_then(|n| n.checked_add(micros)).ok_or(Malformed::Overflow)
 }
 
-/// A set of CPUs or memory nodes, as sorted ranges that neither touch nor overlap: two lists that mean the same set are
-/// equal, however they were written.
-#[derive(Debug, PartialEq, Eq)]
+/// A set of CPUs or memory nodes, as ranges that neither touch nor overlap: two lists that mean the same set have the same
+/// ranges, however they were written.
+#[derive(Debug)]
 pub struct Set(Vec<(u64, u64)>);
 
 impl Set {
@@ -203,31 +208,67 @@ impl Set {
     }
 }
 
+impl PartialEq for Set {
+    fn eq(&self, other: &Set) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().all(|range| other.0.contains(range))
+    }
+}
+
 /// The list format of cpuset(7): `0-4,9`. An empty list is the empty set.
 pub fn list(bytes: &[u8]) -> Result<Set, Malformed> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
-    if !bytes.is_empty() {
-        for range in bytes.split(|&b| b == b',') {
-            let (low, high) = match range.iter().position(|&b| b == b'-') {
-                Some(at) => (range.get(..at).unwrap_or_default(), range.get(at + 1..).unwrap_or_default()),
-                None => (range, range),
-            };
-            let (low, high) = (decimal(low)?, decimal(high)?);
-            if low > high {
-                return Err(Malformed::Form);
+    if bytes.is_empty() {
+        return Ok(Set(ranges));
+    }
+    for range in split(bytes, b',') {
+        let (low, high) = split_at(range, b'-').unwrap_or((range, range));
+        let (mut low, mut high) = (decimal(low)?, decimal(high)?);
+        if low > high {
+            return Err(Malformed::Form);
+        }
+        // Those that it touches become part of it.
+        ranges.retain(|&(from, to)| {
+            let apart = to < low.saturating_sub(1) || from > high.saturating_add(1);
+            if !apart {
+                (low, high) = (low.min(from), high.max(to));
             }
-            ranges.push((low, high));
-        }
+            apart
+        });
+        ranges.push((low, high));
     }
-    ranges.sort_unstable();
-    let mut set: Vec<(u64, u64)> = Vec::new();
-    for (low, high) in ranges {
-        match set.last_mut() {
-            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
-            _ => set.push((low, high)),
-        }
+    Ok(Set(ranges))
+}
+
+/// What is before the first `divider`, what is between it and the next one, and so on: see [`split`].
+pub struct Parts<'a> {
+    rest: Option<&'a [u8]>,
+    divider: u8,
+}
+
+/// The parts of `bytes` between `divider`s; without one, there is one part. One type for all, so one code.
+pub fn split(bytes: &[u8], divider: u8) -> Parts<'_> {
+    Parts { rest: Some(bytes), divider }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let bytes = self.rest?;
+        let (part, rest) = match split_at(bytes, self.divider) {
+            Some((part, rest)) => (part, Some(rest)),
+            None => (bytes, None),
+        };
+        self.rest = rest;
+        Some(part)
     }
-    Ok(Set(set))
+}
+
+/// What is before the first `divider`, and what is after it.
+pub fn split_at(bytes: &[u8], divider: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|&b| b == divider)?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
 /// The parts, joined, as the kernel takes a string. It stays until the process ends; a NUL among the parts would end it.
@@ -249,7 +290,7 @@ pub fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The value after `key` in a file of `key value` lines, such as `memory.events` or `/proc/PID/status`.
 pub fn field<'a>(file: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    file.split(|&b| b == b'\n').find_map(|line| {
+    split(file, b'\n').find_map(|line| {
         let value = line.strip_prefix(key)?;
         value.first().filter(|b| b.is_ascii_whitespace())?;
         Some(trimmed(value))
@@ -292,6 +333,10 @@ mod tests {
         assert_eq!(text.as_bytes(), b"12345678");
         text.put(b"9");
         assert_eq!(text.as_bytes(), b"12345...");
+        text.cut(8);
+        assert_eq!(text.as_bytes(), b"12345...");
+        text.cut(6);
+        assert_eq!(text.as_bytes(), b"123...");
         assert_eq!(Text::<32>::quoted(&[b"a\n", b"\x01\"\\"]).as_bytes(), br#""a\n\001\"\\""#);
     }
 
@@ -410,6 +455,14 @@ mod tests {
             let numbers: std::collections::BTreeSet<u64> = ranges.iter().flat_map(|&(low, high)| low..=high).collect();
             let one_by_one: Vec<String> = numbers.iter().map(u64::to_string).collect();
             assert_eq!(list(text.join(",").as_bytes()), list(one_by_one.join(",").as_bytes()));
+        }
+    }
+
+    #[test]
+    fn parts() {
+        let parts = |text: &'static [u8]| split(text, b',').collect::<Vec<_>>();
+        for text in ["", ",", "a", "a,", ",a", "a,,b", "a,b,c"] {
+            assert_eq!(parts(text.as_bytes()), text.split(',').map(str::as_bytes).collect::<Vec<_>>(), "{text}");
         }
     }
 

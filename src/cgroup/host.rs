@@ -152,9 +152,9 @@ struct OwnLine<'a> {
 
 /// The line that names `controller`, or with none v2's, which names none.
 fn own_line(file: &[u8], controller: Controllers) -> Option<OwnLine<'_>> {
-    file.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.splitn(3, |&b| b == b':');
-        let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    text::split(file, b'\n').find_map(|line| {
+        let (_id, rest) = text::split_at(line, b':')?;
+        let (controllers, path) = text::split_at(rest, b':')?;
         let found = match controller.is_empty() {
             true => controllers.is_empty(),
             false => Controllers::in_list(controllers).has(controller),
@@ -202,13 +202,13 @@ fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
 
 /// Whether the path leaves the cgroup namespace.
 fn leads_up(path: &[u8]) -> bool {
-    path.split(|&b| b == b'/').any(|part| part == b"..")
+    text::split(path, b'/').any(|part| part == b"..")
 }
 
 /// A path, in parts one below the other, as openat takes it below the top: "." and what follows.
 pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
     let mut below = alloc::vec![b'.'];
-    for part in parts.iter().flat_map(|part| part.split(|&b| b == b'/')) {
+    for part in parts.iter().flat_map(|part| text::split(part, b'/')) {
         if !part.is_empty() && part != b"." {
             below.push(b'/');
             below.extend_from_slice(part);

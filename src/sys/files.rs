@@ -311,7 +311,7 @@ pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
     let null = core::ptr::null::<u8>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     let context = Fd(unsafe { sys!(fsopen(fstype, FD_CLOEXEC)) }.on(None, fstype)? as i32);
-    for option in options.split(|&b| b == b',').filter(|option| !option.is_empty()) {
+    for option in text::split(options, b',').filter(|option| !option.is_empty()) {
         let option = text::c_string(&[option]);
         // SAFETY: as above; a flag has no value
         unsafe { sys!(fsconfig(context.0, FSCONFIG_SET_FLAG, option, null, 0)) }.on(None, option)?;
@@ -349,7 +349,7 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
         while let Some(&[low, high]) = rest.get(16..18) {
             let record = usize::from(u16::from_ne_bytes([low, high]));
             let name = rest.get(19..record).unwrap_or_default();
-            let name = name.split(|&b| b == 0).next().unwrap_or_default();
+            let name = text::split(name, 0).next().unwrap_or_default();
             let is_directory = rest.get(18) == Some(&libc::DT_DIR);
             if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
                 names.push(text::c_string(&[name]));
