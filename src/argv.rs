@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 /// The words after `run`, sorted out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Normal<'a> {
-    /// For argh: `--name`, and after it the value if it takes one. A name that may stand once stands once.
+    /// For argh: `--name`, and after it the value if it takes one, an empty one where it was left out. A name that may
+    /// stand once stands once.
     pub options: Vec<String>,
     /// COMMAND and its arguments, as they are.
     pub command: &'a [&'a [u8]],
@@ -43,7 +44,8 @@ pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
     Ok(Normal { options: for_argh(&given), command: rest, help: false })
 }
 
-/// `-it`, `-m100m`, `-m=100m`: switches one after the other, the last may take a value.
+/// `-it`, `-m100m`, `-m=100m`: switches one after the other, the last may take a value. A value that can be left out
+/// needs the `=`.
 fn cluster<'a>(
     first: u8,
     mut letters: &'a [u8],
@@ -55,8 +57,10 @@ fn cluster<'a>(
     loop {
         let row = options::by_short(letter).ok_or_else(|| Error::usage("unknown option", word))?;
         match (row.value, letters) {
-            (Value::Switch, [b'=', value @ ..]) => return take(row, Some(value), word, after, given),
-            (Value::Switch, [next, others @ ..]) => {
+            (Value::Switch | Value::Optional(_), [b'=', value @ ..]) => {
+                return take(row, Some(value), word, after, given);
+            }
+            (Value::Switch | Value::Optional(_), [next, others @ ..]) => {
                 take(row, None, word, &[], given)?;
                 (letter, letters) = (*next, others);
             }
@@ -78,13 +82,12 @@ fn take<'a>(
         (Value::Switch, None, _) => (&b"true"[..], after),
         (Value::Switch, Some(b"true" | b"false"), _) => (value.unwrap_or_default(), after),
         (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
+        (Value::Optional(_), None, _) => (&b""[..], after),
+        (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage("an empty value for", word)),
         (_, Some(value), _) => (value, after),
         (_, None, [value, left @ ..]) => (*value, left),
         (_, None, []) => return Err(Error::usage("a value is missing after", word)),
     };
-    if value.is_empty() {
-        return Err(Error::usage("an empty value for", word));
-    }
     let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
     if !matches!(row.value, Value::Many(_)) {
         given.retain(|(other, _)| !core::ptr::eq(*other, row));
@@ -167,6 +170,13 @@ mod tests {
             ("-t --help sh", "HELP", ""),
             ("-h", "HELP", ""),
             ("--hostname help sh", "--hostname help", "sh"),
+            ("--optional sh", "--optional ", "sh"),
+            ("--optional=1 sh", "--optional 1", "sh"),
+            ("--optional=1 --optional sh", "--optional ", "sh"),
+            ("-O sh", "--optional ", "sh"),
+            ("-O=1 sh", "--optional 1", "sh"),
+            ("-Ot sh", "--optional  --tty", "sh"),
+            ("-tO=t sh", "--tty --optional t", "sh"),
         ] {
             assert_eq!(normal(&split(line)), Ok((options.into(), command.into())), "{line}");
         }
@@ -187,6 +197,8 @@ mod tests {
             ("--tty=maybe sh", "a switch is =true or =false"),
             ("--tty= sh", "a switch is =true or =false"),
             ("-t=1 sh", "a switch is =true or =false"),
+            ("--optional= sh", "an empty value for"),
+            ("-O= sh", "an empty value for"),
         ] {
             assert_eq!(normal(&split(line)), Err(what.into()), "{line}");
         }
@@ -233,6 +245,17 @@ mod tests {
                 let Some(row) = row else { return Err("unknown option".into()) };
                 let value = match (row.value, glued) {
                     (Value::Switch, None) => "true".to_string(),
+                    (Value::Optional(_), None) => {
+                        single.retain(|(other, _)| other != row.names[0]);
+                        single.push((row.names[0].to_string(), String::new()));
+                        continue;
+                    }
+                    (Value::Optional(_), Some(glued)) if !long && !glued.starts_with('=') => {
+                        pending = format!("-{glued}");
+                        single.retain(|(other, _)| other != row.names[0]);
+                        single.push((row.names[0].to_string(), String::new()));
+                        continue;
+                    }
                     (Value::Switch, Some(glued)) if !long && !glued.starts_with('=') => {
                         pending = format!("-{glued}");
                         "true".to_string()
@@ -314,6 +337,14 @@ mod tests {
             "--what",
             "-t=true",
             "-i=",
+            "--optional",
+            "--optional=A",
+            "--optional=",
+            "-O",
+            "-tO",
+            "-Oi",
+            "-O=m",
+            "-O=",
             "100m",
             "=",
         ];

@@ -13,6 +13,8 @@ pub enum Value {
     One(&'static str),
     /// One word each time; all count. The help's name for it.
     Many(&'static str),
+    /// Nothing, or `=` and a word; argh gets an empty one for nothing, which nobody can give. The help's name for it.
+    Optional(&'static str),
 }
 
 /// One row of the table.
@@ -74,6 +76,8 @@ pub const TABLE: &[Row] = {
         row(NAMESPACES, None, &["pid"], One("host"), "the host's processes"),
         row(NAMESPACES, None, &["ipc"], One("host"), "the host's System V and POSIX IPC"),
         row(NAMESPACES, None, &["uts"], One("host"), "the host's hostname"),
+        #[cfg(test)]
+        row("Tests", Some(b'O'), &["optional"], Value::Optional("VALUE"), "for the tests of the normaliser"),
     ]
 };
 
@@ -107,9 +111,13 @@ pub fn help(out: &mut Vec<u8>) {
             out.put(if at == 0 { b" --" } else { b", --" });
             out.put(name.as_bytes());
         }
-        if let Value::One(metavar) | Value::Many(metavar) = row.value {
-            out.put(b" ");
-            out.put(metavar.as_bytes());
+        let (before, metavar, after) = match row.value {
+            Value::Switch => ("", "", ""),
+            Value::One(metavar) | Value::Many(metavar) => (" ", metavar, ""),
+            Value::Optional(metavar) => ("[=", metavar, "]"),
+        };
+        for part in [before, metavar, after] {
+            out.put(part.as_bytes());
         }
         for _ in out.len()..start + 44 {
             out.put(b" ");
