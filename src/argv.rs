@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::options::{self, Row, Value};
-use crate::text::{self, Put};
-use alloc::string::String;
+use crate::text;
 use alloc::vec::Vec;
 
 /// The words after `run`, sorted out.
@@ -11,7 +10,7 @@ use alloc::vec::Vec;
 pub struct Normal<'a> {
     /// For argh: `--name`, and after it the value if it takes one, an empty one where it was left out. A name that may
     /// stand once stands once.
-    pub options: Vec<String>,
+    pub options: Vec<&'a str>,
     /// COMMAND and its arguments, as they are.
     pub command: &'a [&'a [u8]],
     /// `-h` or `--help` was among the options.
@@ -20,7 +19,7 @@ pub struct Normal<'a> {
 
 /// Sorts out `words`. Options end at `--`, or at the first word that is none; a lone `-` is none.
 pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
-    let mut given: Vec<(&'static Row, &'a str)> = Vec::new();
+    let mut given: Vec<(Row, &'a str)> = Vec::new();
     let mut rest = words;
     while let Some((&word, after)) = rest.split_first() {
         match word {
@@ -29,12 +28,12 @@ pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
                 break;
             }
             b"-h" | b"--help" => return Ok(Normal { options: Vec::new(), command: &[], help: true }),
-            [b'-', b'-', name @ ..] => {
-                let (name, value) = match text::split_at(name, b'=') {
+            [b'-', b'-', ..] => {
+                let (name, value) = match text::split_at(word, b'=') {
                     Some((name, value)) => (name, Some(value)),
-                    None => (name, None),
+                    None => (word, None),
                 };
-                let row = options::by_name(name).ok_or_else(|| Error::usage("unknown option", word))?;
+                let row = options::find(name).ok_or_else(|| Error::usage("unknown option", word))?;
                 rest = take(row, value, word, after, &mut given)?;
             }
             [b'-', first, letters @ ..] => rest = cluster(*first, letters, word, after, &mut given)?,
@@ -51,16 +50,16 @@ fn cluster<'a>(
     mut letters: &'a [u8],
     word: &'a [u8],
     after: &'a [&'a [u8]],
-    given: &mut Vec<(&'static Row, &'a str)>,
+    given: &mut Vec<(Row, &'a str)>,
 ) -> Result<&'a [&'a [u8]]> {
     let mut letter = first;
     loop {
-        let row = options::by_short(letter).ok_or_else(|| Error::usage("unknown option", word))?;
-        match (row.value, letters) {
-            (Value::Switch | Value::Optional(_), [b'=', value @ ..]) => {
+        let row = options::find(&[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+        match (row.value(), letters) {
+            (Value::Switch | Value::Optional, [b'=', value @ ..]) => {
                 return take(row, Some(value), word, after, given);
             }
-            (Value::Switch | Value::Optional(_), [next, others @ ..]) => {
+            (Value::Switch | Value::Optional, [next, others @ ..]) => {
                 take(row, None, word, &[], given)?;
                 (letter, letters) = (*next, others);
             }
@@ -72,44 +71,39 @@ fn cluster<'a>(
 
 /// Adds one option with its value, which may be the next word. Returns the words that are left.
 fn take<'a>(
-    row: &'static Row,
+    row: Row,
     value: Option<&'a [u8]>,
     word: &'a [u8],
     after: &'a [&'a [u8]],
-    given: &mut Vec<(&'static Row, &'a str)>,
+    given: &mut Vec<(Row, &'a str)>,
 ) -> Result<&'a [&'a [u8]]> {
-    let (value, left) = match (row.value, value, after) {
+    let (value, left) = match (row.value(), value, after) {
         (Value::Switch, None, _) => (&b"true"[..], after),
         (Value::Switch, Some(b"true" | b"false"), _) => (value.unwrap_or_default(), after),
         (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
-        (Value::Optional(_), None, _) => (&b""[..], after),
+        (Value::Optional, None, _) => (&b""[..], after),
         (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage("an empty value for", word)),
         (_, Some(value), _) => (value, after),
         (_, None, [value, left @ ..]) => (*value, left),
         (_, None, []) => return Err(Error::usage("a value is missing after", word)),
     };
     let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
-    if !matches!(row.value, Value::Many(_)) {
-        given.retain(|(other, _)| !core::ptr::eq(*other, row));
+    if row.value() != Value::Many {
+        given.retain(|(other, _)| *other != row);
     }
     given.push((row, value));
     Ok(left)
 }
 
-fn for_argh(given: &[(&'static Row, &str)]) -> Vec<String> {
+fn for_argh<'a>(given: &[(Row, &'a str)]) -> Vec<&'a str> {
     let mut words = Vec::new();
-    for (row, value) in given {
-        let mut name = Vec::new();
-        name.put(b"--");
-        name.put(row.names.first().copied().unwrap_or_default().as_bytes());
-        let name = String::from_utf8(name).unwrap_or_default();
-        match (row.value, *value) {
-            (Value::Switch, "false") => {}
-            (Value::Switch, _) => words.push(name),
-            (_, value) => {
-                words.push(name);
-                words.push(String::from(value));
-            }
+    for &(row, value) in given {
+        let switch = row.value() == Value::Switch;
+        if !(switch && value == "false") {
+            words.push(row.name());
+        }
+        if !switch {
+            words.push(value);
         }
     }
     words
@@ -235,25 +229,28 @@ mod tests {
                 } else {
                     let letter = pending.chars().nth(1).unwrap();
                     let after: String = pending.chars().skip(2).collect();
-                    let row = options::TABLE.iter().find(|row| row.short.map(char::from) == Some(letter));
-                    let name = row.map_or("?", |row| row.names[0]).to_string();
+                    let name = match options::find(format!("-{letter}").as_bytes()) {
+                        Some(row) => row.name().trim_start_matches('-').to_string(),
+                        None => "?".to_string(),
+                    };
                     (name, (!after.is_empty()).then_some(after))
                 };
                 let long = pending.starts_with("--");
                 pending.clear();
-                let row = options::TABLE.iter().find(|row| row.names.contains(&name.as_str()));
-                let Some(row) = row else { return Err("unknown option".into()) };
-                let value = match (row.value, glued) {
+                let Some(row) = options::find(format!("--{name}").as_bytes()) else {
+                    return Err("unknown option".into());
+                };
+                let value = match (row.value(), glued) {
                     (Value::Switch, None) => "true".to_string(),
-                    (Value::Optional(_), None) => {
-                        single.retain(|(other, _)| other != row.names[0]);
-                        single.push((row.names[0].to_string(), String::new()));
+                    (Value::Optional, None) => {
+                        single.retain(|(other, _)| other != row.name());
+                        single.push((row.name().to_string(), String::new()));
                         continue;
                     }
-                    (Value::Optional(_), Some(glued)) if !long && !glued.starts_with('=') => {
+                    (Value::Optional, Some(glued)) if !long && !glued.starts_with('=') => {
                         pending = format!("-{glued}");
-                        single.retain(|(other, _)| other != row.names[0]);
-                        single.push((row.names[0].to_string(), String::new()));
+                        single.retain(|(other, _)| other != row.name());
+                        single.push((row.name().to_string(), String::new()));
                         continue;
                     }
                     (Value::Switch, Some(glued)) if !long && !glued.starts_with('=') => {
@@ -278,18 +275,18 @@ mod tests {
                 if value.is_empty() {
                     return Err("an empty value for".into());
                 }
-                if !matches!(row.value, Value::Many(_)) {
-                    single.retain(|(other, _)| other != row.names[0]);
+                if row.value() != Value::Many {
+                    single.retain(|(other, _)| other != row.name());
                 }
-                single.push((row.names[0].to_string(), value));
+                single.push((row.name().to_string(), value));
             }
         }
         let mut out = Vec::new();
         for (name, value) in single {
-            match options::by_name(name.as_bytes()).unwrap().value {
-                Value::Switch if value == "true" => out.push(format!("--{name}")),
+            match options::find(name.as_bytes()).unwrap().value() {
+                Value::Switch if value == "true" => out.push(name),
                 Value::Switch => {}
-                _ => out.push(format!("--{name} {value}")),
+                _ => out.push(format!("{name} {value}")),
             }
         }
         Ok((out.join(" "), words[at..].join(" ")))
@@ -349,12 +346,12 @@ mod tests {
             "=",
         ];
         let mut fine = 0;
-        for _ in 0..100_000 {
+        for _ in 0..20_000 {
             let line: Vec<String> = (0..random(6)).map(|_| words[random(words.len())].to_string()).collect();
             let bytes: Vec<&[u8]> = line.iter().map(String::as_bytes).collect();
             fine += u32::from(oracle(&line).is_ok());
             assert_eq!(normal(&bytes), oracle(&line), "{line:?}");
         }
-        assert!(fine > 20_000, "only {fine} of the random lines were good ones");
+        assert!(fine > 4_000, "only {fine} of the random lines were good ones");
     }
 }

@@ -4,7 +4,6 @@ use argh::FromArgs;
 use mydocker::argv;
 use mydocker::error::{Error, Result};
 use mydocker::options::{self, LimitWords, Limits, Options};
-use mydocker::text::Put;
 
 /// Runs a command in its own namespaces, under cgroup limits.
 #[derive(FromArgs, Default)]
@@ -87,43 +86,41 @@ pub enum Action<'a> {
     /// Run the command: the words after the options.
     Run(Box<Options>, &'a [&'a [u8]]),
     /// Print this to stdout, and end with 0.
-    Print(Vec<u8>),
+    Print(&'static str),
     /// Print this to stderr, and end with 125.
-    Explain(Vec<u8>),
+    Explain(&'static str),
 }
+
+const HELP: &str = "\
+mydocker runs a command in its own Linux namespaces, under cgroup limits.
+
+Usage: mydocker run [OPTIONS] COMMAND [ARG...]
+       mydocker --help | --version
+
+  mydocker run -t -m 100m --cpu-set 0 sh      a shell with 100 MiB, on the first CPU
+  mydocker run --help                         every option
+";
+
+const VERSION: &str = concat!(
+    "mydocker ",
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("MYDOCKER_COMMIT"),
+    ", ",
+    env!("MYDOCKER_TARGET"),
+    ")\n"
+);
 
 /// Understands the words after the program's name.
 pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
-    let mut out = Vec::new();
     match words {
-        [] => {
-            help(&mut out);
-            Ok(Action::Explain(out))
-        }
-        [b"-h" | b"--help", ..] => {
-            help(&mut out);
-            Ok(Action::Print(out))
-        }
-        [b"--version" | b"-V", ..] => {
-            out.put(
-                concat!(
-                    "mydocker ",
-                    env!("CARGO_PKG_VERSION"),
-                    " (",
-                    env!("MYDOCKER_COMMIT"),
-                    ", ",
-                    env!("MYDOCKER_TARGET"),
-                    ")\n"
-                )
-                .as_bytes(),
-            );
-            Ok(Action::Print(out))
-        }
+        [] => Ok(Action::Explain(HELP)),
+        [b"-h" | b"--help", ..] => Ok(Action::Print(HELP)),
+        [b"--version" | b"-V", ..] => Ok(Action::Print(VERSION)),
         [b"run", words @ ..] => {
             let normal = argv::normalise(words)?;
             if normal.help {
-                options::help(&mut out);
-                return Ok(Action::Print(out));
+                return Ok(Action::Print(options::HELP));
             }
             match normal.command {
                 [] => return Err(Error::usage("run needs a COMMAND", b"")),
@@ -136,17 +133,9 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
     }
 }
 
-fn help(out: &mut Vec<u8>) {
-    out.put(b"mydocker runs a command in its own Linux namespaces, under cgroup limits.\n\n");
-    out.put(b"Usage: mydocker run [OPTIONS] COMMAND [ARG...]\n       mydocker --help | --version\n\n");
-    out.put(b"  mydocker run -t -m 100m --cpu-set 0 sh      a shell with 100 MiB, on the first CPU\n");
-    out.put(b"  mydocker run --help                         every option\n");
-}
-
-fn understand(words: &[String]) -> Result<Options> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+fn understand(words: &[&str]) -> Result<Options> {
     // The normaliser lets through only what argh knows; a test holds the two together.
-    let run: &'static Run = match Run::from_args(&["mydocker run"], &words) {
+    let run: &'static Run = match Run::from_args(&["mydocker run"], words) {
         Ok(run) => Box::leak(Box::new(run)),
         Err(exit) => return Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
     };
@@ -203,7 +192,7 @@ fn host(word: Option<&str>, what: &'static str, none: bool) -> Result<bool> {
 mod tests {
     use super::*;
     use argh::{ArgsInfo, FlagInfoKind, Optionality};
-    use mydocker::options::{TABLE, Value};
+    use mydocker::options::{Value, rows};
 
     /// The normaliser's table and argh's struct know the same options, and agree on which of them take a value.
     #[test]
@@ -216,12 +205,11 @@ mod tests {
             .map(|flag| {
                 let takes_value = matches!(flag.kind, FlagInfoKind::Option { .. });
                 let many = matches!(flag.optionality, Optionality::Repeating | Optionality::Greedy);
-                (flag.long.trim_start_matches('-').to_string(), takes_value, many)
+                (flag.long.to_string(), takes_value, many)
             })
             .collect();
-        let mut table: Vec<(String, bool, bool)> = TABLE
-            .iter()
-            .map(|row| (row.names[0].to_string(), row.value != Value::Switch, matches!(row.value, Value::Many(_))))
+        let mut table: Vec<(String, bool, bool)> = rows()
+            .map(|row| (row.name().to_string(), row.value() != Value::Switch, row.value() == Value::Many))
             .collect();
         known.sort();
         table.sort();

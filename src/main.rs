@@ -56,8 +56,8 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
             let plan = ManuallyDrop::new(plan::make(&options, command, environment)?);
             run::run(&plan)
         }
-        Action::Print(text) => sys::write_all(1, &text).map(|()| 0),
-        Action::Explain(text) => sys::write_all(2, &text).map(|()| 125),
+        Action::Print(text) => sys::write_all(1, text.as_bytes()).map(|()| 0),
+        Action::Explain(text) => sys::write_all(2, text.as_bytes()).map(|()| 125),
     }
 }
 

@@ -1,134 +1,108 @@
-//! The options of `mydocker run`: the one table that the normaliser and the help are made from, and what they mean.
+//! The options of `mydocker run`: the help, which the normaliser takes them from, and what they mean.
 
 use crate::error::{Error, Result};
-use crate::text::{self, Malformed, Put};
+use crate::text::{self, Malformed};
 use alloc::vec::Vec;
+
+/// The help of `run`, and the one table of its options: each has a line that begins with two blanks. First come its names;
+/// the first of the long ones is mydocker's own and the one that argh knows. Then, in capitals or as the words that can be
+/// chosen from, the value if it takes one, with `...` if it can be given many times, and as `[=VALUE]` if it can be left out.
+/// What is behind two blanks explains.
+pub const HELP: &str = "\
+Usage: mydocker run [OPTIONS] COMMAND [ARG...]
+
+Runs COMMAND in new UTS, PID, mount, network and IPC namespaces, under cgroup limits.
+
+Limits:
+  -m, --memory-limit, --memory BYTES   memory, 200m unless told otherwise; max lifts it
+      --memory-swap BYTES              memory and swap together; max or -1 lifts it
+  -c, --cpu-shares N                   weight against others, 2048 unless told otherwise
+      --cpu-set, --cpuset-cpus LIST    CPUs it may run on, such as 0-2,5; all lifts it
+      --cpu-mems, --cpuset-mems LIST   memory nodes it may use; all lifts it
+      --cpus N.N                       CPU time, in CPUs; max lifts it
+      --pids-limit N                   processes and threads; max or -1 lifts it
+      --no-limits                      none of these, no cgroup
+      --cgroup-parent PATH             where its cgroups are made: absolute, or below the own
+      --name NAME                      name of its cgroups, and its hostname
+
+Process:
+  -t, --tty                            a terminal of its own, for an interactive shell; implies -i
+  -i, --interactive                    accepted: stdin always passes through
+  -e, --env K=V...                     set a variable; K alone keeps the caller's
+      --env-file FILE...               set the variables in FILE, a line each
+  -w, --workdir DIR                    working directory
+      --hostname NAME                  hostname
+      --init                           a PID 1 that reaps orphans and passes signals on
+      --rm                             accepted: always true
+
+Namespaces:
+      --network, --net none|host       its own with lo up (none), or the host's
+      --pid host                       the host's processes
+      --ipc host                       the host's System V and POSIX IPC
+      --uts host                       the host's hostname
+
+-h, --help alone prints this. BYTES takes b, k, m, g or t. What has ... can be given many times.
+Options stop at COMMAND, or at --.
+
+Status: the command's own; 128+n when signal n ended it; 125 mydocker failed and nothing was run;
+126 the command cannot be executed; 127 it was not found.
+";
 
 /// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Nothing, or `=true`, `=false`.
     Switch,
-    /// One word; the last one given counts. The help's name for it.
-    One(&'static str),
-    /// One word each time; all count. The help's name for it.
-    Many(&'static str),
-    /// Nothing, or `=` and a word; argh gets an empty one for nothing, which nobody can give. The help's name for it.
-    Optional(&'static str),
+    /// One word; the last one given counts.
+    One,
+    /// One word each time; all count.
+    Many,
+    /// Nothing, or `=` and a word; argh gets an empty one for nothing, which nobody can give.
+    Optional,
 }
 
-/// One row of the table.
-pub struct Row {
-    /// The group's heading in the help.
-    pub group: &'static str,
-    /// `-m`, where there is a short form.
-    pub short: Option<u8>,
-    /// The long names without dashes; the first is mydocker's own and the one that argh knows.
-    pub names: &'static [&'static str],
-    /// What follows.
-    pub value: Value,
-    /// What it does, for the help.
-    pub help: &'static str,
-}
+/// One option: what its line in the help has before the explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row(&'static [u8]);
 
-const fn row(
-    group: &'static str,
-    short: Option<u8>,
-    names: &'static [&'static str],
-    value: Value,
-    help: &'static str,
-) -> Row {
-    Row { group, short, names, value, help }
-}
-
-/// Every option of `run`, in the order of the help.
-pub const TABLE: &[Row] = {
-    use Value::{Many, One, Switch};
-    const LIMITS: &str = "Limits";
-    const PROCESS: &str = "Process";
-    const NAMESPACES: &str = "Namespaces";
-    &[
-        row(
-            LIMITS,
-            Some(b'm'),
-            &["memory-limit", "memory"],
-            One("BYTES"),
-            "memory, 200m unless told otherwise; max lifts it",
-        ),
-        row(LIMITS, None, &["memory-swap"], One("BYTES"), "memory and swap together; max or -1 lifts it"),
-        row(LIMITS, Some(b'c'), &["cpu-shares"], One("N"), "weight against others, 2048 unless told otherwise"),
-        row(LIMITS, None, &["cpu-set", "cpuset-cpus"], One("LIST"), "CPUs it may run on, such as 0-2,5; all lifts it"),
-        row(LIMITS, None, &["cpu-mems", "cpuset-mems"], One("LIST"), "memory nodes it may use; all lifts it"),
-        row(LIMITS, None, &["cpus"], One("N.N"), "CPU time, in CPUs; max lifts it"),
-        row(LIMITS, None, &["pids-limit"], One("N"), "processes and threads; max or -1 lifts it"),
-        row(LIMITS, None, &["no-limits"], Switch, "none of these, no cgroup"),
-        row(LIMITS, None, &["cgroup-parent"], One("PATH"), "where its cgroups are made: absolute, or below the own"),
-        row(LIMITS, None, &["name"], One("NAME"), "name of its cgroups, and its hostname"),
-        row(PROCESS, Some(b't'), &["tty"], Switch, "a terminal of its own, for an interactive shell; implies -i"),
-        row(PROCESS, Some(b'i'), &["interactive"], Switch, "accepted: stdin always passes through"),
-        row(PROCESS, Some(b'e'), &["env"], Many("K=V"), "set a variable; K alone keeps the caller's"),
-        row(PROCESS, None, &["env-file"], Many("FILE"), "set the variables in FILE, a line each"),
-        row(PROCESS, Some(b'w'), &["workdir"], One("DIR"), "working directory"),
-        row(PROCESS, None, &["hostname"], One("NAME"), "hostname"),
-        row(PROCESS, None, &["init"], Switch, "a PID 1 that reaps orphans and passes signals on"),
-        row(PROCESS, None, &["rm"], Switch, "accepted: always true"),
-        row(NAMESPACES, None, &["network", "net"], One("none|host"), "its own with lo up (none), or the host's"),
-        row(NAMESPACES, None, &["pid"], One("host"), "the host's processes"),
-        row(NAMESPACES, None, &["ipc"], One("host"), "the host's System V and POSIX IPC"),
-        row(NAMESPACES, None, &["uts"], One("host"), "the host's hostname"),
-        #[cfg(test)]
-        row("Tests", Some(b'O'), &["optional"], Value::Optional("VALUE"), "for the tests of the normaliser"),
-    ]
-};
-
-/// The row that `name`, without dashes, is a name of.
-pub fn by_name(name: &[u8]) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.names.iter().any(|n| n.as_bytes() == name))
-}
-
-/// The row of a short form.
-pub fn by_short(letter: u8) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.short == Some(letter))
-}
-
-/// Puts the help of `run`.
-pub fn help(out: &mut Vec<u8>) {
-    out.put(b"Usage: mydocker run [OPTIONS] COMMAND [ARG...]\n\nRuns COMMAND in new UTS, PID, mount, network and IPC namespaces, under cgroup limits.\n");
-    let mut group = "";
-    for row in TABLE {
-        if row.group != group {
-            group = row.group;
-            out.put(b"\n");
-            out.put(group.as_bytes());
-            out.put(b":\n");
-        }
-        let start = out.len();
-        match row.short {
-            Some(letter) => out.put(&[b' ', b' ', b'-', letter, b',']),
-            None => out.put(b"     "),
-        }
-        for (at, name) in row.names.iter().enumerate() {
-            out.put(if at == 0 { b" --" } else { b", --" });
-            out.put(name.as_bytes());
-        }
-        let (before, metavar, after) = match row.value {
-            Value::Switch => ("", "", ""),
-            Value::One(metavar) | Value::Many(metavar) => (" ", metavar, ""),
-            Value::Optional(metavar) => ("[=", metavar, "]"),
-        };
-        for part in [before, metavar, after] {
-            out.put(part.as_bytes());
-        }
-        for _ in out.len()..start + 44 {
-            out.put(b" ");
-        }
-        out.put(b" ");
-        out.put(row.help.as_bytes());
-        out.put(b"\n");
+impl Row {
+    /// Its names with their dashes, and behind them the name of its value.
+    pub fn words(self) -> impl Iterator<Item = &'static [u8]> {
+        self.0.split(|b| matches!(b, b' ' | b',' | b'[' | b']')).filter(|word| !word.is_empty())
     }
-    out.put(b"\n  -h, --help alone prints this. BYTES takes b, k, m, g or t. Options stop at COMMAND, or at --.\n");
-    out.put(b"\nStatus: the command's own; 128+n when signal n ended it; 125 mydocker failed and nothing was run;\n");
-    out.put(b"126 the command cannot be executed; 127 it was not found.\n");
+
+    /// The name that argh knows it by.
+    pub fn name(self) -> &'static str {
+        let name = self.words().find(|word| word.starts_with(b"--")).unwrap_or_default();
+        core::str::from_utf8(name).unwrap_or_default()
+    }
+
+    /// What follows it.
+    pub fn value(self) -> Value {
+        match self.words().last() {
+            Some([b'-', ..]) | None => Value::Switch,
+            Some([b'=', ..]) => Value::Optional,
+            Some([.., b'.', b'.', b'.']) => Value::Many,
+            Some(_) => Value::One,
+        }
+    }
+}
+
+/// Every option, in the order of the help.
+pub fn rows() -> impl Iterator<Item = Row> {
+    let lines = text::split(HELP.as_bytes(), b'\n');
+    #[cfg(test)]
+    let lines = lines.chain([&b"  -O, --optional[=VALUE]  for the tests of the normaliser"[..]]);
+    lines.filter_map(|line| {
+        let line = line.strip_prefix(b"  ")?.trim_ascii_start();
+        let end = line.windows(2).position(|pair| pair == b"  ")?;
+        line.get(..end).map(Row)
+    })
+}
+
+/// The option that `name`, with its dashes, is a name of.
+pub fn find(name: &[u8]) -> Option<Row> {
+    rows().find(|row| row.words().any(|word| word == name))
 }
 
 /// A limit, and whether somebody asked for it: what was asked for is applied, or nothing runs.
@@ -370,25 +344,30 @@ mod tests {
 
     #[test]
     fn no_two_options_share_a_name() {
-        let mut names: Vec<&str> = TABLE.iter().flat_map(|row| row.names).copied().collect();
-        let mut shorts: Vec<u8> = TABLE.iter().filter_map(|row| row.short).collect();
-        let (all, all_shorts) = (names.len(), shorts.len());
+        let mut names: Vec<&[u8]> = rows().flat_map(Row::words).filter(|word| word.starts_with(b"-")).collect();
+        let all = names.len();
         names.sort();
         names.dedup();
-        shorts.sort();
-        shorts.dedup();
-        assert_eq!((names.len(), shorts.len()), (all, all_shorts));
+        assert_eq!(names.len(), all);
     }
 
     #[test]
-    fn the_help_has_every_name_and_fits_a_terminal() {
-        let mut out = Vec::new();
-        help(&mut out);
-        let help = String::from_utf8(out).unwrap();
-        for row in TABLE {
-            assert!(row.names.iter().all(|name| help.contains(&format!("--{name}"))));
+    fn the_help_is_understood_and_fits_a_terminal() {
+        let find = |name: &str| find(name.as_bytes()).map(|row| (row.name(), row.value()));
+        assert_eq!(find("-m"), Some(("--memory-limit", Value::One)));
+        assert_eq!(find("--memory"), Some(("--memory-limit", Value::One)));
+        assert_eq!(find("--env"), Some(("--env", Value::Many)));
+        assert_eq!(find("--net"), Some(("--network", Value::One)));
+        assert_eq!(find("--rm"), Some(("--rm", Value::Switch)));
+        for none in ["-1", "-h", "--help", "--", "--memory-limit,", "-"] {
+            assert_eq!(find(none), None, "{none}");
         }
-        assert!(help.lines().all(|line| line.len() <= 110), "{help}");
+        // No line that was meant to be an option has been passed over, or has lost its explanation.
+        let lines = HELP.lines().filter(|line| line.starts_with(' '));
+        assert!(lines.clone().all(|line| line.contains(" --")));
+        assert_eq!(lines.count(), rows().filter(|row| row.name() != "--optional").count());
+        assert!(rows().all(|row| row.words().all(|word| word.starts_with(b"-")) || row.value() != Value::Switch));
+        assert!(HELP.lines().all(|line| line.len() <= 110));
     }
 
     fn read(words: LimitWords) -> core::result::Result<Limits, ()> {
