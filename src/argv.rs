@@ -77,7 +77,8 @@ fn take<'a>(
     after: &'a [&'a [u8]],
     given: &mut Vec<(Row, &'a str)>,
 ) -> Result<&'a [&'a [u8]]> {
-    let (value, left) = match (row.value(), value, after) {
+    let kind = row.value();
+    let (value, left) = match (kind, value, after) {
         (Value::Switch, None, _) => (&b"true"[..], after),
         (Value::Switch, Some(b"true" | b"false"), _) => (value.unwrap_or_default(), after),
         (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
@@ -88,8 +89,11 @@ fn take<'a>(
         (_, None, []) => return Err(Error::usage("a value is missing after", word)),
     };
     let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
-    if row.value() != Value::Many {
-        given.retain(|(other, _)| *other != row);
+    if kind != Value::Many {
+        // The last one counts.
+        if let Some(at) = given.iter().position(|(other, _)| *other == row) {
+            given.remove(at);
+        }
     }
     given.push((row, value));
     Ok(left)

@@ -14,21 +14,28 @@ pub fn sweep(plan: &Plan, state: &State) {
     // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
     let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
     let chosen = ((u64::from(turn) * hierarchies as u64) >> 32) as usize;
-    let removed = with_parent(plan, state, chosen, |parent| cgroup::sweep(parent, plan.name, turn as usize));
-    for name in removed.unwrap_or_default() {
-        for other in (0..hierarchies).filter(|h| *h != chosen) {
-            with_parent(plan, state, other, |parent| cgroup::sweep_one(parent, name));
-        }
+    let mut removed = Vec::new();
+    with_parent(plan, state, chosen, &mut |parent| removed = cgroup::sweep(parent, plan.name, turn as usize));
+    for other in (0..hierarchies).filter(|h| *h != chosen && !removed.is_empty()) {
+        with_parent(plan, state, other, &mut |parent| {
+            for name in &removed {
+                cgroup::sweep_one(parent, name);
+            }
+        });
     }
 }
 
-/// Calls `f` with the cgroup that groups are made in: that of this run's group, or else the caller's own.
-fn with_parent<T>(plan: &Plan, state: &State, hierarchy: usize, f: impl FnOnce(&Dir) -> T) -> Option<T> {
+/// Calls `f` with the cgroup that groups are made in, if there is one: that of this run's group, or the caller's own.
+fn with_parent(plan: &Plan, state: &State, hierarchy: usize, f: &mut dyn FnMut(&Dir)) {
     if let Some(group) = plan.groups.iter().position(|group| group.hierarchy == hierarchy) {
-        return state.parent(plan, group).map(f);
+        if let Some(parent) = state.parent(plan, group) {
+            f(parent);
+        }
+    } else if let Some(hierarchy) = plan.host.hierarchies.get(hierarchy)
+        && let Ok(own) = Dir::open(Some(&hierarchy.top), hierarchy.own)
+    {
+        f(&own);
     }
-    let hierarchy = plan.host.hierarchies.get(hierarchy)?;
-    Dir::open(Some(&hierarchy.top), hierarchy.own).ok().as_ref().map(f)
 }
 
 /// What is to be said of memory: an OOM kill whenever the counter rose, for the status alone does not tell.
@@ -60,7 +67,13 @@ pub fn memory_report(plan: &Plan, state: &State) -> Option<Vec<u8>> {
 /// The children that this process has: proc_pid_task_tid_children(5). Where /proc does not tell, none.
 pub fn own_children() -> Vec<Pid> {
     let children = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
-    text::words(&children).filter_map(|word| text::decimal(word).ok()).map(|pid| Pid(pid as i32)).collect()
+    let mut pids = Vec::new();
+    for word in text::words(&children) {
+        if let Ok(pid) = text::decimal(word) {
+            pids.push(Pid(pid as i32));
+        }
+    }
+    pids
 }
 
 /// Without a PID namespace, what the command has started outlives it and becomes our child: it ends with the container.

@@ -84,7 +84,7 @@ struct Run {
 /// What to do.
 pub enum Action<'a> {
     /// Run the command: the words after the options.
-    Run(Box<Options>, &'a [&'a [u8]]),
+    Run(&'static Options, &'a [&'a [u8]]),
     /// Print this to stdout, and end with 0.
     Print(&'static str),
     /// Print this to stderr, and end with 125.
@@ -127,13 +127,13 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
                 [b"", ..] => return Err(Error::usage("an empty COMMAND", b"")),
                 _ => {}
             }
-            Ok(Action::Run(Box::new(understand(&normal.options)?), normal.command))
+            Ok(Action::Run(understand(&normal.options)?, normal.command))
         }
         [word, ..] => Err(Error::usage("unknown command", word)),
     }
 }
 
-fn understand(words: &[&str]) -> Result<Options> {
+fn understand(words: &[&str]) -> Result<&'static Options> {
     // The normaliser lets through only what argh knows; a test holds the two together.
     let run: &'static Run = match Run::from_args(&["mydocker run"], words) {
         Ok(run) => Box::leak(Box::new(run)),
@@ -161,7 +161,7 @@ fn understand(words: &[&str]) -> Result<Options> {
     if host_uts && let Some(hostname) = hostname {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
-    Ok(Options {
+    Ok(Box::leak(Box::new(Options {
         limits,
         cgroup_parent,
         name,
@@ -175,7 +175,7 @@ fn understand(words: &[&str]) -> Result<Options> {
         host_pid: host(run.pid.as_deref(), "--pid takes host", false)?,
         host_ipc: host(run.ipc.as_deref(), "--ipc takes host", false)?,
         host_uts,
-    })
+    })))
 }
 
 /// `host`, or where it makes sense `none`, or nothing.

@@ -55,63 +55,80 @@ impl Error {
     /// What went wrong, as it is sent from one process to the other.
     #[cold]
     #[inline(never)]
-    pub fn new(cause: Cause) -> Self {
-        Error(Box::leak(Box::new(cause)))
+    pub fn new(cause: &Cause) -> Self {
+        Error(Box::leak(Box::new(*cause)))
+    }
+
+    /// A cause without a subject, to be completed in its place.
+    #[cold]
+    #[inline(never)]
+    fn cause_of(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
+        Box::leak(Box::new(Cause { kind, what, subject: Text::new(), errno: None, hint }))
     }
 
     /// A system call failed.
     #[cold]
     #[inline(never)]
-    pub fn call(call: &'static str, errno: Errno, subject: Subject) -> Self {
-        Error::new(Cause { kind: Kind::Call, what: call, subject, errno: Some(errno), hint: "" })
+    pub fn call(call: &'static str, errno: Errno, subject: &Subject) -> Self {
+        let cause = Error::cause_of(Kind::Call, call, "");
+        cause.errno = Some(errno);
+        cause.subject = *subject;
+        Error(cause)
     }
 
     /// The command line is wrong at `word`, if that says something.
     #[cold]
     #[inline(never)]
     pub fn usage(what: &'static str, word: &[u8]) -> Self {
-        let subject = if word.is_empty() { Subject::new() } else { Text::quoted(&[word]) };
-        Error::new(Cause { kind: Kind::Usage, what, subject, errno: None, hint: "" })
+        let cause = Error::cause_of(Kind::Usage, what, "");
+        if !word.is_empty() {
+            cause.subject.put_quoted(&[word]);
+        }
+        Error(cause)
     }
 
     /// The command line is clear, and this host or its state does not allow it. `path` in parts.
     #[cold]
     #[inline(never)]
     pub fn refused(what: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        Error::new(Cause { kind: Kind::Refused, what, subject: Text::quoted(path), errno: None, hint })
+        let cause = Error::cause_of(Kind::Refused, what, hint);
+        cause.subject.put_quoted(path);
+        Error(cause)
     }
 
     /// The kernel took a limit and holds another one.
     #[cold]
     #[inline(never)]
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let mut subject = Text::new();
-        subject.put(b"asked for ");
-        subject.put(asked);
-        subject.cut(100);
-        subject.put(b", the kernel made it ");
-        subject.put(got);
-        Error::new(Cause { kind: Kind::Limit, what: file, subject, errno: None, hint: "" })
+        let cause = Error::cause_of(Kind::Limit, file, "");
+        cause.subject.put(b"asked for ");
+        cause.subject.put(asked);
+        cause.subject.cut(100);
+        cause.subject.put(b", the kernel made it ");
+        cause.subject.put(got);
+        Error(cause)
     }
 
     /// No file is called `word`.
     #[cold]
     #[inline(never)]
     pub fn not_found(word: &[u8]) -> Self {
-        let hint = "not found, neither as a path nor in PATH";
-        Error::new(Cause { kind: Kind::NotFound, what: "execve", subject: Text::quoted(&[word]), errno: None, hint })
+        let cause = Error::cause_of(Kind::NotFound, "execve", "not found, neither as a path nor in PATH");
+        cause.subject.put_quoted(&[word]);
+        Error(cause)
     }
 
     /// What `file` is to be run with is missing.
     #[cold]
     #[inline(never)]
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let mut subject = Text::quoted(&[file]);
-        subject.cut(100);
-        subject.put(b": ENOENT: its interpreter ");
-        subject.put_quoted(&[interpreter]);
-        subject.put(b" is missing");
-        Error::new(Cause { kind: Kind::Interpreter, what: "execve", subject, errno: None, hint: "" })
+        let cause = Error::cause_of(Kind::Interpreter, "execve", "");
+        cause.subject.put_quoted(&[file]);
+        cause.subject.cut(100);
+        cause.subject.put(b": ENOENT: its interpreter ");
+        cause.subject.put_quoted(&[interpreter]);
+        cause.subject.put(b" is missing");
+        Error(cause)
     }
 
     /// What went wrong.
@@ -129,14 +146,18 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub fn with_hint(self, hint: &'static str) -> Self {
-        Error::new(Cause { hint, ..*self.0 })
+        let cause = Box::leak(Box::new(*self.0));
+        cause.hint = hint;
+        Error(cause)
     }
 
     /// The same failure, of something else.
     #[cold]
     #[inline(never)]
     pub fn about(self, path: &[u8]) -> Self {
-        Error::new(Cause { subject: Text::quoted(&[path]), ..*self.0 })
+        let cause = Box::leak(Box::new(*self.0));
+        cause.subject = Text::quoted(&[path]);
+        Error(cause)
     }
 
     /// The exit status: 127 not found, 126 found and cannot be executed, 125 all the rest.
@@ -216,7 +237,7 @@ mod tests {
 
     #[test]
     fn messages() {
-        let call = |call, errno| Error::call(call, errno, Text::quoted(&[b"/x\n"]));
+        let call = |call, errno| Error::call(call, errno, &Text::quoted(&[b"/x\n"]));
         assert_eq!(
             printed(call("mkdirat", Errno::ENOENT)),
             "mydocker: mkdirat \"/x\\n\": ENOENT (No such file or directory)\n"
@@ -232,7 +253,7 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let call = |call| Error::call(call, Errno::ENOENT, Text::new());
+        let call = |call| Error::call(call, Errno::ENOENT, &Text::new());
         assert_eq!(call("execve").status(), 126);
         assert_eq!(call("mount").status(), 125);
         assert_eq!(Error::not_found(b"x").status(), 127);

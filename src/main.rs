@@ -9,7 +9,6 @@ mod cli;
 
 use cli::Action;
 use core::ffi::{CStr, c_char, c_int};
-use core::mem::ManuallyDrop;
 use mydocker::error::Result;
 use mydocker::{plan, run, sys};
 
@@ -49,13 +48,9 @@ pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *con
 }
 
 fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
-    let words: Vec<&[u8]> = words.iter().skip(1).map(|word| word.to_bytes()).collect();
-    match cli::parse(&words)? {
-        Action::Run(options, command) => {
-            // Kept until the process ends: closing its descriptors one by one would only be slower.
-            let plan = ManuallyDrop::new(plan::make(&options, command, environment)?);
-            run::run(&plan)
-        }
+    let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
+    match cli::parse(words.get(1..).unwrap_or_default())? {
+        Action::Run(options, command) => run::run(plan::make(options, command, environment)?),
         Action::Print(text) => sys::write_all(1, text.as_bytes()).map(|()| 0),
         Action::Explain(text) => sys::write_all(2, text.as_bytes()).map(|()| 125),
     }

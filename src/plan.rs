@@ -7,11 +7,13 @@ use crate::options::Options;
 pub use crate::step::{Plan, Step};
 use crate::sys::{self, CloneFlags};
 use crate::text::{Put, c_string, to_decimal};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment.
-pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<Plan> {
+/// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment. It is kept until the
+/// process ends: closing its descriptors one by one would only be slower.
+pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static Plan> {
     let pid = sys::getpid();
     let environment = build_environment(options, caller)?;
     let (host, groups) = find_groups(options)?;
@@ -23,8 +25,10 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
 
     // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
     // mounts, for it joins them after the word to go.
-    let mut parent = Vec::new();
-    parent.extend(every().filter(|g| groups.get(*g).is_some_and(|group| !group.is_at_top())).map(Step::OpenParent));
+    let mut parent = Steps(Vec::new());
+    for g in every().filter(|g| groups.get(*g).is_some_and(|group| !group.is_at_top())) {
+        parent.push(Step::OpenParent(g));
+    }
     every().filter(v2).for_each(|g| make_group(&mut parent, &groups, g));
     parent.push(Step::Clone);
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
@@ -34,7 +38,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     parent.push(Step::SendCommand);
 
     // The child.
-    let mut child = Vec::new();
+    let mut child = Steps(Vec::new());
     child.push(Step::MakeMountsSlave);
     if !options.host_pid {
         child.push(Step::MountProc);
@@ -51,7 +55,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     }
     child.push(Step::FindIgnoredSignals);
     child.push(Step::ReceiveCommand);
-    child.extend(every().map(Step::JoinGroup));
+    every().for_each(|g| child.push(Step::JoinGroup(g)));
     if let Some(dir) = options.workdir {
         child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));
     }
@@ -71,10 +75,10 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         words.put(word);
         words.put(b"\0");
     }
-    Ok(Plan {
+    Ok(Box::leak(Box::new(Plan {
         namespaces: namespaces(options),
-        parent,
-        child,
+        parent: parent.0,
+        child: child.0,
         host,
         groups,
         tasks: c_string(&[name.to_bytes(), b"/tasks"]),
@@ -87,14 +91,25 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
         default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
-    })
+    })))
 }
 
-fn make_group(parent: &mut Vec<Step>, groups: &[Group], g: usize) {
+/// Steps in their order.
+struct Steps(Vec<Step>);
+
+impl Steps {
+    /// One more: a call, where `Vec` would have all of its growing in every place.
+    #[inline(never)]
+    fn push(&mut self, step: Step) {
+        self.0.push(step);
+    }
+}
+
+fn make_group(parent: &mut Steps, groups: &[Group], g: usize) {
     let Some(group) = groups.get(g) else { return };
-    parent.extend((0..group.enable.len()).map(|at| Step::EnableController(g, at)));
+    (0..group.enable.len()).for_each(|at| parent.push(Step::EnableController(g, at)));
     parent.push(Step::MakeGroup(g));
-    parent.extend((0..group.settings.len()).map(|at| Step::ApplySetting(g, at)));
+    (0..group.settings.len()).for_each(|at| parent.push(Step::ApplySetting(g, at)));
 }
 
 fn version(host: &Host, groups: &[Group], g: usize) -> Option<Version> {

@@ -76,13 +76,17 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
         if all.is_empty() {
             continue;
         }
-        match group(index, hierarchy, limits, all, asked, cgroup_parent) {
-            Ok(group) => groups.push(group),
-            Err(_) if asked.is_empty() && cgroup_parent.is_none() => {}
-            Err(_) if asked != all && !asked.is_empty() => {
-                groups.push(group(index, hierarchy, limits, asked, asked, cgroup_parent)?);
+        // A default that cannot be must not hold up what was asked for.
+        for controllers in [all, asked] {
+            match group(index, hierarchy, limits, controllers, asked, cgroup_parent) {
+                Ok(group) => {
+                    groups.push(group);
+                    break;
+                }
+                Err(_) if asked.is_empty() && cgroup_parent.is_none() => break,
+                Err(_) if controllers != asked && !asked.is_empty() => {}
+                Err(e) => return Err(e),
             }
-            Err(e) => return Err(e),
         }
     }
     Ok(groups)
@@ -108,9 +112,8 @@ fn group(
             (parent, Vec::new())
         }
         Version::V2 => {
-            let place = v2::place(hierarchy, wanted, controllers, asked)?;
             v2::settings(&mut settings, limits);
-            (place.parent, place.enable)
+            v2::place(hierarchy, wanted, controllers, asked)?
         }
     };
     let settings = settings.list;
@@ -238,13 +241,14 @@ const SWEEP_AT_MOST: usize = 8;
 /// from run to run, so that every directory is looked at sooner or later. Whatever it meets, it goes on: it is a service
 /// to others. Returns the names removed.
 pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
-    let mut names = sys::directory_names(parent, PREFIX).unwrap_or_default();
-    names.retain(|name| *name != own);
-    let start = if names.len() > SWEEP_AT_MOST { turn % names.len() } else { 0 };
+    let names = sys::directory_names(parent, PREFIX).unwrap_or_default();
     let mut removed = Vec::new();
-    for name in names.iter().cycle().skip(start).take(names.len().min(SWEEP_AT_MOST)) {
-        if sweep_one(parent, name) {
-            removed.push(*name);
+    for at in 0..names.len().min(SWEEP_AT_MOST) {
+        if let Some(&name) = names.get(turn.wrapping_add(at) % names.len())
+            && name != own
+            && sweep_one(parent, name)
+        {
+            removed.push(name);
         }
     }
     removed

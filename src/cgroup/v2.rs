@@ -74,22 +74,15 @@ fn log2(mut x: f64) -> f64 {
     log
 }
 
-/// Where a group can be made, and what must be enabled for it, from the top down.
-pub struct Place {
-    /// The directory that will hold the group.
-    pub parent: &'static CStr,
-    /// What to enable.
-    pub enable: Vec<Enable>,
-}
-
-/// The caller's own cgroup or the nearest ancestor that can hold children with `needed`; or exactly `wanted`. `asked` are
-/// those of `needed` that limits which were asked for need.
+/// Where a group can be made, and what must be enabled for it, from the top down: the caller's own cgroup or the nearest
+/// ancestor that can hold children with `needed`; or exactly `wanted`. `asked` are those of `needed` that limits which were
+/// asked for need.
 pub fn place(
     hierarchy: &Hierarchy,
     wanted: Option<&'static CStr>,
     needed: Controllers,
     asked: Controllers,
-) -> Result<Place> {
+) -> Result<(&'static CStr, Vec<Enable>)> {
     let parent = match wanted {
         Some(wanted) => {
             // So that it is the one that is named if it is not there.
@@ -118,7 +111,7 @@ pub fn place(
             enable.push(Enable { file: file(dir, SUBTREE_CONTROL), word, asked: asked.has(controller) });
         }
     }
-    Ok(Place { parent, enable })
+    Ok((parent, enable))
 }
 
 /// From the caller's own cgroup upwards, the first that can hold children with `needed`.

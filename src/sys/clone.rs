@@ -99,7 +99,7 @@ pub fn clone<T>(
     };
     match Errno::from_ret(pid) {
         Ok(pid) => Ok(Pid(pid as i32)),
-        Err(errno) => Err(Error::call(call, errno, what)),
+        Err(errno) => Err(Error::call(call, errno, &what)),
     }
 }
 

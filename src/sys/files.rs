@@ -377,5 +377,5 @@ pub fn receive_error(pipe: &Fd) -> Result<Option<Error>> {
     }
     // SAFETY: these are the bytes of a Cause that `send_error` wrote in a copy of this very program and its memory, so
     // that its &'static str mean the same here; nobody else holds the pipe's other end
-    Ok(Some(Error::new(unsafe { cause.assume_init() })))
+    Ok(Some(Error::new(unsafe { cause.assume_init_ref() })))
 }

@@ -95,7 +95,7 @@ impl Outcome {
     }
 
     /// The value; or the failure, about something without a path.
-    #[inline(always)]
+    #[inline(never)]
     pub fn of(self, what: &[u8]) -> Result<usize> {
         if self.value < ERRORS { Ok(self.value) } else { Err(about(self.value, self.call, what)) }
     }
@@ -110,7 +110,7 @@ impl Outcome {
 #[cold]
 #[inline(never)]
 fn about_path(value: usize, call: &'static Call, parts: &[&[u8]]) -> Error {
-    Error::call(call.name, errno(value), Text::quoted(parts))
+    Error::call(call.name, errno(value), &Text::quoted(parts))
 }
 
 #[cold]
@@ -125,7 +125,7 @@ fn about_path_below(value: usize, call: &'static Call, below: Option<&Dir>, path
 #[cold]
 #[inline(never)]
 fn about(value: usize, call: &'static Call, what: &[u8]) -> Error {
-    Error::call(call.name, errno(value), Text::plain(what))
+    Error::call(call.name, errno(value), &Text::plain(what))
 }
 
 fn errno(value: usize) -> Errno {
