@@ -31,21 +31,8 @@ macro_rules! flags {
 
             /// Puts the names, joined by `|`; an unknown bit in hex.
             pub fn print(self, out: &mut impl Put) {
-                let mut rest = self.0;
-                let mut joint: &[u8] = b"";
-                for (value, name) in [$((Self::$name.0, stringify!($name))),*] {
-                    if value != 0 && rest & value == value {
-                        out.put(joint);
-                        out.put($prefix);
-                        out.put(name.as_bytes());
-                        rest &= !value;
-                        joint = b"|";
-                    }
-                }
-                if rest != 0 || self.0 == 0 {
-                    out.put(joint);
-                    out.put_hex(rest);
-                }
+                const NAMES: &[(u64, &str)] = &[$((<$type>::$name.0, stringify!($name))),*];
+                print(out, self.0, $prefix, NAMES);
             }
         }
 
@@ -56,6 +43,24 @@ macro_rules! flags {
             }
         }
     };
+}
+
+fn print(out: &mut impl Put, bits: u64, prefix: &[u8], names: &[(u64, &str)]) {
+    let mut rest = bits;
+    let mut joint: &[u8] = b"";
+    for (value, name) in names {
+        if *value != 0 && rest & value == *value {
+            out.put(joint);
+            out.put(prefix);
+            out.put(name.as_bytes());
+            rest &= !value;
+            joint = b"|";
+        }
+    }
+    if rest != 0 || bits == 0 {
+        out.put(joint);
+        out.put_hex(rest);
+    }
 }
 
 flags! {
