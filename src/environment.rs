@@ -8,50 +8,56 @@ use core::ffi::CStr;
 /// Used where the environment has no PATH; docker's.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The caller's variables, then `assignments` in order: `K=V` sets, `K` alone takes the caller's value if it has one.
-pub fn build(caller: &[&'static CStr], assignments: &[&[u8]]) -> Result<Vec<&'static CStr>> {
-    let mut environment = caller.to_vec();
-    for assignment in assignments {
-        let key = text::split(assignment, b'=').next().unwrap_or_default();
+/// The command's variables, as they become more.
+pub struct Environment<'a> {
+    /// What the caller has.
+    pub caller: &'a [&'static CStr],
+    /// What the command gets.
+    pub variables: Vec<&'static CStr>,
+}
+
+impl Environment<'_> {
+    /// `K=V` sets, `K` alone takes the caller's value if it has one.
+    pub fn set(&mut self, assignment: &[u8]) -> Result<()> {
+        let key = key(assignment);
         if key.is_empty() {
             return Err(Error::usage("a variable without a name", assignment));
         }
         if assignment.contains(&0) {
             return Err(Error::usage("a variable with a NUL in it", key));
         }
-        let variable = if key.len() < assignment.len() {
-            text::c_string(&[assignment])
-        } else {
-            match caller.iter().find(|variable| value(variable, key).is_some()) {
-                Some(callers) => callers,
-                None => continue,
-            }
+        let callers = self.caller.iter().find(|variable| value(variable, key).is_some());
+        let variable = match callers {
+            _ if key.len() < assignment.len() => text::c_string(&[assignment]),
+            Some(variable) => variable,
+            None => return Ok(()),
         };
-        environment.retain(|variable| value(variable, key).is_none());
-        environment.push(variable);
+        self.variables.retain(|variable| value(variable, key).is_none());
+        self.variables.push(variable);
+        Ok(())
     }
-    Ok(environment)
+
+    /// The assignments in a file, as docker reads it: one a line, blanks before it passed over, `#` begins a comment.
+    pub fn set_lines(&mut self, file: &[u8]) -> Result<()> {
+        for line in text::split(file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file), b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            if core::str::from_utf8(line).is_err() {
+                return Err(Error::usage("an env file that is not UTF-8", line));
+            }
+            if key(line).iter().any(u8::is_ascii_whitespace) {
+                return Err(Error::usage("a variable's name with a blank in it", line));
+            }
+            self.set(line)?;
+        }
+        Ok(())
+    }
 }
 
-/// The assignments in a file, as docker reads it: one a line, blanks before it passed over, `#` begins a comment.
-pub fn lines(file: &[u8]) -> Result<Vec<&[u8]>> {
-    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
-    let mut assignments = Vec::new();
-    for line in text::split(file, b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
-        if line.is_empty() || line.starts_with(b"#") {
-            continue;
-        }
-        if core::str::from_utf8(line).is_err() {
-            return Err(Error::usage("an env file that is not UTF-8", line));
-        }
-        let key = text::split(line, b'=').next().unwrap_or_default();
-        if key.iter().any(u8::is_ascii_whitespace) {
-            return Err(Error::usage("a variable's name with a blank in it", line));
-        }
-        assignments.push(line);
-    }
-    Ok(assignments)
+fn key(assignment: &[u8]) -> &[u8] {
+    text::split(assignment, b'=').next().unwrap_or_default()
 }
 
 /// The value, if `variable` is `key=value`.
@@ -68,32 +74,36 @@ pub fn get(environment: &[&'static CStr], key: &[u8]) -> Option<&'static [u8]> {
 mod tests {
     use super::*;
 
-    fn built(caller: &[&'static CStr], assignments: &[&str]) -> Vec<String> {
-        let assignments: Vec<&[u8]> = assignments.iter().map(|a| a.as_bytes()).collect();
-        let built = build(caller, &assignments).map_err(drop).unwrap();
-        built.iter().map(|v| v.to_str().unwrap().to_string()).collect()
+    fn built(caller: &[&'static CStr], f: impl Fn(&mut Environment) -> Result<()>) -> Option<Vec<String>> {
+        let mut environment = Environment { caller, variables: caller.to_vec() };
+        f(&mut environment).ok()?;
+        Some(environment.variables.iter().map(|v| v.to_str().unwrap().to_string()).collect())
     }
 
     #[test]
     fn assignments() {
         let caller = [c"A=1", c"PATH=/bin", c"AB=2"];
-        assert_eq!(built(&caller, &[]), ["A=1", "PATH=/bin", "AB=2"]);
-        assert_eq!(built(&caller, &["A=3", "C="]), ["PATH=/bin", "AB=2", "A=3", "C="]);
-        assert_eq!(built(&caller, &["A", "Z"]), ["PATH=/bin", "AB=2", "A=1"]);
-        assert_eq!(built(&caller, &["A=3", "A"]), ["PATH=/bin", "AB=2", "A=1"]);
-        assert_eq!(built(&caller, &["A=x=y", "A=z"]), ["PATH=/bin", "AB=2", "A=z"]);
-        assert!(build(&caller, &[b"=x"]).is_err());
-        assert!(build(&caller, &[b"A=\0"]).is_err());
-        assert!(build(&caller, &[b"A\0B"]).is_err());
+        let built = |assignments: &[&str]| {
+            built(&caller, |environment| assignments.iter().try_for_each(|a| environment.set(a.as_bytes())))
+        };
+        let is = |variables: &[&str]| Some(variables.iter().map(|v| v.to_string()).collect::<Vec<_>>());
+        assert_eq!(built(&[]), is(&["A=1", "PATH=/bin", "AB=2"]));
+        assert_eq!(built(&["A=3", "C="]), is(&["PATH=/bin", "AB=2", "A=3", "C="]));
+        assert_eq!(built(&["A", "Z"]), is(&["PATH=/bin", "AB=2", "A=1"]));
+        assert_eq!(built(&["A=3", "A"]), is(&["PATH=/bin", "AB=2", "A=1"]));
+        assert_eq!(built(&["A=x=y", "A=z"]), is(&["PATH=/bin", "AB=2", "A=z"]));
+        for bad in ["=x", "A=\0", "A\0B"] {
+            assert_eq!(built(&[bad]), None, "{bad:?}");
+        }
     }
 
     #[test]
     fn files() {
+        let read = |file: &[u8]| built(&[c"C=5"], |environment| environment.set_lines(file));
         let file = b"\xef\xbb\xbfA=1\n\n# no\n  B=2 \nC\r\n\t#no\nD='x y'";
-        let read: Vec<&[u8]> = lines(file).map_err(drop).unwrap();
-        assert_eq!(read, [&b"A=1"[..], b"B=2 ", b"C", b"D='x y'"]);
-        assert!(lines(b"A=\xff").is_err());
-        assert!(lines(b"A B=1").is_err());
+        assert_eq!(read(file).unwrap(), ["A=1", "B=2 ", "C=5", "D='x y'"]);
+        assert_eq!(read(b"A=\xff"), None);
+        assert_eq!(read(b"A B=1"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a run will do, as data: options and host in, two ordered lists of steps out. Read `make` for the order.
 
 use crate::cgroup::{self, Group, Host, PREFIX, Version};
-use crate::environment::{self, DEFAULT_PATH};
+use crate::environment::{self, DEFAULT_PATH, Environment};
 use crate::error::{Errno, Result};
 use crate::options::Options;
 pub use crate::step::{Plan, Step};
@@ -158,17 +158,15 @@ fn namespaces(options: &Options) -> CloneFlags {
 
 /// The caller's variables, then the files', then `-e`.
 fn build_environment(options: &Options, caller: &[&'static CStr]) -> Result<Vec<&'static CStr>> {
-    let mut files = Vec::new();
+    let mut environment = Environment { caller, variables: caller.to_vec() };
     for path in &options.env_files {
-        files.push(sys::read_file(c_string(&[path.as_bytes()])).map_err(|e| match e.is(Errno::EISDIR) {
-            true => e.with_hint("--env-file needs a file"),
-            false => e,
-        })?);
+        match sys::read_file(c_string(&[path.as_bytes()])) {
+            Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),
+            file => environment.set_lines(&file?)?,
+        }
     }
-    let mut assignments = Vec::new();
-    for file in &files {
-        assignments.extend(environment::lines(file)?);
+    for assignment in &options.env {
+        environment.set(assignment.as_bytes())?;
     }
-    assignments.extend(options.env.iter().map(|assignment| assignment.as_bytes()));
-    environment::build(caller, &assignments)
+    Ok(environment.variables)
 }
