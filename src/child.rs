@@ -60,7 +60,7 @@ pub fn main(child: &mut Child) -> ! {
     drop(child.state.terminal_socket.0.take());
     // The locks are the parent's alone: a copy held here would outlive it.
     for group in &mut child.state.groups {
-        drop(group.take());
+        drop(group.dir.take());
     }
     let error = match walk(child) {
         Ok(()) => sys::exit_group(125),

@@ -1,6 +1,6 @@
 //! What is left to do beside the command and after it: leftovers of other runs, counters, orphans, groups.
 
-use crate::cgroup;
+use crate::cgroup::{self, Hierarchy};
 use crate::error::{Errno, Result};
 use crate::step::{Plan, State};
 use crate::sys::{self, Dir, Pid};
@@ -10,39 +10,43 @@ use alloc::vec::Vec;
 /// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
 /// has left something, it may have left more.
 pub fn sweep(plan: &Plan, state: &State) {
-    let hierarchies = plan.host.hierarchies.len();
+    let hierarchies = &plan.host.hierarchies;
     // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
     let turn = (plan.pid.0 as u32).wrapping_mul(0x9e37_79b1);
-    let chosen = ((u64::from(turn) * hierarchies as u64) >> 32) as usize;
+    let chosen = ((u64::from(turn) * hierarchies.len() as u64) >> 32) as usize;
     let mut removed = Vec::new();
-    with_parent(plan, state, chosen, &mut |parent| removed = cgroup::sweep(parent, plan.name, turn as usize));
-    for other in (0..hierarchies).filter(|h| *h != chosen && !removed.is_empty()) {
-        with_parent(plan, state, other, &mut |parent| {
-            for name in &removed {
-                cgroup::sweep_one(parent, name);
+    for at in 0..hierarchies.len() {
+        let Some(hierarchy) = hierarchies.get((chosen + at) % hierarchies.len()) else { continue };
+        with_parent(plan, state, hierarchy, &mut |parent| match at {
+            0 => removed = cgroup::sweep(parent, plan.name, turn as usize),
+            _ => {
+                for name in &removed {
+                    cgroup::sweep_one(parent, name);
+                }
             }
         });
+        if removed.is_empty() {
+            return;
+        }
     }
 }
 
 /// Calls `f` with the cgroup that groups are made in, if there is one: that of this run's group, or the caller's own.
-fn with_parent(plan: &Plan, state: &State, hierarchy: usize, f: &mut dyn FnMut(&Dir)) {
-    if let Some(group) = plan.groups.iter().position(|group| group.hierarchy == hierarchy) {
-        if let Some(parent) = state.parent(plan, group) {
-            f(parent);
+fn with_parent(plan: &Plan, state: &State, hierarchy: &'static Hierarchy, f: &mut dyn FnMut(&Dir)) {
+    for (group, made) in plan.groups.iter().zip(&state.groups) {
+        if core::ptr::eq(group.hierarchy, hierarchy) {
+            return made.parent(group).map_or((), f);
         }
-    } else if let Some(hierarchy) = plan.host.hierarchies.get(hierarchy)
-        && let Ok(own) = Dir::open(Some(&hierarchy.top), hierarchy.own)
-    {
+    }
+    if let Ok(own) = Dir::open(Some(&hierarchy.top), hierarchy.own) {
         f(&own);
     }
 }
 
 /// What is to be said of memory: an OOM kill whenever the counter rose, for the status alone does not tell.
 pub fn memory_report(plan: &Plan, state: &State) -> Option<Vec<u8>> {
-    let (group, dir) = plan.groups.iter().zip(&state.groups).find(|(group, _)| group.memory)?;
-    let version = plan.host.hierarchies.get(group.hierarchy)?.version;
-    let memory = cgroup::memory(dir.as_ref()?, version).filter(|memory| memory.kills > 0)?;
+    let (group, made) = plan.groups.iter().zip(&state.groups).find(|(group, _)| group.memory)?;
+    let memory = cgroup::memory(made.dir.as_ref()?, group.hierarchy.version).filter(|memory| memory.kills > 0)?;
     let mut line = Vec::new();
     line.put(b"mydocker: out of memory: ");
     line.put_decimal(memory.kills);
@@ -97,8 +101,8 @@ pub fn end_orphans(callers: &[Pid]) -> Result<()> {
 /// Removes what the run has made.
 pub fn remove_groups(plan: &Plan, state: &State) -> Result<()> {
     let mut result = Ok(());
-    for (g, dir) in state.groups.iter().enumerate() {
-        if let (Some(dir), Some(parent)) = (dir, state.parent(plan, g)) {
+    for (group, made) in plan.groups.iter().zip(&state.groups) {
+        if let (Some(dir), Some(parent)) = (&made.dir, made.parent(group)) {
             result = result.and(cgroup::remove(parent, plan.name, dir));
         }
     }

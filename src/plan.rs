@@ -19,8 +19,8 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     let (host, groups) = find_groups(options)?;
     let name = name(options.name, pid);
 
-    let v1 = |g: &usize| version(&host, &groups, *g) == Some(Version::V1);
-    let v2 = |g: &usize| version(&host, &groups, *g) == Some(Version::V2);
+    let v1 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V1);
+    let v2 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V2);
     let every = || 0..groups.len();
 
     // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
@@ -110,10 +110,6 @@ fn make_group(parent: &mut Steps, groups: &[Group], g: usize) {
     (0..group.enable.len()).for_each(|at| parent.push(Step::EnableController(g, at)));
     parent.push(Step::MakeGroup(g));
     (0..group.settings.len()).for_each(|at| parent.push(Step::ApplySetting(g, at)));
-}
-
-fn version(host: &Host, groups: &[Group], g: usize) -> Option<Version> {
-    host.hierarchies.get(groups.get(g)?.hierarchy).map(|hierarchy| hierarchy.version)
 }
 
 /// A host whose cgroups cannot be found is no host for a limit that was asked for; defaults do without.

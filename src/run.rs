@@ -1,6 +1,6 @@
 //! The parent: makes the child, puts it under its limits, lets it go, waits, and leaves the host as it was.
 
-use crate::cgroup;
+use crate::cgroup::Version;
 use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, Result};
@@ -358,17 +358,11 @@ impl Container {
 /// clone3 into the v2 group, or clone where there is none or the kernel cannot (before Linux 5.7, or under a filter).
 fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
     let stack = Stack::map()?;
-    let group = (0..plan.groups.len()).find(|g| {
-        let version = plan.groups.get(*g).and_then(|g| plan.host.hierarchies.get(g.hierarchy)).map(|h| h.version);
-        version == Some(cgroup::Version::V2) && matches!(child.state.groups.get(*g), Some(Some(_)))
-    });
-    if let Some(dir) = group.and_then(|g| child.state.groups.get_mut(g)).and_then(Option::take) {
+    let v2 = plan.groups.iter().position(|group| group.hierarchy.version == Version::V2);
+    let dir = v2.and_then(|g| child.state.groups.get(g)?.dir.as_ref()).map(|dir| dir.fd().raw());
+    if dir.is_some() {
         child.state.born_in_group = true;
-        let result = sys::clone(plan.namespaces, Some(dir.fd()), &stack, child::main, child);
-        if let Some(slot) = group.and_then(|g| child.state.groups.get_mut(g)) {
-            *slot = Some(dir);
-        }
-        match result {
+        match sys::clone(plan.namespaces, dir, &stack, child::main, child) {
             Err(e) if [Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP].iter().any(|&n| e.is(n)) => {
                 child.state.born_in_group = false;
             }

@@ -94,12 +94,8 @@ pub struct Plan {
 
 /// What the steps of a run make, and later ones use.
 pub struct State {
-    /// For each group of the plan: the cgroup it is made in, if that is not the hierarchy's top.
-    pub parents: Vec<Option<Dir>>,
-    /// For each group: its directory, with the lock, once it is made.
-    pub groups: Vec<Option<Dir>>,
-    /// For each group: this host refused it and nobody had asked for it.
-    pub left_out: Vec<bool>,
+    /// What there is of each group of the plan.
+    pub groups: Vec<Made>,
     /// The child was born in its v2 group and need not join it.
     pub born_in_group: bool,
     /// The end of the error pipe that the child holds.
@@ -116,9 +112,7 @@ impl State {
     /// Nothing made yet.
     pub fn new(plan: &Plan, error_write: Fd) -> State {
         State {
-            parents: plan.groups.iter().map(|_| None).collect(),
-            groups: plan.groups.iter().map(|_| None).collect(),
-            left_out: plan.groups.iter().map(|_| false).collect(),
+            groups: plan.groups.iter().map(|_| Made::default()).collect(),
             born_in_group: false,
             error_write: Some(error_write),
             terminal_socket: (None, None),
@@ -126,14 +120,23 @@ impl State {
             ignored: SigSet::EMPTY,
         }
     }
+}
 
-    /// The cgroup that `group` is made in.
-    pub fn parent<'a>(&'a self, plan: &'a Plan, group: usize) -> Option<&'a Dir> {
-        let wanted = plan.groups.get(group)?;
-        match wanted.is_at_top() {
-            true => plan.host.hierarchies.get(wanted.hierarchy).map(|hierarchy| &hierarchy.top),
-            false => self.parents.get(group)?.as_ref(),
-        }
+/// What there is of one group.
+#[derive(Default)]
+pub struct Made {
+    /// The cgroup that it is made in, once it is open, if that is not the hierarchy's top.
+    parent: Option<Dir>,
+    /// Its directory, with the lock, once it is made.
+    pub dir: Option<Dir>,
+    /// This host refused it, and nobody had asked for it.
+    left_out: bool,
+}
+
+impl Made {
+    /// The cgroup that `group`, which this is of, is made in.
+    pub fn parent<'a>(&'a self, group: &'a Group) -> Option<&'a Dir> {
+        if group.is_at_top() { Some(&group.hierarchy.top) } else { self.parent.as_ref() }
     }
 }
 
@@ -196,18 +199,23 @@ impl Step {
 
     /// A step for a group or a setting that nobody asked for may fail: the host goes without.
     fn carry_out_for_group(&self, g: usize, plan: &Plan, state: &mut State) -> Result<()> {
-        let Some(group) = plan.groups.get(g) else { return Ok(()) };
-        if state.left_out.get(g) == Some(&true) {
+        let (Some(group), Some(made)) = (plan.groups.get(g), state.groups.get_mut(g)) else { return Ok(()) };
+        if made.left_out {
             return Ok(());
         }
+        let top = &group.hierarchy.top;
         let (result, asked) = match self {
-            Step::OpenParent(_) => (open_parent(g, plan, state), group.asked),
-            Step::EnableController(_, at) => {
-                (enable(g, *at, plan), group.enable.get(*at).is_some_and(|enable| enable.asked))
-            }
-            Step::MakeGroup(_) => (make(g, plan, state), group.asked),
-            Step::ApplySetting(_, at) => match (group.settings.get(*at), state.groups.get(g)) {
-                (Some(setting), Some(Some(dir))) => (setting.apply(dir), setting.asked),
+            Step::OpenParent(_) => (Dir::open(Some(top), group.parent).map(|dir| made.parent = Some(dir)), group.asked),
+            Step::EnableController(_, at) => match group.enable.get(*at) {
+                Some(enable) => (top.write(enable.file, enable.word), enable.asked),
+                None => return Ok(()),
+            },
+            Step::MakeGroup(_) => match made.parent(group) {
+                Some(parent) => (cgroup::make(parent, plan.name).map(|dir| made.dir = Some(dir)), group.asked),
+                None => return Ok(()),
+            },
+            Step::ApplySetting(_, at) => match (group.settings.get(*at), &made.dir) {
+                (Some(setting), Some(dir)) => (setting.apply(dir), setting.asked),
                 _ => return Ok(()),
             },
             _ => return Ok(()),
@@ -218,9 +226,7 @@ impl Step {
             && !asked
         {
             // A group without its directory is left out whole; without one of its settings it is still a group.
-            if let (Step::OpenParent(_) | Step::MakeGroup(_), Some(left_out)) = (self, state.left_out.get_mut(g)) {
-                *left_out = true;
-            }
+            made.left_out |= matches!(self, Step::OpenParent(_) | Step::MakeGroup(_));
             return Ok(());
         }
         result
@@ -237,48 +243,16 @@ fn open_terminal(state: &mut State) -> Result<()> {
     Ok(())
 }
 
-fn open_parent(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
-    if let (Some(group), Some(slot)) = (plan.groups.get(g), state.parents.get_mut(g))
-        && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
-    {
-        *slot = Some(Dir::open(Some(&hierarchy.top), group.parent)?);
-    }
-    Ok(())
-}
-
-fn enable(g: usize, at: usize, plan: &Plan) -> Result<()> {
-    if let Some(group) = plan.groups.get(g)
-        && let Some(enable) = group.enable.get(at)
-        && let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy)
-    {
-        hierarchy.top.write(enable.file, enable.word)?;
-    }
-    Ok(())
-}
-
-fn make(g: usize, plan: &Plan, state: &mut State) -> Result<()> {
-    let Some(parent) = state.parent(plan, g) else { return Ok(()) };
-    let dir = cgroup::make(parent, plan.name)?;
-    if let Some(slot) = state.groups.get_mut(g) {
-        *slot = Some(dir);
-    }
-    Ok(())
-}
-
 /// v1: the single thread that writes `0` to `tasks` moves at once; a move of a whole thread group through
 /// `cgroup.procs` waits for the other CPUs. v2 has only the latter, for hosts where clone3 could not do it.
 fn join(g: usize, plan: &Plan, state: &State) -> Result<()> {
-    let Some(group) = plan.groups.get(g) else { return Ok(()) };
-    let Some(hierarchy) = plan.host.hierarchies.get(group.hierarchy) else { return Ok(()) };
-    let file = match hierarchy.version {
+    let (Some(group), Some(made)) = (plan.groups.get(g), state.groups.get(g)) else { return Ok(()) };
+    let file = match group.hierarchy.version {
         Version::V1 => plan.tasks,
         Version::V2 if state.born_in_group => return Ok(()),
         Version::V2 => plan.procs,
     };
-    if state.left_out.get(g) == Some(&true) {
-        return Ok(());
-    }
-    let Some(parent) = state.parent(plan, g) else { return Ok(()) };
+    let Some(parent) = made.parent(group).filter(|_| !made.left_out) else { return Ok(()) };
     match parent.write(file, b"0") {
         // The parent made it after clone, and could not; or the kernel does not take this process, as cpu does not take
         // one with a realtime policy.

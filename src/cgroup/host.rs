@@ -4,6 +4,7 @@ use crate::error::{Errno, Error, Result};
 use crate::mountinfo::{self, has_option};
 use crate::sys::{self, Dir};
 use crate::text;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -84,8 +85,8 @@ pub struct Hierarchy {
 
 /// The host's cgroups.
 pub struct Host {
-    /// Each hierarchy once.
-    pub hierarchies: Vec<Hierarchy>,
+    /// Each hierarchy once, open until the process ends.
+    pub hierarchies: Vec<&'static Hierarchy>,
 }
 
 impl Host {
@@ -99,7 +100,7 @@ impl Host {
         for (controller, _) in Controllers::NAMED {
             if !host.carries(controller) {
                 match host.hierarchy_of(controller, &own, &mounts) {
-                    Ok(Some(hierarchy)) => host.hierarchies.push(hierarchy),
+                    Ok(Some(hierarchy)) => host.hierarchies.push(Box::leak(Box::new(hierarchy))),
                     Err(e) if asked.has(controller) => return Err(e),
                     Ok(None) | Err(_) => {}
                 }

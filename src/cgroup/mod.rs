@@ -26,7 +26,7 @@ const OURS: u32 = libc::S_ISVTX;
 /// One directory that the container gets, in one hierarchy.
 pub struct Group {
     /// Which of the host's hierarchies.
-    pub hierarchy: usize,
+    pub hierarchy: &'static Hierarchy,
     /// The cgroup that it is made in, below the hierarchy's mount point.
     pub parent: &'static CStr,
     /// What must be enabled before, on v2, from the top down.
@@ -71,14 +71,14 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
         }
     }
     let mut groups = Vec::new();
-    for (index, hierarchy) in host.hierarchies.iter().enumerate() {
+    for &hierarchy in &host.hierarchies {
         let (all, asked) = (all.among(hierarchy.controllers), asked.among(hierarchy.controllers));
         if all.is_empty() {
             continue;
         }
         // A default that cannot be must not hold up what was asked for.
         for controllers in [all, asked] {
-            match group(index, hierarchy, limits, controllers, asked, cgroup_parent) {
+            match group(hierarchy, limits, controllers, asked, cgroup_parent) {
                 Ok(group) => {
                     groups.push(group);
                     break;
@@ -93,8 +93,7 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
 }
 
 fn group(
-    index: usize,
-    hierarchy: &Hierarchy,
+    hierarchy: &'static Hierarchy,
     limits: &Limits,
     controllers: Controllers,
     asked: Controllers,
@@ -119,7 +118,7 @@ fn group(
     let settings = settings.list;
     let memory = controllers.has(Controllers::MEMORY);
     let asked = cgroup_parent.is_some() || settings.iter().any(|setting| setting.asked);
-    Ok(Group { hierarchy: index, parent, enable, settings, memory, asked })
+    Ok(Group { hierarchy, parent, enable, settings, memory, asked })
 }
 
 impl Group {

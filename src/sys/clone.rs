@@ -1,9 +1,9 @@
 //! clone(2) and clone3(2), with a child stack of its own. The child returns from the same instruction as the parent, on
 //! an empty stack: so the way in is written in assembly and never returns to Rust in the child.
 
+use super::Pid;
 use super::flags::CloneFlags;
 use super::gate::sys;
-use super::{Fd, Pid};
 use crate::error::{Error, Result, Subject};
 use crate::text::Put;
 use core::arch::asm;
@@ -62,11 +62,11 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// A child in new namespaces, on `stack`; it runs `entry(state)` on its copy of the memory. With `into`, it is born in
-/// that cgroup (clone3); ENOSYS, E2BIG and EINVAL then mean a kernel or a filter that cannot, and the caller falls back.
+/// A child in new namespaces, on `stack`; it runs `entry(state)` on its copy of the memory. With `into`, the descriptor of
+/// a cgroup's directory, it is born there (clone3); ENOSYS, E2BIG and EINVAL then mean a kernel or a filter that cannot, and the caller falls back.
 pub fn clone<T>(
     flags: CloneFlags,
-    into: Option<&Fd>,
+    into: Option<i32>,
     stack: &Stack,
     entry: fn(&mut T) -> !,
     state: &mut T,
@@ -89,7 +89,7 @@ pub fn clone<T>(
                 exit_signal: libc::SIGCHLD as u64,
                 stack: bottom as u64,
                 stack_size: STACK_SIZE as u64,
-                cgroup: cgroup.raw() as u64,
+                cgroup: cgroup as u64,
                 ..Default::default()
             };
             let pointer = core::ptr::from_ref(&args) as usize;
