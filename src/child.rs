@@ -6,9 +6,11 @@ use crate::error::{Error, Result};
 use crate::lookup::{self, Command};
 use crate::plan::Plan;
 use crate::reaper;
+use crate::rootfs;
 use crate::step::{State, Step};
 use crate::sys::{self, Fd, Pointers, SigSet};
 use alloc::vec;
+use core::ffi::CStr;
 
 /// What the child starts with. The parent has made room for all that the child will fill in.
 pub struct Child<'a> {
@@ -31,7 +33,7 @@ pub struct Child<'a> {
 impl<'a> Child<'a> {
     /// Makes the room.
     pub fn new(plan: &'a Plan, state: &'a mut State, command_read: Fd) -> Child<'a> {
-        let mut envp = Pointers::with_capacity(plan.environment.len());
+        let mut envp = Pointers::with_capacity(plan.environment.len() + 1);
         for variable in &plan.environment {
             envp.push(variable);
         }
@@ -66,6 +68,7 @@ pub fn main(child: &mut Child) -> ! {
         Ok(()) => sys::exit_group(125),
         Err(error) => error,
     };
+    rootfs::unmake(&mut child.state.made);
     if let Some(pipe) = &child.state.error_write {
         // Nobody is left to be told if this fails.
         if let Err(_unsaid) = sys::send_error(pipe, error) {}
@@ -117,6 +120,13 @@ fn exec(child: &mut Child) -> Result<()> {
     let message: &'static [u8] = message;
     let Some((length, words)) = message.split_first_chunk::<4>() else { return Ok(()) };
     let words = words.get(..u32::from_ne_bytes(*length) as usize).unwrap_or_default();
-    let Some(command) = child.command.take() else { return Ok(()) };
+    let Some(mut command) = child.command.take() else { return Ok(()) };
+    // The plan stays as long as the process: so does what it holds.
+    if child.plan.home_of_user
+        && let Some(user) = child.state.user.take()
+        && let Ok(home) = CStr::from_bytes_until_nul(user.into_home())
+    {
+        command.envp.push(home);
+    }
     Err::<(), Error>(lookup::exec(Command { words, ..command }))
 }

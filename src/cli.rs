@@ -4,6 +4,8 @@ use argh::FromArgs;
 use mydocker::argv;
 use mydocker::error::{Error, Result};
 use mydocker::options::{self, LimitWords, Limits, Options};
+use mydocker::passwd;
+use mydocker::volumes;
 
 /// Runs a command in its own namespaces, under cgroup limits.
 #[derive(FromArgs, Default)]
@@ -41,6 +43,27 @@ struct Run {
     /// name of the container
     #[argh(option)]
     name: Option<String>,
+    /// root
+    #[argh(option)]
+    rootfs: Option<String>,
+    /// writes in memory: a size, or true
+    #[argh(option)]
+    ephemeral: Option<String>,
+    /// no writes
+    #[argh(switch)]
+    read_only: bool,
+    /// folder of the host
+    #[argh(option)]
+    volume: Vec<String>,
+    /// memory
+    #[argh(option)]
+    tmpfs: Vec<String>,
+    /// device
+    #[argh(option)]
+    device: Vec<String>,
+    /// size of /dev/shm
+    #[argh(option)]
+    shm_size: Option<String>,
     /// terminal
     #[argh(switch)]
     tty: bool,
@@ -57,6 +80,12 @@ struct Run {
     /// working directory
     #[argh(option)]
     workdir: Option<String>,
+    /// user
+    #[argh(option)]
+    user: Option<String>,
+    /// limit of processes
+    #[argh(option)]
+    ulimit: Vec<String>,
     /// a reaper
     #[argh(switch)]
     init: bool,
@@ -161,7 +190,47 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
     if host_uts && let Some(hostname) = hostname {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
+    let ephemeral = match run.ephemeral.as_deref() {
+        None => None,
+        Some("") => Some(None),
+        Some(size) => Some(Some(options::size(size, "--ephemeral is not a size, such as 100m")?)),
+    };
+    let shm_size = match &run.shm_size {
+        Some(size) => Some(options::size(size, "--shm-size is not a size, such as 64m")?),
+        None => None,
+    };
+    if let Some(user) = &run.user
+        && passwd::wanted(user.as_bytes()).is_none()
+    {
+        return Err(Error::usage("--user is USER or USER:GROUP", user.as_bytes()));
+    }
+    let mut volumes = Vec::new();
+    for word in &run.volume {
+        volumes.push(volumes::volume(word)?);
+    }
+    for word in &run.tmpfs {
+        volumes.push(volumes::tmpfs(word)?);
+    }
+    let mut ulimits = Vec::new();
+    for word in &run.ulimit {
+        ulimits.push(volumes::ulimit(word)?);
+    }
+    let own_root = run.rootfs.is_some() || ephemeral.is_some();
+    if let Some(word) = run.device.first().or(run.shm_size.as_ref()).filter(|_| !own_root) {
+        return Err(Error::usage("this needs a root of its own, --rootfs or --ephemeral", word.as_bytes()));
+    }
+    if let Some(dir) = run.workdir.as_ref().filter(|dir| own_root && !dir.starts_with('/')) {
+        return Err(Error::usage("--workdir is not an absolute path in the container", dir.as_bytes()));
+    }
     Ok(Box::leak(Box::new(Options {
+        rootfs: run.rootfs.as_deref(),
+        ephemeral,
+        read_only: run.read_only,
+        volumes,
+        devices: run.device.iter().map(String::as_str).collect(),
+        shm_size,
+        user: run.user.as_deref(),
+        ulimits,
         limits,
         cgroup_parent,
         name,

@@ -8,6 +8,9 @@ use core::ffi::CStr;
 /// Used where the environment has no PATH; docker's.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The same as a variable, for a command with a root of its own.
+pub const OWN_PATH: &[u8] = b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The command's variables, as they become more.
 pub struct Environment<'a> {
     /// What the caller has.

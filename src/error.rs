@@ -217,6 +217,7 @@ fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
         ("mkdirat", Errno::EACCES | Errno::EPERM) => "making a cgroup needs root, or a delegated one",
         ("mkdirat", Errno::EROFS) => "the cgroup filesystem is mounted read-only",
         ("mount", Errno::EINVAL) => "is it a mount point? In a chroot, bind the root onto itself first",
+        ("openat2", Errno::ELOOP) => "a magic link of /proc, or links that go round in a circle",
         ("chdir", Errno::ENOENT) => "the working directory is not there",
         ("execve", Errno::EACCES) => "no execute permission",
         ("execve", Errno::ENOEXEC) => "neither a program for this machine nor a script with a #! line",

@@ -7,9 +7,9 @@
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
 //! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`] | the processes: what each does, and in which order it ends |
 //! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
-//! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`] | one subject each |
+//! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
-//! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`] | pure: no system calls |
+//! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`], [`volumes`], [`passwd`] | pure: no system calls |
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -27,8 +27,10 @@ pub mod step;
 
 pub mod cgroup;
 pub mod lookup;
+pub mod rootfs;
 pub mod signals;
 pub mod terminal;
+pub mod user;
 
 #[allow(unsafe_code)]
 pub mod sys;
@@ -38,4 +40,6 @@ pub mod environment;
 pub mod error;
 pub mod mountinfo;
 pub mod options;
+pub mod passwd;
 pub mod text;
+pub mod volumes;

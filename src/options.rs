@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::text::{self, Malformed};
+use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
 
 /// The help of `run`, and the one table of its options: each has a line that begins with two blanks. First come its names;
@@ -25,12 +26,23 @@ Limits:
       --cgroup-parent PATH             where its cgroups are made: absolute, or below the own
       --name NAME                      name of its cgroups, and its hostname
 
+Root:
+      --rootfs PATH                    a directory, or a file with a filesystem in it, as its root
+      --ephemeral[=SIZE]               writes go to memory, and are gone at the end
+      --read-only                      the root cannot be written to
+  -v, --volume SRC:DST[:ro]...         a folder or file of the host at DST
+      --tmpfs DST[:OPTS]...            memory at DST; OPTS such as size=64m,mode=1777,exec
+      --device PATH...                 a device of the host
+      --shm-size BYTES                 size of /dev/shm, 64m unless told otherwise
+
 Process:
   -t, --tty                            a terminal of its own, for an interactive shell; implies -i
   -i, --interactive                    accepted: stdin always passes through
   -e, --env K=V...                     set a variable; K alone keeps the caller's
       --env-file FILE...               set the variables in FILE, a line each
-  -w, --workdir DIR                    working directory
+  -w, --workdir DIR                    working directory; in a root of its own it is made
+  -u, --user USER[:GROUP]              who it is: ids, or names from the container's files
+      --ulimit NAME=SOFT[:HARD]...     a limit of its processes, such as nofile=1024
       --hostname NAME                  hostname
       --init                           a PID 1 that reaps orphans and passes signals on
       --rm                             accepted: always true
@@ -287,6 +299,14 @@ fn list(word: Option<&'static str>, what: &'static str) -> Result<Option<&'stati
     }
 }
 
+/// A size that somebody asked for: at least one byte.
+pub fn size(word: &str, what: &'static str) -> Result<u64> {
+    match text::size(word.as_bytes()) {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err(Error::usage(what, word.as_bytes())),
+    }
+}
+
 /// A container's name: what docker takes, `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, and no longer than a hostname may be.
 pub fn check_name(name: &str) -> Result<()> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
@@ -322,6 +342,22 @@ pub struct Options {
     pub env_files: Vec<&'static str>,
     /// `-w`
     pub workdir: Option<&'static str>,
+    /// `--rootfs`
+    pub rootfs: Option<&'static str>,
+    /// `--ephemeral`, and how many bytes it may hold where that was said.
+    pub ephemeral: Option<Option<u64>>,
+    /// `--read-only`
+    pub read_only: bool,
+    /// `-v`, then `--tmpfs`, in order.
+    pub volumes: Vec<Volume>,
+    /// `--device`, in order.
+    pub devices: Vec<&'static str>,
+    /// `--shm-size`, in bytes.
+    pub shm_size: Option<u64>,
+    /// `-u`
+    pub user: Option<&'static str>,
+    /// `--ulimit`
+    pub ulimits: Vec<Ulimit>,
     /// `-t`
     pub tty: bool,
     /// `--init`

@@ -1,12 +1,14 @@
 //! What a run will do, as data: options and host in, two ordered lists of steps out. Read `make` for the order.
 
 use crate::cgroup::{self, Group, Host, PREFIX, Version};
-use crate::environment::{self, DEFAULT_PATH, Environment};
+use crate::environment::{self, DEFAULT_PATH, Environment, OWN_PATH};
 use crate::error::{Errno, Result};
 use crate::options::Options;
+use crate::rootfs::{self, Root, Source};
 pub use crate::step::{Plan, Step};
 use crate::sys::{self, CloneFlags};
 use crate::text::{Put, c_string, to_decimal};
+use crate::volumes;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -15,7 +17,27 @@ use core::ffi::CStr;
 /// process ends: closing its descriptors one by one would only be slower.
 pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static Plan> {
     let pid = sys::getpid();
-    let environment = build_environment(options, caller)?;
+    let root = find_root(options)?;
+    let own_root = root.is_some();
+    let mut volumes = options.volumes.clone();
+    for word in &options.devices {
+        volumes.push(rootfs::device(word)?);
+    }
+    if own_root && options.host_ipc {
+        volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
+    }
+    rootfs::sort(&mut volumes);
+    let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
+        Some(hostname) => hostname.as_bytes(),
+        None if own_root => sys::hostname().leak(),
+        None => b"",
+    };
+    let files = match own_root {
+        true => rootfs::files_of_etc(hostname, options.host_network, &volumes),
+        false => Vec::new(),
+    };
+    let environment = build_environment(options, own_root, hostname, caller)?;
+    let home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
     let (host, groups) = find_groups(options)?;
     let name = name(options.name, pid);
 
@@ -30,6 +52,9 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         parent.push(Step::OpenParent(g));
     }
     every().filter(v2).for_each(|g| make_group(&mut parent, &groups, g));
+    if matches!(&root, Some(Root { source: Source::Image(_), .. })) {
+        parent.push(Step::AttachImage);
+    }
     parent.push(Step::Clone);
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
     if options.tty {
@@ -40,15 +65,45 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     // The child.
     let mut child = Steps(Vec::new());
     child.push(Step::MakeMountsSlave);
-    if !options.host_pid {
+    (0..volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
+    if let Some(root) = &root {
+        enter_root(&mut child, root, options.read_only);
+    } else if options.read_only {
+        child.push(Step::MakeReadOnly);
+    }
+    if options.user.is_some() {
+        child.push(Step::LookUpUser);
+    }
+    if own_root || !options.host_pid {
         child.push(Step::MountProc);
     }
-    if options.tty {
+    if own_root {
+        child.push(Step::MountSysfs(!PRIVILEGED));
+        child.push(Step::MountDev);
+    }
+    if own_root || options.tty {
         child.push(Step::MountDevpts);
+    }
+    if own_root {
+        (0..files.len()).for_each(|at| child.push(Step::GiveFile(at)));
+        if !options.host_ipc {
+            child.push(Step::MountShm(shm_options(options.shm_size)));
+        }
+        child.push(Step::MountMqueue);
+        if !PRIVILEGED {
+            child.push(Step::MaskPaths);
+        }
+    }
+    (0..volumes.len()).for_each(|at| child.push(Step::MountVolume(at)));
+    if own_root {
+        child.push(Step::LeaveOldRoot);
+        child.push(Step::SetUmask(0o022));
+    }
+    if options.tty {
         child.push(Step::OpenTerminal);
     }
-    if let Some(hostname) = options.hostname.or(options.name).filter(|_| !options.host_uts) {
-        child.push(Step::SetHostname(hostname.as_bytes()));
+    if !options.host_uts && (options.hostname.is_some() || options.name.is_some()) {
+        child.push(Step::SetHostname(hostname));
     }
     if !options.host_network {
         child.push(Step::BringUpLoopback);
@@ -56,8 +111,12 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     child.push(Step::FindIgnoredSignals);
     child.push(Step::ReceiveCommand);
     every().for_each(|g| child.push(Step::JoinGroup(g)));
-    if let Some(dir) = options.workdir {
+    if let Some(dir) = options.workdir.or(own_root.then_some("/")) {
         child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));
+    }
+    (0..options.ulimits.len()).for_each(|at| child.push(Step::SetUlimit(at)));
+    if options.user.is_some() {
+        child.push(Step::BecomeUser);
     }
     child.push(Step::DieWithParent);
     if options.tty {
@@ -86,6 +145,16 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         name,
         pid,
         words: words.leak(),
+        most_made: match own_root {
+            true => rootfs::most_made(&volumes, options.workdir),
+            false => 0,
+        },
+        root,
+        volumes,
+        files,
+        ulimits: options.ulimits.clone(),
+        user: options.user.map(str::as_bytes),
+        home_of_user,
         tty: options.tty,
         init: options.init,
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
@@ -103,6 +172,42 @@ impl Steps {
     fn push(&mut self, step: Step) {
         self.0.push(step);
     }
+}
+
+/// Whether the command has the host's powers: then nothing is masked.
+const PRIVILEGED: bool = false;
+
+/// From the host's root into its own.
+fn enter_root(child: &mut Steps, root: &Root, read_only: bool) {
+    child.push(Step::SetUmask(0));
+    if root.writes.is_some() {
+        child.push(Step::MountWrites);
+    }
+    match root.source {
+        Source::Image(_) => child.push(Step::MountImage),
+        Source::Directory(_) if root.writes.is_none() => child.push(Step::BindRoot),
+        _ => {}
+    }
+    (0..root.layers.len()).for_each(|at| child.push(Step::MountLayer(at)));
+    if read_only {
+        child.push(Step::MakeReadOnly);
+    }
+    child.push(Step::EnterRoot);
+    child.push(Step::CheckRoot);
+}
+
+/// The writes to memory stay under half the limit on memory, so that a full disk is no OOM kill.
+fn find_root(options: &Options) -> Result<Option<Root>> {
+    if options.rootfs.is_none() && options.ephemeral.is_none() {
+        return Ok(None);
+    }
+    let half = options.limits.memory.map(|memory| memory.value / 2);
+    let size = options.ephemeral.flatten().or(half);
+    Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, size).map(Some)
+}
+
+fn shm_options(size: Option<u64>) -> &'static CStr {
+    c_string(&[b"mode=1777,size=", &to_decimal(size.unwrap_or(64 << 20))])
 }
 
 fn make_group(parent: &mut Steps, groups: &[Group], g: usize) {
@@ -152,9 +257,26 @@ fn namespaces(options: &Options) -> CloneFlags {
     flags
 }
 
-/// The caller's variables, then the files', then `-e`.
-fn build_environment(options: &Options, caller: &[&'static CStr]) -> Result<Vec<&'static CStr>> {
-    let mut environment = Environment { caller, variables: caller.to_vec() };
+/// The caller's variables, or with a root of its own a few that everybody expects; then the files', then `-e`.
+fn build_environment(
+    options: &Options,
+    own_root: bool,
+    hostname: &[u8],
+    caller: &[&'static CStr],
+) -> Result<Vec<&'static CStr>> {
+    let mut environment = Environment { caller, variables: Vec::new() };
+    if own_root {
+        environment.set(OWN_PATH)?;
+        environment.set(&[b"HOSTNAME=", hostname].concat())?;
+        if options.tty {
+            environment.set(b"TERM=xterm")?;
+        }
+        if options.user.is_none() {
+            environment.set(b"HOME=/root")?;
+        }
+    } else {
+        environment.variables = caller.to_vec();
+    }
     for path in &options.env_files {
         match sys::read_file(c_string(&[path.as_bytes()])) {
             Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),

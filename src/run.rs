@@ -136,6 +136,8 @@ impl Container {
                     // The child's ends: with them open here, their closing would not be seen.
                     drop(state.error_write.take());
                     drop(state.terminal_socket.1.take());
+                    // The device goes with its mount.
+                    drop(state.image.take());
                 }
                 Step::ReceiveTerminal => {
                     if let Some(socket) = state.terminal_socket.0.take()

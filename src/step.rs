@@ -2,8 +2,11 @@
 
 use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Errno, Error, Kind, Result};
+use crate::rootfs::{self, Given, Image, Made, Root};
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
+use crate::user::User;
+use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -17,6 +20,8 @@ pub enum Step {
     MakeGroup(usize),
     /// Parent: writes one of the group's settings and reads it back.
     ApplySetting(usize, usize),
+    /// Parent: puts a loop device before the image that is the root.
+    AttachImage,
     /// Parent: makes the child, in its namespaces; on v2 in its cgroup.
     Clone,
     /// Parent: takes over the other side of the container's terminal.
@@ -26,6 +31,42 @@ pub enum Step {
 
     /// Child: mount events come in from the host, none go out.
     MakeMountsSlave,
+    /// Child: the mode of what is made is the mode that is asked for; or the usual one.
+    SetUmask(u32),
+    /// Child: takes hold of a volume's side on the host, before the host is left.
+    OpenVolume(usize),
+    /// Child: the root's directory, where it can become the root.
+    BindRoot,
+    /// Child: the memory that the root's writes go to.
+    MountWrites,
+    /// Child: the image, through its loop device.
+    MountImage,
+    /// Child: an overlay over the root, or over a mount below it.
+    MountLayer(usize),
+    /// Child: nothing can be written to; this does not reach what is mounted later.
+    MakeReadOnly,
+    /// Child: the root becomes the root; the old one lies on top.
+    EnterRoot,
+    /// Child: the root's `/proc`, `/sys` and `/dev` are directories.
+    CheckRoot,
+    /// Child: who the command is, by the container's passwd and group.
+    LookUpUser,
+    /// Child: /sys, read-only or not.
+    MountSysfs(bool),
+    /// Child: /dev, with the nodes and links that everybody expects.
+    MountDev,
+    /// Child: puts a file of the container's own over the root's.
+    GiveFile(usize),
+    /// Child: /dev/shm, with these options.
+    MountShm(&'static CStr),
+    /// Child: the message queues of the IPC namespace.
+    MountMqueue,
+    /// Child: hides what the kernel shows of the host in /proc and /sys.
+    MaskPaths,
+    /// Child: a volume, in the root.
+    MountVolume(usize),
+    /// Child: the old root goes.
+    LeaveOldRoot,
     /// Child: a /proc that shows the new PID namespace.
     MountProc,
     /// Child: pseudo-terminals that are not the host's.
@@ -42,8 +83,12 @@ pub enum Step {
     ReceiveCommand,
     /// Child: joins a group that it was not born in.
     JoinGroup(usize),
-    /// Child: the working directory.
+    /// Child: the working directory, which in a root of its own is made if it is missing.
     ChangeDirectory(&'static CStr),
+    /// Child: a resource limit.
+    SetUlimit(usize),
+    /// Child: becomes the user.
+    BecomeUser,
     /// Child: SIGKILL when mydocker dies.
     DieWithParent,
     /// Child: the three streams are the terminal.
@@ -80,6 +125,20 @@ pub struct Plan {
     pub pid: Pid,
     /// The words of the command, each with a NUL after it.
     pub words: &'static [u8],
+    /// Its root; `None`: the host's.
+    pub root: Option<Root>,
+    /// What is mounted beside it.
+    pub volumes: Vec<Volume>,
+    /// What it is given.
+    pub files: Vec<Given>,
+    /// Resource limits.
+    pub ulimits: Vec<Ulimit>,
+    /// Who the command is, as it was written.
+    pub user: Option<&'static [u8]>,
+    /// HOME is the user's.
+    pub home_of_user: bool,
+    /// How many directories and files may have to be made in the root.
+    pub most_made: usize,
     /// It gets a terminal of its own.
     pub tty: bool,
     /// PID 1 is mydocker's reaper.
@@ -95,11 +154,21 @@ pub struct Plan {
 /// What the steps of a run make, and later ones use.
 pub struct State {
     /// What there is of each group of the plan.
-    pub groups: Vec<Made>,
+    pub groups: Vec<MadeGroup>,
     /// The child was born in its v2 group and need not join it.
     pub born_in_group: bool,
     /// The end of the error pipe that the child holds.
     pub error_write: Option<Fd>,
+    /// The root's image, behind its loop device.
+    pub image: Option<Image>,
+    /// For each volume: its side on the host.
+    pub trees: Vec<Option<Fd>>,
+    /// What has been made in the root.
+    pub made: Vec<Made>,
+    /// The old root lies on top of the new one.
+    pub old_root_on_top: bool,
+    /// Who the command will be.
+    pub user: Option<User>,
     /// The ends of the socket that the terminal is sent through: the parent's, the child's.
     pub terminal_socket: (Option<Fd>, Option<Fd>),
     /// The child's side of its terminal.
@@ -112,8 +181,13 @@ impl State {
     /// Nothing made yet.
     pub fn new(plan: &Plan, error_write: Fd) -> State {
         State {
-            groups: plan.groups.iter().map(|_| Made::default()).collect(),
+            groups: plan.groups.iter().map(|_| MadeGroup::default()).collect(),
             born_in_group: false,
+            image: None,
+            trees: plan.volumes.iter().map(|_| None).collect(),
+            made: Vec::with_capacity(plan.most_made),
+            old_root_on_top: false,
+            user: plan.user.as_ref().map(|_| User::new()),
             error_write: Some(error_write),
             terminal_socket: (None, None),
             terminal: None,
@@ -124,7 +198,7 @@ impl State {
 
 /// What there is of one group.
 #[derive(Default)]
-pub struct Made {
+pub struct MadeGroup {
     /// The cgroup that it is made in, once it is open, if that is not the hierarchy's top.
     parent: Option<Dir>,
     /// Its directory, with the lock, once it is made.
@@ -133,7 +207,7 @@ pub struct Made {
     left_out: bool,
 }
 
-impl Made {
+impl MadeGroup {
     /// The cgroup that `group`, which this is of, is made in.
     pub fn parent<'a>(&'a self, group: &'a Group) -> Option<&'a Dir> {
         if group.is_at_top() { Some(&group.hierarchy.top) } else { self.parent.as_ref() }
@@ -149,6 +223,29 @@ impl Step {
                 self.carry_out_for_group(*g, plan, state)
             }
             Step::MakeMountsSlave => sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None),
+            Step::AttachImage
+            | Step::BindRoot
+            | Step::MountWrites
+            | Step::MountImage
+            | Step::MountLayer(_)
+            | Step::MakeReadOnly
+            | Step::EnterRoot
+            | Step::CheckRoot
+            | Step::LeaveOldRoot => self.carry_out_for_root(plan, state),
+            Step::OpenVolume(v) | Step::MountVolume(v) => self.carry_out_for_volume(*v, plan, state),
+            Step::SetUmask(mask) => {
+                sys::umask(*mask);
+                Ok(())
+            }
+            Step::MountSysfs(read_only) => rootfs::mount_sysfs(*read_only),
+            Step::MountDev => rootfs::mount_dev(),
+            Step::GiveFile(at) => match plan.files.get(*at) {
+                Some(file) => rootfs::give(file, &mut state.made),
+                None => Ok(()),
+            },
+            Step::MountShm(options) => rootfs::mount_shm(options),
+            Step::MountMqueue => rootfs::mount_mqueue(),
+            Step::MaskPaths => rootfs::mask(),
             Step::MountProc => {
                 let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
                 sys::mount(c"proc", c"/proc", c"proc", flags, None)
@@ -167,7 +264,16 @@ impl Step {
             Step::SetHostname(name) => sys::sethostname(name),
             Step::BringUpLoopback => sys::set_interface_up(b"lo"),
             Step::JoinGroup(g) => join(*g, plan, state),
-            Step::ChangeDirectory(path) => sys::chdir(path),
+            Step::ChangeDirectory(path) => rootfs::change_directory(path, plan.root.is_some(), &mut state.made),
+            Step::SetUlimit(at) => match plan.ulimits.get(*at) {
+                Some(limit) => sys::set_limit(limit.resource, limit.soft, limit.hard, limit.name()),
+                None => Ok(()),
+            },
+            Step::LookUpUser => match (&plan.user, &mut state.user) {
+                (Some(word), Some(user)) => user.look_up(word),
+                _ => Ok(()),
+            },
+            Step::BecomeUser => become_user(state),
             Step::DieWithParent => {
                 sys::die_with_parent()?;
                 // The signal is for a death to come; a parent that has died already has left the pipe.
@@ -195,6 +301,44 @@ impl Step {
             | Step::BecomeInit
             | Step::Exec => Ok(()),
         }
+    }
+
+    /// A step that puts the root together, or makes it the root.
+    fn carry_out_for_root(&self, plan: &Plan, state: &mut State) -> Result<()> {
+        let Some(root) = &plan.root else {
+            // The host's own files, in this mount namespace.
+            return if matches!(self, Step::MakeReadOnly) { rootfs::make_read_only(c"/") } else { Ok(()) };
+        };
+        match self {
+            Step::AttachImage => state.image = Image::attach(root)?,
+            Step::BindRoot => root.bind()?,
+            Step::MountWrites => root.mount_writes()?,
+            Step::MountImage => {
+                if let Some(image) = &state.image {
+                    root.mount_image(image)?;
+                }
+            }
+            Step::MountLayer(at) => {
+                if let Some(layer) = root.layers.get(*at) {
+                    layer.mount()?;
+                }
+            }
+            Step::MakeReadOnly => root.make_read_only()?,
+            Step::EnterRoot => state.old_root_on_top = root.enter()?,
+            Step::CheckRoot => rootfs::check(&mut state.made)?,
+            Step::LeaveOldRoot if state.old_root_on_top => rootfs::leave_old()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn carry_out_for_volume(&self, v: usize, plan: &Plan, state: &mut State) -> Result<()> {
+        let (Some(volume), Some(tree)) = (plan.volumes.get(v), state.trees.get_mut(v)) else { return Ok(()) };
+        match self {
+            Step::OpenVolume(_) => *tree = rootfs::open_volume(volume)?,
+            _ => rootfs::mount_volume(volume, tree.take(), plan.root.is_some(), &mut state.made)?,
+        }
+        Ok(())
     }
 
     /// A step for a group or a setting that nobody asked for may fail: the host goes without.
@@ -231,6 +375,15 @@ impl Step {
         }
         result
     }
+}
+
+/// The terminal is the user's, as it is where a login makes one.
+fn become_user(state: &State) -> Result<()> {
+    let Some(user) = &state.user else { return Ok(()) };
+    if let Some(terminal) = &state.terminal {
+        sys::give_to(terminal, user.uid)?;
+    }
+    user.become_it()
 }
 
 fn open_terminal(state: &mut State) -> Result<()> {

@@ -19,6 +19,11 @@ macro_rules! flags {
                 self.0
             }
 
+            /// As the kernel gives them.
+            pub const fn from_bits(bits: u64) -> Self {
+                Self(bits)
+            }
+
             /// Whether all of `other` is set.
             pub const fn has(self, other: Self) -> bool {
                 self.0 & other.0 == other.0
@@ -82,6 +87,10 @@ flags! {
         NOSUID = libc::MS_NOSUID,
         NODEV = libc::MS_NODEV,
         NOEXEC = libc::MS_NOEXEC,
+        RDONLY = libc::MS_RDONLY,
+        REMOUNT = libc::MS_REMOUNT,
+        BIND = libc::MS_BIND,
+        MOVE = libc::MS_MOVE,
         REC = libc::MS_REC,
         SLAVE = libc::MS_SLAVE,
     }

@@ -3,20 +3,29 @@
 
 mod alloc;
 mod clone;
+mod credentials;
 mod files;
 mod flags;
 mod gate;
+mod loops;
+mod mounts;
 mod process;
 mod terminal;
 
 pub use alloc::Bump;
 pub use clone::{Stack, clone};
+pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
 pub use files::{
     Dir, Fd, Ready, close_from, close_on_exec, detached_mount, directory_names, exists, flock, is_directory,
     is_executable, mode, pipe2, poll, read, read_file, read_raw, read_up_to, reader_is_gone, receive_error, send_error,
     write, write_all,
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
+pub use loops::Loop;
+pub use mounts::{
+    Status, chown, chroot, create, detach, fchdir, hostname, is_on_proc, make_read_only, mkdir, mknod, mount_on,
+    move_mount, open, open_tree, openat2, path_of, pivot_root, read_at, statx, symlink, umask, unmake,
+};
 pub use process::{
     Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, kill, leads_session, mount,
     nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd,

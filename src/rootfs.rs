@@ -1,0 +1,635 @@
+//! A root of its own: a directory, an image, or the host's own files, as they are or with the writes in memory; and what a
+//! command expects in it.
+//!
+//! The new root is put together at [`STAGE`], in the container's mount namespace, where the host's /proc is not needed any
+//! more. pivot_root comes before everything that is mounted in it: from then on no link in the root leads out of it, but
+//! for the magic links of /proc, which no call here follows.
+
+use crate::error::{Errno, Error, Result};
+use crate::mountinfo;
+use crate::sys::{self, Fd, MountFlags, OpenFlags};
+use crate::text::{self, Put, Text, c_string};
+use crate::volumes::{self, Content, Volume};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// Where a root is put together: the one directory that every host has and no container needs.
+const STAGE: &CStr = c"/proc";
+/// With the writes in memory: the memory is at the stage, and these are in it.
+const MERGED: &CStr = c"/proc/root";
+const LOWER: &CStr = c"/proc/lower";
+
+/// What the root is made of.
+pub enum Source {
+    /// The host's own files.
+    Host,
+    /// A directory of the host.
+    Directory(&'static CStr),
+    /// A file of the host with a filesystem in it.
+    Image(&'static CStr),
+}
+
+/// A root.
+pub struct Root {
+    /// What it is made of.
+    pub source: Source,
+    /// Options of the tmpfs that the writes go to, if they go to one.
+    pub writes: Option<&'static CStr>,
+    /// With it, what lies below: first the root itself, then each mount below it, after those that it lies below.
+    pub layers: Vec<Layer>,
+}
+
+/// One mount of the host, with the writes going elsewhere.
+pub struct Layer {
+    /// Where it is.
+    lower: &'static CStr,
+    /// Where it goes.
+    target: &'static CStr,
+    /// Where its writes go, and where overlayfs prepares them.
+    upper: &'static CStr,
+    work: &'static CStr,
+    /// The options of the overlay.
+    options: &'static CStr,
+    /// nosuid, nodev, noexec as they are on the host.
+    flags: MountFlags,
+}
+
+/// A file that the root is given.
+pub struct Given {
+    /// Where it is written, before something is mounted over it.
+    pub source: &'static CStr,
+    /// Where it is seen.
+    pub target: &'static CStr,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// What has been made in the root, for as long as the run may still fail.
+pub struct Made {
+    /// In which directory; `None`: in the root's top.
+    dir: Option<Fd>,
+    name: Text<255>,
+    directory: bool,
+}
+
+impl Root {
+    /// Looks at what `--rootfs` names. `writes`: they go to memory, at most so much; `None`: as much as the kernel gives.
+    /// `wanted`: whether they do is what the command line says, if it does.
+    pub fn find(path: Option<&str>, wanted: bool, read_only: bool, size: Option<u64>) -> Result<Root> {
+        let source = match path {
+            None => Source::Host,
+            Some(path) => {
+                let path = c_string(&[path.as_bytes()]);
+                match sys::statx(None, path, true)?.kind() {
+                    libc::S_IFDIR => Source::Directory(path),
+                    libc::S_IFREG => Source::Image(path),
+                    _ => {
+                        let hint = "neither a directory nor a file with a filesystem in it";
+                        return Err(Error::refused("no root", &[path.to_bytes()], hint));
+                    }
+                }
+            }
+        };
+        let in_memory = wanted || matches!(source, Source::Image(_)) && !read_only;
+        let mut root = Root { source, writes: None, layers: Vec::new() };
+        if in_memory {
+            let mut options = Vec::from(b"mode=755");
+            if let Some(size) = size {
+                options.put(b",size=");
+                options.put_decimal(size);
+                // An empty file costs memory that `size` does not count: about a kilobyte.
+                options.put(b",nr_inodes=");
+                options.put_decimal((size / 2048).max(4096));
+            }
+            root.writes = Some(c_string(&[&options]));
+            root.find_layers()?;
+        }
+        Ok(root)
+    }
+
+    /// The root and the mounts below it, but for those where the container has its own.
+    fn find_layers(&mut self) -> Result<()> {
+        let (top, lower) = match &self.source {
+            Source::Image(_) => (None, LOWER),
+            Source::Host => (Some(Vec::new()), c"/"),
+            Source::Directory(path) => {
+                let path_of = sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?;
+                (Some(if path_of == b"/" { Vec::new() } else { path_of }), *path)
+            }
+        };
+        let mut found: Vec<(Vec<u8>, MountFlags)> = Vec::new();
+        let mounts = if top.is_some() { sys::read_file(c"/proc/self/mountinfo")? } else { Vec::new() };
+        let mut rest = mounts.as_slice();
+        while let (Some(top), Some(mount)) = (&top, mountinfo::next(&mut rest)) {
+            let point = mountinfo::unescape(mount.point);
+            let Some(below) = point.strip_prefix(top.as_slice()) else { continue };
+            let first = text::split(below, b'/').nth(1).unwrap_or_default();
+            // A /proc of the host, wherever it is mounted, leads to every file of the host.
+            if !below.starts_with(b"/")
+                || [&b""[..], b"proc", b"sys", b"dev"].contains(&first)
+                || mount.fstype == b"proc"
+                || mountinfo::is_hidden(mount.point, rest)
+            {
+                continue;
+            }
+            let mut flags = MountFlags::NONE;
+            for (word, flag) in
+                [(b"nosuid", MountFlags::NOSUID), (b"nodev\0", MountFlags::NODEV), (b"noexec", MountFlags::NOEXEC)]
+            {
+                if mountinfo::has_option(mount.options, word.strip_suffix(b"\0").unwrap_or(word)) {
+                    flags = flags | flag;
+                }
+            }
+            // A mount comes after the one that it lies below, whose path is a part of its own.
+            let at = found.iter().position(|(other, _)| other.as_slice() > below).unwrap_or(found.len());
+            found.insert(at, (below.to_vec(), flags));
+        }
+        let top = top.unwrap_or_default();
+        let root = Layer::new(0, lower.to_bytes(), b"", MountFlags::NONE)?;
+        self.layers.push(root);
+        for (below, flags) in found {
+            self.layers.push(Layer::new(self.layers.len(), &[&top, below.as_slice()].concat(), &below, flags)?);
+        }
+        Ok(())
+    }
+
+    /// Where it is put together.
+    fn place(&self) -> &'static CStr {
+        if self.writes.is_some() { MERGED } else { STAGE }
+    }
+
+    /// The directory, at the stage.
+    pub fn bind(&self) -> Result<()> {
+        match &self.source {
+            Source::Directory(path) => sys::mount(path, STAGE, c"", MountFlags::BIND | MountFlags::REC, None)
+                .map_err(|e| e.about(path.to_bytes())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The memory that writes go to, at the stage.
+    pub fn mount_writes(&self) -> Result<()> {
+        sys::mount(c"tmpfs", STAGE, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, self.writes)?;
+        sys::mkdir(None, MERGED, 0o755)
+    }
+
+    /// The image: what lies below, or the root itself.
+    pub fn mount_image(&self, image: &Image) -> Result<()> {
+        let place = match self.writes {
+            Some(_) => {
+                sys::mkdir(None, LOWER, 0o755)?;
+                LOWER
+            }
+            None => STAGE,
+        };
+        let Source::Image(path) = &self.source else { return Ok(()) };
+        let Some(device) = image.device.path.as_c_str() else { return Ok(()) };
+        for fstype in &image.types {
+            match sys::mount(device, place, fstype, MountFlags::RDONLY, None) {
+                // Of another kind, or of one that this kernel does not have.
+                Err(e) if e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}
+                Err(e) if e.is(Errno::EROFS) => {
+                    return Err(e.about(path.to_bytes()).with_hint("its journal is to be replayed: run fsck on it"));
+                }
+                other => return other.map_err(|e| e.about(path.to_bytes())),
+            }
+        }
+        Err(Error::refused("no filesystem in", &[path.to_bytes()], "none, at least, that this kernel can mount"))
+    }
+
+    /// Read-only, with all that is mounted below it.
+    pub fn make_read_only(&self) -> Result<()> {
+        make_read_only(self.place())
+    }
+
+    /// Makes it the root. `Ok(false)`: the old one is out of reach, but not on top, and cannot be taken off.
+    pub fn enter(&self) -> Result<bool> {
+        sys::chdir(self.place())?;
+        match sys::pivot_root() {
+            // The initramfs is the one root that cannot be put elsewhere: pivot_root(2). What is moved onto it hides it.
+            Err(e) if e.is(Errno::EINVAL) => {
+                sys::mount(c".", c"/", c"", MountFlags::MOVE, None)?;
+                sys::chroot().map(|()| false)
+            }
+            other => other.map(|()| true),
+        }
+    }
+}
+
+impl Layer {
+    fn new(number: usize, lower: &[u8], below: &[u8], flags: MountFlags) -> Result<Layer> {
+        let named = |prefix: &[u8]| {
+            let mut path = prefix.to_vec();
+            path.put_decimal(number as u64);
+            path
+        };
+        let (upper, work) = (named(b"/proc/upper"), named(b"/proc/work"));
+        // A path of the host may hold what divides options and layers; the working directory needs no name.
+        let options = [b"lowerdir=.,upperdir=", upper.as_slice(), b",workdir=", &work].concat();
+        Ok(Layer {
+            lower: c_string(&[lower]),
+            target: c_string(&[MERGED.to_bytes(), below]),
+            upper: c_string(&[&upper]),
+            work: c_string(&[&work]),
+            options: c_string(&[&options]),
+            flags,
+        })
+    }
+
+    /// Mounts it; where an overlay cannot be on it, read-only, unless it is the root itself.
+    pub fn mount(&self) -> Result<()> {
+        match self.mount_overlay() {
+            Err(_) if self.target != MERGED => {
+                sys::mount(self.lower, self.target, c"", MountFlags::BIND, None)?;
+                let flags = MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY | self.flags;
+                sys::mount(c"none", self.target, c"", flags, None)
+            }
+            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay")),
+            other => other,
+        }
+    }
+
+    fn mount_overlay(&self) -> Result<()> {
+        sys::chdir(self.lower)?;
+        // The top of an overlay is the upper directory's: it looks like what it stands for.
+        let top = sys::statx(None, c".", true)?;
+        sys::mkdir(None, self.upper, top.mode & 0o7777)?;
+        if (top.uid, top.gid) != (0, 0) {
+            sys::chown(self.upper, top.uid, top.gid)?;
+        }
+        sys::mkdir(None, self.work, 0o700)?;
+        sys::mount(c"overlay", self.target, c"overlay", self.flags, Some(self.options))
+            .map_err(|e| e.about(self.lower.to_bytes()))
+    }
+}
+
+/// A filesystem image behind a loop device.
+pub struct Image {
+    device: sys::Loop,
+    /// Which filesystems it may hold.
+    types: Vec<&'static CStr>,
+}
+
+/// Where a filesystem has its mark, and which: from the kernel's headers.
+const MARKS: [(usize, &[u8], &[u8]); 6] = [
+    (0, b"hsqs", b"squashfs"),
+    (1024, &[0xe2, 0xe1, 0xf5, 0xe0], b"erofs"),
+    (1024 + 56, &[0x53, 0xef], b"ext4"),
+    (0, b"XFSB", b"xfs"),
+    (32769, b"CD001", b"iso9660"),
+    (65600, b"_BHRfS_M", b"btrfs"),
+];
+
+impl Image {
+    /// Puts a loop device before it. The kernel loads a filesystem that it is asked for by name; where the image has none
+    /// of the usual marks, it may be any that the kernel has already.
+    pub fn attach(root: &Root) -> Result<Option<Image>> {
+        let Source::Image(path) = &root.source else { return Ok(None) };
+        let file = sys::open(path, OpenFlags::NONE)?;
+        let mut types = Vec::new();
+        for (at, mark, name) in MARKS {
+            let mut bytes = [0u8; 8];
+            let n = sys::read_at(&file, &mut bytes, at as u64).map_err(|e| e.about(path.to_bytes()))?;
+            if bytes.get(..n).unwrap_or_default().starts_with(mark) {
+                types.push(c_string(&[name]));
+            }
+        }
+        if types.is_empty() {
+            for line in text::split(&sys::read_file(c"/proc/filesystems")?, b'\n') {
+                if let Some(name) = line.strip_prefix(b"\t") {
+                    types.push(c_string(&[name]));
+                }
+            }
+        }
+        let device = sys::Loop::attach(&file, path)?;
+        Ok(Some(Image { device, types }))
+    }
+}
+
+/// Read-only, with all that is mounted below it.
+pub fn make_read_only(path: &CStr) -> Result<()> {
+    let mount = sys::open(path, OpenFlags::PATH)?;
+    sys::make_read_only(&mount, path).map_err(explain_read_only)
+}
+
+fn explain_read_only(error: Error) -> Error {
+    if error.is(Errno::ENOSYS) { error.with_hint("read-only with all that is below needs Linux 5.12") } else { error }
+}
+
+/// Where the container's own filesystems go.
+const OWN: [&CStr; 3] = [c"/proc", c"/sys", c"/dev"];
+
+/// A root whose `/dev` is a link would have them mounted elsewhere. What is missing is made, after all have been looked at.
+pub fn check(made: &mut Vec<Made>) -> Result<()> {
+    for make in [false, true] {
+        for path in OWN {
+            match sys::statx(None, path, false) {
+                Ok(status) if status.kind() == libc::S_IFDIR => {}
+                Ok(_) => {
+                    let hint = "a link or a file, where a root has a directory";
+                    return Err(Error::refused("the root has no", &[path.to_bytes()], hint));
+                }
+                Err(e) if e.is(Errno::ENOENT) => {
+                    if make {
+                        make_missing(path, true, made)?;
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes `path` in the root, and what is missing of the directories above it: no link of the root, and none of /proc,
+/// leads a new directory out of it.
+pub fn make_missing(path: &CStr, directory: bool, made: &mut Vec<Made>) -> Result<()> {
+    let path = path.to_bytes_with_nul();
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    let Some(room) = buffer.get_mut(..path.len()) else { return Ok(()) };
+    room.copy_from_slice(path);
+    let mut above: Option<Fd> = None;
+    let mut name_at = 1;
+    for end in 1..path.len() {
+        if !matches!(path.get(end), Some(b'/' | b'\0')) {
+            continue;
+        }
+        let last = end + 1 == path.len();
+        if let Some(byte) = buffer.get_mut(end) {
+            *byte = 0;
+        }
+        let Ok(whole) = CStr::from_bytes_until_nul(&buffer) else { break };
+        let opened = match sys::openat2(whole, OpenFlags::PATH) {
+            Err(e) if e.is(Errno::ENOENT) => {
+                let start = if above.is_some() { name_at } else { 0 };
+                let Ok(name) = CStr::from_bytes_until_nul(buffer.get(start..).unwrap_or_default()) else { break };
+                match directory || !last {
+                    true => sys::mkdir(above.as_ref(), name, 0o755),
+                    false => sys::mknod(above.as_ref(), name, libc::S_IFREG | 0o644, 0),
+                }
+                .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be made"))?;
+                let opened = sys::openat2(whole, OpenFlags::PATH)?;
+                if made.len() < made.capacity() {
+                    let name = Text::plain(name.to_bytes_with_nul());
+                    made.push(Made { dir: above.take(), name, directory: directory || !last });
+                }
+                opened
+            }
+            other => other?,
+        };
+        above = Some(opened);
+        name_at = end + 1;
+        if let Some(byte) = buffer.get_mut(end)
+            && !last
+        {
+            *byte = b'/';
+        }
+    }
+    Ok(())
+}
+
+/// Takes away again what has been made: the command was not executed.
+pub fn unmake(made: &mut Vec<Made>) {
+    while let Some(made) = made.pop() {
+        let Some(name) = made.name.as_c_str() else { continue };
+        let there = match &made.dir {
+            Some(dir) => sys::fchdir(dir, name),
+            None => sys::chdir(c"/"),
+        };
+        if there.is_ok() {
+            while sys::detach(name).is_ok() {}
+            // What somebody else has put into it meanwhile is theirs, and stays.
+            if let Err(_theirs) = sys::unmake(None, name, made.directory) {}
+        }
+    }
+}
+
+/// /sys: what the kernel says of devices, of this network namespace.
+pub fn mount_sysfs(read_only: bool) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    sys::mount(c"sysfs", c"/sys", c"sysfs", if read_only { flags | MountFlags::RDONLY } else { flags }, None)
+}
+
+/// What every program may take for granted, with the kernel's numbers: devices.txt.
+const NODES: [(&CStr, u32, u32); 6] = [
+    (c"/dev/null", 1, 3),
+    (c"/dev/zero", 1, 5),
+    (c"/dev/full", 1, 7),
+    (c"/dev/random", 1, 8),
+    (c"/dev/urandom", 1, 9),
+    (c"/dev/tty", 5, 0),
+];
+
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"/dev/fd", c"/proc/self/fd"),
+    (c"/dev/stdin", c"/proc/self/fd/0"),
+    (c"/dev/stdout", c"/proc/self/fd/1"),
+    (c"/dev/stderr", c"/proc/self/fd/2"),
+    (c"/dev/ptmx", c"pts/ptmx"),
+];
+
+/// Where files that the root is given are written: [`mount_mqueue`] hides them.
+const MQUEUE: &CStr = c"/dev/mqueue";
+
+/// /dev: a tmpfs with the usual nodes, links, and places for what is mounted next. The umask must be 0.
+pub fn mount_dev() -> Result<()> {
+    sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=64m"))?;
+    for (path, major, minor) in NODES {
+        sys::mknod(None, path, libc::S_IFCHR | 0o666, major << 8 | minor)?;
+    }
+    for (path, to) in LINKS {
+        sys::symlink(to, path)?;
+    }
+    for path in [c"/dev/pts", c"/dev/shm", MQUEUE] {
+        sys::mkdir(None, path, 0o755)?;
+    }
+    Ok(())
+}
+
+/// POSIX shared memory, shm_overview(7); `options` hold its size.
+pub fn mount_shm(options: &CStr) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    sys::mount(c"shm", c"/dev/shm", c"tmpfs", flags, Some(options))
+}
+
+/// The message queues of this IPC namespace, mq_overview(7); a kernel may have none.
+pub fn mount_mqueue() -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    match sys::mount(c"mqueue", MQUEUE, c"mqueue", flags, None) {
+        Err(e) if e.is(Errno::ENODEV) => Ok(()),
+        other => other,
+    }
+}
+
+/// Files that tell of the host or reach into it. /dev/null is our own, so it is what it says.
+const MASKED_FILES: [&CStr; 6] = [
+    c"/proc/interrupts",
+    c"/proc/kcore",
+    c"/proc/keys",
+    c"/proc/latency_stats",
+    c"/proc/sched_debug",
+    c"/proc/timer_list",
+];
+const MASKED_DIRECTORIES: [&CStr; 5] =
+    [c"/proc/acpi", c"/proc/asound", c"/proc/scsi", c"/sys/firmware", c"/sys/devices/virtual/powercap"];
+/// What may be read and not written.
+const READ_ONLY: [&CStr; 5] = [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/sys", c"/proc/sysrq-trigger"];
+
+/// Masks what the kernel shows of the host. A kernel does not have all of it.
+pub fn mask() -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    for path in MASKED_FILES {
+        unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
+    }
+    for path in MASKED_DIRECTORIES {
+        // An empty directory: of all filesystems the cheapest.
+        unless_missing(sys::mount(c"none", path, c"ramfs", flags | MountFlags::RDONLY, None))?;
+    }
+    for path in READ_ONLY {
+        if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
+            let again = MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY;
+            sys::mount(c"none", path, c"", again | flags, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn unless_missing(result: Result<()>) -> Result<bool> {
+    match result {
+        Err(e) if e.is(Errno::ENOENT) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Opens the host's side of a volume, while the host can still be seen.
+pub fn open_volume(volume: &Volume) -> Result<Option<Fd>> {
+    match &volume.content {
+        Content::Host { source, .. } => sys::open_tree(source).map(Some),
+        Content::Memory { .. } => Ok(None),
+    }
+}
+
+/// Mounts a volume in the root. With `make` a target that is missing is made.
+pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: &mut Vec<Made>) -> Result<()> {
+    let target = match sys::openat2(volume.target, OpenFlags::PATH) {
+        Err(e) if e.is(Errno::ENOENT) && make => {
+            let directory = match &tree {
+                Some(tree) => sys::statx(Some(tree), c"", true)?.kind() == libc::S_IFDIR,
+                None => true,
+            };
+            make_missing(volume.target, directory, made)?;
+            sys::openat2(volume.target, OpenFlags::PATH)?
+        }
+        Err(e) if e.is(Errno::ENOENT) => return Err(e.with_hint("on the host's own files nothing is made for a mount")),
+        other => other?,
+    };
+    if sys::is_on_proc(&target)? {
+        let hint = "it leads to /proc, where nothing can be mounted";
+        return Err(Error::refused("no place for a mount:", &[volume.target.to_bytes()], hint));
+    }
+    match (&volume.content, tree) {
+        (Content::Host { read_only, .. }, Some(tree)) => {
+            sys::move_mount(&tree, &target, volume.target)
+                .map_err(|e| e.with_hint("a folder goes onto a folder, a file onto a file"))?;
+            match read_only {
+                true => sys::make_read_only(&tree, volume.target).map_err(explain_read_only),
+                false => Ok(()),
+            }
+        }
+        (Content::Memory { flags, data }, _) => {
+            sys::mount_on(c"tmpfs", &target, c"tmpfs", MountFlags::from_bits(*flags), Some(data))
+                .map_err(|e| e.about(volume.target.to_bytes()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The files of /etc that every container has its own of; not those that a volume brings.
+pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<Given> {
+    let host = |path| sys::read_file(path).ok();
+    let hosts = match host_network {
+        true => host(c"/etc/hosts"),
+        false => None,
+    };
+    let own_hosts = [b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"].concat();
+    let mut files = Vec::new();
+    for (name, content) in [
+        (&b"hosts"[..], Some(hosts.unwrap_or(own_hosts))),
+        (b"hostname", Some([hostname, b"\n"].concat())),
+        (b"resolv.conf", host(c"/etc/resolv.conf")),
+    ] {
+        let target = c_string(&[b"/etc/", name]);
+        if let Some(content) = content
+            && !volumes.iter().any(|volume| volume.target == target)
+        {
+            files.push(Given { source: c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
+        }
+    }
+    files
+}
+
+/// Writes a file and puts it over the one that the root has. Where it has none it gets one, if it can be written to.
+pub fn give(file: &Given, made: &mut Vec<Made>) -> Result<()> {
+    let target = match sys::openat2(file.target, OpenFlags::PATH) {
+        Err(e) if e.is(Errno::ENOENT) => match make_missing(file.target, false, made) {
+            // Read-only; or a link that leads nowhere.
+            Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return Ok(()),
+            other => other.and_then(|()| sys::openat2(file.target, OpenFlags::PATH))?,
+        },
+        Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return Ok(()),
+        other => other?,
+    };
+    sys::create(file.source, &file.content)?;
+    sys::mount_on(file.source, &target, c"", MountFlags::BIND, None).map_err(|e| e.about(file.target.to_bytes()))
+}
+
+/// Takes the old root, which lies on the new one, away. The working directory must be the root.
+pub fn leave_old() -> Result<()> {
+    sys::detach(c".")
+}
+
+/// Makes `path` the working directory: in the root, by no magic link. With `make` it is made if it is missing.
+pub fn change_directory(path: &CStr, make: bool, made: &mut Vec<Made>) -> Result<()> {
+    let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
+    let opened = match sys::openat2(path, flags) {
+        Err(e) if e.is(Errno::ENOENT) && make => {
+            make_missing(path, true, made)?;
+            sys::openat2(path, flags)
+        }
+        other => other,
+    };
+    let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
+        true => e.with_hint("the working directory is not there"),
+        false => e,
+    })?;
+    sys::fchdir(&dir, path)
+}
+
+/// How many directories and files [`make_missing`] may have to make for these.
+pub fn most_made(volumes: &[Volume], workdir: Option<&str>) -> usize {
+    let parts = |path: &[u8]| path.iter().filter(|&&b| b == b'/').count();
+    // /proc, /sys, /dev, /etc, and three files there.
+    7 + volumes.iter().map(|volume| parts(volume.target.to_bytes())).sum::<usize>()
+        + workdir.map_or(0, |dir| parts(dir.as_bytes()))
+}
+
+/// Mounts that lie below others come after them.
+pub fn sort(list: &mut Vec<Volume>) {
+    let depth = |volume: &Volume| volume.target.to_bytes().iter().filter(|&&b| b == b'/').count();
+    let mut sorted: Vec<Volume> = Vec::with_capacity(list.len());
+    for volume in list.drain(..) {
+        let at = sorted.iter().position(|other| depth(other) > depth(&volume)).unwrap_or(sorted.len());
+        sorted.insert(at, volume);
+    }
+    *list = sorted;
+}
+
+/// A device of the host, for `--device`.
+pub fn device(word: &str) -> Result<Volume> {
+    let device = volumes::device(word)?;
+    let status = sys::statx(None, device.target, true)?;
+    if !matches!(status.kind(), libc::S_IFCHR | libc::S_IFBLK) {
+        return Err(Error::refused("no device:", &[word.as_bytes()], "--device takes one of the host's"));
+    }
+    Ok(device)
+}
