@@ -108,6 +108,12 @@ struct Run {
     /// UTS namespace
     #[argh(option)]
     uts: Option<String>,
+    /// file for the pid
+    #[argh(option)]
+    pid_file: Option<String>,
+    /// numbers at the end
+    #[argh(option)]
+    stats: Option<String>,
 }
 
 /// What to do.
@@ -177,6 +183,7 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         quota: run.cpus.as_deref(),
         pids: run.pids_limit.as_deref(),
         none: run.no_limits,
+        count: run.stats.is_some(),
     })?;
     let name = run.name.as_deref();
     name.map_or(Ok(()), options::check_name)?;
@@ -244,6 +251,8 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         host_pid: host(run.pid.as_deref(), "--pid takes host", false)?,
         host_ipc: host(run.ipc.as_deref(), "--ipc takes host", false)?,
         host_uts,
+        pid_file: run.pid_file.as_deref(),
+        stats: run.stats.as_deref(),
     })))
 }
 

@@ -5,7 +5,7 @@
 //! | floor | module | role |
 //! |---|---|---|
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
-//! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`] | the processes: what each does, and in which order it ends |
+//! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`], [`stats`] | the processes: what each does, in which order it ends, what it took |
 //! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
 //! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
@@ -21,6 +21,7 @@ pub mod child;
 pub mod cleanup;
 pub mod reaper;
 pub mod run;
+pub mod stats;
 
 pub mod plan;
 pub mod step;

@@ -25,6 +25,7 @@ Limits:
       --no-limits                      none of these, no cgroup
       --cgroup-parent PATH             where its cgroups are made: absolute, or below the own
       --name NAME                      name of its cgroups, and its hostname
+      --pid-file FILE                  where its pid on this host is written
 
 Root:
       --rootfs PATH                    a directory, or a file with a filesystem in it, as its root
@@ -52,6 +53,9 @@ Namespaces:
       --pid host                       the host's processes
       --ipc host                       the host's System V and POSIX IPC
       --uts host                       the host's hostname
+
+Seeing:
+      --stats[=json|FILE]              numbers at the end: as text, as JSON, or into FILE
 
 -h, --help alone prints this. BYTES takes b, k, m, g or t. What has ... can be given many times.
 Options stop at COMMAND, or at --.
@@ -164,10 +168,17 @@ pub struct LimitWords<'a> {
     pub pids: Option<&'a str>,
     /// `--no-limits`
     pub none: bool,
+    /// `--stats`: processes are counted, limited or not.
+    pub count: bool,
 }
 
 /// cfs_period_us, the kernel's own default: a quota is so many microseconds in every so many.
 const PERIOD: u64 = 100_000;
+
+impl Limit {
+    /// The value, not asked for, of a group that only counts.
+    pub const NONE: u64 = u64::MAX;
+}
 
 impl Limits {
     /// Reads the words; the defaults where there are none.
@@ -180,7 +191,7 @@ impl Limits {
             cpus: list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?,
             mems: list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?,
             quota: QUOTA.read(words.quota, None)?,
-            pids: PIDS.read(words.pids, None)?,
+            pids: PIDS.read(words.pids, None)?.or(words.count.then_some(Limit { value: Limit::NONE, asked: false })),
         };
         Ok(if words.none { Limits::default() } else { limits })
     }
@@ -372,6 +383,10 @@ pub struct Options {
     pub host_ipc: bool,
     /// `--uts host`
     pub host_uts: bool,
+    /// `--pid-file`
+    pub pid_file: Option<&'static str>,
+    /// `--stats`: empty, `json`, or a file.
+    pub stats: Option<&'static str>,
 }
 
 #[cfg(test)]

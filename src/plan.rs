@@ -5,7 +5,7 @@ use crate::environment::{self, DEFAULT_PATH, Environment, OWN_PATH};
 use crate::error::{Errno, Result};
 use crate::options::Options;
 use crate::rootfs::{self, Root, Source};
-pub use crate::step::{Plan, Step};
+pub use crate::step::{Plan, Stats, Step};
 use crate::sys::{self, CloneFlags};
 use crate::text::{Put, c_string, to_decimal};
 use crate::volumes;
@@ -16,6 +16,12 @@ use core::ffi::CStr;
 /// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment. It is kept until the
 /// process ends: closing its descriptors one by one would only be slower.
 pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static Plan> {
+    let stats = options.stats.map(|form| Stats {
+        json: form == "json" || form.ends_with(".json"),
+        file: !["", "json"].contains(&form),
+        begun: sys::monotonic(),
+        used: sys::cpu_time_of_children(),
+    });
     let pid = sys::getpid();
     let root = find_root(options)?;
     let own_root = root.is_some();
@@ -48,6 +54,12 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
     // mounts, for it joins them after the word to go.
     let mut parent = Steps(Vec::new());
+    if let Some(path) = options.pid_file {
+        parent.push(Step::OpenPidFile(c_string(&[path.as_bytes()])));
+    }
+    if let (Some(path), Some(Stats { file: true, .. })) = (options.stats, &stats) {
+        parent.push(Step::OpenStatsFile(c_string(&[path.as_bytes()])));
+    }
     for g in every().filter(|g| groups.get(*g).is_some_and(|group| !group.is_at_top())) {
         parent.push(Step::OpenParent(g));
     }
@@ -56,6 +68,9 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         parent.push(Step::AttachImage);
     }
     parent.push(Step::Clone);
+    if options.pid_file.is_some() {
+        parent.push(Step::WritePidFile);
+    }
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
     if options.tty {
         parent.push(Step::ReceiveTerminal);
@@ -159,6 +174,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         init: options.init,
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
+        stats,
         default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
     })))
 }

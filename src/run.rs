@@ -6,6 +6,7 @@ use crate::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals::{self, Dispositions, Fate};
+use crate::stats::{self, Ending};
 use crate::step::{State, Step};
 use crate::sys::{self, Fd, Pid, Ready, Signal, Stack, Wait};
 use crate::terminal::Terminal;
@@ -13,8 +14,8 @@ use crate::text::Put;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way,
-/// nothing is left.
+/// Carries out the plan, says what went wrong, and returns the exit status. An error means that nothing was begun. Either
+/// way, nothing is left.
 pub fn run(plan: &Plan) -> Result<i32> {
     // With SIGCHLD ignored, as a caller may have it, children vanish without a status (wait(2)).
     sys::reset_signal(libc::SIGCHLD)?;
@@ -50,8 +51,10 @@ pub fn run(plan: &Plan) -> Result<i32> {
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a
     // warning beside it.
     let started = container.start(plan, &mut state, error_read).and_then(|()| container.await_exec());
+    let mut executed = None;
     let followed = match started {
         Ok(()) => {
+            executed = plan.stats.as_ref().map(|_| sys::monotonic());
             cleanup::sweep(plan, &state);
             container.follow()
         }
@@ -62,9 +65,19 @@ pub fn run(plan: &Plan) -> Result<i32> {
     let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
     let memory = cleanup::memory_report(plan, &state);
     let orphans = if adopts { cleanup::end_orphans(&container.callers) } else { Ok(()) };
+    let status = started.map_or_else(Error::status, |()| container.status());
+    let ending = Ending {
+        pid: container.pid,
+        status,
+        signaled: matches!(container.status, Some(Wait::Signaled(_))),
+        executed,
+        error: started.err(),
+    };
+    let stats = plan.stats.as_ref().filter(|stats| state.stats_file.is_some() || !stats.file);
+    let record = stats.map(|stats| stats::record(stats, plan, &state, &ending));
     let removed = cleanup::remove_groups(plan, &state);
-    let status = container.status();
     let warned = container.warning.map_or(Ok(()), Err);
+    let stats_file = state.stats_file.as_ref().map_or(2, Fd::raw);
     // Whatever is open now, the exit closes: a dozen calls less.
     core::mem::forget((container, state));
     // Only now, for a stderr that nobody reads may hold this up forever.
@@ -73,11 +86,19 @@ pub fn run(plan: &Plan) -> Result<i32> {
     {
         // A stderr that is closed is the caller's choice.
     }
-    started?;
-    for late in [warned, followed, ended, lost, restored, orphans, removed] {
-        if let Err(error) = late {
-            say(error);
+    if let Err(error) = started {
+        say(error);
+    } else {
+        for late in [warned, followed, ended, lost, restored, orphans, removed] {
+            if let Err(error) = late {
+                say(error);
+            }
         }
+    }
+    if let Some(record) = record
+        && let Err(error) = sys::write_all(stats_file, &record)
+    {
+        say(error);
     }
     Ok(status)
 }
@@ -138,6 +159,14 @@ impl Container {
                     drop(state.terminal_socket.1.take());
                     // The device goes with its mount.
                     drop(state.image.take());
+                }
+                Step::WritePidFile => {
+                    if let (Some(file), Some(pid)) = (state.pid_file.take(), self.pid) {
+                        let mut line = Vec::new();
+                        line.put_decimal(pid.0 as u64);
+                        line.put(b"\n");
+                        sys::write_all(file.raw(), &line)?;
+                    }
                 }
                 Step::ReceiveTerminal => {
                     if let Some(socket) = state.terminal_socket.0.take()

@@ -12,6 +12,10 @@ use core::ffi::CStr;
 
 /// What happens once, at its place in the parent's list or in the child's. Groups are named by their index in the plan.
 pub enum Step {
+    /// Parent: makes the file for the container's pid, so that it is known early if it cannot be written.
+    OpenPidFile(&'static CStr),
+    /// Parent: makes the file for the numbers at the end.
+    OpenStatsFile(&'static CStr),
     /// Parent: opens the cgroup that a group is made in.
     OpenParent(usize),
     /// Parent: enables one controller in one ancestor, by the index in the group's list. This stays.
@@ -24,6 +28,8 @@ pub enum Step {
     AttachImage,
     /// Parent: makes the child, in its namespaces; on v2 in its cgroup.
     Clone,
+    /// Parent: the child's pid, for a supervisor.
+    WritePidFile,
     /// Parent: takes over the other side of the container's terminal.
     ReceiveTerminal,
     /// Parent: sends the command, and with it the word to go.
@@ -149,6 +155,20 @@ pub struct Plan {
     pub path: &'static [u8],
     /// The limit on memory is the default one, not the user's.
     pub default_memory: bool,
+    /// Numbers at the end.
+    pub stats: Option<Stats>,
+}
+
+/// `--stats`: the form, and what there was before the run.
+pub struct Stats {
+    /// JSON, or text.
+    pub json: bool,
+    /// Into a file.
+    pub file: bool,
+    /// When it began, [`sys::monotonic`].
+    pub begun: u64,
+    /// What earlier children had used, [`sys::cpu_time_of_children`].
+    pub used: [u64; 2],
 }
 
 /// What the steps of a run make, and later ones use.
@@ -175,6 +195,10 @@ pub struct State {
     pub terminal: Option<Fd>,
     /// The signals that the command must find at their default.
     pub ignored: SigSet,
+    /// The file for the pid.
+    pub pid_file: Option<Fd>,
+    /// The file for the numbers.
+    pub stats_file: Option<Fd>,
 }
 
 impl State {
@@ -192,6 +216,8 @@ impl State {
             terminal_socket: (None, None),
             terminal: None,
             ignored: SigSet::EMPTY,
+            pid_file: None,
+            stats_file: None,
         }
     }
 }
@@ -215,10 +241,12 @@ impl MadeGroup {
 }
 
 impl Step {
-    /// Carries the step out. `Clone`, `ReceiveTerminal`, `SendCommand`, `ReceiveCommand`, `BecomeInit` and `Exec` are the
+    /// Carries the step out. `Clone`, `WritePidFile`, `ReceiveTerminal`, `SendCommand`, `ReceiveCommand`, `BecomeInit` and `Exec` are the
     /// business of the processes themselves: [`crate::run`] and [`crate::child`].
     pub fn carry_out(&self, plan: &Plan, state: &mut State) -> Result<()> {
         match self {
+            Step::OpenPidFile(path) => sys::create(path).map(|file| state.pid_file = Some(file)),
+            Step::OpenStatsFile(path) => sys::create(path).map(|file| state.stats_file = Some(file)),
             Step::OpenParent(g) | Step::EnableController(g, _) | Step::MakeGroup(g) | Step::ApplySetting(g, _) => {
                 self.carry_out_for_group(*g, plan, state)
             }
@@ -295,6 +323,7 @@ impl Step {
                 sys::set_signal_mask(SigSet::EMPTY).map(drop)
             }
             Step::Clone
+            | Step::WritePidFile
             | Step::ReceiveTerminal
             | Step::SendCommand
             | Step::ReceiveCommand

@@ -3,6 +3,11 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+/// The digit of a number below 16.
+const fn hexadecimal(n: u8) -> u8 {
+    if n < 10 { b'0' + n } else { b'a' + n - 10 }
+}
+
 /// Something that bytes can be put into. What does not fit is cut, and the cut is shown as `...`.
 pub trait Put {
     /// Puts `bytes` as they are.
@@ -30,7 +35,7 @@ pub trait Put {
         let digits = (64 - n.leading_zeros()).div_ceil(4).max(1);
         for at in (0..digits).rev() {
             let digit = (n >> (4 * at) & 0xf) as u8;
-            self.put(&[if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }]);
+            self.put(&[hexadecimal(digit)]);
         }
     }
 
@@ -46,6 +51,37 @@ pub trait Put {
                 _ => self.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
             }
         }
+    }
+
+    /// Puts so many microseconds in seconds, with all six digits after the point.
+    fn put_seconds(&mut self, micros: u64) {
+        self.put_decimal(micros / 1_000_000);
+        self.put(b".");
+        let mut digits = [b'0'; 6];
+        let mut rest = micros % 1_000_000;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.put(&digits);
+    }
+
+    /// Puts a string of JSON (RFC 8259, section 7). What is not UTF-8 shows as U+FFFD, for JSON cannot hold it.
+    fn put_json(&mut self, bytes: &[u8]) {
+        self.put(b"\"");
+        for chunk in bytes.utf8_chunks() {
+            for &byte in chunk.valid().as_bytes() {
+                match byte {
+                    b'"' | b'\\' => self.put(&[b'\\', byte]),
+                    ..0x20 => self.put(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hexadecimal(byte & 15)]),
+                    _ => self.put(&[byte]),
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                self.put("\u{fffd}".as_bytes());
+            }
+        }
+        self.put(b"\"");
     }
 
     /// Puts the parts, joined, as one string in double quotes.

@@ -55,7 +55,10 @@ impl Settings {
             && self.controllers.has(controller)
         {
             let mut digits = Vec::new();
-            digits.put_decimal(value);
+            match value {
+                Limit::NONE if !asked => digits.put(b"max"),
+                _ => digits.put_decimal(value),
+            }
             digits.put(after);
             self.list.push(Setting { file, effective: None, value: digits.leak(), form, asked });
         }

@@ -137,6 +137,20 @@ pub(super) fn openat(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Resu
     }
 }
 
+/// openat(2) of a file to write to, made where there is none, emptied where there is one.
+pub fn create(path: &CStr) -> Result<Fd> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
+    loop {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        let fd = Fd(unsafe { sys!(openat(libc::AT_FDCWD, path, flags, 0o666u32)) }.on(None, path)? as i32);
+        if fd.0 > 2 {
+            return Ok(fd);
+        }
+        drop(fd);
+        reserve_standard_streams()?;
+    }
+}
+
 /// Opens `/dev/null` on those of the descriptors 0, 1 and 2 that the caller left closed. A file of ours must not land
 /// there: it would become the command's stream, or take our messages. Every run opens a file before it makes a pipe or
 /// a socket, so looking at what `openat` returns is enough, and costs nothing where nothing is closed.

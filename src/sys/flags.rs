@@ -99,7 +99,10 @@ flags! {
 flags! {
     /// open(2). Reading only is the kernel's zero.
     OpenFlags(b"O_") {
+        WRONLY = libc::O_WRONLY,
         RDWR = libc::O_RDWR,
+        CREAT = libc::O_CREAT,
+        TRUNC = libc::O_TRUNC,
         DIRECTORY = libc::O_DIRECTORY,
         PATH = libc::O_PATH,
         CLOEXEC = libc::O_CLOEXEC,

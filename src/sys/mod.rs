@@ -11,12 +11,13 @@ mod loops;
 mod mounts;
 mod process;
 mod terminal;
+mod time;
 
 pub use alloc::Bump;
 pub use clone::{Stack, clone};
 pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
 pub use files::{
-    Dir, Fd, Ready, close_from, close_on_exec, detached_mount, directory_names, exists, flock, is_directory,
+    Dir, Fd, Ready, close_from, close_on_exec, create, detached_mount, directory_names, exists, flock, is_directory,
     is_executable, mode, pipe2, poll, read, read_file, read_raw, read_up_to, reader_is_gone, receive_error, send_error,
     write, write_all,
 };
@@ -35,3 +36,4 @@ pub use terminal::{
     Termios, control, dup_to, foreground, open_pty, receive_fd, send_fd, set_window_size, socketpair, tcgets, tcsetsw,
     to_foreground, window_size,
 };
+pub use time::{cpu_time_of_children, monotonic};

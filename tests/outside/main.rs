@@ -41,12 +41,14 @@ mod limits_inside;
 mod mounts;
 mod namespaces;
 mod oom;
+mod pid_file;
 mod pipelines;
 mod pty;
 mod relay;
 mod session;
 mod settings;
 mod signals;
+mod stats;
 mod status;
 mod terminal;
 mod tmux;
@@ -109,6 +111,8 @@ fn all() -> Vec<Case> {
         oom::cases(),
         leftovers::cases(),
         session::cases(),
+        stats::cases(),
+        pid_file::cases(),
     ]
     .into_iter()
     .flatten()

@@ -41,6 +41,7 @@ fn run(words: &[OsString]) -> i32 {
         "eat" => eat(number(0)),
         "hold" => hold(),
         "echo" => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout()).expect("copy")),
+        "burn" => burn(number(0)),
         "eat-then-hold" => {
             eat(number(0));
             hold();
@@ -170,6 +171,13 @@ fn eat(bytes: usize) {
             memory.add(at).write_volatile(1);
         }
     }
+}
+
+/// Spends this many milliseconds of processor time.
+fn burn(milliseconds: usize) {
+    use rustix::time::{ClockId, clock_gettime};
+    let used = || clock_gettime(ClockId::ProcessCPUTime);
+    while used().tv_sec * 1000 + used().tv_nsec / 1_000_000 < milliseconds as i64 {}
 }
 
 /// The content of `file` in the group of this process for `controller`, found from inside.

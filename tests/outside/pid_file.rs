@@ -1,0 +1,46 @@
+//! `--pid-file`: the container's pid on the host, for whoever looks after it.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::probe;
+use crate::needs::Needs;
+use std::fs;
+
+cases! {
+    it_holds_the_pid_on_the_host: Needs::ROOT;
+    it_is_there_before_the_command: Needs::ROOT;
+    an_older_one_is_replaced: Needs::ROOT;
+    one_that_cannot_be_written_ends_it_at_once: Needs::ROOT;
+}
+
+fn it_holds_the_pid_on_the_host() {
+    let folder = Folder::new();
+    for options in [&[][..], &["--init"], &["--pid", "host"]] {
+        let file = folder.text("pid");
+        let running = probe(&[options, &["--pid-file", &file]].concat(), &["hold"]).start();
+        running.await_output("ready");
+        assert_eq!(fs::read_to_string(&file).expect("the file"), format!("{}\n", running.command_pid()), "{options:?}");
+        running.finish().good();
+    }
+}
+
+fn it_is_there_before_the_command() {
+    let folder = Folder::new();
+    let file = folder.text("pid");
+    let inside = probe(&["--pid-file", &file], &["file", &file]).finish().good();
+    assert!(inside.trim_end().parse::<i32>().expect("a pid") > 1 && inside.ends_with('\n'), "{inside:?}");
+}
+
+fn an_older_one_is_replaced() {
+    let folder = Folder::new();
+    let file = folder.write("pid", b"1234567890123\n");
+    let inside = probe(&["--pid-file", &file], &["file", &file]).finish().good();
+    assert!(inside.trim_end().parse::<i32>().expect("a pid") > 1, "{inside:?}");
+}
+
+fn one_that_cannot_be_written_ends_it_at_once() {
+    let folder = Folder::new();
+    let (file, mark) = (folder.text("no/pid"), folder.text("mark"));
+    probe(&["--pid-file", &file], &["touch", &mark]).finish().refused(125, &["openat", &file, "ENOENT"]);
+    assert!(!folder.path("mark").exists(), "nothing was to run");
+}
