@@ -162,7 +162,7 @@ pub fn record(stats: &Stats, plan: &Plan, state: &State, ending: &Ending) -> Vec
 /// A counter of the container's groups.
 fn counter(state: &State, name: &str) -> u64 {
     let mut buffer = [0u8; 1024];
-    for dir in state.groups.iter().flatten() {
+    for dir in state.groups.iter().filter_map(|made| made.dir.as_ref()) {
         for (_, file, key, unit) in COUNTERS.iter().filter(|counter| counter.0 == name) {
             if let Ok(content) = dir.read(file, &mut buffer)
                 && let Some(number) =
@@ -185,11 +185,12 @@ fn limits(record: &mut Record, plan: &Plan, state: &State) {
     };
     record.name("limits");
     let mut count = 0;
-    for (group, dir) in plan.groups.iter().zip(&state.groups) {
+    for (group, made) in plan.groups.iter().zip(&state.groups) {
         for setting in &group.settings {
             let mut buffer = [0u8; 4096];
             let read = setting.effective.unwrap_or(setting.file);
-            let read = dir.as_ref().and_then(|dir| dir.read(read, &mut buffer).ok()).map_or(&b""[..], text::trimmed);
+            let read =
+                made.dir.as_ref().and_then(|dir| dir.read(read, &mut buffer).ok()).map_or(&b""[..], text::trimmed);
             record.item(count, b"\n                    ");
             count += 1;
             for (before, string) in [(file, setting.file.to_bytes()), (value, setting.value), (held, read)] {

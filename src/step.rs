@@ -245,8 +245,8 @@ impl Step {
     /// business of the processes themselves: [`crate::run`] and [`crate::child`].
     pub fn carry_out(&self, plan: &Plan, state: &mut State) -> Result<()> {
         match self {
-            Step::OpenPidFile(path) => sys::create(path).map(|file| state.pid_file = Some(file)),
-            Step::OpenStatsFile(path) => sys::create(path).map(|file| state.stats_file = Some(file)),
+            Step::OpenPidFile(path) => sys::create_file(path).map(|file| state.pid_file = Some(file)),
+            Step::OpenStatsFile(path) => sys::create_file(path).map(|file| state.stats_file = Some(file)),
             Step::OpenParent(g) | Step::EnableController(g, _) | Step::MakeGroup(g) | Step::ApplySetting(g, _) => {
                 self.carry_out_for_group(*g, plan, state)
             }

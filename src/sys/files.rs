@@ -138,7 +138,7 @@ pub(super) fn openat(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Resu
 }
 
 /// openat(2) of a file to write to, made where there is none, emptied where there is one.
-pub fn create(path: &CStr) -> Result<Fd> {
+pub fn create_file(path: &CStr) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
     loop {
         // SAFETY: a &CStr is NUL-terminated and outlives the call

@@ -17,9 +17,9 @@ pub use alloc::Bump;
 pub use clone::{Stack, clone};
 pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
 pub use files::{
-    Dir, Fd, Ready, close_from, close_on_exec, create, detached_mount, directory_names, exists, flock, is_directory,
-    is_executable, mode, pipe2, poll, read, read_file, read_raw, read_up_to, reader_is_gone, receive_error, send_error,
-    write, write_all,
+    Dir, Fd, Ready, close_from, close_on_exec, create_file, detached_mount, directory_names, exists, flock,
+    is_directory, is_executable, mode, pipe2, poll, read, read_file, read_raw, read_up_to, reader_is_gone,
+    receive_error, send_error, write, write_all,
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 pub use loops::Loop;
