@@ -142,6 +142,12 @@ impl Error {
         self.0.errno == Some(expected)
     }
 
+    /// Whether it failed with one of `expected`.
+    #[inline(never)]
+    pub fn is_one_of(self, expected: &[Errno]) -> bool {
+        expected.iter().any(|errno| self.is(*errno))
+    }
+
     /// The same failure with a hint that only the caller can give.
     #[cold]
     #[inline(never)]

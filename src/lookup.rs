@@ -86,7 +86,7 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
     }
     if word.to_bytes().contains(&b'/') {
         return match sys::execve(word, argv, envp) {
-            e if NOWHERE.iter().any(|&errno| e.is(errno)) && !sys::exists(word) => not_found(word),
+            e if e.is_one_of(&NOWHERE) && !sys::exists(word) => not_found(word),
             e => explain(word, e),
         };
     }
@@ -99,7 +99,7 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Error {
                 continue;
             }
             let error = sys::execve(candidate, argv, envp);
-            let passed_over = error.is(Errno::EACCES) || NOWHERE.iter().any(|&errno| error.is(errno));
+            let passed_over = error.is(Errno::EACCES) || error.is_one_of(&NOWHERE);
             if looking_for_the_reason || !passed_over {
                 return explain(candidate, error);
             }
@@ -128,7 +128,7 @@ impl Text4096 {
     fn join(&mut self, dir: &[u8], word: &CStr) -> Option<&CStr> {
         let slash: &[u8] = if dir.is_empty() { b"" } else { b"/" };
         let mut rest = self.0.as_mut_slice();
-        for part in [dir, slash, word.to_bytes_with_nul()] {
+        for part in &[dir, slash, word.to_bytes_with_nul()] {
             let (place, after) = rest.split_at_mut_checked(part.len())?;
             place.copy_from_slice(part);
             rest = after;

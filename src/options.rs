@@ -333,7 +333,7 @@ pub fn check_name(name: &str) -> Result<()> {
 
 /// A cgroup to make the container's groups in: no step may lead up.
 pub fn check_cgroup_parent(path: &str) -> Result<()> {
-    if path.split('/').any(|part| part == "..") {
+    if text::split(path.as_bytes(), b'/').any(|part| part == b"..") {
         return Err(Error::usage("--cgroup-parent with '..'", path.as_bytes()));
     }
     Ok(())

@@ -394,7 +394,7 @@ fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
     if dir.is_some() {
         child.state.born_in_group = true;
         match sys::clone(plan.namespaces, dir, &stack, child::main, child) {
-            Err(e) if [Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP].iter().any(|&n| e.is(n)) => {
+            Err(e) if e.is_one_of(&[Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP]) => {
                 child.state.born_in_group = false;
             }
             other => return other,

@@ -25,15 +25,15 @@ impl Controllers {
     pub const PIDS: Self = Controllers(8);
 
     /// Each alone with the kernel's name, in the order that groups are made.
-    pub const NAMED: [(Self, &'static [u8]); 4] =
-        [(Self::MEMORY, b"memory"), (Self::CPU, b"cpu"), (Self::CPUSET, b"cpuset"), (Self::PIDS, b"pids")];
+    pub const NAMED: &'static [(Self, &'static [u8])] =
+        &[(Self::MEMORY, b"memory"), (Self::CPU, b"cpu"), (Self::CPUSET, b"cpuset"), (Self::PIDS, b"pids")];
 
     /// Those that a list of the kernel's names: at commas in mountinfo and /proc/PID/cgroup, at blanks on v2.
     pub fn in_list(list: &[u8]) -> Self {
         let mut found = 0;
         for word in list.split(|b| matches!(b, b',' | b' ' | b'\n')) {
             for (controller, name) in Self::NAMED {
-                if word == name {
+                if word == *name {
                     found |= controller.0;
                 }
             }
@@ -97,7 +97,7 @@ impl Host {
         let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
         let mounts = sys::read_file(c"/proc/self/mountinfo").map_err(needs_proc)?;
         let mut host = Host { hierarchies: Vec::new() };
-        for (controller, _) in Controllers::NAMED {
+        for &(controller, _) in Controllers::NAMED {
             if !host.carries(controller) {
                 match host.hierarchy_of(controller, &own, &mounts) {
                     Ok(Some(hierarchy)) => host.hierarchies.push(Box::leak(Box::new(hierarchy))),
@@ -228,7 +228,7 @@ fn detached(version: Version, controllers: &[u8]) -> Result<Option<Dir>> {
     };
     match sys::detached_mount(fstype, controllers) {
         Ok(dir) => Ok(Some(dir)),
-        Err(e) if CANNOT.iter().any(|&errno| e.is(errno)) => Ok(None),
+        Err(e) if e.is_one_of(&CANNOT) => Ok(None),
         Err(e) if e.is(Errno::EPERM) => Err(e.with_hint("no cgroup is mounted, and mounting one needs root")),
         Err(e) => Err(e),
     }

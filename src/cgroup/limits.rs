@@ -104,7 +104,7 @@ impl Setting {
             return error.with_hint("the controller is not available in this cgroup");
         }
         if self.form == Form::List
-            && [Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV].iter().any(|&n| error.is(n))
+            && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV])
         {
             return error.with_hint("not among the CPUs or memory nodes that the parent cgroup has");
         }

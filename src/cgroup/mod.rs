@@ -61,7 +61,7 @@ pub fn needed(limits: &Limits, asked: bool) -> Controllers {
 pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Result<Vec<Group>> {
     let all = needed(limits, false);
     let asked = needed(limits, true);
-    for (controller, name) in Controllers::NAMED {
+    for &(controller, name) in Controllers::NAMED {
         if asked.has(controller) && !host.carries(controller) {
             return Err(Error::refused(
                 "controller",

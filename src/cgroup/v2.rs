@@ -95,12 +95,12 @@ pub fn place(
     for end in ends_of_parts(parent.to_bytes()) {
         let dir = parent.to_bytes().get(..end).unwrap_or_default();
         let enabled = enabled(hierarchy, dir)?;
-        for (controller, name) in Controllers::NAMED {
+        for &(controller, name) in Controllers::NAMED {
             if !needed.has(controller) || enabled.has(controller) {
                 continue;
             }
             // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
-            if !is_root(hierarchy, dir)? && is_populated(hierarchy, dir)? {
+            if holds_processes(hierarchy, dir)? {
                 return Err(Error::refused(
                     "cgroup",
                     &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
@@ -136,18 +136,18 @@ fn ends_of_parts(path: &[u8]) -> impl Iterator<Item = usize> {
     (1..=path.len()).filter(|end| matches!(path.get(*end), None | Some(b'/')))
 }
 
-/// Only the real root may hold processes and children with controllers; and who has them enabled already, can.
+/// Who holds no processes can hold children with controllers; and who has them enabled already, can.
 fn can_hold(hierarchy: &Hierarchy, dir: &[u8], needed: Controllers) -> Result<bool> {
-    Ok(is_root(hierarchy, dir)? || !is_populated(hierarchy, dir)? || enabled(hierarchy, dir)?.has(needed))
+    Ok(!holds_processes(hierarchy, dir)? || enabled(hierarchy, dir)?.has(needed))
 }
 
-/// The real root has no `cgroup.type`; the root of a cgroup namespace has.
-fn is_root(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
-    hierarchy.top.has(file(dir, b"/cgroup.type")).map(|there| !there)
-}
-
-/// Whether processes are in this very cgroup. A threaded one does not tell (EOPNOTSUPP), and can hold none of ours.
-fn is_populated(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
+/// Whether processes are in this very cgroup, and in the way of children with controllers: those of the real root are not.
+/// It has no `cgroup.type`; the root of a cgroup namespace has. A threaded cgroup does not tell (EOPNOTSUPP), and can hold
+/// none of ours.
+fn holds_processes(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
+    if !hierarchy.top.has(file(dir, b"/cgroup.type"))? {
+        return Ok(false);
+    }
     let mut buffer = [0u8; 16];
     match hierarchy.top.read(file(dir, b"/cgroup.procs"), &mut buffer) {
         Ok(pids) => Ok(!pids.is_empty()),

@@ -249,23 +249,31 @@ pub struct Ready {
     pub write: bool,
 }
 
-/// ppoll(2), waiting without a timeout or, without `wait`, only looking. For each: the descriptor, whether reading and whether writing is of interest; one without
-/// interest is passed over.
+/// ppoll(2), waiting without a timeout or, without `wait`, only looking. For each, at most four: the descriptor, whether
+/// reading and whether writing is of interest; one without interest is passed over.
 pub fn poll<const N: usize>(wanted: [(i32, bool, bool); N], wait: bool) -> Result<[Ready; N]> {
-    let mut fds = wanted.map(|(fd, read, write)| libc::pollfd {
-        fd: if read || write { fd } else { -1 },
-        events: if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 },
-        revents: 0,
-    });
+    let mut ready = [Ready::default(); N];
+    poll_each(&wanted, &mut ready, wait)?;
+    Ok(ready)
+}
+
+fn poll_each(wanted: &[(i32, bool, bool)], ready: &mut [Ready], wait: bool) -> Result<()> {
+    let mut fds = [libc::pollfd { fd: -1, events: 0, revents: 0 }; 4];
+    for (slot, &(fd, read, write)) in fds.iter_mut().zip(wanted) {
+        slot.fd = if read || write { fd } else { -1 };
+        slot.events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
+    }
     let now = [0i64; 2];
     let timeout = if wait { core::ptr::null() } else { now.as_ptr() };
-    // SAFETY: the array and its length; a null timeout waits, a null mask changes none
-    unsafe { sys!(ppoll(fds.as_mut_ptr(), N, timeout, 0usize, 8usize)) }.of(b"")?;
+    let count = wanted.len().min(fds.len());
+    // SAFETY: the array, and no more than its length; a null timeout waits, a null mask changes none
+    unsafe { sys!(ppoll(fds.as_mut_ptr(), count, timeout, 0usize, 8usize)) }.of(b"")?;
     let ended = libc::POLLHUP | libc::POLLERR;
-    Ok(fds.map(|fd| Ready {
-        read: fd.events & libc::POLLIN != 0 && fd.revents & (libc::POLLIN | ended) != 0,
-        write: fd.events & libc::POLLOUT != 0 && fd.revents & (libc::POLLOUT | ended) != 0,
-    }))
+    for (ready, fd) in ready.iter_mut().zip(fds) {
+        ready.read = fd.events & libc::POLLIN != 0 && fd.revents & (libc::POLLIN | ended) != 0;
+        ready.write = fd.events & libc::POLLOUT != 0 && fd.revents & (libc::POLLOUT | ended) != 0;
+    }
+    Ok(())
 }
 
 /// Whether the reading end of the pipe that `fd` writes to is closed.
