@@ -95,6 +95,7 @@ pub trait Put {
 }
 
 impl Put for Vec<u8> {
+    #[inline(never)]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
@@ -309,8 +310,11 @@ pub fn split_at(bytes: &[u8], divider: u8) -> Option<(&[u8], &[u8])> {
 
 /// The parts, joined, as the kernel takes a string. It stays until the process ends; a NUL among the parts would end it.
 pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
-    let mut joined = parts.concat();
-    joined.push(0);
+    let mut joined = Vec::new();
+    for part in parts {
+        joined.put(part);
+    }
+    joined.put(b"\0");
     CStr::from_bytes_until_nul(joined.leak()).unwrap_or_default()
 }
 

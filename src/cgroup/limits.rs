@@ -103,9 +103,7 @@ impl Setting {
         if error.is(Errno::ENOENT) {
             return error.with_hint("the controller is not available in this cgroup");
         }
-        if self.form == Form::List
-            && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV])
-        {
+        if self.form == Form::List && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV]) {
             return error.with_hint("not among the CPUs or memory nodes that the parent cgroup has");
         }
         if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
