@@ -5,7 +5,7 @@
 //! language and no tool inside, and the same file runs on a host that has nothing but busybox.
 //!
 //! `MYDOCKER=PATH` names the file to test; without it, it is the one that cargo built. `PATIENCE=SECONDS` says how long
-//! anything may take before it counts as hanging.
+//! anything may take before it counts as hanging. `TIMES=1` lists how long each case took, the slowest first.
 
 // The C entry point, because std's own start-up ignores SIGPIPE and opens closed streams before a probe can look, and
 // because std finds no arguments on musl when the entry point is another one.
@@ -14,6 +14,8 @@
 use libtest_mimic::{Arguments, Trial};
 use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 mod folder;
 mod harness;
@@ -141,11 +143,15 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     let arguments = Arguments::from_iter(words);
     let mut not_run = Vec::new();
     let mut trials = Vec::new();
+    let times = Arc::new(Mutex::new(Vec::new()));
     for case in all() {
         let missing = case.needs.missing();
         let test = case.test;
+        let (name, times) = (case.name.clone(), times.clone());
         let trial = Trial::test(case.name.clone(), move || {
+            let start = Instant::now();
             test();
+            times.lock().unwrap_or_else(PoisonError::into_inner).push((start.elapsed(), name));
             Ok(())
         })
         .with_ignored_flag(missing.is_some());
@@ -161,6 +167,11 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     let conclusion = libtest_mimic::run(&arguments, trials);
     for (name, reason) in &not_run {
         println!("not run here: {name}: {reason}");
+    }
+    if std::env::var_os("TIMES").is_some() {
+        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.sort();
+        times.iter().rev().for_each(|(time, name)| println!("time {:.2} s {name}", time.as_secs_f64()));
     }
     if conclusion.has_failed() { 101 } else { 0 }
 }
