@@ -212,6 +212,9 @@ pub fn described(errno: Errno) -> Option<&'static [u8]> {
     text::split(ERRNOS, b'\n').nth(number).filter(|line| !line.is_empty())
 }
 
+/// Why a caller who is not root is refused in the cgroup filesystem.
+pub const NOT_DELEGATED: &str = "making a cgroup needs root, or a delegated one";
+
 /// What an errno of this call usually means, where its name misleads.
 fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
     let Some(errno) = errno else { return "" };
@@ -220,7 +223,7 @@ fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
         ("clone" | "clone3", Errno::EINVAL) => "this kernel lacks one of these namespaces",
         ("clone" | "clone3", Errno::EAGAIN) => "a limit on processes is reached (RLIMIT_NPROC, pids.max)",
         ("clone" | "clone3", Errno::ENOSPC) => "a limit in /proc/sys/user, or on nesting, is reached",
-        ("mkdirat", Errno::EACCES | Errno::EPERM) => "making a cgroup needs root, or a delegated one",
+        ("mkdirat", Errno::EACCES | Errno::EPERM) => NOT_DELEGATED,
         ("mkdirat", Errno::EROFS) => "the cgroup filesystem is mounted read-only",
         ("mount", Errno::EINVAL) => "is it a mount point? In a chroot, bind the root onto itself first",
         ("openat2", Errno::ELOOP) => "a magic link of /proc, or links that go round in a circle",

@@ -1,7 +1,7 @@
 //! One step of a run, and a plan of them: data that can be carried out.
 
 use crate::cgroup::{self, Group, Host, Version};
-use crate::error::{Errno, Error, Kind, Result};
+use crate::error::{Errno, Error, Kind, NOT_DELEGATED, Result};
 use crate::rootfs::{self, Given, Image, Made, Root};
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
@@ -380,7 +380,7 @@ impl Step {
         let (result, asked) = match self {
             Step::OpenParent(_) => (Dir::open(Some(top), group.parent).map(|dir| made.parent = Some(dir)), group.asked),
             Step::EnableController(_, at) => match group.enable.get(*at) {
-                Some(enable) => (top.write(enable.file, enable.word), enable.asked),
+                Some(enable) => (top.write(enable.file, enable.word).map_err(not_delegated), enable.asked),
                 None => return Ok(()),
             },
             Step::MakeGroup(_) => match made.parent(group) {
@@ -423,6 +423,10 @@ fn open_terminal(state: &mut State) -> Result<()> {
     }
     state.terminal = Some(slave);
     Ok(())
+}
+
+fn not_delegated(error: Error) -> Error {
+    if error.is(Errno::EACCES) { error.with_hint(NOT_DELEGATED) } else { error }
 }
 
 /// v1: the single thread that writes `0` to `tasks` moves at once; a move of a whole thread group through
