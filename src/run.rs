@@ -8,11 +8,14 @@ use crate::plan::Plan;
 use crate::signals::{self, Dispositions, Fate};
 use crate::stats::{self, Ending};
 use crate::step::{State, Step};
-use crate::sys::{self, Fd, Pid, Ready, Signal, Stack, Wait};
+use crate::sys::{self, Fd, Pid, Poll, Signal, Stack, Wait};
 use crate::terminal::Terminal;
 use crate::text::Put;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+/// How long the end that the user asked for waits for a reader of the output that takes nothing, in milliseconds.
+const LAST_WORDS: u32 = 100;
 
 /// Carries out the plan, says what went wrong, and returns the exit status. An error means that nothing was begun. Either
 /// way, nothing is left.
@@ -43,6 +46,7 @@ pub fn run(plan: &Plan) -> Result<i32> {
         own: None,
         terminal: None,
         status: None,
+        asked: None,
         hurried: false,
         warning: None,
         killed_for: None,
@@ -129,7 +133,9 @@ struct Container {
     terminal: Option<Box<Terminal>>,
     /// How it ended, once it has been reaped.
     status: Option<Wait>,
-    /// A signal that asks for the end has come: who reads the output is not waited for.
+    /// The signal that has asked for the end.
+    asked: Option<i32>,
+    /// It has come to that: a reader of the output that takes nothing is not waited for.
     hurried: bool,
     /// What went wrong beside the run.
     warning: Option<Error>,
@@ -173,6 +179,7 @@ impl Container {
                         && let Some(master) = sys::receive_fd(&socket)?
                     {
                         self.terminal = Some(Box::new(Terminal::new(master)?));
+                        self.take_users_terminal()?;
                     }
                 }
                 Step::SendCommand => {
@@ -209,8 +216,10 @@ impl Container {
         while let Some(pipe) = &self.error_read {
             // Once it has ended, all that it had to say is in the pipe, whoever else may still hold the other end.
             let wait = self.status.is_none();
-            let [told, signal] = sys::poll([(pipe.raw(), true, false), (self.signals.raw(), true, false)], wait)?;
-            if told.read {
+            let mut both = [Poll::new(pipe.raw(), true, false), Poll::new(self.signals.raw(), true, false)];
+            sys::poll(&mut both, if wait { None } else { Some(0) })?;
+            let [told, signal] = both;
+            if told.can_read() {
                 let reason = sys::receive_error(pipe);
                 self.error_read = None;
                 return match reason {
@@ -224,7 +233,7 @@ impl Container {
             }
             if !wait {
                 self.error_read = None;
-            } else if signal.read {
+            } else if signal.can_read() {
                 self.take_signal()?;
             }
         }
@@ -233,17 +242,26 @@ impl Container {
 
     /// Passes signals on, and what goes through the terminal, until the command has ended.
     fn follow(&mut self) -> Result<()> {
-        // Who ends the container does not wait for those who read its output.
-        let going_on = |status: Option<Wait>, hurried: bool, drained: bool| status.is_none() || !hurried && !drained;
-        while let Some(terminal) = self.terminal.as_mut()
-            && going_on(self.status, self.hurried, terminal.is_drained())
-        {
+        loop {
+            let hurried = self.hurried || self.asked.is_some_and(|signal| self.status() == 128 + signal);
+            let Some(terminal) = &mut self.terminal else { break };
+            let patience = match self.status {
+                None => terminal.patience(),
+                Some(_) if terminal.is_drained() => break,
+                Some(_) => hurried.then_some(LAST_WORDS),
+            };
             let [stdin, stdout, master] = terminal.interest();
-            let [signal, ready @ ..] = sys::poll([(self.signals.raw(), true, false), stdin, stdout, master], true)?;
-            if signal.read {
+            let mut all = [Poll::new(self.signals.raw(), true, false), stdin, stdout, master];
+            match sys::poll(&mut all, patience)? {
+                true => {}
+                false if self.status.is_some() => break,
+                false => terminal.look_again(),
+            }
+            let [signal, streams @ ..] = all;
+            if signal.can_read() {
                 self.take_signal()?;
             }
-            self.relay(ready)?;
+            self.relay(streams)?;
         }
         while self.status.is_none() {
             self.take_signal()?;
@@ -251,9 +269,9 @@ impl Container {
         Ok(())
     }
 
-    fn relay(&mut self, ready: [Ready; 3]) -> Result<()> {
+    fn relay(&mut self, streams: [Poll; 3]) -> Result<()> {
         let (Some(terminal), Some(pid)) = (&mut self.terminal, self.pid) else { return Ok(()) };
-        match terminal.relay(ready) {
+        match terminal.relay(streams) {
             Some(libc::SIGHUP) => self.hang_up(),
             // The kernel has told the foreground group, and keeps it from a PID 1 that has no handler.
             Some(number) if terminal.is_in_foreground(pid) => self.act_as_told(number, pid),
@@ -268,7 +286,9 @@ impl Container {
     }
 
     fn decide(&mut self, signal: Signal, pid: Pid, terminal_is_shared: bool) -> Fate {
-        signals::decide(signal, pid, self.own().is_some(), terminal_is_shared)
+        // The reaper passes on whatever comes; only of another command /proc must tell, and of this PID namespace.
+        let heeded = self.init || self.own().is_some() && signals::heeds(pid, signal.number);
+        signals::fate(signal, heeded, terminal_is_shared)
     }
 
     fn own(&mut self) -> Option<Dispositions> {
@@ -292,7 +312,10 @@ impl Container {
         if signal.number != libc::SIGCHLD && self.own().is_some_and(|own| own.ignored.has(signal.number)) {
             return Ok(());
         }
-        self.hurried |= signals::ENDING.has(signal.number);
+        if signals::ENDING.has(signal.number) {
+            self.hurried |= self.status.is_some();
+            self.asked = Some(signal.number);
+        }
         match (signal.number, self.pid, &mut self.terminal) {
             (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
             (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
@@ -300,9 +323,8 @@ impl Container {
                 // The user's terminal has hung up, and so does the container's.
                 self.hang_up()
             }
-            (libc::SIGCONT, _, Some(terminal)) => {
-                terminal.enter_raw_mode()?;
-                terminal.resize()?;
+            (libc::SIGCONT, _, Some(_)) => {
+                self.take_users_terminal()?;
                 self.act(Fate::Forward, signal.number)
             }
             (number, Some(pid), terminal) => {
@@ -357,11 +379,29 @@ impl Container {
     /// Stops the command, which as PID 1 hears no SIGTSTP, and mydocker. Both go on with SIGCONT, which is passed on. The
     /// user's terminal is as it was in between.
     fn stop(&mut self, pid: Pid) -> Result<()> {
-        sys::kill(pid, if self.init { libc::SIGTSTP } else { libc::SIGSTOP })?;
+        self.stop_command(pid)?;
         if let Some(terminal) = &mut self.terminal {
             terminal.restore()?;
         }
         sys::kill(sys::getpid(), libc::SIGSTOP).map(drop)
+    }
+
+    fn stop_command(&self, pid: Pid) -> Result<()> {
+        sys::kill(pid, if self.init { libc::SIGTSTP } else { libc::SIGSTOP }).map(drop)
+    }
+
+    /// Raw mode and the size, at the start and after each stop. In the background the terminal is not to be had: there all
+    /// stop, as with any job that asks for it. (The kernel would stop mydocker in its call, deaf to a kill.)
+    fn take_users_terminal(&mut self) -> Result<()> {
+        if self.killed_for.is_none() && sys::in_background() {
+            if let (Some(pid), None) = (self.pid, &self.error_read) {
+                self.stop_command(pid)?;
+            }
+            sys::kill(Pid(0), libc::SIGTTOU)?;
+        }
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        terminal.resize()?;
+        terminal.enter_raw_mode()
     }
 
     /// Makes sure that it has ended. A child that has not become the command is killed; a command that can no longer be

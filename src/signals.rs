@@ -32,10 +32,10 @@ pub const AWAITED: SigSet = BLOCKED.without(SigSet::of(&[libc::SIGPIPE]));
 /// What a process does with its signals: from /proc/PID/status, proc_pid_status(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dispositions {
-    blocked: SigSet,
     /// Those it ignores.
     pub ignored: SigSet,
-    caught: SigSet,
+    /// Those it ignores, catches, blocks, or has yet to take: what PID 1 has no use for is never kept for it.
+    heeded: SigSet,
 }
 
 /// The signals that this process ignores; `None` where /proc does not tell. It allocates nothing: the child asks too.
@@ -60,8 +60,10 @@ impl Dispositions {
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
-        let set = |key| hexadecimal(text::field(status, key)?).map(SigSet);
-        Some(Dispositions { blocked: set(b"SigBlk:")?, ignored: set(b"SigIgn:")?, caught: set(b"SigCgt:")? })
+        let set = |key| hexadecimal(text::field(status, key)?);
+        let ignored = set(b"SigIgn:")?;
+        let heeded = ignored | set(b"SigCgt:")? | set(b"SigBlk:")? | set(b"ShdPnd:")?;
+        Some(Dispositions { ignored: SigSet(ignored), heeded: SigSet(heeded) })
     }
 }
 
@@ -98,8 +100,9 @@ pub enum Fate {
     Stop,
 }
 
-/// Decides for one signal. `heeded`: the command catches or ignores it, or waits for it.
-fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
+/// Decides for one signal. `heeded`: the command catches or ignores it, or waits for it. `terminal_is_shared`: what a
+/// terminal sends to mydocker, it sends to the command too, for both are in its foreground group.
+pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     match signal.number {
         libc::SIGTSTP => return Fate::Stop,
         libc::SIGURG => return Fate::Drop,
@@ -113,16 +116,10 @@ fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     }
 }
 
-/// The same, with a look at the command if `proc_tells`. `terminal_is_shared`: what a terminal sends to mydocker, it sends
-/// to the command too, for both are in its foreground group.
-pub fn decide(signal: Signal, command: Pid, proc_tells: bool, terminal_is_shared: bool) -> Fate {
-    fate(signal, proc_tells && heeds(command, signal.number), terminal_is_shared)
-}
-
 /// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as
 /// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned.
-fn heeds(pid: Pid, number: i32) -> bool {
-    let shown = || Dispositions::of(pid).is_some_and(|d| SigSet(d.caught.0 | d.ignored.0 | d.blocked.0).has(number));
+pub fn heeds(pid: Pid, number: i32) -> bool {
+    let shown = || Dispositions::of(pid).is_some_and(|d| d.heeded.has(number));
     shown() || is_in_sigtimedwait(pid) || shown()
 }
 
@@ -142,10 +139,11 @@ mod tests {
 
     #[test]
     fn status_file() {
-        let file =
-            b"Name:\tx\nSigQ:\t0/1\nSigBlk:\t0000000000010000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000180004002\n";
+        let file = b"Name:\tx\nSigQ:\t0/1\nShdPnd:\t0000000000000004\nSigBlk:\t0000000000010000\n\
+                     SigIgn:\t0000000000001001\nSigCgt:\t0000000180004002\n";
         let read = Dispositions::parse(file).unwrap();
-        assert!(read.blocked.has(17) && read.ignored.has(13) && read.ignored.has(1) && read.caught.has(15));
+        assert_eq!(read.ignored.numbers().collect::<Vec<_>>(), [1, 13]);
+        assert_eq!(read.heeded.numbers().collect::<Vec<_>>(), [1, 2, 3, 13, 15, 17, 32, 33]);
         assert_eq!(Dispositions::parse(b"SigBlk:\t0\n"), None);
         assert_eq!(hexadecimal(b"0x1"), None);
     }

@@ -416,7 +416,8 @@ fn become_user(state: &State) -> Result<()> {
 }
 
 fn open_terminal(state: &mut State) -> Result<()> {
-    let (master, slave) = sys::open_pty(c"/dev/pts/ptmx")?;
+    let master = sys::open_pty(c"/dev/pts/ptmx")?;
+    let slave = sys::open_peer(&master)?;
     sys::control(&slave)?;
     if let Some(socket) = state.terminal_socket.1.take() {
         sys::send_fd(&socket, &master)?;

@@ -1,12 +1,15 @@
 //! The user's terminal and the container's: settings, sizes, and the bytes between them.
 
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Fd, Pid, Ready, Termios};
+use crate::sys::{self, Fd, Pid, Poll, Termios};
 use alloc::vec::Vec;
 
-/// A write of at most this much to a pipe that poll calls writable does not block (PIPE_BUF, pipe(7)).
+/// A write of at most this much to a pipe that poll calls writable does not block (PIPE_BUF, pipe(7)). What a terminal
+/// gives in one read is one byte less.
 const AT_ONCE: usize = 4096;
-const SIZE: usize = 16 * 1024;
+
+/// How long it takes at first until a terminal without input is looked at again, and at most; milliseconds.
+const PAUSES: [u32; 2] = [10, 1000];
 
 /// Bytes on their way from one side to the other.
 struct Buffer {
@@ -17,7 +20,7 @@ struct Buffer {
 
 impl Buffer {
     fn new() -> Self {
-        Buffer { bytes: alloc::vec![0; SIZE], start: 0, end: 0 }
+        Buffer { bytes: alloc::vec![0; 2 * AT_ONCE], start: 0, end: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -28,72 +31,81 @@ impl Buffer {
         self.bytes.len() - self.end >= AT_ONCE
     }
 
-    fn room(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.end..).unwrap_or_default()
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
     }
 
-    fn filled(&mut self, n: usize) {
+    /// One read(2); 0 at the end.
+    fn fill(&mut self, from: i32) -> Result<usize> {
+        let n = sys::read_raw(from, self.bytes.get_mut(self.end..).unwrap_or_default())?;
         self.end += n;
+        Ok(n)
     }
 
-    fn next(&self) -> &[u8] {
-        let end = self.end.min(self.start + AT_ONCE);
-        self.bytes.get(self.start..end).unwrap_or_default()
-    }
-
-    fn taken(&mut self, n: usize) {
-        self.start += n;
+    /// One write(2); gives what was written.
+    fn empty(&mut self, into: i32) -> Result<&[u8]> {
+        let start = self.start;
+        let next = self.bytes.get(start..self.end.min(start + AT_ONCE)).unwrap_or_default();
+        let end = start + sys::write(into, next)?;
+        self.start = end;
         if self.is_empty() {
-            (self.start, self.end) = (0, 0);
+            self.clear();
         }
+        Ok(self.bytes.get(start..end).unwrap_or_default())
     }
+}
+
+/// Both sides of the container's terminal. With the side that programs see open here, too, a program may close its
+/// streams and open `/dev/tty` later; and it can be seen whether there is input that nobody has read.
+struct Pty {
+    master: Fd,
+    slave: Fd,
 }
 
 /// The relay between the user's streams and the container's terminal.
 pub struct Terminal {
-    /// The container's side; `None` once nobody can write to it any more.
-    master: Option<Fd>,
+    /// `None` once nobody can write to it any more.
+    pty: Option<Pty>,
+    /// The user's terminal, if stdout is one, so that a write to it cannot block.
+    screen: Option<Fd>,
     /// The user's settings, while they are not in force.
     saved: Option<Termios>,
     input: Buffer,
     output: Buffer,
     /// stdin has not ended.
     input_open: bool,
-    /// The end of input has been passed on, once to a program that reads lines and once to one that edits them.
-    end_told: bool,
-    end_told_to_editor: bool,
+    /// The end of input has been passed on: to a program that lets the terminal make lines, or to one that does not.
+    end_told: Option<bool>,
+    /// Milliseconds until the next look whether it must be told again.
+    pause: u32,
     /// Why stdout took nothing any more, if that is worth a word.
     lost: Option<Error>,
-    /// What has gone in last was a whole line.
-    at_line_start: bool,
     /// What has gone in last was the key that quotes the next.
     quoted: bool,
 }
 
 impl Terminal {
-    /// Takes the container's side over: its size first, then raw mode if stdin is a terminal.
+    /// Takes the container's side over.
     pub fn new(master: Fd) -> Result<Terminal> {
-        let mut terminal = Terminal {
-            master: Some(master),
+        let slave = sys::open_peer(&master)?;
+        Ok(Terminal {
+            pty: Some(Pty { master, slave }),
+            screen: sys::tcgets(1).and_then(|_| sys::open_again(c"/proc/self/fd/1")),
             saved: None,
             input: Buffer::new(),
             output: Buffer::new(),
             input_open: true,
-            end_told: false,
-            end_told_to_editor: false,
+            end_told: None,
+            pause: 1,
             lost: None,
-            at_line_start: true,
             quoted: false,
-        };
-        terminal.resize()?;
-        terminal.enter_raw_mode()?;
-        Ok(terminal)
+        })
     }
 
     /// Gives the container's terminal the user's size; the kernel tells the programs in it.
     pub fn resize(&self) -> Result<()> {
-        match ((0..=2).find_map(sys::window_size), &self.master) {
-            (Some(size), Some(master)) => sys::set_window_size(master, &size),
+        match ((0..=2).find_map(sys::window_size), &self.pty) {
+            (Some(size), Some(pty)) => sys::set_window_size(&pty.master, &size),
             _ => Ok(()),
         }
     }
@@ -101,8 +113,8 @@ impl Terminal {
     /// The container's terminal does the echo, the line editing and the Ctrl-C; the user's must not do them too.
     pub fn enter_raw_mode(&mut self) -> Result<()> {
         // A stop that nobody could see may have left the user's own settings in force.
-        if let Some(termios) = self.saved.or_else(|| sys::tcgets(0)) {
-            sys::tcsetsw(0, &termios.raw())?;
+        if let Some(termios) = self.saved.or_else(|| sys::tcgets(0)).filter(|_| !sys::in_background()) {
+            sys::tcsets(0, &termios.raw())?;
             self.saved = Some(termios);
         }
         Ok(())
@@ -113,134 +125,133 @@ impl Terminal {
         self.lost.map_or(Ok(()), Err)
     }
 
-    /// The one place where the user's settings come back.
+    /// The one place where the user's settings come back. In the background, who is in the foreground has set his own.
     pub fn restore(&mut self) -> Result<()> {
-        match self.saved.take() {
-            Some(termios) => sys::tcsetsw(0, &termios),
+        match self.saved.take().filter(|_| !sys::in_background()) {
+            Some(termios) => sys::tcsets(0, &termios),
             None => Ok(()),
         }
     }
 
-    /// What to wait for: stdin, stdout, the master; each with interest in reading and in writing.
-    pub fn interest(&self) -> [(i32, bool, bool); 3] {
-        let master = self.master.as_ref().map_or(-1, Fd::raw);
-        let open = self.master.is_some();
-        let telling = !self.input_open && !self.end_told;
+    /// What to wait for: stdin, stdout, the master.
+    pub fn interest(&self) -> [Poll; 3] {
+        let (master, open) = self.pty.as_ref().map_or((-1, false), |pty| (pty.master.raw(), true));
         [
-            (0, open && self.input_open && self.input.is_empty(), false),
-            (1, false, !self.output.is_empty()),
-            (master, open && self.output.has_room(), open && (!self.input.is_empty() || telling)),
+            Poll::new(0, open && self.input_open && self.input.is_empty(), false),
+            Poll::new(self.stdout(), false, !self.output.is_empty()),
+            Poll::new(master, open && self.output.has_room(), open && !self.input.is_empty()),
         ]
     }
 
-    /// Whether all that the container's programs have written has been passed on, and no more can come.
-    pub fn is_drained(&self) -> bool {
-        self.master.is_none() && self.output.is_empty()
+    /// How long to wait for it, in milliseconds.
+    pub fn patience(&self) -> Option<u32> {
+        self.input_is_over().then_some(self.pause)
+    }
+
+    fn stdout(&self) -> i32 {
+        self.screen.as_ref().map_or(1, Fd::raw)
     }
 
     /// Moves what can be moved. Returns the signal that the container's terminal has sent to its foreground group because
     /// of it: SIGINT or SIGQUIT for a key, SIGHUP when stdout is gone and the terminal with it.
-    pub fn relay(&mut self, [stdin, stdout, master]: [Ready; 3]) -> Option<i32> {
-        if stdin.read {
-            self.read_input();
+    pub fn relay(&mut self, [stdin, stdout, master]: [Poll; 3]) -> Option<i32> {
+        if stdout.can_write() && !self.write_output() {
+            return Some(libc::SIGHUP);
         }
-        let pressed = if master.write { self.write_input() } else { None };
-        if master.read {
-            self.read_output();
+        if master.can_read() {
+            self.read_output(false);
         }
-        match stdout.write {
-            true if !self.write_output() => Some(libc::SIGHUP),
-            _ => pressed,
+        let was_over = self.input_is_over();
+        if stdin.can_read() {
+            // A stdin that cannot be read has ended, too.
+            self.input_open = self.input.fill(0).is_ok_and(|n| n > 0);
         }
+        let pressed = if master.can_write() { self.write_input() } else { None };
+        if !was_over && self.input_is_over() {
+            self.tell_end();
+        }
+        pressed
+    }
+
+    fn input_is_over(&self) -> bool {
+        self.pty.is_some() && !self.input_open && self.input.is_empty()
+    }
+
+    /// What there is to do when nothing has come for as long as [`Terminal::patience`] says.
+    pub fn look_again(&mut self) {
+        let [_, most] = PAUSES;
+        self.pause = (2 * self.pause).min(most);
+        self.tell_end();
+    }
+
+    /// The command has ended, and all that were with it: what they have written is there, and no more can come. Whether
+    /// all of it has been passed on.
+    pub fn is_drained(&mut self) -> bool {
+        self.input_open = false;
+        self.input.clear();
+        if self.output.has_room() {
+            self.read_output(true);
+        }
+        self.pty.is_none() && self.output.is_empty()
     }
 
     /// Whether `pid` leads the foreground group: a key's signal goes there.
     pub fn is_in_foreground(&self, pid: Pid) -> bool {
-        self.master.as_ref().and_then(sys::foreground) == Some(pid)
-    }
-
-    fn read_input(&mut self) {
-        match sys::read_raw(0, self.input.room()) {
-            Ok(n) if n > 0 => self.input.filled(n),
-            // A stdin that cannot be read has ended, too.
-            _ => self.input_open = false,
-        }
+        self.pty.as_ref().and_then(|pty| sys::foreground(pty.master.raw())) == Some(pid)
     }
 
     fn write_input(&mut self) -> Option<i32> {
-        let master = self.master.as_ref()?;
-        if self.input.is_empty() {
-            self.tell_end();
-            return None;
-        }
-        let settings = sys::tcgets(master.raw());
-        let n = match sys::write(master.raw(), self.input.next()) {
-            Ok(n) => n,
-            Err(e) if e.is(Errno::EAGAIN) => return None,
-            Err(_) => {
-                self.hang_up();
-                return None;
-            }
-        };
-        let written = self.input.next().get(..n).unwrap_or_default();
-        let pressed = settings.and_then(|settings| settings.signal_of(written, &mut self.quoted));
-        self.at_line_start = written.last() == Some(&b'\n');
-        self.input.taken(n);
-        pressed
+        let master = self.pty.as_ref()?.master.raw();
+        let settings = sys::tcgets(master);
+        let written = self.input.empty(master).unwrap_or_default();
+        settings.and_then(|settings| settings.signal_of(written, &mut self.quoted))
     }
 
-    /// The end of a file, as a terminal says it: in the middle of a line the first one only ends the line.
+    /// The end of a file, as a terminal says it: with a key. It ends one read, and in the middle of a line only that line;
+    /// so it is told again when it has been read, until the command ends. A program that edits lines takes the terminal
+    /// out of line mode, and with it an end that was told there is lost; it takes the key itself, and is told once.
     fn tell_end(&mut self) {
-        let Some(master) = &self.master else { return };
+        let Some(Pty { master, slave }) = &self.pty else { return };
         let Some((end, lines)) = sys::tcgets(master.raw()).and_then(|termios| termios.end_of_file()) else { return };
-        let count = if lines && !self.at_line_start { 2 } else { 1 };
-        match sys::write(master.raw(), [end; 2].get(..count).unwrap_or_default()) {
-            Ok(_) if lines => self.end_told = true,
-            Ok(_) => (self.end_told, self.end_told_to_editor) = (true, true),
-            Err(e) if e.is(Errno::EAGAIN) => {}
-            Err(_) => self.hang_up(),
+        let unread = || sys::poll(&mut [Poll::new(slave.raw(), true, false)], Some(0)).unwrap_or(false);
+        let tell = match (lines, self.end_told) {
+            (true, None) => true,
+            (false, Some(false)) => false,
+            _ => !unread(),
+        };
+        if tell && sys::write(master.raw(), &[end]).is_ok() {
+            self.end_told = Some(lines);
+            [self.pause, _] = PAUSES;
         }
     }
 
-    /// A shell that edits its lines takes the terminal out of line mode, and with it the end that was told there is lost.
-    fn tell_editor(&mut self) {
-        let edits =
-            |master: &Fd| sys::tcgets(master.raw()).and_then(|t| t.end_of_file()).is_some_and(|(_, lines)| !lines);
-        if self.end_told && !self.end_told_to_editor && self.master.as_ref().is_some_and(edits) {
-            self.tell_end();
-        }
-    }
-
-    fn read_output(&mut self) {
-        let Some(master) = &self.master else { return };
-        match sys::read_raw(master.raw(), self.output.room()) {
-            Ok(n) if n > 0 => {
-                self.output.filled(n);
-                self.tell_editor();
-            }
-            Err(e) if e.is(Errno::EAGAIN) => {}
-            // EIO: the last program has closed it.
-            _ => self.hang_up(),
+    /// `last`: what is not there now will never be.
+    fn read_output(&mut self, last: bool) {
+        let Some(pty) = &self.pty else { return };
+        [self.pause, _] = PAUSES;
+        match self.output.fill(pty.master.raw()) {
+            Ok(n) if n > 0 => {}
+            Err(e) if e.is(Errno::EAGAIN) && !last => {}
+            _ => self.pty = None,
         }
     }
 
     /// `false`: stdout takes nothing any more.
     fn write_output(&mut self) -> bool {
-        match sys::write(1, self.output.next()) {
-            Ok(n) => self.output.taken(n),
-            Err(e) if e.is(Errno::EAGAIN) => {}
+        match self.output.empty(self.stdout()) {
+            Ok(_) => true,
+            Err(e) if e.is(Errno::EAGAIN) => true,
             Err(e) => {
                 self.lost = Some(e).filter(|e| !e.is(Errno::EPIPE) && !e.is(Errno::EIO));
-                self.output.taken(self.output.end - self.output.start);
-                return false;
+                self.output.clear();
+                false
             }
         }
-        true
     }
 
     /// Closes the container's side: whoever is left there gets SIGHUP, and EIO.
     pub fn hang_up(&mut self) {
-        self.master = None;
-        self.input.taken(self.input.end - self.input.start);
+        self.pty = None;
+        self.input.clear();
     }
 }

@@ -240,51 +240,6 @@ pub fn pipe2() -> Result<(Fd, Fd)> {
     Ok((Fd(ends[0]), Fd(ends[1])))
 }
 
-/// What ppoll(2) says of a descriptor.
-#[derive(Clone, Copy, Default)]
-pub struct Ready {
-    /// It can be read, or has ended.
-    pub read: bool,
-    /// It can be written to, or its other end is gone.
-    pub write: bool,
-}
-
-/// ppoll(2), waiting without a timeout or, without `wait`, only looking. For each, at most four: the descriptor, whether
-/// reading and whether writing is of interest; one without interest is passed over.
-pub fn poll<const N: usize>(wanted: [(i32, bool, bool); N], wait: bool) -> Result<[Ready; N]> {
-    let mut ready = [Ready::default(); N];
-    poll_each(&wanted, &mut ready, wait)?;
-    Ok(ready)
-}
-
-fn poll_each(wanted: &[(i32, bool, bool)], ready: &mut [Ready], wait: bool) -> Result<()> {
-    let mut fds = [libc::pollfd { fd: -1, events: 0, revents: 0 }; 4];
-    for (slot, &(fd, read, write)) in fds.iter_mut().zip(wanted) {
-        slot.fd = if read || write { fd } else { -1 };
-        slot.events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
-    }
-    let now = [0i64; 2];
-    let timeout = if wait { core::ptr::null() } else { now.as_ptr() };
-    let count = wanted.len().min(fds.len());
-    // SAFETY: the array, and no more than its length; a null timeout waits, a null mask changes none
-    unsafe { sys!(ppoll(fds.as_mut_ptr(), count, timeout, 0usize, 8usize)) }.of(b"")?;
-    let ended = libc::POLLHUP | libc::POLLERR;
-    for (ready, fd) in ready.iter_mut().zip(fds) {
-        ready.read = fd.events & libc::POLLIN != 0 && fd.revents & (libc::POLLIN | ended) != 0;
-        ready.write = fd.events & libc::POLLOUT != 0 && fd.revents & (libc::POLLOUT | ended) != 0;
-    }
-    Ok(())
-}
-
-/// Whether the reading end of the pipe that `fd` writes to is closed.
-pub fn reader_is_gone(fd: &Fd) -> Result<bool> {
-    let mut fd = libc::pollfd { fd: fd.0, events: 0, revents: 0 };
-    let now = [0i64; 2];
-    // SAFETY: one struct pollfd; a null mask changes none
-    unsafe { sys!(ppoll(&raw mut fd, 1, now.as_ptr(), 0usize, 8usize)) }.of(b"")?;
-    Ok(fd.revents != 0)
-}
-
 /// flock(2) LOCK_EX, waiting or not. `Ok(false)`: somebody else holds it.
 pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
     let operation = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };

@@ -78,10 +78,10 @@ pub fn tcgets(fd: i32) -> Option<Termios> {
     Some(unsafe { termios.assume_init() })
 }
 
-/// TCSETSW: after what is being written has been written.
-pub fn tcsetsw(fd: i32, termios: &Termios) -> Result<()> {
+/// TCSETS: at once. (TCSETSW waits for what has been written, on a line that nobody reads forever.)
+pub fn tcsets(fd: i32, termios: &Termios) -> Result<()> {
     // SAFETY: the kernel reads one struct termios
-    unsafe { sys!(ioctl(fd, libc::TCSETSW, core::ptr::from_ref(termios))) }.of(b"TCSETSW").map(drop)
+    unsafe { sys!(ioctl(fd, libc::TCSETS, core::ptr::from_ref(termios))) }.of(b"TCSETS").map(drop)
 }
 
 /// TIOCGWINSZ. `None`: not a terminal.
@@ -98,18 +98,27 @@ pub fn set_window_size(fd: &Fd, size: &WindowSize) -> Result<()> {
     unsafe { sys!(ioctl(fd.raw(), libc::TIOCSWINSZ, size.as_ptr())) }.of(b"TIOCSWINSZ").map(drop)
 }
 
-/// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to: the master, and the slave without using a path
-/// (TIOCGPTPEER).
-pub fn open_pty(ptmx: &CStr) -> Result<(Fd, Fd)> {
+/// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
+pub fn open_pty(ptmx: &CStr) -> Result<Fd> {
     // A terminal whose program does not read takes no more, and must not hold up the relay.
     let master = openat(None, ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK)?;
     let unlocked = 0i32;
     // SAFETY: the kernel reads one int
     unsafe { sys!(ioctl(master.raw(), libc::TIOCSPTLCK, &raw const unlocked)) }.of(b"TIOCSPTLCK")?;
+    Ok(master)
+}
+
+/// TIOCGPTPEER: the side that programs see, opened without a path.
+pub fn open_peer(master: &Fd) -> Result<Fd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: numbers only
-    let slave = unsafe { sys!(ioctl(master.raw(), libc::TIOCGPTPEER, flags)) }.of(b"TIOCGPTPEER")?;
-    Ok((master, Fd::own(slave)))
+    unsafe { sys!(ioctl(master.raw(), libc::TIOCGPTPEER, flags)) }.of(b"TIOCGPTPEER").map(Fd::own)
+}
+
+/// Opens a terminal once more, by its path in /proc/self/fd: O_NONBLOCK is a property of what open(2) makes, and that of a
+/// stream is shared with the caller.
+pub fn open_again(path: &CStr) -> Option<Fd> {
+    openat(None, path, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK).ok()
 }
 
 /// Makes `slave` the controlling terminal of a new session: setsid(2), TIOCSCTTY.
@@ -129,12 +138,20 @@ pub fn to_foreground(own: Pid) -> Result<()> {
     unsafe { sys!(ioctl(0, libc::TIOCSPGRP, &raw const own.0)) }.of(b"TIOCSPGRP").map(drop)
 }
 
-/// TIOCGPGRP: the foreground group of the terminal that `master` is the other side of.
-pub fn foreground(master: &Fd) -> Option<Pid> {
+/// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.
+pub fn foreground(fd: i32) -> Option<Pid> {
     let mut group = 0i32;
     // SAFETY: the kernel writes one int
-    unsafe { sys!(ioctl(master.raw(), libc::TIOCGPGRP, &raw mut group)) }.ok()?;
+    unsafe { sys!(ioctl(fd, libc::TIOCGPGRP, &raw mut group)) }.ok()?;
     Some(Pid(group))
+}
+
+/// Whether stdin is this session's terminal, and another group is in its foreground: whoever changes settings from here is
+/// stopped.
+pub fn in_background() -> bool {
+    // SAFETY: numbers only; it cannot fail for the caller
+    let own = unsafe { sys!(getpgid(0)) }.ok();
+    foreground(0).is_some_and(|group| own != Some(group.0 as usize))
 }
 
 /// dup3(2) without flags: `number` becomes a copy, one that stays open across execve.
