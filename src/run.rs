@@ -390,10 +390,11 @@ impl Container {
         sys::kill(pid, if self.init { libc::SIGTSTP } else { libc::SIGSTOP }).map(drop)
     }
 
-    /// Raw mode and the size, at the start and after each stop. In the background the terminal is not to be had: there all
-    /// stop, as with any job that asks for it. (The kernel would stop mydocker in its call, deaf to a kill.)
+    /// The size and raw mode, at the start and after each stop. In the background the terminal is not to be had: there all
+    /// stop, as any job does that asks for it, if the end is not what is asked for. (The kernel would stop mydocker in its
+    /// call, deaf to that.)
     fn take_users_terminal(&mut self) -> Result<()> {
-        if self.killed_for.is_none() && sys::in_background() {
+        if self.asked.or(self.killed_for).is_none() && sys::in_background() {
             if let (Some(pid), None) = (self.pid, &self.error_read) {
                 self.stop_command(pid)?;
             }

@@ -79,14 +79,6 @@ impl Case {
     }
 }
 
-/// The terminal and the reaper are not finished: most of these pass, some do not yet. With TERMINAL=1 they run.
-fn under_way(mut cases: Vec<Case>) -> Vec<Case> {
-    for case in &mut cases {
-        case.needs = case.needs.and(needs::Needs::FINISHED_TERMINAL);
-    }
-    cases
-}
-
 fn all() -> Vec<Case> {
     [
         cli::cases(),
@@ -98,12 +90,12 @@ fn all() -> Vec<Case> {
         descriptors::cases(),
         signals::cases(),
         terminal::cases(),
-        under_way(pty::cases()),
-        under_way(settings::cases()),
-        under_way(relay::cases()),
-        under_way(pipelines::cases()),
-        under_way(init::cases()),
-        under_way(tmux::cases()),
+        pty::cases(),
+        settings::cases(),
+        relay::cases(),
+        pipelines::cases(),
+        init::cases(),
+        tmux::cases(),
         status::cases(),
         exec_errors::cases(),
         limits::cases(),

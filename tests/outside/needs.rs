@@ -39,8 +39,6 @@ impl Needs {
     pub const LESS: Needs = Needs(1 << 19);
     pub const VI: Needs = Needs(1 << 20);
     pub const TIMEOUT: Needs = Needs(1 << 21);
-    /// The work on the terminal and the reaper is finished.
-    pub const FINISHED_TERMINAL: Needs = Needs(1 << 22);
 
     /// Both, where `|` cannot be: in a constant.
     pub const fn and(self, other: Needs) -> Needs {
@@ -87,12 +85,7 @@ impl Needs {
             }
         }
         let others = [
-            (
-                Needs::FINISHED_TERMINAL,
-                (|| std::env::var_os("TERMINAL").is_some()) as fn() -> bool,
-                "the terminal issue is open; TERMINAL=1 runs it",
-            ),
-            (Needs::SWAP, accounts_swap, "this kernel does not account swap"),
+            (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
             (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),

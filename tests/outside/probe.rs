@@ -67,6 +67,7 @@ fn run(words: &[OsString]) -> i32 {
         "take" => probe_terminal::take(number(0), number(1)),
         "mirror" => probe_terminal::mirror(number(0)),
         "late" => return probe_terminal::late(text(0)),
+        "reopen" => probe_terminal::reopen(),
         "deaf" => return probe_terminal::deaf(),
         "orphans" => probe_terminal::orphans(number(0)),
         "whole-host" => return crate::mounts::whole_host(rest),

@@ -203,6 +203,21 @@ pub fn deaf() -> i32 {
     5
 }
 
+/// Closes all its streams, and after a moment opens its terminal by name and talks there.
+pub fn reopen() {
+    // SAFETY: numbers only; nothing here writes before there are streams again
+    (0..3).for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    for _ in 0..3 {
+        // SAFETY: a literal; the streams are the lowest numbers that are free
+        assert!(unsafe { libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR) } >= 0, "/dev/tty");
+    }
+    line(&[b"who?"]);
+    let mut name = String::new();
+    std::io::stdin().read_line(&mut name).expect("read");
+    line(&[b"hello ", name.trim().as_bytes()]);
+}
+
 /// Makes this many processes whose parent ends before them, and prints how many of them are dead and not reaped in the
 /// end. PID 1 has to reap them: this process cannot.
 pub fn orphans(count: usize) {

@@ -20,6 +20,7 @@ use std::time::Duration;
 cases! {
     input_and_its_end: Needs::ROOT;
     the_end_reaches_shells_that_edit_lines: Needs::ROOT | Needs::BASH;
+    an_end_that_was_heard_is_told_again: Needs::ROOT | Needs::SH | Needs::STTY;
     no_input_at_all: Needs::ROOT;
     both_outputs_are_one: Needs::ROOT | Needs::SH;
     every_byte_value_both_ways: Needs::ROOT;
@@ -30,6 +31,7 @@ cases! {
     a_slow_reader_loses_nothing: Needs::ROOT;
     a_writer_that_outlives_the_command: Needs::ROOT;
     a_command_that_closes_its_terminal: Needs::ROOT;
+    a_command_that_closes_its_terminal_and_opens_it_again: Needs::ROOT;
     closed_streams: Needs::ROOT;
     an_output_that_takes_nothing: Needs::ROOT;
     a_signal_ends_it_while_nobody_reads: Needs::ROOT | Needs::TERMINAL;
@@ -89,6 +91,26 @@ fn the_end_reaches_shells_that_edit_lines() {
     thread::sleep(Duration::from_millis(100));
     assert_eq!(later.finish().code(), 0);
     assert_eq!(run(&["-t"], &bash).finish().code(), 0);
+}
+
+/// A file that has ended has ended for everyone who reads it: for each command of a shell, and the shell itself.
+fn an_end_that_was_heard_is_told_again() {
+    for (script, input) in [
+        ("exec sh", &b"cat\n"[..]),
+        ("cat; read x; read y; cat", b"a\n"),
+        ("cat; sleep 0.1; read x", b"no end of line"),
+        ("cat; stty raw -echo; echo; stty -raw echo; cat", b""),
+    ] {
+        for options in [&["-t"][..], &["-t", "--init"]] {
+            let outcome = with_input(run(options, &["sh", "-c", &format!("{script}; echo end$((1+1))")]), input);
+            assert!(outcome.stdout_text().contains("end2") || script == "exec sh", "{script}: {outcome:?}");
+            outcome.silent(0);
+        }
+    }
+    // A shell that edits lines, and a command in it that does not.
+    if Needs::BASH.missing().is_none() {
+        with_input(run(&["-t"], &["bash", "--norc", "--noprofile"]), b"cat\n").silent(0);
+    }
 }
 
 fn no_input_at_all() {
@@ -246,6 +268,18 @@ fn a_command_that_closes_its_terminal() {
         let running = probe(options, &["deaf"]).start();
         // Standard input stays open: nothing but the command's end can end it.
         running.finish_by_itself().silent(5);
+    }
+}
+
+/// As one does that asks for a password, whatever its streams are.
+fn a_command_that_closes_its_terminal_and_opens_it_again() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
+        let mut running = probe(options, &["reopen"]).start();
+        running.await_output("who?");
+        running.say(b"me\n");
+        let outcome = running.finish_by_itself();
+        outcome.silent(0);
+        assert!(outcome.stdout_text().contains("hello me"), "{outcome:?}");
     }
 }
 

@@ -19,6 +19,7 @@ cases! {
     a_shell_with_job_control: SHELL | Needs::SLEEP;
     the_callers_shell_stops_and_continues_it: SHELL;
     the_callers_shell_stops_one_with_a_terminal: SHELL;
+    a_job_in_the_background: SHELL | Needs::STTY;
     a_window_that_changes: SHELL | Needs::STTY;
     a_window_that_changes_meanwhile: SHELL | Needs::STTY;
     the_hosts_settings_come_back: SHELL | Needs::STTY;
@@ -94,12 +95,25 @@ impl Window {
         });
     }
 
+    /// Whether a key that interrupts is a byte like any other: in mydocker's hands, for a shell leaves that on.
+    fn is_raw(&self) -> bool {
+        let terminal = self.tmux(&["display-message", "-p", "#{pane_tty}"]);
+        let mut command = Command::new("stty");
+        let output = command.arg("-F").arg(terminal.trim()).arg("-a").stdin(Stdio::null()).output().expect("stty");
+        String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == "-isig")
+    }
+
     /// The mydocker that the shell of this window has started.
     fn mydocker(&self) -> i32 {
         let shell: i32 = self.tmux(&["display-message", "-p", "#{pane_pid}"]).trim().parse().expect("a pid");
-        let children = children(shell);
-        assert_eq!(children.len(), 1, "one child of the shell");
-        children[0]
+        let mut found = Vec::new();
+        let file = mydocker_file().canonicalize().expect("the file under test");
+        wait_until("one mydocker below the shell", || {
+            found = children(shell);
+            found.retain(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == file));
+            found.len() == 1
+        });
+        found[0]
     }
 }
 
@@ -196,6 +210,42 @@ fn the_callers_shell_stops_one_with_a_terminal() {
         window.await_screen("end0");
         let read = |name| fs::read_to_string(window.folder.path(name)).expect("settings");
         assert_eq!(read("stopped"), read("before"), "{options}");
+        assert_eq!(read("after"), read("before"), "{options}");
+    }
+}
+
+/// One that wants the terminal stops, like any job: it can be killed there, and goes on in the foreground.
+fn a_job_in_the_background() {
+    for options in ["-t", "-t --init"] {
+        let window = Window::open();
+        window.line("set -b; stty -g >\"$F/before\"");
+        let line = format!("\"$M\" run {options} sh -c 'echo up$((1+1)); exec cat' &");
+        window.line(&line);
+        window.await_screen("Stopped");
+        window.line("clear; kill %1");
+        window.await_screen("Exit 143");
+        window.line(&format!("clear; {line}"));
+        for round in 0..2 {
+            let mydocker = window.mydocker();
+            wait_until("it stops", || state(mydocker) == Some('T'));
+            window.line(&format!("clear; bg; echo back$((7+{round}))"));
+            window.await_screen(&format!("back{}", 7 + round));
+            wait_until("it stops again", || state(mydocker) == Some('T'));
+            // The shell's own settings, which are no more raw than they are cooked: it is about to read a line.
+            window.line("clear; stty -g >\"$F/meanwhile\"; fg");
+            wait_until("raw", || window.is_raw());
+            window.line(&format!("line$((3+{round}))"));
+            window.await_that("a line, twice", |screen| screen.matches(&format!("\nline$((3+{round}))")).count() == 2);
+            send(mydocker, SIGTSTP);
+        }
+        window.await_prompt("out>");
+        window.line("clear; kill %1");
+        // The cat that it is catches nothing.
+        window.await_screen("Exit 143");
+        window.line("stty -g >\"$F/after\"; echo end$((1+1))");
+        window.await_screen("end2");
+        let read = |name| fs::read_to_string(window.folder.path(name)).expect("settings");
+        assert_eq!(read("meanwhile"), read("before"), "{options}");
         assert_eq!(read("after"), read("before"), "{options}");
     }
 }
