@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::reaper;
 use crate::rootfs;
 use crate::step::{State, Step};
-use crate::sys::{self, Fd, Pointers, SigSet};
+use crate::sys::{self, CloneFlags, Fd, Pointers, SigSet};
 use alloc::vec;
 use core::ffi::CStr;
 
@@ -104,7 +104,7 @@ fn receive(child: &mut Child) -> Result<()> {
 /// Forks; the new process goes on as the command. With everything blocked, no signal is lost in between.
 fn become_init(plan: &Plan) -> Result<()> {
     sys::set_signal_mask(SigSet::all())?;
-    if let Some(command) = sys::fork()? {
+    if let Some(command) = sys::fork(CloneFlags::NONE)? {
         reaper::main(command);
     }
     // Nobody but PID 1 ends a whole namespace: where the reaper is not that, its end must be felt.

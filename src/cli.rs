@@ -120,6 +120,8 @@ struct Run {
 pub enum Action<'a> {
     /// Run the command: the words after the options.
     Run(&'static Options, &'a [&'a [u8]]),
+    /// Say what this host offers; as JSON or as text.
+    Check(bool),
     /// Print this to stdout, and end with 0.
     Print(&'static str),
     /// Print this to stderr, and end with 125.
@@ -130,10 +132,12 @@ const HELP: &str = "\
 mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
+       mydocker check [--json]
        mydocker --help | --version
 
   mydocker run -t -m 100m --cpu-set 0 sh      a shell with 100 MiB, on the first CPU
   mydocker run --help                         every option
+  mydocker check                              what this host offers, and what to do where it does not
 ";
 
 const VERSION: &str = concat!(
@@ -164,6 +168,12 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
             }
             Ok(Action::Run(understand(&normal.options)?, normal.command))
         }
+        [b"check", words @ ..] => match words {
+            [] => Ok(Action::Check(false)),
+            [b"--json"] => Ok(Action::Check(true)),
+            [b"-h" | b"--help", ..] => Ok(Action::Print(HELP)),
+            [.., word] => Err(Error::usage("check takes --json, not", word)),
+        },
         [word, ..] => Err(Error::usage("unknown command", word)),
     }
 }

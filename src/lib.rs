@@ -5,7 +5,7 @@
 //! | floor | module | role |
 //! |---|---|---|
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
-//! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`], [`stats`] | the processes: what each does, in which order it ends, what it took |
+//! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`], [`stats`], [`check`] | the processes: what each does, in which order it ends, what it took, whether it would work |
 //! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
 //! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+pub mod check;
 pub mod child;
 pub mod cleanup;
 pub mod reaper;

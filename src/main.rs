@@ -9,8 +9,8 @@ mod cli;
 
 use cli::Action;
 use core::ffi::{CStr, c_char, c_int};
-use mydocker::error::Result;
-use mydocker::{plan, run, sys};
+use mydocker::error::{Error, Result};
+use mydocker::{check, plan, run, sys};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -50,7 +50,15 @@ pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *con
 fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
-        Action::Run(options, command) => run::run(plan::make(options, command, environment)?),
+        Action::Run(options, command) => Ok(run::run(plan::make(options, command, environment)?)),
+        Action::Check(json) => {
+            let plan = |words: &[&[u8]]| match cli::parse(words)? {
+                Action::Run(options, command) => plan::make(options, command, environment),
+                _ => Err(Error::usage("not a run", b"")),
+            };
+            let (report, works) = check::check(json, &plan);
+            sys::write_all(1, &report).map(|()| i32::from(!works))
+        }
         Action::Print(text) => sys::write_all(1, text.as_bytes()).map(|()| 0),
         Action::Explain(text) => sys::write_all(2, text.as_bytes()).map(|()| 125),
     }

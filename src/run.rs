@@ -17,9 +17,24 @@ use alloc::vec::Vec;
 /// How long the end that the user asked for waits for a reader of the output that takes nothing, in milliseconds.
 const LAST_WORDS: u32 = 100;
 
-/// Carries out the plan, says what went wrong, and returns the exit status. An error means that nothing was begun. Either
-/// way, nothing is left.
-pub fn run(plan: &Plan) -> Result<i32> {
+/// Carries out the plan, says what went wrong and what it took, and returns the exit status.
+pub fn run(plan: &Plan) -> i32 {
+    let mut record = None;
+    let status = carry_out(plan, &mut record).unwrap_or_else(|error| {
+        say(error);
+        error.status()
+    });
+    if let Some((fd, record)) = record
+        && let Err(error) = sys::write_all(fd, &record)
+    {
+        say(error);
+    }
+    status
+}
+
+/// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way,
+/// nothing is left. With `--stats`, `record` is what is to be written at the end, and where.
+pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32> {
     // With SIGCHLD ignored, as a caller may have it, children vanish without a status (wait(2)).
     sys::reset_signal(libc::SIGCHLD)?;
     let adopts = !plan.namespaces.has(sys::CloneFlags::NEWPID);
@@ -70,18 +85,15 @@ pub fn run(plan: &Plan) -> Result<i32> {
     let memory = cleanup::memory_report(plan, &state);
     let orphans = if adopts { cleanup::end_orphans(&container.callers) } else { Ok(()) };
     let status = started.map_or_else(Error::status, |()| container.status());
-    let ending = Ending {
-        pid: container.pid,
-        status,
-        signaled: matches!(container.status, Some(Wait::Signaled(_))),
-        executed,
-        error: started.err(),
-    };
-    let stats = plan.stats.as_ref().filter(|stats| state.stats_file.is_some() || !stats.file);
-    let record = stats.map(|stats| stats::record(stats, plan, &state, &ending));
+    if let Some(stats) = &plan.stats
+        && let Some(fd) = if stats.file { state.stats_file.as_ref().map(Fd::raw) } else { Some(2) }
+    {
+        let signaled = matches!(container.status, Some(Wait::Signaled(_)));
+        let ending = Ending { pid: container.pid, status, signaled, executed, error: started.err() };
+        *record = Some((fd, stats::record(stats, plan, &state, &ending)));
+    }
     let removed = cleanup::remove_groups(plan, &state);
     let warned = container.warning.map_or(Ok(()), Err);
-    let stats_file = state.stats_file.as_ref().map_or(2, Fd::raw);
     // Whatever is open now, the exit closes: a dozen calls less.
     core::mem::forget((container, state));
     // Only now, for a stderr that nobody reads may hold this up forever.
@@ -90,19 +102,11 @@ pub fn run(plan: &Plan) -> Result<i32> {
     {
         // A stderr that is closed is the caller's choice.
     }
-    if let Err(error) = started {
-        say(error);
-    } else {
-        for late in [warned, followed, ended, lost, restored, orphans, removed] {
-            if let Err(error) = late {
-                say(error);
-            }
+    started?;
+    for late in [warned, followed, ended, lost, restored, orphans, removed] {
+        if let Err(error) = late {
+            say(error);
         }
-    }
-    if let Some(record) = record
-        && let Err(error) = sys::write_all(stats_file, &record)
-    {
-        say(error);
     }
     Ok(status)
 }

@@ -279,15 +279,21 @@ fn range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
     unsafe { sys!(close_range(first, last, flags)) }.of(b"").map(drop)
 }
 
+const FD_CLOEXEC: u32 = 1;
+
+/// fsopen(2): what a mount of this type begins with. ENODEV where the kernel has no such filesystem, nor a module.
+pub fn fsopen(fstype: &CStr) -> Result<Fd> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { sys!(fsopen(fstype, FD_CLOEXEC)) }.on(None, fstype).map(Fd::own)
+}
+
 /// A cgroup filesystem mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, which commas divide, fsmount(2). For
 /// hosts that mount none.
 pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
     const FSCONFIG_SET_FLAG: u32 = 0;
     const FSCONFIG_CMD_CREATE: u32 = 6;
-    const FD_CLOEXEC: u32 = 1;
     let null = core::ptr::null::<u8>();
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let context = Fd(unsafe { sys!(fsopen(fstype, FD_CLOEXEC)) }.on(None, fstype)? as i32);
+    let context = fsopen(fstype)?;
     for option in text::split(options, b',').filter(|option| !option.is_empty()) {
         let option = text::c_string(&[option]);
         // SAFETY: as above; a flag has no value

@@ -76,6 +76,8 @@ flags! {
         NEWIPC = libc::CLONE_NEWIPC,
         NEWPID = libc::CLONE_NEWPID,
         NEWNET = libc::CLONE_NEWNET,
+        NEWUSER = libc::CLONE_NEWUSER,
+        NEWCGROUP = libc::CLONE_NEWCGROUP,
         /// clone3 only: the child is born in the cgroup whose directory is given.
         INTO_CGROUP = 0x2_0000_0000u64,
     }

@@ -18,20 +18,21 @@ pub use alloc::Bump;
 pub use clone::{Stack, clone};
 pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
 pub use files::{
-    Dir, Fd, close_from, close_on_exec, create_file, detached_mount, directory_names, exists, flock, is_directory,
-    is_executable, mode, pipe2, read, read_file, read_raw, read_up_to, receive_error, send_error, write, write_all,
+    Dir, Fd, close_from, close_on_exec, create_file, detached_mount, directory_names, exists, flock, fsopen,
+    is_directory, is_executable, mode, pipe2, read, read_file, read_raw, read_up_to, receive_error, send_error, write,
+    write_all,
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 pub use loops::Loop;
 pub use mounts::{
     Status, chown, chroot, create, detach, fchdir, hostname, is_on_proc, make_read_only, mkdir, mknod, mount_on,
-    move_mount, open, open_tree, openat2, path_of, pivot_root, read_at, statx, symlink, umask, unmake,
+    move_mount, open, open_tree, openat2, path_of, pivot_root, read_at, statx, symlink, umask, uname, unmake,
 };
 pub use poll::{Poll, poll, reader_is_gone};
 pub use process::{
-    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, kill, leads_session, mount,
-    nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask, sethostname, signalfd,
-    take_signal, wait_any, wait_for_signal, wait4,
+    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, has_seccomp, kill,
+    leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask,
+    sethostname, signalfd, take_signal, wait_any, wait_for_signal, wait4,
 };
 pub use terminal::{
     Termios, control, dup_to, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,

@@ -182,11 +182,16 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 
 /// uname(2): the host's name.
 pub fn hostname() -> ::alloc::vec::Vec<u8> {
-    // struct new_utsname: six strings of 65 bytes; the second is the name
+    uname(1)
+}
+
+/// uname(2): one of its strings; 0 the system, 1 the host's name, 2 the release, 3 the build, 4 the machine.
+pub fn uname(which: usize) -> ::alloc::vec::Vec<u8> {
+    // struct new_utsname: six strings of 65 bytes
     let mut names = [0u8; 65 * 6];
     // SAFETY: the kernel fills one struct new_utsname
     let _ = unsafe { sys!(uname(names.as_mut_ptr())) };
-    let name = names.get(65..130).unwrap_or_default();
+    let name = names.get(65 * which..).unwrap_or_default();
     name.split(|&b| b == 0).next().unwrap_or_default().to_vec()
 }
 

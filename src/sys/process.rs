@@ -1,7 +1,7 @@
 //! Processes, signals, and what a process is surrounded by.
 
 use super::files::Fd;
-use super::flags::{MountFlags, SigSet};
+use super::flags::{CloneFlags, MountFlags, SigSet};
 use super::gate::sys;
 use crate::error::{Errno, Result};
 use ::alloc::vec::Vec;
@@ -96,10 +96,11 @@ pub fn wait_for_signal(set: SigSet) -> Result<Signal> {
     Ok(Signal { number, from_kernel: info[2] as i32 == libc::SI_KERNEL })
 }
 
-/// clone(2) as fork(2) has it: the same stack, copied. `None` in the child.
-pub fn fork() -> Result<Option<Pid>> {
+/// clone(2) as fork(2) has it: the same stack, copied; in new `namespaces`. `None` in the child.
+pub fn fork(namespaces: CloneFlags) -> Result<Option<Pid>> {
     // SAFETY: without CLONE_VM and with a null stack the child returns on its own copy of everything
-    let pid = unsafe { sys!(clone(libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize)) }.of(b"")?;
+    let pid =
+        unsafe { sys!(clone(namespaces.bits() | libc::SIGCHLD as u64, 0usize, 0usize, 0usize, 0usize)) }.of(b"")?;
     Ok((pid != 0).then_some(Pid(pid as i32)))
 }
 
@@ -245,4 +246,12 @@ pub fn exit_group(status: i32) -> ! {
         // SAFETY: it takes a number and does not return
         let _ = unsafe { sys!(exit_group(status)) };
     }
+}
+
+/// seccomp(2) SECCOMP_GET_ACTION_AVAIL: whether a filter may make a call fail with an errno of its choice.
+pub fn has_seccomp() -> Result<()> {
+    const SECCOMP_GET_ACTION_AVAIL: u32 = 2;
+    let action = libc::SECCOMP_RET_ERRNO;
+    // SAFETY: the kernel reads one word
+    unsafe { sys!(seccomp(SECCOMP_GET_ACTION_AVAIL, 0, &raw const action)) }.of(b"").map(drop)
 }

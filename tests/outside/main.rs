@@ -29,6 +29,7 @@ mod processes;
 mod user_terminal;
 
 mod arguments;
+mod check;
 mod cli;
 mod descriptors;
 mod environment;
@@ -107,6 +108,7 @@ fn all() -> Vec<Case> {
         session::cases(),
         stats::cases(),
         pid_file::cases(),
+        check::cases(),
     ]
     .into_iter()
     .flatten()
