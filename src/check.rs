@@ -13,186 +13,162 @@ use core::ffi::CStr;
 /// Makes the plan of what somebody types.
 pub type Planner<'a> = dyn Fn(&[&[u8]]) -> Result<&'static Plan> + 'a;
 
-/// Tries, and says what came of it; and whether a run without options works. Nothing is left.
+/// The lines: what each is about; the options of a run that shows it, or what else does; and what to do where it fails and
+/// its message does not tell.
+const TRIALS: &str = "\
+kernel|@release|
+architecture|@machine|
+mount namespace|--no-limits --uts host --ipc host --pid host --network host|
+uts namespace|--no-limits --ipc host --pid host --network host|
+ipc namespace|--no-limits --uts host --pid host --network host|
+pid namespace|--no-limits --uts host --ipc host --network host|
+network namespace|--no-limits --uts host --ipc host --pid host|
+cgroup namespace|@cgroup|
+user namespace|@user|a kernel with CONFIG_USER_NS
+cgroup memory|@where|
+cgroup cpu|@where|
+cgroup cpuset|@where|
+cgroup pids|@where|
+-m|-m 200m --memory-swap max|boot with cgroup_enable=memory
+--memory-swap|-m 200m --memory-swap 200m|boot with swapaccount=1
+--cpu-shares|-m max --cpu-shares 512|
+--cpus|-m max --cpus 1|a kernel with CONFIG_CFS_BANDWIDTH
+--cpu-set|-m max --cpu-set ALLOWED|
+--pids-limit|-m max --pids-limit 100|
+pivot_root|@pivot|
+overlay|--no-limits --ephemeral|modprobe overlay
+loop|@loop|modprobe loop
+squashfs|@image|modprobe squashfs
+erofs|@image|modprobe erofs
+ext4|@image|modprobe ext4
+seccomp|@seccomp|a kernel with CONFIG_SECCOMP_FILTER
+devpts|--no-limits -t|
+terminal|@terminal|
+run||";
+
+/// Tries, and says what came of it; and whether a run without options works, which is the last line. Nothing is left.
 pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
-    let mut report = Report { json, out: Vec::new() };
-    let release = sys::uname(2);
-    report.line("kernel", "Linux 5.10 or newer is needed", new_enough(&release).map(|()| release.as_slice()));
-    report.line("architecture", "", Ok(&sys::uname(4)));
-    report.runs(plan, NAMESPACES);
-    report.line("cgroup namespace", "", in_child(CloneFlags::NEWCGROUP, || Ok(())));
-    report.user_namespace();
-    report.cgroups();
-    report.runs(plan, LIMITS);
-    report.line("pivot_root", "", pivot_root());
-    report.runs(plan, ROOTS);
-    report.line("loop", "modprobe loop", sys::open(c"/dev/loop-control", OpenFlags::RDWR).map(|_| &b""[..]));
-    for (name, fstype) in [("squashfs", c"squashfs"), ("erofs", c"erofs"), ("ext4", c"ext4")] {
-        report.line(name, "modprobe it", sys::fsopen(fstype).map(|_| &b"for images"[..]));
-    }
-    report.line("seccomp", "a kernel with CONFIG_SECCOMP_FILTER", sys::has_seccomp().map(|()| &b""[..]));
-    report.runs(plan, TERMINAL);
-    let terminal: &[u8] = if sys::tcgets(0).is_some() { b"stdin is one" } else { b"stdin is none, and need not be" };
-    report.line("terminal", "", Ok(terminal));
-    let works = report.run(plan, "run", "", "");
-    report.out.put(match (json, works) {
-        (true, true) => b"],\"works\":true}\n",
-        (true, false) => b"],\"works\":false}\n",
-        (false, _) => b"",
-    });
-    (report.out, works)
-}
-
-/// A run: what it shows, its options, and what to do where it fails and its message does not tell.
-type Trial = (&'static str, &'static str, &'static str);
-
-const NAMESPACES: &[Trial] = &[
-    ("mount namespace", "--no-limits --uts host --ipc host --pid host --network host", ""),
-    ("uts namespace", "--no-limits --ipc host --pid host --network host", ""),
-    ("ipc namespace", "--no-limits --uts host --pid host --network host", ""),
-    ("pid namespace", "--no-limits --uts host --ipc host --network host", ""),
-    ("network namespace", "--no-limits --uts host --ipc host --pid host", ""),
-];
-
-const LIMITS: &[Trial] = &[
-    ("-m", "-m 200m --memory-swap max", "cgroup_enable=memory on the kernel's command line"),
-    ("--memory-swap", "-m 200m", "swapaccount=1 on the kernel's command line"),
-    ("--cpu-shares", "-m max --cpu-shares 512", ""),
-    ("--cpus", "-m max --cpus 1", "a kernel with CONFIG_CFS_BANDWIDTH"),
-    ("--cpu-set", "-m max --cpu-set ALLOWED", ""),
-    ("--pids-limit", "-m max --pids-limit 100", ""),
-];
-
-const ROOTS: &[Trial] = &[("overlay", "--no-limits --ephemeral", "modprobe overlay")];
-
-const TERMINAL: &[Trial] = &[("devpts", "--no-limits -t", "")];
-
-/// The lines so far.
-struct Report {
-    json: bool,
-    out: Vec<u8>,
-}
-
-impl Report {
-    /// One line: what works, with a word about it; or what does not, why, and the `mend`.
-    #[inline(never)]
-    fn line(&mut self, name: &str, mend: &'static str, result: Result<&[u8]>) -> bool {
-        let works = result.is_ok();
+    let mut out = Vec::new();
+    let mut works = false;
+    for line in text::split(TRIALS.as_bytes(), b'\n') {
+        let mut fields = text::split(line, b'|');
+        let mut field = || fields.next().unwrap_or_default();
+        let (name, how, mend) = (field(), field(), field());
         let mut said = Vec::new();
-        match result {
-            Ok(word) => said.put(word),
+        let tried = attempt(name, how, plan, &mut said);
+        works = tried.is_ok();
+        if let Err(mut error) = tried {
+            let mend = forbidden(how).unwrap_or(core::str::from_utf8(mend).unwrap_or_default());
             // What only lacks the right, needs another user and no mending.
-            Err(error) if !error.cause().hint.is_empty() || mend.is_empty() || error.is(Errno::EACCES) => {
-                error.print(&mut said);
+            if error.cause().hint.is_empty() && !mend.is_empty() && !error.is(Errno::EACCES) {
+                error = error.with_hint(mend);
             }
-            Err(error) => error.with_hint(mend).print(&mut said),
+            said.clear();
+            error.print(&mut said);
         }
         let said = text::trimmed(said.strip_prefix(b"mydocker: ").unwrap_or(&said));
-        let out = &mut self.out;
-        if self.json {
+        if json {
             out.put(if out.is_empty() { b"{\"checks\":[{\"name\":" } else { b",{\"name\":" });
-            out.put_json(name.as_bytes());
+            out.put_json(name);
             out.put(if works { b",\"works\":true,\"says\":" } else { b",\"works\":false,\"says\":" });
             out.put_json(said);
             out.put(b"}");
         } else {
-            let end = out.len() + 20;
-            out.put(name.as_bytes());
-            while out.len() < end {
-                out.put(b" ");
-            }
+            out.put_column(name, 20);
             out.put(if works { b"yes  " } else { b"no   " });
             out.put(said);
             out.put(b"\n");
         }
-        works
     }
+    out.put(match (json, works) {
+        (true, true) => b"],\"works\":true}\n",
+        (true, false) => b"],\"works\":false}\n",
+        (false, _) => b"",
+    });
+    (out, works)
+}
 
-    fn runs(&mut self, plan: &Planner, trials: &[Trial]) {
-        for (name, options, mend) in trials {
-            self.run(plan, name, options, mend);
+/// Whether it works; with a word about it.
+fn attempt(name: &[u8], how: &[u8], plan: &Planner, said: &mut Vec<u8>) -> Result<()> {
+    match how {
+        b"@release" => {
+            said.put(&sys::uname(2));
+            let mut numbers = said.split(|b| !b.is_ascii_digit()).map(|digits| text::decimal(digits).unwrap_or(0));
+            match (numbers.next(), numbers.next()) >= (Some(5), Some(10)) {
+                true => Ok(()),
+                false => Err(Error::refused("kernel", &[said], "too old: Linux 5.10 or newer is needed")),
+            }
         }
-    }
-
-    /// A run with these options, of a command that is there and cannot be executed.
-    #[inline(never)]
-    fn run(&mut self, plan: &Planner, name: &str, options: &str, mend: &'static str) -> bool {
-        let status = sys::read_file(c"/proc/self/status").unwrap_or_default();
-        let mut words: Vec<&[u8]> = alloc::vec![b"run"];
-        for word in text::words(options.as_bytes()) {
-            words.push(match word {
-                b"ALLOWED" => text::field(&status, b"Cpus_allowed_list:").unwrap_or(b"0"),
-                word => word,
-            });
+        b"@machine" => {
+            said.put(&sys::uname(4));
+            Ok(())
         }
-        words.push(b"/");
-        let result = match plan(&words).and_then(|plan| run::carry_out(plan, &mut None)) {
-            Err(error) if error.status() != 126 => Err(error),
-            _ => Ok(&b""[..]),
-        };
-        self.line(name, mend, result)
-    }
-
-    /// Which hierarchy carries what, and where it is.
-    fn cgroups(&mut self) {
-        let host = Host::find(Controllers::NONE);
-        for (controller, name) in Controllers::NAMED {
-            let mut place = Vec::new();
-            let found = host.as_ref().map_err(|error| *error).and_then(|host| {
-                let hierarchy = host.hierarchies.iter().find(|hierarchy| hierarchy.controllers.has(*controller));
-                let Some(hierarchy) = hierarchy else {
-                    return Err(Error::refused("no cgroup hierarchy of this host carries", &[name], "is it mounted?"));
-                };
-                place.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
-                place.put(hierarchy.top.path());
-                place.put(b", own group ");
-                place.put(hierarchy.own.to_bytes());
-                Ok(place.as_slice())
-            });
-            let mut line = b"cgroup ".to_vec();
-            line.put(name);
-            self.line(core::str::from_utf8(&line).unwrap_or_default(), "", found);
+        b"@cgroup" => in_child(CloneFlags::NEWCGROUP, || Ok(())),
+        // Such a namespace is worth something if there is power in it.
+        b"@user" => in_child(CloneFlags::NEWUSER | CloneFlags::NEWUTS, || sys::sethostname(b"check")),
+        b"@where" => place(name.strip_prefix(b"cgroup ").unwrap_or_default(), said),
+        b"@pivot" => pivot(said),
+        b"@loop" => sys::open(c"/dev/loop-control", OpenFlags::RDWR).map(drop),
+        b"@image" => sys::fsopen(text::c_string(&[name])).map(drop),
+        b"@seccomp" => sys::has_seccomp(),
+        b"@terminal" => {
+            said.put(if sys::tcgets(0).is_some() { b"stdin is one" } else { b"stdin is none, and need not be" });
+            Ok(())
         }
-    }
-
-    /// A user namespace is worth something if there is power in it: the child sets its hostname.
-    fn user_namespace(&mut self) {
-        let forbidden = [
-            (
-                c"/proc/sys/user/max_user_namespaces",
-                &b"0"[..],
-                "write more than 0 to /proc/sys/user/max_user_namespaces",
-            ),
-            (
-                c"/proc/sys/kernel/unprivileged_userns_clone",
-                b"0",
-                "write 1 to /proc/sys/kernel/unprivileged_userns_clone",
-            ),
-            (
-                c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-                b"1",
-                "write 0 to /proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            ),
-        ];
-        let because = forbidden
-            .iter()
-            .find(|(file, value, _)| sys::read_file(file).is_ok_and(|content| text::trimmed(&content) == *value));
-        let mend = because.map_or("a kernel with CONFIG_USER_NS", |(_, _, mend)| mend);
-        let result = in_child(CloneFlags::NEWUSER | CloneFlags::NEWUTS, || sys::sethostname(b"check"));
-        self.line("user namespace", mend, result);
+        options => run_in_miniature(options, plan),
     }
 }
 
-fn new_enough(release: &[u8]) -> Result<()> {
-    let mut numbers = release.split(|b| !b.is_ascii_digit()).map(|digits| text::decimal(digits).unwrap_or_default());
-    match (numbers.next(), numbers.next()) {
-        (major, minor) if (major, minor) >= (Some(5), Some(10)) => Ok(()),
-        _ => Err(Error::refused("kernel", &[release], "too old: Linux 5.10 or newer is needed")),
+/// A run with these options, of a command that is there and cannot be executed.
+fn run_in_miniature(options: &[u8], plan: &Planner) -> Result<()> {
+    let status = sys::read_file(c"/proc/self/status").unwrap_or_default();
+    let mut words: Vec<&[u8]> = alloc::vec![b"run"];
+    for word in text::words(options) {
+        words.push(match word {
+            b"ALLOWED" => text::field(&status, b"Cpus_allowed_list:").unwrap_or(b"0"),
+            word => word,
+        });
     }
+    words.push(b"/");
+    match run::carry_out(plan(&words)?, &mut None) {
+        Err(error) if error.status() != 126 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Which hierarchy carries a controller, and where it is.
+fn place(name: &[u8], said: &mut Vec<u8>) -> Result<()> {
+    let host = Host::find(Controllers::NONE)?;
+    let controller = Controllers::in_list(name);
+    let Some(hierarchy) = host.hierarchies.iter().find(|hierarchy| hierarchy.controllers.has(controller)) else {
+        return Err(Error::refused("controller", &[name], "no hierarchy here carries it, or shows this process"));
+    };
+    said.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
+    said.put(hierarchy.top.path());
+    said.put(b", own group ");
+    said.put(hierarchy.own.to_bytes());
+    Ok(())
+}
+
+/// What a host forbids user namespaces with.
+fn forbidden(how: &[u8]) -> Option<&'static str> {
+    const SWITCHES: &[(&CStr, u8, &str)] = &[
+        (c"/proc/sys/user/max_user_namespaces", b'0', "write more than 0 to /proc/sys/user/max_user_namespaces"),
+        (c"/proc/sys/kernel/unprivileged_userns_clone", b'0', "write 1 to /proc/sys/kernel/unprivileged_userns_clone"),
+        (
+            c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            b'1',
+            "write 0 to /proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        ),
+    ];
+    let is = |(file, value, _): &&(&CStr, u8, &str)| {
+        sys::read_file(file).is_ok_and(|content| text::trimmed(&content) == [*value])
+    };
+    SWITCHES.iter().filter(|_| how == b"@user").find(is).map(|(_, _, mend)| *mend)
 }
 
 /// Whether `f` works in a child in new `namespaces`, which then vanishes.
-fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<&'static [u8]> {
+fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<()> {
     let (read, write) = sys::pipe2()?;
     let Some(pid) = sys::fork(namespaces)? else {
         if let Err(error) = f()
@@ -207,12 +183,12 @@ fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<&'static [u
     sys::wait4(pid, true)?;
     match told? {
         Some(error) => Err(error),
-        None => Ok(b""),
+        None => Ok(()),
     }
 }
 
 /// An initramfs is the one root that cannot be put elsewhere.
-fn pivot_root() -> Result<&'static [u8]> {
+fn pivot(said: &mut Vec<u8>) -> Result<()> {
     const PLACE: &CStr = c"/proc";
     let pivoted = in_child(CloneFlags::NEWNS, || {
         sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None)?;
@@ -221,7 +197,10 @@ fn pivot_root() -> Result<&'static [u8]> {
         sys::pivot_root()
     });
     match pivoted {
-        Err(e) if e.is(Errno::EINVAL) => Ok(b"not on this root, which is an initramfs: the new root is moved onto it"),
+        Err(e) if e.is(Errno::EINVAL) => {
+            said.put(b"not from an initramfs: a new root is moved onto it");
+            Ok(())
+        }
         other => other,
     }
 }

@@ -53,6 +53,14 @@ pub trait Put {
         }
     }
 
+    /// Puts `bytes`, and blanks up to `width`.
+    fn put_column(&mut self, bytes: &[u8], width: usize) {
+        self.put(bytes);
+        for _ in bytes.len()..width {
+            self.put(b" ");
+        }
+    }
+
     /// Puts so many microseconds in seconds, with all six digits after the point.
     fn put_seconds(&mut self, micros: u64) {
         self.put_decimal(micros / 1_000_000);
@@ -66,19 +74,17 @@ pub trait Put {
         self.put(&digits);
     }
 
-    /// Puts a string of JSON (RFC 8259, section 7). What is not UTF-8 shows as U+FFFD, for JSON cannot hold it.
+    /// Puts a string of JSON (RFC 8259, section 7). Where it is not UTF-8, which JSON cannot hold, every byte above ASCII
+    /// shows as U+FFFD.
     fn put_json(&mut self, bytes: &[u8]) {
+        let valid = core::str::from_utf8(bytes).is_ok();
         self.put(b"\"");
-        for chunk in bytes.utf8_chunks() {
-            for &byte in chunk.valid().as_bytes() {
-                match byte {
-                    b'"' | b'\\' => self.put(&[b'\\', byte]),
-                    ..0x20 => self.put(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hexadecimal(byte & 15)]),
-                    _ => self.put(&[byte]),
-                }
-            }
-            if !chunk.invalid().is_empty() {
-                self.put("\u{fffd}".as_bytes());
+        for &byte in bytes {
+            match byte {
+                b'"' | b'\\' => self.put(&[b'\\', byte]),
+                0x80.. if !valid => self.put("\u{fffd}".as_bytes()),
+                0x20.. => self.put(&[byte]),
+                _ => self.put(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hexadecimal(byte & 15)]),
             }
         }
         self.put(b"\"");
