@@ -111,7 +111,6 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     }
     (0..volumes.len()).for_each(|at| child.push(Step::MountVolume(at)));
     if own_root {
-        child.push(Step::LeaveOldRoot);
         child.push(Step::SetUmask(0o022));
     }
     if options.tty {

@@ -186,8 +186,8 @@ impl Root {
         let Some(device) = image.device.path.as_c_str() else { return Ok(()) };
         for fstype in &image.types {
             match sys::mount(device, place, fstype, MountFlags::RDONLY, None) {
-                // Of another kind, or of one that this kernel does not have.
-                Err(e) if e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}
+                // Of another kind, or of one that this kernel does not have; in search of one, whatever it says.
+                Err(e) if !image.marked || e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}
                 Err(e) if e.is(Errno::EROFS) => {
                     return Err(e.about(path.to_bytes()).with_hint("its journal is to be replayed: run fsck on it"));
                 }
@@ -202,16 +202,16 @@ impl Root {
         make_read_only(self.place())
     }
 
-    /// Makes it the root. `Ok(false)`: the old one is out of reach, but not on top, and cannot be taken off.
-    pub fn enter(&self) -> Result<bool> {
+    /// Makes it the root. The old one lies on top of it then, where `..` leads at the root: it goes at once.
+    pub fn enter(&self) -> Result<()> {
         sys::chdir(self.place())?;
         match sys::pivot_root() {
             // The initramfs is the one root that cannot be put elsewhere: pivot_root(2). What is moved onto it hides it.
             Err(e) if e.is(Errno::EINVAL) => {
                 sys::mount(c".", c"/", c"", MountFlags::MOVE, None)?;
-                sys::chroot().map(|()| false)
+                sys::chroot()
             }
-            other => other.map(|()| true),
+            other => other.and_then(|()| sys::detach(c".")),
         }
     }
 }
@@ -266,6 +266,8 @@ impl Layer {
 /// A filesystem image behind a loop device.
 pub struct Image {
     device: sys::Loop,
+    /// It has the mark of one.
+    marked: bool,
     /// Which filesystems it may hold.
     types: Vec<&'static CStr>,
 }
@@ -294,7 +296,8 @@ impl Image {
                 types.push(c_string(&[name]));
             }
         }
-        if types.is_empty() {
+        let marked = !types.is_empty();
+        if !marked {
             for line in text::split(&sys::read_file(c"/proc/filesystems")?, b'\n') {
                 if let Some(name) = line.strip_prefix(b"\t") {
                     types.push(c_string(&[name]));
@@ -302,7 +305,7 @@ impl Image {
             }
         }
         let device = sys::Loop::attach(&file, path)?;
-        Ok(Some(Image { device, types }))
+        Ok(Some(Image { device, marked, types }))
     }
 }
 
@@ -581,11 +584,6 @@ pub fn give(file: &Given, made: &mut Vec<Made>) -> Result<()> {
     };
     sys::create(file.source, &file.content)?;
     sys::mount_on(file.source, &target, c"", MountFlags::BIND, None).map_err(|e| e.about(file.target.to_bytes()))
-}
-
-/// Takes the old root, which lies on the new one, away. The working directory must be the root.
-pub fn leave_old() -> Result<()> {
-    sys::detach(c".")
 }
 
 /// Makes `path` the working directory: in the root, by no magic link. With `make` it is made if it is missing.

@@ -51,7 +51,7 @@ pub enum Step {
     MountLayer(usize),
     /// Child: nothing can be written to; this does not reach what is mounted later.
     MakeReadOnly,
-    /// Child: the root becomes the root; the old one lies on top.
+    /// Child: the root becomes the root, and the old one goes.
     EnterRoot,
     /// Child: the root's `/proc`, `/sys` and `/dev` are directories.
     CheckRoot,
@@ -71,8 +71,6 @@ pub enum Step {
     MaskPaths,
     /// Child: a volume, in the root.
     MountVolume(usize),
-    /// Child: the old root goes.
-    LeaveOldRoot,
     /// Child: a /proc that shows the new PID namespace.
     MountProc,
     /// Child: pseudo-terminals that are not the host's.
@@ -185,8 +183,6 @@ pub struct State {
     pub trees: Vec<Option<Fd>>,
     /// What has been made in the root.
     pub made: Vec<Made>,
-    /// The old root lies on top of the new one.
-    pub old_root_on_top: bool,
     /// Who the command will be.
     pub user: Option<User>,
     /// The ends of the socket that the terminal is sent through: the parent's, the child's.
@@ -210,7 +206,6 @@ impl State {
             image: None,
             trees: plan.volumes.iter().map(|_| None).collect(),
             made: Vec::with_capacity(plan.most_made),
-            old_root_on_top: false,
             user: plan.user.as_ref().map(|_| User::new()),
             error_write: Some(error_write),
             terminal_socket: (None, None),
@@ -258,8 +253,7 @@ impl Step {
             | Step::MountLayer(_)
             | Step::MakeReadOnly
             | Step::EnterRoot
-            | Step::CheckRoot
-            | Step::LeaveOldRoot => self.carry_out_for_root(plan, state),
+            | Step::CheckRoot => self.carry_out_for_root(plan, state),
             Step::OpenVolume(v) | Step::MountVolume(v) => self.carry_out_for_volume(*v, plan, state),
             Step::SetUmask(mask) => {
                 sys::umask(*mask);
@@ -353,9 +347,8 @@ impl Step {
                 }
             }
             Step::MakeReadOnly => root.make_read_only()?,
-            Step::EnterRoot => state.old_root_on_top = root.enter()?,
+            Step::EnterRoot => root.enter()?,
             Step::CheckRoot => rootfs::check(&mut state.made)?,
-            Step::LeaveOldRoot if state.old_root_on_top => rootfs::leave_old()?,
             _ => {}
         }
         Ok(())

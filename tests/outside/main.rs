@@ -23,9 +23,11 @@ mod host;
 mod needs;
 mod outcome;
 mod probe;
+mod probe_root;
 mod probe_signals;
 mod probe_terminal;
 mod processes;
+mod roots;
 mod user_terminal;
 
 mod arguments;
@@ -48,6 +50,13 @@ mod pid_file;
 mod pipelines;
 mod pty;
 mod relay;
+mod rootfs;
+mod rootfs_attacks;
+mod rootfs_images;
+mod rootfs_real;
+mod rootfs_user;
+mod rootfs_volumes;
+mod rootfs_writes;
 mod session;
 mod settings;
 mod signals;
@@ -109,6 +118,13 @@ fn all() -> Vec<Case> {
         stats::cases(),
         pid_file::cases(),
         check::cases(),
+        rootfs::cases(),
+        rootfs_writes::cases(),
+        rootfs_images::cases(),
+        rootfs_volumes::cases(),
+        rootfs_user::cases(),
+        rootfs_attacks::cases(),
+        rootfs_real::cases(),
     ]
     .into_iter()
     .flatten()

@@ -95,6 +95,10 @@ pub fn whole_host(words: &[OsString]) -> i32 {
         Some("slaves") => slaves(),
         Some("out") => out(),
         Some("in") => come_in(),
+        Some("below-root") => crate::rootfs::below_root(),
+        Some("volume-below") => crate::rootfs_volumes::volume_below(),
+        Some("layers") => crate::rootfs_writes::layers(),
+        Some("remove-everything") => crate::rootfs_writes::remove_everything(),
         Some("no-devpts") => crate::pty::without_devpts(),
         _ => panic!("no check is called {:?}", words[1]),
     }

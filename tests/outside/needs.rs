@@ -40,6 +40,17 @@ impl Needs {
     pub const VI: Needs = Needs(1 << 20);
     pub const TIMEOUT: Needs = Needs(1 << 21);
 
+    pub const MKSQUASHFS: Needs = Needs(1 << 25);
+    pub const MKFS_EROFS: Needs = Needs(1 << 26);
+    pub const MKFS_EXT4: Needs = Needs(1 << 27);
+    pub const BUSYBOX: Needs = Needs(1 << 28);
+    /// Loop devices can be had.
+    pub const LOOP: Needs = Needs(1 << 29);
+    /// This kernel has overlay.
+    pub const OVERLAY: Needs = Needs(1 << 30);
+    /// A Debian root can be made, or is there from an earlier time.
+    pub const DEBIAN: Needs = Needs(1 << 31);
+
     /// Both, where `|` cannot be: in a constant.
     pub const fn and(self, other: Needs) -> Needs {
         Needs(self.0 | other.0)
@@ -79,6 +90,10 @@ impl Needs {
             (Needs::LESS, "less"),
             (Needs::VI, "vi"),
             (Needs::TIMEOUT, "timeout"),
+            (Needs::MKSQUASHFS, "mksquashfs"),
+            (Needs::MKFS_EROFS, "mkfs.erofs"),
+            (Needs::MKFS_EXT4, "mkfs.ext4"),
+            (Needs::BUSYBOX, "busybox"),
         ] {
             if self.has(need) && tool(name).is_none() {
                 return Some(format!("no {name} in PATH"));
@@ -86,6 +101,9 @@ impl Needs {
         }
         let others = [
             (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
+            (Needs::LOOP, || std::path::Path::new("/dev/loop-control").exists(), "no loop devices"),
+            (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
+            (Needs::DEBIAN, crate::rootfs_real::has_debian, "neither debootstrap nor a Debian root from earlier"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
             (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
@@ -122,6 +140,13 @@ fn accounts_swap() -> bool {
 fn has_cpus_0_and_1() -> bool {
     let set = rustix::thread::sched_getaffinity(None).expect("sched_getaffinity");
     set.is_set(0) && set.is_set(1)
+}
+
+/// A mount of a module that is not loaded yet loads it; without its options it is then refused all the same.
+fn has_overlay() -> bool {
+    use rustix::mount::{MountFlags, mount};
+    let known = || std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n");
+    known() || mount("none", "/proc", "overlay", MountFlags::empty(), None).is_err() && known()
 }
 
 fn has_terminals() -> bool {

@@ -2,7 +2,7 @@
 //! says how it went. They run before any start-up of std's, so what they see is what mydocker gave them.
 
 use crate::host::Host;
-use crate::{probe_signals, probe_terminal};
+use crate::{probe_root, probe_signals, probe_terminal};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{Read, Write};
@@ -70,6 +70,14 @@ fn run(words: &[OsString]) -> i32 {
         "reopen" => probe_terminal::reopen(),
         "deaf" => return probe_terminal::deaf(),
         "orphans" => probe_terminal::orphans(number(0)),
+        "see" => probe_root::see(rest),
+        "write" => probe_root::write(rest),
+        "fill" => probe_root::fill(&rest[0]),
+        "escape" => probe_root::escape(),
+        "ids" => probe_root::ids(),
+        "limits" => probe_root::limits(),
+        "remove-everything" => probe_root::remove_everything(),
+        "overwrite" => probe_root::overwrite(text(0)),
         "whole-host" => return crate::mounts::whole_host(rest),
         _ => panic!("no probe is called {name:?}"),
     }
@@ -113,7 +121,7 @@ fn namespaces() {
     }
 }
 
-fn list(folder: &str) {
+pub fn list(folder: &str) {
     let mut names: Vec<OsString> = fs::read_dir(folder).expect("readdir").flatten().map(|e| e.file_name()).collect();
     names.sort();
     names.iter().for_each(|name| line(&[name.as_bytes()]));
