@@ -103,7 +103,7 @@ impl Needs {
             (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
             (Needs::LOOP, || std::path::Path::new("/dev/loop-control").exists(), "no loop devices"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
-            (Needs::DEBIAN, crate::rootfs_real::has_debian, "neither debootstrap nor a Debian root from earlier"),
+            (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
             (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
@@ -147,6 +147,15 @@ fn has_overlay() -> bool {
     use rustix::mount::{MountFlags, mount};
     let known = || std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n");
     known() || mount("none", "/proc", "overlay", MountFlags::empty(), None).is_err() && known()
+}
+
+/// Where a Debian root is kept from one time to the next, beside what cargo builds.
+pub fn place_of_debian() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian")
+}
+
+fn has_debian() -> bool {
+    place_of_debian().join("etc/debian_version").exists() || host().root && tool("debootstrap").is_some()
 }
 
 fn has_terminals() -> bool {

@@ -2,11 +2,10 @@
 
 use crate::cases;
 use crate::harness::run;
-use crate::host::{host, tool};
-use crate::needs::Needs;
+use crate::host::tool;
+use crate::needs::{Needs, place_of_debian as place};
 use crate::roots::Root;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 cases! {
@@ -20,15 +19,6 @@ fn busybox_serves_a_file_to_itself() {
     let script = "httpd -p 127.0.0.1:80 -h / && wget -q -O - http://127.0.0.1/page";
     let outcome = run(&["--rootfs", &root.path()], &["sh", "-c", script]).finish();
     assert_eq!(outcome.good(), "over the loopback\n");
-}
-
-/// Kept from one time to the next, beside what cargo builds.
-fn place() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("debian")
-}
-
-pub fn has_debian() -> bool {
-    place().join("etc/debian_version").exists() || host().root && tool("debootstrap").is_some()
 }
 
 fn debian() {
