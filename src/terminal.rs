@@ -74,10 +74,12 @@ pub struct Terminal {
     output: Buffer,
     /// stdin has not ended.
     input_open: bool,
-    /// The end of input has been passed on: to a program that lets the terminal make lines, or to one that does not.
-    end_told: Option<bool>,
+    /// The end of input has been passed on.
+    end_told: bool,
     /// Milliseconds until the next look whether it must be told again.
     pause: u32,
+    /// Something has come out since.
+    answered: bool,
     /// Why stdout took nothing any more, if that is worth a word.
     lost: Option<Error>,
     /// What has gone in last was the key that quotes the next.
@@ -95,8 +97,9 @@ impl Terminal {
             input: Buffer::new(),
             output: Buffer::new(),
             input_open: true,
-            end_told: None,
+            end_told: false,
             pause: 1,
+            answered: true,
             lost: None,
             quoted: false,
         })
@@ -209,28 +212,26 @@ impl Terminal {
 
     /// The end of a file, as a terminal says it: with a key. It ends one read, and in the middle of a line only that line;
     /// so it is told again when it has been read, until the command ends. A program that edits lines takes the terminal
-    /// out of line mode, and with it an end that was told there is lost; it takes the key itself, and is told once.
+    /// out of line mode, and with it an end that was told there is lost. It takes the key itself, as one that reads bytes
+    /// does for a byte; so it is told again only after an answer, a prompt.
     fn tell_end(&mut self) {
         let Some(Pty { master, slave }) = &self.pty else { return };
         let Some((end, lines)) = sys::tcgets(master.raw()).and_then(|termios| termios.end_of_file()) else { return };
         let unread = || sys::poll(&mut [Poll::new(slave.raw(), true, false)], Some(0)).unwrap_or(false);
-        let tell = match (lines, self.end_told) {
-            (true, None) => true,
-            (false, Some(false)) => false,
-            _ => !unread(),
-        };
+        let tell = if lines { !self.end_told || !unread() } else { self.answered && !unread() };
         if tell && sys::write(master.raw(), &[end]).is_ok() {
-            self.end_told = Some(lines);
-            [self.pause, _] = PAUSES;
+            (self.end_told, self.answered) = (true, false);
+            if lines {
+                [self.pause, _] = PAUSES;
+            }
         }
     }
 
     /// `last`: what is not there now will never be.
     fn read_output(&mut self, last: bool) {
         let Some(pty) = &self.pty else { return };
-        [self.pause, _] = PAUSES;
         match self.output.fill(pty.master.raw()) {
-            Ok(n) if n > 0 => {}
+            Ok(n) if n > 0 => self.answered = true,
             Err(e) if e.is(Errno::EAGAIN) && !last => {}
             _ => self.pty = None,
         }
