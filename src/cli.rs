@@ -111,6 +111,9 @@ struct Run {
     /// file for the pid
     #[argh(option)]
     pid_file: Option<String>,
+    /// the plan alone
+    #[argh(option)]
+    dry_run: Option<String>,
     /// numbers at the end
     #[argh(option)]
     stats: Option<String>,
@@ -195,6 +198,10 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         none: run.no_limits,
         count: run.stats.is_some(),
     })?;
+    let dry_run = run.dry_run.as_deref();
+    if let Some(form) = dry_run.filter(|form| !["", "sh"].contains(form)) {
+        return Err(Error::usage("--dry-run takes =sh, not", form.as_bytes()));
+    }
     let name = run.name.as_deref();
     name.map_or(Ok(()), options::check_name)?;
     let cgroup_parent = run.cgroup_parent.as_deref();
@@ -262,6 +269,7 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         host_ipc: host(run.ipc.as_deref(), "--ipc takes host", false)?,
         host_uts,
         pid_file: run.pid_file.as_deref(),
+        dry_run,
         stats: run.stats.as_deref(),
     })))
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
 //! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`], [`stats`], [`check`] | the processes: what each does, in which order it ends, what it took, whether it would work |
-//! | 3 | [`plan`], [`step`] | options + host -> two ordered lists of steps; one step |
+//! | 3 | [`plan`], [`step`], [`show`] | options + host -> two ordered lists of steps; one step; what it does, in words |
 //! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`], [`volumes`], [`passwd`] | pure: no system calls |
@@ -25,6 +25,7 @@ pub mod run;
 pub mod stats;
 
 pub mod plan;
+pub mod show;
 pub mod step;
 
 pub mod cgroup;

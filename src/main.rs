@@ -10,7 +10,7 @@ mod cli;
 use cli::Action;
 use core::ffi::{CStr, c_char, c_int};
 use mydocker::error::{Error, Result};
-use mydocker::{check, plan, run, sys};
+use mydocker::{check, plan, run, show, sys};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -50,7 +50,14 @@ pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *con
 fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
-        Action::Run(options, command) => Ok(run::run(plan::make(options, command, environment)?)),
+        Action::Run(options, command) => {
+            let plan = plan::make(options, command, environment)?;
+            match options.dry_run {
+                None => Ok(run::run(plan)),
+                Some("") => sys::write_all(1, &show::table(plan)).map(|()| 0),
+                Some(_) => sys::write_all(1, &show::script(plan)).map(|()| 0),
+            }
+        }
         Action::Check(json) => {
             let plan = |words: &[&[u8]]| match cli::parse(words)? {
                 Action::Run(options, command) => plan::make(options, command, environment),

@@ -55,6 +55,7 @@ Namespaces:
       --uts host                       the host's hostname
 
 Seeing:
+      --dry-run[=sh]                   what would be done, as a table or a shell script; does nothing
       --stats[=json|FILE]              numbers at the end: as text, as JSON, or into FILE
 
 -h, --help alone prints this. BYTES takes b, k, m, g or t. What has ... can be given many times.
@@ -385,6 +386,8 @@ pub struct Options {
     pub host_uts: bool,
     /// `--pid-file`
     pub pid_file: Option<&'static str>,
+    /// `--dry-run`: empty, or `sh`.
+    pub dry_run: Option<&'static str>,
     /// `--stats`: empty, `json`, or a file.
     pub stats: Option<&'static str>,
 }

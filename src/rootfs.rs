@@ -42,14 +42,15 @@ pub struct Root {
 /// One mount of the host, with the writes going elsewhere.
 pub struct Layer {
     /// Where it is.
-    lower: &'static CStr,
+    pub lower: &'static CStr,
     /// Where it goes.
-    target: &'static CStr,
-    /// Where its writes go, and where overlayfs prepares them.
-    upper: &'static CStr,
-    work: &'static CStr,
+    pub target: &'static CStr,
+    /// Where its writes go.
+    pub upper: &'static CStr,
+    /// Where overlayfs prepares them.
+    pub work: &'static CStr,
     /// The options of the overlay.
-    options: &'static CStr,
+    pub options: &'static CStr,
     /// nosuid, nodev, noexec as they are on the host.
     flags: MountFlags,
 }
