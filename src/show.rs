@@ -47,18 +47,18 @@ impl Step {
             }
             Step::MountImage => "the image\tmount(\"%1\", \"%2\", MS_RDONLY)\tmkdir -p %2; mount -o loop,ro %1 %2",
             Step::MountLayer(_) => {
-                "writes to %1 go to memory\tmount(overlay, \"%2\", overlay, \"%5\")\tcd %1; mkdir %3 %4; mount -t overlay -o %5 overlay %2"
+                "writes to this mount go to memory\tmount(overlay, \"%2\", overlay, \"%5\")\tcd %1; mkdir %3 %4; mount -t overlay -o %5 overlay %2"
             }
             Step::MakeReadOnly => {
                 "nothing here can be written to\tmount_setattr(\"%1\", AT_RECURSIVE, MOUNT_ATTR_RDONLY)\t#"
             }
             Step::EnterRoot => {
-                "the root; the old one lies on top\tchdir(\"%1\"), pivot_root(., .)\tcd %1; pivot_root . ."
+                "the root; the old one goes\tchdir(\"%1\"), pivot_root(., .), umount2(., MNT_DETACH)\tcd %1; pivot_root . .; umount -l ."
             }
             Step::CheckRoot => {
                 "a link would lead out of the root\tstatx(/proc), statx(/sys), statx(/dev)\tmkdir -p /proc /sys /dev"
             }
-            Step::LookUpUser => "who %1 is, in the container\topenat(/etc/passwd), openat(/etc/group)\t#",
+            Step::LookUpUser => "who that is, in the container\topenat(/etc/passwd, \"%1\"), openat(/etc/group)\t#",
             Step::MountSysfs(_) => {
                 "the devices of its network\tmount(sysfs, /sys, sysfs, \"%1\")\tmount -t sysfs -o nosuid,nodev,noexec,%1 sysfs /sys"
             }
@@ -74,9 +74,10 @@ impl Step {
             Step::MountMqueue => {
                 "queues of its IPC namespace\tmount(mqueue, /dev/mqueue)\tmount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue"
             }
-            Step::MaskPaths => "hides what the kernel shows of the host\tmount(/dev/null, /proc/kcore, MS_BIND), ..\t#",
+            Step::MaskPaths => {
+                "hides what the kernel shows of the host\tmount(/dev/null, /proc/kcore, MS_BIND), mount(none, /proc/acpi, ramfs)\t#"
+            }
             Step::MountVolume(_) => "a volume, in the root\tmove_mount(\"%1\", \"%2\")\t#",
-            Step::LeaveOldRoot => "the old root goes\tumount2(., MNT_DETACH)\tumount -l .",
             Step::MountProc => {
                 "shows the new PID namespace\tmount(proc, /proc, proc)\tmount -t proc -o nosuid,nodev,noexec proc /proc"
             }
@@ -93,7 +94,9 @@ impl Step {
             Step::SetUlimit(_) => "a limit of this process\tprlimit64(%1, %2, %3)\tprlimit --pid=$$ --%1=%2:%3",
             Step::BecomeUser => "becomes the user\tsetgroups(), setgid(), setuid()\t#",
             Step::DieWithParent => "SIGKILL when mydocker dies\tprctl(PR_SET_PDEATHSIG, SIGKILL)\t",
-            Step::AttachTerminal => "the three streams are the terminal\tdup3(terminal, 0), .. 1, .. 2\t#",
+            Step::AttachTerminal => {
+                "the three streams are the terminal\tdup3(terminal, 0), dup3(terminal, 1), dup3(terminal, 2)\t#"
+            }
             Step::BecomeInit => "this one is left to reap, the other one goes on\tclone(SIGCHLD)\t#",
             Step::CloseDescriptors => "nothing above stderr reaches the command\tclose_range(3, ~0, CLOEXEC)\t",
             Step::ResetSignals => "signals are as the command expects them\trt_sigprocmask(SIG_SETMASK, [])\t",
@@ -278,12 +281,7 @@ pub fn script(plan: &Plan) -> Vec<u8> {
     }
     out.put(b"child=");
     put_word(&mut out, &child);
-    out.put(b"\nstatus=0\nenv -i");
-    for variable in &plan.environment {
-        out.put(b" \\\n    ");
-        put_word(&mut out, variable.to_bytes());
-    }
-    out.put(b" \\\n    unshare --fork --kill-child");
+    out.put(b"\nstatus=0\nunshare --fork --kill-child");
     for (flag, option) in [
         (CloneFlags::NEWNS, &b" --mount --propagation unchanged"[..]),
         (CloneFlags::NEWUTS, b" --uts"),
@@ -293,9 +291,10 @@ pub fn script(plan: &Plan) -> Vec<u8> {
     ] {
         out.put(if plan.namespaces.has(flag) { option } else { b"" });
     }
-    out.put(b" \\\n    sh -ec \"$child\" sh");
-    for word in text::split(plan.words.strip_suffix(b"\0").unwrap_or_default(), 0) {
-        out.put(b" ");
+    out.put(b" sh -ec \"$child\" sh env -i");
+    let words = text::split(plan.words.strip_suffix(b"\0").unwrap_or_default(), 0);
+    for word in plan.environment.iter().map(|variable| variable.to_bytes()).chain(words) {
+        out.put(b" \\\n    ");
         put_word(&mut out, word);
     }
     out.put(b" || status=$?\n");

@@ -34,6 +34,7 @@ mod arguments;
 mod check;
 mod cli;
 mod descriptors;
+mod dry_run;
 mod environment;
 mod exec_errors;
 mod groups;
@@ -125,6 +126,7 @@ fn all() -> Vec<Case> {
         rootfs_user::cases(),
         rootfs_attacks::cases(),
         rootfs_real::cases(),
+        dry_run::cases(),
     ]
     .into_iter()
     .flatten()

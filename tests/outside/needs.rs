@@ -50,6 +50,9 @@ impl Needs {
     pub const OVERLAY: Needs = Needs(1 << 30);
     /// A Debian root can be made, or is there from an earlier time.
     pub const DEBIAN: Needs = Needs(1 << 31);
+    pub const STRACE: Needs = Needs(1 << 22);
+    /// What a script of --dry-run=sh uses: util-linux's unshare, ip, hostname.
+    pub const SCRIPT_TOOLS: Needs = Needs(1 << 23);
 
     /// Both, where `|` cannot be: in a constant.
     pub const fn and(self, other: Needs) -> Needs {
@@ -94,6 +97,9 @@ impl Needs {
             (Needs::MKFS_EROFS, "mkfs.erofs"),
             (Needs::MKFS_EXT4, "mkfs.ext4"),
             (Needs::BUSYBOX, "busybox"),
+            (Needs::STRACE, "strace"),
+            (Needs::SCRIPT_TOOLS, "ip"),
+            (Needs::SCRIPT_TOOLS, "hostname"),
         ] {
             if self.has(need) && tool(name).is_none() {
                 return Some(format!("no {name} in PATH"));
@@ -104,6 +110,7 @@ impl Needs {
             (Needs::LOOP, || std::path::Path::new("/dev/loop-control").exists(), "no loop devices"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
+            (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
             (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
@@ -125,6 +132,11 @@ impl BitOr for Needs {
 
 pub fn on_v2(controller: &str) -> bool {
     host().carrier(controller).is_some_and(|hierarchy| hierarchy.v2)
+}
+
+fn has_util_linux() -> bool {
+    let version = std::process::Command::new("unshare").arg("--version").output();
+    version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux"))
 }
 
 fn accounts_swap() -> bool {

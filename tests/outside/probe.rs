@@ -78,6 +78,7 @@ fn run(words: &[OsString]) -> i32 {
         "limits" => probe_root::limits(),
         "remove-everything" => probe_root::remove_everything(),
         "overwrite" => probe_root::overwrite(text(0)),
+        "surroundings" => crate::dry_run::surroundings(rest),
         "whole-host" => return crate::mounts::whole_host(rest),
         _ => panic!("no probe is called {name:?}"),
     }
