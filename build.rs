@@ -1,5 +1,9 @@
-//! Stamps commit and target into `--version`, makes the table of errnos, and leaves out of the released musl file what it
-//! has no use for.
+//! Stamps commit and target into `--version`, makes the table of errnos and the seccomp filter, and leaves out of the
+//! released musl file what it has no use for.
+
+#[path = "src/seccomp.rs"]
+#[allow(dead_code)]
+mod seccomp;
 
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +16,7 @@ fn main() {
     // Set by tests/bench/tiny.
     println!("cargo:rustc-check-cfg=cfg(tiny)");
     write_errnos();
+    write_filter();
     if variable("CARGO_CFG_TARGET_ENV") == "musl" && variable("PROFILE") == "release" {
         leave_out_unwind_tables();
     }
@@ -43,6 +48,36 @@ fn write_errnos() {
     };
     let text: String = (0..=EHWPOISON).map(line).collect();
     fs::write(Path::new(&variable("OUT_DIR")).join("errnos"), text).expect("OUT_DIR is writable");
+}
+
+/// All calls that have a name. (The crate's own iterator misses the last one.)
+fn calls(name: impl Fn(usize) -> Option<&'static str>) -> Vec<(&'static str, u32)> {
+    (0..1024).filter_map(|number| Some((name(number)?, number as u32))).collect()
+}
+
+/// `OUT_DIR/filter`: the instructions of the seccomp filter, eight bytes each, of `src/seccomp.policy` for the target.
+fn write_filter() {
+    for file in ["src/seccomp.policy", "src/seccomp.rs", "src/capabilities"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let read = |file| fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let (policy, capabilities) = (read("src/seccomp.policy"), read("src/capabilities"));
+    let x86_64 = calls(|number| syscalls::x86_64::Sysno::new(number).map(|call| call.name()));
+    let aarch64 = calls(|number| syscalls::aarch64::Sysno::new(number).map(|call| call.name()));
+    let machine = match variable("CARGO_CFG_TARGET_ARCH").as_str() {
+        "x86_64" => seccomp::x86_64(&x86_64),
+        "aarch64" => seccomp::aarch64(&aarch64),
+        other => panic!("no calls are known of {other}"),
+    };
+    let names: Vec<&str> = capabilities.split_whitespace().collect();
+    let rules = seccomp::parse(&policy, &names).unwrap_or_else(|error| panic!("src/seccomp.policy: {error}"));
+    let known = |name: &&str| x86_64.iter().chain(&aarch64).any(|(call, _)| call == name);
+    if let Some(name) = rules.keys().find(|name| !known(name)) {
+        panic!("src/seccomp.policy: no call is called {name}");
+    }
+    let filter = seccomp::compile(&rules, &machine).unwrap_or_else(|error| panic!("src/seccomp.policy: {error}"));
+    let bytes: Vec<u8> = filter.iter().flat_map(|instruction| instruction.bytes()).collect();
+    fs::write(Path::new(&variable("OUT_DIR")).join("filter"), bytes).expect("OUT_DIR is writable");
 }
 
 /// The toolchain's prebuilt std carries 36 KB of tables for unwinding, which `panic = "abort"` never does.
