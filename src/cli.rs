@@ -5,6 +5,7 @@ use mydocker::argv;
 use mydocker::error::{Error, Result};
 use mydocker::options::{self, LimitWords, Limits, Options};
 use mydocker::passwd;
+use mydocker::privilege::{self, Privilege};
 use mydocker::volumes;
 
 /// Runs a command in its own namespaces, under cgroup limits.
@@ -108,6 +109,21 @@ struct Run {
     /// UTS namespace
     #[argh(option)]
     uts: Option<String>,
+    /// user namespace
+    #[argh(option)]
+    userns: Option<String>,
+    /// nothing dropped
+    #[argh(switch)]
+    privileged: bool,
+    /// capability to keep
+    #[argh(option)]
+    cap_add: Vec<String>,
+    /// capability to drop
+    #[argh(option)]
+    cap_drop: Vec<String>,
+    /// seccomp, no-new-privileges
+    #[argh(option)]
+    security_opt: Vec<String>,
     /// file for the pid
     #[argh(option)]
     pid_file: Option<String>,
@@ -210,7 +226,7 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
     if let Some(long) = hostname.filter(|hostname| hostname.len() > 64) {
         return Err(Error::usage("--hostname is longer than 64 bytes", long.as_bytes()));
     }
-    let host_uts = host(run.uts.as_deref(), "--uts takes host", false)?;
+    let host_uts = host(run.uts.as_deref(), "--uts takes host", None)?;
     if host_uts && let Some(hostname) = hostname {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
@@ -264,23 +280,29 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         tty: run.tty,
         init: run.init,
         hostname,
-        host_network: host(run.network.as_deref(), "--network takes none or host", true)?,
-        host_pid: host(run.pid.as_deref(), "--pid takes host", false)?,
-        host_ipc: host(run.ipc.as_deref(), "--ipc takes host", false)?,
+        host_network: host(run.network.as_deref(), "--network takes none or host", Some("none"))?,
+        host_pid: host(run.pid.as_deref(), "--pid takes host", None)?,
+        host_ipc: host(run.ipc.as_deref(), "--ipc takes host", None)?,
         host_uts,
+        host_user: host(run.userns.as_deref(), "--userns takes auto or host", Some("auto"))?,
+        privilege: Privilege::read(&privilege::Words {
+            privileged: run.privileged,
+            add: &run.cap_add,
+            drop: &run.cap_drop,
+            options: &run.security_opt,
+        })?,
         pid_file: run.pid_file.as_deref(),
         dry_run,
         stats: run.stats.as_deref(),
     })))
 }
 
-/// `host`, or where it makes sense `none`, or nothing.
-fn host(word: Option<&str>, what: &'static str, none: bool) -> Result<bool> {
+/// `host`, or nothing, or the `usual` word for what is so without the option.
+fn host(word: Option<&str>, what: &'static str, usual: Option<&str>) -> Result<bool> {
     match word {
         Some("host") => Ok(true),
-        None => Ok(false),
-        Some("none") if none => Ok(false),
-        Some(other) => Err(Error::usage(what, other.as_bytes())),
+        Some(other) if Some(other) != usual => Err(Error::usage(what, other.as_bytes())),
+        _ => Ok(false),
     }
 }
 

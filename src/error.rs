@@ -213,17 +213,27 @@ pub fn described(errno: Errno) -> Option<&'static [u8]> {
 }
 
 /// Why a caller who is not root is refused in the cgroup filesystem.
-pub const NOT_DELEGATED: &str = "making a cgroup needs root, or a delegated one";
+pub const NOT_DELEGATED: &str =
+    "making a cgroup needs root, or a delegated one: systemd-run --user --scope -p Delegate=yes mydocker run ..";
 
 /// What an errno of this call usually means, where its name misleads.
 fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
     let Some(errno) = errno else { return "" };
     match (call, errno) {
-        ("clone" | "clone3", Errno::EPERM) => "making namespaces needs root (CAP_SYS_ADMIN)",
+        ("clone" | "clone3", Errno::EPERM) => "making namespaces needs root (CAP_SYS_ADMIN), or a user namespace",
         ("clone" | "clone3", Errno::EINVAL) => "this kernel lacks one of these namespaces",
         ("clone" | "clone3", Errno::EAGAIN) => "a limit on processes is reached (RLIMIT_NPROC, pids.max)",
         ("clone" | "clone3", Errno::ENOSPC) => "a limit in /proc/sys/user, or on nesting, is reached",
         ("mkdirat", Errno::EACCES | Errno::EPERM) => NOT_DELEGATED,
+        ("prctl", Errno::EPERM) => "it needs CAP_SETPCAP; --privileged drops nothing",
+        ("capset", Errno::EPERM) => "a capability that was asked for is not mydocker's own to give",
+        ("seccomp", Errno::ENOSYS | Errno::EINVAL) => {
+            "this kernel has no seccomp filters; --security-opt seccomp=unconfined does without"
+        }
+        ("seccomp", Errno::EACCES) => "without no-new-privileges the filter needs CAP_SYS_ADMIN",
+        ("setgroups" | "setgid" | "setuid", Errno::EINVAL | Errno::EPERM) => {
+            "this id is not in the user namespace, which has the caller's and those of /etc/subuid and /etc/subgid"
+        }
         ("mkdirat", Errno::EROFS) => "the cgroup filesystem is mounted read-only",
         ("mount", Errno::EINVAL) => "is it a mount point? In a chroot, bind the root onto itself first",
         ("openat2", Errno::ELOOP) => "a magic link of /proc, or links that go round in a circle",

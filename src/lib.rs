@@ -7,7 +7,7 @@
 //! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
 //! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`], [`stats`], [`check`] | the processes: what each does, in which order it ends, what it took, whether it would work |
 //! | 3 | [`plan`], [`step`], [`show`] | options + host -> two ordered lists of steps; one step; what it does, in words |
-//! | 2 | [`cgroup`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
+//! | 2 | [`cgroup`], [`privilege`], [`userns`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`], [`volumes`], [`passwd`] | pure: no system calls |
 
@@ -30,10 +30,12 @@ pub mod step;
 
 pub mod cgroup;
 pub mod lookup;
+pub mod privilege;
 pub mod rootfs;
 pub mod signals;
 pub mod terminal;
 pub mod user;
+pub mod userns;
 
 #[allow(unsafe_code)]
 pub mod sys;
@@ -46,3 +48,6 @@ pub mod options;
 pub mod passwd;
 pub mod text;
 pub mod volumes;
+
+#[cfg(test)]
+mod seccomp;

@@ -1,6 +1,7 @@
 //! The options of `mydocker run`: the help, which the normaliser takes them from, and what they mean.
 
 use crate::error::{Error, Result};
+use crate::privilege::Privilege;
 use crate::text::{self, Malformed};
 use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
@@ -53,6 +54,13 @@ Namespaces:
       --pid host                       the host's processes
       --ipc host                       the host's System V and POSIX IPC
       --uts host                       the host's hostname
+      --userns auto|host               its own for all but root (auto), or the caller's
+
+Privilege:
+      --privileged                     root is root: nothing is dropped, filtered or read-only
+      --cap-add CAP...                 keep a capability, such as NET_ADMIN; ALL
+      --cap-drop CAP...                drop one of those that are kept; ALL
+      --security-opt OPT...            seccomp=unconfined, or no-new-privileges=false
 
 Seeing:
       --dry-run[=sh]                   what would be done, as a table or a shell script; does nothing
@@ -384,6 +392,10 @@ pub struct Options {
     pub host_ipc: bool,
     /// `--uts host`
     pub host_uts: bool,
+    /// `--userns host`
+    pub host_user: bool,
+    /// What the command may do.
+    pub privilege: Privilege,
     /// `--pid-file`
     pub pid_file: Option<&'static str>,
     /// `--dry-run`: empty, or `sh`.

@@ -3,11 +3,15 @@
 use crate::cgroup::{self, Group, Host, PREFIX, Version};
 use crate::environment::{self, DEFAULT_PATH, Environment, OWN_PATH};
 use crate::error::{Errno, Result};
+use crate::mountinfo;
 use crate::options::Options;
+use crate::privilege::{self, Capabilities};
 use crate::rootfs::{self, Root, Source};
 pub use crate::step::{Plan, Stats, Step};
-use crate::sys::{self, CloneFlags};
+use crate::step::{ReadOnly, SYS};
+use crate::sys::{self, CloneFlags, MountFlags};
 use crate::text::{Put, c_string, to_decimal};
+use crate::userns::Maps;
 use crate::volumes;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -44,12 +48,15 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     };
     let environment = build_environment(options, own_root, hostname, caller)?;
     let home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
-    let (host, groups) = find_groups(options)?;
+    let privilege = options.privilege;
+    let mounts = mounts(options);
+    let (host, groups) = find_groups(options, &mounts)?;
     let name = name(options.name, pid);
 
     let v1 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V1);
     let v2 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V2);
     let every = || 0..groups.len();
+    let ids = (!options.host_user && sys::effective_ids().0 != 0).then(Maps::find);
 
     // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
     // mounts, for it joins them after the word to go.
@@ -68,17 +75,29 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         parent.push(Step::AttachImage);
     }
     parent.push(Step::Clone);
+    if ids.is_some() {
+        parent.push(Step::MapIds);
+    }
     if options.pid_file.is_some() {
         parent.push(Step::WritePidFile);
     }
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
+    // In a user namespace the child can do nothing before its ids are there, and the command is the word for that too.
+    if ids.is_some() {
+        parent.push(Step::SendCommand);
+    }
     if options.tty {
         parent.push(Step::ReceiveTerminal);
     }
-    parent.push(Step::SendCommand);
+    if ids.is_none() {
+        parent.push(Step::SendCommand);
+    }
 
     // The child.
     let mut child = Steps(Vec::new());
+    if ids.is_some() {
+        child.push(Step::ReceiveCommand);
+    }
     child.push(Step::MakeMountsSlave);
     (0..volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
     if let Some(root) = &root {
@@ -93,7 +112,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child.push(Step::MountProc);
     }
     if own_root {
-        child.push(Step::MountSysfs(!PRIVILEGED));
+        child.push(Step::MountSysfs(privilege.confined));
         child.push(Step::MountDev);
     }
     if own_root || options.tty {
@@ -105,7 +124,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
             child.push(Step::MountShm(shm_options(options.shm_size)));
         }
         child.push(Step::MountMqueue);
-        if !PRIVILEGED {
+        if privilege.confined {
             child.push(Step::MaskPaths);
         }
     }
@@ -122,19 +141,46 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     if !options.host_network {
         child.push(Step::BringUpLoopback);
     }
-    child.push(Step::FindIgnoredSignals);
-    child.push(Step::ReceiveCommand);
+    child.push(Step::ReadOwnStatus);
+    if privilege.capabilities != Capabilities::ALL {
+        child.push(Step::DropBoundingSet);
+    }
+    if ids.is_none() {
+        child.push(Step::ReceiveCommand);
+    }
     every().for_each(|g| child.push(Step::JoinGroup(g)));
+    if privilege.confined {
+        child.push(Step::UnshareCgroup);
+    }
+    if privilege.confined && !own_root {
+        every().for_each(|g| bind_group(&mut child, &groups, g, name));
+        child.push(Step::MakeSysReadOnly);
+    }
     if let Some(dir) = options.workdir.or(own_root.then_some("/")) {
         child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));
     }
     (0..options.ulimits.len()).for_each(|at| child.push(Step::SetUlimit(at)));
+    // Without no_new_privs the filter needs CAP_SYS_ADMIN (seccomp(2)), which is soon gone.
+    let filter_first = privilege.filtered && !privilege.no_new_privs;
+    if filter_first {
+        child.push(Step::LoadFilter);
+    }
     if options.user.is_some() {
         child.push(Step::BecomeUser);
     }
+    if privilege.capabilities != Capabilities::ALL {
+        child.push(Step::SetCapabilities);
+    }
+    // A change of ids would take it back (prctl(2)).
     child.push(Step::DieWithParent);
     if options.tty {
         child.push(Step::AttachTerminal);
+    }
+    if privilege.no_new_privs {
+        child.push(Step::NoNewPrivileges);
+    }
+    if privilege.filtered && !filter_first {
+        child.push(Step::LoadFilter);
     }
     if options.init {
         child.push(Step::BecomeInit);
@@ -149,7 +195,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         words.put(b"\0");
     }
     Ok(Box::leak(Box::new(Plan {
-        namespaces: namespaces(options),
+        namespaces: namespaces(options, ids.is_some()),
         parent: parent.0,
         child: child.0,
         host,
@@ -174,6 +220,10 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
         environment,
         stats,
+        ids,
+        privilege,
+        filter: if privilege.filtered { privilege::filter(privilege.capabilities) } else { Vec::new() },
+        read_only: read_only(privilege.confined && !own_root, &mounts),
         default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
     })))
 }
@@ -188,9 +238,6 @@ impl Steps {
         self.0.push(step);
     }
 }
-
-/// Whether the command has the host's powers: then nothing is masked.
-const PRIVILEGED: bool = false;
 
 /// From the host's root into its own.
 fn enter_root(child: &mut Steps, root: &Root, read_only: bool) {
@@ -233,14 +280,14 @@ fn make_group(parent: &mut Steps, groups: &[Group], g: usize) {
 }
 
 /// A host whose cgroups cannot be found is no host for a limit that was asked for; defaults do without.
-fn find_groups(options: &Options) -> Result<(Host, Vec<Group>)> {
+fn find_groups(options: &Options, mounts: &Result<Vec<u8>>) -> Result<(Host, Vec<Group>)> {
     let limits = &options.limits;
     let nothing = || (Host { hierarchies: Vec::new() }, Vec::new());
     let asked = cgroup::needed(limits, true);
     if cgroup::needed(limits, false).is_empty() {
         return Ok(nothing());
     }
-    match Host::find(asked) {
+    match Host::find(asked, mounts) {
         Ok(host) => {
             let groups = cgroup::groups(&host, limits, options.cgroup_parent)?;
             Ok((host, groups))
@@ -257,13 +304,14 @@ fn name(name: Option<&str>, pid: sys::Pid) -> &'static CStr {
     }
 }
 
-fn namespaces(options: &Options) -> CloneFlags {
+fn namespaces(options: &Options, user: bool) -> CloneFlags {
     let mut flags = CloneFlags::NEWNS;
     for (host, flag) in [
         (options.host_uts, CloneFlags::NEWUTS),
         (options.host_ipc, CloneFlags::NEWIPC),
         (options.host_pid, CloneFlags::NEWPID),
         (options.host_network, CloneFlags::NEWNET),
+        (!user, CloneFlags::NEWUSER),
     ] {
         if !host {
             flags = flags | flag;
@@ -271,6 +319,58 @@ fn namespaces(options: &Options) -> CloneFlags {
     }
     flags
 }
+
+/// A hierarchy that is mounted nowhere has no path.
+fn bind_group(child: &mut Steps, groups: &[Group], g: usize, name: &CStr) {
+    let Some(group) = groups.get(g) else { return };
+    let top = group.hierarchy.top.path();
+    if top.starts_with(b"/") {
+        let below = group.parent.to_bytes().get(1..).unwrap_or_default();
+        child.push(Step::BindGroup(c_string(&[top, below, b"/", name.to_bytes()]), c_string(&[top])));
+    }
+}
+
+/// mountinfo, if something is to be looked up in it.
+fn mounts(options: &Options) -> Result<Vec<u8>> {
+    match options.privilege.confined || !cgroup::needed(&options.limits, false).is_empty() {
+        true => sys::read_file(c"/proc/self/mountinfo"),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// /sys with all below it, and every cgroup elsewhere. Where mountinfo cannot be read, there is no telling: then none.
+fn read_only(confined: bool, mounts: &Result<Vec<u8>>) -> Vec<ReadOnly> {
+    let mut found = Vec::new();
+    let mut rest = match mounts {
+        Ok(mounts) if confined => mounts.as_slice(),
+        _ => return found,
+    };
+    while let Some(mount) = mountinfo::next(&mut rest) {
+        let point = mountinfo::unescape(mount.point);
+        let in_sys =
+            point.strip_prefix(SYS.to_bytes()).is_some_and(|below| below.is_empty() || below.starts_with(b"/"));
+        if in_sys || mount.fstype.starts_with(b"cgroup") {
+            let mut flags = MountFlags::NONE;
+            for (flag, name) in KEPT {
+                if mountinfo::has_option(mount.options, name) {
+                    flags = flags | *flag;
+                }
+            }
+            found.push(ReadOnly { point: c_string(&[&point]), flags });
+        }
+    }
+    found
+}
+
+/// Mount flags and how mountinfo calls them.
+const KEPT: &[(MountFlags, &[u8])] = &[
+    (MountFlags::NOSUID, b"nosuid"),
+    (MountFlags::NODEV, b"nodev"),
+    (MountFlags::NOEXEC, b"noexec"),
+    (MountFlags::NOATIME, b"noatime"),
+    (MountFlags::NODIRATIME, b"nodiratime"),
+    (MountFlags::RELATIME, b"relatime"),
+];
 
 /// The caller's variables, or with a root of its own a few that everybody expects; then the files', then `-e`.
 fn build_environment(

@@ -18,6 +18,10 @@ pub fn main(command: Pid) -> ! {
     if sys::close_from(3).is_err() {
         sys::exit_group(125);
     }
+    // Whatever holds /proc/1/exe holds mydocker's own file, and could write to it one day (CVE-2019-5736).
+    if sys::hide_from_proc().is_err() {
+        sys::exit_group(125);
+    }
     loop {
         let Ok(signal) = sys::wait_for_signal(SigSet::all()) else { continue };
         if signal.number != libc::SIGCHLD {

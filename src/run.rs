@@ -3,7 +3,7 @@
 use crate::cgroup::Version;
 use crate::child::{self, Child};
 use crate::cleanup;
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, NOT_DELEGATED, Result};
 use crate::plan::Plan;
 use crate::signals::{self, Dispositions, Fate};
 use crate::stats::{self, Ending};
@@ -11,6 +11,7 @@ use crate::step::{State, Step};
 use crate::sys::{self, Fd, Pid, Poll, Signal, Stack, Wait};
 use crate::terminal::Terminal;
 use crate::text::Put;
+use crate::userns;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -102,7 +103,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
     {
         // A stderr that is closed is the caller's choice.
     }
-    started?;
+    started.map_err(|e| if plan.ids.is_some() { userns::explain(e) } else { e })?;
     for late in [warned, followed, ended, lost, restored, orphans, removed] {
         if let Err(error) = late {
             say(error);
@@ -176,6 +177,11 @@ impl Container {
                         line.put_decimal(pid.0 as u64);
                         line.put(b"\n");
                         sys::write_all(file.raw(), &line)?;
+                    }
+                }
+                Step::MapIds => {
+                    if let (Some(maps), Some(pid)) = (&plan.ids, self.pid) {
+                        maps.write(pid)?;
                     }
                 }
                 Step::ReceiveTerminal => {
@@ -441,6 +447,13 @@ fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
         match sys::clone(plan.namespaces, dir, &stack, child::main, child) {
             Err(e) if e.is_one_of(&[Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP]) => {
                 child.state.born_in_group = false;
+            }
+            // It could be made, and cannot be entered: from the caller's own cgroup to there, one is not the caller's.
+            Err(e) if e.is(Errno::EACCES) => {
+                child.state.born_in_group = false;
+                if plan.groups.iter().any(|group| group.asked) {
+                    return Err(e.with_hint(NOT_DELEGATED));
+                }
             }
             other => return other,
         }

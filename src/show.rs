@@ -31,6 +31,7 @@ impl Step {
             }
             Step::AttachImage => "a loop device before the image\tioctl(LOOP_CONFIGURE, \"%1\")\t",
             Step::Clone => "the child, in new namespaces\tclone(%1)\t",
+            Step::MapIds => "which ids its user namespace has\twrite(/proc/PID/uid_map), .. gid_map\t#",
             Step::WritePidFile => "for whoever looks after it\twrite(%1, PID)\t#",
             Step::ReceiveTerminal => "the other side of its terminal\trecvmsg(SCM_RIGHTS)\t#",
             Step::SendCommand => "the limits hold: the command, and the word to go\twrite(pipe, \"%1\")\t",
@@ -87,7 +88,18 @@ impl Step {
             Step::OpenTerminal => "its terminal\tioctl(TIOCGPTPEER), setsid(), ioctl(TIOCSCTTY), sendmsg()\t#",
             Step::SetHostname(_) => "the name of its UTS namespace\tsethostname(\"%1\")\thostname %1",
             Step::BringUpLoopback => "lo is down in a new network\tioctl(SIOCSIFFLAGS, lo, IFF_UP)\tip link set lo up",
-            Step::FindIgnoredSignals => "which signals the caller ignores\topenat(/proc/self/status)\t",
+            Step::ReadOwnStatus => "what the caller ignores, and is able to\topenat(/proc/self/status)\t",
+            Step::DropBoundingSet => "capabilities that no program in it can get\tprctl(PR_CAPBSET_DROP, ..)\t#",
+            Step::UnshareCgroup => "its cgroup is the top of what it sees\tunshare(CLONE_NEWCGROUP)\t#",
+            Step::BindGroup(..) => {
+                "its limits, where programs look for them\tmount(\"%1\", \"%2\", MS_BIND)\tmount --bind %1 %2"
+            }
+            Step::MakeSysReadOnly => {
+                "root inside would lift its own limits\tmount_setattr(/sys, AT_RECURSIVE, MOUNT_ATTR_RDONLY)\t#"
+            }
+            Step::SetCapabilities => "the capabilities that are left\tcapset()\t#",
+            Step::NoNewPrivileges => "execve gives nothing more\tprctl(PR_SET_NO_NEW_PRIVS, 1)\t#",
+            Step::LoadFilter => "the system calls that are left\tseccomp(SECCOMP_SET_MODE_FILTER)\t#",
             Step::ReceiveCommand => "waits for the command: only then do the limits hold\tread(pipe)\t",
             Step::JoinGroup(_) => "joins, if it was not born there\twrite(\"%1\", 0)\techo 0 >%1",
             Step::ChangeDirectory(_) => "the working directory\tfchdir(\"%1\")\tcd %1",
@@ -176,6 +188,7 @@ impl Step {
                 };
                 two(source, volume.target.to_bytes())
             }
+            Step::BindGroup(path, point) => two(path.to_bytes(), point.to_bytes()),
             Step::SetHostname(name) => one(name),
             Step::SetUlimit(at) => {
                 let limit = plan.ulimits.get(*at)?;
@@ -288,6 +301,7 @@ pub fn script(plan: &Plan) -> Vec<u8> {
         (CloneFlags::NEWIPC, b" --ipc"),
         (CloneFlags::NEWPID, b" --pid"),
         (CloneFlags::NEWNET, b" --net"),
+        (CloneFlags::NEWUSER, b" --user --map-root-user"),
     ] {
         out.put(if plan.namespaces.has(flag) { option } else { b"" });
     }

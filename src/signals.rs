@@ -38,11 +38,8 @@ pub struct Dispositions {
     heeded: SigSet,
 }
 
-/// The signals that this process ignores; `None` where /proc does not tell. It allocates nothing: the child asks too.
-pub fn ignored() -> Option<SigSet> {
-    let mut buffer = [0u8; 4096];
-    // A file that is longer is not looked at: it does not show them.
-    let status = sys::read_up_to(None, c"/proc/self/status", &mut buffer).ok()?;
+/// The signals that a process ignores, by its `/proc/PID/status`; `None` where that does not tell.
+pub fn ignored(status: &[u8]) -> Option<SigSet> {
     Dispositions::parse(status).map(|own| own.ignored)
 }
 
@@ -60,7 +57,7 @@ impl Dispositions {
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
-        let set = |key| hexadecimal(text::field(status, key)?);
+        let set = |key| text::from_hexadecimal(text::field(status, key)?);
         let ignored = set(b"SigIgn:")?;
         let heeded = ignored | set(b"SigCgt:")? | set(b"SigBlk:")? | set(b"ShdPnd:")?;
         Some(Dispositions { ignored: SigSet(ignored), heeded: SigSet(heeded) })
@@ -81,10 +78,6 @@ fn file_of(pid: Pid, name: &[u8]) -> Text<32> {
     path.put_decimal(pid.0 as u64);
     path.put(name);
     path
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0u64, |n, digit| Some(n << 4 | u64::from(char::from(*digit).to_digit(16)?)))
 }
 
 /// What to do with a signal that has reached mydocker.
@@ -145,7 +138,7 @@ mod tests {
         assert_eq!(read.ignored.numbers().collect::<Vec<_>>(), [1, 13]);
         assert_eq!(read.heeded.numbers().collect::<Vec<_>>(), [1, 2, 3, 13, 15, 17, 32, 33]);
         assert_eq!(Dispositions::parse(b"SigBlk:\t0\n"), None);
-        assert_eq!(hexadecimal(b"0x1"), None);
+        assert_eq!(text::from_hexadecimal(b"0x1"), None);
     }
 
     #[test]

@@ -2,13 +2,19 @@
 
 use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Errno, Error, Kind, NOT_DELEGATED, Result};
+use crate::privilege::{Capabilities, Privilege};
 use crate::rootfs::{self, Given, Image, Made, Root};
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
+use crate::text;
 use crate::user::User;
+use crate::userns::Maps;
 use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
 use core::ffi::CStr;
+
+/// Where sysfs is, by custom, and the cgroups below it.
+pub const SYS: &CStr = c"/sys";
 
 /// What happens once, at its place in the parent's list or in the child's. Groups are named by their index in the plan.
 pub enum Step {
@@ -28,6 +34,8 @@ pub enum Step {
     AttachImage,
     /// Parent: makes the child, in its namespaces; on v2 in its cgroup.
     Clone,
+    /// Parent: says which ids the child's user namespace has.
+    MapIds,
     /// Parent: the child's pid, for a supervisor.
     WritePidFile,
     /// Parent: takes over the other side of the container's terminal.
@@ -81,12 +89,27 @@ pub enum Step {
     SetHostname(&'static [u8]),
     /// Child: `lo` is down in a new network namespace.
     BringUpLoopback,
-    /// Child: which signals the caller ignores. Before the command comes, for then there is time.
-    FindIgnoredSignals,
+    /// Child: which signals the caller ignores, and which capabilities it has. Before the command comes, for then there
+    /// is time.
+    ReadOwnStatus,
+    /// Child: what the command is not to have, no program that it executes can get.
+    DropBoundingSet,
     /// Child: waits for the command; only then do the limits hold.
     ReceiveCommand,
     /// Child: joins a group that it was not born in.
     JoinGroup(usize),
+    /// Child: a cgroup namespace, which shows the groups that it has joined as the top.
+    UnshareCgroup,
+    /// Child: a group, by its path, where its hierarchy is mounted: its limits are where programs look for their own.
+    BindGroup(&'static CStr, &'static CStr),
+    /// Child: nothing of /sys, and no cgroup, can be written to: root inside would lift its own limits.
+    MakeSysReadOnly,
+    /// Child: keeps of its capabilities what the command is to have.
+    SetCapabilities,
+    /// Child: execve gives nothing more.
+    NoNewPrivileges,
+    /// Child: the seccomp filter.
+    LoadFilter,
     /// Child: the working directory, which in a root of its own is made if it is missing.
     ChangeDirectory(&'static CStr),
     /// Child: a resource limit.
@@ -151,6 +174,14 @@ pub struct Plan {
     pub environment: Vec<&'static CStr>,
     /// Where the command is looked for.
     pub path: &'static [u8],
+    /// With a user namespace: its ids.
+    pub ids: Option<Maps>,
+    /// What the command may do.
+    pub privilege: Privilege,
+    /// Its seccomp filter, if it has one.
+    pub filter: Vec<u8>,
+    /// What of this host's mounts it cannot write to.
+    pub read_only: Vec<ReadOnly>,
     /// The limit on memory is the default one, not the user's.
     pub default_memory: bool,
     /// Numbers at the end.
@@ -167,6 +198,14 @@ pub struct Stats {
     pub begun: u64,
     /// What earlier children had used, [`sys::cpu_time_of_children`].
     pub used: [u64; 2],
+}
+
+/// A mount that the command cannot write to.
+pub struct ReadOnly {
+    /// Where it is.
+    pub point: &'static CStr,
+    /// Its flags, which a remount must repeat.
+    pub flags: MountFlags,
 }
 
 /// What the steps of a run make, and later ones use.
@@ -191,6 +230,8 @@ pub struct State {
     pub terminal: Option<Fd>,
     /// The signals that the command must find at their default.
     pub ignored: SigSet,
+    /// The child's bounding set, and its permitted capabilities.
+    pub capabilities: (Capabilities, Capabilities),
     /// The file for the pid.
     pub pid_file: Option<Fd>,
     /// The file for the numbers.
@@ -211,6 +252,7 @@ impl State {
             terminal_socket: (None, None),
             terminal: None,
             ignored: SigSet::EMPTY,
+            capabilities: (Capabilities::ALL, Capabilities::ALL),
             pid_file: None,
             stats_file: None,
         }
@@ -236,7 +278,7 @@ impl MadeGroup {
 }
 
 impl Step {
-    /// Carries the step out. `Clone`, `WritePidFile`, `ReceiveTerminal`, `SendCommand`, `ReceiveCommand`, `BecomeInit` and `Exec` are the
+    /// Carries the step out. `Clone`, `MapIds`, `WritePidFile`, `ReceiveTerminal`, `SendCommand`, `ReceiveCommand`, `BecomeInit` and `Exec` are the
     /// business of the processes themselves: [`crate::run`] and [`crate::child`].
     pub fn carry_out(&self, plan: &Plan, state: &mut State) -> Result<()> {
         match self {
@@ -273,8 +315,11 @@ impl Step {
                 sys::mount(c"proc", c"/proc", c"proc", flags, None)
             }
             Step::MountDevpts => {
-                // gid 5 is tty by long custom; ptmx for everybody, as on a host.
-                let data = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
+                // gid 5 is tty by long custom, if it is there; ptmx for everybody, as on a host.
+                let data = match plan.ids.as_ref().is_none_or(|maps| maps.has_group(5)) {
+                    true => c"newinstance,ptmxmode=0666,mode=0620,gid=5",
+                    false => c"newinstance,ptmxmode=0666,mode=0620",
+                };
                 sys::mount(c"devpts", c"/dev/pts", c"devpts", MountFlags::NOSUID | MountFlags::NOEXEC, Some(data))
                     .map_err(|e| e.with_hint("-t needs /dev/pts, and a kernel with devpts"))
             }
@@ -305,11 +350,30 @@ impl Step {
                 }
             }
             Step::CloseDescriptors => sys::close_on_exec(state.error_write.as_ref()),
-            Step::FindIgnoredSignals => {
-                // Where that cannot be known, each may be.
-                state.ignored = signals::ignored().unwrap_or(SigSet::all());
+            Step::ReadOwnStatus => {
+                read_own_status(state);
                 Ok(())
             }
+            Step::DropBoundingSet => drop_bounding_set(plan, state),
+            Step::MakeSysReadOnly => make_read_only(&plan.read_only),
+            Step::UnshareCgroup => match sys::unshare(CloneFlags::NEWCGROUP) {
+                // A kernel without cgroups.
+                Err(e) if e.is(Errno::EINVAL) => Ok(()),
+                other => other,
+            },
+            Step::BindGroup(path, point) => match sys::mount(path, point, c"", MountFlags::BIND, None) {
+                // A group that this host goes without.
+                Err(e) if e.is(Errno::ENOENT) => Ok(()),
+                other => other,
+            },
+            Step::SetCapabilities => {
+                let (kept, asked) = (plan.privilege.capabilities.0, plan.privilege.asked.0);
+                // Who has become somebody else than root has none left (capabilities(7)).
+                let other = state.user.as_ref().is_some_and(|user| user.uid != 0);
+                sys::capset(if other { 0 } else { kept & state.capabilities.1.0 | asked })
+            }
+            Step::NoNewPrivileges => sys::set_no_new_privs(),
+            Step::LoadFilter => sys::load_filter(&plan.filter),
             Step::ResetSignals => {
                 for signal in state.ignored.numbers() {
                     sys::reset_signal(signal)?;
@@ -317,6 +381,7 @@ impl Step {
                 sys::set_signal_mask(SigSet::EMPTY).map(drop)
             }
             Step::Clone
+            | Step::MapIds
             | Step::WritePidFile
             | Step::ReceiveTerminal
             | Step::SendCommand
@@ -397,6 +462,53 @@ impl Step {
         }
         result
     }
+}
+
+/// Where /proc does not tell, each signal may be ignored, and each capability there.
+fn read_own_status(state: &mut State) {
+    let mut buffer = [0u8; 4096];
+    // A file that is longer is not looked at: it does not show what is asked for.
+    let status = sys::read_up_to(None, c"/proc/self/status", &mut buffer).unwrap_or_default();
+    let set = |key| text::field(status, key).and_then(text::from_hexadecimal).map_or(Capabilities::ALL, Capabilities);
+    state.ignored = signals::ignored(status).unwrap_or(SigSet::all());
+    state.capabilities = (set(b"CapBnd:"), set(b"CapPrm:"));
+}
+
+/// One call for each: there is none for all of them (capabilities(7)).
+fn drop_bounding_set(plan: &Plan, state: &State) -> Result<()> {
+    for number in (0..64).filter(|number| !plan.privilege.capabilities.has(*number)) {
+        if state.capabilities.0.has(number) && !sys::drop_from_bounding_set(number)? {
+            // The kernel's last one has been passed.
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The whole tree at /sys in one call, and what of the `mounts` is elsewhere; one by one before Linux 5.12. A mount that is
+/// covered by another one is not found at its place, and cannot be written to either.
+fn make_read_only(mounts: &[ReadOnly]) -> Result<()> {
+    let mut all_below_sys = false;
+    for ReadOnly { point, flags } in mounts {
+        let is_sys = *point == SYS;
+        let below_sys = point.to_bytes().starts_with(b"/sys/");
+        if all_below_sys && below_sys || !is_sys && !below_sys && !sys::is_cgroup(point) {
+            continue;
+        }
+        let made = match sys::mount_read_only(point, is_sys) {
+            Ok(true) => {
+                all_below_sys |= is_sys;
+                continue;
+            }
+            Ok(false) => sys::remount_read_only(point, *flags),
+            Err(e) => Err(e),
+        };
+        match made {
+            Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT, Errno::ENOTDIR]) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// The terminal is the user's, as it is where a login makes one.

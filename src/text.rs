@@ -202,6 +202,11 @@ pub fn decimal(bytes: &[u8]) -> Result<u64, Malformed> {
     if overflow { Err(Malformed::Overflow) } else { Ok(n) }
 }
 
+/// A hexadecimal number without a prefix, as /proc writes sets.
+pub fn from_hexadecimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |n, digit| Some(n << 4 | u64::from(char::from(*digit).to_digit(16)?)))
+}
+
 /// `n` in decimal.
 pub fn to_decimal(n: u64) -> Vec<u8> {
     let mut out = Vec::new();

@@ -92,14 +92,14 @@ pub struct Host {
 impl Host {
     /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that nobody
     /// else sees. A controller that this host does not have is not an error; one that cannot be reached is, if it is
-    /// among the `asked`.
-    pub fn find(asked: Controllers) -> Result<Host> {
+    /// among the `asked`. `mounts` is mountinfo.
+    pub fn find(asked: Controllers, mounts: &Result<Vec<u8>>) -> Result<Host> {
         let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
-        let mounts = sys::read_file(c"/proc/self/mountinfo").map_err(needs_proc)?;
+        let mounts = mounts.as_ref().map_err(|e| needs_proc(*e))?;
         let mut host = Host { hierarchies: Vec::new() };
         for &(controller, _) in Controllers::NAMED {
             if !host.carries(controller) {
-                match host.hierarchy_of(controller, &own, &mounts) {
+                match host.hierarchy_of(controller, &own, mounts) {
                     Ok(Some(hierarchy)) => host.hierarchies.push(Box::leak(Box::new(hierarchy))),
                     Err(e) if asked.has(controller) => return Err(e),
                     Ok(None) | Err(_) => {}

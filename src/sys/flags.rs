@@ -93,6 +93,9 @@ flags! {
         REMOUNT = libc::MS_REMOUNT,
         BIND = libc::MS_BIND,
         MOVE = libc::MS_MOVE,
+        NOATIME = libc::MS_NOATIME,
+        NODIRATIME = libc::MS_NODIRATIME,
+        RELATIME = libc::MS_RELATIME,
         REC = libc::MS_REC,
         SLAVE = libc::MS_SLAVE,
     }

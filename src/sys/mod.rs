@@ -10,6 +10,7 @@ mod gate;
 mod loops;
 mod mounts;
 mod poll;
+mod privilege;
 mod process;
 mod terminal;
 mod time;
@@ -29,6 +30,10 @@ pub use mounts::{
     move_mount, open, open_tree, openat2, path_of, pivot_root, read_at, statx, symlink, umask, uname, unmake,
 };
 pub use poll::{Poll, poll, reader_is_gone};
+pub use privilege::{
+    capset, drop_from_bounding_set, effective_ids, hide_from_proc, is_cgroup, load_filter, mount_read_only,
+    no_new_privs, remount_read_only, set_no_new_privs, unshare,
+};
 pub use process::{
     Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, has_seccomp, kill,
     leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask,
