@@ -2,7 +2,7 @@
 //! user_namespaces(7), subuid(5), newuidmap(1).
 
 use crate::error::{Cause, Errno, Error, Kind, Result};
-use crate::sys::{self, Dir, OpenFlags, Pid, Pointers, SigSet, Wait};
+use crate::sys::{self, CloneFlags, Dir, OpenFlags, Pid, Pointers, SigSet, Wait};
 use crate::text::{self, Put};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -108,7 +108,7 @@ fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> 
 
 /// Runs a program to its end. It has nothing to say that the caller does not say better.
 fn run(program: &'static CStr, argv: &Pointers) -> Result<Option<Wait>> {
-    if let Some(pid) = sys::fork()? {
+    if let Some(pid) = sys::fork(CloneFlags::NONE)? {
         return sys::wait4(pid, true);
     }
     let null = Dir::open(None, c"/dev").and_then(|dev| dev.openat(c"null", OpenFlags::RDWR));

@@ -9,17 +9,17 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 cases! {
-    blanks_newlines_and_nothing: Needs::ROOT;
-    every_byte_but_nul: Needs::ROOT;
-    one_long_word: Needs::ROOT;
-    many_words: Needs::ROOT;
-    more_than_the_kernel_takes: Needs::ROOT;
-    the_first_word_as_typed: Needs::ROOT;
-    a_command_that_is_not_utf8: Needs::ROOT;
-    one_word_with_blanks: Needs::ROOT | Needs::LS;
-    a_file_with_a_blank_in_its_name_comes_first: Needs::ROOT;
-    a_split_word_that_is_not_found_is_named_whole: Needs::ROOT;
-    standard_input_passes_through: Needs::ROOT;
+    blanks_newlines_and_nothing: Needs::NAMESPACES;
+    every_byte_but_nul: Needs::NAMESPACES;
+    one_long_word: Needs::NAMESPACES;
+    many_words: Needs::NAMESPACES;
+    more_than_the_kernel_takes: Needs::NAMESPACES;
+    the_first_word_as_typed: Needs::NAMESPACES;
+    a_command_that_is_not_utf8: Needs::NAMESPACES;
+    one_word_with_blanks: Needs::NAMESPACES | Needs::LS;
+    a_file_with_a_blank_in_its_name_comes_first: Needs::NAMESPACES;
+    a_split_word_that_is_not_found_is_named_whole: Needs::NAMESPACES;
+    standard_input_passes_through: Needs::NAMESPACES;
 }
 
 /// Runs the probe with `tail` behind its own words and checks that it got them all.

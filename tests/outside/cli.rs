@@ -14,12 +14,12 @@ cases! {
     the_file_is_static: Needs::NOTHING;
     an_unknown_subcommand_is_named: Needs::NOTHING;
     help_wins_over_a_missing_command: Needs::NOTHING;
-    spellings_of_a_value: Needs::ROOT;
-    switches: Needs::ROOT;
-    options_stop_at_the_command: Needs::ROOT;
-    two_dashes_end_the_options: Needs::ROOT;
-    help_as_a_plain_word_is_a_word: Needs::ROOT;
-    a_value_may_begin_with_a_dash: Needs::ROOT;
+    spellings_of_a_value: Needs::NAMESPACES;
+    switches: Needs::NAMESPACES;
+    options_stop_at_the_command: Needs::NAMESPACES | Needs::MEMORY;
+    two_dashes_end_the_options: Needs::NAMESPACES;
+    help_as_a_plain_word_is_a_word: Needs::NAMESPACES;
+    a_value_may_begin_with_a_dash: Needs::NAMESPACES;
 }
 
 fn help_goes_to_standard_output() {

@@ -8,13 +8,13 @@ use std::fs;
 use std::io;
 
 cases! {
-    nothing_above_2: Needs::ROOT;
-    the_callers_leaks_stop_here: Needs::ROOT;
-    streams_are_the_callers: Needs::ROOT;
-    closed_streams_are_survived: Needs::ROOT;
-    signals_start_at_their_defaults: Needs::ROOT;
-    the_callers_signals_do_not_come_in: Needs::ROOT;
-    an_ignored_sigchld_hides_no_status: Needs::ROOT;
+    nothing_above_2: Needs::NAMESPACES | Needs::MEMORY;
+    the_callers_leaks_stop_here: Needs::NAMESPACES;
+    streams_are_the_callers: Needs::NAMESPACES;
+    closed_streams_are_survived: Needs::NAMESPACES | Needs::MEMORY;
+    signals_start_at_their_defaults: Needs::NAMESPACES;
+    the_callers_signals_do_not_come_in: Needs::NAMESPACES;
+    an_ignored_sigchld_hides_no_status: Needs::NAMESPACES;
 }
 
 /// The descriptors that the command has, as lines `N TARGET`.

@@ -7,20 +7,20 @@ use crate::needs::Needs;
 use std::process::Command;
 
 cases! {
-    the_environment_is_kept: Needs::ROOT;
-    variables_are_added: Needs::ROOT;
-    a_variable_by_name_alone: Needs::ROOT;
-    a_later_variable_wins: Needs::ROOT;
-    a_file_of_variables: Needs::ROOT;
-    the_command_line_wins_over_the_file: Needs::ROOT;
-    several_files_of_variables: Needs::ROOT;
-    path_is_the_containers_own: Needs::ROOT;
-    the_folder_is_kept: Needs::ROOT;
-    another_folder: Needs::ROOT;
-    a_relative_command_starts_from_the_folder: Needs::ROOT;
-    hostname_option: Needs::ROOT;
-    name_is_the_hostname: Needs::ROOT;
-    hostname_unchanged: Needs::ROOT;
+    the_environment_is_kept: Needs::NAMESPACES;
+    variables_are_added: Needs::NAMESPACES;
+    a_variable_by_name_alone: Needs::NAMESPACES;
+    a_later_variable_wins: Needs::NAMESPACES;
+    a_file_of_variables: Needs::NAMESPACES;
+    the_command_line_wins_over_the_file: Needs::NAMESPACES;
+    several_files_of_variables: Needs::NAMESPACES;
+    path_is_the_containers_own: Needs::NAMESPACES;
+    the_folder_is_kept: Needs::NAMESPACES;
+    another_folder: Needs::NAMESPACES;
+    a_relative_command_starts_from_the_folder: Needs::NAMESPACES;
+    hostname_option: Needs::NAMESPACES;
+    name_is_the_hostname: Needs::NAMESPACES;
+    hostname_unchanged: Needs::NAMESPACES;
 }
 
 /// The variables that the command sees, where mydocker's own environment is exactly `own`.

@@ -7,17 +7,17 @@ use crate::needs::Needs;
 use std::fs;
 
 cases! {
-    not_found: Needs::ROOT;
-    no_execute_permission: Needs::ROOT;
-    the_next_folder_of_path_is_tried: Needs::ROOT;
-    a_folder: Needs::ROOT;
-    a_missing_interpreter_of_a_script_is_named: Needs::ROOT;
-    a_missing_loader_of_a_program_is_named: Needs::ROOT;
-    another_machines_program: Needs::ROOT;
-    a_text_without_a_first_line: Needs::ROOT;
-    an_empty_file: Needs::ROOT;
-    nothing_is_left_after_a_failed_exec: Needs::ROOT;
-    a_script_with_an_interpreter_runs: Needs::ROOT;
+    not_found: Needs::NAMESPACES;
+    no_execute_permission: Needs::NAMESPACES;
+    the_next_folder_of_path_is_tried: Needs::NAMESPACES;
+    a_folder: Needs::NAMESPACES;
+    a_missing_interpreter_of_a_script_is_named: Needs::NAMESPACES;
+    a_missing_loader_of_a_program_is_named: Needs::NAMESPACES;
+    another_machines_program: Needs::NAMESPACES;
+    a_text_without_a_first_line: Needs::NAMESPACES;
+    an_empty_file: Needs::NAMESPACES;
+    nothing_is_left_after_a_failed_exec: Needs::NAMESPACES | Needs::MEMORY;
+    a_script_with_an_interpreter_runs: Needs::NAMESPACES;
 }
 
 fn not_found() {

@@ -8,18 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 cases! {
-    below_the_callers_own: Needs::ROOT | Needs::MEMORY | Needs::GROUP_BELOW;
-    named_after_mydockers_pid: Needs::ROOT | Needs::MEMORY;
-    in_its_groups_at_its_first_instruction: Needs::ROOT
+    below_the_callers_own: Needs::NAMESPACES | Needs::MEMORY | Needs::GROUP_BELOW;
+    named_after_mydockers_pid: Needs::NAMESPACES | Needs::MEMORY;
+    in_its_groups_at_its_first_instruction: Needs::NAMESPACES
         | Needs::MEMORY
         | Needs::CPU
         | Needs::CPUSET
         | Needs::PIDS;
-    only_the_command_is_in_them: Needs::ROOT | Needs::MEMORY;
-    children_are_in_them_too: Needs::ROOT | Needs::MEMORY | Needs::SH;
-    a_relative_parent: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::GROUP_BELOW;
-    an_absolute_parent: Needs::ROOT | Needs::MEMORY | Needs::CPU;
-    a_limited_group_is_not_left: Needs::ROOT | Needs::MEMORY_ON_V2;
+    only_the_command_is_in_them: Needs::NAMESPACES | Needs::MEMORY;
+    children_are_in_them_too: Needs::NAMESPACES | Needs::MEMORY | Needs::SH;
+    a_relative_parent: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::GROUP_BELOW;
+    an_absolute_parent: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
+    a_limited_group_is_not_left: Needs::NAMESPACES | Needs::MEMORY_ON_V2;
 }
 
 fn held(options: &[&str]) -> Running {
@@ -52,7 +52,8 @@ fn in_its_groups_at_its_first_instruction() {
     let options = "-m 100m --cpu-shares 512 --cpu-set 0 --pids-limit 50".split(' ').collect::<Vec<_>>();
     for round in 0..200 {
         let name = unique_name();
-        let own: Vec<&str> = options.iter().copied().chain(["--name", name.as_str()]).collect();
+        // In a cgroup namespace of its own, the group would be the top and have no name.
+        let own: Vec<&str> = options.iter().copied().chain(["--privileged", "--name", name.as_str()]).collect();
         let text = probe(&own, &["file", "/proc/self/cgroup"]).finish().good();
         for controller in ["memory", "cpu", "cpuset", "pids"] {
             let in_it = text.lines().any(|line| {

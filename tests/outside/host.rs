@@ -28,6 +28,8 @@ pub struct Host {
     pub mounted: bool,
     /// Whether this process may make namespaces and cgroups.
     pub root: bool,
+    /// Whether an ordinary user may make a user namespace, and mount in it.
+    pub user_namespaces: bool,
     /// The directories of mydockers that were there already, by their inodes: somebody killed one in a group where nobody
     /// has swept since. A run of ours may well get a pid that one of them is called by.
     earlier: Vec<(PathBuf, u64)>,
@@ -47,7 +49,8 @@ impl Host {
         if !mounted && root {
             hierarchies.extend(detached_hierarchy());
         }
-        let mut host = Host { hierarchies, points, mounted, root, earlier: Vec::new() };
+        let user_namespaces = user_namespaces();
+        let mut host = Host { hierarchies, points, mounted, root, user_namespaces, earlier: Vec::new() };
         let there = host.containers();
         host.earlier = there.into_iter().filter_map(|path| inode(&path).map(|number| (path, number))).collect();
         host
@@ -59,6 +62,15 @@ impl Host {
             self.hierarchies.iter().filter(|h| h.controllers.iter().any(|name| name == controller)).collect();
         carriers.sort_by_key(|h| h.v2);
         carriers.first().copied()
+    }
+
+    /// Whether the group that this process is in, or the one above it, can be written to.
+    pub fn may_make_groups(&self, controller: &str) -> bool {
+        let own = self.group(controller, std::process::id() as i32);
+        [Some(own.as_path()), own.parent()]
+            .into_iter()
+            .flatten()
+            .any(|group| rustix::fs::access(group, rustix::fs::Access::WRITE_OK).is_ok())
     }
 
     /// The directory of process `pid`'s group for `controller`.
@@ -99,6 +111,25 @@ impl Host {
         }
         found.retain(|path| !self.earlier.iter().any(|(known, number)| known == path && inode(path) == Some(*number)));
         found
+    }
+}
+
+/// Tried by a child, as somebody who is not root.
+fn user_namespaces() -> bool {
+    // SAFETY: the child makes system calls only, and ends
+    unsafe {
+        let pid = libc::fork();
+        if pid == 0 {
+            if libc::geteuid() == 0 && (libc::setgid(65534) != 0 || libc::setuid(65534) != 0) {
+                libc::_exit(1);
+            }
+            let made = libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0;
+            let (none, root) = (c"none".as_ptr(), c"/".as_ptr());
+            let flags = libc::MS_REC | libc::MS_SLAVE;
+            libc::_exit(i32::from(!(made && libc::mount(none, root, none, flags, std::ptr::null()) == 0)));
+        }
+        let mut status = -1;
+        pid > 0 && libc::waitpid(pid, &mut status, 0) == pid && status == 0
     }
 }
 
@@ -148,7 +179,7 @@ fn mounted_hierarchies() -> (Vec<Hierarchy>, Vec<String>) {
         };
         let v2 = fields[dash + 1] == "cgroup2";
         points.push(plain(fields[4]));
-        if !hierarchies.iter().any(|h| h.v2 == v2 && h.controllers == controllers) && root != "/.." {
+        if !hierarchies.iter().any(|h| h.v2 == v2 && h.controllers == controllers) && !root.starts_with("/..") {
             hierarchies.push(Hierarchy { v2, controllers, point, root, _detached: None });
         }
     }

@@ -11,20 +11,20 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 cases! {
-    the_command_is_its_child: Needs::ROOT;
-    without_it_the_command_is_pid_1: Needs::ROOT;
-    it_reaps_orphans: Needs::ROOT;
-    it_passes_signals_on_once: Needs::ROOT;
-    a_foreign_init_is_left_to_itself: Needs::ROOT;
-    a_signal_that_nobody_catches_ends_the_command: Needs::ROOT;
-    its_status_is_the_commands: Needs::ROOT;
-    it_ends_with_the_command: Needs::ROOT;
-    a_command_that_is_not_there: Needs::ROOT;
-    it_holds_nothing_but_the_streams: Needs::ROOT;
-    the_command_starts_as_it_would_without: Needs::ROOT;
-    stopped_and_continued: Needs::ROOT | Needs::TERMINAL;
-    it_dies_with_mydocker: Needs::ROOT;
-    a_killed_reaper_takes_all_with_it: Needs::ROOT;
+    the_command_is_its_child: Needs::NAMESPACES;
+    without_it_the_command_is_pid_1: Needs::NAMESPACES;
+    it_reaps_orphans: Needs::NAMESPACES;
+    it_passes_signals_on_once: Needs::NAMESPACES;
+    a_foreign_init_is_left_to_itself: Needs::NAMESPACES;
+    a_signal_that_nobody_catches_ends_the_command: Needs::NAMESPACES;
+    its_status_is_the_commands: Needs::NAMESPACES;
+    it_ends_with_the_command: Needs::NAMESPACES;
+    a_command_that_is_not_there: Needs::NAMESPACES;
+    it_holds_nothing_but_the_streams: Needs::NAMESPACES;
+    the_command_starts_as_it_would_without: Needs::NAMESPACES;
+    stopped_and_continued: Needs::NAMESPACES | Needs::TERMINAL;
+    it_dies_with_mydocker: Needs::NAMESPACES;
+    a_killed_reaper_takes_all_with_it: Needs::NAMESPACES;
 }
 
 const BOTH: [&[&str]; 2] = [&["--init"], &["--init", "-t"]];

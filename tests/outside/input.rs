@@ -24,8 +24,8 @@ cases! {
     words_that_are_not_among_the_choices: Needs::NOTHING;
     values_that_are_not_utf8: Needs::NOTHING;
     env_files_that_are_none: Needs::NOTHING;
-    a_folder_that_is_not_there: Needs::ROOT;
-    a_parent_that_is_none: Needs::ROOT;
+    a_folder_that_is_not_there: Needs::NAMESPACES;
+    a_parent_that_is_none: Needs::NAMESPACES;
     not_root: Needs::NOTHING;
 }
 
@@ -255,12 +255,12 @@ fn a_parent_that_is_none() {
     }
 }
 
-/// As an ordinary user: one line that says what is missing.
+/// As an ordinary user without a user namespace: one line that says what is missing.
 fn not_root() {
     let folder = Folder::new();
     let file = folder.path("mydocker");
     folder.write_program("mydocker", &std::fs::read(mydocker_file()).expect("the file under test"));
-    for words in [&["run", "true"][..], &["run", "-t", "-m", "100m", "true"]] {
+    for words in [&["run", "--userns", "host", "true"][..], &["run", "--userns=host", "-t", "-m", "100m", "true"]] {
         let run = mydocker_at(&file, words);
         let run = if host().root { run.with(|command| command.uid(65534).gid(65534)) } else { run };
         run.with(|command| command.current_dir("/")).finish().refused(125, &["root"]);

@@ -10,13 +10,13 @@ use libc::SIGKILL;
 use std::os::unix::process::ExitStatusExt;
 
 cases! {
-    fifty_at_once: Needs::ROOT | Needs::MEMORY | Needs::CPU;
-    the_container_dies_with_mydocker: Needs::ROOT;
-    later_runs_sweep: Needs::ROOT | Needs::MEMORY | Needs::CPU;
-    a_live_container_is_not_swept: Needs::ROOT | Needs::MEMORY;
-    a_name_that_is_running: Needs::ROOT | Needs::MEMORY;
-    a_name_that_was_left: Needs::ROOT | Needs::MEMORY | Needs::CPU;
-    a_name_can_be_used_again: Needs::ROOT | Needs::MEMORY;
+    fifty_at_once: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
+    the_container_dies_with_mydocker: Needs::NAMESPACES | Needs::MEMORY;
+    later_runs_sweep: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
+    a_live_container_is_not_swept: Needs::NAMESPACES | Needs::MEMORY;
+    a_name_that_is_running: Needs::NAMESPACES | Needs::MEMORY;
+    a_name_that_was_left: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
+    a_name_can_be_used_again: Needs::NAMESPACES | Needs::MEMORY;
 }
 
 fn held(options: &[&str]) -> Running {

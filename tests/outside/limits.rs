@@ -6,21 +6,21 @@ use crate::host::host;
 use crate::needs::{Needs, on_v2};
 
 cases! {
-    memory: Needs::ROOT | Needs::MEMORY;
-    memory_is_rounded_to_pages_in_peace: Needs::ROOT | Needs::MEMORY;
-    swap: Needs::ROOT | Needs::MEMORY | Needs::SWAP;
-    no_swap_on_top_of_memory: Needs::ROOT | Needs::MEMORY | Needs::SWAP;
-    cpu_shares: Needs::ROOT | Needs::CPU;
-    cpu_set: Needs::ROOT | Needs::CPUSET;
-    cpu_set_of_two: Needs::ROOT | Needs::CPUSET | Needs::TWO_CPUS;
-    memory_nodes: Needs::ROOT | Needs::CPUSET;
-    cpus: Needs::ROOT | Needs::CPU;
-    pids: Needs::ROOT | Needs::PIDS;
-    all_at_once: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
-    the_defaults: Needs::ROOT | Needs::MEMORY | Needs::CPU;
-    a_lifted_limit: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::PIDS;
-    no_limits_at_all: Needs::ROOT;
-    a_later_option_wins: Needs::ROOT | Needs::MEMORY;
+    memory: Needs::NAMESPACES | Needs::MEMORY;
+    memory_is_rounded_to_pages_in_peace: Needs::NAMESPACES | Needs::MEMORY;
+    swap: Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP;
+    no_swap_on_top_of_memory: Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP;
+    cpu_shares: Needs::NAMESPACES | Needs::CPU;
+    cpu_set: Needs::NAMESPACES | Needs::CPUSET;
+    cpu_set_of_two: Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS;
+    memory_nodes: Needs::NAMESPACES | Needs::CPUSET;
+    cpus: Needs::NAMESPACES | Needs::CPU;
+    pids: Needs::NAMESPACES | Needs::PIDS;
+    all_at_once: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
+    the_defaults: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
+    a_lifted_limit: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::PIDS;
+    no_limits_at_all: Needs::NAMESPACES;
+    a_later_option_wins: Needs::NAMESPACES | Needs::MEMORY;
 }
 
 const MIB: u64 = 1 << 20;

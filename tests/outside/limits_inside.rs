@@ -6,13 +6,13 @@ use crate::harness::probe;
 use crate::needs::{Needs, on_v2};
 
 cases! {
-    the_files_read_from_inside: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
-    the_command_runs_on_its_cpus: Needs::ROOT | Needs::CPUSET | Needs::TWO_CPUS;
-    no_more_processes_than_allowed: Needs::ROOT | Needs::PIDS;
-    more_processes_where_allowed: Needs::ROOT | Needs::PIDS;
-    shares_that_the_kernel_clamps: Needs::ROOT | Needs::CPU_ON_V1;
-    a_cpu_that_is_not_there: Needs::ROOT | Needs::CPUSET;
-    a_memory_node_that_is_not_there: Needs::ROOT | Needs::CPUSET;
+    the_files_read_from_inside: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
+    the_command_runs_on_its_cpus: Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS;
+    no_more_processes_than_allowed: Needs::NAMESPACES | Needs::PIDS;
+    more_processes_where_allowed: Needs::NAMESPACES | Needs::PIDS;
+    shares_that_the_kernel_clamps: Needs::NAMESPACES | Needs::CPU_ON_V1;
+    a_cpu_that_is_not_there: Needs::NAMESPACES | Needs::CPUSET;
+    a_memory_node_that_is_not_there: Needs::NAMESPACES | Needs::CPUSET;
 }
 
 fn the_files_read_from_inside() {

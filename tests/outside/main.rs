@@ -23,6 +23,7 @@ mod host;
 mod needs;
 mod outcome;
 mod probe;
+mod probe_privilege;
 mod probe_root;
 mod probe_signals;
 mod probe_terminal;
@@ -49,6 +50,7 @@ mod namespaces;
 mod oom;
 mod pid_file;
 mod pipelines;
+mod privilege;
 mod pty;
 mod relay;
 mod rootfs;
@@ -58,6 +60,7 @@ mod rootfs_real;
 mod rootfs_user;
 mod rootfs_volumes;
 mod rootfs_writes;
+mod rootless;
 mod session;
 mod settings;
 mod signals;
@@ -127,6 +130,8 @@ fn all() -> Vec<Case> {
         rootfs_attacks::cases(),
         rootfs_real::cases(),
         dry_run::cases(),
+        privilege::cases(),
+        rootless::cases(),
     ]
     .into_iter()
     .flatten()

@@ -8,17 +8,17 @@ use crate::processes::{children, wait_for_end};
 use std::fs;
 
 cases! {
-    all_five_differ_from_the_hosts: Needs::ROOT;
-    the_hosts_are_kept_where_asked: Needs::ROOT;
-    pid_1_and_parent_0: Needs::ROOT;
-    proc_shows_the_container: Needs::ROOT;
-    proc_shows_the_host_where_asked: Needs::ROOT;
-    loopback_is_up: Needs::ROOT;
-    network_none_is_the_default: Needs::ROOT;
+    all_five_differ_from_the_hosts: Needs::NAMESPACES;
+    the_hosts_are_kept_where_asked: Needs::NAMESPACES;
+    pid_1_and_parent_0: Needs::NAMESPACES;
+    proc_shows_the_container: Needs::NAMESPACES;
+    proc_shows_the_host_where_asked: Needs::NAMESPACES;
+    loopback_is_up: Needs::NAMESPACES;
+    network_none_is_the_default: Needs::NAMESPACES;
     the_hosts_uts_keeps_its_name: Needs::ROOT;
-    processes_end_with_pid_1: Needs::ROOT;
-    no_process_outlives_a_run_in_the_hosts_pids: Needs::ROOT;
-    the_hosts_own_namespaces_are_as_before: Needs::ROOT;
+    processes_end_with_pid_1: Needs::NAMESPACES;
+    no_process_outlives_a_run_in_the_hosts_pids: Needs::NAMESPACES | Needs::MEMORY;
+    the_hosts_own_namespaces_are_as_before: Needs::NAMESPACES;
 }
 
 fn hosts() -> Vec<String> {

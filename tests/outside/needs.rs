@@ -5,7 +5,7 @@ use std::ops::BitOr;
 
 /// A set of needs; `Needs::ROOT | Needs::MEMORY`.
 #[derive(Clone, Copy)]
-pub struct Needs(u32);
+pub struct Needs(u64);
 
 impl Needs {
     pub const NOTHING: Needs = Needs(0);
@@ -54,6 +54,17 @@ impl Needs {
     /// What a script of --dry-run=sh uses: util-linux's unshare, ip, hostname.
     pub const SCRIPT_TOOLS: Needs = Needs(1 << 23);
 
+    /// Namespaces can be made: as root, or in a user namespace.
+    pub const NAMESPACES: Needs = Needs(1 << 40);
+    /// We are root, and still lack one of the capabilities there are.
+    pub const LACKS_A_CAPABILITY: Needs = Needs(1 << 41);
+    pub const PYTHON: Needs = Needs(1 << 42);
+    pub const PERL: Needs = Needs(1 << 43);
+    pub const CC: Needs = Needs(1 << 44);
+    /// An ordinary user could make a user namespace.
+    pub const USER_NAMESPACES: Needs = Needs(1 << 45);
+    pub const NEWUIDMAP: Needs = Needs(1 << 46);
+
     /// Both, where `|` cannot be: in a constant.
     pub const fn and(self, other: Needs) -> Needs {
         Needs(self.0 | other.0)
@@ -68,6 +79,9 @@ impl Needs {
         if self.has(Needs::ROOT) && !host().root {
             return Some("needs root with CAP_SYS_ADMIN".into());
         }
+        if self.has(Needs::NAMESPACES) && !host().root && !host().user_namespaces {
+            return Some("needs root, or user namespaces for everybody".into());
+        }
         for (need, controller) in [
             (Needs::MEMORY, "memory"),
             (Needs::CPU, "cpu"),
@@ -81,6 +95,9 @@ impl Needs {
         ] {
             if self.has(need) && host().carrier(controller).is_none() {
                 return Some(format!("no cgroup hierarchy here carries {controller}"));
+            }
+            if self.has(need) && !host().root && !host().may_make_groups(controller) {
+                return Some("needs root, or a delegated cgroup".into());
             }
         }
         for (need, name) in [
@@ -100,6 +117,10 @@ impl Needs {
             (Needs::STRACE, "strace"),
             (Needs::SCRIPT_TOOLS, "ip"),
             (Needs::SCRIPT_TOOLS, "hostname"),
+            (Needs::PYTHON, "python3"),
+            (Needs::PERL, "perl"),
+            (Needs::CC, "cc"),
+            (Needs::NEWUIDMAP, "newuidmap"),
         ] {
             if self.has(need) && tool(name).is_none() {
                 return Some(format!("no {name} in PATH"));
@@ -111,6 +132,8 @@ impl Needs {
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
+            (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
+            (Needs::LACKS_A_CAPABILITY, || lacking_capability().is_some(), "we have every capability"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
             (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
@@ -128,6 +151,14 @@ impl BitOr for Needs {
     fn bitor(self, other: Needs) -> Needs {
         self.and(other)
     }
+}
+
+/// The first capability that we have not, by its number.
+pub fn lacking_capability() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
+    let set = u64::from_str_radix(set.trim(), 16).ok()?;
+    (0..41).find(|number| set >> number & 1 == 0)
 }
 
 pub fn on_v2(controller: &str) -> bool {

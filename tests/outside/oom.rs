@@ -5,12 +5,12 @@ use crate::harness::probe;
 use crate::needs::Needs;
 
 cases! {
-    more_than_the_limit_is_killed: Needs::ROOT | Needs::MEMORY;
-    less_than_the_limit_is_not: Needs::ROOT | Needs::MEMORY;
-    the_default_limit_is_said_to_be_one: Needs::ROOT | Needs::MEMORY;
-    without_a_limit_it_is_not_killed: Needs::ROOT | Needs::MEMORY;
-    a_kill_below_the_command_is_said_too: Needs::ROOT | Needs::MEMORY;
-    a_status_of_137_alone_is_no_kill: Needs::ROOT | Needs::MEMORY;
+    more_than_the_limit_is_killed: Needs::NAMESPACES | Needs::MEMORY;
+    less_than_the_limit_is_not: Needs::NAMESPACES | Needs::MEMORY;
+    the_default_limit_is_said_to_be_one: Needs::NAMESPACES | Needs::MEMORY;
+    without_a_limit_it_is_not_killed: Needs::NAMESPACES | Needs::MEMORY;
+    a_kill_below_the_command_is_said_too: Needs::NAMESPACES | Needs::MEMORY;
+    a_status_of_137_alone_is_no_kill: Needs::NAMESPACES | Needs::MEMORY;
 }
 
 fn mib(count: usize) -> String {

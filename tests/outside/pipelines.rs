@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 cases! {
-    a_reader_that_goes_first: Needs::ROOT | Needs::SH;
-    a_time_limit: Needs::ROOT | Needs::SLEEP | Needs::TIMEOUT;
+    a_reader_that_goes_first: Needs::NAMESPACES | Needs::SH;
+    a_time_limit: Needs::NAMESPACES | Needs::SLEEP | Needs::TIMEOUT;
 }
 
 fn start(command: &mut Command) -> Child {

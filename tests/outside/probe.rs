@@ -2,7 +2,7 @@
 //! says how it went. They run before any start-up of std's, so what they see is what mydocker gave them.
 
 use crate::host::Host;
-use crate::{probe_root, probe_signals, probe_terminal};
+use crate::{probe_privilege, probe_root, probe_signals, probe_terminal};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{Read, Write};
@@ -79,6 +79,13 @@ fn run(words: &[OsString]) -> i32 {
         "remove-everything" => probe_root::remove_everything(),
         "overwrite" => probe_root::overwrite(text(0)),
         "surroundings" => crate::dry_run::surroundings(rest),
+        "calls" => probe_privilege::calls(),
+        "foreign-call" => return probe_privilege::foreign_call(),
+        "way-out" => probe_privilege::way_out(text(0), text(1)),
+        "overwrite-exe" => probe_privilege::overwrite(text(0)),
+        "threads" => probe_privilege::threads(number(0)),
+        "getppid" => probe_privilege::getppid(number(0)),
+        "as-user" => probe_privilege::as_user(rest),
         "whole-host" => return crate::mounts::whole_host(rest),
         _ => panic!("no probe is called {name:?}"),
     }

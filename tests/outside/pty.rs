@@ -12,20 +12,20 @@ use rustix::mount::{UnmountFlags, unmount};
 use std::os::unix::fs::MetadataExt;
 
 cases! {
-    it_is_the_first_of_an_own_devpts: Needs::ROOT;
-    programs_inside_can_make_more: Needs::ROOT;
-    the_size_is_there_from_the_first_moment: Needs::ROOT | Needs::TERMINAL;
-    the_size_of_any_stream_will_do: Needs::ROOT | Needs::TERMINAL;
-    a_resize_arrives_once: Needs::ROOT | Needs::TERMINAL;
-    a_resize_while_stopped_arrives: Needs::ROOT | Needs::TERMINAL;
-    nothing_inside_types_into_the_users_terminal: Needs::ROOT | Needs::TERMINAL;
-    a_key_arrives_once: Needs::ROOT | Needs::TERMINAL;
-    a_key_ends_what_does_not_catch_it: Needs::ROOT | Needs::TERMINAL;
-    a_quoted_key_is_a_byte: Needs::ROOT | Needs::TERMINAL;
-    a_key_that_means_nothing_is_a_byte: Needs::ROOT | Needs::TERMINAL;
-    a_signal_to_mydocker_arrives_once: Needs::ROOT | Needs::TERMINAL;
-    a_hangup_of_the_users_terminal_ends_it: Needs::ROOT | Needs::TERMINAL;
-    no_devpts_no_terminal: Needs::ROOT;
+    it_is_the_first_of_an_own_devpts: Needs::NAMESPACES;
+    programs_inside_can_make_more: Needs::NAMESPACES;
+    the_size_is_there_from_the_first_moment: Needs::NAMESPACES | Needs::TERMINAL;
+    the_size_of_any_stream_will_do: Needs::NAMESPACES | Needs::TERMINAL;
+    a_resize_arrives_once: Needs::NAMESPACES | Needs::TERMINAL;
+    a_resize_while_stopped_arrives: Needs::NAMESPACES | Needs::TERMINAL;
+    nothing_inside_types_into_the_users_terminal: Needs::NAMESPACES | Needs::TERMINAL;
+    a_key_arrives_once: Needs::NAMESPACES | Needs::TERMINAL;
+    a_key_ends_what_does_not_catch_it: Needs::NAMESPACES | Needs::TERMINAL;
+    a_quoted_key_is_a_byte: Needs::NAMESPACES | Needs::TERMINAL;
+    a_key_that_means_nothing_is_a_byte: Needs::NAMESPACES | Needs::TERMINAL;
+    a_signal_to_mydocker_arrives_once: Needs::NAMESPACES | Needs::TERMINAL;
+    a_hangup_of_the_users_terminal_ends_it: Needs::NAMESPACES | Needs::TERMINAL;
+    no_devpts_no_terminal: Needs::NAMESPACES;
 }
 
 const OPTIONS: [&[&str]; 4] = [&["-t"], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]];

@@ -18,26 +18,26 @@ use std::thread;
 use std::time::Duration;
 
 cases! {
-    input_and_its_end: Needs::ROOT;
-    the_end_reaches_shells_that_edit_lines: Needs::ROOT | Needs::BASH;
-    an_end_that_was_heard_is_told_again: Needs::ROOT | Needs::SH | Needs::STTY;
-    no_input_at_all: Needs::ROOT;
-    both_outputs_are_one: Needs::ROOT | Needs::SH;
-    every_byte_value_both_ways: Needs::ROOT;
-    more_input_than_the_command_takes: Needs::ROOT;
-    input_waits_for_a_command_that_writes_first: Needs::ROOT;
-    a_lot_of_input_arrives_whole: Needs::ROOT;
-    a_hundred_megabytes: Needs::ROOT;
-    a_slow_reader_loses_nothing: Needs::ROOT;
-    a_writer_that_outlives_the_command: Needs::ROOT;
-    a_command_that_closes_its_terminal: Needs::ROOT;
-    a_command_that_closes_its_terminal_and_opens_it_again: Needs::ROOT;
-    closed_streams: Needs::ROOT;
-    an_output_that_takes_nothing: Needs::ROOT;
-    a_signal_ends_it_while_nobody_reads: Needs::ROOT | Needs::TERMINAL;
-    last_words_after_a_signal_arrive: Needs::ROOT;
-    waiting_costs_nothing: Needs::ROOT | Needs::TERMINAL | Needs::SLEEP;
-    memory_does_not_grow: Needs::ROOT;
+    input_and_its_end: Needs::NAMESPACES;
+    the_end_reaches_shells_that_edit_lines: Needs::NAMESPACES | Needs::BASH;
+    an_end_that_was_heard_is_told_again: Needs::NAMESPACES | Needs::SH | Needs::STTY;
+    no_input_at_all: Needs::NAMESPACES;
+    both_outputs_are_one: Needs::NAMESPACES | Needs::SH;
+    every_byte_value_both_ways: Needs::NAMESPACES;
+    more_input_than_the_command_takes: Needs::NAMESPACES;
+    input_waits_for_a_command_that_writes_first: Needs::NAMESPACES;
+    a_lot_of_input_arrives_whole: Needs::NAMESPACES;
+    a_hundred_megabytes: Needs::NAMESPACES;
+    a_slow_reader_loses_nothing: Needs::NAMESPACES;
+    a_writer_that_outlives_the_command: Needs::NAMESPACES;
+    a_command_that_closes_its_terminal: Needs::NAMESPACES;
+    a_command_that_closes_its_terminal_and_opens_it_again: Needs::NAMESPACES;
+    closed_streams: Needs::NAMESPACES;
+    an_output_that_takes_nothing: Needs::NAMESPACES;
+    a_signal_ends_it_while_nobody_reads: Needs::NAMESPACES | Needs::TERMINAL;
+    last_words_after_a_signal_arrive: Needs::NAMESPACES;
+    waiting_costs_nothing: Needs::NAMESPACES | Needs::TERMINAL | Needs::SLEEP;
+    memory_does_not_grow: Needs::NAMESPACES;
 }
 
 fn null() -> OwnedFd {

@@ -8,8 +8,8 @@ use crate::needs::{Needs, on_v2};
 use std::fs;
 
 cases! {
-    one_shell_under_100m: Needs::ROOT | Needs::SH | Needs::MEMORY | Needs::CPU | Needs::CPUSET;
-    ls_from_another_folder: Needs::ROOT | Needs::LS;
+    one_shell_under_100m: Needs::NAMESPACES | Needs::SH | Needs::MEMORY | Needs::CPU | Needs::CPUSET;
+    ls_from_another_folder: Needs::NAMESPACES | Needs::LS;
 }
 
 /// What the shell is told holds `$((..))` or `$?` where its answer holds a number: an echo of the input is no answer.

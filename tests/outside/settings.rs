@@ -11,16 +11,16 @@ use libc::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM,
 use std::os::fd::OwnedFd;
 
 cases! {
-    back_after_an_exit: Needs::ROOT | Needs::TERMINAL;
-    back_after_an_error: Needs::ROOT | Needs::TERMINAL;
-    back_after_a_signal_to_mydocker: Needs::ROOT | Needs::TERMINAL;
-    back_after_a_fault_that_someone_sent: Needs::ROOT | Needs::TERMINAL;
-    back_after_the_command_was_killed: Needs::ROOT | Needs::TERMINAL;
-    back_when_the_command_left_its_own_a_mess: Needs::ROOT | Needs::TERMINAL;
-    back_while_stopped_and_raw_again: Needs::ROOT | Needs::TERMINAL;
-    raw_again_after_a_stop_that_nobody_can_see: Needs::ROOT | Needs::TERMINAL;
-    untouched_without_a_terminal_on_stdin: Needs::ROOT | Needs::TERMINAL;
-    untouched_without_t: Needs::ROOT | Needs::TERMINAL;
+    back_after_an_exit: Needs::NAMESPACES | Needs::TERMINAL;
+    back_after_an_error: Needs::NAMESPACES | Needs::TERMINAL;
+    back_after_a_signal_to_mydocker: Needs::NAMESPACES | Needs::TERMINAL;
+    back_after_a_fault_that_someone_sent: Needs::NAMESPACES | Needs::TERMINAL;
+    back_after_the_command_was_killed: Needs::NAMESPACES | Needs::TERMINAL;
+    back_when_the_command_left_its_own_a_mess: Needs::NAMESPACES | Needs::TERMINAL;
+    back_while_stopped_and_raw_again: Needs::NAMESPACES | Needs::TERMINAL;
+    raw_again_after_a_stop_that_nobody_can_see: Needs::NAMESPACES | Needs::TERMINAL;
+    untouched_without_a_terminal_on_stdin: Needs::NAMESPACES | Needs::TERMINAL;
+    untouched_without_t: Needs::NAMESPACES | Needs::TERMINAL;
 }
 
 const BOTH: [&[&str]; 2] = [&["-t"], &["-t", "--init"]];

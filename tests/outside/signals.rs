@@ -11,20 +11,20 @@ use libc::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH
 use std::os::unix::process::ExitStatusExt;
 
 cases! {
-    what_would_end_a_process_ends_the_container: Needs::ROOT;
-    sleep_ends_at_once: Needs::ROOT | Needs::SLEEP;
-    a_shell_ends_at_once: Needs::ROOT | Needs::SH;
-    a_caught_signal_arrives_once: Needs::ROOT;
-    a_caught_signal_is_never_made_worse: Needs::ROOT;
-    an_ignored_signal_changes_nothing: Needs::ROOT;
-    a_blocked_signal_arrives: Needs::ROOT;
-    what_nohup_ignores_is_not_passed_on: Needs::ROOT;
-    the_harmless_ones_are_passed_on: Needs::ROOT;
-    a_harmless_signal_that_nobody_wants_ends_nothing: Needs::ROOT;
-    a_signal_in_the_hosts_pids: Needs::ROOT;
-    a_signal_that_the_caller_blocked_still_works: Needs::ROOT;
-    a_signal_during_the_start_is_not_lost: Needs::ROOT;
-    processes_below_the_command_end_too: Needs::ROOT | Needs::SH;
+    what_would_end_a_process_ends_the_container: Needs::NAMESPACES;
+    sleep_ends_at_once: Needs::NAMESPACES | Needs::SLEEP | Needs::MEMORY;
+    a_shell_ends_at_once: Needs::NAMESPACES | Needs::SH;
+    a_caught_signal_arrives_once: Needs::NAMESPACES | Needs::MEMORY;
+    a_caught_signal_is_never_made_worse: Needs::NAMESPACES | Needs::MEMORY;
+    an_ignored_signal_changes_nothing: Needs::NAMESPACES | Needs::MEMORY;
+    a_blocked_signal_arrives: Needs::NAMESPACES | Needs::MEMORY;
+    what_nohup_ignores_is_not_passed_on: Needs::NAMESPACES;
+    the_harmless_ones_are_passed_on: Needs::NAMESPACES | Needs::MEMORY;
+    a_harmless_signal_that_nobody_wants_ends_nothing: Needs::NAMESPACES | Needs::MEMORY;
+    a_signal_in_the_hosts_pids: Needs::NAMESPACES;
+    a_signal_that_the_caller_blocked_still_works: Needs::NAMESPACES;
+    a_signal_during_the_start_is_not_lost: Needs::NAMESPACES | Needs::MEMORY;
+    processes_below_the_command_end_too: Needs::NAMESPACES | Needs::SH;
 }
 
 const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];

@@ -6,12 +6,12 @@ use crate::needs::Needs;
 use crate::processes::send;
 
 cases! {
-    every_status_from_0_to_255: Needs::ROOT;
-    faults_of_the_command: Needs::ROOT;
-    a_kill_from_outside: Needs::ROOT;
-    a_shells_status: Needs::ROOT | Needs::SH;
-    a_status_like_mydockers_own_is_silent: Needs::ROOT;
-    signals_that_end_it_in_the_hosts_pids: Needs::ROOT;
+    every_status_from_0_to_255: Needs::NAMESPACES;
+    faults_of_the_command: Needs::NAMESPACES;
+    a_kill_from_outside: Needs::NAMESPACES;
+    a_shells_status: Needs::NAMESPACES | Needs::SH;
+    a_status_like_mydockers_own_is_silent: Needs::NAMESPACES | Needs::MEMORY;
+    signals_that_end_it_in_the_hosts_pids: Needs::NAMESPACES;
 }
 
 fn every_status_from_0_to_255() {

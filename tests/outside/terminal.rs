@@ -8,10 +8,10 @@ use libc::{SIGINT, SIGQUIT, SIGUSR1};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 
 cases! {
-    a_pressed_key_arrives_once: Needs::ROOT | Needs::TERMINAL;
-    a_pressed_key_ends_what_does_not_catch_it: Needs::ROOT | Needs::TERMINAL;
-    a_hangup_reaches_the_command: Needs::ROOT | Needs::TERMINAL;
-    a_signal_from_elsewhere_is_still_passed_on: Needs::ROOT | Needs::TERMINAL;
+    a_pressed_key_arrives_once: Needs::NAMESPACES | Needs::TERMINAL;
+    a_pressed_key_ends_what_does_not_catch_it: Needs::NAMESPACES | Needs::TERMINAL;
+    a_hangup_reaches_the_command: Needs::NAMESPACES | Needs::TERMINAL;
+    a_signal_from_elsewhere_is_still_passed_on: Needs::NAMESPACES | Needs::TERMINAL;
 }
 
 fn a_pressed_key_arrives_once() {

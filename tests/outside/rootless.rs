@@ -1,0 +1,285 @@
+//! As somebody who is not root: a user namespace comes by itself. Where the tests are run by root, each of these makes an
+//! ordinary user of itself first.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{Run, mydocker_at, mydocker_file, probe_file};
+use crate::host::host;
+use crate::needs::Needs;
+use crate::probe::c_string;
+use std::ffi::CStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
+cases! {
+    own_id_is_root_inside: Needs::USER_NAMESPACES;
+    in_namespaces_of_its_own: Needs::USER_NAMESPACES;
+    as_confined_as_roots: Needs::USER_NAMESPACES;
+    privileged_inside_only: Needs::USER_NAMESPACES;
+    loopback_terminal_and_reaper: Needs::USER_NAMESPACES | Needs::TERMINAL;
+    files_of_others_stay_theirs: Needs::USER_NAMESPACES;
+    a_limit_needs_a_delegated_group: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY;
+    a_delegated_group_is_used: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::GROUP_BELOW;
+    userns_host_forbids_it: Needs::USER_NAMESPACES;
+    ranges_of_subuid: Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP;
+    ranges_that_newuidmap_refuses: Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP;
+    a_host_without_user_namespaces: Needs::USER_NAMESPACES | Needs::ROOT;
+    nothing_is_left_and_the_status_stands: Needs::USER_NAMESPACES;
+}
+
+const USER: u32 = 65534;
+
+/// The two files where anybody can read them.
+struct Place {
+    folder: Folder,
+    mydocker: String,
+    probe: String,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = Folder::new();
+        fs::set_permissions(folder.path("."), fs::Permissions::from_mode(0o755)).expect("chmod");
+        let mydocker = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+        let probe = folder.write_program("probe", &fs::read(probe_file()).expect("this file"));
+        Place { folder, mydocker, probe }
+    }
+
+    /// `mydocker run OPTIONS probe WORDS`, by whoever runs the tests.
+    fn probe(&self, options: &[&str], words: &[&str]) -> Run {
+        let command = [self.probe.as_str(), "--probe"];
+        let words: Vec<&str> = ["run"].iter().chain(options).chain(&command).chain(words).copied().collect();
+        mydocker_at(self.mydocker.as_ref(), &words).with(|command| command.current_dir("/"))
+    }
+
+    /// The same, by an ordinary user.
+    fn as_user(&self, options: &[&str], words: &[&str]) -> Run {
+        let run = self.probe(options, words);
+        if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
+    }
+}
+
+/// Who we are when the run is as an ordinary user.
+fn user() -> (u32, u32) {
+    match host().root {
+        true => (USER, USER),
+        false => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+    }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+fn own_id_is_root_inside() {
+    let place = Place::new();
+    let (uid, gid) = user();
+    let file = |name: &str| place.as_user(&[], &["file", name]).finish().good();
+    let status = file("/proc/self/status");
+    assert!(status.contains("Uid:\t0\t0\t0\t0") && status.contains("Gid:\t0\t0\t0\t0"), "{status}");
+    // With a range of subuid there are further lines.
+    assert_eq!(words(&file("/proc/self/uid_map"))[..3], ["0", &uid.to_string(), "1"]);
+    assert_eq!(words(&file("/proc/self/gid_map"))[..3], ["0", &gid.to_string(), "1"]);
+    if words(&file("/proc/self/gid_map")).len() == 3 {
+        assert_eq!(file("/proc/self/setgroups"), "deny\n");
+    }
+}
+
+fn in_namespaces_of_its_own() {
+    let place = Place::new();
+    let text = place.as_user(&[], &["namespaces"]).finish().good();
+    for (name, inside) in crate::probe::NAMESPACES.iter().zip(text.lines()) {
+        let ours = fs::read_link(format!("/proc/self/ns/{name}")).expect("readlink").display().to_string();
+        assert_ne!(inside, ours);
+    }
+    assert_eq!(place.as_user(&[], &["pids"]).finish().good(), "1 0\n");
+    assert_eq!(place.as_user(&["--hostname", "mine"], &["hostname"]).finish().good(), "mine\n");
+    let pids = place.as_user(&["--pid", "host", "--network", "host", "--ipc=host", "--uts=host"], &["pids"]).finish();
+    assert!(!pids.good().starts_with("1 "));
+}
+
+fn as_confined_as_roots() {
+    let place = Place::new();
+    let status = place.as_user(&[], &["file", "/proc/self/status"]).finish().good();
+    for line in ["CapEff:\t00000000a00425fb", "CapBnd:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "no {line:?} in {status}");
+    }
+    for way in ["mount", "unmount", "memory"] {
+        let answer = place.as_user(&[], &["way-out", way, "/tmp"]).finish().good();
+        assert_eq!(answer, "EPERM\n", "{way}");
+    }
+}
+
+fn privileged_inside_only() {
+    let place = Place::new();
+    let status = place.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().good();
+    assert!(status.contains("Seccomp:\t0") && status.contains("NoNewPrivs:\t0"), "{status}");
+    assert_eq!(place.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().good(), "0\n");
+    // A device is the host's.
+    assert_eq!(place.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().good(), "EPERM\n");
+}
+
+fn loopback_terminal_and_reaper() {
+    let place = Place::new();
+    let names = place.as_user(&[], &["interfaces"]).finish().good();
+    assert!(names.split_whitespace().any(|name| name == "lo"), "{names}");
+    let outcome = place.as_user(&["-t", "--init"], &["hostname"]).finish();
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    assert_eq!(place.as_user(&["--init"], &["status", "7"]).finish().code(), 7);
+}
+
+fn files_of_others_stay_theirs() {
+    let place = Place::new();
+    let secret = place.folder.write("secret", b"of root");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("chmod");
+    let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
+    // Who runs the tests as an ordinary user owns the file.
+    assert_eq!(outcome.code(), if host().root { 99 } else { 0 }, "{outcome:?}");
+}
+
+fn a_limit_needs_a_delegated_group() {
+    let place = Place::new();
+    // The default is left out.
+    place.as_user(&[], &["status", "0"]).finish().silent(0);
+    let outcome = place.as_user(&["-m", "100m"], &["status", "0"]).finish();
+    outcome.refused(125, &["EACCES", "delegated", "systemd-run --user --scope -p Delegate=yes"]);
+}
+
+/// A group that is the user's, with a leaf for mydocker itself, as systemd delegates it.
+fn a_delegated_group_is_used() {
+    let place = Place::new();
+    let top = &host().carrier("memory").expect("memory").point;
+    let delegated = top.join(format!("delegated-{}", std::process::id()));
+    let leaf = delegated.join("leaf");
+    fs::create_dir_all(&leaf).expect("mkdir");
+    fs::write(top.join("cgroup.subtree_control"), "+memory").expect("subtree_control");
+    for name in ["", "cgroup.procs", "cgroup.subtree_control", "leaf", "leaf/cgroup.procs"] {
+        std::os::unix::fs::chown(delegated.join(name), Some(USER), Some(USER)).expect("chown");
+    }
+    let procs = c_string(leaf.join("cgroup.procs").to_str().expect("UTF-8"));
+    let run = place.probe(&["-m", "100m", "--init"], &["limit", "memory", "memory.max"]).before(move || {
+        write(&procs, b"0")?;
+        become_user()
+    });
+    let outcome = run.finish();
+    // Two levels, and a moment until the last process is gone.
+    crate::processes::wait_until("the groups are empty", || fs::remove_dir(&leaf).is_ok() || !leaf.exists());
+    fs::remove_dir(&delegated).expect("nothing is left in it");
+    assert_eq!(outcome.good(), "104857600\n");
+}
+
+fn userns_host_forbids_it() {
+    let place = Place::new();
+    place.as_user(&["--userns", "host"], &["status", "0"]).finish().refused(125, &["clone", "EPERM", "root"]);
+    place.as_user(&["--userns=auto"], &["status", "3"]).finish().silent(3);
+}
+
+/// Between fork and exec: no allocation.
+fn write(file: &CStr, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: a string that ends with a NUL, and a slice with its length
+    unsafe {
+        let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 || libc::write(fd, bytes.as_ptr().cast(), bytes.len()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::close(fd);
+    }
+    Ok(())
+}
+
+fn become_user() -> io::Result<()> {
+    // SAFETY: numbers, and a null list of no groups
+    match unsafe { (libc::setgroups(0, std::ptr::null()), libc::setgid(USER), libc::setuid(USER)) } {
+        (0, 0, 0) => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// In mounts of its own, other files over the host's: nothing of the host is changed.
+fn with_files(run: Run, files: Vec<(String, &'static str)>) -> Run {
+    let files: Vec<_> = files.iter().map(|(ours, theirs)| (c_string(ours), c_string(theirs))).collect();
+    run.before(move || {
+        let null = std::ptr::null::<libc::c_char>();
+        // SAFETY: strings that end with a NUL, and null where the kernel takes null
+        unsafe {
+            let flags = libc::MS_REC | libc::MS_PRIVATE;
+            if libc::unshare(libc::CLONE_NEWNS) != 0
+                || libc::mount(null, c"/".as_ptr(), null, flags, null.cast()) != 0
+                || files.iter().any(|(ours, theirs)| {
+                    libc::mount(ours.as_ptr(), theirs.as_ptr(), null, libc::MS_BIND, null.cast()) != 0
+                })
+            {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        become_user()
+    })
+}
+
+/// passwd, subuid and subgid in which the user has a range.
+fn files_with_ranges(place: &Place) -> Vec<(String, &'static str)> {
+    let passwd = format!("root:x:0:0::/:/bin/sh\nordinary:x:{USER}:{USER}::/:/bin/sh\n");
+    let mut files = Vec::new();
+    for (name, text, theirs) in [
+        ("passwd", passwd.as_str(), "/etc/passwd"),
+        ("subuid", "other:1:1\nordinary:200000:65536\n", "/etc/subuid"),
+        ("subgid", "ordinary:300000:65536\n", "/etc/subgid"),
+    ] {
+        let file = place.folder.write(name, text.as_bytes());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
+        files.push((file, theirs));
+    }
+    files
+}
+
+fn ranges_of_subuid() {
+    let place = Place::new();
+    let file = |name| with_files(place.probe(&[], &["file", name]), files_with_ranges(&place)).finish().good();
+    assert_eq!(words(&file("/proc/self/uid_map")), ["0", "65534", "1", "1", "200000", "65536"]);
+    assert_eq!(words(&file("/proc/self/gid_map")), ["0", "65534", "1", "1", "300000", "65536"]);
+    // So other users can be had, and the terminal is the group's that terminals have.
+    let words = ["as-user", "1000", &place.probe, "--probe", "file", "/proc/self/status"];
+    let status = with_files(place.probe(&["-t"], &words), files_with_ranges(&place)).finish();
+    assert!(status.stdout_text().contains("Uid:\t1000\t1000"), "{status:?}");
+}
+
+fn ranges_that_newuidmap_refuses() {
+    let place = Place::new();
+    let mut files = files_with_ranges(&place);
+    let refuses = place.folder.write_program("refuses", b"#!/bin/sh\necho loud >&2\nexit 1\n");
+    files.push((refuses, "/usr/bin/newuidmap"));
+    let outcome = with_files(place.probe(&[], &["status", "0"]), files).finish();
+    outcome.refused(125, &["newuidmap", "200000 65536", "/etc/subuid"]);
+}
+
+/// In a user namespace with a limit of none, where we are not root.
+fn a_host_without_user_namespaces() {
+    let place = Place::new();
+    let run = place.probe(&[], &["status", "0"]).before(|| {
+        // SAFETY: numbers only
+        if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        write(c"/proc/self/setgroups", b"deny")?;
+        write(c"/proc/self/uid_map", b"5 0 1")?;
+        write(c"/proc/self/gid_map", b"5 0 1")?;
+        write(c"/proc/sys/user/max_user_namespaces", b"0")
+    });
+    run.finish().refused(125, &["clone", "ENOSPC", "user.max_user_namespaces is 0"]);
+}
+
+fn nothing_is_left_and_the_status_stands() {
+    let place = Place::new();
+    for status in ["0", "1", "42"] {
+        assert_eq!(place.as_user(&[], &["status", status]).finish().code().to_string(), status);
+    }
+    let outcome = place.as_user(&[], &["kill-self", "9"]).finish();
+    // PID 1 hears no signal of its own; with a reaper the command is another one.
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    assert_eq!(place.as_user(&["--init"], &["kill-self", "9"]).finish().code(), 128 + 9);
+    let missing = mydocker_at(place.mydocker.as_ref(), &["run", "/no/such/file"]);
+    let missing = if host().root { missing.with(|command| command.uid(USER).gid(USER)) } else { missing };
+    assert_eq!(missing.with(|command| command.current_dir("/")).finish().code(), 127);
+}
