@@ -10,9 +10,9 @@ use crate::rootfs::{self, Root, Source};
 pub use crate::step::{Plan, Stats, Step};
 use crate::step::{ReadOnly, SYS};
 use crate::sys::{self, CloneFlags, MountFlags};
-use crate::text::{Put, c_string, to_decimal};
+use crate::text::{self, Put, c_string, to_decimal};
 use crate::userns::Maps;
-use crate::volumes;
+use crate::volumes::{self, Volume};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -36,7 +36,6 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     if own_root && options.host_ipc {
         volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
     }
-    rootfs::sort(&mut volumes);
     let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
         Some(hostname) => hostname.as_bytes(),
         None if own_root => sys::hostname().leak(),
@@ -128,7 +127,13 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
             child.push(Step::MaskPaths);
         }
     }
-    (0..volumes.len()).for_each(|at| child.push(Step::MountVolume(at)));
+    // What lies below another comes after it.
+    let depth = |volume: &Volume| text::split(volume.target.to_bytes(), b'/').count();
+    for wanted in 0..=volumes.iter().map(depth).max().unwrap_or(0) {
+        for (at, _) in volumes.iter().enumerate().filter(|(_, volume)| depth(volume) == wanted) {
+            child.push(Step::MountVolume(at));
+        }
+    }
     if own_root {
         child.push(Step::SetUmask(0o022));
     }

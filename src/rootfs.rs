@@ -8,8 +8,9 @@
 use crate::error::{Errno, Error, Result};
 use crate::mountinfo;
 use crate::sys::{self, Fd, MountFlags, OpenFlags};
-use crate::text::{self, Put, Text, c_string};
+use crate::text::{self, Put, Text, c_string, to_decimal};
 use crate::volumes::{self, Content, Volume};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -36,7 +37,7 @@ pub struct Root {
     /// Options of the tmpfs that the writes go to, if they go to one.
     pub writes: Option<&'static CStr>,
     /// With it, what lies below: first the root itself, then each mount below it, after those that it lies below.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<&'static Layer>,
 }
 
 /// One mount of the host, with the writes going elsewhere.
@@ -110,24 +111,25 @@ impl Root {
 
     /// The root and the mounts below it, but for those where the container has its own.
     fn find_layers(&mut self) -> Result<()> {
-        let (top, lower) = match &self.source {
-            Source::Image(_) => (None, LOWER),
-            Source::Host => (Some(Vec::new()), c"/"),
-            Source::Directory(path) => {
-                let path_of = sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?;
-                (Some(if path_of == b"/" { Vec::new() } else { path_of }), *path)
+        let (top, lower) = match self.source {
+            Source::Image(_) => {
+                self.layers.push(Layer::new(0, LOWER, b"", MountFlags::NONE));
+                return Ok(());
             }
+            Source::Host => (Vec::new(), c"/"),
+            Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, path),
         };
-        let mut found: Vec<(Vec<u8>, MountFlags)> = Vec::new();
-        let mounts = if top.is_some() { sys::read_file(c"/proc/self/mountinfo")? } else { Vec::new() };
+        self.layers.push(Layer::new(0, lower, b"", MountFlags::NONE));
+        let top = top.strip_suffix(b"/").unwrap_or(&top);
+        let mounts = sys::read_file(c"/proc/self/mountinfo")?;
         let mut rest = mounts.as_slice();
-        while let (Some(top), Some(mount)) = (&top, mountinfo::next(&mut rest)) {
-            let point = mountinfo::unescape(mount.point);
-            let Some(below) = point.strip_prefix(top.as_slice()) else { continue };
+        while let Some(mount) = mountinfo::next(&mut rest) {
+            let point = c_string(&[&mountinfo::unescape(mount.point)]);
+            let below = point.to_bytes().strip_prefix(top).unwrap_or_default();
             let first = text::split(below, b'/').nth(1).unwrap_or_default();
             // A /proc of the host, wherever it is mounted, leads to every file of the host.
             if !below.starts_with(b"/")
-                || [&b""[..], b"proc", b"sys", b"dev"].contains(&first)
+                || matches!(first, b"" | b"proc" | b"sys" | b"dev")
                 || mount.fstype == b"proc"
                 || mountinfo::is_hidden(mount.point, rest)
             {
@@ -135,21 +137,16 @@ impl Root {
             }
             let mut flags = MountFlags::NONE;
             for (word, flag) in
-                [(b"nosuid", MountFlags::NOSUID), (b"nodev\0", MountFlags::NODEV), (b"noexec", MountFlags::NOEXEC)]
+                [(&b"nosuid"[..], MountFlags::NOSUID), (b"nodev", MountFlags::NODEV), (b"noexec", MountFlags::NOEXEC)]
             {
-                if mountinfo::has_option(mount.options, word.strip_suffix(b"\0").unwrap_or(word)) {
+                if mountinfo::has_option(mount.options, word) {
                     flags = flags | flag;
                 }
             }
-            // A mount comes after the one that it lies below, whose path is a part of its own.
-            let at = found.iter().position(|(other, _)| other.as_slice() > below).unwrap_or(found.len());
-            found.insert(at, (below.to_vec(), flags));
-        }
-        let top = top.unwrap_or_default();
-        let root = Layer::new(0, lower.to_bytes(), b"", MountFlags::NONE)?;
-        self.layers.push(root);
-        for (below, flags) in found {
-            self.layers.push(Layer::new(self.layers.len(), &[&top, below.as_slice()].concat(), &below, flags)?);
+            let layer = Layer::new(self.layers.len(), point, below, flags);
+            // It comes after the one that it lies below, whose path is a part of its own.
+            let at = self.layers.iter().position(|other| other.target > layer.target).unwrap_or(self.layers.len());
+            self.layers.insert(at, layer);
         }
         Ok(())
     }
@@ -218,23 +215,20 @@ impl Root {
 }
 
 impl Layer {
-    fn new(number: usize, lower: &[u8], below: &[u8], flags: MountFlags) -> Result<Layer> {
-        let named = |prefix: &[u8]| {
-            let mut path = prefix.to_vec();
-            path.put_decimal(number as u64);
-            path
-        };
-        let (upper, work) = (named(b"/proc/upper"), named(b"/proc/work"));
-        // A path of the host may hold what divides options and layers; the working directory needs no name.
-        let options = [b"lowerdir=.,upperdir=", upper.as_slice(), b",workdir=", &work].concat();
-        Ok(Layer {
-            lower: c_string(&[lower]),
+    #[inline(never)]
+    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags) -> &'static Layer {
+        let number = to_decimal(number as u64);
+        let upper = c_string(&[b"/proc/upper", &number]);
+        let work = c_string(&[b"/proc/work", &number]);
+        Box::leak(Box::new(Layer {
+            lower,
             target: c_string(&[MERGED.to_bytes(), below]),
-            upper: c_string(&[&upper]),
-            work: c_string(&[&work]),
-            options: c_string(&[&options]),
+            upper,
+            work,
+            // A path of the host may hold what divides options and layers; the working directory needs no name.
+            options: c_string(&[b"lowerdir=.,upperdir=", upper.to_bytes(), b",workdir=", work.to_bytes()]),
             flags,
-        })
+        }))
     }
 
     /// Mounts it; where an overlay cannot be on it, read-only, unless it is the root itself.
@@ -325,21 +319,21 @@ const OWN: [&CStr; 3] = [c"/proc", c"/sys", c"/dev"];
 
 /// A root whose `/dev` is a link would have them mounted elsewhere. What is missing is made, after all have been looked at.
 pub fn check(made: &mut Vec<Made>) -> Result<()> {
-    for make in [false, true] {
-        for path in OWN {
-            match sys::statx(None, path, false) {
-                Ok(status) if status.kind() == libc::S_IFDIR => {}
-                Ok(_) => {
-                    let hint = "a link or a file, where a root has a directory";
-                    return Err(Error::refused("the root has no", &[path.to_bytes()], hint));
-                }
-                Err(e) if e.is(Errno::ENOENT) => {
-                    if make {
-                        make_missing(path, true, made)?;
-                    }
-                }
-                Err(e) => return Err(e),
+    let mut missing = [false; OWN.len()];
+    for (path, missing) in OWN.iter().zip(&mut missing) {
+        match sys::statx(None, path, false) {
+            Ok(status) if status.kind() == libc::S_IFDIR => {}
+            Ok(_) => {
+                let hint = "a link or a file, where a root has a directory";
+                return Err(Error::refused("the root has no", &[path.to_bytes()], hint));
             }
+            Err(e) if e.is(Errno::ENOENT) => *missing = true,
+            Err(e) => return Err(e),
+        }
+    }
+    for (path, missing) in OWN.iter().zip(missing) {
+        if missing {
+            make_missing(path, true, made)?;
         }
     }
     Ok(())
@@ -550,24 +544,24 @@ pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: &mut Ve
 
 /// The files of /etc that every container has its own of; not those that a volume brings.
 pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<Given> {
-    let host = |path| sys::read_file(path).ok();
-    let hosts = match host_network {
-        true => host(c"/etc/hosts"),
-        false => None,
-    };
-    let own_hosts = [b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"].concat();
     let mut files = Vec::new();
-    for (name, content) in [
-        (&b"hosts"[..], Some(hosts.unwrap_or(own_hosts))),
-        (b"hostname", Some([hostname, b"\n"].concat())),
-        (b"resolv.conf", host(c"/etc/resolv.conf")),
-    ] {
+    for name in [&b"hosts"[..], b"hostname", b"resolv.conf"] {
         let target = c_string(&[b"/etc/", name]);
-        if let Some(content) = content
-            && !volumes.iter().any(|volume| volume.target == target)
-        {
-            files.push(Given { source: c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
+        if volumes.iter().any(|volume| volume.target == target) {
+            continue;
         }
+        let content = match name {
+            b"hostname" => [hostname, b"\n"].concat(),
+            b"hosts" if !host_network => {
+                [b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"].concat()
+            }
+            _ => match sys::read_file(target) {
+                Ok(content) => content,
+                // The host has none to give.
+                Err(_) => continue,
+            },
+        };
+        files.push(Given { source: c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
     }
     files
 }
@@ -610,17 +604,6 @@ pub fn most_made(volumes: &[Volume], workdir: Option<&str>) -> usize {
     // /proc, /sys, /dev, /etc, and three files there.
     7 + volumes.iter().map(|volume| parts(volume.target.to_bytes())).sum::<usize>()
         + workdir.map_or(0, |dir| parts(dir.as_bytes()))
-}
-
-/// Mounts that lie below others come after them.
-pub fn sort(list: &mut Vec<Volume>) {
-    let depth = |volume: &Volume| volume.target.to_bytes().iter().filter(|&&b| b == b'/').count();
-    let mut sorted: Vec<Volume> = Vec::with_capacity(list.len());
-    for volume in list.drain(..) {
-        let at = sorted.iter().position(|other| depth(other) > depth(&volume)).unwrap_or(sorted.len());
-        sorted.insert(at, volume);
-    }
-    *list = sorted;
 }
 
 /// A device of the host, for `--device`.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// What is mounted in the container beside its root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A folder or a file of the host, and what is mounted below it.
     Host {
@@ -25,7 +25,7 @@ pub enum Content {
 }
 
 /// One mount beside the root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
     /// Where: absolute, without `.` and `..`, neither `/` nor on /proc.
     pub target: &'static CStr,
@@ -47,36 +47,37 @@ const FLAGS: [(&str, u64, u64); 8] = [
 
 /// `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`.
 pub fn volume(word: &str) -> Result<Volume> {
-    let mut parts = word.split(':');
+    let mut parts = text::split(word.as_bytes(), b':');
     let (source, target, mode, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
     let (Some(source), Some(target)) = (source.filter(|source| !source.is_empty()), target) else {
         return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro", word.as_bytes()));
     };
     let read_only = match (mode, rest) {
-        (None | Some("rw"), None) => false,
-        (Some("ro"), None) => true,
+        (None | Some(b"rw"), None) => false,
+        (Some(b"ro"), None) => true,
         _ => return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro, with no other colon", word.as_bytes())),
     };
     let target = target_path(target)?;
-    Ok(Volume { target, content: Content::Host { source: c_string(&[source.as_bytes()]), read_only } })
+    Ok(Volume { target, content: Content::Host { source: c_string(&[source]), read_only } })
 }
 
 /// `DST`, `DST:size=64m,mode=1777,exec`. Without a word to the contrary nosuid, nodev and noexec, as docker has it.
 pub fn tmpfs(word: &str) -> Result<Volume> {
-    let (target, options) = word.split_once(':').unwrap_or((word, ""));
+    let (target, options) = text::split_at(word.as_bytes(), b':').unwrap_or((word.as_bytes(), b""));
     let mut flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     let mut data = Vec::new();
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        if let Some((_, set, clear)) = FLAGS.iter().find(|(name, ..)| *name == option) {
+    for option in text::split(options, b',').filter(|option| !option.is_empty()) {
+        if let Some((_, set, clear)) = FLAGS.iter().find(|(name, ..)| name.as_bytes() == option) {
             flags = flags & !clear | set;
             continue;
         }
-        let key = option.split('=').next().unwrap_or_default();
-        if !["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"].contains(&key) || key.len() == option.len() {
-            return Err(Error::usage("--tmpfs does not know the option", option.as_bytes()));
+        match text::split_at(option, b'=') {
+            Some((b"size" | b"mode" | b"uid" | b"gid" | b"nr_inodes" | b"nr_blocks", _)) => {
+                data.extend_from_slice(option);
+                data.push(b',');
+            }
+            _ => return Err(Error::usage("--tmpfs does not know the option", option)),
         }
-        data.extend_from_slice(option.as_bytes());
-        data.push(b',');
     }
     data.pop();
     Ok(Volume { target: target_path(target)?, content: Content::Memory { flags, data: c_string(&[&data]) } })
@@ -85,19 +86,19 @@ pub fn tmpfs(word: &str) -> Result<Volume> {
 /// A device at its own path. Read-only, so that nobody inside changes its mode on the host; writing to what is behind a
 /// device has nothing to do with the mount.
 pub fn device(word: &str) -> Result<Volume> {
-    let target = target_path(word)?;
+    let target = target_path(word.as_bytes())?;
     Ok(Volume { content: Content::Host { source: target, read_only: true }, target })
 }
 
-fn target_path(word: &str) -> Result<&'static CStr> {
-    if !word.starts_with('/') {
-        return Err(Error::usage("not an absolute path in the container", word.as_bytes()));
+fn target_path(word: &[u8]) -> Result<&'static CStr> {
+    if !word.starts_with(b"/") {
+        return Err(Error::usage("not an absolute path in the container", word));
     }
-    let path = clean(word.as_bytes());
+    let path = clean(word);
     match path.as_slice() {
-        b"/" => Err(Error::usage("nothing can be mounted on the root", word.as_bytes())),
+        b"/" => Err(Error::usage("nothing can be mounted on the root", word)),
         b"/proc" | [b'/', b'p', b'r', b'o', b'c', b'/', ..] => {
-            Err(Error::usage("nothing can be mounted on /proc", word.as_bytes()))
+            Err(Error::usage("nothing can be mounted on /proc", word))
         }
         _ => Ok(c_string(&[&path])),
     }
@@ -123,7 +124,7 @@ pub fn clean(path: &[u8]) -> Vec<u8> {
 }
 
 /// A resource limit of processes: getrlimit(2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ulimit {
     /// Its index in [`ULIMITS`] is the kernel's number.
     pub resource: u32,
@@ -163,16 +164,16 @@ pub const ULIMITS: [&str; 16] = [
 /// `NAME=SOFT`, `NAME=SOFT:HARD`; `-1` and `unlimited` are no limit.
 pub fn ulimit(word: &str) -> Result<Ulimit> {
     let wrong = || Error::usage("--ulimit is NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024", word.as_bytes());
-    let (name, values) = word.split_once('=').ok_or_else(wrong)?;
-    let Some(resource) = ULIMITS.iter().position(|known| *known == name) else {
-        return Err(Error::usage("--ulimit does not know the limit", name.as_bytes()));
+    let (name, values) = text::split_at(word.as_bytes(), b'=').ok_or_else(wrong)?;
+    let Some(resource) = ULIMITS.iter().position(|known| known.as_bytes() == name) else {
+        return Err(Error::usage("--ulimit does not know the limit", name));
     };
-    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
-    let number = |word: &str| match word {
-        "-1" | "unlimited" => Some(u64::MAX),
-        word => text::decimal(word.as_bytes()).ok(),
+    let (soft, hard) = text::split_at(values, b':').unwrap_or((values, values));
+    let number = |word: &[u8]| match word {
+        b"-1" | b"unlimited" => Some(u64::MAX),
+        word => text::decimal(word).ok(),
     };
-    let (soft, hard) = (number(soft).ok_or_else(wrong)?, number(hard).ok_or_else(wrong)?);
+    let (Some(soft), Some(hard)) = (number(soft), number(hard)) else { return Err(wrong()) };
     if soft > hard {
         return Err(Error::usage("--ulimit with a soft limit over the hard one", word.as_bytes()));
     }

@@ -25,7 +25,8 @@ pub struct Loop {
 impl Loop {
     /// A free device, read-only, with `file` behind it; `path` names the file in messages.
     pub fn attach(file: &Fd, path: &CStr) -> Result<Loop> {
-        let control = super::open(c"/dev/loop-control", OpenFlags::RDWR)?;
+        let control = super::open(c"/dev/loop-control", OpenFlags::RDWR)
+            .map_err(|e| e.with_hint("an image needs loop devices: modprobe loop"))?;
         loop {
             // SAFETY: it takes no argument
             let number = unsafe { sys!(ioctl(control.raw(), LOOP_CTL_GET_FREE)) }.of(b"LOOP_CTL_GET_FREE")?;

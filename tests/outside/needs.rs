@@ -2,6 +2,7 @@
 
 use crate::host::{host, tool};
 use std::ops::BitOr;
+use std::process::Command;
 
 /// A set of needs; `Needs::ROOT | Needs::MEMORY`.
 #[derive(Clone, Copy)]
@@ -40,6 +41,10 @@ impl Needs {
     pub const VI: Needs = Needs(1 << 20);
     pub const TIMEOUT: Needs = Needs(1 << 21);
 
+    /// The root is not the initramfs, which pivot_root cannot put elsewhere.
+    pub const NO_INITRAMFS: Needs = Needs(1 << 32);
+    /// A virtual host of tests/vm, where nothing is lost.
+    pub const VIRTUAL_HOST: Needs = Needs(1 << 24);
     pub const MKSQUASHFS: Needs = Needs(1 << 25);
     pub const MKFS_EROFS: Needs = Needs(1 << 26);
     pub const MKFS_EXT4: Needs = Needs(1 << 27);
@@ -128,7 +133,9 @@ impl Needs {
         }
         let others = [
             (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
-            (Needs::LOOP, || std::path::Path::new("/dev/loop-control").exists(), "no loop devices"),
+            (Needs::LOOP, has_loops, "no loop devices"),
+            (Needs::NO_INITRAMFS, || !root_is_initramfs(), "the root is the initramfs"),
+            (Needs::VIRTUAL_HOST, is_virtual_host, "this is no virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
@@ -190,6 +197,21 @@ fn has_overlay() -> bool {
     use rustix::mount::{MountFlags, mount};
     let known = || std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n");
     known() || mount("none", "/proc", "overlay", MountFlags::empty(), None).is_err() && known()
+}
+
+fn has_loops() -> bool {
+    let there = || std::path::Path::new("/dev/loop-control").exists();
+    // A module that nobody has needed yet.
+    there() || tool("modprobe").is_some_and(|tool| Command::new(tool).arg("loop").status().is_ok()) && there()
+}
+
+fn root_is_initramfs() -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - rootfs "))
+}
+
+fn is_virtual_host() -> bool {
+    std::fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("mydocker.host=")
 }
 
 /// Where a Debian root is kept from one time to the next, beside what cargo builds.

@@ -337,7 +337,12 @@ fn odd_names() {
     fs::hard_link(crate::harness::probe_file(), root.0.path("probe"))
         .or_else(|_| fs::copy(crate::harness::probe_file(), root.0.path("probe")).map(drop))
         .expect("the probe");
-    assert_eq!(root.says(&[], &["list", "/etc"]), "hostname\nhosts\nresolv.conf\n");
+    let expected = if std::path::Path::new("/etc/resolv.conf").exists() {
+        "hostname\nhosts\nresolv.conf\n"
+    } else {
+        "hostname\nhosts\n"
+    };
+    assert_eq!(root.says(&[], &["list", "/etc"]), expected);
     if Needs::OVERLAY.missing().is_none() {
         assert_eq!(root.says(&["--ephemeral"], &["write", "/new"]), "ok\n");
         assert!(!root.0.path("new").exists());

@@ -22,7 +22,8 @@ cases! {
     the_hosts_own_root: Needs::ROOT | Needs::OVERLAY;
     the_hosts_own_root_is_a_root_of_its_own: Needs::ROOT | Needs::OVERLAY;
     the_hosts_other_mounts: Needs::ROOT | Needs::OVERLAY;
-    everything_removed_and_everything_there: Needs::ROOT | Needs::OVERLAY;
+    everything_removed_and_everything_there: Needs::ROOT | Needs::OVERLAY | Needs::NO_INITRAMFS;
+    everything_of_a_virtual_host: Needs::ROOT | Needs::OVERLAY | Needs::VIRTUAL_HOST | Needs::BUSYBOX;
 }
 
 fn a_read_only_root() {
@@ -214,6 +215,29 @@ pub fn remove_everything() {
     assert!(text.trim_end().parse::<u32>().expect("a number") >= 6, "{text}");
     assert_eq!(listing(&folder.0), before);
     unmount(top.as_str(), UnmountFlags::DETACH).expect("unmount");
+}
+
+/// `rm -rf --no-preserve-root /` on a host whose loss would be none, with a second filesystem mounted below its root.
+fn everything_of_a_virtual_host() {
+    mount_tmpfs("/srv");
+    fs::create_dir("/srv/folder").expect("mkdir");
+    fs::write("/srv/folder/file", "kept\n").expect("write");
+    fs::write("/srv/file", "kept\n").expect("write");
+    let files = || -> Vec<_> {
+        let all = listing(std::path::Path::new("/"));
+        // The other cases come and go there.
+        all.into_iter().filter(|path| !path.starts_with("/tmp")).collect()
+    };
+    let before = files();
+    let script = "rm -rf /bin/[!bs]* /sbin /etc /srv/* /usr /root /lib /init; rm -rf --no-preserve-root / || rm -rf /*; \
+        echo left: /etc/* /srv/*";
+    let outcome = crate::harness::run(&["--ephemeral"], &["/bin/busybox", "sh", "-c", script]).finish();
+    assert!(outcome.stdout_text().contains("left: /etc/* /srv/*"), "it was all gone inside: {outcome:?}");
+    let removed = probe(&["--ephemeral"], &["remove-everything"]).finish().good();
+    assert!(removed.trim_end().parse::<usize>().expect("a number") > 300, "{removed}");
+    assert_eq!(files(), before);
+    assert_eq!(fs::read("/srv/folder/file").expect("read"), b"kept\n");
+    unmount("/srv", UnmountFlags::empty()).expect("nothing holds it");
 }
 
 /// Every path below, but for what the kernel shows.
