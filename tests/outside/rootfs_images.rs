@@ -12,8 +12,9 @@ const IMAGE: Needs = Needs::ROOT.and(Needs::LOOP);
 cases! {
     squashfs: IMAGE | Needs::MKSQUASHFS | Needs::OVERLAY;
     erofs: IMAGE | Needs::MKFS_EROFS | Needs::OVERLAY;
+    ext2: IMAGE | Needs::BUSYBOX | Needs::OVERLAY;
     ext4: IMAGE | Needs::MKFS_EXT4 | Needs::OVERLAY;
-    the_device_goes_when_mydocker_is_killed: IMAGE | Needs::MKFS_EXT4 | Needs::OVERLAY;
+    the_device_goes_when_mydocker_is_killed: IMAGE | Needs::BUSYBOX | Needs::OVERLAY;
     a_file_that_is_no_filesystem: IMAGE;
     two_at_once: IMAGE | Needs::MKFS_EXT4 | Needs::OVERLAY;
 }
@@ -24,6 +25,10 @@ fn squashfs() {
 
 fn erofs() {
     image("erofs");
+}
+
+fn ext2() {
+    image("ext2");
 }
 
 fn ext4() {
@@ -56,7 +61,7 @@ fn image(kind: &str) {
 fn the_device_goes_when_mydocker_is_killed() {
     let (folder, root) = (Folder::new(), Root::whole());
     let file = folder.text("image");
-    make_image("ext4", &root, &file);
+    make_image("ext2", &root, &file);
     for options in [&[][..], &["--read-only"]] {
         let (running, pid) = started(probe_in(&file, options, &["hold"]));
         assert_eq!(loops_of(&file).len(), 1);

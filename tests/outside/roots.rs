@@ -106,6 +106,9 @@ pub fn loops_of(file: &str) -> Vec<String> {
 /// An image of `root` at `file`, made by one of the host's tools.
 pub fn make_image(kind: &str, root: &Root, file: &str) {
     let folder = root.path();
+    if kind == "ext2" {
+        return make_ext2(&folder, file);
+    }
     let words: Vec<&str> = match kind {
         "squashfs" => vec!["mksquashfs", &folder, file, "-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF"],
         "erofs" => vec!["mkfs.erofs", "--quiet", file, &folder],
@@ -116,6 +119,23 @@ pub fn make_image(kind: &str, root: &Root, file: &str) {
     let output = Command::new(program).args(&words[1..]).stdin(Stdio::null()).output().expect("start of a tool");
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(Path::new(file).exists());
+}
+
+/// With nothing but busybox: an empty one, mounted, and filled.
+fn make_ext2(folder: &str, file: &str) {
+    let busybox = |words: &[&str]| {
+        let output = Command::new(tool("busybox").expect("busybox")).args(words).output().expect("start of busybox");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let size = fs::metadata(probe_file()).expect("status").len() + (16 << 20);
+    fs::File::create(file).and_then(|new| new.set_len(size)).expect("an empty image");
+    let place = Folder::new();
+    let point = place.text("");
+    busybox(&["mke2fs", "-F", file]);
+    busybox(&["mount", "-t", "ext4", "-o", "loop", file, &point]);
+    busybox(&["cp", "-a", &format!("{folder}/."), &point]);
+    busybox(&["umount", &point]);
+    crate::processes::wait_until("the loop device is free", || loops_of(file).is_empty());
 }
 
 /// The lines of its mountinfo whose mount point is `point`; the last one counts.
