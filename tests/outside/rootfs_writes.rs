@@ -229,15 +229,16 @@ fn everything_of_a_virtual_host() {
         all.into_iter().filter(|path| !path.starts_with("/tmp")).collect()
     };
     let before = files();
-    let script = "rm -rf /bin/[!bs]* /sbin /etc /srv/* /usr /root /lib /init; rm -rf --no-preserve-root / || rm -rf /*; \
-        echo left: /etc/* /srv/*";
+    // The container's own /etc/hosts and the like are mounts, and stay.
+    let script = "rm -rf /srv/* /etc/pass* /usr /root /lib /sbin; rm -rf /*; echo left: /srv/* /usr* /init* /etc/pass*";
     let outcome = crate::harness::run(&["--ephemeral"], &["/bin/busybox", "sh", "-c", script]).finish();
-    assert!(outcome.stdout_text().contains("left: /etc/* /srv/*"), "it was all gone inside: {outcome:?}");
-    let removed = probe(&["--ephemeral"], &["remove-everything"]).finish().good();
-    assert!(removed.trim_end().parse::<usize>().expect("a number") > 300, "{removed}");
-    assert_eq!(files(), before);
-    assert_eq!(fs::read("/srv/folder/file").expect("read"), b"kept\n");
+    let removed = probe(&["--ephemeral"], &["remove-everything"]).finish();
+    let (after, kept) = (files(), fs::read("/srv/folder/file").expect("read"));
     unmount("/srv", UnmountFlags::empty()).expect("nothing holds it");
+    assert!(outcome.stdout_text().contains("left: /srv/* /usr* /init* /etc/pass*"), "all was gone inside: {outcome:?}");
+    assert!(removed.good().trim_end().parse::<usize>().expect("a number") > 100, "{removed:?}");
+    assert_eq!(after, before);
+    assert_eq!(kept, b"kept\n");
 }
 
 /// Every path below, but for what the kernel shows.
