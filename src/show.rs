@@ -34,7 +34,7 @@ lines! {
     OpenStatsFile: "for the numbers at the end\topenat(\"%1\", O_CREAT)\t#",
     OpenParent: "the cgroup that its own is made in\topenat(\"%1\", O_DIRECTORY)\t",
     EnableController: "for the cgroups below; it stays\twrite(\"%1\", \"%2\")\techo %2 >%1",
-    MakeGroup: "its cgroup, and the mark that it is in use\tmkdirat(\"%1\"), flock(LOCK_EX)\tmkdir %1",
+    MakeGroup: "its cgroup, locked while in use\tmkdirat(\"%1\"), flock(LOCK_EX)\tmkdir %1",
     ApplySetting: "a limit, read back\twrite(\"%1\", \"%2\"), pread64()\techo %2 >%1",
     AttachImage: "a loop device before the image\tioctl(LOOP_CONFIGURE, \"%1\")\t",
     Clone: "the child, in new namespaces\tclone(%1)\t",
