@@ -78,7 +78,14 @@ pub fn main(child: &mut Child) -> ! {
 
 fn walk(child: &mut Child) -> Result<()> {
     let plan = child.plan;
+    if plan.stops {
+        // A parent that is killed at a stop takes the child with it.
+        sys::die_with_parent()?;
+    }
     for step in &plan.child {
+        if let Some(stops) = &child.state.stops {
+            stops.stop(plan, b"child", step)?;
+        }
         match step {
             Step::ReceiveCommand => receive(child)?,
             Step::BecomeInit => become_init(plan)?,

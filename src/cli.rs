@@ -130,6 +130,9 @@ struct Run {
     /// the plan alone
     #[argh(option)]
     dry_run: Option<String>,
+    /// stops
+    #[argh(switch)]
+    step: bool,
     /// numbers at the end
     #[argh(option)]
     stats: Option<String>,
@@ -293,6 +296,7 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         })?,
         pid_file: run.pid_file.as_deref(),
         dry_run,
+        step: run.step,
         stats: run.stats.as_deref(),
     })))
 }

@@ -64,6 +64,7 @@ Privilege:
 
 Seeing:
       --dry-run[=sh]                   what would be done, as a table or a shell script; does nothing
+      --step                           stop before each step, and say where to look
       --stats[=json|FILE]              numbers at the end: as text, as JSON, or into FILE
 
 -h, --help alone prints this. BYTES takes b, k, m, g or t. What has ... can be given many times.
@@ -400,6 +401,8 @@ pub struct Options {
     pub pid_file: Option<&'static str>,
     /// `--dry-run`: empty, or `sh`.
     pub dry_run: Option<&'static str>,
+    /// `--step`
+    pub step: bool,
     /// `--stats`: empty, `json`, or a file.
     pub stats: Option<&'static str>,
 }

@@ -229,6 +229,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         privilege,
         filter: if privilege.filtered { privilege::filter(privilege.capabilities) } else { Vec::new() },
         read_only: read_only(privilege.confined && !own_root, &mounts),
+        stops: options.step,
         default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
     })))
 }

@@ -5,6 +5,7 @@ use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, NOT_DELEGATED, Result};
 use crate::plan::Plan;
+use crate::show::Stops;
 use crate::signals::{self, Dispositions, Fate};
 use crate::stats::{self, Ending};
 use crate::step::{State, Step};
@@ -154,7 +155,13 @@ impl Container {
         let (command_read, command_write) = sys::pipe2()?;
         let mut ends = Some((command_read, error_read));
         let mut command_write = Some(command_write);
+        if plan.stops {
+            state.stops = Some(Stops::new()?);
+        }
         for step in &plan.parent {
+            if let Some(stops) = &state.stops {
+                stops.stop(plan, b"parent", step)?;
+            }
             match step {
                 Step::Clone => {
                     let Some((command_read, error_read)) = ends.take() else { continue };
@@ -165,6 +172,9 @@ impl Container {
                     self.error_read = child.error_read.take();
                     command_write = child.command_write.take();
                     drop(child);
+                    if let (Some(stops), Some(pid)) = (&state.stops, self.pid) {
+                        stops.child_is(pid);
+                    }
                     // The child's ends: with them open here, their closing would not be seen.
                     drop(state.error_write.take());
                     drop(state.terminal_socket.1.take());

@@ -1,10 +1,12 @@
-//! What each step does, in words: for `--dry-run`, as a table or as a shell script, and for `--step`. A new step is a new
+//! What each step does, in words: for `--dry-run`, as a table or as a shell script, and for `--step`, which stops at each. A new step is a new
 //! line in `lines!`, and with the compiler's help nobody forgets it.
 
 use crate::cgroup::{Group, Version};
+use crate::error::{Errno, Error, Result};
 use crate::rootfs::Source;
+use crate::signals;
 use crate::step::{Plan, Step};
-use crate::sys::CloneFlags;
+use crate::sys::{self, CloneFlags, Fd, OpenFlags, Poll, SharedWords};
 use crate::text::{self, Put};
 use crate::volumes::Content;
 use alloc::vec::Vec;
@@ -50,7 +52,7 @@ lines! {
     MountImage: "the image\tmount(\"%1\", \"%2\", MS_RDONLY)\tmkdir -p %2; mount -o loop,ro %1 %2",
     MountLayer: "writes to this mount go to memory\tmount(overlay, \"%2\", overlay, \"%5\")\tcd %1; mkdir %3 %4; mount -t overlay -o %5 overlay %2",
     MakeReadOnly: "nothing here can be written to\tmount_setattr(\"%1\", AT_RECURSIVE, MOUNT_ATTR_RDONLY)\t#",
-    EnterRoot: "the root; the old one lies on top\tchdir(\"%1\"), pivot_root(., .)\tcd %1; pivot_root . .",
+    EnterRoot: "the root; the old one goes\tchdir(\"%1\"), pivot_root(., .), umount2(., MNT_DETACH)\tcd %1; pivot_root . .; umount -l .",
     CheckRoot: "a link would lead out of the root\tstatx(/proc), statx(/sys), statx(/dev)\tmkdir -p /proc /sys /dev",
     LookUpUser: "who %1 is in the container\topenat(/etc/passwd)\t#",
     MountSysfs: "the devices of its network\tmount(sysfs, /sys, sysfs, \"%1\")\tmount -t sysfs -o nosuid,nodev,noexec,%1 sysfs /sys",
@@ -316,5 +318,94 @@ fn put_command(out: &mut Vec<u8>, plan: &Plan, step: &Step) {
     }
     if out.len() > start {
         out.put(b"\n");
+    }
+}
+
+/// `--step`: the terminal, and what both processes know.
+pub struct Stops {
+    terminal: Fd,
+    /// Signals that end a process: one that has come is a `q`.
+    signals: Fd,
+    shared: SharedWords,
+}
+
+/// The words that both processes share: whether one of them has the terminal, whether to stop no more, the child's pid.
+const BUSY: usize = 0;
+const GOING_ON: usize = 1;
+const PID: usize = 2;
+
+impl Stops {
+    /// Opens the terminal.
+    pub fn new() -> Result<Stops> {
+        let terminal = sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint("--step needs a terminal"))?;
+        Ok(Stops { terminal, signals: sys::signalfd(signals::ENDING)?, shared: SharedWords::map()? })
+    }
+
+    /// The child is there; until then it waits, for it knows its pid from here.
+    pub fn child_is(&self, pid: sys::Pid) {
+        self.shared.set(PID, pid.0);
+        self.shared.set(BUSY, 0);
+    }
+
+    /// Says what comes next and where one can look, and waits for a line. An end of it, a `q` or a signal ends the run.
+    pub fn stop(&self, plan: &Plan, who: &[u8], step: &Step) -> Result<()> {
+        while !self.shared.take(BUSY) {
+            sys::nanosleep(10_000_000)?;
+        }
+        let goes_on = self.shared.get(GOING_ON) != 0 || self.ask(plan, who, step)?;
+        // Clone is one thing with what the parent notes after it.
+        if !matches!(step, Step::Clone) {
+            self.shared.set(BUSY, 0);
+        }
+        match goes_on {
+            true => Ok(()),
+            false => {
+                let mut next = Vec::new();
+                step.put_part(plan, 1, &mut next, |out, object| out.put(object));
+                Err(Error::refused("--step: stopped before", &[&next], "nothing was run"))
+            }
+        }
+    }
+
+    fn ask(&self, plan: &Plan, who: &[u8], step: &Step) -> Result<bool> {
+        let mut out = b"\r\n".to_vec();
+        out.put(who);
+        out.put(b": ");
+        step.put_part(plan, 0, &mut out, |out, object| out.put_quoted(&[object]));
+        out.put(b"\r\n  ");
+        step.put_part(plan, 1, &mut out, Put::put_escaped);
+        let pid = self.shared.get(PID);
+        if pid != 0 {
+            out.put(b"\r\n  look: ls -l /proc/");
+            out.put_decimal(pid as u64);
+            out.put(b"/ns; nsenter -a -t ");
+            out.put_decimal(pid as u64);
+            for (g, _) in plan.groups.iter().enumerate() {
+                let group = text::c_string(&[directory(plan, g, b"").unwrap_or_default()]);
+                if sys::exists(group) {
+                    out.put(b"; ls ");
+                    out.put_escaped(group.to_bytes());
+                }
+            }
+        }
+        out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
+        match sys::write_all(self.terminal.raw(), &out) {
+            // Before Linux 5.11 it is closed with all the other descriptors.
+            Err(e) if e.is(Errno::EBADF) => return Ok(true),
+            other => other?,
+        }
+        let mut ready = [Poll::new(self.terminal.raw(), true, false), Poll::new(self.signals.raw(), true, false)];
+        sys::poll(&mut ready, None)?;
+        let mut line = [0u8; 64];
+        let [_, signal] = ready;
+        if signal.can_read() {
+            return Ok(false);
+        }
+        match (sys::read(&self.terminal, &mut line)?, line[0]) {
+            (0, _) | (_, b'q' | 3 | 4) => return Ok(false),
+            (_, b'c') => self.shared.set(GOING_ON, 1),
+            _ => {}
+        }
+        Ok(true)
     }
 }

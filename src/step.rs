@@ -4,6 +4,7 @@ use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Errno, Error, Kind, NOT_DELEGATED, Result};
 use crate::privilege::{Capabilities, Privilege};
 use crate::rootfs::{self, Given, Image, Made, Root};
+use crate::show::Stops;
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use crate::text;
@@ -186,6 +187,8 @@ pub struct Plan {
     pub default_memory: bool,
     /// Numbers at the end.
     pub stats: Option<Stats>,
+    /// A stop before each step.
+    pub stops: bool,
 }
 
 /// `--stats`: the form, and what there was before the run.
@@ -234,6 +237,8 @@ pub struct State {
     pub capabilities: (Capabilities, Capabilities),
     /// The file for the pid.
     pub pid_file: Option<Fd>,
+    /// With `--step`: where it stops.
+    pub stops: Option<Stops>,
     /// The file for the numbers.
     pub stats_file: Option<Fd>,
 }
@@ -254,6 +259,7 @@ impl State {
             ignored: SigSet::EMPTY,
             capabilities: (Capabilities::ALL, Capabilities::ALL),
             pid_file: None,
+            stops: None,
             stats_file: None,
         }
     }

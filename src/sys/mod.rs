@@ -12,6 +12,7 @@ mod mounts;
 mod poll;
 mod privilege;
 mod process;
+mod shared;
 mod terminal;
 mod time;
 
@@ -39,6 +40,7 @@ pub use process::{
     leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask,
     sethostname, signalfd, take_signal, wait_any, wait_for_signal, wait4,
 };
+pub use shared::SharedWords;
 pub use terminal::{
     Termios, control, dup_to, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,
     set_window_size, socketpair, tcgets, tcsets, to_foreground, window_size,

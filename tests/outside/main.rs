@@ -66,6 +66,7 @@ mod settings;
 mod signals;
 mod stats;
 mod status;
+mod step;
 mod terminal;
 mod tmux;
 
@@ -132,6 +133,7 @@ fn all() -> Vec<Case> {
         dry_run::cases(),
         privilege::cases(),
         rootless::cases(),
+        step::cases(),
     ]
     .into_iter()
     .flatten()

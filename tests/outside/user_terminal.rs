@@ -63,6 +63,16 @@ impl UserTerminal {
         }
     }
 
+    /// Reads the screen until `text` has been on it `count` times; `false` if the screen ends before that.
+    pub fn await_count(&mut self, text: &str, count: usize) -> bool {
+        while self.count(text) < count {
+            if !self.look(patience().as_millis() as i64) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Reads what is on the screen by now, and gives all that has ever been.
     pub fn screen(&mut self) -> String {
         while self.look(50) {}

@@ -1,0 +1,218 @@
+//! `--step`: it stops before each step of the plan, says what comes and where to look, and goes on, to the end or back.
+
+use crate::cases;
+use crate::folder::Folder;
+use crate::harness::{probe, probe_words, run, unique_name};
+use crate::host::host;
+use crate::needs::Needs;
+use crate::processes::{children, wait_for_end};
+use crate::user_terminal::{InTerminal, in_terminal};
+use std::fs;
+
+cases! {
+    it_stops_before_every_step_of_the_plan: Needs::ROOT | Needs::TERMINAL;
+    c_goes_on_to_the_end: Needs::ROOT | Needs::TERMINAL;
+    q_undoes_wherever_it_is_pressed: Needs::ROOT | Needs::TERMINAL;
+    a_signal_or_the_end_is_a_q: Needs::ROOT | Needs::TERMINAL;
+    what_it_points_at_is_there: Needs::ROOT | Needs::TERMINAL | Needs::MEMORY | Needs::MOUNTED;
+    with_a_terminal_of_its_own: Needs::ROOT | Needs::TERMINAL;
+    without_a_terminal_one_clear_line: Needs::ROOT;
+    a_kill_takes_the_child_along: Needs::ROOT | Needs::TERMINAL;
+    the_commands_input_is_not_touched: Needs::ROOT | Needs::TERMINAL;
+}
+
+const ASKS: &str = "q: undo and quit] ";
+
+/// Goes on at every stop with these keys; gives how many stops there were.
+fn press_through(inside: &mut InTerminal, keys: &[u8]) -> usize {
+    let mut stops = 0;
+    while !has_ended(inside) {
+        // Whoever has asked waits for the key.
+        if inside.terminal.screen().matches(ASKS).count() > stops {
+            stops += 1;
+            inside.press(keys);
+        }
+    }
+    inside.terminal.screen().matches(ASKS).count()
+}
+
+fn has_ended(inside: &InTerminal) -> bool {
+    crate::processes::state(inside.running.pid).is_none_or(|state| state == 'Z')
+}
+
+/// The reasons and the calls of the plan, as `--dry-run` shows them.
+fn planned(options: &[&str], words: &[&str]) -> Vec<(String, String)> {
+    let text = probe(&[options, &["--dry-run"]].concat(), words).finish().good();
+    text.lines()
+        .map(|line| {
+            let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
+            let (who, rest) = rest.split_once(' ').expect("a process");
+            let (why, calls) = rest.trim_start().split_once("  ").expect("two columns");
+            (format!("{who}: {why}"), calls.trim().to_string())
+        })
+        .collect()
+}
+
+fn it_stops_before_every_step_of_the_plan() {
+    let name = unique_name();
+    for options in [&["--name", name.as_str()][..], &["--name", &name, "-m", "100m", "--cpus", "1", "-w", "/"]] {
+        let plan = planned(options, &["status", "7"]);
+        let mut inside = in_terminal(probe(&[options, &["--step"]].concat(), &["status", "7"]));
+        let stops = press_through(&mut inside, b"\n");
+        let screen = inside.terminal.screen();
+        assert_eq!(inside.running.finish_by_itself().code(), 7, "{screen}");
+        assert_eq!(stops, plan.len(), "{screen}");
+        for who in ["parent: ", "child: "] {
+            let shown: Vec<(String, String)> = screen
+                .lines()
+                .zip(screen.lines().skip(1))
+                .filter(|(line, _)| line.starts_with(who))
+                .map(|(why, calls)| (why.trim().to_string(), calls.trim().to_string()))
+                .collect();
+            let expected: Vec<(String, String)> =
+                plan.iter().filter(|(why, _)| why.starts_with(who)).cloned().collect();
+            assert_eq!(shown, expected);
+        }
+    }
+}
+
+fn c_goes_on_to_the_end() {
+    for before in [0, 1, 6] {
+        let mut inside = in_terminal(probe(&["--step"], &["status", "7"]));
+        for stop in 0..before {
+            assert!(inside.terminal.await_count(ASKS, stop + 1));
+            inside.press(b"\n");
+        }
+        assert!(inside.terminal.await_count(ASKS, before + 1));
+        inside.press(b"c\n");
+        assert_eq!(inside.running.finish_by_itself().code(), 7);
+        assert_eq!(inside.terminal.screen().matches(ASKS).count(), before + 1);
+    }
+}
+
+fn q_undoes_wherever_it_is_pressed() {
+    let folder = Folder::new();
+    let mark = folder.text("mark");
+    let name = unique_name();
+    let options = ["--name", name.as_str(), "-m", "100m", "--step"];
+    let all = planned(&options[..4], &["touch", &mark]).len();
+    for stops in 0..all {
+        let mut inside = in_terminal(probe(&options, &["touch", &mark]));
+        for stop in 0..stops {
+            assert!(inside.terminal.await_count(ASKS, stop + 1));
+            inside.press(b"\n");
+        }
+        assert!(inside.terminal.await_count(ASKS, stops + 1));
+        let child = children(inside.running.pid);
+        inside.press(b"q\n");
+        let outcome = inside.running.finish_by_itself();
+        assert_eq!(outcome.code(), 125, "after {stops}: {outcome:?}");
+        assert!(child.iter().all(|pid| wait_for_end(*pid)));
+        let screen = inside.terminal.screen();
+        assert!(screen.contains("mydocker: --step: stopped before ") && screen.contains("nothing was run"), "{screen}");
+        assert!(!folder.path("mark").exists(), "after {stops} it was run");
+    }
+}
+
+fn a_signal_or_the_end_is_a_q() {
+    for stops in [0, 2, 8] {
+        for end in ["\x04", "a signal"] {
+            let mut inside = in_terminal(probe(&["--step"], &["status", "0"]));
+            for stop in 0..stops {
+                assert!(inside.terminal.await_count(ASKS, stop + 1));
+                inside.press(b"\n");
+            }
+            assert!(inside.terminal.await_count(ASKS, stops + 1));
+            if end == "a signal" {
+                inside.running.send(libc::SIGINT);
+            } else {
+                inside.press(end.as_bytes());
+            }
+            // A signal ends what has not been executed yet; if it is the parent that sees it, as it ends what has.
+            let code = inside.running.finish_by_itself().code();
+            assert!(code == 125 || end != "\x04" && code == 128 + libc::SIGINT, "{stops} {end:?}: {code}");
+        }
+    }
+}
+
+fn what_it_points_at_is_there() {
+    let name = unique_name();
+    let mut inside = in_terminal(probe(&["--name", &name, "-m", "100m", "--step"], &["status", "0"]));
+    let mut stops = 0;
+    let (mut namespaces, mut groups) = (0, 0);
+    while !has_ended(&inside) {
+        let screen = inside.terminal.screen();
+        if screen.matches(ASKS).count() > stops {
+            stops += 1;
+            let screen = screen.replace('\r', "");
+            let stop = screen.rsplit("\n\n").next().expect("a stop");
+            if let Some(look) = stop.lines().find_map(|line| line.trim().strip_prefix("look: ")) {
+                for command in look.split("; ") {
+                    let path = command.rsplit(' ').next().expect("a word");
+                    if command.starts_with("ls -l") {
+                        let theirs = fs::read_link(format!("{path}/mnt")).expect("its namespaces");
+                        assert_ne!(theirs, fs::read_link("/proc/self/ns/mnt").expect("ours"));
+                        namespaces += 1;
+                    } else if command.starts_with("ls") {
+                        assert!(fs::metadata(path).expect("its group").is_dir());
+                        assert!(host().directories(&format!("mydocker-{name}")).contains(&path.into()));
+                        groups += 1;
+                    }
+                }
+            }
+            inside.press(b"\n");
+        }
+    }
+    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert!(namespaces > 5 && groups > 5, "{namespaces} and {groups}");
+}
+
+fn with_a_terminal_of_its_own() {
+    let mut inside = in_terminal(probe(&["--step", "-t"], &["terminal"]));
+    // Half way the user's terminal is raw: there Enter is a carriage return.
+    press_through(&mut inside, b"\r");
+    let screen = inside.terminal.screen();
+    assert_eq!(inside.running.finish_by_itself().code(), 0, "{screen}");
+    assert!(screen.contains("streams /dev/pts/0 /dev/pts/0 /dev/pts/0"), "{screen}");
+}
+
+fn without_a_terminal_one_clear_line() {
+    let folder = Folder::new();
+    let mark = folder.text("mark");
+    let alone = || {
+        // SAFETY: takes nothing
+        if unsafe { libc::setsid() } >= 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    let outcome = probe(&["--step"], &["touch", &mark]).before(alone).finish();
+    outcome.refused(125, &["/dev/tty", "ENXIO", "--step needs a terminal"]);
+    assert!(!folder.path("mark").exists());
+}
+
+fn a_kill_takes_the_child_along() {
+    let mut inside = in_terminal(probe(&["--step", "--no-limits"], &["status", "0"]));
+    for stop in 0..4 {
+        assert!(inside.terminal.await_count(ASKS, stop + 1));
+        inside.press(b"\n");
+    }
+    assert!(inside.terminal.await_count(ASKS, 5));
+    let child = inside.running.command_pid();
+    inside.running.send(libc::SIGKILL);
+    drop(inside.running.reap());
+    assert!(wait_for_end(child), "the child outlives mydocker");
+}
+
+/// The keys come from the terminal, not from standard input.
+fn the_commands_input_is_not_touched() {
+    let mut terminal = crate::user_terminal::UserTerminal::new();
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let (out, out_write) = std::io::pipe().expect("a pipe");
+    std::io::Write::write_all(&mut &write, b"c\nq\n").expect("write");
+    drop(write);
+    let words = probe_words(&["echo"]);
+    let run = run(&["--step"], &words).before(crate::user_terminal::UserTerminal::lead(2));
+    let running = run.start_on([read.into(), out_write.into(), terminal.stream()]);
+    assert!(terminal.await_count(ASKS, 1));
+    terminal.press(b"c\n");
+    assert_eq!(running.finish_by_itself().code(), 0);
+    assert_eq!(std::io::read_to_string(out).expect("output"), "c\nq\n");
+}
