@@ -329,10 +329,14 @@ pub struct Stops {
     shared: SharedWords,
 }
 
-/// The words that both processes share: whether one of them has the terminal, whether to stop no more, the child's pid.
+/// The words that both processes share: whether one of them has the terminal, what holds for all further stops, the child's
+/// pid.
 const BUSY: usize = 0;
-const GOING_ON: usize = 1;
+const ANSWER: usize = 1;
 const PID: usize = 2;
+
+const GO_ON: i32 = 1;
+const STOP: i32 = 2;
 
 impl Stops {
     /// Opens the terminal.
@@ -352,22 +356,26 @@ impl Stops {
         while !self.shared.take(BUSY) {
             sys::nanosleep(10_000_000)?;
         }
-        let goes_on = self.shared.get(GOING_ON) != 0 || self.ask(plan, who, step)?;
+        let answer = match self.shared.get(ANSWER) {
+            0 => self.ask(plan, who, step)?,
+            answer => answer,
+        };
+        self.shared.set(ANSWER, answer);
         // Clone is one thing with what the parent notes after it.
         if !matches!(step, Step::Clone) {
             self.shared.set(BUSY, 0);
         }
-        match goes_on {
-            true => Ok(()),
-            false => {
+        match answer {
+            STOP => {
                 let mut next = Vec::new();
                 step.put_part(plan, 1, &mut next, |out, object| out.put(object));
                 Err(Error::refused("--step: stopped before", &[&next], "nothing was run"))
             }
+            _ => Ok(()),
         }
     }
 
-    fn ask(&self, plan: &Plan, who: &[u8], step: &Step) -> Result<bool> {
+    fn ask(&self, plan: &Plan, who: &[u8], step: &Step) -> Result<i32> {
         let mut out = b"\r\n".to_vec();
         out.put(who);
         out.put(b": ");
@@ -391,7 +399,7 @@ impl Stops {
         out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
         match sys::write_all(self.terminal.raw(), &out) {
             // Before Linux 5.11 it is closed with all the other descriptors.
-            Err(e) if e.is(Errno::EBADF) => return Ok(true),
+            Err(e) if e.is(Errno::EBADF) => return Ok(GO_ON),
             other => other?,
         }
         let mut ready = [Poll::new(self.terminal.raw(), true, false), Poll::new(self.signals.raw(), true, false)];
@@ -399,13 +407,12 @@ impl Stops {
         let mut line = [0u8; 64];
         let [_, signal] = ready;
         if signal.can_read() {
-            return Ok(false);
+            return Ok(STOP);
         }
-        match (sys::read(&self.terminal, &mut line)?, line[0]) {
-            (0, _) | (_, b'q' | 3 | 4) => return Ok(false),
-            (_, b'c') => self.shared.set(GOING_ON, 1),
-            _ => {}
-        }
-        Ok(true)
+        Ok(match (sys::read(&self.terminal, &mut line)?, line[0]) {
+            (0, _) | (_, b'q' | 3 | 4) => STOP,
+            (_, b'c') => GO_ON,
+            _ => 0,
+        })
     }
 }
