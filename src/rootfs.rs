@@ -429,9 +429,10 @@ const LINKS: [(&CStr, &CStr); 5] = [
 /// Where files that the root is given are written: [`mount_mqueue`] hides them.
 const MQUEUE: &CStr = c"/dev/mqueue";
 
-/// /dev: a tmpfs with the usual nodes, links, and places for what is mounted next. The umask must be 0.
+/// /dev: a tmpfs with the usual nodes, links, and places for what is mounted next. The umask must be 0. Small, for what is
+/// in it counts as the container's memory.
 pub fn mount_dev() -> Result<()> {
-    sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=64m"))?;
+    sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=1m"))?;
     for (path, major, minor) in NODES {
         sys::mknod(None, path, libc::S_IFCHR | 0o666, major << 8 | minor)?;
     }

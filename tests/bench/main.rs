@@ -18,7 +18,7 @@ cargo bench -- [OPTION..]
   --quick          a tenth of the pairs
   --cold N         pairs with 0.3 s of idling before each run (40)
   --hot N          pairs back to back (200)
-  --only A,B       these peers: floor, unshare, bwrap, runc, crun
+  --only A,B       these peers: floor, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun
   --profile        the phases of a run instead
 MYDOCKER=FILE is measured if it is set; else the static musl file, which is built now; else what cargo has built.";
 
