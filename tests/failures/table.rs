@@ -56,6 +56,21 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "fsopen" => &["ENOSYS", "EPERM", "ENODEV", "EMFILE"],
         "fsconfig" => &["EBUSY", "EINVAL", "EPERM", "ENOMEM"],
         "fsmount" => &["EPERM", "EMFILE", "ENOMEM"],
+        "umask" => &[],
+        "uname" => &["ENOMEM"],
+        "statx" => &["ENOENT", "EACCES", "ENOMEM"],
+        "open_tree" => &["ENOENT", "EPERM", "ENOSYS", "EINTR"],
+        "move_mount" => &["EINVAL", "EPERM", "ENOTDIR", "ENOSYS"],
+        "mount_setattr" => &["ENOSYS", "EPERM", "EINVAL"],
+        "pivot_root" => &["EPERM", "EBUSY", "EINVAL"],
+        "umount2" => &["EPERM", "EBUSY"],
+        "openat2" => &["ENOENT", "ELOOP", "EACCES", "ENOSYS", "EMFILE", "EINTR"],
+        "mknodat" => &["EPERM", "EEXIST", "ENOSPC"],
+        "symlinkat" => &["EEXIST", "ENOSPC"],
+        "fstatfs" => &["ENOMEM"],
+        "fchdir" => &["EACCES"],
+        "fchownat" => &["EPERM"],
+        "setgroups" | "setgid" | "setuid" => &["EPERM"],
         _ => return None,
     })
 }
@@ -105,6 +120,10 @@ const fn row(
 
 const SWAP: Effect = Survived("no swap on top is a consequence of -m, not asked for");
 const NO_STATUS: Effect = Survived("which signals the caller ignores is not known: all are reset");
+const NO_RESOLVER: Effect = Survived("the host has no /etc/resolv.conf to give");
+const LAYER: Effect = Either("it is the root, or a mount below it, which is read-only then");
+const IT_IS_THERE: Effect =
+    Either("what is said to be missing and is there is found a moment later, or cannot be made");
 const RETRIED: Effect = Survived("interrupted calls are made again");
 const COUNTERS: Effect = Survived("a report of kills is an extra; the kill itself shows in the status");
 const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to a limit that was asked for");
@@ -130,6 +149,19 @@ const TABLE: &[Row] = &[
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     row(BOTH, "clone3", &[], &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"], Survived("clone, and joining by hand")),
     row(PARENT, "getdents64", &[], &[], SWEEP),
+    row(PARENT, "uname", &[], &[], Survived("a container without a name of its own is called nothing")),
+    row(PARENT, "openat", &["\"/etc/resolv.conf\""], &[], NO_RESOLVER),
+    row(PARENT, "read", &["/etc/resolv.conf>"], &[], NO_RESOLVER),
+    // A mount below the host's root that an overlay cannot be on is read-only.
+    Row { scenario: "root", ..row(CHILD, "chdir", &[], &[], LAYER) },
+    Row { scenario: "root", ..row(CHILD, "mount", &["overlay"], &[], LAYER) },
+    Row { scenario: "root", ..row(CHILD, "mkdirat", &["/proc/upper", "/proc/work"], &[], LAYER) },
+    Row { scenario: "root", ..row(CHILD, "statx", &["\".\""], &[], LAYER) },
+    Row { scenario: "root", ..row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], IT_IS_THERE) },
+    // What is said to be missing is made, and is found to be there by another call.
+    Row { scenario: "root", ..row(CHILD, "openat2", &[], &["ENOENT"], Effect::NotOurs) },
+    Row { scenario: "root", ..row(CHILD, "openat2", &["\"/etc/"], &["ELOOP"], Survived("a link of the root's")) },
+    Row { scenario: "root", ..row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("as on the initramfs: moved")) },
     // A hierarchy that none of the scenario's limits needs.
     Row { scenario: "host", ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
     Row { scenario: "terminal", ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },

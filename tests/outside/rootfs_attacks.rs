@@ -126,18 +126,23 @@ fn a_leaked_directory() {
     assert_eq!(seen.good(), "ENOENT\nENOENT\n");
 }
 
+/// With all the powers there are, too.
+const POWERS: [&[&str]; 3] = [&[], &["--privileged"], &["--privileged", "--init"]];
+
 fn out_of_the_root_by_chroot() {
     let root = Root::whole();
-    assert_eq!(root.says(&[], &["escape"]), "dev\netc\nprobe\nproc\nsys\nx\n");
-    assert_eq!(root.says(&["--init"], &["escape"]), "dev\netc\nprobe\nproc\nsys\nx\n");
+    for options in POWERS {
+        assert_eq!(root.says(options, &["escape"]), "dev\netc\nprobe\nproc\nsys\nx\n", "{options:?}");
+    }
 }
 
 fn out_of_the_root_by_dots_and_links() {
     let root = Root::whole();
     let names = root.says(&[], &["list", "/"]);
     for path in ["/..", "/../../..", "/proc/1/root", "/proc/1/cwd", "/proc/1/root/..", "/proc/self/cwd/.."] {
-        assert_eq!(root.says(&[], &["list", path]), names, "{path}");
-        assert_eq!(root.says(&["--init"], &["list", path]), names, "{path}");
+        for options in POWERS {
+            assert_eq!(root.says(options, &["list", path]), names, "{options:?} {path}");
+        }
     }
 }
 
@@ -160,7 +165,7 @@ fn the_program_itself_is_overwritten() {
         intact();
     }
     // From beside it: PID 1 is mydocker's reaper.
-    let words = ["run", "--rootfs", &path, "--init", "/probe", "--probe", "overwrite", "/proc/1/exe"];
+    let words = ["run", "--privileged", "--rootfs", &path, "--init", "/probe", "--probe", "overwrite", "/proc/1/exe"];
     let outcome = mydocker_at(&file, &words).finish();
     assert!(!outcome.stdout_text().contains("ok"), "{outcome:?}");
     intact();

@@ -112,7 +112,7 @@ pub fn volume_below() {
     assert_eq!(seen, "EROFS\nEROFS\n");
     // Read-only inside is not read-only outside; and what is mounted inside stays there.
     fs::write(host.path("below/file"), "deep\n").expect("the host can still write");
-    let running = root.probe(&["-v", &volume], &["mount", "/data/below"]).start();
+    let running = root.probe(&["--privileged", "-v", &volume], &["mount", "/data/below"]).start();
     running.await_output("ready");
     assert_eq!(fs::read(host.path("below/file")).expect("read"), b"deep\n");
     running.finish().good();
