@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::run;
 use crate::sys::{self, CloneFlags, MountFlags, OpenFlags};
 use crate::text::{self, Put};
+use crate::userns;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -58,7 +59,8 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
         let tried = attempt(name, how, plan, &mut said);
         works = tried.is_ok();
         if let Err(mut error) = tried {
-            let mend = forbidden(how).unwrap_or(core::str::from_utf8(mend).unwrap_or_default());
+            let forbidden = if how == b"@user" { userns::forbidden() } else { None };
+            let mend = forbidden.unwrap_or(core::str::from_utf8(mend).unwrap_or_default());
             // What only lacks the right, needs another user and no mending.
             if error.cause().hint.is_empty() && !mend.is_empty() && !error.is(Errno::EACCES) {
                 error = error.with_hint(mend);
@@ -148,23 +150,6 @@ fn place(name: &[u8], said: &mut Vec<u8>) -> Result<()> {
     said.put(b", own group ");
     said.put(hierarchy.own.to_bytes());
     Ok(())
-}
-
-/// What a host forbids user namespaces with.
-fn forbidden(how: &[u8]) -> Option<&'static str> {
-    const SWITCHES: &[(&CStr, u8, &str)] = &[
-        (c"/proc/sys/user/max_user_namespaces", b'0', "write more than 0 to /proc/sys/user/max_user_namespaces"),
-        (c"/proc/sys/kernel/unprivileged_userns_clone", b'0', "write 1 to /proc/sys/kernel/unprivileged_userns_clone"),
-        (
-            c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            b'1',
-            "write 0 to /proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        ),
-    ];
-    let is = |(file, value, _): &&(&CStr, u8, &str)| {
-        sys::read_file(file).is_ok_and(|content| text::trimmed(&content) == [*value])
-    };
-    SWITCHES.iter().filter(|_| how == b"@user").find(is).map(|(_, _, mend)| *mend)
 }
 
 /// Whether `f` works in a child in new `namespaces`, which then vanishes.

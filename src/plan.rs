@@ -27,7 +27,9 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         used: sys::cpu_time_of_children(),
     });
     let pid = sys::getpid();
-    let root = find_root(options)?;
+    let ids = (!options.host_user && sys::effective_ids().0 != 0).then(Maps::find);
+    let in_userns = ids.is_some();
+    let root = find_root(options, in_userns)?;
     let own_root = root.is_some();
     let mut volumes = options.volumes.clone();
     for word in &options.devices {
@@ -35,6 +37,9 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     }
     if own_root && options.host_ipc {
         volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
+    }
+    if own_root && in_userns {
+        volumes.extend(rootfs::nodes());
     }
     let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
         Some(hostname) => hostname.as_bytes(),
@@ -55,7 +60,6 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     let v1 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V1);
     let v2 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V2);
     let every = || 0..groups.len();
-    let ids = (!options.host_user && sys::effective_ids().0 != 0).then(Maps::find);
 
     // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
     // mounts, for it joins them after the word to go.
@@ -93,6 +97,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     }
 
     // The child.
+    let is_node = |at: &usize| in_userns && own_root && volumes.get(*at).is_some_and(rootfs::is_node);
     let mut child = Steps(Vec::new());
     if ids.is_some() {
         child.push(Step::ReceiveCommand);
@@ -100,19 +105,24 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     child.push(Step::MakeMountsSlave);
     (0..volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
     if let Some(root) = &root {
-        enter_root(&mut child, root, options.read_only);
+        enter_root(&mut child, root, options.read_only, in_userns.then_some(privilege.confined));
     } else if options.read_only {
         child.push(Step::MakeReadOnly);
     }
     if options.user.is_some() {
         child.push(Step::LookUpUser);
     }
-    if own_root || !options.host_pid {
+    if own_root && in_userns {
+        // Both are there.
+    } else if own_root || !options.host_pid {
         child.push(Step::MountProc);
     }
     if own_root {
-        child.push(Step::MountSysfs(privilege.confined));
+        if !in_userns {
+            child.push(Step::MountSysfs(privilege.confined));
+        }
         child.push(Step::MountDev);
+        (0..volumes.len()).filter(is_node).for_each(|at| child.push(Step::MountVolume(at)));
     }
     if own_root || options.tty {
         child.push(Step::MountDevpts);
@@ -130,7 +140,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     // What lies below another comes after it.
     let depth = |volume: &Volume| text::split(volume.target.to_bytes(), b'/').count();
     for wanted in 0..=volumes.iter().map(depth).max().unwrap_or(0) {
-        for (at, _) in volumes.iter().enumerate().filter(|(_, volume)| depth(volume) == wanted) {
+        for (at, _) in volumes.iter().enumerate().filter(|(at, volume)| depth(volume) == wanted && !is_node(at)) {
             child.push(Step::MountVolume(at));
         }
     }
@@ -246,7 +256,7 @@ impl Steps {
 }
 
 /// From the host's root into its own.
-fn enter_root(child: &mut Steps, root: &Root, read_only: bool) {
+fn enter_root(child: &mut Steps, root: &Root, read_only: bool, in_userns: Option<bool>) {
     child.push(Step::SetUmask(0));
     if root.writes.is_some() {
         child.push(Step::MountWrites);
@@ -261,17 +271,28 @@ fn enter_root(child: &mut Steps, root: &Root, read_only: bool) {
         child.push(Step::MakeReadOnly);
     }
     child.push(Step::EnterRoot);
-    child.push(Step::CheckRoot);
+    match in_userns {
+        Some(confined) => {
+            child.push(Step::CheckRoot);
+            child.push(Step::MountProc);
+            child.push(Step::MountSysfs(confined));
+            child.push(Step::LeaveOldRoot);
+        }
+        None => {
+            child.push(Step::LeaveOldRoot);
+            child.push(Step::CheckRoot);
+        }
+    }
 }
 
 /// The writes to memory stay under half the limit on memory, so that a full disk is no OOM kill.
-fn find_root(options: &Options) -> Result<Option<Root>> {
+fn find_root(options: &Options, in_userns: bool) -> Result<Option<Root>> {
     if options.rootfs.is_none() && options.ephemeral.is_none() {
         return Ok(None);
     }
     let half = options.limits.memory.map(|memory| memory.value / 2);
     let size = options.ephemeral.flatten().or(half);
-    Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, size).map(Some)
+    Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, in_userns, size).map(Some)
 }
 
 fn shm_options(size: Option<u64>) -> &'static CStr {

@@ -36,6 +36,8 @@ pub struct Root {
     pub source: Source,
     /// Options of the tmpfs that the writes go to, if they go to one.
     pub writes: Option<&'static CStr>,
+    /// In a user namespace: overlayfs keeps its notes where an ordinary user may.
+    pub user: bool,
     /// With it, what lies below: first the root itself, then each mount below it, after those that it lies below.
     pub layers: Vec<&'static Layer>,
 }
@@ -77,7 +79,7 @@ pub struct Made {
 impl Root {
     /// Looks at what `--rootfs` names. `writes`: they go to memory, at most so much; `None`: as much as the kernel gives.
     /// `wanted`: whether they do is what the command line says, if it does.
-    pub fn find(path: Option<&str>, wanted: bool, read_only: bool, size: Option<u64>) -> Result<Root> {
+    pub fn find(path: Option<&str>, wanted: bool, read_only: bool, user: bool, size: Option<u64>) -> Result<Root> {
         let source = match path {
             None => Source::Host,
             Some(path) => {
@@ -93,7 +95,7 @@ impl Root {
             }
         };
         let in_memory = wanted || matches!(source, Source::Image(_)) && !read_only;
-        let mut root = Root { source, writes: None, layers: Vec::new() };
+        let mut root = Root { source, writes: None, user, layers: Vec::new() };
         if in_memory {
             let mut options = Vec::from(b"mode=755");
             if let Some(size) = size {
@@ -113,13 +115,13 @@ impl Root {
     fn find_layers(&mut self) -> Result<()> {
         let (top, lower) = match self.source {
             Source::Image(_) => {
-                self.layers.push(Layer::new(0, LOWER, b"", MountFlags::NONE));
+                self.layers.push(Layer::new(0, LOWER, b"", MountFlags::NONE, self.user));
                 return Ok(());
             }
             Source::Host => (Vec::new(), c"/"),
             Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, path),
         };
-        self.layers.push(Layer::new(0, lower, b"", MountFlags::NONE));
+        self.layers.push(Layer::new(0, lower, b"", MountFlags::NONE, self.user));
         let top = top.strip_suffix(b"/").unwrap_or(&top);
         let mounts = sys::read_file(c"/proc/self/mountinfo")?;
         let mut rest = mounts.as_slice();
@@ -143,7 +145,7 @@ impl Root {
                     flags = flags | flag;
                 }
             }
-            let layer = Layer::new(self.layers.len(), point, below, flags);
+            let layer = Layer::new(self.layers.len(), point, below, flags, self.user);
             // It comes after the one that it lies below, whose path is a part of its own.
             let at = self.layers.iter().position(|other| other.target > layer.target).unwrap_or(self.layers.len());
             self.layers.insert(at, layer);
@@ -200,23 +202,23 @@ impl Root {
         make_read_only(self.place())
     }
 
-    /// Makes it the root. The old one lies on top of it then, where `..` leads at the root: it goes at once.
-    pub fn enter(&self) -> Result<()> {
+    /// Makes it the root. Says whether the old one now lies on top of it, where `..` leads at the root.
+    pub fn enter(&self) -> Result<bool> {
         sys::chdir(self.place())?;
         match sys::pivot_root() {
             // The initramfs is the one root that cannot be put elsewhere: pivot_root(2). What is moved onto it hides it.
             Err(e) if e.is(Errno::EINVAL) => {
                 sys::mount(c".", c"/", c"", MountFlags::MOVE, None)?;
-                sys::chroot()
+                sys::chroot().map(|()| false)
             }
-            other => other.and_then(|()| sys::detach(c".")),
+            other => other.map(|()| true),
         }
     }
 }
 
 impl Layer {
     #[inline(never)]
-    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags) -> &'static Layer {
+    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, user: bool) -> &'static Layer {
         let number = to_decimal(number as u64);
         let upper = c_string(&[b"/proc/upper", &number]);
         let work = c_string(&[b"/proc/work", &number]);
@@ -226,7 +228,13 @@ impl Layer {
             upper,
             work,
             // A path of the host may hold what divides options and layers; the working directory needs no name.
-            options: c_string(&[b"lowerdir=.,upperdir=", upper.to_bytes(), b",workdir=", work.to_bytes()]),
+            options: c_string(&[
+                b"lowerdir=.,upperdir=",
+                upper.to_bytes(),
+                b",workdir=",
+                work.to_bytes(),
+                if user { b",userxattr" } else { b"" },
+            ]),
             flags,
         }))
     }
@@ -429,11 +437,23 @@ const LINKS: [(&CStr, &CStr); 5] = [
 /// Where files that the root is given are written: [`mount_mqueue`] hides them.
 const MQUEUE: &CStr = c"/dev/mqueue";
 
+/// The nodes of /dev, as volumes: in a user namespace nobody makes a device.
+pub fn nodes() -> impl Iterator<Item = Volume> {
+    NODES
+        .into_iter()
+        .map(|(path, _, _)| Volume { content: Content::Host { source: path, read_only: false }, target: path })
+}
+
+/// Whether a volume stands for one of the nodes.
+pub fn is_node(volume: &Volume) -> bool {
+    NODES.iter().any(|(path, _, _)| *path == volume.target)
+}
+
 /// /dev: a tmpfs with the usual nodes, links, and places for what is mounted next. The umask must be 0. Small, for what is
 /// in it counts as the container's memory.
-pub fn mount_dev() -> Result<()> {
+pub fn mount_dev(with_nodes: bool) -> Result<()> {
     sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=1m"))?;
-    for (path, major, minor) in NODES {
+    for (path, major, minor) in NODES.into_iter().filter(|_| with_nodes) {
         sys::mknod(None, path, libc::S_IFCHR | 0o666, major << 8 | minor)?;
     }
     for (path, to) in LINKS {

@@ -60,8 +60,11 @@ pub enum Step {
     MountLayer(usize),
     /// Child: nothing can be written to; this does not reach what is mounted later.
     MakeReadOnly,
-    /// Child: the root becomes the root, and the old one goes.
+    /// Child: the root becomes the root.
     EnterRoot,
+    /// Child: the old one goes. At once, but that a user namespace gets a new /proc and /sys only as long as it can see
+    /// others (mount_namespaces(7)).
+    LeaveOldRoot,
     /// Child: the root's `/proc`, `/sys` and `/dev` are directories.
     CheckRoot,
     /// Child: who the command is, by the container's passwd and group.
@@ -223,6 +226,8 @@ pub struct State {
     pub image: Option<Image>,
     /// For each volume: its side on the host.
     pub trees: Vec<Option<Fd>>,
+    /// The old root lies on top of the new one.
+    pub old_root: bool,
     /// What has been made in the root.
     pub made: Vec<Made>,
     /// Who the command will be.
@@ -251,6 +256,7 @@ impl State {
             born_in_group: false,
             image: None,
             trees: plan.volumes.iter().map(|_| None).collect(),
+            old_root: false,
             made: Vec::with_capacity(plan.most_made),
             user: plan.user.as_ref().map(|_| User::new()),
             error_write: Some(error_write),
@@ -301,6 +307,7 @@ impl Step {
             | Step::MountLayer(_)
             | Step::MakeReadOnly
             | Step::EnterRoot
+            | Step::LeaveOldRoot
             | Step::CheckRoot => self.carry_out_for_root(plan, state),
             Step::OpenVolume(v) | Step::MountVolume(v) => self.carry_out_for_volume(*v, plan, state),
             Step::SetUmask(mask) => {
@@ -308,7 +315,7 @@ impl Step {
                 Ok(())
             }
             Step::MountSysfs(read_only) => rootfs::mount_sysfs(*read_only),
-            Step::MountDev => rootfs::mount_dev(),
+            Step::MountDev => rootfs::mount_dev(plan.ids.is_none()),
             Step::GiveFile(at) => match plan.files.get(*at) {
                 Some(file) => rootfs::give(file, &mut state.made),
                 None => Ok(()),
@@ -418,7 +425,8 @@ impl Step {
                 }
             }
             Step::MakeReadOnly => root.make_read_only()?,
-            Step::EnterRoot => root.enter()?,
+            Step::EnterRoot => state.old_root = root.enter()?,
+            Step::LeaveOldRoot if state.old_root => sys::detach(c".")?,
             Step::CheckRoot => rootfs::check(&mut state.made)?,
             _ => {}
         }

@@ -127,18 +127,21 @@ pub fn explain(error: Error) -> Error {
     {
         return error;
     }
-    for (file, value, hint) in FORBIDDERS {
-        let mut buffer = [0u8; 16];
-        if sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| text::trimmed(is) == *value) {
-            return error.with_hint(hint);
-        }
-    }
-    match error.is(Errno::EPERM) && call.starts_with("clone") {
-        true => {
+    match forbidden() {
+        Some(hint) => error.with_hint(hint),
+        None if error.is(Errno::EPERM) && call.starts_with("clone") => {
             error.with_hint("user namespaces are forbidden here: by a filter around mydocker, or because of its chroot")
         }
-        false => error,
+        None => error,
     }
+}
+
+/// What this host forbids user namespaces with.
+pub fn forbidden() -> Option<&'static str> {
+    FORBIDDERS.iter().find_map(|(file, value, hint)| {
+        let mut buffer = [0u8; 16];
+        sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| text::trimmed(is) == *value).then_some(*hint)
+    })
 }
 
 /// Who may: the file, what it then holds, and what is said.

@@ -193,7 +193,8 @@ fn the_script_does_the_same() {
         &["-m", "100m", "--cpu-shares", "512", "--pids-limit", "77", "--cpus", "0.5", "-e", "A=it's \"quoted\" $HOME"],
         &["--network", "host", "--ipc", "host"],
     ] {
-        let options = [options, &name_options].concat();
+        // What a command may do is more than a shell can say.
+        let options = [options, &name_options, &["--privileged"]].concat();
         let mut words: Vec<OsString> = vec![probe_file().into(), "--probe".into(), "surroundings".into()];
         words.extend(files.iter().map(OsString::from));
         let real = run(&options, &words).finish().good();
