@@ -20,6 +20,8 @@ cases! {
     privileged_inside_only: Needs::USER_NAMESPACES;
     loopback_terminal_and_reaper: Needs::USER_NAMESPACES | Needs::TERMINAL;
     files_of_others_stay_theirs: Needs::USER_NAMESPACES;
+    a_root_of_its_own: Needs::USER_NAMESPACES;
+    writes_in_memory: Needs::USER_NAMESPACES | Needs::OVERLAY;
     a_limit_needs_a_delegated_group: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY;
     a_delegated_group_is_used: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::GROUP_BELOW;
     userns_host_forbids_it: Needs::USER_NAMESPACES;
@@ -137,6 +139,61 @@ fn files_of_others_stay_theirs() {
     let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
     // Who runs the tests as an ordinary user owns the file.
     assert_eq!(outcome.code(), if host().root { 99 } else { 0 }, "{outcome:?}");
+}
+
+/// A root that is the user's: the probe, and nothing else.
+fn own_root() -> (Place, Folder) {
+    let (place, root) = (Place::new(), Folder::new());
+    root.write_program("probe", &fs::read(probe_file()).expect("this file"));
+    if host().root {
+        std::os::unix::fs::chown(&root.0, Some(USER), Some(USER)).expect("chown");
+    }
+    (place, root)
+}
+
+impl Place {
+    fn in_root(&self, root: &Folder, options: &[&str], words: &[&str]) -> Run {
+        let root = root.text(".");
+        let own = ["run", "--rootfs", &root].into_iter().chain(options.iter().copied());
+        let words: Vec<&str> = own.chain(["/probe", "--probe"]).chain(words.iter().copied()).collect();
+        let run = mydocker_at(self.mydocker.as_ref(), &words).with(|command| command.current_dir("/"));
+        if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
+    }
+}
+
+fn a_root_of_its_own() {
+    let (place, root) = own_root();
+    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
+    assert_eq!(says(&[], &["list", "/"]), "dev\netc\nprobe\nproc\nsys\n");
+    // The host's root is gone, and so is the way up.
+    assert_eq!(says(&[], &["list", "/../.."]), "dev\netc\nprobe\nproc\nsys\n");
+    let dev = says(&[], &["list", "/dev"]);
+    for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"] {
+        assert!(dev.lines().any(|line| line == name), "no {name}: {dev}");
+    }
+    says(&[], &["touch", "/dev/null"]);
+    let mounts = says(&["-t"], &["file", "/proc/self/mountinfo"]);
+    for point in ["/proc", "/sys", "/dev", "/dev/pts", "/proc/sys"] {
+        assert!(mounts.lines().any(|line| line.split(' ').nth(4) == Some(point)), "no mount on {point}: {mounts}");
+    }
+    // Volumes and memory.
+    let source = Folder::new();
+    fs::set_permissions(&source.0, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let file = source.write("file", b"of the host\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
+    let volume = format!("{}:/data", source.text("."));
+    assert_eq!(says(&["-v", &volume, "--tmpfs", "/memory"], &["file", "/data/file"]), "of the host\n");
+    says(&["--tmpfs", "/memory"], &["touch", "/memory/new"]);
+}
+
+fn writes_in_memory() {
+    let (place, root) = own_root();
+    place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().good();
+    assert!(!root.path("new").exists());
+    place.in_root(&root, &[], &["touch", "/new"]).finish().good();
+    assert!(root.path("new").exists());
+    let outcome = place.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
+    assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
 }
 
 fn a_limit_needs_a_delegated_group() {
