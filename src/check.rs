@@ -125,6 +125,10 @@ fn attempt(name: &[u8], how: &[u8], plan: &Planner, said: &mut Vec<u8>) -> Resul
 fn run_in_miniature(options: &[u8], plan: &Planner) -> Result<()> {
     let status = sys::read_file(c"/proc/self/status").unwrap_or_default();
     let mut words: Vec<&[u8]> = alloc::vec![b"run"];
+    // What all runs have in common, the one without options shows.
+    if !options.is_empty() {
+        words.push(b"--privileged");
+    }
     for word in text::words(options) {
         words.push(match word {
             b"ALLOWED" => text::field(&status, b"Cpus_allowed_list:").unwrap_or(b"0"),
