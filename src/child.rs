@@ -7,6 +7,7 @@ use crate::lookup::{self, Command};
 use crate::plan::Plan;
 use crate::reaper;
 use crate::rootfs;
+use crate::run;
 use crate::step::{State, Step};
 use crate::sys::{self, CloneFlags, Fd, Pointers, SigSet};
 use alloc::vec;
@@ -69,9 +70,10 @@ pub fn main(child: &mut Child) -> ! {
         Err(error) => error,
     };
     rootfs::unmake(&mut child.state.made);
-    if let Some(pipe) = &child.state.error_write {
-        // Nobody is left to be told if this fails.
-        if let Err(_unsaid) = sys::send_error(pipe, error) {}
+    if let Some(pipe) = &child.state.error_write
+        && sys::send_error(pipe, error).is_err()
+    {
+        run::say(error);
     }
     sys::exit_group(error.status())
 }
@@ -88,7 +90,7 @@ fn walk(child: &mut Child) -> Result<()> {
         }
         match step {
             Step::ReceiveCommand => receive(child)?,
-            Step::BecomeInit => become_init(plan)?,
+            Step::BecomeInit => become_init(plan, child.state)?,
             Step::Exec => return exec(child),
             step => step.carry_out(plan, child.state)?,
         }
@@ -100,8 +102,11 @@ fn walk(child: &mut Child) -> Result<()> {
 fn receive(child: &mut Child) -> Result<()> {
     let mut filled = 0;
     while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match sys::read(&child.command_read, room)? {
-            0 => sys::exit_group(125),
+        match sys::read(&child.command_read, room).map_err(|e| e.about(b"command pipe"))? {
+            0 => {
+                rootfs::unmake(&mut child.state.made);
+                sys::exit_group(125)
+            }
             n => filled += n,
         }
     }
@@ -109,13 +114,26 @@ fn receive(child: &mut Child) -> Result<()> {
 }
 
 /// Forks; the new process goes on as the command. With everything blocked, no signal is lost in between.
-fn become_init(plan: &Plan) -> Result<()> {
+fn become_init(plan: &Plan, state: &mut State) -> Result<()> {
+    const GO: i32 = libc::SIGCONT;
     sys::set_signal_mask(SigSet::all())?;
     if let Some(command) = sys::fork(CloneFlags::NONE)? {
+        // /proc shows to all inside what PID 1 has open, and /proc/1/exe is mydocker's own file, which who holds it could
+        // write to one day (CVE-2019-5736): the command waits until there is nothing of ours to be seen.
+        sys::close_all_but(state.kept())?;
+        sys::hide_from_proc()?;
+        drop(state.error_write.take());
+        if let Err(e) = sys::kill(command, GO) {
+            rootfs::unmake(&mut state.made);
+            run::say(e);
+            sys::exit_group(125);
+        }
+        state.made.clear();
         reaper::main(command);
     }
     // Nobody but PID 1 ends a whole namespace: where the reaper is not that, its end must be felt.
     sys::die_with_parent()?;
+    sys::wait_for_signal(SigSet::of(&[GO]))?;
     match plan.tty {
         true => sys::to_foreground(sys::getpid()),
         false => Ok(()),

@@ -71,7 +71,7 @@ pub struct Given {
 /// What has been made in the root, for as long as the run may still fail.
 pub struct Made {
     /// In which directory; `None`: in the root's top.
-    dir: Option<Fd>,
+    pub dir: Option<Fd>,
     name: Text<255>,
     directory: bool,
 }
@@ -374,12 +374,11 @@ pub fn make_missing(path: &CStr, directory: bool, made: &mut Vec<Made>) -> Resul
                     false => sys::mknod(above.as_ref(), name, libc::S_IFREG | 0o644, 0),
                 }
                 .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be made"))?;
-                let opened = sys::openat2(whole, OpenFlags::PATH)?;
                 if made.len() < made.capacity() {
                     let name = Text::plain(name.to_bytes_with_nul());
                     made.push(Made { dir: above.take(), name, directory: directory || !last });
                 }
-                opened
+                sys::openat2(whole, OpenFlags::PATH)?
             }
             other => other?,
         };
@@ -533,7 +532,10 @@ pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: &mut Ve
     let target = match sys::openat2(volume.target, OpenFlags::PATH) {
         Err(e) if e.is(Errno::ENOENT) && make => {
             let directory = match &tree {
-                Some(tree) => sys::statx(Some(tree), c"", true)?.kind() == libc::S_IFDIR,
+                Some(tree) => {
+                    let status = sys::statx(Some(tree), c"", true).map_err(|e| e.about(volume.target.to_bytes()))?;
+                    status.kind() == libc::S_IFDIR
+                }
                 None => true,
             };
             make_missing(volume.target, directory, made)?;

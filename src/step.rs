@@ -269,6 +269,11 @@ impl State {
             stats_file: None,
         }
     }
+
+    /// What is needed as long as the run may still fail: to say why, and to undo what has been made.
+    pub fn kept(&self) -> impl Iterator<Item = &Fd> + Clone {
+        self.error_write.iter().chain(self.made.iter().filter_map(|made| made.dir.as_ref()))
+    }
 }
 
 /// What there is of one group.
@@ -358,11 +363,14 @@ impl Step {
                 sys::die_with_parent()?;
                 // The signal is for a death to come; a parent that has died already has left the pipe.
                 match &state.error_write {
-                    Some(pipe) if sys::reader_is_gone(pipe)? => sys::exit_group(125),
+                    Some(pipe) if sys::reader_is_gone(pipe)? => {
+                        rootfs::unmake(&mut state.made);
+                        sys::exit_group(125)
+                    }
                     _ => Ok(()),
                 }
             }
-            Step::CloseDescriptors => sys::close_on_exec(state.error_write.as_ref()),
+            Step::CloseDescriptors => sys::close_on_exec(state.kept()),
             Step::ReadOwnStatus => {
                 read_own_status(state);
                 Ok(())

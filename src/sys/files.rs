@@ -252,25 +252,23 @@ pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
 }
 
 /// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, closes all
-/// but `kept`, which is close-on-exec from birth.
-pub fn close_on_exec(kept: Option<&Fd>) -> Result<()> {
+/// but those `kept`, which are close-on-exec from birth.
+pub fn close_on_exec<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<()> {
     match range(3, i32::MAX, CloseRangeFlags::CLOEXEC) {
-        Err(e) if e.is(Errno::EINVAL) => {}
-        other => return other,
-    }
-    match kept {
-        None => close_from(3),
-        Some(kept) => {
-            if kept.0 > 3 {
-                range(3, kept.0 - 1, CloseRangeFlags::NONE)?;
-            }
-            close_from(kept.0 + 1)
-        }
+        Err(e) if e.is(Errno::EINVAL) => close_all_but(kept),
+        other => other,
     }
 }
 
-/// Closes every descriptor from `first` on: close_range(2).
-pub fn close_from(first: i32) -> Result<()> {
+/// Closes every descriptor above stderr but those `kept`: close_range(2), once for each gap between them.
+pub fn close_all_but<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<()> {
+    let mut first = 3;
+    while let Some(next) = kept.clone().map(Fd::raw).filter(|fd| *fd >= first).min() {
+        if next > first {
+            range(first, next - 1, CloseRangeFlags::NONE)?;
+        }
+        first = next + 1;
+    }
     range(first, i32::MAX, CloseRangeFlags::NONE)
 }
 

@@ -20,7 +20,7 @@ pub use alloc::Bump;
 pub use clone::{Stack, clone};
 pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
 pub use files::{
-    Dir, Fd, close_from, close_on_exec, create_file, detached_mount, directory_names, exists, flock, fsopen,
+    Dir, Fd, close_all_but, close_on_exec, create_file, detached_mount, directory_names, exists, flock, fsopen,
     is_directory, is_executable, mode, pipe2, read, read_file, read_raw, read_up_to, receive_error, send_error, write,
     write_all,
 };

@@ -4,6 +4,7 @@ use super::files::Fd;
 use super::flags::{CloneFlags, MountFlags, SigSet};
 use super::gate::sys;
 use crate::error::{Errno, Result};
+use crate::text::to_decimal;
 use ::alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 
@@ -67,7 +68,7 @@ pub fn kill(pid: Pid, signal: i32) -> Result<bool> {
     match unsafe { sys!(kill(pid.0, signal)) }.of(b"") {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::ESRCH) => Ok(false),
-        Err(e) => Err(e),
+        Err(e) => Err(e.about(&to_decimal(pid.0 as u64))),
     }
 }
 
