@@ -77,11 +77,17 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         Ok(()) => {
             executed = plan.stats.as_ref().map(|_| sys::monotonic());
             cleanup::sweep(plan, &state);
-            container.follow()
+            let followed = container.follow();
+            // Nobody serves the terminal any more: who reads from it must not wait for ever.
+            if let (Err(_), Some(terminal)) = (&followed, &mut container.terminal) {
+                terminal.hang_up();
+            }
+            followed
         }
         Err(_) => Ok(()),
     };
-    let ended = container.end(started.is_err());
+    // What it has made in a writable root, only itself knows: it sees that no command comes, and undoes that.
+    let ended = container.end(started.is_err() && plan.most_made == 0);
     let lost = container.terminal.as_ref().map_or(Ok(()), |terminal| terminal.loss());
     let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
     let memory = cleanup::memory_report(plan, &state);
@@ -105,7 +111,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         // A stderr that is closed is the caller's choice.
     }
     started.map_err(|e| if plan.ids.is_some() { userns::explain(e) } else { e })?;
-    for late in [warned, followed, ended, lost, restored, orphans, removed] {
+    for late in [warned, followed.and(ended), lost, restored, orphans, removed] {
         if let Err(error) = late {
             say(error);
         }
@@ -186,7 +192,7 @@ impl Container {
                         let mut line = Vec::new();
                         line.put_decimal(pid.0 as u64);
                         line.put(b"\n");
-                        sys::write_all(file.raw(), &line)?;
+                        sys::write_all(file.raw(), &line).map_err(|e| e.about(b"--pid-file"))?;
                     }
                 }
                 Step::MapIds => {
@@ -218,7 +224,7 @@ impl Container {
         let mut message = Vec::with_capacity(4 + plan.words.len());
         message.put(&(plan.words.len() as u32).to_ne_bytes());
         message.put(plan.words);
-        match sys::write_all(pipe.raw(), &message) {
+        match sys::write_all(pipe.raw(), &message).map_err(|e| e.about(b"command pipe")) {
             Err(e) if e.is(Errno::EPIPE) => {
                 // A child that waits for the command after all must see its end.
                 drop(pipe);
@@ -237,9 +243,13 @@ impl Container {
             // Once it has ended, all that it had to say is in the pipe, whoever else may still hold the other end.
             let wait = self.status.is_none();
             let mut both = [Poll::new(pipe.raw(), true, false), Poll::new(self.signals.raw(), true, false)];
-            sys::poll(&mut both, if wait { None } else { Some(0) })?;
+            let polled = sys::poll(&mut both, if wait { None } else { Some(0) });
+            // The command may run by now, and its status stands. Where poll fails, reading waits as well.
+            if let Err(e) = polled {
+                self.warning = Some(e);
+            }
             let [told, signal] = both;
-            if told.can_read() {
+            if told.can_read() || polled.is_err() {
                 let reason = sys::receive_error(pipe);
                 self.error_read = None;
                 return match reason {
@@ -253,8 +263,10 @@ impl Container {
             }
             if !wait {
                 self.error_read = None;
-            } else if signal.can_read() {
-                self.take_signal()?;
+            } else if signal.can_read()
+                && let Err(e) = self.take_signal()
+            {
+                self.warning = Some(e);
             }
         }
         Ok(())

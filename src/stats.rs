@@ -43,10 +43,10 @@ pub fn record(stats: &Stats, plan: &Plan, state: &State, ending: &Ending) -> Vec
         ending.pid.map(|pid| pid.0 as u64),
         Some(ending.status as u64),
         ending.signaled.then_some(ending.status as u64 & 0x7f),
-        Some(sys::monotonic() - stats.begun),
-        ending.executed.map(|executed| executed - stats.begun),
-        Some(user - stats.used[0]),
-        Some(system - stats.used[1]),
+        Some(sys::monotonic().saturating_sub(stats.begun)),
+        ending.executed.map(|executed| executed.saturating_sub(stats.begun)),
+        Some(user.saturating_sub(stats.used[0])),
+        Some(system.saturating_sub(stats.used[1])),
     ];
     let mut message = Vec::new();
     if let Some(error) = ending.error {

@@ -243,7 +243,7 @@ impl Terminal {
             Ok(_) => true,
             Err(e) if e.is(Errno::EAGAIN) => true,
             Err(e) => {
-                self.lost = Some(e).filter(|e| !e.is(Errno::EPIPE) && !e.is(Errno::EIO));
+                self.lost = Some(e.about(b"stdout")).filter(|e| !e.is(Errno::EPIPE) && !e.is(Errno::EIO));
                 self.output.clear();
                 false
             }

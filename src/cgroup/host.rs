@@ -125,10 +125,7 @@ impl Host {
         let (top, below) = match mounted(mounts, version, controller, line.path)? {
             Some(found) => found,
             None if leads_up(line.path) => return Ok(None),
-            None => match detached(version, line.controllers)? {
-                Some(top) => (top, line.path),
-                None => return Ok(None),
-            },
+            None => (detached(version, line.controllers)?, line.path),
         };
         let mut buffer = [0u8; 512];
         let controllers = Controllers::in_list(match version {
@@ -218,20 +215,16 @@ pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
     text::c_string(&[&below])
 }
 
-/// A mount of our own, attached nowhere. `None` where this kernel or its configuration cannot. A v1 hierarchy is known by
-/// all its `controllers`.
-fn detached(version: Version, controllers: &[u8]) -> Result<Option<Dir>> {
-    const CANNOT: [Errno; 4] = [Errno::ENOSYS, Errno::ENODEV, Errno::EBUSY, Errno::EINVAL];
+/// A mount of our own, attached nowhere. A v1 hierarchy is known by all its `controllers`.
+fn detached(version: Version, controllers: &[u8]) -> Result<Dir> {
     let fstype = match version {
         Version::V1 => c"cgroup",
         Version::V2 => c"cgroup2",
     };
-    match sys::detached_mount(fstype, controllers) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(e) if e.is_one_of(&CANNOT) => Ok(None),
-        Err(e) if e.is(Errno::EPERM) => Err(e.with_hint("no cgroup is mounted, and mounting one needs root")),
-        Err(e) => Err(e),
-    }
+    sys::detached_mount(fstype, controllers).map_err(|e| match e.is(Errno::EPERM) {
+        true => e.with_hint("no cgroup is mounted, and mounting one needs root"),
+        false => e.with_hint("no cgroup is mounted"),
+    })
 }
 
 #[cfg(test)]
