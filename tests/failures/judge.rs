@@ -1,12 +1,15 @@
 //! Whether a run ended as it must, and whether it left nothing.
 
 use crate::host::host;
+use crate::preparation::Preparation;
 use crate::program::STATUS;
-use crate::table::{Effect, effect, may_leave};
+use crate::scenario::Scenario;
+use crate::table::{Effect, effect};
 use crate::trace::{Call, Traced};
-use std::fs;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 /// How the scenario ends when nothing is made to fail.
 #[derive(Clone, Copy)]
@@ -26,8 +29,12 @@ pub enum Kind {
     Survived,
     /// The failure came after the command had been let go.
     After,
+    /// The C library's start failed.
+    Library,
     /// The call that was to fail was never made.
     NotReached,
+    /// A call failed again and again.
+    ForEver,
     /// A call was slowed down.
     Slowed,
     /// A control file took a value in name only.
@@ -38,64 +45,116 @@ pub enum Kind {
 type Failure<'a> = (&'a Call, Effect);
 
 /// What is wrong with the end of this run, if anything.
-pub fn end(scenario: &str, base: Base, run: &Traced) -> (Kind, Vec<String>) {
+pub fn end(scenario: &Scenario, run: &Traced) -> (Kind, Vec<String>) {
+    if run.mydocker == 0 {
+        return (Kind::NotReached, vec![format!("mydocker was not started: {:?}, {:?}", run.status, run.stderr)]);
+    }
     let failures: Vec<Failure> =
-        run.calls.iter().filter(|call| call.injected()).map(|call| (call, effect(scenario, run, call))).collect();
+        run.calls.iter().filter(|call| call.injected()).map(|call| (call, effect(scenario.name, run, call))).collect();
     let any = |wanted: fn(&Effect) -> bool| failures.iter().any(|(_, effect)| wanted(effect));
     let executed = run.executed().is_some();
+    let library = any(|effect| *effect == Effect::Library);
     let kind = match executed {
         _ if failures.is_empty() => Kind::NotReached,
+        _ if library => Kind::Library,
         false => Kind::Ended,
-        true if any(|effect| matches!(effect, Effect::Warned(_))) => Kind::After,
+        true if any(|effect| matches!(effect, Effect::Warned(_) | Effect::HangsUp(_))) => Kind::After,
         true => Kind::Survived,
     };
     let Some(status) = run.status else {
         return (kind, vec![format!("hangs; standard error {:?}; its last calls:\n{}", run.stderr, last_calls(run))]);
     };
-    if any(|effect| *effect == Effect::NotOurs) {
+    if library {
         return (kind, Vec::new());
     }
     let mut wrong = Vec::new();
-    if !run.stdout.is_empty() {
-        wrong.push(format!("standard output is not empty: {:?}", run.stdout));
+    let loses = any(|effect| matches!(effect, Effect::Loses(_) | Effect::HangsUp(_)));
+    // A run that goes on after a failure prints all that it prints; one that ends prints nothing.
+    let expected = if executed { scenario.stdout } else { "" };
+    if run.stdout != expected && !(loses && executed) {
+        wrong.push(format!("standard output is {:?}, not {expected:?}:\n{}", run.stdout, run.told()));
     }
-    if let Some(line) = run.stderr.lines().find(|line| !line.starts_with("mydocker: ")) {
-        wrong.push(format!("a line that is no message: {line:?}"));
-    }
+    wrong.extend(foreign_lines(run));
     if any(|effect| *effect == Effect::Mute) {
-        let expected = if let Base::Refuses(status, ..) = base { status } else { STATUS };
+        let expected = if let Base::Refuses(status, ..) = scenario.base { status } else { STATUS };
         if status.code() != Some(expected) || !run.stderr.is_empty() {
             wrong.push(format!("its message could not be written, and it ended with {status}, {:?}", run.stderr));
         }
     } else if executed {
-        wrong.extend(after_execve(run, status, &failures));
+        wrong.extend(after_execve(scenario, run, status, &failures));
     } else {
-        wrong.extend(without_execve(base, run, status, &failures));
+        wrong.extend(without_execve(scenario, run, status, &failures));
     }
     (kind, wrong)
 }
 
-/// The command ran: its status stands, with one warning at most, and none for what is to be survived.
-fn after_execve(run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
+/// What is wrong with the end of a run in which one call failed again and again: whichever it was, there is an end, a
+/// status that fits, and nothing is said twice.
+pub fn end_for_ever(run: &Traced) -> (Kind, Vec<String>) {
+    let Some(status) = run.status else {
+        let said = format!("hangs; standard error {:?}; its last calls:\n{}", run.stderr, last_calls(run));
+        return (Kind::ForEver, vec![said]);
+    };
+    let mut wrong: Vec<String> = foreign_lines(run);
+    let failed = |name: &str| run.calls.iter().any(|call| call.injected() && call.name == name);
+    let mut lines: Vec<&str> = run.stderr.lines().collect();
+    let said = lines.len();
+    lines.dedup();
+    if lines.len() < said {
+        wrong.push(format!("says it twice: {:?}", run.stderr));
+    }
+    match (run.executed().is_some(), status.code()) {
+        // A terminal that cannot be served hangs up.
+        (true, Some(STATUS | 129)) => {}
+        // Who cannot wait knows no status.
+        (true, Some(125)) if failed("wait4") && said > 0 => {}
+        (false, Some(125..=127)) if said > 0 || failed("write") => {}
+        (executed, _) => wrong.push(format!("executed: {executed}, {status}, {:?}", run.stderr)),
+    }
+    (Kind::ForEver, wrong)
+}
+
+fn foreign_lines(run: &Traced) -> Vec<String> {
+    let foreign = run.stderr.lines().filter(|line| !line.starts_with("mydocker: "));
+    foreign.map(|line| format!("a line that is no message: {line:?}")).collect()
+}
+
+/// The command ran: its status stands, with one warning that names what failed, or none if that had to be survived.
+fn after_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Some((call, _)) = failures.iter().find(|(_, effect)| *effect == Effect::Ends) {
         wrong.push(format!("the command was run, although {} failed before", call.name));
     }
-    let quiet = failures.iter().all(|(_, effect)| matches!(effect, Effect::Survived(_) | Effect::Either(_)));
-    if status.code() != Some(STATUS) {
+    let of = |wanted: fn(&Effect) -> bool| -> Vec<&Call> {
+        failures.iter().filter(|(_, effect)| wanted(effect)).map(|(call, _)| *call).collect()
+    };
+    let hung_up = of(|effect| matches!(effect, Effect::Loses(_) | Effect::HangsUp(_)));
+    if status.code() != Some(STATUS) && (hung_up.is_empty() || status.code() != Some(128 + libc::SIGHUP)) {
         wrong.push(format!("the command was run, and its status {STATUS} became {status}; {:?}", run.stderr));
-    } else if run.stderr.lines().count() > usize::from(!quiet) {
-        wrong.push(format!("it says more than it should: {:?}", run.stderr));
+    }
+    let to_be_said = of(|effect| matches!(effect, Effect::Warned(_) | Effect::HangsUp(_)));
+    match run.stderr.lines().count() {
+        0 if to_be_said.is_empty() => {}
+        0 => wrong.push(format!("{} failed, and nothing is said of it", to_be_said[0].name)),
+        1 if !to_be_said.is_empty() => wrong.extend(unnamed(run, scenario.about, &to_be_said)),
+        _ => wrong.push(format!("it says more than it should: {:?}", run.stderr)),
     }
     wrong
 }
 
 /// Nothing was run: that must have a reason, and the reason must be said, in one line.
-fn without_execve(base: Base, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
+fn without_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let reasons: Vec<&Call> =
-        failures.iter().filter(|(_, effect)| !matches!(effect, Effect::Survived(_))).map(|(call, _)| *call).collect();
-    if matches!(base, Base::Works) && reasons.is_empty() {
+    let of = |wanted: fn(&Effect) -> bool| -> Vec<&Call> {
+        failures.iter().filter(|(_, effect)| wanted(effect)).map(|(call, _)| *call).collect()
+    };
+    let mut reasons = of(|effect| !matches!(effect, Effect::Survived(_)));
+    // What is taken for an answer leads to other calls, of which the first to fail is the reason.
+    for answer in of(|effect| matches!(effect, Effect::Either(_))) {
+        let after = |call: &&Call| call.pid == answer.pid && call.began > answer.began && !call.worked();
+        reasons.extend(run.calls.iter().filter(after));
+    }
+    if matches!(scenario.base, Base::Works) && reasons.is_empty() {
         return vec![format!("the command was not run: {status}, {:?}", run.stderr)];
     }
     if run.stderr.lines().count() != 1 {
@@ -103,8 +162,10 @@ fn without_execve(base: Base, run: &Traced, status: ExitStatus, failures: &[Fail
     }
     let mut statuses = if run.stderr.starts_with("mydocker: execve ") { vec![126, 127] } else { vec![125] };
     let mut base_said = false;
-    if let Base::Refuses(status, words, name) = base {
-        base_said = run.stderr.contains(words);
+    if let Base::Refuses(status, words, name) = scenario.base {
+        // What failed by itself is said; more of what it means cannot be found out if that fails, too.
+        let named = name == "execve" && run.stderr.starts_with("mydocker: execve ");
+        base_said = run.stderr.contains(words) || named;
         let own = |call: &&Call| call.name == name && call.result.starts_with("-1 ") && !call.injected();
         let first = run.calls.iter().find(own).map_or(usize::MAX, |call| call.returned);
         // The reason comes up the error pipe; what cannot be read cannot be said.
@@ -112,14 +173,15 @@ fn without_execve(base: Base, run: &Traced, status: ExitStatus, failures: &[Fail
         if !base_said && !lost && reasons.iter().all(|call| call.began > first) {
             wrong.push(format!("what failed first is not said ({words:?}), but {:?}", run.stderr));
         }
-        if base_said {
+        if base_said && !named {
             statuses = vec![status];
         } else if lost {
             statuses.push(status);
         }
     }
-    if !base_said && let Some(what) = unnamed(&run.stderr, &reasons) {
-        wrong.push(what);
+    let says = failures.iter().any(|(_, effect)| matches!(effect, Effect::Says(words) if run.stderr.contains(words)));
+    if !base_said && !says {
+        wrong.extend(unnamed(run, scenario.about, &reasons));
     }
     if !status.code().is_some_and(|code| statuses.contains(&code)) {
         wrong.push(format!("{status}, with {:?}", run.stderr));
@@ -127,8 +189,9 @@ fn without_execve(base: Base, run: &Traced, status: ExitStatus, failures: &[Fail
     wrong
 }
 
-/// What the message lacks, if it lacks anything: the call, its errno, what it was about.
-fn unnamed(message: &str, reasons: &[&Call]) -> Option<String> {
+/// What the message lacks, if it lacks anything: the call, its errno, what it was about (or one of these).
+fn unnamed(run: &Traced, about: &[&str], reasons: &[&Call]) -> Option<String> {
+    let message = &run.stderr;
     let start = |call: &Call| [' ', ':'].map(|after| format!("mydocker: {}{after}", call.name));
     let named: Vec<&Call> =
         reasons.iter().copied().filter(|call| start(call).iter().any(|start| message.starts_with(start))).collect();
@@ -139,15 +202,43 @@ fn unnamed(message: &str, reasons: &[&Call]) -> Option<String> {
     if !message.contains(errno) {
         return Some(format!("the message lacks {errno}: {message:?}"));
     }
-    let objects: Vec<String> = named.iter().filter_map(|call| call.object()).collect();
-    let about = objects.is_empty() || objects.iter().any(|object| message.contains(object.as_str()));
-    (!about).then(|| format!("the message names none of {objects:?}: {message:?}"))
+    let mut objects: Vec<String> = named.iter().flat_map(|call| run.objects(call)).collect();
+    if !objects.is_empty() {
+        objects.extend(about.iter().map(|word| word.to_string()));
+    }
+    let names_one = objects.is_empty() || objects.iter().any(|object| message.contains(object.as_str()));
+    (!names_one).then(|| format!("the message names none of {objects:?}: {message:?}"))
 }
 
 fn last_calls(run: &Traced) -> String {
     let told = run.told();
     let lines: Vec<&str> = told.lines().collect();
     lines[lines.len().saturating_sub(6)..].join("\n")
+}
+
+/// The lines of mountinfo less the paths, which change when somebody renames a folder above.
+fn without_points(mounts: &str) -> Vec<Vec<&str>> {
+    const POINT: usize = 4;
+    let mut lines: Vec<Vec<&str>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
+    for fields in lines.iter_mut().filter(|fields| fields.len() > POINT) {
+        fields.remove(POINT);
+    }
+    lines
+}
+
+/// Loop devices with a file of ours. The kernel lets go of one with the last mount of it, which may be a moment later.
+fn loop_devices(folder: &Path) -> Option<String> {
+    let ours = || {
+        let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        let file = |path: &Path| fs::read_to_string(path.join("loop/backing_file")).unwrap_or_default();
+        devices.map(|device| device.path()).find(|path| Path::new(file(path).trim_end()).starts_with(folder))
+    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        ours()?;
+        thread::sleep(Duration::from_millis(1));
+    }
+    ours().map(|device| format!("loop device {}", device.display()))
 }
 
 /// The mounts of this process, which a run must not change.
@@ -157,38 +248,51 @@ pub fn mounts() -> String {
 
 /// What is left of a run, by what belongs to it: its directories in every hierarchy, its processes, mounts, files.
 /// Removes what it finds, so that the next run starts as this one did.
-pub fn left(run: &Traced, mounts_before: &str, folder: &Path) -> Vec<String> {
+pub fn left(
+    scenario: &Scenario,
+    run: &Traced,
+    preparation: &Preparation,
+    mounts_before: &str,
+    folder: &Path,
+) -> Vec<String> {
     let mut left = Vec::new();
-    for pid in run.pids() {
+    let (pids, names) = run.processes();
+    for pid in pids {
         // Whoever has this number by now and is something else is not ours; a dead one waits only to be reaped, by init.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let ours = ["(mydocker) ", "(leaves) "].iter().find_map(|name| stat.split_once(name));
+        let ours = names.iter().find_map(|name| stat.split_once(&format!("({name}) ")));
         if ours.is_some_and(|(_, state)| !state.starts_with(['Z', 'X'])) {
             left.push(format!("process {}", stat.split(' ').take(3).collect::<Vec<_>>().join(" ")));
             // SAFETY: kill takes two numbers
             unsafe { libc::kill(pid, libc::SIGKILL) };
         }
     }
-    let excused = run.calls.iter().any(|call| call.injected() && may_leave(call).is_some());
-    for directory in host().directories(&format!("mydocker-{}", run.mydocker)) {
-        if !excused {
-            left.push(format!("directory {}", directory.display()));
+    let group = scenario.group.clone().unwrap_or_else(|| run.mydocker.to_string());
+    for directory in host().directories(&format!("mydocker-{group}")) {
+        if preparation.had(&directory) {
+            continue;
         }
+        left.push(format!("directory {}", directory.display()));
         if let Err(error) = fs::remove_dir(&directory) {
             left.push(format!("which cannot be removed: {error}"));
         }
     }
     let mounts_after = mounts();
-    if mounts_after != mounts_before {
+    if without_points(&mounts_after) != without_points(mounts_before) {
         let new: Vec<&str> =
             mounts_after.lines().filter(|line| !mounts_before.lines().any(|old| old == *line)).collect();
         left.push(format!("mounts: {new:?}"));
-        // The one mount that a run makes; when it covers ours, nothing about ourselves can be read.
-        let covered = new.iter().any(|line| line.contains(" /proc ") || line.starts_with("/proc "));
-        if covered && let Err(error) = rustix::mount::unmount("/proc", rustix::mount::UnmountFlags::DETACH) {
-            left.push(format!("which cannot be unmounted: {error}"));
+        // What a run mounts; when it covers ours, nothing about ourselves can be read.
+        for point in ["/proc", "/dev/pts"] {
+            let covered = new.iter().any(|line| line.contains(&format!(" {point} ")));
+            if (covered || mounts_after.starts_with(point))
+                && let Err(error) = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH)
+            {
+                left.push(format!("{point} cannot be unmounted: {error}"));
+            }
         }
     }
+    left.extend(loop_devices(folder));
     for entry in fs::read_dir(folder.join("empty")).into_iter().flatten().flatten() {
         left.push(format!("file {}", entry.path().display()));
     }

@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::judge::{self, Kind};
 use crate::needs::on_v2;
-use crate::scenario::{FULL, Scenario};
+use crate::scenario::{Occurrences, Scenario};
 use crate::totals::TOTALS;
 use crate::trace::Run;
 use libtest_mimic::Failed;
@@ -44,18 +44,20 @@ pub fn look() {
 
 /// Slows every occurrence of `call` down, one at a time: at its first instruction the command has to be in its groups and
 /// under its limits all the same.
-pub fn delay_each(folder: &Path, call: &str, times: usize) -> Result<(), Failed> {
+pub fn delay_each(folder: &Path, scenario: &Scenario, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
     const MICROSECONDS: u32 = 60_000;
     let itself = env::current_exe()?.display().to_string();
     let mut wrong = Vec::new();
-    for at in 1..=times {
-        let command = [itself.as_str(), "--look"];
-        let words = ["run"].iter().chain(FULL).chain(&command);
+    for place in occurrences.places(false) {
+        let command = [itself.as_str(), "--look"].map(String::from);
+        let expression = format!("inject={call}:delay_enter={MICROSECONDS}:when={}", place.when);
         let run = Run {
             folder,
-            expressions: vec![format!("inject={call}:delay_enter={MICROSECONDS}:when={at}")],
-            words: words.map(|word| word.to_string()).collect(),
+            expressions: vec![expression.clone()],
+            in_vain: Some((call, place.in_vain)),
+            words: ["run".to_string()].into_iter().chain(scenario.options.iter().cloned()).chain(command).collect(),
             program: itself.clone(),
+            stdin: None,
             before: || Ok(()),
         }
         .make()?;
@@ -66,8 +68,8 @@ pub fn delay_each(folder: &Path, call: &str, times: usize) -> Result<(), Failed>
         let expected: String = limits().into_iter().map(line).collect();
         if run.stdout != expected || run.status.and_then(|status| status.code()) != Some(0) || !run.stderr.is_empty() {
             wrong.push(format!(
-                "{call} #{at} slowed down: {:?}, {:?}, and the command saw\n{}",
-                run.status, run.stderr, run.stdout
+                "{expression} after {} in vain: {:?}, {:?}, and the command saw\n{}",
+                place.in_vain, run.status, run.stderr, run.stdout
             ));
         }
     }
@@ -75,17 +77,18 @@ pub fn delay_each(folder: &Path, call: &str, times: usize) -> Result<(), Failed>
 }
 
 /// Control files that say they took the value, and did not: what is read back has to tell.
-pub fn control_files_that_lie(folder: &Path, scenario: &Scenario) -> Result<(), Failed> {
-    let plain = scenario.run(folder, &[])?;
+pub fn control_files_that_lie(folder: &Path, scenario: &Scenario, occurrences: Occurrences) -> Result<(), Failed> {
+    let (plain, _) = scenario.run(folder, &[], None)?;
     let mut written = 0;
     let mut wrong = Vec::new();
     let writes = plain.calls.iter().filter(|call| call.name == "write" && !plain.is_child(call));
-    for (at, call) in (1..).zip(writes) {
+    for (call, place) in writes.zip(occurrences.parents()) {
         let asked = limits().into_iter().find(|(_, file, _)| call.arguments.contains(&format!("/{file}>")));
         let Some((_, file, value)) = asked else { continue };
-        let expression = format!("inject=write:retval={}:when={at}", value.len());
+        let expression = format!("inject=write:retval={}:when={}", value.len(), place.when);
         let mounts = judge::mounts();
-        let run = scenario.run(folder, std::slice::from_ref(&expression))?;
+        let (run, preparation) =
+            scenario.run(folder, std::slice::from_ref(&expression), Some(("write", place.in_vain)))?;
         TOTALS.count(Kind::Lie);
         written += 1;
         let message = format!("mydocker: {file}: asked for {value}, the kernel made it ");
@@ -93,7 +96,7 @@ pub fn control_files_that_lie(folder: &Path, scenario: &Scenario) -> Result<(), 
         if !refused || run.executed().is_some() {
             wrong.push(format!("{expression} ({file}): {:?}, {:?}", run.status, run.stderr));
         }
-        wrong.extend(judge::left(&run, &mounts, folder));
+        wrong.extend(judge::left(scenario, &run, &preparation, &mounts, folder));
     }
     if written < ALL_FOUR {
         wrong.push(format!("only {written} writes of limits in the trace:\n{}", plain.told()));

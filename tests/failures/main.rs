@@ -1,22 +1,34 @@
 //! Every failure once: takes the calls of a run from strace, and makes each of them fail, one at a time, with each errno
-//! that it can give. Whatever fails before execve, the end is a message that names it, or a run that worked; whatever
-//! fails after it, the command's status stands; and nothing stays: no process, no cgroup, no mount, no file.
+//! that it can give, in mydocker itself and in its child. Whatever fails before execve, the end is a message that names it,
+//! or a run that worked; whatever fails after it, the command's status stands; and nothing stays: no process, no cgroup, no
+//! mount, no file.
 //!
 //! One trial for each scenario and call. Which failures a run has to survive, and why, stands in `table.rs`.
 //!
 //! Trials run one after the other: a directory that one run leaves would be swept by another before anyone looked.
+//!
+//! This file is three programs: the tests; `--make-calls`, which becomes mydocker (see `trace.rs`); and `--look`, a command
+//! that runs inside.
+
+// The C entry point: std's own start-up makes calls, ignores SIGPIPE, and finds no arguments on musl.
+#![no_main]
 
 use crate::host::{host, tool};
 use crate::limits::{control_files_that_lie, delay_each, look};
 use crate::needs::Needs;
-use crate::scenario::{POINTS, Scenario, leftovers, scenarios};
+use crate::place::Place;
+use crate::preparation::{PLACE, make_programs};
+use crate::scenario::Scenario;
+use crate::scenarios::{POINTS, scenarios};
 use crate::totals::TOTALS;
 use libtest_mimic::{Arguments, Trial};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsString, c_char, c_int};
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::{env, fs, io};
 
 #[path = "../outside/host.rs"]
@@ -27,30 +39,25 @@ mod limits;
 #[path = "../outside/needs.rs"]
 mod needs;
 #[allow(dead_code, reason = "as above")]
+#[path = "../load/place.rs"]
+mod place;
+mod preparation;
+#[allow(dead_code, reason = "as above")]
 #[path = "../outside/processes.rs"]
 mod processes;
 mod program;
 mod scenario;
+mod scenarios;
 mod table;
 mod totals;
 mod trace;
 
-/// A folder with the program, and an empty folder to start in.
+/// A folder with the programs, and an empty folder to start in.
 fn make_folder() -> io::Result<&'static Path> {
     let path = env::temp_dir().join(format!("mydocker-failures-{}", std::process::id()));
     fs::create_dir_all(path.join("empty"))?;
-    program::leaves(&path)?;
+    make_programs(&path)?;
     Ok(Box::leak(path.into_boxed_path()))
-}
-
-/// Removes the folder, and the leftovers of our own making that no run has swept.
-fn clean_up(folder: &Path) -> io::Result<()> {
-    if host().root && host().mounted && strace_missing().is_none() {
-        for directory in leftovers().into_iter().filter(|directory| directory.exists()) {
-            fs::remove_dir(directory)?;
-        }
-    }
-    fs::remove_dir_all(folder)
 }
 
 /// Why strace cannot do it here, with the command that mends it.
@@ -97,7 +104,7 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
         }
         return trials;
     }
-    for scenario in scenarios() {
+    for scenario in scenarios(folder) {
         let scenario: &'static Scenario = Box::leak(Box::new(scenario));
         if let Some(reason) = scenario.needs.missing() {
             missing(&mut trials, scenario.name.into(), reason);
@@ -110,7 +117,11 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
                 continue;
             }
         };
-        for (call, times) in calls {
+        for only in scenario.only.iter().filter(|only| !calls.contains_key(**only)) {
+            let error = format!("no run of this scenario makes this call: what is it to show?");
+            trials.push(Trial::test(format!("{}::{only}", scenario.name), move || Err(error.into())));
+        }
+        for (call, occurrences) in calls {
             if !scenario.only.is_empty() && !scenario.only.contains(&call.as_str()) {
                 continue;
             }
@@ -119,27 +130,45 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
                     None => {
                         let call = call.clone();
                         let name = format!("slow::{call}");
-                        trials.push(Trial::test(name, move || delay_each(folder, &call, times)));
+                        let trial = move || delay_each(folder, scenario, &call, occurrences);
+                        trials.push(Trial::test(name, trial));
                     }
                     Some(reason) => missing(&mut trials, format!("slow::{call}"), reason),
                 }
             }
+            if scenario.name == "full" && call == "write" {
+                let trial = move || control_files_that_lie(folder, scenario, occurrences);
+                trials.push(Trial::test("lies::write", trial));
+            }
             let name = format!("{}::{call}", scenario.name);
-            trials.push(Trial::test(name, move || scenario.fail_each(folder, &call, times)));
-        }
-        if scenario.name == "full" {
-            trials.push(Trial::test("lies::write", move || control_files_that_lie(folder, scenario)));
+            trials.push(Trial::test(name, move || scenario.fail_each(folder, &call, occurrences)));
         }
     }
     trials
 }
 
-fn main() -> ExitCode {
-    if env::args().nth(1).is_some_and(|word| word == "--look") {
-        look();
-        return ExitCode::SUCCESS;
+/// # Safety
+///
+/// The C library calls it, with `argc` pointers to strings that live as long as the process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    // SAFETY: as above
+    let words: Vec<OsString> = (0..argc as usize)
+        .map(|at| OsString::from_vec(unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes().to_vec()))
+        .collect();
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some(trace::MAKE_CALLS) => trace::make_calls(words),
+        Some("--look") => {
+            look();
+            // The C library's exit knows nothing of what std keeps back.
+            io::stdout().flush().map_or(1, |()| 0)
+        }
+        _ => run_tests(words),
     }
-    let mut arguments = Arguments::from_args();
+}
+
+fn run_tests(words: Vec<OsString>) -> c_int {
+    let mut arguments = Arguments::from_iter(words);
     arguments.test_threads = Some(1);
     if rustix::process::geteuid().is_root()
         && let Err(error) = own_mounts()
@@ -149,6 +178,11 @@ fn main() -> ExitCode {
     let points = host().points.iter().rev().filter_map(|point| CString::new(point.as_str()).ok()).collect();
     POINTS.get_or_init(|| points);
     let folder = make_folder().expect("a folder in the temporary directory");
+    let four = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::GROUP_BELOW;
+    if four.missing().is_none() {
+        let place = Place::make("failures").expect("groups of our own");
+        *PLACE.lock().expect("place") = Some(place);
+    }
     let mut not_run = Vec::new();
     let conclusion = libtest_mimic::run(&arguments, trials(folder, &mut not_run));
     if !arguments.list {
@@ -157,8 +191,10 @@ fn main() -> ExitCode {
         }
         TOTALS.print();
     }
-    if let Err(error) = clean_up(folder) {
+    drop(PLACE.lock().expect("place").take());
+    if let Err(error) = fs::remove_dir_all(folder) {
         println!("{}: {error}", folder.display());
     }
-    if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
+    let flushed = io::stdout().flush().is_ok();
+    if conclusion.has_failed() || !flushed { 101 } else { 0 }
 }

@@ -14,8 +14,14 @@ pub fn leaves(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("leaves"), LEAVES)
 }
 
+/// Reads once, prints a dot, and ends with [`STATUS`].
+#[allow(dead_code, reason = "tests/load and tests/failures use some of these each")]
+pub fn reads(folder: &Path) -> io::Result<PathBuf> {
+    write(&folder.join("reads"), READS)
+}
+
 /// Prints a dot, stays until its standard input ends, and ends with 0.
-#[allow(dead_code, reason = "only tests/load has a use for it")]
+#[allow(dead_code, reason = "as above")]
 pub fn holds(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("holds"), HOLDS)
 }
@@ -33,6 +39,25 @@ const LEAVES: &[u8] = &[
     0xb8, 0xe7, 0, 0, 0, // mov eax, 231 (exit_group)
     0x0f, 0x05, // syscall
     0xeb, 0xf2, // jmp to the start
+];
+
+#[cfg(target_arch = "x86_64")]
+const READS: &[u8] = &[
+    0x6a, 0x2e, // push '.'
+    0x6a, 0x00, // push 0: room
+    0x31, 0xc0, // xor eax, eax (read)
+    0x31, 0xff, // xor edi, edi
+    0x48, 0x89, 0xe6, // mov rsi, rsp
+    0xba, 8, 0, 0, 0, // mov edx, 8
+    0x0f, 0x05, // syscall
+    0xb8, 1, 0, 0, 0, // mov eax, 1 (write)
+    0xbf, 1, 0, 0, 0, // mov edi, 1
+    0x48, 0x8d, 0x74, 0x24, 0x08, // lea rsi, [rsp + 8]
+    0xba, 1, 0, 0, 0, // mov edx, 1
+    0x0f, 0x05, // syscall
+    0xbf, 0x2a, 0, 0, 0, // mov edi, 42
+    0xb8, 0xe7, 0, 0, 0, // mov eax, 231 (exit_group)
+    0x0f, 0x05, // syscall
 ];
 
 #[cfg(target_arch = "x86_64")]
@@ -67,6 +92,26 @@ const LEAVES: &[u8] = &code::<4, 16>([
     0xd2800bc8, // mov x8, 94 (exit_group)
     0xd4000001, // svc 0
     0x17fffffd, // b to the start
+]);
+
+#[cfg(target_arch = "aarch64")]
+const READS: &[u8] = &code::<16, 64>([
+    0xd10043ff, // sub sp, sp, 16
+    0xd2800000, // mov x0, 0
+    0x910003e1, // mov x1, sp
+    0xd2800102, // mov x2, 8
+    0xd28007e8, // mov x8, 63 (read)
+    0xd4000001, // svc 0
+    0x528005c3, // mov w3, '.'
+    0x390003e3, // strb w3, [sp]
+    0xd2800020, // mov x0, 1
+    0x910003e1, // mov x1, sp
+    0xd2800022, // mov x2, 1
+    0xd2800808, // mov x8, 64 (write)
+    0xd4000001, // svc 0
+    0xd2800540, // mov x0, 42
+    0xd2800bc8, // mov x8, 94 (exit_group)
+    0xd4000001, // svc 0
 ]);
 
 #[cfg(target_arch = "aarch64")]

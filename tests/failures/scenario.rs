@@ -1,255 +1,151 @@
-//! The runs whose calls are made to fail.
+//! One way to run mydocker, whose calls are made to fail one after the other.
 
-use crate::host::host;
 use crate::judge::{self, Base};
 use crate::needs::Needs;
+use crate::preparation::Preparation;
 use crate::program;
 use crate::table;
 use crate::totals::TOTALS;
-use crate::trace::{self, Run, Traced};
+use crate::trace::{Call, Run, Traced};
 use libtest_mimic::Failed;
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::collections::BTreeMap;
-use std::ffi::CString;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::{fs, io};
+use std::io;
+use std::path::Path;
 
-/// The four limits, and what else a run can be asked for.
-pub const FULL: &[&str] = &[
-    "-m",
-    "100m",
-    "--cpu-set",
-    "0",
-    "--cpu-mems",
-    "0",
-    "--cpu-shares",
-    "2048",
-    "--pids-limit",
-    "50",
-    "--hostname",
-    "x",
-    "-w",
-    "/",
-];
-
-/// One way to run mydocker, whose calls are made to fail.
+/// A kind of run.
 pub struct Scenario {
     pub name: &'static str,
-    options: &'static [&'static str],
-    /// Instead of the program that leaves at once.
-    command: Option<&'static str>,
-    base: Base,
+    pub options: Vec<String>,
+    /// The one word after the options.
+    pub command: String,
+    /// The name of its directories, if not after mydocker's pid.
+    pub group: Option<String>,
+    pub base: Base,
+    /// What the command prints.
+    pub stdout: &'static str,
+    /// What a message may name instead of the object of the call that failed: what the user knows it by.
+    pub about: &'static [&'static str],
     /// What fails in every run of it.
-    always: Option<&'static str>,
-    /// The calls to look at, where not all: what the scenario is about.
+    pub always: Option<&'static str>,
+    /// The calls to look at, where not all: what the scenario is about. The others take the same path as in `full`.
     pub only: &'static [&'static str],
+    /// Each call is also made to fail from its first occurrence on, for ever.
+    pub for_ever: bool,
     /// Done in the new process before strace starts.
-    before: fn() -> io::Result<()>,
+    pub before: fn() -> io::Result<()>,
     /// Done before each run.
-    prepare: fn(),
+    pub prepare: fn() -> io::Result<Preparation>,
     pub needs: Needs,
 }
 
-pub fn scenarios() -> Vec<Scenario> {
-    let four = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
-    let full = || Scenario {
-        name: "full",
-        options: FULL,
-        command: None,
-        base: Base::Works,
-        always: None,
-        only: &[],
-        before: || Ok(()),
-        prepare: || (),
-        needs: four,
-    };
-    vec![
-        full(),
-        Scenario { name: "defaults", options: &[], needs: Needs::ROOT, ..full() },
-        // No PID namespace: orphans have to be looked for. Two signals are ignored, and have to be reset.
-        Scenario {
-            name: "host",
-            options: &[
-                "--pid",
-                "host",
-                "--network",
-                "host",
-                "--ipc",
-                "host",
-                "--uts",
-                "host",
-                "-m",
-                "100m",
-                "--cpu-shares",
-                "2048",
-            ],
-            before: ignore_two_signals,
-            needs: Needs::ROOT | Needs::MEMORY | Needs::CPU,
-            ..full()
-        },
-        Scenario {
-            name: "terminal",
-            options: &["-t", "-m", "100m", "--cpu-shares", "2048"],
-            needs: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::TERMINAL,
-            ..full()
-        },
-        // The host's own files with the writes in memory, a volume, a user: all that a root of its own takes.
-        Scenario {
-            name: "root",
-            options: &[
-                "--ephemeral",
-                "--no-limits",
-                "-v",
-                "/etc:/mnt/made:ro",
-                "--tmpfs",
-                "/mnt/memory",
-                "-u",
-                "0",
-                "-w",
-                "/mnt/made-too",
-                "--ulimit",
-                "nofile=100",
-            ],
-            only: &[
-                "mount",
-                "umount2",
-                "pivot_root",
-                "openat2",
-                "open_tree",
-                "move_mount",
-                "mount_setattr",
-                "statx",
-                "mknodat",
-                "symlinkat",
-                "fstatfs",
-                "fchdir",
-                "mkdirat",
-                "chdir",
-                "setgroups",
-                "setgid",
-                "setuid",
-                "uname",
-                "openat",
-                "write",
-                "close",
-                "prlimit64",
-            ],
-            needs: Needs::ROOT | Needs::OVERLAY,
-            ..full()
-        },
-        // The other ends: here it is the cleaning up that fails.
-        Scenario {
-            name: "not_found",
-            command: Some("/nowhere/leaves"),
-            base: Base::Refuses(127, "not found", "execve"),
-            ..full()
-        },
-        Scenario {
-            name: "refused",
-            options: &["-m", "100m", "--cpu-shares", "2048", "--cpu-set", "1023"],
-            base: Base::Refuses(125, "not among the CPUs", "write"),
-            needs: Needs::ROOT | Needs::MEMORY | Needs::CPU_ON_V1 | Needs::CPUSET,
-            ..full()
-        },
-        // The kernel still has the directory in use when it is to be removed.
-        Scenario {
-            name: "busy",
-            always: Some("inject=unlinkat:error=EBUSY:when=1..3"),
-            only: &["nanosleep", "getdents64", "wait4"],
-            ..full()
-        },
-        // Something to sweep.
-        Scenario { name: "leftovers", prepare: leave_directories, ..full() },
-        // No cgroup is mounted: mydocker makes mounts of its own, that are attached nowhere.
-        Scenario { name: "nothing_mounted", before: unmount_cgroups, needs: four | Needs::MOUNTED, ..full() },
-    ]
+/// How often a run makes one call: at least and at most, in several runs.
+#[derive(Clone, Copy)]
+pub struct Times {
+    at_least: usize,
+    at_most: usize,
 }
 
-fn ignore_two_signals() -> io::Result<()> {
-    // SAFETY: signal takes numbers here
-    unsafe {
-        libc::signal(libc::SIGHUP, libc::SIG_IGN);
-        libc::signal(libc::SIGUSR1, libc::SIG_IGN);
+/// The occurrences of one call.
+#[derive(Clone, Copy)]
+pub struct Occurrences {
+    /// In this test, before it becomes mydocker.
+    before: usize,
+    parent: Times,
+    /// In whichever of its children makes it more often.
+    child: Times,
+    /// The same, with what that does when it has become the command.
+    with_command: usize,
+    /// The first ones of the parent are the C library's.
+    library: usize,
+}
+
+/// One occurrence of a call, in one process.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// How often the call is made in vain before.
+    pub in_vain: usize,
+    /// strace's ordinal.
+    pub when: usize,
+    /// Every run makes it.
+    pub certain: bool,
+}
+
+impl Occurrences {
+    /// Every place of the call; with `library`, those of the C library's start too.
+    pub fn places(&self, library: bool) -> Vec<Place> {
+        let child = |at| Place { in_vain: self.with_command, when: at, certain: at <= self.child.at_least };
+        let parents = self.parents().into_iter().skip(if library { 0 } else { self.library });
+        (1..=self.child.at_most).map(child).chain(parents).collect()
     }
-    Ok(())
-}
 
-/// Where the cgroups are mounted: what is to be unmounted is known before the fork.
-pub static POINTS: OnceLock<Vec<CString>> = OnceLock::new();
-
-fn unmount_cgroups() -> io::Result<()> {
-    // SAFETY: a new mount namespace changes nothing that memory safety rests on
-    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
-    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    for point in POINTS.get().into_iter().flatten() {
-        unmount(point.as_c_str(), UnmountFlags::DETACH)?;
-    }
-    Ok(())
-}
-
-/// What a mydocker that was killed leaves: its directories.
-fn leave_directories() {
-    for directory in leftovers() {
-        match fs::create_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.unwrap_or_else(|error| panic!("mkdir {}: {error}", directory.display())),
-        }
+    /// Those in mydocker itself, from the C library's start on.
+    pub fn parents(&self) -> Vec<Place> {
+        let in_vain = self.with_command;
+        let parent = |at| Place { in_vain, when: self.before + in_vain + at, certain: at <= self.parent.at_least };
+        (1..=self.parent.at_most).map(parent).collect()
     }
 }
 
-pub fn leftovers() -> Vec<PathBuf> {
-    let own = std::process::id() as i32;
-    let name = format!("mydocker-left-by-failures-{own}");
-    let here =
-        ["memory", "cpu", "cpuset", "pids"].into_iter().filter(|controller| host().carrier(controller).is_some());
-    let mut leftovers: Vec<PathBuf> = here.map(|controller| host().group(controller, own).join(&name)).collect();
-    leftovers.dedup();
-    leftovers
-}
+/// So many runs show how often a call is made: a sweep visits another hierarchy each time.
+const LOOKS: usize = 4;
 
 impl Scenario {
-    pub fn run(&self, folder: &Path, expressions: &[String]) -> Result<Traced, Failed> {
-        (self.prepare)();
-        let leaves = folder.join("leaves").display().to_string();
-        let program = self.command.map_or(leaves, String::from);
-        let words = ["run"].iter().chain(self.options).map(|word| word.to_string()).chain([program.clone()]).collect();
+    /// Runs it once, with these faults.
+    pub fn run(
+        &self,
+        folder: &Path,
+        expressions: &[String],
+        in_vain: Option<(&str, usize)>,
+    ) -> Result<(Traced, Preparation), Failed> {
+        let preparation = (self.prepare)()?;
+        let words = ["run".to_string()].into_iter().chain(self.options.iter().cloned()).chain([self.command.clone()]);
+        let words = words.collect();
         let expressions =
             self.always.iter().map(|always| always.to_string()).chain(expressions.iter().cloned()).collect();
-        Ok(Run { folder, expressions, words, program, before: self.before }.make()?)
+        let stdin = preparation.stdin();
+        let program = self.command.clone();
+        let traced = Run { folder, expressions, in_vain, words, program, stdin, before: self.before }.make()?;
+        Ok((traced, preparation))
     }
 
-    /// The calls of a run in which nothing is made to fail, and how often either process makes each.
-    pub fn calls(&self, folder: &Path) -> Result<BTreeMap<String, usize>, Failed> {
-        let mounts = judge::mounts();
-        let run = self.run(folder, &[])?;
-        let fine = match (self.base, run.status.and_then(|status| status.code())) {
-            (Base::Works, status) => status == Some(program::STATUS) && run.stderr.is_empty(),
-            (Base::Refuses(expected, words, _), status) => status == Some(expected) && run.stderr.contains(words),
-        };
-        let left = judge::left(&run, &mounts, folder);
-        if !fine || !left.is_empty() {
-            return Err(format!("without any failure: {:?}, {:?}, left {left:?}", run.status, run.stderr).into());
-        }
-        let mut most = BTreeMap::new();
-        for pid in run.pids() {
-            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            // strace does not count its own execve.
-            let own = |call: &&trace::Call| call.pid == pid && (call.began > 0 || call.name != "execve");
-            for call in run.calls.iter().filter(own) {
-                *counts.entry(&call.name).or_default() += 1;
+    /// The calls of runs in which nothing is made to fail, and how often each process makes each.
+    pub fn calls(&self, folder: &Path) -> Result<BTreeMap<String, Occurrences>, Failed> {
+        let mut looks = Vec::new();
+        for _ in 0..LOOKS {
+            let mounts = judge::mounts();
+            let (run, preparation) = self.run(folder, &[], None)?;
+            let base = match (self.base, run.status.and_then(|status| status.code())) {
+                (Base::Works, status) => {
+                    status == Some(program::STATUS)
+                        && run.stderr.is_empty()
+                        && run.stdout == self.stdout
+                        && run.let_go().is_some()
+                        && run.executed().is_some()
+                }
+                (Base::Refuses(expected, words, _), status) => status == Some(expected) && run.stderr.contains(words),
+            };
+            let mut wrong = judge::left(self, &run, &preparation, &mounts, folder);
+            wrong.extend(preparation.complaints());
+            if !base || !wrong.is_empty() || run.first_own().is_none() {
+                return Err(format!(
+                    "without any failure: {:?}, {:?}, {:?}, {wrong:?}\n{}",
+                    run.status,
+                    run.stdout,
+                    run.stderr,
+                    run.told()
+                )
+                .into());
             }
-            for (name, count) in counts {
-                let most = most.entry(name.to_string()).or_insert(0);
-                *most = count.max(*most);
-            }
+            looks.push(run);
         }
-        Ok(most)
+        let mut names: Vec<&str> = looks.iter().flat_map(|run| &run.calls).map(|call| call.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names.into_iter().map(|name| (name.to_string(), occurrences(name, &looks))).collect())
     }
 
     /// Makes every occurrence of `call` fail, in either process, with each of its errnos.
-    pub fn fail_each(&self, folder: &Path, call: &str, times: usize) -> Result<(), Failed> {
+    pub fn fail_each(&self, folder: &Path, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
         let Some(errnos) = table::errnos(call) else {
             return Err(
                 format!("which errnos {call} can give is not in tests/failures/table.rs: add them there").into()
@@ -257,23 +153,88 @@ impl Scenario {
         };
         let mut wrong = Vec::new();
         for errno in errnos {
-            for at in 1..=times {
-                let expression = format!("inject={call}:error={errno}:when={at}");
-                let mounts = judge::mounts();
-                let run = self.run(folder, std::slice::from_ref(&expression))?;
-                let (kind, mut here) = judge::end(self.name, self.base, &run);
-                TOTALS.count(kind);
-                here.extend(judge::left(&run, &mounts, folder).into_iter().map(|what| format!("left: {what}")));
+            // The C library's start is the same in every scenario.
+            for place in occurrences.places(self.name == "full") {
+                let expression = format!("inject={call}:error={errno}:when={}", place.when);
+                for last in [false, false, true] {
+                    let (reached, here) = self.fail(folder, call, place.in_vain, &expression, false)?;
+                    if !here.is_empty() {
+                        wrong.push(here);
+                    } else if !reached && place.certain && !last {
+                        // Another process was faster this time.
+                        continue;
+                    } else if !reached && place.certain {
+                        wrong.push(format!("{expression}: never made, in three runs"));
+                    }
+                    break;
+                }
+            }
+            if self.for_ever && *errno != "EINTR" {
+                // From mydocker's first own one on; in its child, none comes before that.
+                let first = occurrences.before + occurrences.library + 1;
+                let expression = format!("inject={call}:error={errno}:when={first}+");
+                let (_, here) = self.fail(folder, call, 0, &expression, true)?;
                 if !here.is_empty() {
-                    let hit = run.calls.iter().filter(|call| call.injected()).map(|call| {
-                        let who = if run.is_child(call) { "child" } else { "parent" };
-                        format!("{who} {}({})", call.name, call.arguments)
-                    });
-                    let hit = hit.collect::<Vec<_>>().join(" and ");
-                    wrong.push(format!("strace -f -e {expression}  [{hit}]\n      {}", here.join("\n      ")));
+                    wrong.push(here);
                 }
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+    }
+
+    /// Makes one run fail. Whether it came to that, and what is wrong with its end.
+    fn fail(
+        &self,
+        folder: &Path,
+        call: &str,
+        in_vain: usize,
+        expression: &str,
+        for_ever: bool,
+    ) -> Result<(bool, String), Failed> {
+        let mounts = judge::mounts();
+        let in_vain = Some((call, in_vain)).filter(|(_, times)| *times > 0);
+        let (run, preparation) = self.run(folder, std::slice::from_ref(&expression.to_string()), in_vain)?;
+        let (kind, mut wrong) = if for_ever { judge::end_for_ever(&run) } else { judge::end(self, &run) };
+        TOTALS.count(kind);
+        let left = judge::left(self, &run, &preparation, &mounts, folder);
+        if !(for_ever && table::removes(call)) {
+            wrong.extend(left.into_iter().map(|what| format!("left: {what}")));
+        }
+        if !for_ever {
+            wrong.extend(preparation.complaints_after(&run));
+        }
+        if wrong.is_empty() {
+            return Ok((kind != judge::Kind::NotReached, String::new()));
+        }
+        let hit = run.calls.iter().filter(|call| call.injected()).map(|call| {
+            let who = if run.is_child(call) { "child" } else { "parent" };
+            format!("{who} {}({})", call.name, call.arguments)
+        });
+        let hit = hit.collect::<Vec<_>>().join(" and ");
+        let after = in_vain.map_or(String::new(), |(_, times)| format!(" after {times} in vain"));
+        Ok((true, format!("{expression}{after}  [{hit}]\n      {}", wrong.join("\n      "))))
+    }
+}
+
+fn occurrences(name: &str, looks: &[Traced]) -> Occurrences {
+    let times = |count: &dyn Fn(&Traced) -> usize| {
+        let counts = || looks.iter().map(count);
+        Times { at_least: counts().min().unwrap_or(0), at_most: counts().max().unwrap_or(0) }
+    };
+    let of = |calls: &[Call], pid: i32| calls.iter().filter(|call| call.pid == pid && call.name == name).count();
+    let most = |run: &Traced, count: &dyn Fn(i32) -> usize| {
+        let children = run.processes().0.into_iter().filter(|pid| *pid != run.mydocker);
+        children.map(count).max().unwrap_or(0)
+    };
+    let library = |run: &Traced| {
+        let own = run.first_own().unwrap_or(0);
+        run.calls.iter().filter(|call| !run.is_child(call) && call.name == name && call.began < own).count()
+    };
+    Occurrences {
+        before: looks.first().map_or(0, |run| run.before.iter().filter(|call| *call == name).count()),
+        parent: times(&|run| of(&run.calls, run.mydocker)),
+        child: times(&|run| most(run, &|pid| of(&run.calls, pid))),
+        with_command: times(&|run| most(run, &|pid| of(&run.calls, pid) + of(&run.of_command, pid))).at_most,
+        library: looks.first().map_or(0, library),
     }
 }

@@ -16,7 +16,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "prlimit64" => &["EPERM"],
         "poll" => &["ENOMEM"],
         // No call that can fail: there is no errno to try.
-        "getpid" | "getuid" | "exit_group" => &[],
+        "clock_gettime" | "getpid" | "getuid" | "getgid" | "getpgid" | "getsid" | "umask" | "exit_group" => &[],
 
         "openat" => &["ENOENT", "EACCES", "EMFILE", "ENOMEM", "EINTR"],
         "read" => &["EIO", "ENOMEM", "EINTR"],
@@ -53,24 +53,29 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "sendmsg" | "recvmsg" => &["ENOMEM", "EINTR"],
         "setsid" => &["EPERM"],
         "dup3" | "dup2" => &["EMFILE", "EINTR"],
+        "getrusage" => &["EFAULT"],
+        "uname" => &["EFAULT"],
+        "statx" => &["ENOENT", "EACCES", "ENOMEM"],
+        "fstatfs" => &["EIO", "EINTR"],
+        "open_tree" => &["ENOENT", "EACCES", "ENOSYS", "EMFILE"],
+        "move_mount" => &["EINVAL", "EPERM", "ENOSYS"],
+        "mount_setattr" => &["EPERM", "EINVAL", "ENOSYS"],
+        "pivot_root" => &["EINVAL", "EPERM"],
+        "umount2" => &["EINVAL", "EPERM"],
+        "chroot" => &["EPERM"],
+        "mknodat" => &["EPERM", "ENOSPC", "EEXIST"],
+        "symlinkat" => &["EEXIST", "ENOSPC"],
+        "fchownat" => &["EPERM"],
+        "fchmodat" => &["EPERM"],
+        "setgroups" | "setgid" => &["EPERM"],
+        "setuid" => &["EPERM", "EAGAIN"],
+        "openat2" => &["ENOENT", "EACCES", "ENOSYS", "ELOOP", "EMFILE", "EINTR"],
+        "fchdir" => &["EACCES"],
+        "setpgid" => &["EPERM"],
+        "rt_sigtimedwait" => &["EINTR", "EINVAL"],
         "fsopen" => &["ENOSYS", "EPERM", "ENODEV", "EMFILE"],
         "fsconfig" => &["EBUSY", "EINVAL", "EPERM", "ENOMEM"],
         "fsmount" => &["EPERM", "EMFILE", "ENOMEM"],
-        "umask" => &[],
-        "uname" => &["ENOMEM"],
-        "statx" => &["ENOENT", "EACCES", "ENOMEM"],
-        "open_tree" => &["ENOENT", "EPERM", "ENOSYS", "EINTR"],
-        "move_mount" => &["EINVAL", "EPERM", "ENOTDIR", "ENOSYS"],
-        "mount_setattr" => &["ENOSYS", "EPERM", "EINVAL"],
-        "pivot_root" => &["EPERM", "EBUSY", "EINVAL"],
-        "umount2" => &["EPERM", "EBUSY"],
-        "openat2" => &["ENOENT", "ELOOP", "EACCES", "ENOSYS", "EMFILE", "EINTR"],
-        "mknodat" => &["EPERM", "EEXIST", "ENOSPC"],
-        "symlinkat" => &["EEXIST", "ENOSPC"],
-        "fstatfs" => &["ENOMEM"],
-        "fchdir" => &["EACCES"],
-        "fchownat" => &["EPERM"],
-        "setgroups" | "setgid" | "setuid" => &["EPERM"],
         _ => return None,
     })
 }
@@ -80,21 +85,27 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
 pub enum Effect {
     /// One message that names it, and nothing was run.
     Ends,
+    /// One message with these words, and nothing was run: what the errno of this call means, it alone does not tell.
+    Says(&'static str),
     /// A run that worked, without a word.
     Survived(&'static str),
-    /// The command's status, and one warning at most.
-    Warned(&'static str),
-    /// A run that worked, or one message that names it.
+    /// Either of them, by what exactly was looked at.
     Either(&'static str),
+    /// The command's status, and one warning that names it.
+    Warned(&'static str),
+    /// A run that worked, but for what was on its way through the terminal; the command may be hung up on.
+    Loses(&'static str),
+    /// The same, with one warning that names it.
+    HangsUp(&'static str),
     /// It was the message itself: only the status can tell.
     Mute,
-    /// Any end at all, as long as nothing is left.
-    NotOurs,
+    /// The C library's own start, before mydocker's: any end at all, as long as nothing is left.
+    Library,
 }
 
-/// A row of the table: whose call, which, about what, with which errnos (none: all), in which scenario (none: all).
+/// A row of the table: whose call, which, about what, with which errnos (none: all), in which scenarios (none: all).
 struct Row {
-    scenario: &'static str,
+    scenarios: &'static [&'static str],
     child: Option<bool>,
     call: &'static str,
     about: &'static [&'static str],
@@ -102,7 +113,7 @@ struct Row {
     effect: Effect,
 }
 
-use Effect::{Either, Survived};
+use Effect::{Either, Ends, HangsUp, Loses, Says, Survived, Warned};
 
 const PARENT: Option<bool> = Some(false);
 const CHILD: Option<bool> = Some(true);
@@ -115,22 +126,29 @@ const fn row(
     errnos: &'static [&'static str],
     effect: Effect,
 ) -> Row {
-    Row { scenario: "", child, call, about, errnos, effect }
+    Row { scenarios: &[], child, call, about, errnos, effect }
 }
+
+/// The scenarios that ask for memory and CPU shares alone.
+const TWO_LIMITS: &[&str] = &["host", "terminal", "init", "name_left", "name_taken", "stats"];
 
 const SWAP: Effect = Survived("no swap on top is a consequence of -m, not asked for");
 const NO_STATUS: Effect = Survived("which signals the caller ignores is not known: all are reset");
-const NO_RESOLVER: Effect = Survived("the host has no /etc/resolv.conf to give");
-const LAYER: Effect = Either("it is the root, or a mount below it, which is read-only then");
-const IT_IS_THERE: Effect =
-    Either("what is said to be missing and is there is found a moment later, or cannot be made");
 const RETRIED: Effect = Survived("interrupted calls are made again");
 const COUNTERS: Effect = Survived("a report of kills is an extra; the kill itself shows in the status");
 const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to a limit that was asked for");
 const ORPHANS: Effect = Survived("where /proc does not tell, no orphans are looked for");
 const SWEEP: Effect = Survived("a sweep is a service to others");
 const AGAIN: Effect = Survived("the directory seems to be another's, or swept: it is made again");
-const DEFAULT: Effect = Either("a default that this host cannot apply is left out");
+const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
+const NO_TERMINAL: Effect = Survived("what does not tell its size or its settings is taken for no terminal");
+const REAPER: Effect = Survived("the reaper then waits for the command alone");
+const MISSING: Effect = Survived("what is missing in the root is made");
+const OWN_FILE: Effect = Survived("where a file of /etc cannot be given, the root keeps its own, or none");
+const HOSTS_FILE: Effect = Survived("a host without this file has none to give");
+const NO_NUMBER: Effect = Survived("a number that is not known is left out of the record");
+const BELOW: Effect = Survived("a mount below the root that an overlay cannot be on is read-only");
+const ELSEWHERE: Effect = Survived("the file may be elsewhere in PATH, or be found at the second look for the reason");
 
 /// The failures before execve that a run survives; the first row that fits counts. What no row fits ends the run.
 const TABLE: &[Row] = &[
@@ -144,78 +162,132 @@ const TABLE: &[Row] = &[
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
-    row(BOTH, "close_range", &[], &["EINVAL"], Survived("before Linux 5.11, which cannot mark, they are closed")),
+    row(PARENT, "unlinkat", &["mydocker-failures-name"], &["EBUSY"], Survived("first the groups in it, then again")),
+    row(PARENT, "ioctl", &["TIOCGWINSZ", "TCGETS", "TIOCGPGRP"], &[], NO_TERMINAL),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     row(BOTH, "clone3", &[], &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"], Survived("clone, and joining by hand")),
-    row(PARENT, "getdents64", &[], &[], SWEEP),
-    row(PARENT, "uname", &[], &[], Survived("a container without a name of its own is called nothing")),
-    row(PARENT, "openat", &["\"/etc/resolv.conf\""], &[], NO_RESOLVER),
-    row(PARENT, "read", &["/etc/resolv.conf>"], &[], NO_RESOLVER),
-    // A mount below the host's root that an overlay cannot be on is read-only.
-    Row { scenario: "root", ..row(CHILD, "chdir", &[], &[], LAYER) },
-    Row { scenario: "root", ..row(CHILD, "mount", &["overlay"], &[], LAYER) },
-    Row { scenario: "root", ..row(CHILD, "mkdirat", &["/proc/upper", "/proc/work"], &[], LAYER) },
-    Row { scenario: "root", ..row(CHILD, "statx", &["\".\""], &[], LAYER) },
-    Row { scenario: "root", ..row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], IT_IS_THERE) },
-    // What is said to be missing is made, and is found to be there by another call.
-    Row { scenario: "root", ..row(CHILD, "openat2", &[], &["ENOENT"], Effect::NotOurs) },
-    Row { scenario: "root", ..row(CHILD, "openat2", &["\"/etc/"], &["ELOOP"], Survived("a link of the root's")) },
-    Row { scenario: "root", ..row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("as on the initramfs: moved")) },
+    row(
+        CHILD,
+        "close_range",
+        &["CLOSE_RANGE_CLOEXEC"],
+        &["EINVAL"],
+        Survived("Linux 5.10 cannot mark: they are closed"),
+    ),
+    row(CHILD, "rt_sigtimedwait", &["~[KILL STOP]"], &[], REAPER),
+    row(CHILD, "wait4", &[], &[], REAPER),
+    Row { scenarios: &["path"], ..row(CHILD, "execve", &[], &["EACCES", "ENOENT", "ELOOP"], ELSEWHERE) },
+    Row { scenarios: &["path"], ..row(CHILD, "faccessat", &[], &[], ELSEWHERE) },
+    // A root of its own.
+    row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("moved instead, as on an initramfs")),
+    row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], MISSING),
+    row(CHILD, "openat2", &[], &["ENOENT"], Either("what is missing is made; what has been made just now is there")),
+    row(
+        CHILD,
+        "openat2",
+        &["\"/etc/h", "\"/etc/r"],
+        &["ELOOP"],
+        Either("of /etc, the root keeps what cannot be given"),
+    ),
+    row(CHILD, "mount", &["\"squashfs\""], &["EINVAL"], Says("no filesystem in")),
+    // With the writes in memory, the mounts below the root are read-only where an overlay cannot be.
+    row(CHILD, "mkdirat", &["/proc/upper0", "/proc/work0", "\"/proc/root\""], &[], Ends),
+    row(CHILD, "mkdirat", &["/proc/upper", "/proc/work"], &[], BELOW),
+    row(CHILD, "mount", &["\"/proc/root/"], &[], BELOW),
+    Row { scenarios: &["ephemeral"], ..row(CHILD, "statx", &["AT_FDCWD</>, \".\""], &[], Ends) },
+    Row { scenarios: &["ephemeral"], ..row(CHILD, "statx", &["\".\""], &[], BELOW) },
+    Row { scenarios: &["ephemeral"], ..row(CHILD, "chdir", &["\"/\"", "\"/proc/root\""], &[], Ends) },
+    Row { scenarios: &["ephemeral"], ..row(CHILD, "chdir", &[], &[], BELOW) },
+    row(CHILD, "mkdirat", &["\"/etc\""], &["EEXIST", "EROFS"], OWN_FILE),
+    row(CHILD, "mknodat", &["\"hosts\"", "\"hostname\"", "\"resolv.conf\""], &["EEXIST", "EROFS"], OWN_FILE),
+    row(PARENT, "openat", &["/etc/resolv.conf", "/etc/hosts"], &[], HOSTS_FILE),
+    row(PARENT, "read", &["/etc/resolv.conf>", "/etc/hosts>"], &[], HOSTS_FILE),
+    row(PARENT, "uname", &[], &[], Survived("a hostname that is not known is none")),
     // A hierarchy that none of the scenario's limits needs.
-    Row { scenario: "host", ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
-    Row { scenario: "terminal", ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
+    Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
+    // Numbers of processes are counted for the record alone.
+    Row { scenarios: &["stats"], ..row(BOTH, "", &["/pids/", "/pids>", "\"pids.max\""], &[], DEFAULT) },
     // With everything at its default, nothing about cgroups was asked for.
-    Row { scenario: "defaults", ..row(PARENT, "openat", &["cgroup", "\"mydocker-", "mountinfo"], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "read", &["cgroup", "mountinfo"], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "write", &["cgroup"], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "pread64", &[], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "mkdirat", &[], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "flock", &[], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "faccessat", &[], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(CHILD, "openat", &["/tasks", "/cgroup.procs"], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(CHILD, "write", &["/tasks>", "/cgroup.procs>"], &[], DEFAULT) },
-    Row { scenario: "defaults", ..row(PARENT, "unlinkat", &[], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "openat", &["cgroup", "\"mydocker-", "mountinfo"], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "read", &["cgroup", "mountinfo"], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "write", &["cgroup"], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "pread64", &[], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "mkdirat", &[], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "flock", &[], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "faccessat", &[], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(CHILD, "openat", &["/tasks", "/cgroup.procs"], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(CHILD, "write", &["/tasks>", "/cgroup.procs>"], &[], DEFAULT) },
 ];
 
 /// What comes after the command was let go, in the parent: its status stands, whatever fails.
 const AFTER: &[Row] = &[
-    row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
-    row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
-    row(PARENT, "unlinkat", &[], &["EBUSY"], Survived("tried again, ten times")),
-    row(PARENT, "openat", &["\"mydocker-"], &[], SWEEP),
-    row(PARENT, "flock", &[], &[], SWEEP),
-    row(PARENT, "fstat", &[], &[], SWEEP),
     row(PARENT, "close", &[], &[], Survived("the exit closes it")),
     row(PARENT, "", &[], &["EINTR"], RETRIED),
+    row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
+    row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
+    row(PARENT, "unlinkat", &[], &[], Survived("tried again, ten times")),
+    row(PARENT, "openat", &["/children\""], &[], ORPHANS),
+    row(PARENT, "read", &["/children>"], &[], ORPHANS),
+    // Every directory that is opened by now is one to sweep in, or to sweep.
+    row(PARENT, "openat", &["O_DIRECTORY", "mydocker-left>"], &[], SWEEP),
+    row(PARENT, "getdents64", &[], &[], SWEEP),
+    row(PARENT, "flock", &[], &[], SWEEP),
+    row(PARENT, "fstat", &[], &[], SWEEP),
+    row(PARENT, "faccessat", &[], &[], SWEEP),
+    row(PARENT, "read", &["mydocker-left/cgroup.procs>"], &[], SWEEP),
+    Row { scenarios: &["leftovers"], ..row(PARENT, "kill", &[], &[], SWEEP) },
+    Row { scenarios: &["stats"], ..row(PARENT, "openat", &["O_RDONLY"], &[], NO_NUMBER) },
+    Row { scenarios: &["stats"], ..row(PARENT, "read", &["/sys/"], &[], NO_NUMBER) },
+    row(PARENT, "getrusage", &[], &[], NO_NUMBER),
+    // The relay.
+    row(PARENT, "ioctl", &["TIOCGWINSZ"], &[], NO_TERMINAL),
+    row(PARENT, "ioctl", &["TCGETS", "TIOCGPGRP"], &[], Survived("no key is taken for a signal, no end is told")),
+    row(PARENT, "read", &["0<"], &[], Loses("an input that cannot be read has ended")),
+    row(PARENT, "read", &["ptmx>"], &[], Loses("EIO is how a terminal's end looks; others end it, too")),
+    row(PARENT, "write", &["ptmx>"], &[], Loses("a terminal that takes nothing has no programs any more")),
+    row(PARENT, "write", &["1<"], &["EPIPE"], Loses("who read the output has gone: so has the terminal")),
+    row(PARENT, "write", &["1<"], &[], HangsUp("nobody sees the output: the terminal hangs up")),
+    row(PARENT, "ppoll", &["ptmx>"], &[], HangsUp("a terminal that cannot be served hangs up")),
+    Row {
+        scenarios: &["terminal", "users_terminal"],
+        ..row(PARENT, "read", &["<anon_inode:[signalfd]>"], &[], HangsUp("as above"))
+    },
 ];
 
 /// What the failure of `call` has to lead to.
 pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
-    if !run.is_child(call) && call.began < run.first_own() {
-        return Effect::NotOurs;
+    if !run.is_child(call) && run.first_own().is_none_or(|own| call.began < own) {
+        return Effect::Library;
     }
     if call.name == "write" && call.arguments.starts_with("2<") {
         return if call.result.contains(" EINTR ") { RETRIED } else { Effect::Mute };
     }
     let fits = |row: &&Row| {
-        (row.scenario.is_empty() || row.scenario == scenario)
+        (row.scenarios.is_empty() || row.scenarios.contains(&scenario))
             && row.child.is_none_or(|child| child == run.is_child(call))
             && (row.call.is_empty() || row.call == call.name)
             && (row.about.is_empty() || row.about.iter().any(|part| call.arguments.contains(part)))
             && (row.errnos.is_empty() || row.errnos.iter().any(|errno| call.result.contains(&format!(" {errno} "))))
     };
     let after = !run.is_child(call) && run.let_go().is_some_and(|go| go.began < call.began);
-    let default = if after { Effect::Warned("the command may have run: its status stands") } else { Effect::Ends };
+    let default = if after { Warned("the command may have run: its status stands") } else { Ends };
     let table = if after { AFTER } else { TABLE };
     table.iter().find(fits).map_or(default, |row| row.effect)
 }
 
-/// Failures after which something may stay, and why that cannot be helped.
-pub fn may_leave(call: &Call) -> Option<&'static str> {
-    match (call.name.as_str(), call.result.as_str()) {
-        // A permission that is missing once is missing again; a later run finds the lock free and sweeps.
-        ("unlinkat", result) if result.contains("EACCES") => Some("the removal itself is refused"),
-        _ => None,
+/// Why what a run that was not to be has made in a directory root may stay there.
+pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
+    let of_child = |name: &'static str| run.calls.iter().filter(move |call| run.is_child(call) && call.name == name);
+    if of_child("setuid").any(|call| call.worked() && !call.injected()) {
+        return Some("the command's user may not remove it; had the command run, it would have stayed as well");
     }
+    let failed = of_child("execve").find(|call| !call.worked() && !call.injected()).map(|call| call.began)?;
+    let removal = ["unlinkat", "umount2", "fchdir"].into_iter().flat_map(of_child);
+    let refused = removal.filter(|call| call.began > failed && call.injected()).count() > 0;
+    refused.then_some("the removal itself failed: what stays is empty, and in the user's own folder")
+}
+
+/// Whether a run in which this call fails for ever may leave something: it is what would find or remove it.
+pub fn removes(call: &str) -> bool {
+    matches!(call, "unlinkat" | "faccessat")
 }

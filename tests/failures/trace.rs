@@ -2,27 +2,37 @@
 //!
 //! What strace 6.1 does, tried out:
 //! - `-e inject=CALL:error=ERRNO:when=N` counts **for each process by itself**, from its first call on, and goes on
-//!   counting over execve. An ordinal that both processes reach may hit both.
-//! - The execve that starts mydocker is strace's own: it is neither counted nor hit. `execve:when=1` is the command's.
+//!   counting over execve. So an ordinal that two processes reach hits both.
+//! - The execve that starts its program is strace's own: it is neither counted nor hit.
 //! - A call that is made to fail is **not carried out**. For all calls but one that is what a failure means; close(2) frees
 //!   the descriptor whatever it returns, and here it stays open.
 //! - A call cannot be cut short: `retval=5` gives 5 and does nothing either. A pipe that took 5 of 22 bytes cannot be
 //!   made in this way; a control file that says it took a value and did not can, and is (`lies::write`).
 //! - SIGTERM does not end an strace that writes to a file: the watchdog ends what runs below it, then strace.
+//!
+//! So that one process alone is hit, strace does not start mydocker but this test, which makes the call in question a few
+//! times in vain ([`make_calls`]) and then becomes mydocker: its ordinals lie behind those of its child.
 
 use crate::host::tool;
 use crate::processes::children;
+use std::ffi::{CString, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use syscalls::Sysno;
 
 /// How long one run may take: the longest retry of mydocker's own takes a second, an emulated machine is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The word that makes this test [`make_calls`].
+pub const MAKE_CALLS: &str = "--make-calls";
 
 /// The file under test.
 pub fn mydocker_file() -> PathBuf {
@@ -52,21 +62,21 @@ impl Call {
         !self.result.starts_with('-') && !self.result.starts_with('?')
     }
 
-    /// What the call was about, as a message has to say it: the last part of a path, or a value.
-    pub fn object(&self) -> Option<String> {
-        let quoted: Vec<&str> = self.arguments.split('"').skip(1).step_by(2).collect();
-        let on_a_path =
-            self.arguments.split_once("</").and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| path);
-        let whole = match self.name.as_str() {
-            "mount" => *quoted.get(1)?,
-            "openat" | "mkdirat" | "unlinkat" | "faccessat" | "chdir" | "execve" => *quoted.first()?,
-            "pread64" | "write" | "flock" | "read" => on_a_path?,
-            _ => return None,
-        };
-        // "." is a directory that the message knows by another name.
-        let last = whole.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/");
-        (last != ".").then(|| last.to_string())
+    /// The strings among its arguments.
+    fn quoted(&self) -> Vec<&str> {
+        self.arguments.split('"').skip(1).step_by(2).collect()
     }
+
+    /// The path of the first descriptor among its arguments.
+    fn of_descriptor(&self) -> Option<&str> {
+        self.arguments.split_once("</").and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| path)
+    }
+}
+
+/// The last part of a path. "." is a directory that messages know by another name.
+fn last_part(path: &str) -> Option<String> {
+    let last = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/");
+    (last != ".").then(|| last.to_string())
 }
 
 /// How a traced run ended.
@@ -75,29 +85,40 @@ pub struct Traced {
     pub status: Option<ExitStatus>,
     pub stdout: String,
     pub stderr: String,
+    /// mydocker's calls and its children's. What this test did before it became mydocker is not among them.
     pub calls: Vec<Call>,
-    /// The pid of mydocker; 0 if strace could not start it.
+    /// What the command did.
+    pub of_command: Vec<Call>,
+    /// The pid of mydocker; 0 if it was not started.
     pub mydocker: i32,
+    /// How often this test had made each call when it became mydocker.
+    pub before: Vec<String>,
+    /// What a process of the run may be called.
+    names: Vec<String>,
     /// The program that was to run inside.
     program: String,
 }
 
 impl Traced {
-    /// Every process of the run.
-    pub fn pids(&self) -> Vec<i32> {
+    /// Every process of the run, by its pid and the names it may go by.
+    pub fn processes(&self) -> (Vec<i32>, &[String]) {
         let mut pids: Vec<i32> = self.calls.iter().map(|call| call.pid).collect();
         pids.sort_unstable();
         pids.dedup();
-        pids
+        (pids, &self.names)
     }
 
     pub fn is_child(&self, call: &Call) -> bool {
         call.pid != self.mydocker
     }
 
-    /// The execve by which the child became the command.
+    /// The execve by which a child became the command. It may be killed on its way back, when the parent has seen already
+    /// that the error pipe is closed.
     pub fn executed(&self) -> Option<&Call> {
-        self.calls.iter().find(|call| self.is_child(call) && call.name == "execve" && call.worked())
+        let end = |call: &Call| call.name == "read" && call.arguments.contains("<pipe:") && call.result == "0";
+        let seen = self.calls.iter().any(|call| !self.is_child(call) && end(call));
+        let worked = |call: &Call| call.worked() || seen && call.result.starts_with('?');
+        self.calls.iter().find(|call| self.is_child(call) && call.name == "execve" && worked(call))
     }
 
     /// The parent's write of the command down the pipe: from then on the command may run.
@@ -113,9 +134,45 @@ impl Traced {
     }
 
     /// mydocker's first call of its own: what comes before is the C library's start.
-    pub fn first_own(&self) -> usize {
-        let own = |call: &&Call| call.name == "openat" && call.arguments.contains("\"/proc/self/status\"");
-        self.calls.iter().find(own).map_or(usize::MAX, |call| call.began)
+    pub fn first_own(&self) -> Option<usize> {
+        self.calls.iter().find(|call| call.name == "getpid").map(|call| call.began)
+    }
+
+    /// What the call was about, one of which a message has to name: the last part of a path, or a value. None if it was
+    /// about nothing that has a name.
+    pub fn objects(&self, call: &Call) -> Vec<String> {
+        let quoted = call.quoted();
+        let whole: Vec<&str> = match call.name.as_str() {
+            // What is mounted or where; an overlay is put together from the working directory.
+            "mount" => match quoted.first() {
+                Some(&"overlay") => vec![self.working_directory(call)],
+                _ => quoted.iter().take(2).map(|path| self.behind_number(call, path)).collect(),
+            },
+            "openat" | "openat2" | "mkdirat" | "mknodat" | "unlinkat" | "faccessat" | "chdir" | "execve" | "statx"
+            | "sethostname" => quoted.into_iter().take(1).collect(),
+            "symlinkat" => quoted.into_iter().skip(1).take(1).collect(),
+            "pread64" | "write" | "flock" | "read" | "getdents64" => match call.arguments.split_once('<') {
+                Some((_, object)) if object.starts_with("pipe:") => vec!["pipe"],
+                Some(("1", _)) => vec!["stdout"],
+                _ => call.of_descriptor().into_iter().collect(),
+            },
+            "kill" => call.arguments.split(',').take(1).collect(),
+            _ => Vec::new(),
+        };
+        whole.into_iter().filter_map(last_part).collect()
+    }
+
+    /// A path such as /proc/self/fd/7 stands for what that descriptor was when it was opened.
+    fn behind_number<'a>(&'a self, call: &Call, path: &'a str) -> &'a str {
+        let Some(number) = path.strip_prefix("/proc/self/fd/") else { return path };
+        let opened = |other: &&Call| other.pid == call.pid && other.began < call.began;
+        let result = |other: &'a Call| other.result.strip_prefix(number)?.strip_prefix('<')?.split('>').next();
+        self.calls.iter().rev().filter(opened).find_map(result).unwrap_or(path)
+    }
+
+    fn working_directory(&self, call: &Call) -> &str {
+        let before = |other: &&Call| other.pid == call.pid && other.began < call.began && other.name == "chdir";
+        self.calls.iter().rev().find(before).and_then(|other| other.quoted().first().copied()).unwrap_or(".")
     }
 
     /// The trace, for a report.
@@ -130,10 +187,14 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// `-e` expressions.
     pub expressions: Vec<String>,
+    /// Which call is made in vain, and how often, before this test becomes mydocker.
+    pub in_vain: Option<(&'a str, usize)>,
     /// What comes after `mydocker`.
     pub words: Vec<String>,
     /// The program among them.
     pub program: String,
+    /// Its standard input; nothing if not said.
+    pub stdin: Option<BorrowedFd<'a>>,
     /// What is done in the new process before strace starts.
     pub before: fn() -> io::Result<()>,
 }
@@ -150,22 +211,56 @@ impl Run<'_> {
         for expression in &self.expressions {
             command.args(["-e", expression]);
         }
+        let (call, times) = self.in_vain.unwrap_or(("getpid", 0));
+        let call: Sysno = call.parse().map_err(|()| io::Error::other(format!("{call} has no number")))?;
+        command.arg(std::env::current_exe()?).args([MAKE_CALLS, &call.id().to_string(), &times.to_string()]);
         command.arg(mydocker_file()).args(&self.words).current_dir(self.folder.join("empty"));
-        command.stdin(Stdio::null()).stdout(File::create(&out)?).stderr(File::create(&err)?);
+        command.env("TMPDIR", self.folder.join("empty"));
+        command.stdin(match self.stdin {
+            Some(stdin) => stdin.try_clone_to_owned()?.into(),
+            None => Stdio::null(),
+        });
+        command.stdout(File::create(&out)?).stderr(File::create(&err)?);
         // SAFETY: what is done are system calls on what was made before the fork
         unsafe { command.pre_exec(self.before) };
         let mut child = command.spawn()?;
         let status = wait(&mut child)?;
         let text = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let calls = parse(&text(&log)?);
+        let (calls, of_command, before) = of_mydocker(parse(&text(&log)?));
         let mydocker = calls.first().map_or(0, |call| call.pid);
-        let traced =
-            Traced { status, stdout: text(&out)?, stderr: text(&err)?, calls, mydocker, program: self.program.clone() };
+        let names = [mydocker_file(), self.program.clone().into()].iter().filter_map(|file| comm(file)).collect();
+        let program = self.program.clone();
+        let (stdout, stderr) = (text(&out)?, text(&err)?);
+        let traced = Traced { status, stdout, stderr, calls, of_command, mydocker, before, names, program };
         for file in [log, out, err] {
             fs::remove_file(file)?;
         }
         Ok(traced)
     }
+}
+
+/// What /proc calls a process of this file: 15 bytes of its name, proc_pid_comm(5).
+fn comm(file: &Path) -> Option<String> {
+    Some(file.file_name()?.to_str()?.chars().take(15).collect())
+}
+
+/// `--make-calls NUMBER TIMES FILE WORD...`: makes a call that many times, with arguments that it refuses, and becomes
+/// FILE. Returns the status for when that cannot be.
+pub fn make_calls(words: Vec<OsString>) -> i32 {
+    let number = |at: usize| words.get(at).and_then(|word| word.to_str()).and_then(|word| word.parse::<i64>().ok());
+    let (Some(call), Some(times)) = (number(2), number(3)) else { return 2 };
+    // -1 would be everybody; this is nobody, whatever the signal.
+    let first = if call == libc::SYS_kill { i64::from(i32::MIN) } else { -1 };
+    for _ in 0..times {
+        // SAFETY: as pointers, lengths, flags and descriptors, these are none: the kernel refuses them
+        unsafe { libc::syscall(call, first, -1i64, -1i64, -1i64, -1i64, -1i64) };
+    }
+    let words: Vec<CString> = words.into_iter().skip(4).flat_map(|word| CString::new(word.into_vec())).collect();
+    let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    // SAFETY: the list ends with a null, and its strings live on
+    unsafe { libc::execv(pointers[0], pointers.as_ptr()) };
+    2
 }
 
 fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
@@ -179,10 +274,14 @@ fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    // From the leaves up, each of them ours: strace, its mydocker, the container's first process.
-    let below: Vec<i32> =
-        children(strace.id() as i32).into_iter().flat_map(|pid| [children(pid), vec![pid]].concat()).collect();
-    for pid in below {
+    // From the leaves up, each of them ours: strace, its mydocker, the container's processes.
+    let mut below = vec![strace.id() as i32];
+    let mut at = 0;
+    while at < below.len() {
+        below.extend(children(below[at]));
+        at += 1;
+    }
+    for &pid in below.iter().skip(1).rev() {
         // SAFETY: kill takes two numbers; one that has just ended is no longer there
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
@@ -192,6 +291,22 @@ fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
     Ok(None)
 }
 
+/// The calls of mydocker and its children; what the command did; and the names of the calls that this test made before it
+/// became mydocker.
+fn of_mydocker(mut calls: Vec<Call>) -> (Vec<Call>, Vec<Call>, Vec<String>) {
+    let file = format!("\"{}\"", mydocker_file().display());
+    let became = |call: &Call| call.name == "execve" && call.worked() && call.arguments.starts_with(&file);
+    let Some(became) = calls.iter().position(became) else { return (Vec::new(), Vec::new(), Vec::new()) };
+    let mydocker = calls[became].pid;
+    // The first one is strace's own, which it does not count.
+    let before = calls.drain(..=became).skip(1).map(|call| call.name).collect();
+    let became_command = |call: &&Call| call.pid != mydocker && call.name == "execve" && call.worked();
+    let commands: Vec<(i32, usize)> = calls.iter().filter(became_command).map(|call| (call.pid, call.began)).collect();
+    let is_command = |call: &Call| commands.iter().any(|(pid, since)| *pid == call.pid && call.began > *since);
+    let (of_command, calls) = calls.into_iter().partition(is_command);
+    (calls, of_command, before)
+}
+
 fn parse(log: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     let mut pending: Vec<(i32, usize, String)> = Vec::new();
@@ -199,7 +314,8 @@ fn parse(log: &str) -> Vec<Call> {
         let Some((pid, rest)) = line.split_once(' ') else { continue };
         let Ok(pid) = pid.parse::<i32>() else { continue };
         let rest = rest.trim_start();
-        if rest.starts_with("---") || rest.starts_with("+++") {
+        // "???": it was killed as it entered the kernel, before strace saw with what.
+        if rest.starts_with("---") || rest.starts_with("+++") || rest.starts_with("???") {
             continue;
         }
         let mut begun = (at, String::new());

@@ -2,7 +2,7 @@
 
 use crate::harness::mydocker_file;
 use crate::host::host;
-use crate::needs::on_v2;
+use crate::place::Place;
 use crate::processes::{send, wait_for_end};
 use crate::{Before, KILLED, LIMITS, marked, marker, program, programs, report, rounds};
 use libc::SIGKILL;
@@ -10,7 +10,7 @@ use libtest_mimic::Failed;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
-use std::{env, fs, io, thread};
+use std::{env, io, thread};
 
 /// Numbers that look random (splitmix64), the same ones for the same seed.
 struct Random(u64);
@@ -28,46 +28,6 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end
-    }
-}
-
-/// Groups of our own, below our own: nobody but the runs of one trial sweeps there.
-struct Place {
-    name: String,
-    folders: Vec<PathBuf>,
-}
-
-impl Place {
-    fn make() -> io::Result<Place> {
-        let own = std::process::id() as i32;
-        let mut place = Place { name: format!("load-{own}"), folders: Vec::new() };
-        for controller in ["memory", "cpu", "cpuset", "pids"] {
-            let above = host().group(controller, own);
-            let folder = above.join(&place.name);
-            if !place.folders.contains(&folder) {
-                fs::create_dir(&folder)?;
-                place.folders.push(folder.clone());
-            }
-            // On v1, nobody can be in a cpuset or below one that has no CPUs or no memory nodes.
-            for file in ["cpuset.cpus", "cpuset.mems"].iter().filter(|_| controller == "cpuset" && !on_v2("cpuset")) {
-                fs::write(folder.join(file), fs::read(above.join(file))?)?;
-            }
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        for folder in &self.folders {
-            // What a failed trial left in it goes too.
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                fs::remove_dir(entry.path()).ok();
-            }
-            if let Err(error) = fs::remove_dir(folder) {
-                report(format!("{} cannot be removed: {error}", folder.display()));
-            }
-        }
     }
 }
 
@@ -118,7 +78,7 @@ fn containers_end(marker: &str) -> Result<(), Failed> {
 pub fn killed() -> Result<(), Failed> {
     let marker = marker("killed");
     let before = Before::look();
-    let place = Place::make()?;
+    let place = Place::make("load")?;
     let mut random = Random::new();
     let seed = random.0;
     let spread = length_of_a_run(&marker, &place)?.mul_f64(1.2).as_micros() as u64 + 1;

@@ -29,6 +29,7 @@ mod needs;
 #[allow(dead_code, reason = "as above")]
 #[path = "../outside/outcome.rs"]
 mod outcome;
+mod place;
 #[allow(dead_code, reason = "as above")]
 #[path = "../outside/processes.rs"]
 mod processes;

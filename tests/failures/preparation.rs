@@ -1,0 +1,243 @@
+//! What a run finds: leftovers of others, a name that is taken, a user's terminal. And what has to become of it.
+
+use crate::host::tool;
+use crate::place::{Place, remove_group};
+use crate::program;
+use crate::table::may_stay_in_root;
+use crate::trace::Traced;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+use rustix::termios::{Termios, tcgetattr};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Mutex, OnceLock};
+
+/// Where the runs that sweep make their groups, and nobody else does.
+pub static PLACE: Mutex<Option<Place>> = Mutex::new(None);
+
+/// The programs, made before anyone forks.
+pub static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// What was there before a run.
+#[derive(Default)]
+pub struct Preparation {
+    /// Directories of others, and their inodes.
+    there: Vec<(PathBuf, u64)>,
+    /// They are leftovers, and have to go.
+    to_be_swept: bool,
+    /// Who is alive holds this.
+    locks: Vec<File>,
+    /// A process that has outlived its mydocker.
+    member: Option<Child>,
+    /// The user's terminal: keys and screen, the side that programs see, its settings.
+    terminal: Option<(OwnedFd, OwnedFd, Termios)>,
+    /// A root of the container's own, and what is in it.
+    root: Option<(PathBuf, Vec<PathBuf>)>,
+}
+
+fn inode(path: &Path) -> io::Result<u64> {
+    fs::metadata(path).map(|data| data.ino())
+}
+
+impl Preparation {
+    pub fn none() -> io::Result<Preparation> {
+        Ok(Preparation::default())
+    }
+
+    /// A terminal in which the user has typed a line already.
+    pub fn terminal() -> io::Result<Preparation> {
+        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        unlockpt(&keys)?;
+        let side = open(ptsname(&keys, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::io::write(&keys, b"x\n")?;
+        let settings = tcgetattr(&side)?;
+        let mut preparation = Preparation::default();
+        preparation.terminal = Some((keys, side, settings));
+        Ok(preparation)
+    }
+
+    /// What mydockers that were killed leave: directories, one with a group in it that the container had made, one with a
+    /// process that had got away.
+    pub fn leftovers() -> io::Result<Preparation> {
+        let folders = place()?;
+        let mut preparation = Preparation::directories("mydocker-left", &folders)?;
+        preparation.to_be_swept = true;
+        let group = |at: usize| folders[at % folders.len()].join("mydocker-left");
+        fs::create_dir(group(1).join("made inside"))?;
+        let stays = FOLDER.get().map(|folder| folder.join("stays")).unwrap_or_default();
+        let member = Command::new(stays).spawn()?;
+        fs::write(group(0).join("cgroup.procs"), member.id().to_string())?;
+        preparation.member = Some(member);
+        Ok(preparation)
+    }
+
+    /// The directories of [`NAME`], left by a run that was killed.
+    pub fn name_left() -> io::Result<Preparation> {
+        Preparation::directories(&format!("mydocker-{NAME}"), &place()?)
+    }
+
+    /// The same, of one that is alive.
+    pub fn name_taken() -> io::Result<Preparation> {
+        let mut preparation = Preparation::name_left()?;
+        for (directory, _) in &preparation.there {
+            let lock = File::open(directory)?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            preparation.locks.push(lock);
+        }
+        Ok(preparation)
+    }
+
+    /// A root with nothing but the command: all else is made in it.
+    pub fn root() -> io::Result<Preparation> {
+        let folder = FOLDER.get().ok_or(io::ErrorKind::NotFound)?;
+        let root = folder.join("root");
+        if root.exists() {
+            fs::remove_dir_all(&root)?;
+        }
+        fs::create_dir(&root)?;
+        fs::hard_link(folder.join("leaves"), root.join("leaves"))?;
+        let mut preparation = Preparation::default();
+        let there = all_below(&root)?;
+        preparation.root = Some((root, there));
+        Ok(preparation)
+    }
+
+    fn directories(name: &str, folders: &[PathBuf]) -> io::Result<Preparation> {
+        let mut preparation = Preparation::default();
+        for folder in folders {
+            let directory = folder.join(name);
+            if directory.exists() {
+                remove_group(&directory)?;
+            }
+            // Sticky: the mark of a directory of mydocker's.
+            DirBuilder::new().mode(0o1755).create(&directory)?;
+            preparation.there.push((directory.clone(), inode(&directory)?));
+        }
+        Ok(preparation)
+    }
+
+    pub fn stdin(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().map(|(_, side, _)| side.as_fd())
+    }
+
+    /// Whether this directory was there before the run.
+    pub fn had(&self, directory: &Path) -> bool {
+        self.there.iter().any(|(path, number)| path == directory && inode(path).is_ok_and(|now| now == *number))
+    }
+
+    /// What has not become of it what should.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (directory, _) in &self.there {
+            let is_there = self.had(directory);
+            if self.to_be_swept && is_there {
+                wrong.push(format!("not swept: {}", directory.display()));
+            }
+            if !self.locks.is_empty() && !is_there {
+                wrong.push(format!("taken from a mydocker that is alive: {}", directory.display()));
+            }
+        }
+        wrong.extend(self.terminal_changed());
+        wrong
+    }
+
+    /// The same after a run in which a call has failed: that one may have been the sweep's, or of a run that did not come
+    /// to sweep.
+    pub fn complaints_after(&self, run: &Traced) -> Vec<String> {
+        if self.to_be_swept { Vec::new() } else { self.complaints_unless_restoring_failed(run) }
+    }
+
+    fn complaints_unless_restoring_failed(&self, run: &Traced) -> Vec<String> {
+        let restores = run.calls.iter().any(|call| call.injected() && call.arguments.contains("TCSETS"));
+        let mut wrong = self.complaints();
+        wrong.retain(|what| !(restores && what.starts_with(TERMINAL)));
+        // In a directory, what a run has made for its mounts stays, as in docker; if nothing was run, nothing was made.
+        if let Some((root, there)) =
+            self.root.as_ref().filter(|_| run.executed().is_none() && may_stay_in_root(run).is_none())
+        {
+            match all_below(root) {
+                Ok(now) if now == *there => {}
+                other => wrong.push(format!("in the root: {other:?}, not {there:?}")),
+            }
+        }
+        wrong
+    }
+
+    fn terminal_changed(&self) -> Option<String> {
+        let (_, side, before) = self.terminal.as_ref()?;
+        let show = |settings: &Termios| format!("{settings:?}");
+        let now = match tcgetattr(side) {
+            Ok(now) => now,
+            Err(error) => return Some(format!("{TERMINAL} cannot be read: {error}")),
+        };
+        (show(&now) != show(before)).then(|| format!("{TERMINAL} are changed: {} were {}", show(&now), show(before)))
+    }
+}
+
+/// Every path below a folder.
+fn all_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            all.extend(all_below(&entry.path())?);
+        }
+        all.push(entry.path());
+    }
+    all.sort();
+    Ok(all)
+}
+
+const TERMINAL: &str = "the settings of the user's terminal";
+
+impl Drop for Preparation {
+    fn drop(&mut self) {
+        if let Some(member) = &mut self.member {
+            // The sweep may have ended it; it is our child, so its pid is still its own.
+            member.kill().ok();
+            member.wait().ok();
+        }
+        for (directory, _) in self.there.iter().filter(|(directory, _)| directory.exists()) {
+            if let Err(error) = remove_group(directory) {
+                println!("{} cannot be removed: {error}", directory.display());
+            }
+        }
+    }
+}
+
+/// The name of the containers that have one.
+pub const NAME: &str = "failures-name";
+
+fn place() -> io::Result<Vec<PathBuf>> {
+    let place = PLACE.lock().expect("place");
+    place.as_ref().map(|place| place.folders.clone()).ok_or(io::Error::other("no place for groups"))
+}
+
+/// The programs that are used here, by name.
+pub fn make_programs(folder: &Path) -> io::Result<()> {
+    program::leaves(folder)?;
+    program::reads(folder)?;
+    program::stays(folder)?;
+    let script = folder.join("script");
+    fs::write(&script, "#!/nowhere/sh\n")?;
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    fs::write(folder.join("variables"), "# a comment\nA=1\n")?;
+    FOLDER.get_or_init(|| folder.to_path_buf());
+    // An image of the same as `Preparation::root`, where there is a tool that makes one.
+    if let Some(mksquashfs) = tool("mksquashfs") {
+        let Preparation { root: Some((root, _)), .. } = &Preparation::root()? else { return Ok(()) };
+        for name in ["proc", "sys", "dev"] {
+            fs::create_dir(root.join(name))?;
+        }
+        let (image, quietly) = (folder.join("image"), ["-quiet", "-no-progress"]);
+        let made = Command::new(mksquashfs).args([root, &image]).args(quietly).output()?;
+        if !made.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&made.stderr).into_owned()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The runs whose calls are made to fail: every way through mydocker that this host offers.
+
+use crate::judge::Base;
+use crate::needs::Needs;
+use crate::preparation::{NAME, PLACE, Preparation};
+use crate::scenario::Scenario;
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use std::ffi::CString;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// The four limits, and what else a run can be asked for.
+pub const FULL: &str = "-m 100m --cpu-set 0 --cpu-mems 0 --cpu-shares 2048 --pids-limit 50 --hostname x -w /";
+
+/// Two limits.
+const TWO: &str = "-m 100m --cpu-shares 2048";
+
+/// Words at their blanks.
+fn words(words: &str) -> Vec<String> {
+    words.split_whitespace().map(String::from).collect()
+}
+
+pub fn scenarios(folder: &Path) -> Vec<Scenario> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let four = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
+    let two = Needs::ROOT | Needs::MEMORY | Needs::CPU;
+    let base = |name: &'static str, options: &str, needs: Needs| Scenario {
+        name,
+        options: words(options),
+        command: file("leaves"),
+        group: None,
+        base: Base::Works,
+        stdout: "",
+        about: &[],
+        always: None,
+        only: &[],
+        for_ever: false,
+        before: || Ok(()),
+        prepare: Preparation::none,
+        needs,
+    };
+    // Where nobody else sweeps: a directory that is there before the run must be there when it comes to it.
+    let place = place_name();
+    let in_place = |options: &str| [words(options), vec!["--cgroup-parent".into(), place.clone()]].concat();
+    let named = |name| Scenario {
+        group: Some(NAME.into()),
+        options: in_place(&format!("{TWO} --name {NAME}")),
+        ..base(name, "", two | Needs::GROUP_BELOW)
+    };
+    vec![
+        Scenario { for_ever: true, ..base("full", FULL, four) },
+        base("defaults", "", Needs::ROOT),
+        // No PID namespace: orphans have to be looked for. Two signals are ignored, and have to be reset.
+        Scenario {
+            before: ignore_two_signals,
+            ..base("host", &format!("{TWO} --pid host --network host --ipc host --uts host"), two)
+        },
+        Scenario { for_ever: true, ..base("terminal", &format!("-t {TWO}"), two | Needs::TERMINAL) },
+        // A terminal on both sides, and something to pass on in both directions.
+        Scenario {
+            command: file("reads"),
+            stdout: "x\r\n.",
+            prepare: Preparation::terminal,
+            only: &["ioctl", "ppoll", "read", "write", "wait4", "signalfd4"],
+            for_ever: true,
+            ..base("users_terminal", "-t --no-limits", Needs::ROOT | Needs::TERMINAL)
+        },
+        Scenario { for_ever: true, ..base("init", &format!("--init {TWO}"), two) },
+        Scenario {
+            only: &["setpgid", "ioctl", "clone", "close_range", "rt_sigtimedwait", "wait4", "prctl", "rt_sigprocmask"],
+            ..base("init_terminal", "-t --init --no-limits", Needs::ROOT | Needs::TERMINAL)
+        },
+        Scenario {
+            options: [words("--no-limits -e B=2 --env-file"), vec![file("variables")]].concat(),
+            only: &["openat", "read", "close"],
+            ..base("environment", "", Needs::ROOT)
+        },
+        // Where the command comes from: PATH, its second folder, and words at blanks as they were once given.
+        Scenario {
+            options: words(&format!("--no-limits -e PATH=/nowhere:{}", folder.display())),
+            command: "leaves with words".into(),
+            only: &["execve", "faccessat", "openat", "read"],
+            ..base("path", "", Needs::ROOT)
+        },
+        // The other ends: here it is the cleaning up that fails.
+        Scenario {
+            command: "/nowhere/leaves".into(),
+            base: Base::Refuses(127, "not found", "execve"),
+            ..base("not_found", FULL, four)
+        },
+        Scenario {
+            command: file("script"),
+            base: Base::Refuses(126, "its interpreter \"/nowhere/sh\" is missing", "execve"),
+            only: &["execve", "faccessat", "openat", "read", "write"],
+            ..base("no_interpreter", "--no-limits", Needs::ROOT)
+        },
+        Scenario {
+            base: Base::Refuses(125, "not among the CPUs", "write"),
+            ..base("refused", &format!("{TWO} --cpu-set 1023"), two | Needs::CPU_ON_V1 | Needs::CPUSET)
+        },
+        // The kernel still has the directory in use when it is to be removed.
+        Scenario {
+            always: Some("inject=unlinkat:error=EBUSY:when=1..3"),
+            only: &["nanosleep", "getdents64", "wait4"],
+            ..base("busy", FULL, four)
+        },
+        // Something to sweep.
+        Scenario {
+            options: in_place(FULL),
+            prepare: Preparation::leftovers,
+            ..base("leftovers", "", four | Needs::GROUP_BELOW)
+        },
+        Scenario { prepare: Preparation::name_left, ..named("name_left") },
+        Scenario {
+            prepare: Preparation::name_taken,
+            // No call fails that should not.
+            base: Base::Refuses(125, "already running", ""),
+            ..named("name_taken")
+        },
+        // A root of its own, of each kind, and what is put into it.
+        Scenario {
+            options: [
+                words("--no-limits --tmpfs /scratch -w /made/here -u 7:8 --ulimit nofile=99 --shm-size 1m -v"),
+                vec![format!("{}:/made/variables:ro", file("variables"))],
+                vec!["--rootfs".into(), file("root")],
+            ]
+            .concat(),
+            command: "/leaves".into(),
+            prepare: Preparation::root,
+            ..base("root", "", Needs::ROOT)
+        },
+        Scenario {
+            options: [words("--no-limits --init --rootfs"), vec![file("root")]].concat(),
+            command: "/nowhere/leaves".into(),
+            base: Base::Refuses(127, "not found", "execve"),
+            prepare: Preparation::root,
+            only: &["clone", "close_range", "kill", "rt_sigtimedwait", "execve", "unlinkat", "umount2"],
+            ..base("root_not_found", "", Needs::ROOT)
+        },
+        Scenario {
+            options: [words("--no-limits --rootfs"), vec![file("image")]].concat(),
+            command: "/leaves".into(),
+            about: &["image"],
+            only: &["ioctl", "mount", "openat", "pread64", "mkdirat", "statx", "chdir", "pivot_root", "umount2"],
+            ..base("image", "", Needs::ROOT | Needs::MKSQUASHFS)
+        },
+        Scenario {
+            options: words("--no-limits --ephemeral"),
+            only: &["mount", "mkdirat", "chdir", "statx", "openat", "read"],
+            ..base("ephemeral", "", Needs::ROOT)
+        },
+        Scenario {
+            options: words("--no-limits --read-only"),
+            only: &["mount_setattr", "openat"],
+            ..base("read_only", "", Needs::ROOT)
+        },
+        // Files that a run writes for others to read.
+        Scenario {
+            options: [words(&format!("{TWO} --pid-file")), vec![file("pid"), format!("--stats={}", file("stats"))]]
+                .concat(),
+            only: &["openat", "read", "write", "close", "clock_gettime", "wait4", "getrusage"],
+            ..base("stats", "", two)
+        },
+        // No cgroup is mounted: mydocker makes mounts of its own, that are attached nowhere.
+        Scenario { before: unmount_cgroups, ..base("nothing_mounted", FULL, four | Needs::MOUNTED) },
+    ]
+}
+
+fn place_name() -> String {
+    PLACE.lock().expect("place").as_ref().map_or(String::new(), |place| place.name.clone())
+}
+
+fn ignore_two_signals() -> io::Result<()> {
+    // SAFETY: signal takes numbers here
+    unsafe {
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        libc::signal(libc::SIGUSR1, libc::SIG_IGN);
+    }
+    Ok(())
+}
+
+/// Where the cgroups are mounted: what is to be unmounted is known before the fork.
+pub static POINTS: OnceLock<Vec<CString>> = OnceLock::new();
+
+fn unmount_cgroups() -> io::Result<()> {
+    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    for point in POINTS.get().into_iter().flatten() {
+        unmount(point.as_c_str(), UnmountFlags::DETACH)?;
+    }
+    Ok(())
+}
