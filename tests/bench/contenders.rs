@@ -145,7 +145,15 @@ impl Setting {
             waiting: vec![self.floor.clone(), "wait".into()],
             differences,
         };
+        // Itself, with nothing dropped: what the defaults cost.
+        let mut privileged: Vec<&str> = self.mydocker.command.iter().map(String::as_str).collect();
+        privileged.push("--privileged");
         let mut peers = vec![
+            host_files(
+                "privileged",
+                &privileged,
+                "mydocker itself, with --privileged: nothing dropped, filtered, hidden",
+            ),
             host_files(
                 "unshare",
                 &["unshare", "-muinp", "--fork", "--mount-proc"],
