@@ -30,15 +30,14 @@ fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
     .collect()
 }
 
-/// The command of the trials about order: says which group it is in and what that one's limits are.
+/// The command of the trials about order: says what the limits of its groups are, which are the top of what it sees.
 pub fn look() {
     let host = Host::look();
     let own = std::process::id() as i32;
     for (controller, file, _) in limits() {
         let group = host.group(controller, own);
-        let name = group.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let value = fs::read_to_string(group.join(file)).unwrap_or_else(|error| error.to_string());
-        println!("{controller} {name} {file} {}", value.trim());
+        println!("{controller} {file} {}", value.trim());
     }
 }
 
@@ -62,9 +61,7 @@ pub fn delay_each(folder: &Path, scenario: &Scenario, call: &str, occurrences: O
         }
         .make()?;
         TOTALS.count(Kind::Slowed);
-        let line = |(controller, file, value): (&str, &str, &str)| {
-            format!("{controller} mydocker-{} {file} {value}\n", run.mydocker)
-        };
+        let line = |(controller, file, value): (&str, &str, &str)| format!("{controller} {file} {value}\n");
         let expected: String = limits().into_iter().map(line).collect();
         if run.stdout != expected || run.status.and_then(|status| status.code()) != Some(0) || !run.stderr.is_empty() {
             wrong.push(format!(
