@@ -231,7 +231,7 @@ fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
             "this kernel has no seccomp filters; --security-opt seccomp=unconfined does without"
         }
         ("seccomp", Errno::EACCES) => "without no-new-privileges the filter needs CAP_SYS_ADMIN",
-        ("setgroups" | "setgid" | "setuid", Errno::EINVAL | Errno::EPERM) => {
+        ("setgroups" | "setgid" | "setuid" | "fchown", Errno::EINVAL | Errno::EPERM) => {
             "this id is not in the user namespace, which has the caller's and those of /etc/subuid and /etc/subgid"
         }
         ("mkdirat", Errno::EROFS) => "the cgroup filesystem is mounted read-only",

@@ -319,7 +319,7 @@ impl Step {
                 sys::umask(*mask);
                 Ok(())
             }
-            Step::MountSysfs(read_only) => rootfs::mount_sysfs(*read_only),
+            Step::MountSysfs(read_only) => rootfs::mount_sysfs(*read_only).map_err(|e| revealing(e, plan)),
             Step::MountDev => rootfs::mount_dev(plan.ids.is_none()),
             Step::GiveFile(at) => match plan.files.get(*at) {
                 Some(file) => rootfs::give(file, &mut state.made),
@@ -330,7 +330,7 @@ impl Step {
             Step::MaskPaths => rootfs::mask(),
             Step::MountProc => {
                 let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-                sys::mount(c"proc", c"/proc", c"proc", flags, None)
+                sys::mount(c"proc", c"/proc", c"proc", flags, None).map_err(|e| revealing(e, plan))
             }
             Step::MountDevpts => {
                 // gid 5 is tty by long custom, if it is there; ptmx for everybody, as on a host.
@@ -358,7 +358,7 @@ impl Step {
                 (Some(word), Some(user)) => user.look_up(word),
                 _ => Ok(()),
             },
-            Step::BecomeUser => become_user(state),
+            Step::BecomeUser => become_user(plan, state),
             Step::DieWithParent => {
                 sys::die_with_parent()?;
                 // The signal is for a death to come; a parent that has died already has left the pipe.
@@ -533,13 +533,23 @@ fn make_read_only(mounts: &[ReadOnly]) -> Result<()> {
     Ok(())
 }
 
+/// A user namespace must not see more than is to be seen already (mount_namespaces(7)).
+fn revealing(error: Error, plan: &Plan) -> Error {
+    match plan.ids.is_some() && error.is(Errno::EPERM) {
+        true => error.with_hint(
+            "in a user namespace it takes a /proc and /sys outside of which nothing is masked, and a network of its own",
+        ),
+        false => error,
+    }
+}
+
 /// The terminal is the user's, as it is where a login makes one.
-fn become_user(state: &State) -> Result<()> {
+fn become_user(plan: &Plan, state: &State) -> Result<()> {
     let Some(user) = &state.user else { return Ok(()) };
     if let Some(terminal) = &state.terminal {
         sys::give_to(terminal, user.uid)?;
     }
-    user.become_it()
+    user.become_it(plan.ids.as_ref().is_none_or(Maps::leaves_groups))
 }
 
 fn open_terminal(state: &mut State) -> Result<()> {

@@ -97,9 +97,12 @@ impl User {
         }
     }
 
-    /// Becomes it, for good: credentials(7). Without CAP_SETGID the groups cannot go, so they go first.
-    pub fn become_it(&self) -> Result<()> {
-        sys::setgroups(&self.groups)?;
+    /// Becomes it, for good: credentials(7). Without CAP_SETGID the groups cannot go, so they go first; where they may not
+    /// be left at all, they stay.
+    pub fn become_it(&self, leaves_groups: bool) -> Result<()> {
+        if leaves_groups {
+            sys::setgroups(&self.groups)?;
+        }
         sys::setgid(self.gid)?;
         sys::setuid(self.uid)
     }

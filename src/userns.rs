@@ -35,6 +35,11 @@ impl Maps {
         gid == 0 || self.ranges.is_some_and(|(_, gids)| gid <= gids.count)
     }
 
+    /// Whether a process may leave its groups: with the caller's own id alone, the kernel forbids it.
+    pub fn leaves_groups(&self) -> bool {
+        self.ranges.is_some()
+    }
+
     /// Writes the maps of `child`, which waits for it.
     pub fn write(&self, child: Pid) -> Result<()> {
         if let Some((uids, gids)) = self.ranges {

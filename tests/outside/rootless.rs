@@ -20,6 +20,7 @@ cases! {
     privileged_inside_only: Needs::USER_NAMESPACES;
     loopback_terminal_and_reaper: Needs::USER_NAMESPACES | Needs::TERMINAL;
     files_of_others_stay_theirs: Needs::USER_NAMESPACES;
+    an_id_that_is_not_there: Needs::USER_NAMESPACES;
     a_root_of_its_own: Needs::USER_NAMESPACES;
     writes_in_memory: Needs::USER_NAMESPACES | Needs::OVERLAY;
     a_limit_needs_a_delegated_group: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY;
@@ -139,6 +140,21 @@ fn files_of_others_stay_theirs() {
     let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
     // Who runs the tests as an ordinary user owns the file.
     assert_eq!(outcome.code(), if host().root { 99 } else { 0 }, "{outcome:?}");
+}
+
+/// With the own id alone, root is the only one to be.
+fn an_id_that_is_not_there() {
+    let place = Place::new();
+    if words(&place.as_user(&[], &["file", "/proc/self/gid_map"]).finish().good()).len() > 3 {
+        println!("this user has a range of ids");
+        return;
+    }
+    place.as_user(&["-u", "0"], &["status", "5"]).finish().silent(5);
+    place.as_user(&["-u", "0:0", "-t"], &["status", "6"]).finish().silent(6);
+    for user in ["1000", "0:1000", "1000:0"] {
+        let outcome = place.as_user(&["-u", user], &["status", "0"]).finish();
+        outcome.refused(125, &["EINVAL", "/etc/subuid"]);
+    }
 }
 
 /// A root that is the user's: the probe, and nothing else.
