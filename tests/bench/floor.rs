@@ -3,6 +3,7 @@
 //!     floor                                       a static `true`
 //!     floor wait                                  says "." and waits for the end of its input
 //!     floor getppid                               how many nanoseconds one getppid(2) takes
+//!     floor flood                                 writes 100 MB
 //!     floor v1 MEMORY CPU CPUSET COMMAND [ARG..]  a run; the three directories are made, and removed at the end
 //!     floor v2 GROUP COMMAND [ARG..]              the same where one cgroup2 directory carries all limits
 //!
@@ -46,6 +47,7 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
         [] | [_] => 0,
         // SAFETY: a string of the vector
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"getppid" => getppid(),
+        [_, word] if unsafe { CStr::from_ptr(*word) } == c"flood" => flood(),
         [_, _] => wait(),
         [_, version, ..] => {
             // SAFETY: a string of the vector
@@ -81,6 +83,22 @@ fn wait() -> c_int {
     unsafe {
         libc::write(1, byte.as_ptr().cast(), 1);
         while libc::read(0, byte.as_mut_ptr().cast(), 1) == 1 {}
+    }
+    0
+}
+
+/// In blocks as most programs write them, of a byte that no terminal makes two of.
+fn flood() -> c_int {
+    let block = [b'.'; 8000];
+    for _ in 0..100_000_000 / block.len() {
+        let mut done = 0;
+        while let Some(rest) = block.get(done..).filter(|rest| !rest.is_empty()) {
+            // SAFETY: the pointer and the length are of one slice
+            match unsafe { libc::write(1, rest.as_ptr().cast(), rest.len()) } {
+                n if n > 0 => done += n as usize,
+                _ => return 1,
+            }
+        }
     }
     0
 }

@@ -6,6 +6,7 @@ mod numbers;
 mod pairs;
 mod phases;
 mod table;
+mod terminal;
 
 use contenders::Setting;
 use std::error::Error;
@@ -18,13 +19,16 @@ cargo bench -- [OPTION..]
   --quick          a tenth of the pairs
   --cold N         pairs with 0.3 s of idling before each run (40)
   --hot N          pairs back to back (200)
-  --only A,B       these peers: floor, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun
+  --terminal N     pairs of 100 MB through a terminal (10)
+  --only A,B       these peers: floor, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun, and script for the
+                   terminal
   --profile        the phases of a run instead
 MYDOCKER=FILE is measured if it is set; else the static musl file, which is built now; else what cargo has built.";
 
 struct Options {
     cold: usize,
     hot: usize,
+    terminal: usize,
     only: Option<Vec<String>>,
     profile: bool,
 }
@@ -49,23 +53,24 @@ fn main() -> ExitCode {
 
 /// `None`: nothing is to be measured, for it was not asked for.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
-    let mut options = Options { cold: 40, hot: 200, only: None, profile: false };
+    let mut options = Options { cold: 40, hot: 200, terminal: 10, only: None, profile: false };
     let mut asked = false;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             // What `cargo bench` passes, and `cargo test --benches` does not.
             "--bench" => asked = true,
-            "--quick" => (options.cold, options.hot) = (4, 20),
+            "--quick" => (options.cold, options.hot, options.terminal) = (4, 20, 3),
             "--cold" => options.cold = value()?.parse()?,
             "--hot" => options.hot = value()?.parse()?,
+            "--terminal" => options.terminal = value()?.parse()?,
             "--only" => options.only = Some(value()?.split(',').map(String::from).collect()),
             "--profile" => options.profile = true,
             "-h" | "--help" => return Ok(None),
             _ => return Err(format!("unknown option {word}\n{HELP}").into()),
         }
     }
-    if options.cold == 0 || options.hot == 0 {
+    if [options.cold, options.hot, options.terminal].contains(&0) {
         return Err("at least one pair of each kind".into());
     }
     Ok(Some(options).filter(|_| asked))
@@ -79,9 +84,13 @@ fn bench(options: &Options) -> Result<bool> {
         phases::print(&setting, options)?;
         return Ok(true);
     }
+    let asked = |name: &str| options.only.as_ref().is_none_or(|only| only.iter().any(|word| word == name));
+    if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "script")) {
+        return terminal::print(&setting, options.terminal);
+    }
     let mut peers = setting.peers()?;
     if let Some(only) = &options.only {
-        if let Some(name) = only.iter().find(|name| peers.iter().all(|peer| &peer.name != *name)) {
+        if let Some(name) = only.iter().find(|name| *name != "script" && peers.iter().all(|peer| &peer.name != *name)) {
             return Err(format!("no peer is called {name}").into());
         }
         peers.retain(|peer| only.contains(&peer.name));
@@ -108,5 +117,10 @@ fn bench(options: &Options) -> Result<bool> {
         println!("not measured:\n{}", refusals.join("\n"));
     }
     println!();
-    numbers::print(&setting, &works)
+    let mut within = numbers::print(&setting, &works)?;
+    if asked("script") {
+        println!();
+        within &= terminal::print(&setting, options.terminal)?;
+    }
+    Ok(within)
 }

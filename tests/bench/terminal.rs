@@ -1,0 +1,93 @@
+//! The table of the terminal: 100 MB through `-t`, beside `script` of util-linux, which relays a terminal likewise.
+
+use crate::contenders::{Setting, which};
+use crate::table::{median, quantile, row};
+use crate::{Result, table};
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const BYTES: u64 = 100_000_000;
+
+/// The ledger: at most this many times the time of `script`.
+const MOST: f64 = 1.1;
+
+/// False if the ledger is passed.
+pub fn print(setting: &Setting, pairs: usize) -> Result<bool> {
+    if which("script").is_none() {
+        println!("no terminal to compare with: script of util-linux is not installed");
+        return Ok(true);
+    }
+    let flood = format!("{} flood", setting.floor);
+    let ours = [setting.mydocker.command[0].as_str(), "run", "-t", &setting.floor, "flood"];
+    // -q: without words of its own; -c: this, by a shell. It keeps a copy of what comes, here nowhere.
+    let theirs = ["script", "-q", "-c", &flood, "/dev/null"];
+    let pair = || Ok::<_, Box<dyn std::error::Error>>([relay(&ours)?, relay(&theirs)?]);
+    // The first pair brings the files into memory and does not count.
+    pair()?;
+    let times: Vec<[[f64; 2]; 2]> = (0..pairs).map(|_| pair()).collect::<Result<_>>()?;
+    let mut rows = vec![row(["100 MB through a terminal", "mydocker's / script's", "half lie in", "seconds here"])];
+    let mut within = true;
+    for (at, name) in ["time", "processor time"].into_iter().enumerate() {
+        let ratios: Vec<f64> = times.iter().map(|[ours, theirs]| ours[at] / theirs[at]).collect();
+        let own: Vec<f64> = times.iter().map(|[ours, _]| ours[at]).collect();
+        if at == 0 {
+            within = median(&ratios) <= MOST;
+        }
+        rows.push(row([
+            name,
+            &format!("{:.2}", median(&ratios)),
+            &format!("{:.2} to {:.2}", quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
+            &format!("{:.2}", median(&own)),
+        ]));
+    }
+    rows.push(row(["  at most", &format!("{MOST:.2}"), "", ""]));
+    table::print(&rows);
+    println!(
+        "{pairs} pairs; the same static program writes to the terminal, and this one reads the other end through a pipe.\n\
+         script stands without namespaces and limits; it also writes the same to a file, here /dev/null."
+    );
+    if !within {
+        println!("mydocker passes the ledger");
+    }
+    Ok(within)
+}
+
+/// Seconds, and seconds of processor time with all its children, of one run whose output is counted.
+fn relay(words: &[&str]) -> Result<[f64; 2]> {
+    let used = processor_time();
+    let begun = Instant::now();
+    let mut command = Command::new(words[0]);
+    let mut child = command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut block = vec![0; 1 << 16];
+    let mut total = 0;
+    if let Some(mut pipe) = child.stdout.take() {
+        loop {
+            match pipe.read(&mut block)? {
+                0 => break,
+                n => total += n as u64,
+            }
+        }
+    }
+    let status = child.wait()?;
+    let time = begun.elapsed().as_secs_f64();
+    match total == BYTES && status.success() {
+        true => Ok([time, (processor_time() - used).as_secs_f64()]),
+        false => Err(format!("{} passes {total} bytes of {BYTES} on and ends with {status}", words[0]).into()),
+    }
+}
+
+/// What all children that have ended have used, and theirs.
+fn processor_time() -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call fills one struct rusage, and one of zeros is one as well
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let [seconds, micros] = [usage.ru_utime, usage.ru_stime]
+        .iter()
+        .fold([0, 0], |[seconds, micros], time| [seconds + time.tv_sec, micros + time.tv_usec]);
+    Duration::from_micros(seconds as u64 * 1_000_000 + micros as u64)
+}
