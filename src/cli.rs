@@ -157,9 +157,11 @@ Usage: mydocker run [OPTIONS] COMMAND [ARG...]
        mydocker check [--json]
        mydocker --help | --version
 
-  mydocker run -t -m 100m --cpu-set 0 sh      a shell with 100 MiB, on the first CPU
-  mydocker run --help                         every option
-  mydocker check                              what this host offers, and what to do where it does not
+  mydocker run -t -m 100m --cpu-set 0 sh   a shell, 100 MiB, the first CPU
+  mydocker run --rootfs DIR -t sh          a shell in a root of its own
+  mydocker run --dry-run sh                what would be done, step by step
+  mydocker run --help                      every option
+  mydocker check                           what this host offers
 ";
 
 const VERSION: &str = concat!(

@@ -63,7 +63,7 @@ Privilege:
       --security-opt OPT...            seccomp=unconfined, or no-new-privileges=false
 
 Seeing:
-      --dry-run[=sh]                   what would be done, as a table or a shell script; does nothing
+      --dry-run[=sh]                   the plan, as a table or a shell script; nothing is done
       --step                           stop before each step, and say where to look
       --stats[=json|FILE]              numbers at the end: as text, as JSON, or into FILE
 

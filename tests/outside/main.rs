@@ -45,6 +45,7 @@ mod layouts;
 mod leftovers;
 mod limits;
 mod limits_inside;
+mod manual;
 mod mounts;
 mod namespaces;
 mod oom;
@@ -134,6 +135,7 @@ fn all() -> Vec<Case> {
         privilege::cases(),
         rootless::cases(),
         step::cases(),
+        manual::cases(),
     ]
     .into_iter()
     .flatten()

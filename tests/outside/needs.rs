@@ -70,6 +70,10 @@ impl Needs {
     pub const USER_NAMESPACES: Needs = Needs(1 << 45);
     pub const NEWUIDMAP: Needs = Needs(1 << 46);
 
+    pub const ZSH: Needs = Needs(1 << 32);
+    pub const FISH: Needs = Needs(1 << 33);
+    pub const GROFF: Needs = Needs(1 << 34);
+
     /// Both, where `|` cannot be: in a constant.
     pub const fn and(self, other: Needs) -> Needs {
         Needs(self.0 | other.0)
@@ -120,6 +124,9 @@ impl Needs {
             (Needs::MKFS_EXT4, "mkfs.ext4"),
             (Needs::BUSYBOX, "busybox"),
             (Needs::STRACE, "strace"),
+            (Needs::ZSH, "zsh"),
+            (Needs::FISH, "fish"),
+            (Needs::GROFF, "groff"),
             (Needs::SCRIPT_TOOLS, "ip"),
             (Needs::SCRIPT_TOOLS, "hostname"),
             (Needs::PYTHON, "python3"),
