@@ -29,7 +29,7 @@ pub fn run(plan: &Plan) -> i32 {
     if let Some((fd, record)) = record
         && let Err(error) = sys::write_all(fd, &record)
     {
-        say(error);
+        say(error.about(b"--stats"));
     }
     status
 }

@@ -1,11 +1,11 @@
 //! Whether a run ended as it must, and whether it left nothing.
 
-use crate::host::host;
 use crate::preparation::Preparation;
 use crate::program::STATUS;
 use crate::scenario::Scenario;
 use crate::table::{Effect, effect};
 use crate::trace::{Call, Traced};
+use crate::worker::Worker;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -250,10 +250,10 @@ pub fn mounts() -> String {
 /// Removes what it finds, so that the next run starts as this one did.
 pub fn left(
     scenario: &Scenario,
+    worker: &Worker,
     run: &Traced,
     preparation: &Preparation,
     mounts_before: &str,
-    folder: &Path,
 ) -> Vec<String> {
     let mut left = Vec::new();
     let (pids, names) = run.processes();
@@ -268,7 +268,7 @@ pub fn left(
         }
     }
     let group = scenario.group.clone().unwrap_or_else(|| run.mydocker.to_string());
-    for directory in host().directories(&format!("mydocker-{group}")) {
+    for directory in worker.directories(&format!("mydocker-{group}")) {
         if preparation.had(&directory) {
             continue;
         }
@@ -292,8 +292,8 @@ pub fn left(
             }
         }
     }
-    left.extend(loop_devices(folder));
-    for entry in fs::read_dir(folder.join("empty")).into_iter().flatten().flatten() {
+    left.extend(loop_devices(worker.folder.parent().unwrap_or(&worker.folder)));
+    for entry in fs::read_dir(worker.empty()).into_iter().flatten().flatten() {
         left.push(format!("file {}", entry.path().display()));
     }
     left

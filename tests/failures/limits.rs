@@ -6,8 +6,8 @@ use crate::needs::on_v2;
 use crate::scenario::{Occurrences, Scenario};
 use crate::totals::TOTALS;
 use crate::trace::Run;
+use crate::worker::engage;
 use libtest_mimic::Failed;
-use std::path::Path;
 use std::{env, fs};
 
 /// The fewest limits that a trace of a full run shows.
@@ -30,20 +30,23 @@ fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
     .collect()
 }
 
-/// The command of the trials about order: says what the limits of its groups are, which are the top of what it sees.
+/// The command of the trials about order: says which group it is in, whether that one knows it, and what its limits are.
+/// The cgroup namespace is made when it has joined, so that it is at the top.
 pub fn look() {
     let host = Host::look();
-    let own = std::process::id() as i32;
+    let own = std::process::id();
     for (controller, file, _) in limits() {
-        let group = host.group(controller, own);
-        let value = fs::read_to_string(group.join(file)).unwrap_or_else(|error| error.to_string());
-        println!("{controller} {file} {}", value.trim());
+        let group = host.group(controller, own as i32);
+        let read = |file: &str| fs::read_to_string(group.join(file)).unwrap_or_else(|error| error.to_string());
+        let joined = read("cgroup.procs").lines().any(|line| line == own.to_string());
+        println!("{controller} {} {joined} {file} {}", host.path_of_group(controller, own as i32), read(file).trim());
     }
 }
 
 /// Slows every occurrence of `call` down, one at a time: at its first instruction the command has to be in its groups and
 /// under its limits all the same.
-pub fn delay_each(folder: &Path, scenario: &Scenario, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
+pub fn delay_each(scenario: &Scenario, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
+    let worker = engage();
     const MICROSECONDS: u32 = 60_000;
     let itself = env::current_exe()?.display().to_string();
     let mut wrong = Vec::new();
@@ -51,7 +54,7 @@ pub fn delay_each(folder: &Path, scenario: &Scenario, call: &str, occurrences: O
         let command = [itself.as_str(), "--look"].map(String::from);
         let expression = format!("inject={call}:delay_enter={MICROSECONDS}:when={}", place.when);
         let run = Run {
-            folder,
+            worker: &worker,
             expressions: vec![expression.clone()],
             in_vain: Some((call, place.in_vain)),
             words: ["run".to_string()].into_iter().chain(scenario.options.iter().cloned()).chain(command).collect(),
@@ -61,7 +64,7 @@ pub fn delay_each(folder: &Path, scenario: &Scenario, call: &str, occurrences: O
         }
         .make()?;
         TOTALS.count(Kind::Slowed);
-        let line = |(controller, file, value): (&str, &str, &str)| format!("{controller} {file} {value}\n");
+        let line = |(controller, file, value): (&str, &str, &str)| format!("{controller} / true {file} {value}\n");
         let expected: String = limits().into_iter().map(line).collect();
         if run.stdout != expected || run.status.and_then(|status| status.code()) != Some(0) || !run.stderr.is_empty() {
             wrong.push(format!(
@@ -74,8 +77,9 @@ pub fn delay_each(folder: &Path, scenario: &Scenario, call: &str, occurrences: O
 }
 
 /// Control files that say they took the value, and did not: what is read back has to tell.
-pub fn control_files_that_lie(folder: &Path, scenario: &Scenario, occurrences: Occurrences) -> Result<(), Failed> {
-    let (plain, _) = scenario.run(folder, &[], None)?;
+pub fn control_files_that_lie(scenario: &Scenario, occurrences: Occurrences) -> Result<(), Failed> {
+    let worker = engage();
+    let (plain, _) = scenario.run(&worker, &[], None)?;
     let mut written = 0;
     let mut wrong = Vec::new();
     let writes = plain.calls.iter().filter(|call| call.name == "write" && !plain.is_child(call));
@@ -85,7 +89,7 @@ pub fn control_files_that_lie(folder: &Path, scenario: &Scenario, occurrences: O
         let expression = format!("inject=write:retval={}:when={}", value.len(), place.when);
         let mounts = judge::mounts();
         let (run, preparation) =
-            scenario.run(folder, std::slice::from_ref(&expression), Some(("write", place.in_vain)))?;
+            scenario.run(&worker, std::slice::from_ref(&expression), Some(("write", place.in_vain)))?;
         TOTALS.count(Kind::Lie);
         written += 1;
         let message = format!("mydocker: {file}: asked for {value}, the kernel made it ");
@@ -93,7 +97,7 @@ pub fn control_files_that_lie(folder: &Path, scenario: &Scenario, occurrences: O
         if !refused || run.executed().is_some() {
             wrong.push(format!("{expression} ({file}): {:?}, {:?}", run.status, run.stderr));
         }
-        wrong.extend(judge::left(scenario, &run, &preparation, &mounts, folder));
+        wrong.extend(judge::left(scenario, &worker, &run, &preparation, &mounts));
     }
     if written < ALL_FOUR {
         wrong.push(format!("only {written} writes of limits in the trace:\n{}", plain.told()));

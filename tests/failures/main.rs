@@ -5,7 +5,8 @@
 //!
 //! One trial for each scenario and call. Which failures a run has to survive, and why, stands in `table.rs`.
 //!
-//! Trials run one after the other: a directory that one run leaves would be swept by another before anyone looked.
+//! Trials run side by side, each in groups of its own: a directory that one run leaves would be swept by another before
+//! anyone looked.
 //!
 //! This file is three programs: the tests; `--make-calls`, which becomes mydocker (see `trace.rs`); and `--look`, a command
 //! that runs inside.
@@ -16,11 +17,11 @@
 use crate::host::{host, tool};
 use crate::limits::{control_files_that_lie, delay_each, look};
 use crate::needs::Needs;
-use crate::place::Place;
-use crate::preparation::{PLACE, make_programs};
+use crate::preparation::make_programs;
 use crate::scenario::Scenario;
 use crate::scenarios::{POINTS, scenarios};
 use crate::totals::TOTALS;
+use crate::worker::{dismiss, make_workers};
 use libtest_mimic::{Arguments, Trial};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -51,11 +52,12 @@ mod scenarios;
 mod table;
 mod totals;
 mod trace;
+mod worker;
 
-/// A folder with the programs, and an empty folder to start in.
+/// A folder with the programs.
 fn make_folder() -> io::Result<&'static Path> {
     let path = env::temp_dir().join(format!("mydocker-failures-{}", std::process::id()));
-    fs::create_dir_all(path.join("empty"))?;
+    fs::create_dir_all(&path)?;
     make_programs(&path)?;
     Ok(Box::leak(path.into_boxed_path()))
 }
@@ -110,7 +112,7 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
             missing(&mut trials, scenario.name.into(), reason);
             continue;
         }
-        let calls = match scenario.calls(folder) {
+        let calls = match scenario.calls() {
             Ok(calls) => calls,
             Err(error) => {
                 trials.push(Trial::test(scenario.name, move || Err(error)));
@@ -130,18 +132,18 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
                     None => {
                         let call = call.clone();
                         let name = format!("slow::{call}");
-                        let trial = move || delay_each(folder, scenario, &call, occurrences);
+                        let trial = move || delay_each(scenario, &call, occurrences);
                         trials.push(Trial::test(name, trial));
                     }
                     Some(reason) => missing(&mut trials, format!("slow::{call}"), reason),
                 }
             }
             if scenario.name == "full" && call == "write" {
-                let trial = move || control_files_that_lie(folder, scenario, occurrences);
+                let trial = move || control_files_that_lie(scenario, occurrences);
                 trials.push(Trial::test("lies::write", trial));
             }
             let name = format!("{}::{call}", scenario.name);
-            trials.push(Trial::test(name, move || scenario.fail_each(folder, &call, occurrences)));
+            trials.push(Trial::test(name, move || scenario.fail_each(&call, occurrences)));
         }
     }
     trials
@@ -167,9 +169,18 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     }
 }
 
+/// The two signals that the C library keeps for itself: whoever has started us with posix_spawn has set them to be ignored,
+/// and our first thread ends that. mydocker has to find the same whenever it is started.
+fn reset_library_signals() {
+    for signal in [32, 33] {
+        // SAFETY: the kernel reads one struct sigaction of four words, and writes none
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, [0u64; 4].as_ptr(), 0usize, 8usize) };
+    }
+}
+
 fn run_tests(words: Vec<OsString>) -> c_int {
+    reset_library_signals();
     let mut arguments = Arguments::from_iter(words);
-    arguments.test_threads = Some(1);
     if rustix::process::geteuid().is_root()
         && let Err(error) = own_mounts()
     {
@@ -178,11 +189,9 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     let points = host().points.iter().rev().filter_map(|point| CString::new(point.as_str()).ok()).collect();
     POINTS.get_or_init(|| points);
     let folder = make_folder().expect("a folder in the temporary directory");
-    let four = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::GROUP_BELOW;
-    if four.missing().is_none() {
-        let place = Place::make("failures").expect("groups of our own");
-        *PLACE.lock().expect("place") = Some(place);
-    }
+    let workers = make_workers(folder).expect("groups of our own");
+    // A failure in one trial must not be seen in another: as many threads as there are groups to be in.
+    arguments.test_threads = Some(arguments.test_threads.unwrap_or(workers).clamp(1, workers));
     let mut not_run = Vec::new();
     let conclusion = libtest_mimic::run(&arguments, trials(folder, &mut not_run));
     if !arguments.list {
@@ -191,7 +200,7 @@ fn run_tests(words: Vec<OsString>) -> c_int {
         }
         TOTALS.print();
     }
-    drop(PLACE.lock().expect("place").take());
+    dismiss();
     if let Err(error) = fs::remove_dir_all(folder) {
         println!("{}: {error}", folder.display());
     }

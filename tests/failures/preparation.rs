@@ -1,10 +1,12 @@
 //! What a run finds: leftovers of others, a name that is taken, a user's terminal. And what has to become of it.
 
 use crate::host::tool;
-use crate::place::{Place, remove_group};
+use crate::needs::on_v2;
+use crate::place::remove_group;
 use crate::program;
 use crate::table::may_stay_in_root;
 use crate::trace::Traced;
+use crate::worker::Worker;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, tcgetattr};
@@ -14,13 +16,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::{Mutex, OnceLock};
-
-/// Where the runs that sweep make their groups, and nobody else does.
-pub static PLACE: Mutex<Option<Place>> = Mutex::new(None);
+use std::sync::OnceLock;
 
 /// The programs, made before anyone forks.
-pub static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
 /// What was there before a run.
 #[derive(Default)]
@@ -44,12 +43,12 @@ fn inode(path: &Path) -> io::Result<u64> {
 }
 
 impl Preparation {
-    pub fn none() -> io::Result<Preparation> {
+    pub fn none(_: &Worker) -> io::Result<Preparation> {
         Ok(Preparation::default())
     }
 
     /// A terminal in which the user has typed a line already.
-    pub fn terminal() -> io::Result<Preparation> {
+    pub fn terminal(_: &Worker) -> io::Result<Preparation> {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         unlockpt(&keys)?;
         let side = open(ptsname(&keys, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
@@ -62,11 +61,11 @@ impl Preparation {
 
     /// What mydockers that were killed leave: directories, one with a group in it that the container had made, one with a
     /// process that had got away.
-    pub fn leftovers() -> io::Result<Preparation> {
-        let folders = place()?;
-        let mut preparation = Preparation::directories("mydocker-left", &folders)?;
+    pub fn leftovers(worker: &Worker) -> io::Result<Preparation> {
+        let mut preparation = Preparation::directories("mydocker-left", worker)?;
         preparation.to_be_swept = true;
-        let group = |at: usize| folders[at % folders.len()].join("mydocker-left");
+        let groups = worker.groups();
+        let group = |at: usize| groups[at % groups.len()].join("mydocker-left");
         fs::create_dir(group(1).join("made inside"))?;
         let stays = FOLDER.get().map(|folder| folder.join("stays")).unwrap_or_default();
         let member = Command::new(stays).spawn()?;
@@ -76,13 +75,13 @@ impl Preparation {
     }
 
     /// The directories of [`NAME`], left by a run that was killed.
-    pub fn name_left() -> io::Result<Preparation> {
-        Preparation::directories(&format!("mydocker-{NAME}"), &place()?)
+    pub fn name_left(worker: &Worker) -> io::Result<Preparation> {
+        Preparation::directories(&format!("mydocker-{NAME}"), worker)
     }
 
     /// The same, of one that is alive.
-    pub fn name_taken() -> io::Result<Preparation> {
-        let mut preparation = Preparation::name_left()?;
+    pub fn name_taken(worker: &Worker) -> io::Result<Preparation> {
+        let mut preparation = Preparation::name_left(worker)?;
         for (directory, _) in &preparation.there {
             let lock = File::open(directory)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
@@ -92,23 +91,39 @@ impl Preparation {
     }
 
     /// A root with nothing but the command: all else is made in it.
-    pub fn root() -> io::Result<Preparation> {
-        let folder = FOLDER.get().ok_or(io::ErrorKind::NotFound)?;
+    pub fn root(worker: &Worker) -> io::Result<Preparation> {
+        Preparation::root_in(&worker.folder)
+    }
+
+    fn root_in(folder: &Path) -> io::Result<Preparation> {
+        let programs = FOLDER.get().ok_or(io::ErrorKind::NotFound)?;
         let root = folder.join("root");
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
         fs::create_dir(&root)?;
-        fs::hard_link(folder.join("leaves"), root.join("leaves"))?;
+        fs::hard_link(programs.join("leaves"), root.join("leaves"))?;
         let mut preparation = Preparation::default();
         let there = all_below(&root)?;
         preparation.root = Some((root, there));
         Ok(preparation)
     }
 
-    fn directories(name: &str, folders: &[PathBuf]) -> io::Result<Preparation> {
+    /// A group below the own one, for `--cgroup-parent`.
+    pub fn group_below(worker: &Worker) -> io::Result<Preparation> {
+        let preparation = Preparation::directories(BELOW, worker)?;
+        // On v1, nobody can be in a cpuset or below one that has no CPUs or no memory nodes.
+        for group in worker.groups().iter().filter(|group| !on_v2("cpuset") && group.join("cpuset.cpus").exists()) {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                fs::write(group.join(BELOW).join(file), fs::read(group.join(file))?)?;
+            }
+        }
+        Ok(preparation)
+    }
+
+    fn directories(name: &str, worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::default();
-        for folder in folders {
+        for folder in worker.groups() {
             let directory = folder.join(name);
             if directory.exists() {
                 remove_group(&directory)?;
@@ -212,10 +227,8 @@ impl Drop for Preparation {
 /// The name of the containers that have one.
 pub const NAME: &str = "failures-name";
 
-fn place() -> io::Result<Vec<PathBuf>> {
-    let place = PLACE.lock().expect("place");
-    place.as_ref().map(|place| place.folders.clone()).ok_or(io::Error::other("no place for groups"))
-}
+/// What `--cgroup-parent` names.
+pub const BELOW: &str = "below";
 
 /// The programs that are used here, by name.
 pub fn make_programs(folder: &Path) -> io::Result<()> {
@@ -229,7 +242,7 @@ pub fn make_programs(folder: &Path) -> io::Result<()> {
     FOLDER.get_or_init(|| folder.to_path_buf());
     // An image of the same as `Preparation::root`, where there is a tool that makes one.
     if let Some(mksquashfs) = tool("mksquashfs") {
-        let Preparation { root: Some((root, _)), .. } = &Preparation::root()? else { return Ok(()) };
+        let Preparation { root: Some((root, _)), .. } = &Preparation::root_in(folder)? else { return Ok(()) };
         for name in ["proc", "sys", "dev"] {
             fs::create_dir(root.join(name))?;
         }

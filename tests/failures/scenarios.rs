@@ -2,8 +2,9 @@
 
 use crate::judge::Base;
 use crate::needs::Needs;
-use crate::preparation::{NAME, PLACE, Preparation};
+use crate::preparation::{BELOW, NAME, Preparation};
 use crate::scenario::Scenario;
+use crate::worker::places_needed;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CString;
@@ -41,13 +42,9 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         prepare: Preparation::none,
         needs,
     };
-    // Where nobody else sweeps: a directory that is there before the run must be there when it comes to it.
-    let place = place_name();
-    let in_place = |options: &str| [words(options), vec!["--cgroup-parent".into(), place.clone()]].concat();
     let named = |name| Scenario {
         group: Some(NAME.into()),
-        options: in_place(&format!("{TWO} --name {NAME}")),
-        ..base(name, "", two | Needs::GROUP_BELOW)
+        ..base(name, &format!("{TWO} --name {NAME}"), two | places_needed())
     };
     vec![
         Scenario { for_ever: true, ..base("full", FULL, four) },
@@ -107,10 +104,11 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             ..base("busy", FULL, four)
         },
         // Something to sweep.
+        Scenario { prepare: Preparation::leftovers, ..base("leftovers", FULL, four | places_needed()) },
         Scenario {
-            options: in_place(FULL),
-            prepare: Preparation::leftovers,
-            ..base("leftovers", "", four | Needs::GROUP_BELOW)
+            prepare: Preparation::group_below,
+            only: &["openat", "mkdirat", "unlinkat", "read", "write"],
+            ..base("cgroup_parent", &format!("{FULL} --cgroup-parent {BELOW}"), four | places_needed())
         },
         Scenario { prepare: Preparation::name_left, ..named("name_left") },
         Scenario {
@@ -124,7 +122,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             options: [
                 words("--no-limits --tmpfs /scratch -w /made/here -u 7:8 --ulimit nofile=99 --shm-size 1m -v"),
                 vec![format!("{}:/made/variables:ro", file("variables"))],
-                vec!["--rootfs".into(), file("root")],
+                words("--rootfs ../root"),
             ]
             .concat(),
             command: "/leaves".into(),
@@ -132,7 +130,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             ..base("root", "", Needs::ROOT)
         },
         Scenario {
-            options: [words("--no-limits --init --rootfs"), vec![file("root")]].concat(),
+            options: words("--no-limits --init --rootfs ../root"),
             command: "/nowhere/leaves".into(),
             base: Base::Refuses(127, "not found", "execve"),
             prepare: Preparation::root,
@@ -161,15 +159,11 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             options: [words(&format!("{TWO} --pid-file")), vec![file("pid"), format!("--stats={}", file("stats"))]]
                 .concat(),
             only: &["openat", "read", "write", "close", "clock_gettime", "wait4", "getrusage"],
-            ..base("stats", "", two)
+            ..base("stats", &format!("{TWO} --pid-file ../pid --stats=../stats"), two)
         },
         // No cgroup is mounted: mydocker makes mounts of its own, that are attached nowhere.
         Scenario { before: unmount_cgroups, ..base("nothing_mounted", FULL, four | Needs::MOUNTED) },
     ]
-}
-
-fn place_name() -> String {
-    PLACE.lock().expect("place").as_ref().map_or(String::new(), |place| place.name.clone())
 }
 
 fn ignore_two_signals() -> io::Result<()> {

@@ -16,7 +16,8 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "prlimit64" => &["EPERM"],
         "poll" => &["ENOMEM"],
         // No call that can fail: there is no errno to try.
-        "clock_gettime" | "getpid" | "getuid" | "getgid" | "getpgid" | "getsid" | "umask" | "exit_group" => &[],
+        "clock_gettime" | "getpid" | "getuid" | "geteuid" | "getegid" | "getgid" | "getpgid" | "getsid" | "umask"
+        | "exit_group" => &[],
 
         "openat" => &["ENOENT", "EACCES", "EMFILE", "ENOMEM", "EINTR"],
         "read" => &["EIO", "ENOMEM", "EINTR"],
@@ -67,6 +68,9 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "symlinkat" => &["EEXIST", "ENOSPC"],
         "fchownat" => &["EPERM"],
         "fchmodat" => &["EPERM"],
+        "capset" => &["EPERM"],
+        "seccomp" => &["EINVAL", "EACCES", "ENOSYS"],
+        "unshare" => &["EPERM", "EINVAL", "ENOSPC"],
         "setgroups" | "setgid" => &["EPERM"],
         "setuid" => &["EPERM", "EAGAIN"],
         "openat2" => &["ENOENT", "EACCES", "ENOSYS", "ELOOP", "EMFILE", "EINTR"],
@@ -136,6 +140,19 @@ const fn row(
 /// The scenarios that ask for memory and CPU shares alone.
 const TWO_LIMITS: &[&str] = &["host", "terminal", "init", "name_left", "name_taken", "stats"];
 
+/// Those without any.
+const NO_LIMITS: &[&str] = &[
+    "users_terminal",
+    "init_terminal",
+    "environment",
+    "path",
+    "no_interpreter",
+    "root",
+    "root_not_found",
+    "image",
+    "read_only",
+];
+
 const SWAP: Effect = Survived("no swap on top is a consequence of -m, not asked for");
 const NO_STATUS: Effect = Survived("which signals the caller ignores is not known: all are reset");
 const RETRIED: Effect = Survived("interrupted calls are made again");
@@ -147,6 +164,7 @@ const AGAIN: Effect = Survived("the directory seems to be another's, or swept: i
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
 const NO_TERMINAL: Effect = Survived("what does not tell its size or its settings is taken for no terminal");
 const REAPER: Effect = Survived("the reaper then waits for the command alone");
+const MOUNTS: Effect = Survived("without limits, the mounts matter before Linux 5.12 alone");
 const MISSING: Effect = Survived("what is missing in the root is made");
 const OWN_FILE: Effect = Survived("where a file of /etc cannot be given, the root keeps its own, or none");
 const HOSTS_FILE: Effect = Survived("a host without this file has none to give");
@@ -211,6 +229,22 @@ const TABLE: &[Row] = &[
     row(PARENT, "openat", &["/etc/resolv.conf", "/etc/hosts"], &[], HOSTS_FILE),
     row(PARENT, "read", &["/etc/resolv.conf>", "/etc/hosts>"], &[], HOSTS_FILE),
     row(PARENT, "uname", &[], &[], Survived("a hostname that is not known is none")),
+    // Privilege.
+    row(
+        CHILD,
+        "prctl",
+        &["PR_CAPBSET_DROP"],
+        &["EINVAL"],
+        Survived("no such capability; the other sets are lost anyway"),
+    ),
+    row(CHILD, "unshare", &["CLONE_NEWCGROUP"], &["EINVAL"], Survived("a kernel without cgroups")),
+    row(CHILD, "mount_setattr", &["\"/sys\""], &["EINVAL"], Survived("no mount, nothing that could be written to")),
+    row(CHILD, "mount_setattr", &["\"/sys\""], &["ENOSYS"], Survived("before Linux 5.12, each mount by itself")),
+    Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
+    Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },
+    // Which it reads twice: for the layers of the root, and for this.
+    Row { scenarios: &["ephemeral"], ..row(PARENT, "openat", &["mountinfo"], &[], Either("as above")) },
+    Row { scenarios: &["ephemeral"], ..row(PARENT, "read", &["/mountinfo>"], &[], Either("as above")) },
     // A hierarchy that none of the scenario's limits needs.
     Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
     // Numbers of processes are counted for the record alone.
@@ -298,4 +332,9 @@ pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
 /// Whether a run in which this call fails for ever may leave something: it is what would find or remove it.
 pub fn removes(call: &str) -> bool {
     matches!(call, "unlinkat" | "faccessat")
+}
+
+/// Whether a run makes this call as often as it happens to: how often the relay waits depends on who is faster.
+pub fn varies(scenario: &str, call: &str) -> bool {
+    scenario.contains("terminal") && matches!(call, "ppoll" | "read" | "write" | "ioctl")
 }

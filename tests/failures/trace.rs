@@ -15,6 +15,7 @@
 
 use crate::host::tool;
 use crate::processes::children;
+use crate::worker::Worker;
 use std::ffi::{CString, OsString};
 use std::fs::{self, File};
 use std::io;
@@ -184,7 +185,7 @@ impl Traced {
 
 /// A run, to be made once under strace.
 pub struct Run<'a> {
-    pub folder: &'a Path,
+    pub worker: &'a Worker,
     /// `-e` expressions.
     pub expressions: Vec<String>,
     /// Which call is made in vain, and how often, before this test becomes mydocker.
@@ -203,7 +204,7 @@ impl Run<'_> {
     pub fn make(&self) -> io::Result<Traced> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = |what: &str| self.folder.join(format!("{number}.{what}"));
+        let path = |what: &str| self.worker.folder.join(format!("{number}.{what}"));
         let (log, out, err) = (path("trace"), path("out"), path("err"));
         let strace = tool("strace").ok_or(io::ErrorKind::NotFound)?;
         let mut command = Command::new(strace);
@@ -214,15 +215,15 @@ impl Run<'_> {
         let (call, times) = self.in_vain.unwrap_or(("getpid", 0));
         let call: Sysno = call.parse().map_err(|()| io::Error::other(format!("{call} has no number")))?;
         command.arg(std::env::current_exe()?).args([MAKE_CALLS, &call.id().to_string(), &times.to_string()]);
-        command.arg(mydocker_file()).args(&self.words).current_dir(self.folder.join("empty"));
-        command.env("TMPDIR", self.folder.join("empty"));
+        command.arg(mydocker_file()).args(&self.words).current_dir(self.worker.empty());
+        command.env("TMPDIR", self.worker.empty());
         command.stdin(match self.stdin {
             Some(stdin) => stdin.try_clone_to_owned()?.into(),
             None => Stdio::null(),
         });
         command.stdout(File::create(&out)?).stderr(File::create(&err)?);
         // SAFETY: what is done are system calls on what was made before the fork
-        unsafe { command.pre_exec(self.before) };
+        unsafe { command.pre_exec(self.worker.joining()).pre_exec(self.before) };
         let mut child = command.spawn()?;
         let status = wait(&mut child)?;
         let text = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -1,0 +1,127 @@
+//! Where runs are made: groups in which nobody else makes or sweeps anything, and folders that nobody else looks into. So
+//! trials can run side by side, and beside other people's mydockers.
+
+use crate::host::host;
+use crate::needs::Needs;
+use crate::place::Place;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// One of those who run trials.
+pub struct Worker {
+    /// Groups of its own. None where none can be made that holds processes and groups (on v2, below any but the root).
+    place: Option<Place>,
+    /// The files through which a process joins them: what is written is `0`.
+    tasks: Vec<CString>,
+    /// What may be made during a run is made in here.
+    pub folder: PathBuf,
+}
+
+static IDLE: Mutex<Vec<Worker>> = Mutex::new(Vec::new());
+
+impl Worker {
+    fn new(number: usize, folder: &Path) -> io::Result<Worker> {
+        let folder = folder.join(number.to_string());
+        fs::create_dir_all(folder.join("empty"))?;
+        let place = match places_needed().missing() {
+            None => Some(Place::make(&format!("failures-{number}"))?),
+            Some(_) => None,
+        };
+        let folders = || place.iter().flat_map(|place| &place.folders);
+        let file = |group: &PathBuf| {
+            let v1 = group.join("tasks");
+            if v1.exists() { v1 } else { group.join("cgroup.procs") }
+        };
+        let tasks = folders().filter_map(|group| CString::new(file(group).into_os_string().into_encoded_bytes()).ok());
+        Ok(Worker { tasks: tasks.collect(), place, folder })
+    }
+
+    /// Its groups, one in each hierarchy.
+    pub fn groups(&self) -> &[PathBuf] {
+        self.place.as_ref().map_or(&[], |place| &place.folders)
+    }
+
+    /// Its folder to start in, which must stay empty.
+    pub fn empty(&self) -> PathBuf {
+        self.folder.join("empty")
+    }
+
+    /// What is done in a new process, between fork and exec: it joins the groups.
+    pub fn joining(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+        let tasks = self.tasks.clone();
+        move || {
+            for file in &tasks {
+                // SAFETY: open and write take a string that ends with a NUL, and one byte
+                let joined = unsafe {
+                    let file = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+                    file >= 0 && libc::write(file, c"0".as_ptr().cast(), 1) == 1 && libc::close(file) == 0
+                };
+                if !joined {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// The directories called `name` in every hierarchy, less those in the groups of other workers.
+    pub fn directories(&self, name: &str) -> Vec<PathBuf> {
+        let mut found = host().directories(name);
+        found.retain(|path| {
+            let parent = path.parent().unwrap_or(path);
+            self.groups().iter().any(|group| parent == group) || !is_ours(parent)
+        });
+        found
+    }
+}
+
+/// Whether a group is some worker's.
+fn is_ours(group: &Path) -> bool {
+    let end = format!("-{}", std::process::id());
+    let name = group.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.strip_prefix("failures-").is_some_and(|rest| rest.ends_with(&end))
+}
+
+/// What is needed so that a worker has groups of its own.
+pub fn places_needed() -> Needs {
+    Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::GROUP_BELOW | Needs::MOUNTED
+}
+
+/// So many at a time: without groups of its own, a run may sweep what another one has left before anybody looked.
+pub fn make_workers(folder: &Path) -> io::Result<usize> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = if places_needed().missing().is_none() { cpus } else { 1 };
+    let workers: io::Result<Vec<Worker>> = (0..count).map(|number| Worker::new(number, folder)).collect();
+    *IDLE.lock().expect("workers") = workers?;
+    Ok(count)
+}
+
+/// The groups of all of them go.
+pub fn dismiss() {
+    IDLE.lock().expect("workers").clear();
+}
+
+/// A worker, at work until this is dropped.
+pub struct Engaged(Option<Worker>);
+
+/// Engages one that is idle; there are as many as there are threads.
+pub fn engage() -> Engaged {
+    Engaged(IDLE.lock().expect("workers").pop())
+}
+
+impl Deref for Engaged {
+    type Target = Worker;
+    fn deref(&self) -> &Worker {
+        self.0.as_ref().expect("as many workers as threads")
+    }
+}
+
+impl Drop for Engaged {
+    fn drop(&mut self) {
+        IDLE.lock().expect("workers").extend(self.0.take());
+    }
+}
