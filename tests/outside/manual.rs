@@ -83,7 +83,7 @@ fn the_man_page_is_well_formed() {
     let file = folder.write("mydocker.1", pages::man_page().as_bytes());
     let output = Command::new("groff").args(["-man", "-ww", "-Tascii", &file]).output().expect("groff");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stdout).replace(|c: char| c == '\u{8}', "");
+    let text = String::from_utf8_lossy(&output.stdout).replace('\u{8}', "");
     assert!(text.contains("MYDOCKER(1)"), "{text}");
 }
 
