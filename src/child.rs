@@ -89,6 +89,12 @@ fn walk(child: &mut Child) -> Result<()> {
             stops.stop(plan, b"child", step)?;
         }
         match step {
+            Step::AwaitIds => {
+                let mut byte = [0];
+                if sys::read(&child.command_read, &mut byte).map_err(|e| e.about(b"command pipe"))? == 0 {
+                    sys::exit_group(125);
+                }
+            }
             Step::ReceiveCommand => receive(child)?,
             Step::BecomeInit => become_init(plan, child.state)?,
             Step::Exec => return exec(child),

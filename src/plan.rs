@@ -85,22 +85,16 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         parent.push(Step::WritePidFile);
     }
     every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
-    // In a user namespace the child can do nothing before its ids are there, and the command is the word for that too.
-    if ids.is_some() {
-        parent.push(Step::SendCommand);
-    }
     if options.tty {
         parent.push(Step::ReceiveTerminal);
     }
-    if ids.is_none() {
-        parent.push(Step::SendCommand);
-    }
+    parent.push(Step::SendCommand);
 
     // The child.
     let is_node = |at: &usize| in_userns && own_root && volumes.get(*at).is_some_and(rootfs::is_node);
     let mut child = Steps(Vec::new());
     if ids.is_some() {
-        child.push(Step::ReceiveCommand);
+        child.push(Step::AwaitIds);
     }
     child.push(Step::MakeMountsSlave);
     (0..volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
@@ -160,9 +154,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     if privilege.capabilities != Capabilities::ALL {
         child.push(Step::DropBoundingSet);
     }
-    if ids.is_none() {
-        child.push(Step::ReceiveCommand);
-    }
+    child.push(Step::ReceiveCommand);
     every().for_each(|g| child.push(Step::JoinGroup(g)));
     if privilege.confined {
         child.push(Step::UnshareCgroup);

@@ -199,6 +199,10 @@ impl Container {
                     if let (Some(maps), Some(pid)) = (&plan.ids, self.pid) {
                         maps.write(pid)?;
                     }
+                    // The first byte that the child waits for.
+                    if let Some(pipe) = &command_write {
+                        sys::write_all(pipe.raw(), b"\0")?;
+                    }
                 }
                 Step::ReceiveTerminal => {
                     if let Some(socket) = state.terminal_socket.0.take()

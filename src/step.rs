@@ -44,6 +44,8 @@ pub enum Step {
     /// Parent: sends the command, and with it the word to go.
     SendCommand,
 
+    /// Child: can do nothing before its ids are there.
+    AwaitIds,
     /// Child: mount events come in from the host, none go out.
     MakeMountsSlave,
     /// Child: the mode of what is made is the mode that is asked for; or the usual one.
@@ -406,6 +408,7 @@ impl Step {
             | Step::WritePidFile
             | Step::ReceiveTerminal
             | Step::SendCommand
+            | Step::AwaitIds
             | Step::ReceiveCommand
             | Step::BecomeInit
             | Step::Exec => Ok(()),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 cases! {
     a_host_that_can: Needs::ROOT;
-    text_and_json_say_the_same: Needs::NOTHING;
+    text_and_json_say_the_same: Needs::ROOT;
     the_status_tells_whether_run_works: Needs::NOTHING;
     an_ordinary_user_is_told_what_is_missing: Needs::ROOT;
     where_each_controller_is: Needs::ROOT | Needs::MOUNTED;

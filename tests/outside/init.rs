@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 cases! {
-    the_command_is_its_child: Needs::NAMESPACES;
+    the_command_is_its_child: Needs::ROOT;
     without_it_the_command_is_pid_1: Needs::NAMESPACES;
     it_reaps_orphans: Needs::NAMESPACES;
     it_passes_signals_on_once: Needs::NAMESPACES;
@@ -19,8 +19,8 @@ cases! {
     a_signal_that_nobody_catches_ends_the_command: Needs::NAMESPACES;
     its_status_is_the_commands: Needs::NAMESPACES;
     it_ends_with_the_command: Needs::NAMESPACES;
-    a_command_that_is_not_there: Needs::NAMESPACES;
-    it_holds_nothing_but_the_streams: Needs::NAMESPACES;
+    a_command_that_is_not_there: Needs::NAMESPACES | Needs::MEMORY;
+    it_holds_nothing_but_the_streams: Needs::ROOT;
     the_command_starts_as_it_would_without: Needs::NAMESPACES;
     stopped_and_continued: Needs::NAMESPACES | Needs::TERMINAL;
     it_dies_with_mydocker: Needs::NAMESPACES;

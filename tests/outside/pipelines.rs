@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 cases! {
     a_reader_that_goes_first: Needs::NAMESPACES | Needs::SH;
-    a_time_limit: Needs::NAMESPACES | Needs::SLEEP | Needs::TIMEOUT;
+    a_time_limit: Needs::NAMESPACES | Needs::SLEEP | Needs::TIMEOUT | Needs::MEMORY;
 }
 
 fn start(command: &mut Command) -> Child {

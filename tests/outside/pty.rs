@@ -25,7 +25,7 @@ cases! {
     a_key_that_means_nothing_is_a_byte: Needs::NAMESPACES | Needs::TERMINAL;
     a_signal_to_mydocker_arrives_once: Needs::NAMESPACES | Needs::TERMINAL;
     a_hangup_of_the_users_terminal_ends_it: Needs::NAMESPACES | Needs::TERMINAL;
-    no_devpts_no_terminal: Needs::NAMESPACES;
+    no_devpts_no_terminal: Needs::ROOT;
 }
 
 const OPTIONS: [&[&str]; 4] = [&["-t"], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]];

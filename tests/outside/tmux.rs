@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SHELL: Needs = Needs::NAMESPACES.and(Needs::SH).and(Needs::TERMINAL).and(Needs::TMUX).and(Needs::BASH);
+const SHELL: Needs = Needs::ROOT.and(Needs::SH).and(Needs::TERMINAL).and(Needs::TMUX).and(Needs::BASH);
 
 cases! {
     a_shell_with_job_control: SHELL | Needs::SLEEP;
