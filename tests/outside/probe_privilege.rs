@@ -96,7 +96,7 @@ const CALLS: &[(&str, libc::c_long, [libc::c_long; 4])] = &[
 pub fn calls() {
     for (name, number, [a, b, c, d]) in CALLS {
         // SAFETY: null pointers and descriptors that are none
-        let result = unsafe { libc::syscall(*number, *a, *b, *c, *d) };
+        let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, 0, 0) };
         if *name == "clone_signal" && result == 0 {
             // SAFETY: the child of a clone without a shared memory
             unsafe { libc::_exit(0) };
