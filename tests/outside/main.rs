@@ -41,6 +41,7 @@ mod exec_errors;
 mod groups;
 mod init;
 mod input;
+mod interactive;
 mod layouts;
 mod leftovers;
 mod limits;
@@ -111,6 +112,7 @@ fn all() -> Vec<Case> {
         relay::cases(),
         pipelines::cases(),
         init::cases(),
+        interactive::cases(),
         tmux::cases(),
         status::cases(),
         exec_errors::cases(),

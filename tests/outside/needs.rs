@@ -40,6 +40,8 @@ impl Needs {
     pub const LESS: Needs = Needs(1 << 19);
     pub const VI: Needs = Needs(1 << 20);
     pub const TIMEOUT: Needs = Needs(1 << 21);
+    /// These tests run on the host's console: nobody else is disturbed there.
+    pub const CONSOLE: Needs = Needs(1 << 24);
 
     /// The root is not the initramfs, which pivot_root cannot put elsewhere.
     pub const NO_INITRAMFS: Needs = Needs(1 << 32);
@@ -153,6 +155,7 @@ impl Needs {
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
             (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
             (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
+            (Needs::CONSOLE, is_on_console, "the tests do not run on the host's console"),
             (Needs::TERMINAL, has_terminals, "no pseudo-terminal can be had"),
             (Needs::GROUP_BELOW, can_nest, "our own v2 group holds processes and can have no groups below it"),
         ];
@@ -228,6 +231,12 @@ pub fn place_of_debian() -> std::path::PathBuf {
 
 fn has_debian() -> bool {
     place_of_debian().join("etc/debian_version").exists() || host().root && tool("debootstrap").is_some()
+}
+
+fn is_on_console() -> bool {
+    let stdout = std::io::stdout();
+    rustix::fs::fstat(&stdout).is_ok_and(|stat| stat.st_rdev == rustix::fs::makedev(5, 1))
+        && rustix::termios::isatty(&stdout)
 }
 
 fn has_terminals() -> bool {

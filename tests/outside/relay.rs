@@ -356,7 +356,8 @@ fn last_words_after_a_signal_arrive() {
 fn waiting_costs_nothing() {
     let folder = Folder::new();
     let sleep = ["sleep", "100000"];
-    let idle = |what: &str, pid: i32| {
+    let idle = |what: &str, running: Running| {
+        let pid = running.pid;
         thread::sleep(Duration::from_millis(200));
         let before = ticks(pid);
         thread::sleep(Duration::from_millis(500));
@@ -364,42 +365,43 @@ fn waiting_costs_nothing() {
         assert!(used <= 2, "{what}: {used} hundredths of a second");
         // A look in between, as at a terminal whose input has ended, is no reason not to find it asleep.
         wait_until(what, || state(pid) == Some('S'));
+        running.send(SIGTERM);
+        running.finish_by_itself();
     };
     for options in [&["-t"][..], &["-t", "--init"], &[], &["-t", "--pid", "host"]] {
         let inside = in_terminal(run(options, &sleep));
-        idle("in a terminal", inside.running.pid);
+        idle("in a terminal", inside.running);
         let running = run(options, &sleep).start_on([null(), null(), null()]);
-        idle("no input", running.pid);
+        idle("no input", running);
         let (running, output) = piped(run(options, &sleep), null(), &folder);
         drop(output);
-        idle("an output whose reader is gone", running.pid);
+        idle("an output whose reader is gone", running);
         let streams = [UserTerminal::new().stream(), null(), null()];
         let running = run(options, &sleep).start_on(streams);
-        idle("a terminal that has gone away", running.pid);
+        idle("a terminal that has gone away", running);
     }
     let (running, _output) = piped(probe(&["-t"], &["flood", "100000000"]), null(), &folder);
-    idle("output full", running.pid);
+    idle("output full", running);
     let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), null(), &folder);
-    idle("output full and the command gone", running.pid);
+    idle("output full and the command gone", running);
     let (stdin, _writer) = pipe();
     let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), stdin, &folder);
-    idle("output full, the command gone, input open", running.pid);
+    idle("output full, the command gone, input open", running);
     for what in [b'\n', b'y'] {
         let (stdin, writer) = pipe();
         pour(writer, what);
-        let running = run(&["-t"], &sleep).start_on([stdin, null(), null()]);
         // In the line that a terminal makes there is room for ever: what is too much is dropped, as from a keyboard.
         if what == b'\n' {
-            idle("more input than is taken", running.pid);
+            idle("more input than is taken", run(&["-t"], &sleep).start_on([stdin, null(), null()]));
         }
         let (stdin, writer) = pipe();
         pour(writer, what);
         let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), stdin, &folder);
-        idle("more input than is taken, output full and the command gone", running.pid);
+        idle("more input than is taken, output full and the command gone", running);
     }
     let (stdin, _writer) = pipe();
     let running = probe(&["-t"], &["mirror", "1"]).start_on([stdin, null(), null()]);
-    idle("raw", running.pid);
+    idle("raw", running);
 }
 
 /// What a waiting mydocker has of its own, and that nothing of what goes through stays.
@@ -408,7 +410,9 @@ fn memory_does_not_grow() {
     let waiting = |options: &[&str]| {
         let running = probe(options, &["hold"]).start();
         running.await_output("ready");
-        anonymous(running.pid)
+        let memory = anonymous(running.pid);
+        assert_eq!(running.finish().code(), 0);
+        memory
     };
     let (without, with) = (waiting(&[]), waiting(&["-t"]));
     assert!(with <= without + 64, "{with} KiB Anonymous with -t, {without} without");
@@ -420,6 +424,8 @@ fn memory_does_not_grow() {
         output.read_exact(&mut block).expect("read");
     }
     assert_eq!(anonymous(running.pid), early, "KiB Anonymous after 1 MB and after 19 MB");
+    output.read_to_end(&mut block).expect("read");
+    assert_eq!(running.finish_by_itself().code(), 0);
     let mut inside = in_terminal(probe(&["-t"], &["catch", "2", "28"]));
     inside.await_screen("ready");
     let mut early = 0;
@@ -437,4 +443,6 @@ fn memory_does_not_grow() {
     }
     let late = anonymous(inside.running.pid);
     assert!(late <= early + 8, "{early} KiB Anonymous after 200 keys and sizes, {late} after 2000");
+    inside.press(b"\x04");
+    assert_eq!(inside.running.finish_by_itself().code(), 7);
 }

@@ -19,6 +19,21 @@ pub struct UserTerminal {
 /// Line settings: the four sets of flags, and the characters.
 pub type Settings = ([libc::tcflag_t; 4], Vec<libc::cc_t>);
 
+fn termios_of(terminal: &impl AsRawFd) -> libc::termios {
+    // SAFETY: the call fills one struct termios, all of whose bytes may be anything
+    unsafe {
+        let mut termios = std::mem::zeroed();
+        assert_eq!(libc::tcgetattr(terminal.as_raw_fd(), &mut termios), 0, "tcgetattr");
+        termios
+    }
+}
+
+/// Those of any terminal.
+pub fn settings_of(terminal: &impl AsRawFd) -> Settings {
+    let t = termios_of(terminal);
+    ([t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag], t.c_cc.to_vec())
+}
+
 impl UserTerminal {
     /// One of 24 rows and 80 columns, whose settings are not the kernel's own: Ctrl-G interrupts, and UTF-8 is on.
     pub fn new() -> UserTerminal {
@@ -100,12 +115,7 @@ impl UserTerminal {
     }
 
     pub fn termios(&self) -> libc::termios {
-        // SAFETY: the call fills one struct termios, all of whose bytes may be anything
-        unsafe {
-            let mut termios = std::mem::zeroed();
-            assert_eq!(libc::tcgetattr(self.side.as_raw_fd(), &mut termios), 0, "tcgetattr");
-            termios
-        }
+        termios_of(&self.side)
     }
 
     pub fn set(&self, termios: &libc::termios) {
@@ -114,8 +124,7 @@ impl UserTerminal {
     }
 
     pub fn settings(&self) -> Settings {
-        let t = self.termios();
-        ([t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag], t.c_cc.to_vec())
+        settings_of(&self.side)
     }
 
     /// Whether what is typed goes through byte by byte, without echo, lines or signals.
