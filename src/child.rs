@@ -8,7 +8,9 @@ use crate::plan::Plan;
 use crate::reaper;
 use crate::rootfs;
 use crate::run;
+use crate::show;
 use crate::step::{State, Step};
+use crate::sys::trace::{self, Who};
 use crate::sys::{self, CloneFlags, Fd, Pointers, SigSet};
 use alloc::vec;
 use core::ffi::CStr;
@@ -58,6 +60,7 @@ impl<'a> Child<'a> {
 
 /// Where clone enters.
 pub fn main(child: &mut Child) -> ! {
+    trace::set_who(Who::Child);
     drop(child.command_write.take());
     drop(child.error_read.take());
     drop(child.state.terminal_socket.0.take());
@@ -85,6 +88,7 @@ fn walk(child: &mut Child) -> Result<()> {
         sys::die_with_parent()?;
     }
     for step in &plan.child {
+        show::note(plan, step);
         if let Some(stops) = &child.state.stops {
             stops.stop(plan, b"child", step)?;
         }
@@ -124,6 +128,7 @@ fn become_init(plan: &Plan, state: &mut State) -> Result<()> {
     const GO: i32 = libc::SIGCONT;
     sys::set_signal_mask(SigSet::all())?;
     if let Some(command) = sys::fork(CloneFlags::NONE)? {
+        trace::set_who(Who::Reaper);
         // /proc shows to all inside what PID 1 has open, and /proc/1/exe is mydocker's own file, which who holds it could
         // write to one day (CVE-2019-5736): the command waits until there is nothing of ours to be seen.
         sys::close_all_but(state.kept())?;

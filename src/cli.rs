@@ -127,6 +127,9 @@ struct Run {
     /// file for the pid
     #[argh(option)]
     pid_file: Option<String>,
+    /// every call
+    #[argh(option)]
+    trace: Option<String>,
     /// the plan alone
     #[argh(option)]
     dry_run: Option<String>,
@@ -297,6 +300,7 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
             options: &run.security_opt,
         })?,
         pid_file: run.pid_file.as_deref(),
+        trace: run.trace.as_deref(),
         dry_run,
         step: run.step,
         stats: run.stats.as_deref(),

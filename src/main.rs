@@ -10,7 +10,8 @@ mod cli;
 use cli::Action;
 use core::ffi::{CStr, c_char, c_int};
 use mydocker::error::{Error, Result};
-use mydocker::{check, plan, run, show, sys};
+use mydocker::sys::trace;
+use mydocker::{check, environment, plan, run, show, sys, text};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -51,6 +52,10 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
     let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
         Action::Run(options, command) => {
+            if let Some(file) = options.trace {
+                let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
+                trace::begin(text::c_string(&[file.as_bytes()]), plain)?;
+            }
             let plan = plan::make(options, command, environment)?;
             match options.dry_run {
                 None => Ok(run::run(plan)),

@@ -63,6 +63,7 @@ Privilege:
       --security-opt OPT...            seccomp=unconfined, or no-new-privileges=false
 
 Seeing:
+      --trace[=FILE]                   every system call as it returns, on stderr or in FILE
       --dry-run[=sh]                   the plan, as a table or a shell script; nothing is done
       --step                           stop before each step, and say where to look
       --stats[=json|FILE]              numbers at the end: as text, as JSON, or into FILE
@@ -399,6 +400,8 @@ pub struct Options {
     pub privilege: Privilege,
     /// `--pid-file`
     pub pid_file: Option<&'static str>,
+    /// `--trace`: empty, or a file.
+    pub trace: Option<&'static str>,
     /// `--dry-run`: empty, or `sh`.
     pub dry_run: Option<&'static str>,
     /// `--step`

@@ -5,10 +5,11 @@ use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, NOT_DELEGATED, Result};
 use crate::plan::Plan;
-use crate::show::Stops;
+use crate::show::{self, Stops};
 use crate::signals::{self, Dispositions, Fate};
 use crate::stats::{self, Ending};
 use crate::step::{State, Step};
+use crate::sys::trace::{self, Phase};
 use crate::sys::{self, Fd, Pid, Poll, Signal, Stack, Wait};
 use crate::terminal::Terminal;
 use crate::text::Put;
@@ -76,6 +77,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
     let followed = match started {
         Ok(()) => {
             executed = plan.stats.as_ref().map(|_| sys::monotonic());
+            trace::set_phase(Phase::Wait);
             cleanup::sweep(plan, &state);
             let followed = container.follow();
             // Nobody serves the terminal any more: who reads from it must not wait for ever.
@@ -87,6 +89,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         Err(_) => Ok(()),
     };
     // What it has made in a writable root, only itself knows: it sees that no command comes, and undoes that.
+    trace::set_phase(Phase::End);
     let ended = container.end(started.is_err() && plan.most_made == 0);
     let lost = container.terminal.as_ref().map_or(Ok(()), |terminal| terminal.loss());
     let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
@@ -164,7 +167,9 @@ impl Container {
         if plan.stops {
             state.stops = Some(Stops::new()?);
         }
+        trace::set_phase(Phase::Start);
         for step in &plan.parent {
+            show::note(plan, step);
             if let Some(stops) = &state.stops {
                 stops.stop(plan, b"parent", step)?;
             }

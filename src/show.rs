@@ -6,6 +6,7 @@ use crate::error::{Errno, Error, Result};
 use crate::rootfs::Source;
 use crate::signals;
 use crate::step::{Plan, Step};
+use crate::sys::trace;
 use crate::sys::{self, CloneFlags, Fd, OpenFlags, Poll, SharedWords};
 use crate::text::{self, Put};
 use crate::volumes::Content;
@@ -199,6 +200,15 @@ impl Step {
 #[inline(never)]
 fn push<'a>(list: &mut Vec<&'a [u8]>, object: &'a [u8]) {
     list.push(object);
+}
+
+/// In a trace: what the next calls are for.
+pub fn note(plan: &Plan, step: &Step) {
+    if trace::is_on() {
+        let mut why = Vec::new();
+        step.put_part(plan, 0, &mut why, |out, object| out.put_quoted(&[object]));
+        trace::note(&why);
+    }
 }
 
 /// The path of the cgroup that a group is made in, and of `name` in it.

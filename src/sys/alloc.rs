@@ -1,6 +1,7 @@
 //! The heap of a program that runs once and ends: a bump allocator. libc's own would make brk and mmap calls before the
 //! first line of work.
 
+use super::flags::{MapFlags, Prot};
 use super::gate::sys;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -45,9 +46,9 @@ unsafe impl GlobalAlloc for Bump {
         let mut start = free.0.next_multiple_of(layout.align());
         if start + layout.size() > free.1 {
             let size = (layout.size() + layout.align()).next_multiple_of(ARENA);
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS;
             // SAFETY: a new mapping, at an address that the kernel chooses
-            match unsafe { sys!(mmap(0usize, size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0usize)) }.ok() {
+            match unsafe { sys!(mmap(0usize, size, Prot::READ | Prot::WRITE, flags, -1, 0usize)) }.ok() {
                 Some(chunk) => *free = (chunk, chunk + size),
                 None => return ptr::null_mut(),
             }

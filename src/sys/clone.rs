@@ -2,8 +2,9 @@
 //! an empty stack: so the way in is written in assembly and never returns to Rust in the child.
 
 use super::Pid;
-use super::flags::CloneFlags;
+use super::flags::{CloneFlags, MapFlags, Prot};
 use super::gate::sys;
+use super::trace;
 use crate::error::{Error, Result, Subject};
 use crate::text::Put;
 use core::arch::asm;
@@ -22,13 +23,13 @@ pub struct Stack {
 impl Stack {
     /// mmap(2), and mprotect(2) for the guard. It is never unmapped: in the parent its pages are never touched.
     pub fn map() -> Result<Stack> {
-        let prot = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        let prot = Prot::READ | Prot::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::STACK | MapFlags::NORESERVE;
         // SAFETY: a new mapping, at an address that the kernel chooses
         let base =
             unsafe { sys!(mmap(0usize, STACK_SIZE + GUARD_SIZE, prot, flags, -1, 0usize)) }.of(b"child stack")?;
         // SAFETY: the lowest pages of the mapping just made, which nothing refers to yet
-        unsafe { sys!(mprotect(base, GUARD_SIZE, libc::PROT_NONE)) }.of(b"guard of the child stack")?;
+        unsafe { sys!(mprotect(base, GUARD_SIZE, Prot::NONE)) }.of(b"guard of the child stack")?;
         Ok(Stack { base: base as *mut u8 })
     }
 }
@@ -97,6 +98,7 @@ pub fn clone<T>(
             ("clone3", unsafe { raw_clone(Sysno::clone3, pointer, size_of_val(&args), start::<T>, argument) })
         }
     };
+    trace::show_clone(call, flags | CloneFlags::SIGCHLD, pid);
     match Errno::from_ret(pid) {
         Ok(pid) => Ok(Pid(pid as i32)),
         Err(errno) => Err(Error::call(call, errno, &what)),

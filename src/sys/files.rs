@@ -1,7 +1,8 @@
 //! Descriptors, and the calls that work on them.
 
-use super::flags::{CloseRangeFlags, OpenFlags};
-use super::gate::sys;
+use super::flags::{Access, AtFlags, CloseRangeFlags, Lock, OpenFlags};
+use super::gate::{Mode, sys};
+use super::trace;
 use crate::error::{Cause, Errno, Error, Result, Subject};
 use crate::text::{self, Put};
 use ::alloc::vec::Vec;
@@ -74,19 +75,19 @@ impl Dir {
     /// mkdirat(2).
     pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { sys!(mkdirat(self.fd.0, name, mode)) }.on(Some(self), name).map(drop)
+        unsafe { sys!(mkdirat(self.fd.0, name, Mode(mode))) }.on(Some(self), name).map(drop)
     }
 
     /// unlinkat(2) of a directory.
     pub fn rmdir(&self, name: &CStr) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { sys!(unlinkat(self.fd.0, name, libc::AT_REMOVEDIR)) }.on(Some(self), name).map(drop)
+        unsafe { sys!(unlinkat(self.fd.0, name, AtFlags::REMOVEDIR)) }.on(Some(self), name).map(drop)
     }
 
     /// faccessat(2), whether `name` is there.
     pub fn has(&self, name: &CStr) -> Result<bool> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        match unsafe { sys!(faccessat(self.fd.0, name, libc::F_OK)) }.on(Some(self), name) {
+        match unsafe { sys!(faccessat(self.fd.0, name, Access::F_OK)) }.on(Some(self), name) {
             Ok(_) => Ok(true),
             Err(e) if e.is(Errno::ENOENT) || e.is(Errno::ENODEV) => Ok(false),
             Err(e) => Err(e),
@@ -142,7 +143,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
     loop {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        let fd = Fd(unsafe { sys!(openat(libc::AT_FDCWD, path, flags, 0o666u32)) }.on(None, path)? as i32);
+        let fd = Fd(unsafe { sys!(openat(libc::AT_FDCWD, path, flags, Mode(0o666))) }.on(None, path)? as i32);
         if fd.0 > 2 {
             return Ok(fd);
         }
@@ -168,13 +169,13 @@ fn reserve_standard_streams() -> Result<()> {
 /// faccessat(2): whether there is something at `path`.
 pub fn exists(path: &CStr) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::F_OK)) }.ok().is_some()
+    unsafe { sys!(faccessat(libc::AT_FDCWD, path, Access::F_OK)) }.ok().is_some()
 }
 
 /// faccessat(2): whether `path` may be executed.
 pub fn is_executable(path: &CStr) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(faccessat(libc::AT_FDCWD, path, libc::X_OK)) }.ok().is_some()
+    unsafe { sys!(faccessat(libc::AT_FDCWD, path, Access::X_OK)) }.ok().is_some()
 }
 
 /// Whether `path` can be opened as a directory.
@@ -236,13 +237,13 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<()> {
 pub fn pipe2() -> Result<(Fd, Fd)> {
     let mut ends = [0i32; 2];
     // SAFETY: the kernel writes two descriptors into an array of two
-    unsafe { sys!(pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC)) }.of(b"")?;
+    unsafe { sys!(pipe2(&raw mut ends, OpenFlags::CLOEXEC)) }.of(b"")?;
     Ok((Fd(ends[0]), Fd(ends[1])))
 }
 
 /// flock(2) LOCK_EX, waiting or not. `Ok(false)`: somebody else holds it.
 pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
-    let operation = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };
+    let operation = if wait { Lock::EX } else { Lock::EX | Lock::NB };
     // SAFETY: numbers only
     match unsafe { sys!(flock(dir.fd.0, operation)) }.on(Some(dir), c".") {
         Ok(_) => Ok(true),
@@ -263,7 +264,9 @@ pub fn close_on_exec<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<(
 /// Closes every descriptor above stderr but those `kept`: close_range(2), once for each gap between them.
 pub fn close_all_but<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<()> {
     let mut first = 3;
-    while let Some(next) = kept.clone().map(Fd::raw).filter(|fd| *fd >= first).min() {
+    // The trace goes on.
+    let kept = || kept.clone().map(Fd::raw).chain(trace::descriptor());
+    while let Some(next) = kept().filter(|fd| *fd >= first).min() {
         if next > first {
             range(first, next - 1, CloseRangeFlags::NONE)?;
         }

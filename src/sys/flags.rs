@@ -1,18 +1,37 @@
 //! Flag types, with the names that their man pages give them.
 
-use crate::text::Put;
+use crate::text::{self, Put};
+
+/// The names of a type's values: the first half of each, the second halves with a blank after each, and the values.
+pub(super) struct Names {
+    prefix: &'static [u8],
+    names: &'static str,
+    values: &'static [u64],
+    /// One value has one name; else they are bits, and joined.
+    exact: bool,
+}
 
 macro_rules! flags {
-    ($(#[$doc:meta])* $type:ident($prefix:literal) { $($(#[$note:meta])* $name:ident = $value:expr,)* }) => {
+    ($(#[$doc:meta])* $type:ident($prefix:literal $(, $exact:ident)?) {
+        $($(#[$note:meta])* $name:ident = $value:expr,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq)]
         pub struct $type(u64);
 
+        #[allow(dead_code)]
         impl $type {
             $($(#[$note])* #[allow(missing_docs)] pub const $name: Self = Self($value as u64);)*
 
             /// No flag.
             pub const NONE: Self = Self(0);
+
+            pub(super) const NAMES: Names = Names {
+                prefix: $prefix,
+                names: concat!($(stringify!($name), " "),*),
+                values: &[$($value as u64),*],
+                exact: false $(|| $exact)?,
+            };
 
             /// As the kernel takes them.
             pub const fn bits(self) -> u64 {
@@ -35,9 +54,8 @@ macro_rules! flags {
             }
 
             /// Puts the names, joined by `|`; an unknown bit in hex.
-            pub fn print(self, out: &mut impl Put) {
-                const NAMES: &[(u64, &str)] = &[$((<$type>::$name.0, stringify!($name))),*];
-                print(out, self.0, $prefix, NAMES);
+            pub fn print(self, out: &mut dyn Put) {
+                Self::NAMES.print(out, self.0);
             }
         }
 
@@ -50,21 +68,27 @@ macro_rules! flags {
     };
 }
 
-fn print(out: &mut impl Put, bits: u64, prefix: &[u8], names: &[(u64, &str)]) {
-    let mut rest = bits;
-    let mut joint: &[u8] = b"";
-    for (value, name) in names {
-        if *value != 0 && rest & value == *value {
-            out.put(joint);
-            out.put(prefix);
-            out.put(name.as_bytes());
-            rest &= !value;
-            joint = b"|";
+impl Names {
+    /// Puts the names of `bits`, joined by `|`; an unknown bit in hex.
+    #[inline(never)]
+    pub(super) fn print(&self, out: &mut dyn Put, bits: u64) {
+        let mut rest = bits;
+        let mut joint: &[u8] = b"";
+        for (value, name) in self.values.iter().zip(text::split(self.names.as_bytes(), b' ')) {
+            let is =
+                if self.exact { *value == bits && joint.is_empty() } else { *value != 0 && rest & value == *value };
+            if is {
+                out.put(joint);
+                out.put(if name.starts_with(b"SIG") { b"" } else { self.prefix });
+                out.put(name);
+                rest &= !value;
+                joint = b"|";
+            }
         }
-    }
-    if rest != 0 || bits == 0 {
-        out.put(joint);
-        out.put_hex(rest);
+        if rest != 0 || joint.is_empty() {
+            out.put(joint);
+            out.put_hex(rest);
+        }
     }
 }
 
@@ -78,6 +102,8 @@ flags! {
         NEWNET = libc::CLONE_NEWNET,
         NEWUSER = libc::CLONE_NEWUSER,
         NEWCGROUP = libc::CLONE_NEWCGROUP,
+        /// The low byte: what the parent gets at the end.
+        SIGCHLD = libc::SIGCHLD,
         /// clone3 only: the child is born in the cgroup whose directory is given.
         INTO_CGROUP = 0x2_0000_0000u64,
     }
@@ -107,6 +133,7 @@ flags! {
         WRONLY = libc::O_WRONLY,
         RDWR = libc::O_RDWR,
         CREAT = libc::O_CREAT,
+        EXCL = libc::O_EXCL,
         TRUNC = libc::O_TRUNC,
         DIRECTORY = libc::O_DIRECTORY,
         PATH = libc::O_PATH,
@@ -122,6 +149,168 @@ flags! {
         CLOEXEC = libc::CLOSE_RANGE_CLOEXEC,
     }
 }
+
+#[allow(non_upper_case_globals, reason = "what the macro takes for a truth")]
+const exact: bool = true;
+
+flags! {
+    /// mmap(2), mprotect(2).
+    Prot(b"PROT_") {
+        READ = libc::PROT_READ,
+        WRITE = libc::PROT_WRITE,
+        EXEC = libc::PROT_EXEC,
+    }
+}
+
+flags! {
+    /// mmap(2).
+    MapFlags(b"MAP_") {
+        PRIVATE = libc::MAP_PRIVATE,
+        SHARED = libc::MAP_SHARED,
+        ANONYMOUS = libc::MAP_ANONYMOUS,
+        NORESERVE = libc::MAP_NORESERVE,
+        STACK = libc::MAP_STACK,
+    }
+}
+
+flags! {
+    /// The `*at` calls.
+    AtFlags(b"AT_") {
+        REMOVEDIR = libc::AT_REMOVEDIR,
+        SYMLINK_NOFOLLOW = libc::AT_SYMLINK_NOFOLLOW,
+        EMPTY_PATH = libc::AT_EMPTY_PATH,
+        RECURSIVE = 0x8000,
+    }
+}
+
+flags! {
+    /// access(2).
+    Access(b"", exact) {
+        F_OK = libc::F_OK,
+        X_OK = libc::X_OK,
+    }
+}
+
+flags! {
+    /// flock(2).
+    Lock(b"LOCK_") {
+        EX = libc::LOCK_EX,
+        NB = libc::LOCK_NB,
+    }
+}
+
+flags! {
+    /// prctl(2).
+    Prctl(b"PR_", exact) {
+        SET_PDEATHSIG = libc::PR_SET_PDEATHSIG,
+        SET_CHILD_SUBREAPER = libc::PR_SET_CHILD_SUBREAPER,
+        CAPBSET_DROP = libc::PR_CAPBSET_DROP,
+        SET_NO_NEW_PRIVS = libc::PR_SET_NO_NEW_PRIVS,
+        GET_NO_NEW_PRIVS = libc::PR_GET_NO_NEW_PRIVS,
+        SET_DUMPABLE = libc::PR_SET_DUMPABLE,
+    }
+}
+
+flags! {
+    /// ioctl(2).
+    Ioctl(b"", exact) {
+        TCGETS = libc::TCGETS,
+        TCSETS = libc::TCSETS,
+        TIOCGWINSZ = libc::TIOCGWINSZ,
+        TIOCSWINSZ = libc::TIOCSWINSZ,
+        TIOCSPTLCK = libc::TIOCSPTLCK,
+        TIOCGPTPEER = libc::TIOCGPTPEER,
+        TIOCSCTTY = libc::TIOCSCTTY,
+        TIOCSPGRP = libc::TIOCSPGRP,
+        TIOCGPGRP = libc::TIOCGPGRP,
+        SIOCSIFFLAGS = libc::SIOCSIFFLAGS,
+        LOOP_CTL_GET_FREE = 0x4c82,
+        /// Since Linux 5.8: file and flags in one call, so that there is no moment with the one and without the other.
+        LOOP_CONFIGURE = 0x4c0a,
+    }
+}
+
+flags! {
+    /// wait4(2).
+    WaitOptions(b"W") {
+        NOHANG = libc::WNOHANG,
+    }
+}
+
+flags! {
+    /// socket(2), socketpair(2): a type and flags.
+    Socket(b"SOCK_") {
+        SEQPACKET = libc::SOCK_SEQPACKET,
+        DGRAM = libc::SOCK_DGRAM,
+        CLOEXEC = libc::SOCK_CLOEXEC,
+    }
+}
+
+flags! {
+    /// rt_sigprocmask(2).
+    How(b"SIG_", exact) {
+        SETMASK = libc::SIG_SETMASK,
+    }
+}
+
+flags! {
+    /// signal(7).
+    SignalNumber(b"SIG", exact) {
+        HUP = libc::SIGHUP,
+        INT = libc::SIGINT,
+        QUIT = libc::SIGQUIT,
+        KILL = libc::SIGKILL,
+        USR1 = libc::SIGUSR1,
+        USR2 = libc::SIGUSR2,
+        PIPE = libc::SIGPIPE,
+        TERM = libc::SIGTERM,
+        CHLD = libc::SIGCHLD,
+        CONT = libc::SIGCONT,
+        STOP = libc::SIGSTOP,
+        TSTP = libc::SIGTSTP,
+        TTIN = libc::SIGTTIN,
+        TTOU = libc::SIGTTOU,
+        WINCH = libc::SIGWINCH,
+    }
+}
+
+/// Every type, in the order of the kinds of arguments that the gate gives them.
+macro_rules! kinds {
+    ($($type:ident),*) => {
+        #[allow(dead_code, clippy::upper_case_acronyms)]
+        enum Place {
+            $($type),*
+        }
+
+        /// Their names.
+        pub(super) static NAMES: &[&Names] = &[$(&$type::NAMES),*];
+
+        $(impl super::gate::Arg for $type {
+            const KIND: u8 = super::gate::NAMED + Place::$type as u8;
+            fn reg(&self) -> usize {
+                self.0 as usize
+            }
+        })*
+    };
+}
+
+kinds!(
+    CloneFlags,
+    MountFlags,
+    OpenFlags,
+    CloseRangeFlags,
+    Prot,
+    MapFlags,
+    AtFlags,
+    Access,
+    Lock,
+    Prctl,
+    Ioctl,
+    WaitOptions,
+    Socket,
+    How,
+    SignalNumber
+);
 
 /// A set of signals as the kernel holds it: signal n is bit n - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

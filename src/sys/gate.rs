@@ -1,67 +1,144 @@
 //! The one place that enters the kernel (clone, which returns twice, has its own way in: `clone.rs`).
 
 use super::files::Dir;
-use super::flags::{CloseRangeFlags, MountFlags, OpenFlags, SigSet};
+use super::flags::SigSet;
+use super::trace;
 use crate::error::{Error, Result};
 use crate::text::Text;
 use core::ffi::CStr;
 use syscalls::{Errno, Sysno};
 
-/// An argument of a system call: a type that knows its register value. A shared reference stays valid for the call
-/// because it is borrowed for it.
+/// An argument of a system call: a type that knows its register value, and how it is shown. A shared reference stays valid
+/// for the call because it is borrowed for it.
 pub trait Arg {
+    /// How the register is shown; 0 is for no argument.
+    const KIND: u8;
     /// The value that goes into the register.
     fn reg(&self) -> usize;
 }
 
-macro_rules! arg_by_cast {
-    ($($type:ty),*) => { $(impl Arg for $type {
+/// A number with a sign, of 32 bits.
+pub(super) const SIGNED: u8 = 1;
+/// A number.
+pub(super) const UNSIGNED: u8 = 2;
+/// Permissions, and perhaps the type of a file.
+pub(super) const OCTAL: u8 = 3;
+/// An address.
+pub(super) const ADDRESS: u8 = 4;
+/// Where a string is that a NUL ends.
+pub(super) const STRING: u8 = 5;
+/// Where bytes are, as many as the next argument says.
+pub(super) const BYTES: u8 = 6;
+/// Where bytes are put, as many as the call returns.
+pub(super) const ROOM: u8 = 7;
+/// Where a number of 32 bits is.
+pub(super) const NUMBER_AT: u8 = 8;
+/// Where two of them are put.
+pub(super) const PAIR_AT: u8 = 9;
+/// Where a set of signals is.
+pub(super) const SIGNALS: u8 = 10;
+/// Where a list of strings is that a null ends.
+pub(super) const STRINGS: u8 = 11;
+/// From here on: the types of `flags.rs`, in the order of its list.
+pub(super) const NAMED: u8 = 16;
+
+/// Permissions for a file that is made, and perhaps its type.
+#[derive(Clone, Copy)]
+pub(super) struct Mode(pub u32);
+
+macro_rules! args {
+    ($($type:ty: $kind:ident, |$value:ident| $register:expr;)*) => { $(impl Arg for $type {
+        const KIND: u8 = $kind;
         fn reg(&self) -> usize {
-            *self as usize
+            let $value = *self;
+            $register as usize
         }
     })* };
 }
-arg_by_cast!(usize, u64, u32, i32, u16);
+args! {
+    i32: SIGNED, |n| n;
+    u16: UNSIGNED, |n| n;
+    u32: UNSIGNED, |n| n;
+    u64: UNSIGNED, |n| n;
+    usize: UNSIGNED, |n| n;
+    Mode: OCTAL, |mode| mode.0;
+    &CStr: STRING, |string| string.as_ptr();
+    &SigSet: SIGNALS, |set| core::ptr::from_ref(set);
+}
 
-macro_rules! arg_by_bits {
-    ($($type:ty),*) => { $(impl Arg for $type {
-        fn reg(&self) -> usize {
-            self.bits() as usize
-        }
+/// What a pointer points to.
+pub trait Pointee {
+    /// How it is shown where the kernel reads it.
+    const READ: u8 = ADDRESS;
+    /// How it is shown where the kernel writes it.
+    const WRITTEN: u8 = ADDRESS;
+}
+
+macro_rules! pointees {
+    ($($type:ty $(: $read:ident, $written:ident)?;)*) => { $(impl Pointee for $type {
+        $(const READ: u8 = $read;
+        const WRITTEN: u8 = $written;)?
     })* };
 }
-arg_by_bits!(OpenFlags, MountFlags, CloseRangeFlags);
+pointees! {
+    u8: BYTES, ROOM;
+    i8: STRING, ADDRESS;
+    i32: NUMBER_AT, NUMBER_AT;
+    [i32; 2]: PAIR_AT, PAIR_AT;
+    SigSet: SIGNALS, SIGNALS;
+    u16;
+    u32;
+    i64;
+    u64;
+    usize;
+    [u32; 3];
+    libc::stat;
+    libc::statx;
+    libc::msghdr;
+    libc::pollfd;
+    libc::sock_fprog;
+    *const core::ffi::c_char: STRINGS, ADDRESS;
+    libc::statfs;
+    crate::error::Cause;
+    super::process::IfReq;
+    super::terminal::Termios;
+    super::poll::Poll;
+}
 
-impl Arg for &CStr {
+impl<T: Pointee> Arg for *const T {
+    const KIND: u8 = T::READ;
     fn reg(&self) -> usize {
-        self.as_ptr() as usize
+        *self as usize
     }
 }
 
-impl<T: ?Sized> Arg for *const T {
+impl<T: Pointee> Arg for *mut T {
+    const KIND: u8 = T::WRITTEN;
     fn reg(&self) -> usize {
-        self.cast::<u8>() as usize
+        *self as usize
     }
 }
 
-impl<T: ?Sized> Arg for *mut T {
-    fn reg(&self) -> usize {
-        self.cast::<u8>() as usize
-    }
-}
-
-impl Arg for &SigSet {
-    fn reg(&self) -> usize {
-        core::ptr::from_ref(*self) as usize
-    }
-}
-
-/// A call, by its number and its name. There is one for each place in the source that makes it.
+/// A call, by its number and its name, and how its arguments are shown. There is one for each place in the source that
+/// makes it, but for those that are alike.
 pub struct Call {
     /// What the kernel knows it by.
     pub number: Sysno,
+    /// The kinds of its arguments.
+    pub(super) kinds: [u8; 6],
     /// What people know it by.
     pub name: &'static str,
+}
+
+/// So many as there are, and no more.
+const fn kinds(list: &[u8]) -> [u8; 6] {
+    let mut kinds = [0; 6];
+    let mut at = 0;
+    while at < list.len() {
+        kinds[at] = list[at];
+        at += 1;
+    }
+    kinds
 }
 
 /// What `sys!` makes a type of its own for, so that the call and the types of its arguments are constants together.
@@ -79,7 +156,7 @@ pub struct Outcome {
 }
 
 /// The kernel's errors are -1 to -4095.
-const ERRORS: usize = -4095isize as usize;
+pub(super) const ERRORS: usize = -4095isize as usize;
 
 impl Outcome {
     /// The value; or the failure, about a path: its parts, joined and quoted.
@@ -128,7 +205,7 @@ fn about(value: usize, call: &'static Call, what: &[u8]) -> Error {
     Error::call(call.name, errno(value), &Text::plain(what))
 }
 
-fn errno(value: usize) -> Errno {
+pub(super) fn errno(value: usize) -> Errno {
     Errno::new((value as i32).wrapping_neg())
 }
 
@@ -138,13 +215,32 @@ fn errno(value: usize) -> Errno {
 /// The arguments must be what the call's man page asks for, and what they point to must live as long as the call.
 #[inline(never)]
 unsafe fn enter(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, call: &'static Call) -> usize {
+    if trace::is_on() {
+        // SAFETY: the caller answers for the arguments
+        return unsafe { trace::enter(&[a, b, c, d, e, f], call) };
+    }
     loop {
         // SAFETY: the caller answers for the arguments
-        match unsafe { syscalls::syscall6(call.number, a, b, c, d, e, f) } {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return -(errno.into_raw() as isize) as usize,
-            Ok(value) => return value,
+        match unsafe { enter_once(&[a, b, c, d, e, f], call) } {
+            INTERRUPTED => {}
+            value => return value,
         }
+    }
+}
+
+/// -EINTR.
+pub(super) const INTERRUPTED: usize = -(libc::EINTR as isize) as usize;
+
+/// The call itself.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+pub(super) unsafe fn enter_once([a, b, c, d, e, f]: &[usize; 6], call: &'static Call) -> usize {
+    // SAFETY: the caller answers for the arguments
+    match unsafe { syscalls::syscall6(call.number, *a, *b, *c, *d, *e, *f) } {
+        Err(errno) => -(errno.into_raw() as isize) as usize,
+        Ok(value) => value,
     }
 }
 
@@ -172,7 +268,7 @@ macro_rules! arguments {
         impl<$($type: Arg),*> Arguments for ($($type,)*) {
             #[inline(always)]
             unsafe fn enter<N: Named>(self) -> Outcome {
-                let call = const { &Call { number: N::NUMBER, name: N::NAME } };
+                let call = const { &Call { number: N::NUMBER, kinds: kinds(&[$($type::KIND),*]), name: N::NAME } };
                 let ($($arg,)*) = self;
                 $(let $arg = $arg.reg();)*
                 // SAFETY: the caller answers for the arguments

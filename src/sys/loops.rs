@@ -1,15 +1,12 @@
 //! Loop devices: a file as a block device. Source: loop(4), <linux/loop.h>.
 
 use super::files::Fd;
-use super::flags::OpenFlags;
+use super::flags::{Ioctl, OpenFlags};
 use super::gate::sys;
 use crate::error::{Errno, Result};
 use crate::text::{Put, Text};
 use core::ffi::CStr;
 
-const LOOP_CTL_GET_FREE: u32 = 0x4C82;
-/// Since Linux 5.8: file and flags in one call, so that there is no moment with the one and without the other.
-const LOOP_CONFIGURE: u32 = 0x4C0A;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 /// The kernel lets go of the file when the last one closes the device: a mount, or us, however we end.
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
@@ -29,7 +26,7 @@ impl Loop {
             .map_err(|e| e.with_hint("an image needs loop devices: modprobe loop"))?;
         loop {
             // SAFETY: it takes no argument
-            let number = unsafe { sys!(ioctl(control.raw(), LOOP_CTL_GET_FREE)) }.of(b"LOOP_CTL_GET_FREE")?;
+            let number = unsafe { sys!(ioctl(control.raw(), Ioctl::LOOP_CTL_GET_FREE)) }.of(b"LOOP_CTL_GET_FREE")?;
             let mut name = Text::<32>::new();
             name.put(b"/dev/loop");
             name.put_decimal(number as u64);
@@ -40,7 +37,7 @@ impl Loop {
             config[0] = file.raw() as u32;
             config[15] = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
             // SAFETY: the kernel reads one struct loop_config
-            match unsafe { sys!(ioctl(device.raw(), LOOP_CONFIGURE, config.as_ptr())) }.on(None, path) {
+            match unsafe { sys!(ioctl(device.raw(), Ioctl::LOOP_CONFIGURE, config.as_ptr())) }.on(None, path) {
                 Ok(_) => return Ok(Loop { device, path: name }),
                 // Somebody else was faster.
                 Err(e) if e.is(Errno::EBUSY) => {}

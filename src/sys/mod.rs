@@ -15,6 +15,7 @@ mod process;
 mod shared;
 mod terminal;
 mod time;
+pub mod trace;
 
 pub use alloc::Bump;
 pub use clone::{Stack, clone};

@@ -1,16 +1,14 @@
 //! Mounts, roots, and the files that a root is furnished with.
 
 use super::files::Fd;
-use super::flags::{MountFlags, OpenFlags};
-use super::gate::sys;
+use super::flags::{AtFlags, MountFlags, OpenFlags};
+use super::gate::{Mode, sys};
 use crate::error::{Error, Result};
 use crate::text::{Put, Text};
 use core::ffi::CStr;
 
 /// fsopen(2)'s family came with Linux 5.2, openat2(2) with 5.6; mount_setattr(2) with 5.12.
 const OPEN_TREE_CLONE: u32 = 1;
-const AT_RECURSIVE: u32 = 0x8000;
-const AT_EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
 /// MOVE_MOUNT_F_EMPTY_PATH and MOVE_MOUNT_T_EMPTY_PATH: both ends are descriptors.
 const MOVE_BY_DESCRIPTORS: u32 = 0x4 | 0x40;
 const MOUNT_ATTR_RDONLY: u64 = 1;
@@ -18,7 +16,7 @@ const RESOLVE_NO_MAGICLINKS: u64 = 2;
 
 /// open_tree(2): a copy of the mount at `path` and of those below it, attached nowhere.
 pub fn open_tree(path: &CStr) -> Result<Fd> {
-    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | OpenFlags::CLOEXEC.bits() as u32;
+    let flags = OPEN_TREE_CLONE | AtFlags::RECURSIVE.bits() as u32 | OpenFlags::CLOEXEC.bits() as u32;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { sys!(open_tree(libc::AT_FDCWD, path, flags)) }.on(None, path).map(Fd::own)
 }
@@ -33,7 +31,7 @@ pub fn move_mount(tree: &Fd, target: &Fd, path: &CStr) -> Result<()> {
 pub fn make_read_only(tree: &Fd, path: &CStr) -> Result<()> {
     // struct mount_attr: what to set, what to clear, propagation, user namespace
     let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
-    let (flags, size) = (AT_EMPTY_PATH | AT_RECURSIVE, size_of_val(&attributes));
+    let (flags, size) = (AtFlags::EMPTY_PATH | AtFlags::RECURSIVE, size_of_val(&attributes));
     // SAFETY: the kernel reads one struct mount_attr of the size that is passed
     unsafe { sys!(mount_setattr(tree.raw(), c"", flags, attributes.as_ptr(), size)) }.on(None, path).map(drop)
 }
@@ -81,13 +79,13 @@ pub fn mount_on(source: &CStr, target: &Fd, fstype: &CStr, flags: MountFlags, da
 /// mkdirat(2), from the working directory or below `dir`.
 pub fn mkdir(dir: Option<&Fd>, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(mkdirat(at(dir), path, mode)) }.on(None, path).map(drop)
+    unsafe { sys!(mkdirat(at(dir), path, Mode(mode))) }.on(None, path).map(drop)
 }
 
 /// mknodat(2): a device, or with no number and S_IFREG an empty file.
 pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(mknodat(at(dir), path, mode, device)) }.on(None, path).map(drop)
+    unsafe { sys!(mknodat(at(dir), path, Mode(mode), device)) }.on(None, path).map(drop)
 }
 
 /// symlinkat(2).
@@ -98,7 +96,7 @@ pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
 
 /// unlinkat(2) of what has been made a moment ago below `dir`: a directory or a file.
 pub fn unmake(dir: Option<&Fd>, path: &CStr, directory: bool) -> Result<()> {
-    let flags = if directory { libc::AT_REMOVEDIR } else { 0 };
+    let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::NONE };
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { sys!(unlinkat(at(dir), path, flags)) }.on(None, path).map(drop)
 }
@@ -128,7 +126,7 @@ impl Status {
 /// statx(2) of an open file, or of `path`; a symbolic link itself, with `follow` what it leads to.
 pub fn statx(fd: Option<&Fd>, path: &CStr, follow: bool) -> Result<Status> {
     let mut status = core::mem::MaybeUninit::<libc::statx>::uninit();
-    let flags = libc::AT_EMPTY_PATH | if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let flags = AtFlags::EMPTY_PATH | if follow { AtFlags::NONE } else { AtFlags::SYMLINK_NOFOLLOW };
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
     unsafe { sys!(statx(at(fd), path, flags, libc::STATX_BASIC_STATS, status.as_mut_ptr())) }.on(None, path)?;
     // SAFETY: it has, for the call worked
@@ -160,7 +158,7 @@ pub fn fchdir(fd: &Fd, path: &CStr) -> Result<()> {
 /// umask(2).
 pub fn umask(mask: u32) {
     // SAFETY: a number; it cannot fail
-    let _ = unsafe { sys!(umask(mask)) };
+    let _ = unsafe { sys!(umask(Mode(mask))) };
 }
 
 /// readlinkat(2) of a descriptor's name in /proc: where a directory lies, seen from the process's root.
@@ -197,9 +195,9 @@ pub fn uname(which: usize) -> ::alloc::vec::Vec<u8> {
 
 /// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole.
 pub fn create(path: &CStr, content: &[u8]) -> Result<()> {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let file = unsafe { sys!(openat(libc::AT_FDCWD, path, flags, 0o644)) }.on(None, path).map(Fd::own)?;
+    let file = unsafe { sys!(openat(libc::AT_FDCWD, path, flags, Mode(0o644))) }.on(None, path).map(Fd::own)?;
     super::write_all(file.raw(), content).map_err(|e: Error| e.about(path.to_bytes()))
 }
 

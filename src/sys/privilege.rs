@@ -1,6 +1,6 @@
 //! What a process may do, and what it sees of the rest: prctl(2), capset(2), seccomp(2), unshare(2), mount_setattr(2).
 
-use super::flags::{CloneFlags, MountFlags};
+use super::flags::{CloneFlags, MountFlags, Prctl};
 use super::gate::sys;
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
@@ -9,7 +9,7 @@ use core::ffi::CStr;
 /// `Ok(false)`: this kernel knows none of that number.
 pub fn drop_from_bounding_set(number: u32) -> Result<bool> {
     // SAFETY: numbers only
-    match unsafe { sys!(prctl(libc::PR_CAPBSET_DROP, number)) }.of(b"PR_CAPBSET_DROP") {
+    match unsafe { sys!(prctl(Prctl::CAPBSET_DROP, number)) }.of(b"PR_CAPBSET_DROP") {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::EINVAL) => Ok(false),
         Err(e) => Err(e),
@@ -30,19 +30,19 @@ pub fn capset(effective: u64) -> Result<()> {
 /// prctl(2) PR_SET_NO_NEW_PRIVS: execve gives nothing more, from here on and for all children.
 pub fn set_no_new_privs() -> Result<()> {
     // SAFETY: numbers only
-    unsafe { sys!(prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.of(b"PR_SET_NO_NEW_PRIVS").map(drop)
+    unsafe { sys!(prctl(Prctl::SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.of(b"PR_SET_NO_NEW_PRIVS").map(drop)
 }
 
 /// prctl(2) PR_GET_NO_NEW_PRIVS.
 pub fn no_new_privs() -> bool {
     // SAFETY: numbers only
-    unsafe { sys!(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)) }.ok() == Some(1)
+    unsafe { sys!(prctl(Prctl::GET_NO_NEW_PRIVS, 0, 0, 0, 0)) }.ok() == Some(1)
 }
 
 /// prctl(2) PR_SET_DUMPABLE 0: what /proc/PID has of this process is for those only who may trace it.
 pub fn hide_from_proc() -> Result<()> {
     // SAFETY: numbers only
-    unsafe { sys!(prctl(libc::PR_SET_DUMPABLE, 0)) }.of(b"PR_SET_DUMPABLE").map(drop)
+    unsafe { sys!(prctl(Prctl::SET_DUMPABLE, 0)) }.of(b"PR_SET_DUMPABLE").map(drop)
 }
 
 /// seccomp(2) SECCOMP_SET_MODE_FILTER with instructions of eight bytes each. The filter itself keeps nothing secret: the
@@ -67,7 +67,7 @@ pub fn unshare(flags: CloneFlags) -> Result<()> {
     let mut what = crate::error::Subject::new();
     flags.print(&mut what);
     // SAFETY: numbers only
-    unsafe { sys!(unshare(flags.bits())) }.of(what.as_bytes()).map(drop)
+    unsafe { sys!(unshare(flags)) }.of(what.as_bytes()).map(drop)
 }
 
 /// mount_setattr(2) MOUNT_ATTR_RDONLY, with `below` of every mount in the tree there. `Ok(false)`: this kernel is older than

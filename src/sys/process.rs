@@ -1,7 +1,7 @@
 //! Processes, signals, and what a process is surrounded by.
 
 use super::files::Fd;
-use super::flags::{CloneFlags, MountFlags, SigSet};
+use super::flags::{CloneFlags, How, Ioctl, MountFlags, OpenFlags, Prctl, SigSet, SignalNumber, Socket, WaitOptions};
 use super::gate::sys;
 use crate::error::{Errno, Result};
 use crate::text::to_decimal;
@@ -52,7 +52,7 @@ pub fn wait_any(wait: bool) -> Result<Option<(Pid, Wait)>> {
 
 fn wait_for(pid: Pid, wait: bool) -> Result<Option<(Pid, Wait)>> {
     let mut status: i32 = 0;
-    let options = if wait { 0 } else { libc::WNOHANG };
+    let options = if wait { WaitOptions::NONE } else { WaitOptions::NOHANG };
     // SAFETY: the kernel writes one int; no usage is asked for
     let pid = unsafe { sys!(wait4(pid.0, &raw mut status, options, 0usize)) }.of(b"")?;
     Ok(match (pid, status & 0x7f) {
@@ -65,7 +65,7 @@ fn wait_for(pid: Pid, wait: bool) -> Result<Option<(Pid, Wait)>> {
 /// kill(2). `Ok(false)`: there is no such process any more.
 pub fn kill(pid: Pid, signal: i32) -> Result<bool> {
     // SAFETY: numbers only
-    match unsafe { sys!(kill(pid.0, signal)) }.of(b"") {
+    match unsafe { sys!(kill(pid.0, SignalNumber::from_bits(signal as u64))) }.of(b"") {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::ESRCH) => Ok(false),
         Err(e) => Err(e.about(&to_decimal(pid.0 as u64))),
@@ -76,7 +76,7 @@ pub fn kill(pid: Pid, signal: i32) -> Result<bool> {
 pub fn set_signal_mask(mask: SigSet) -> Result<SigSet> {
     let mut old = SigSet::EMPTY;
     // SAFETY: the kernel reads and writes one set of 8 bytes each
-    unsafe { sys!(rt_sigprocmask(libc::SIG_SETMASK, &mask, &raw mut old, 8usize)) }.of(b"")?;
+    unsafe { sys!(rt_sigprocmask(How::SETMASK, &mask, &raw mut old, 8usize)) }.of(b"")?;
     Ok(old)
 }
 
@@ -85,7 +85,9 @@ pub fn reset_signal(signal: i32) -> Result<()> {
     // struct sigaction of the kernel: handler (0 is SIG_DFL), flags, restorer, mask
     let default = [0u64; 4];
     // SAFETY: the kernel reads one struct sigaction, and writes none
-    unsafe { sys!(rt_sigaction(signal, default.as_ptr(), 0usize, 8usize)) }.of(b"").map(drop)
+    unsafe { sys!(rt_sigaction(SignalNumber::from_bits(signal as u64), default.as_ptr(), 0usize, 8usize)) }
+        .of(b"")
+        .map(drop)
 }
 
 /// rt_sigtimedwait(2) without a timeout, for a signal of `set`, which must be blocked.
@@ -100,15 +102,14 @@ pub fn wait_for_signal(set: SigSet) -> Result<Signal> {
 /// clone(2) as fork(2) has it: the same stack, copied; in new `namespaces`. `None` in the child.
 pub fn fork(namespaces: CloneFlags) -> Result<Option<Pid>> {
     // SAFETY: without CLONE_VM and with a null stack the child returns on its own copy of everything
-    let pid =
-        unsafe { sys!(clone(namespaces.bits() | libc::SIGCHLD as u64, 0usize, 0usize, 0usize, 0usize)) }.of(b"")?;
+    let pid = unsafe { sys!(clone(namespaces | CloneFlags::SIGCHLD, 0usize, 0usize, 0usize, 0usize)) }.of(b"")?;
     Ok((pid != 0).then_some(Pid(pid as i32)))
 }
 
 /// signalfd(2): a descriptor to read the signals of `set` from.
 pub fn signalfd(set: SigSet) -> Result<Fd> {
     // SAFETY: the kernel reads one set of 8 bytes
-    let fd = unsafe { sys!(signalfd4(-1, &set, 8usize, libc::SFD_CLOEXEC)) }.of(b"")?;
+    let fd = unsafe { sys!(signalfd4(-1, &set, 8usize, OpenFlags::CLOEXEC)) }.of(b"")?;
     Ok(Fd::own(fd))
 }
 
@@ -134,13 +135,13 @@ pub fn take_signal(signals: &Fd) -> Result<Signal> {
 /// prctl(2) PR_SET_PDEATHSIG: SIGKILL when the parent dies.
 pub fn die_with_parent() -> Result<()> {
     // SAFETY: numbers only
-    unsafe { sys!(prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)) }.of(b"PR_SET_PDEATHSIG").map(drop)
+    unsafe { sys!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.of(b"PR_SET_PDEATHSIG").map(drop)
 }
 
 /// prctl(2) PR_SET_CHILD_SUBREAPER: orphans below become our children.
 pub fn set_child_subreaper() -> Result<()> {
     // SAFETY: numbers only
-    unsafe { sys!(prctl(libc::PR_SET_CHILD_SUBREAPER, 1)) }.of(b"PR_SET_CHILD_SUBREAPER").map(drop)
+    unsafe { sys!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.of(b"PR_SET_CHILD_SUBREAPER").map(drop)
 }
 
 /// mount(2).
@@ -162,23 +163,24 @@ pub fn chdir(path: &CStr) -> Result<()> {
     unsafe { sys!(chdir(path)) }.on(None, path).map(drop)
 }
 
+/// struct ifreq with flags, netdevice(7).
+#[repr(C)]
+pub struct IfReq {
+    name: [u8; 16],
+    flags: u16,
+    rest: [u8; 22],
+}
+
 /// Sets IFF_UP on an interface: ioctl(2) SIOCSIFFLAGS on a socket, netdevice(7).
 pub fn set_interface_up(name: &[u8]) -> Result<()> {
-    #[repr(C)]
-    struct IfReq {
-        name: [u8; 16],
-        flags: u16,
-        rest: [u8; 22],
-    }
     let mut request = IfReq { name: [0; 16], flags: libc::IFF_UP as u16, rest: [0; 22] };
     for (slot, byte) in request.name.iter_mut().take(15).zip(name) {
         *slot = *byte;
     }
     // SAFETY: numbers only
-    let socket =
-        Fd::own(unsafe { sys!(socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)) }.of(b"AF_INET")?);
+    let socket = Fd::own(unsafe { sys!(socket(libc::AF_INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.of(b"AF_INET")?);
     // SAFETY: struct ifreq, 40 bytes, as SIOCSIFFLAGS reads it
-    unsafe { sys!(ioctl(socket.raw(), libc::SIOCSIFFLAGS, &raw const request)) }.at(&[name]).map(drop)
+    unsafe { sys!(ioctl(socket.raw(), Ioctl::SIOCSIFFLAGS, &raw const request)) }.at(&[name]).map(drop)
 }
 
 /// nanosleep(2).
@@ -234,7 +236,7 @@ impl Pointers {
 /// execve(2); it returns only if it fails.
 pub fn execve(path: &CStr, argv: &Pointers, envp: &Pointers) -> crate::error::Error {
     // SAFETY: both lists end with a null, and what they hold lives forever
-    let result = unsafe { sys!(execve(path, argv.slots.as_ptr(), envp.slots.as_ptr())) };
+    let result = unsafe { sys!(execve(path, argv.slots.as_ptr(), envp.slots.as_ptr().cast::<usize>())) };
     match result.on(None, path) {
         Err(error) => error,
         Ok(_) => exit_group(125),

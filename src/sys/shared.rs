@@ -1,5 +1,6 @@
 //! Memory that two processes see: mmap(2) with MAP_SHARED.
 
+use super::flags::{MapFlags, Prot};
 use super::gate::sys;
 use crate::error::Result;
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -11,7 +12,7 @@ pub struct SharedWords(&'static [AtomicI32; 4]);
 impl SharedWords {
     /// All of them 0.
     pub fn map() -> Result<SharedWords> {
-        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let (prot, flags) = (Prot::READ | Prot::WRITE, MapFlags::SHARED | MapFlags::ANONYMOUS);
         // SAFETY: a new mapping, at an address that the kernel chooses
         let at = unsafe { sys!(mmap(0usize, size_of::<[AtomicI32; 4]>(), prot, flags, -1, 0usize)) }.of(b"shared")?;
         // SAFETY: a mapping of zeros, larger than this and aligned to a page, which nobody unmaps

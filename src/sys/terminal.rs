@@ -2,7 +2,7 @@
 
 use super::Pid;
 use super::files::{Fd, openat};
-use super::flags::OpenFlags;
+use super::flags::{Ioctl, OpenFlags, Socket};
 use super::gate::sys;
 use crate::error::Result;
 use core::ffi::CStr;
@@ -73,7 +73,7 @@ pub type WindowSize = [u16; 4];
 pub fn tcgets(fd: i32) -> Option<Termios> {
     let mut termios = core::mem::MaybeUninit::<Termios>::uninit();
     // SAFETY: the kernel fills one struct termios
-    unsafe { sys!(ioctl(fd, libc::TCGETS, termios.as_mut_ptr())) }.ok()?;
+    unsafe { sys!(ioctl(fd, Ioctl::TCGETS, termios.as_mut_ptr())) }.ok()?;
     // SAFETY: it has, for the call worked
     Some(unsafe { termios.assume_init() })
 }
@@ -81,21 +81,21 @@ pub fn tcgets(fd: i32) -> Option<Termios> {
 /// TCSETS: at once. (TCSETSW waits for what has been written, on a line that nobody reads forever.)
 pub fn tcsets(fd: i32, termios: &Termios) -> Result<()> {
     // SAFETY: the kernel reads one struct termios
-    unsafe { sys!(ioctl(fd, libc::TCSETS, core::ptr::from_ref(termios))) }.of(b"TCSETS").map(drop)
+    unsafe { sys!(ioctl(fd, Ioctl::TCSETS, core::ptr::from_ref(termios))) }.of(b"TCSETS").map(drop)
 }
 
 /// TIOCGWINSZ. `None`: not a terminal.
 pub fn window_size(fd: i32) -> Option<WindowSize> {
     let mut size = WindowSize::default();
     // SAFETY: the kernel fills one struct winsize, four u16
-    unsafe { sys!(ioctl(fd, libc::TIOCGWINSZ, size.as_mut_ptr())) }.ok()?;
+    unsafe { sys!(ioctl(fd, Ioctl::TIOCGWINSZ, size.as_mut_ptr())) }.ok()?;
     Some(size)
 }
 
 /// TIOCSWINSZ.
 pub fn set_window_size(fd: &Fd, size: &WindowSize) -> Result<()> {
     // SAFETY: the kernel reads one struct winsize, four u16
-    unsafe { sys!(ioctl(fd.raw(), libc::TIOCSWINSZ, size.as_ptr())) }.of(b"TIOCSWINSZ").map(drop)
+    unsafe { sys!(ioctl(fd.raw(), Ioctl::TIOCSWINSZ, size.as_ptr())) }.of(b"TIOCSWINSZ").map(drop)
 }
 
 /// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
@@ -104,15 +104,15 @@ pub fn open_pty(ptmx: &CStr) -> Result<Fd> {
     let master = openat(None, ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK)?;
     let unlocked = 0i32;
     // SAFETY: the kernel reads one int
-    unsafe { sys!(ioctl(master.raw(), libc::TIOCSPTLCK, &raw const unlocked)) }.of(b"TIOCSPTLCK")?;
+    unsafe { sys!(ioctl(master.raw(), Ioctl::TIOCSPTLCK, &raw const unlocked)) }.of(b"TIOCSPTLCK")?;
     Ok(master)
 }
 
 /// TIOCGPTPEER: the side that programs see, opened without a path.
 pub fn open_peer(master: &Fd) -> Result<Fd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let flags = OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::CLOEXEC;
     // SAFETY: numbers only
-    unsafe { sys!(ioctl(master.raw(), libc::TIOCGPTPEER, flags)) }.of(b"TIOCGPTPEER").map(Fd::own)
+    unsafe { sys!(ioctl(master.raw(), Ioctl::TIOCGPTPEER, flags)) }.of(b"TIOCGPTPEER").map(Fd::own)
 }
 
 /// Opens a terminal once more, by its path in /proc/self/fd: O_NONBLOCK is a property of what open(2) makes, and that of a
@@ -126,7 +126,7 @@ pub fn control(slave: &Fd) -> Result<()> {
     // SAFETY: it takes nothing
     unsafe { sys!(setsid()) }.of(b"")?;
     // SAFETY: numbers only
-    unsafe { sys!(ioctl(slave.raw(), libc::TIOCSCTTY, 0)) }.of(b"TIOCSCTTY").map(drop)
+    unsafe { sys!(ioctl(slave.raw(), Ioctl::TIOCSCTTY, 0)) }.of(b"TIOCSCTTY").map(drop)
 }
 
 /// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
@@ -135,14 +135,14 @@ pub fn to_foreground(own: Pid) -> Result<()> {
     // SAFETY: numbers only
     unsafe { sys!(setpgid(0, 0)) }.of(b"")?;
     // SAFETY: the kernel reads one int
-    unsafe { sys!(ioctl(0, libc::TIOCSPGRP, &raw const own.0)) }.of(b"TIOCSPGRP").map(drop)
+    unsafe { sys!(ioctl(0, Ioctl::TIOCSPGRP, &raw const own.0)) }.of(b"TIOCSPGRP").map(drop)
 }
 
 /// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.
 pub fn foreground(fd: i32) -> Option<Pid> {
     let mut group = 0i32;
     // SAFETY: the kernel writes one int
-    unsafe { sys!(ioctl(fd, libc::TIOCGPGRP, &raw mut group)) }.ok()?;
+    unsafe { sys!(ioctl(fd, Ioctl::TIOCGPGRP, &raw mut group)) }.ok()?;
     Some(Pid(group))
 }
 
@@ -163,9 +163,9 @@ pub fn dup_to(fd: &Fd, number: i32) -> Result<()> {
 /// socketpair(2): AF_UNIX, which can carry a descriptor, SOCK_SEQPACKET, which has an end of file.
 pub fn socketpair() -> Result<(Fd, Fd)> {
     let mut ends = [0i32; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    let kind = Socket::SEQPACKET | Socket::CLOEXEC;
     // SAFETY: the kernel writes two descriptors into an array of two
-    unsafe { sys!(socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr())) }.of(b"")?;
+    unsafe { sys!(socketpair(libc::AF_UNIX, kind, 0, &raw mut ends)) }.of(b"")?;
     Ok((Fd::own(ends[0] as usize), Fd::own(ends[1] as usize)))
 }
 

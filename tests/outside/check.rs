@@ -133,7 +133,7 @@ fn where_each_controller_is() {
 }
 
 /// Mounts of its own, from which nothing goes out.
-fn own_mounts() -> io::Result<()> {
+pub fn own_mounts() -> io::Result<()> {
     // SAFETY: a new mount namespace changes nothing that memory safety rests on
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     Ok(mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)

@@ -71,6 +71,7 @@ mod status;
 mod step;
 mod terminal;
 mod tmux;
+mod trace;
 
 /// One case: its name, what it needs of the host, and the test.
 pub struct Case {
@@ -138,6 +139,7 @@ fn all() -> Vec<Case> {
         rootless::cases(),
         step::cases(),
         manual::cases(),
+        trace::cases(),
     ]
     .into_iter()
     .flatten()
