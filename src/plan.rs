@@ -357,13 +357,16 @@ fn mounts(options: &Options) -> Result<Vec<u8>> {
     }
 }
 
-/// /sys with all below it, and every cgroup elsewhere. Where mountinfo cannot be read, there is no telling: then none.
+/// /sys with all below it, and every cgroup elsewhere. Where mountinfo cannot be read, there is no telling of the latter.
 fn read_only(confined: bool, mounts: &Result<Vec<u8>>) -> Vec<ReadOnly> {
     let mut found = Vec::new();
-    let mut rest = match mounts {
-        Ok(mounts) if confined => mounts.as_slice(),
-        _ => return found,
-    };
+    if !confined {
+        return found;
+    }
+    let mut rest = mounts.as_deref().unwrap_or_default();
+    if rest.is_empty() {
+        found.push(ReadOnly { point: SYS, flags: MountFlags::NONE });
+    }
     while let Some(mount) = mountinfo::next(&mut rest) {
         let point = mountinfo::unescape(mount.point);
         let in_sys =
