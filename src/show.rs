@@ -19,15 +19,16 @@ macro_rules! lines {
         /// where the shell cannot, nothing where it need not. `%1` to `%5` stand for what [`Step::objects`] adds.
         const LINES: &str = concat!($($text, "\n"),*);
 
+        #[repr(u8)]
         enum Line {
             $($step),*
         }
 
         fn line(step: &Step) -> &'static [u8] {
             let number = match step {
-                $(Step::$step { .. } => Line::$step,)*
+                $(Step::$step { .. } => Line::$step as u8,)*
             };
-            text::split(LINES.as_bytes(), b'\n').nth(number as usize).unwrap_or_default()
+            text::split(LINES.as_bytes(), b'\n').nth(usize::from(number)).unwrap_or_default()
         }
     };
 }
@@ -125,9 +126,7 @@ impl Step {
                 add(directory(plan, *g, if v1 { b"tasks" } else { b"cgroup.procs" })?);
             }
             Step::Clone => {
-                let mut flags = Vec::new();
-                plan.namespaces.print(&mut flags);
-                add(flags.leak());
+                add(plan.namespaces.names().as_bytes().to_vec().leak());
             }
             Step::SendCommand | Step::Exec => add(text::split(plan.words, 0).next()?),
             Step::SetUmask(mask) => add(if *mask == 0 { b"0" } else { b"022" }),

@@ -72,8 +72,7 @@ pub fn clone<T>(
     entry: fn(&mut T) -> !,
     state: &mut T,
 ) -> Result<Pid> {
-    let mut what = Subject::new();
-    flags.print(&mut what);
+    let mut what: Subject = flags.names();
     let mut start_with = Start { entry, state };
     let argument = core::ptr::from_mut(&mut start_with).cast();
     let bottom = stack.base as usize + GUARD_SIZE;

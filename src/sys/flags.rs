@@ -1,18 +1,16 @@
 //! Flag types, with the names that their man pages give them.
 
-use crate::text::{self, Put};
+use crate::text::{self, Put, Text};
 
-/// The names of a type's values: the first half of each, the second halves with a blank after each, and the values.
+/// The names of a type's values, and the values. In `names` a blank follows each; first comes what all begin with, and
+/// before that a `=` if a value has one name: else they are bits, and joined.
 pub(super) struct Names {
-    prefix: &'static [u8],
     names: &'static str,
-    values: &'static [u64],
-    /// One value has one name; else they are bits, and joined.
-    exact: bool,
+    values: &'static [u32],
 }
 
 macro_rules! flags {
-    ($(#[$doc:meta])* $type:ident($prefix:literal $(, $exact:ident)?) {
+    ($(#[$doc:meta])* $type:ident($prefix:literal) {
         $($(#[$note:meta])* $name:ident = $value:expr,)*
     }) => {
         $(#[$doc])*
@@ -27,10 +25,8 @@ macro_rules! flags {
             pub const NONE: Self = Self(0);
 
             pub(super) const NAMES: Names = Names {
-                prefix: $prefix,
-                names: concat!($(stringify!($name), " "),*),
-                values: &[$($value as u64),*],
-                exact: false $(|| $exact)?,
+                names: concat!($prefix, " ", $(stringify!($name), " "),*),
+                values: &[$($value as u32),*],
             };
 
             /// As the kernel takes them.
@@ -53,9 +49,9 @@ macro_rules! flags {
                 Self(self.0 & !other.0)
             }
 
-            /// Puts the names, joined by `|`; an unknown bit in hex.
-            pub fn print(self, out: &mut dyn Put) {
-                Self::NAMES.print(out, self.0);
+            /// The names, joined by `|`; an unknown bit in hex.
+            pub fn names(self) -> Text<200> {
+                Self::NAMES.of(self.0)
             }
         }
 
@@ -68,18 +64,26 @@ macro_rules! flags {
     };
 }
 
+impl CloneFlags {
+    /// clone3 only: the child is born in the cgroup whose directory is given.
+    pub const INTO_CGROUP: Self = Self(0x2_0000_0000);
+}
+
 impl Names {
-    /// Puts the names of `bits`, joined by `|`; an unknown bit in hex.
+    /// The names of `bits`, joined by `|`; an unknown bit in hex.
     #[inline(never)]
-    pub(super) fn print(&self, out: &mut dyn Put, bits: u64) {
+    pub(super) fn of(&self, bits: u64) -> Text<200> {
+        let mut out = Text::new();
         let mut rest = bits;
         let mut joint: &[u8] = b"";
-        for (value, name) in self.values.iter().zip(text::split(self.names.as_bytes(), b' ')) {
-            let is =
-                if self.exact { *value == bits && joint.is_empty() } else { *value != 0 && rest & value == *value };
-            if is {
+        let mut names = text::split(self.names.as_bytes(), b' ');
+        let first = names.next().unwrap_or_default();
+        let (exact, prefix) = first.strip_prefix(b"=").map_or((false, first), |prefix| (true, prefix));
+        for (value, name) in self.values.iter().zip(names) {
+            let value = u64::from(*value);
+            if if exact { value == bits && joint.is_empty() } else { value != 0 && rest & value == value } {
                 out.put(joint);
-                out.put(if name.starts_with(b"SIG") { b"" } else { self.prefix });
+                out.put(if name.starts_with(b"SIG") { b"" } else { prefix });
                 out.put(name);
                 rest &= !value;
                 joint = b"|";
@@ -89,12 +93,13 @@ impl Names {
             out.put(joint);
             out.put_hex(rest);
         }
+        out
     }
 }
 
 flags! {
     /// clone(2): which namespaces are new.
-    CloneFlags(b"CLONE_") {
+    CloneFlags("CLONE_") {
         NEWNS = libc::CLONE_NEWNS,
         NEWUTS = libc::CLONE_NEWUTS,
         NEWIPC = libc::CLONE_NEWIPC,
@@ -104,14 +109,12 @@ flags! {
         NEWCGROUP = libc::CLONE_NEWCGROUP,
         /// The low byte: what the parent gets at the end.
         SIGCHLD = libc::SIGCHLD,
-        /// clone3 only: the child is born in the cgroup whose directory is given.
-        INTO_CGROUP = 0x2_0000_0000u64,
     }
 }
 
 flags! {
     /// mount(2).
-    MountFlags(b"MS_") {
+    MountFlags("MS_") {
         NOSUID = libc::MS_NOSUID,
         NODEV = libc::MS_NODEV,
         NOEXEC = libc::MS_NOEXEC,
@@ -129,7 +132,7 @@ flags! {
 
 flags! {
     /// open(2). Reading only is the kernel's zero.
-    OpenFlags(b"O_") {
+    OpenFlags("O_") {
         WRONLY = libc::O_WRONLY,
         RDWR = libc::O_RDWR,
         CREAT = libc::O_CREAT,
@@ -145,17 +148,14 @@ flags! {
 
 flags! {
     /// close_range(2).
-    CloseRangeFlags(b"CLOSE_RANGE_") {
+    CloseRangeFlags("CLOSE_RANGE_") {
         CLOEXEC = libc::CLOSE_RANGE_CLOEXEC,
     }
 }
 
-#[allow(non_upper_case_globals, reason = "what the macro takes for a truth")]
-const exact: bool = true;
-
 flags! {
     /// mmap(2), mprotect(2).
-    Prot(b"PROT_") {
+    Prot("PROT_") {
         READ = libc::PROT_READ,
         WRITE = libc::PROT_WRITE,
         EXEC = libc::PROT_EXEC,
@@ -164,7 +164,7 @@ flags! {
 
 flags! {
     /// mmap(2).
-    MapFlags(b"MAP_") {
+    MapFlags("MAP_") {
         PRIVATE = libc::MAP_PRIVATE,
         SHARED = libc::MAP_SHARED,
         ANONYMOUS = libc::MAP_ANONYMOUS,
@@ -175,7 +175,7 @@ flags! {
 
 flags! {
     /// The `*at` calls.
-    AtFlags(b"AT_") {
+    AtFlags("AT_") {
         REMOVEDIR = libc::AT_REMOVEDIR,
         SYMLINK_NOFOLLOW = libc::AT_SYMLINK_NOFOLLOW,
         EMPTY_PATH = libc::AT_EMPTY_PATH,
@@ -185,7 +185,7 @@ flags! {
 
 flags! {
     /// access(2).
-    Access(b"", exact) {
+    Access("=") {
         F_OK = libc::F_OK,
         X_OK = libc::X_OK,
     }
@@ -193,7 +193,7 @@ flags! {
 
 flags! {
     /// flock(2).
-    Lock(b"LOCK_") {
+    Lock("LOCK_") {
         EX = libc::LOCK_EX,
         NB = libc::LOCK_NB,
     }
@@ -201,7 +201,7 @@ flags! {
 
 flags! {
     /// prctl(2).
-    Prctl(b"PR_", exact) {
+    Prctl("=PR_") {
         SET_PDEATHSIG = libc::PR_SET_PDEATHSIG,
         SET_CHILD_SUBREAPER = libc::PR_SET_CHILD_SUBREAPER,
         CAPBSET_DROP = libc::PR_CAPBSET_DROP,
@@ -213,7 +213,7 @@ flags! {
 
 flags! {
     /// ioctl(2).
-    Ioctl(b"", exact) {
+    Ioctl("=") {
         TCGETS = libc::TCGETS,
         TCSETS = libc::TCSETS,
         TIOCGWINSZ = libc::TIOCGWINSZ,
@@ -232,14 +232,14 @@ flags! {
 
 flags! {
     /// wait4(2).
-    WaitOptions(b"W") {
+    WaitOptions("W") {
         NOHANG = libc::WNOHANG,
     }
 }
 
 flags! {
     /// socket(2), socketpair(2): a type and flags.
-    Socket(b"SOCK_") {
+    Socket("SOCK_") {
         SEQPACKET = libc::SOCK_SEQPACKET,
         DGRAM = libc::SOCK_DGRAM,
         CLOEXEC = libc::SOCK_CLOEXEC,
@@ -248,14 +248,14 @@ flags! {
 
 flags! {
     /// rt_sigprocmask(2).
-    How(b"SIG_", exact) {
+    How("=SIG_") {
         SETMASK = libc::SIG_SETMASK,
     }
 }
 
 flags! {
     /// signal(7).
-    SignalNumber(b"SIG", exact) {
+    SignalNumber("=SIG") {
         HUP = libc::SIGHUP,
         INT = libc::SIGINT,
         QUIT = libc::SIGQUIT,
@@ -364,11 +364,7 @@ mod tests {
 
     #[test]
     fn names() {
-        let print = |flags: MountFlags| {
-            let mut out = Vec::new();
-            flags.print(&mut out);
-            String::from_utf8(out).unwrap()
-        };
+        let print = |flags: MountFlags| String::from_utf8(flags.names().as_bytes().to_vec()).unwrap();
         assert_eq!(print(MountFlags::REC | MountFlags::SLAVE), "MS_REC|MS_SLAVE");
         assert_eq!(print(MountFlags::NONE), "0x0");
         assert_eq!(print(MountFlags(1 << 40) | MountFlags::NODEV), "MS_NODEV|0x10000000000");

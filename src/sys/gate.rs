@@ -40,7 +40,7 @@ pub(super) const SIGNALS: u8 = 10;
 /// Where a list of strings is that a null ends.
 pub(super) const STRINGS: u8 = 11;
 /// From here on: the types of `flags.rs`, in the order of its list.
-pub(super) const NAMED: u8 = 16;
+pub(super) const NAMED: u8 = 12;
 
 /// Permissions for a file that is made, and perhaps its type.
 #[derive(Clone, Copy)]
@@ -124,19 +124,18 @@ impl<T: Pointee> Arg for *mut T {
 pub struct Call {
     /// What the kernel knows it by.
     pub number: Sysno,
-    /// The kinds of its arguments.
-    pub(super) kinds: [u8; 6],
+    /// The kinds of its arguments, five bits each, the first one lowest.
+    pub(super) kinds: u32,
     /// What people know it by.
     pub name: &'static str,
 }
 
-/// So many as there are, and no more.
-const fn kinds(list: &[u8]) -> [u8; 6] {
-    let mut kinds = [0; 6];
-    let mut at = 0;
-    while at < list.len() {
-        kinds[at] = list[at];
-        at += 1;
+const fn kinds(list: &[u8]) -> u32 {
+    let (mut kinds, mut at) = (0, list.len());
+    while at > 0 {
+        at -= 1;
+        assert!(list[at] < 32);
+        kinds = kinds << 5 | list[at] as u32;
     }
     kinds
 }

@@ -64,8 +64,7 @@ pub fn effective_ids() -> (u32, u32) {
 
 /// unshare(2).
 pub fn unshare(flags: CloneFlags) -> Result<()> {
-    let mut what = crate::error::Subject::new();
-    flags.print(&mut what);
+    let what = flags.names();
     // SAFETY: numbers only
     unsafe { sys!(unshare(flags)) }.of(what.as_bytes()).map(drop)
 }

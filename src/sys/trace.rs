@@ -157,9 +157,9 @@ pub(super) fn show_clone(call: &'static str, flags: super::CloneFlags, value: us
         let mut line = begin_line();
         line.put(call.as_bytes());
         line.put(b"(");
-        flags.print(&mut line);
+        line.put(flags.names().as_bytes());
         line.put(b")");
-        put_result(&mut line, value, false);
+        put_result(&mut line, value, gate::UNSIGNED);
         end_line(line);
     }
 }
@@ -193,31 +193,33 @@ fn show(arguments: &[usize; 6], call: &'static Call, value: Option<usize>) {
     let mut line = begin_line();
     line.put(call.name.as_bytes());
     line.put(b"(");
-    for (at, (kind, register)) in call.kinds.iter().zip(arguments).enumerate() {
-        if *kind == 0 {
+    for (at, register) in arguments.iter().enumerate() {
+        let kind = (call.kinds >> (5 * at) & 31) as u8;
+        if kind == 0 {
             break;
         }
         line.put(if at == 0 { b"" } else { b", " });
         let next = arguments.get(at + 1).copied().unwrap_or_default();
         // SAFETY: `kind` is that of the type that the register was made from, which the kernel has just been given
-        unsafe { put_argument(&mut line, *kind, *register, next, value) };
+        unsafe { put_argument(&mut line, kind, *register, next, value) };
     }
     line.put(b")");
-    match value {
-        Some(value) => put_result(&mut line, value, matches!(call.number, Sysno::mmap)),
-        None => {}
+    if let Some(value) = value {
+        let kind = match call.number {
+            Sysno::mmap => gate::ADDRESS,
+            Sysno::umask => gate::OCTAL,
+            _ => gate::UNSIGNED,
+        };
+        put_result(&mut line, value, kind);
     }
     end_line(line);
 }
 
-fn put_result(line: &mut Line, value: usize, address: bool) {
+fn put_result(line: &mut Line, value: usize, kind: u8) {
     line.put(b" = ");
     if value < ERRORS {
-        match address {
-            true => line.put_hex(value as u64),
-            false => line.put_decimal(value as u64),
-        }
-        return;
+        // SAFETY: none of these kinds is looked behind
+        return unsafe { put_argument(line, kind, value, 0, None) };
     }
     let colours = COLOURS.load(Relaxed) != 0;
     line.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
@@ -250,7 +252,7 @@ unsafe fn put_argument(line: &mut Line, kind: u8, register: usize, next: usize, 
         }
         gate::NAMED.. => {
             if let Some(names) = NAMES.get(usize::from(kind - gate::NAMED)) {
-                names.print(line, register as u64);
+                line.put(names.of(register as u64).as_bytes());
             }
         }
         _ if register == 0 => line.put(b"NULL"),
@@ -314,7 +316,7 @@ fn put_signals(line: &mut Line, set: SigSet) {
     for number in shown.numbers() {
         line.put(between);
         between = b" ";
-        SignalNumber::from_bits(number as u64).print(line);
+        line.put(SignalNumber::from_bits(number as u64).names().as_bytes());
     }
     line.put(b"]");
 }

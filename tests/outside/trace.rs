@@ -85,6 +85,8 @@ fn call(line: &str) -> Option<Call> {
         let words: Vec<&str> = result.split_whitespace().collect();
         match words.as_slice() {
             ["-1", errno, ..] => errno.to_string(),
+            // strace writes the permissions of umask with zeros before them.
+            ["0" | "00" | "000", ..] => "0".to_string(),
             [value, ..] => value.to_string(),
             [] => String::new(),
         }
@@ -195,10 +197,11 @@ fn compare(ours: &[Call], theirs: &[Call], told: &str) {
         }
         // strace shows more of some structures; what mydocker shows is there.
         // Of a directory it shows how many entries there are.
-        for string in own.strings.iter().filter(|_| own.name != "getdents64") {
-            assert!(seen.strings.contains(string), "{told}: call {at}\n{own:?}\n{seen:?}");
+        for string in own.strings.iter().filter(|string| own.name != "getdents64" && !string.is_empty()) {
+            let is = |other: &Vec<u8>| other == string || other.len() >= 32 && string.starts_with(other);
+            assert!(seen.strings.iter().any(is), "{told}: call {at}\n{own:?}\n{seen:?}");
         }
-        for flag in own.flags.iter().filter(|_| own.name != "signalfd4") {
+        for flag in own.flags.iter().filter(|_| !["signalfd4", "ioctl"].contains(&own.name.as_str())) {
             assert!(seen.flags.contains(flag), "{told}: call {at}: {flag}\n{own:?}\n{seen:?}");
         }
     }
@@ -219,7 +222,7 @@ fn call_by_call_with_strace() {
         for (who, theirs) in ["parent", "child"].iter().zip(&processes) {
             let ours: Vec<Call> =
                 calls.iter().filter(|(whose, _)| whose == who).map(|(_, call)| call.clone()).collect();
-            assert!(ours.len() > 15, "{trace}");
+            assert!(ours.len() > 8, "{trace}");
             compare(&ours, theirs, &format!("{options:?} {who}"));
         }
     }
