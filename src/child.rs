@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::lookup::{self, Command};
 use crate::plan::Plan;
 use crate::reaper;
-use crate::rootfs;
 use crate::run;
 use crate::show;
 use crate::step::{State, Step};
@@ -64,6 +63,7 @@ pub fn main(child: &mut Child) -> ! {
     drop(child.command_write.take());
     drop(child.error_read.take());
     drop(child.state.terminal_socket.0.take());
+    drop(child.state.made_socket.0.take());
     // The locks are the parent's alone: a copy held here would outlive it.
     for group in &mut child.state.groups {
         drop(group.dir.take());
@@ -72,7 +72,6 @@ pub fn main(child: &mut Child) -> ! {
         Ok(()) => sys::exit_group(125),
         Err(error) => error,
     };
-    rootfs::unmake(&mut child.state.made);
     if let Some(pipe) = &child.state.error_write
         && sys::send_error(pipe, error).is_err()
     {
@@ -113,10 +112,7 @@ fn receive(child: &mut Child) -> Result<()> {
     let mut filled = 0;
     while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
         match sys::read(&child.command_read, room).map_err(|e| e.about(b"command pipe"))? {
-            0 => {
-                rootfs::unmake(&mut child.state.made);
-                sys::exit_group(125)
-            }
+            0 => sys::exit_group(125),
             n => filled += n,
         }
     }
@@ -129,17 +125,12 @@ fn become_init(plan: &Plan, state: &mut State) -> Result<()> {
     sys::set_signal_mask(SigSet::all())?;
     if let Some(command) = sys::fork(CloneFlags::NONE)? {
         trace::set_who(Who::Reaper);
-        // /proc shows to all inside what PID 1 has open, and /proc/1/exe is mydocker's own file, which who holds it could
-        // write to one day (CVE-2019-5736): the command waits until there is nothing of ours to be seen.
-        sys::close_all_but(state.kept())?;
+        // Nobody would see the pipes' ends close that are open here. And all inside could see them in /proc/1/fd, and hold
+        // mydocker's own file by /proc/1/exe, to write to it one day (CVE-2019-5736): until then the command waits.
+        sys::close_all_but(state.error_write.as_ref())?;
         sys::hide_from_proc()?;
+        sys::kill(command, GO)?;
         drop(state.error_write.take());
-        if let Err(e) = sys::kill(command, GO) {
-            rootfs::unmake(&mut state.made);
-            run::say(e);
-            sys::exit_group(125);
-        }
-        state.made.clear();
         reaper::main(command);
     }
     // Nobody but PID 1 ends a whole namespace: where the reaper is not that, its end must be felt.

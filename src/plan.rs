@@ -212,10 +212,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         name,
         pid,
         words: words.leak(),
-        most_made: match own_root {
-            true => rootfs::most_made(&volumes, options.workdir),
-            false => 0,
-        },
+        undone: root.as_ref().is_some_and(|root| root.is_written_to() && !options.read_only),
         root,
         volumes,
         files,

@@ -8,7 +8,7 @@
 use crate::error::{Errno, Error, Result};
 use crate::mountinfo;
 use crate::sys::{self, Fd, MountFlags, OpenFlags};
-use crate::text::{self, Put, Text, c_string, to_decimal};
+use crate::text::{self, Put, c_string, to_decimal};
 use crate::volumes::{self, Content, Volume};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -66,14 +66,6 @@ pub struct Given {
     pub target: &'static CStr,
     /// What is in it.
     pub content: Vec<u8>,
-}
-
-/// What has been made in the root, for as long as the run may still fail.
-pub struct Made {
-    /// In which directory; `None`: in the root's top.
-    pub dir: Option<Fd>,
-    name: Text<255>,
-    directory: bool,
 }
 
 impl Root {
@@ -151,6 +143,11 @@ impl Root {
             self.layers.insert(at, layer);
         }
         Ok(())
+    }
+
+    /// What is made in it is made in a directory of the host's.
+    pub fn is_written_to(&self) -> bool {
+        matches!(self.source, Source::Directory(_)) && self.writes.is_none()
     }
 
     /// Where it is put together.
@@ -326,7 +323,7 @@ fn explain_read_only(error: Error) -> Error {
 const OWN: [&CStr; 3] = [c"/proc", c"/sys", c"/dev"];
 
 /// A root whose `/dev` is a link would have them mounted elsewhere. What is missing is made, after all have been looked at.
-pub fn check(made: &mut Vec<Made>) -> Result<()> {
+pub fn check(made: Option<&Fd>) -> Result<()> {
     let mut missing = [false; OWN.len()];
     for (path, missing) in OWN.iter().zip(&mut missing) {
         match sys::statx(None, path, false) {
@@ -348,8 +345,8 @@ pub fn check(made: &mut Vec<Made>) -> Result<()> {
 }
 
 /// Makes `path` in the root, and what is missing of the directories above it: no link of the root, and none of /proc,
-/// leads a new directory out of it.
-pub fn make_missing(path: &CStr, directory: bool, made: &mut Vec<Made>) -> Result<()> {
+/// leads a new directory out of it. What was made goes to the socket `made`, if somebody is to undo it ([`unmake`]).
+pub fn make_missing(path: &CStr, directory: bool, made: Option<&Fd>) -> Result<()> {
     let path = path.to_bytes_with_nul();
     let mut buffer = [0u8; libc::PATH_MAX as usize];
     let Some(room) = buffer.get_mut(..path.len()) else { return Ok(()) };
@@ -367,16 +364,22 @@ pub fn make_missing(path: &CStr, directory: bool, made: &mut Vec<Made>) -> Resul
         let Ok(whole) = CStr::from_bytes_until_nul(&buffer) else { break };
         let opened = match sys::openat2(whole, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) => {
-                let start = if above.is_some() { name_at } else { 0 };
-                let Ok(name) = CStr::from_bytes_until_nul(buffer.get(start..).unwrap_or_default()) else { break };
-                match directory || !last {
-                    true => sys::mkdir(above.as_ref(), name, 0o755),
-                    false => sys::mknod(above.as_ref(), name, libc::S_IFREG | 0o644, 0),
+                let dir = match above.take() {
+                    Some(dir) => dir,
+                    None => sys::openat2(c"/", OpenFlags::PATH)?,
+                };
+                let Ok(name) = CStr::from_bytes_until_nul(buffer.get(name_at..).unwrap_or_default()) else { break };
+                let directory = directory || !last;
+                match directory {
+                    true => sys::mkdir(Some(&dir), name, 0o755),
+                    false => sys::mknod(Some(&dir), name, libc::S_IFREG | 0o644, 0),
                 }
                 .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be made"))?;
-                if made.len() < made.capacity() {
-                    let name = Text::plain(name.to_bytes_with_nul());
-                    made.push(Made { dir: above.take(), name, directory: directory || !last });
+                if let Some(made) = made
+                    && let Err(e) = sys::send_fd(made, &dir, name.to_bytes_with_nul())
+                {
+                    if let Err(_unsaid) = sys::unmake(&dir, name) {}
+                    return Err(e);
                 }
                 sys::openat2(whole, OpenFlags::PATH)?
             }
@@ -393,19 +396,20 @@ pub fn make_missing(path: &CStr, directory: bool, made: &mut Vec<Made>) -> Resul
     Ok(())
 }
 
-/// Takes away again what has been made: the command was not executed.
-pub fn unmake(made: &mut Vec<Made>) {
-    while let Some(made) = made.pop() {
-        let Some(name) = made.name.as_c_str() else { continue };
-        let there = match &made.dir {
-            Some(dir) => sys::fchdir(dir, name),
-            None => sys::chdir(c"/"),
-        };
-        if there.is_ok() {
-            while sys::detach(name).is_ok() {}
-            // What somebody else has put into it meanwhile is theirs, and stays.
-            if let Err(_theirs) = sys::unmake(None, name, made.directory) {}
-        }
+/// In the parent, when the command was not executed and all who were to become it have ended: takes away again what they
+/// have handed over to `made`. A mount of a container does not hold up those outside of it (unlink(2)), and the parent
+/// still has the rights that the child had.
+pub fn unmake(made: &Fd) {
+    let mut all = Vec::new();
+    // A name has 255 bytes at most, and a NUL.
+    let mut name = [0u8; 256];
+    while let Ok(Some(dir)) = sys::receive_fd(made, &mut name) {
+        let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+        all.push((dir, c_string(&[name.to_bytes()])));
+    }
+    for (dir, name) in all.iter().rev() {
+        // What somebody else has put into it meanwhile is theirs, and stays.
+        if let Err(_theirs) = sys::unmake(dir, name) {}
     }
 }
 
@@ -528,7 +532,7 @@ pub fn open_volume(volume: &Volume) -> Result<Option<Fd>> {
 }
 
 /// Mounts a volume in the root. With `make` a target that is missing is made.
-pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: &mut Vec<Made>) -> Result<()> {
+pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: Option<&Fd>) -> Result<()> {
     let target = match sys::openat2(volume.target, OpenFlags::PATH) {
         Err(e) if e.is(Errno::ENOENT) && make => {
             let directory = match &tree {
@@ -590,7 +594,7 @@ pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> 
 }
 
 /// Writes a file and puts it over the one that the root has. Where it has none it gets one, if it can be written to.
-pub fn give(file: &Given, made: &mut Vec<Made>) -> Result<()> {
+pub fn give(file: &Given, made: Option<&Fd>) -> Result<()> {
     let target = match sys::openat2(file.target, OpenFlags::PATH) {
         Err(e) if e.is(Errno::ENOENT) => match make_missing(file.target, false, made) {
             // Read-only; or a link that leads nowhere.
@@ -605,7 +609,7 @@ pub fn give(file: &Given, made: &mut Vec<Made>) -> Result<()> {
 }
 
 /// Makes `path` the working directory: in the root, by no magic link. With `make` it is made if it is missing.
-pub fn change_directory(path: &CStr, make: bool, made: &mut Vec<Made>) -> Result<()> {
+pub fn change_directory(path: &CStr, make: bool, made: Option<&Fd>) -> Result<()> {
     let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
     let opened = match sys::openat2(path, flags) {
         Err(e) if e.is(Errno::ENOENT) && make => {
@@ -619,14 +623,6 @@ pub fn change_directory(path: &CStr, make: bool, made: &mut Vec<Made>) -> Result
         false => e,
     })?;
     sys::fchdir(&dir, path)
-}
-
-/// How many directories and files [`make_missing`] may have to make for these.
-pub fn most_made(volumes: &[Volume], workdir: Option<&str>) -> usize {
-    let parts = |path: &[u8]| path.iter().filter(|&&b| b == b'/').count();
-    // /proc, /sys, /dev, /etc, and three files there.
-    7 + volumes.iter().map(|volume| parts(volume.target.to_bytes())).sum::<usize>()
-        + workdir.map_or(0, |dir| parts(dir.as_bytes()))
 }
 
 /// A device of the host, for `--device`.

@@ -5,6 +5,7 @@ use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, NOT_DELEGATED, Result};
 use crate::plan::Plan;
+use crate::rootfs;
 use crate::show::{self, Stops};
 use crate::signals::{self, Dispositions, Fate};
 use crate::stats::{self, Ending};
@@ -54,6 +55,10 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         let (parent_end, child_end) = sys::socketpair()?;
         state.terminal_socket = (Some(parent_end), Some(child_end));
     }
+    if plan.undone {
+        let (parent_end, child_end) = sys::socketpair()?;
+        state.made_socket = (Some(parent_end), Some(child_end));
+    }
     let mut container = Container {
         pid: None,
         signals,
@@ -88,13 +93,18 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         }
         Err(_) => Ok(()),
     };
-    // What it has made in a writable root, only itself knows: it sees that no command comes, and undoes that.
     trace::set_phase(Phase::End);
-    let ended = container.end(started.is_err() && plan.most_made == 0);
+    // Who makes things in the root is not killed between that and telling of it: it sees that no command comes, and ends.
+    let ended = container.end(started.is_err() && !plan.undone);
     let lost = container.terminal.as_ref().map_or(Ok(()), |terminal| terminal.loss());
     let restored = container.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore());
     let memory = cleanup::memory_report(plan, &state);
     let orphans = if adopts { cleanup::end_orphans(&container.callers) } else { Ok(()) };
+    // Without this end, what is in it has an end.
+    drop(state.made_socket.1.take());
+    if let (Err(_), Some(made)) = (started, &state.made_socket.0) {
+        rootfs::unmake(made);
+    }
     let status = started.map_or_else(Error::status, |()| container.status());
     if let Some(stats) = &plan.stats
         && let Some(fd) = if stats.file { state.stats_file.as_ref().map(Fd::raw) } else { Some(2) }
@@ -189,6 +199,7 @@ impl Container {
                     // The child's ends: with them open here, their closing would not be seen.
                     drop(state.error_write.take());
                     drop(state.terminal_socket.1.take());
+                    drop(state.made_socket.1.take());
                     // The device goes with its mount.
                     drop(state.image.take());
                 }
@@ -211,7 +222,7 @@ impl Container {
                 }
                 Step::ReceiveTerminal => {
                     if let Some(socket) = state.terminal_socket.0.take()
-                        && let Some(master) = sys::receive_fd(&socket)?
+                        && let Some(master) = sys::receive_fd(&socket, &mut [0])?
                     {
                         self.terminal = Some(Box::new(Terminal::new(master)?));
                         self.take_users_terminal()?;

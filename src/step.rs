@@ -3,7 +3,7 @@
 use crate::cgroup::{self, Group, Host, Version};
 use crate::error::{Errno, Error, Kind, NOT_DELEGATED, Result};
 use crate::privilege::{Capabilities, Privilege};
-use crate::rootfs::{self, Given, Image, Made, Root};
+use crate::rootfs::{self, Given, Image, Root};
 use crate::show::Stops;
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
@@ -170,8 +170,8 @@ pub struct Plan {
     pub user: Option<&'static [u8]>,
     /// HOME is the user's.
     pub home_of_user: bool,
-    /// How many directories and files may have to be made in the root.
-    pub most_made: usize,
+    /// What is made in the root outlives the run; when the command is not executed, it is undone.
+    pub undone: bool,
     /// It gets a terminal of its own.
     pub tty: bool,
     /// PID 1 is mydocker's reaper.
@@ -230,8 +230,8 @@ pub struct State {
     pub trees: Vec<Option<Fd>>,
     /// The old root lies on top of the new one.
     pub old_root: bool,
-    /// What has been made in the root.
-    pub made: Vec<Made>,
+    /// The ends of the socket that tells what has been made in a root that outlives the run: the parent's, the child's.
+    pub made_socket: (Option<Fd>, Option<Fd>),
     /// Who the command will be.
     pub user: Option<User>,
     /// The ends of the socket that the terminal is sent through: the parent's, the child's.
@@ -259,7 +259,7 @@ impl State {
             image: None,
             trees: plan.volumes.iter().map(|_| None).collect(),
             old_root: false,
-            made: Vec::with_capacity(plan.most_made),
+            made_socket: (None, None),
             user: plan.user.as_ref().map(|_| User::new()),
             error_write: Some(error_write),
             terminal_socket: (None, None),
@@ -270,11 +270,6 @@ impl State {
             stops: None,
             stats_file: None,
         }
-    }
-
-    /// What is needed as long as the run may still fail: to say why, and to undo what has been made.
-    pub fn kept(&self) -> impl Iterator<Item = &Fd> + Clone {
-        self.error_write.iter().chain(self.made.iter().filter_map(|made| made.dir.as_ref()))
     }
 }
 
@@ -324,7 +319,7 @@ impl Step {
             Step::MountSysfs(read_only) => rootfs::mount_sysfs(*read_only).map_err(|e| revealing(e, plan)),
             Step::MountDev => rootfs::mount_dev(plan.ids.is_none()),
             Step::GiveFile(at) => match plan.files.get(*at) {
-                Some(file) => rootfs::give(file, &mut state.made),
+                Some(file) => rootfs::give(file, state.made_socket.1.as_ref()),
                 None => Ok(()),
             },
             Step::MountShm(options) => rootfs::mount_shm(options),
@@ -351,7 +346,9 @@ impl Step {
             Step::SetHostname(name) => sys::sethostname(name),
             Step::BringUpLoopback => sys::set_interface_up(b"lo"),
             Step::JoinGroup(g) => join(*g, plan, state),
-            Step::ChangeDirectory(path) => rootfs::change_directory(path, plan.root.is_some(), &mut state.made),
+            Step::ChangeDirectory(path) => {
+                rootfs::change_directory(path, plan.root.is_some(), state.made_socket.1.as_ref())
+            }
             Step::SetUlimit(at) => match plan.ulimits.get(*at) {
                 Some(limit) => sys::set_limit(limit.resource, limit.soft, limit.hard, limit.name()),
                 None => Ok(()),
@@ -365,14 +362,11 @@ impl Step {
                 sys::die_with_parent()?;
                 // The signal is for a death to come; a parent that has died already has left the pipe.
                 match &state.error_write {
-                    Some(pipe) if sys::reader_is_gone(pipe)? => {
-                        rootfs::unmake(&mut state.made);
-                        sys::exit_group(125)
-                    }
+                    Some(pipe) if sys::reader_is_gone(pipe)? => sys::exit_group(125),
                     _ => Ok(()),
                 }
             }
-            Step::CloseDescriptors => sys::close_on_exec(state.kept()),
+            Step::CloseDescriptors => sys::close_on_exec(state.error_write.as_ref()),
             Step::ReadOwnStatus => {
                 read_own_status(state);
                 Ok(())
@@ -438,7 +432,7 @@ impl Step {
             Step::MakeReadOnly => root.make_read_only()?,
             Step::EnterRoot => state.old_root = root.enter()?,
             Step::LeaveOldRoot if state.old_root => sys::detach(c".")?,
-            Step::CheckRoot => rootfs::check(&mut state.made)?,
+            Step::CheckRoot => rootfs::check(state.made_socket.1.as_ref())?,
             _ => {}
         }
         Ok(())
@@ -448,7 +442,7 @@ impl Step {
         let (Some(volume), Some(tree)) = (plan.volumes.get(v), state.trees.get_mut(v)) else { return Ok(()) };
         match self {
             Step::OpenVolume(_) => *tree = rootfs::open_volume(volume)?,
-            _ => rootfs::mount_volume(volume, tree.take(), plan.root.is_some(), &mut state.made)?,
+            _ => rootfs::mount_volume(volume, tree.take(), plan.root.is_some(), state.made_socket.1.as_ref())?,
         }
         Ok(())
     }
@@ -560,7 +554,7 @@ fn open_terminal(state: &mut State) -> Result<()> {
     let slave = sys::open_peer(&master)?;
     sys::control(&slave)?;
     if let Some(socket) = state.terminal_socket.1.take() {
-        sys::send_fd(&socket, &master)?;
+        sys::send_fd(&socket, &master, b"\0")?;
     }
     state.terminal = Some(slave);
     Ok(())

@@ -253,8 +253,8 @@ pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
 }
 
 /// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, closes all
-/// but those `kept`, which are close-on-exec from birth.
-pub fn close_on_exec<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<()> {
+/// but `kept`, which is close-on-exec from birth.
+pub fn close_on_exec(kept: Option<&Fd>) -> Result<()> {
     match range(3, i32::MAX, CloseRangeFlags::CLOEXEC) {
         Err(e) if e.is(Errno::EINVAL) => close_all_but(kept),
         other => other,
@@ -262,10 +262,10 @@ pub fn close_on_exec<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<(
 }
 
 /// Closes every descriptor above stderr but those `kept`: close_range(2), once for each gap between them.
-pub fn close_all_but<'a>(kept: impl Iterator<Item = &'a Fd> + Clone) -> Result<()> {
+pub fn close_all_but(kept: Option<&Fd>) -> Result<()> {
     let mut first = 3;
     // The trace goes on.
-    let kept = || kept.clone().map(Fd::raw).chain(trace::descriptor());
+    let kept = || kept.map(Fd::raw).into_iter().chain(trace::descriptor());
     while let Some(next) = kept().filter(|fd| *fd >= first).min() {
         if next > first {
             range(first, next - 1, CloseRangeFlags::NONE)?;

@@ -3,7 +3,7 @@
 use super::files::Fd;
 use super::flags::{AtFlags, MountFlags, OpenFlags};
 use super::gate::{Mode, sys};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::text::{Put, Text};
 use core::ffi::CStr;
 
@@ -94,11 +94,14 @@ pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
     unsafe { sys!(symlinkat(to, libc::AT_FDCWD, path)) }.on(None, path).map(drop)
 }
 
-/// unlinkat(2) of what has been made a moment ago below `dir`: a directory or a file.
-pub fn unmake(dir: Option<&Fd>, path: &CStr, directory: bool) -> Result<()> {
-    let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::NONE };
+/// unlinkat(2) of what has been made below `dir`: a directory or else a file.
+pub fn unmake(dir: &Fd, name: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { sys!(unlinkat(at(dir), path, flags)) }.on(None, path).map(drop)
+    let unlinkat = |flags: AtFlags| unsafe { sys!(unlinkat(dir.raw(), name, flags)) }.on(None, name).map(drop);
+    match unlinkat(AtFlags::REMOVEDIR) {
+        Err(e) if e.is(Errno::ENOTDIR) => unlinkat(AtFlags::NONE),
+        other => other,
+    }
 }
 
 fn at(dir: Option<&Fd>) -> i32 {

@@ -181,29 +181,29 @@ struct Rights {
 
 const RIGHTS_LEN: usize = 20;
 
-/// sendmsg(2) of one descriptor, with one byte to carry it.
-pub fn send_fd(socket: &Fd, fd: &Fd) -> Result<()> {
+/// sendmsg(2) of one descriptor and what is to be said of it: at least one byte.
+pub fn send_fd(socket: &Fd, fd: &Fd, bytes: &[u8]) -> Result<()> {
     let mut rights =
         Rights { len: RIGHTS_LEN, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd: fd.raw(), padding: 0 };
-    with_message(&mut rights, |message| {
-        // SAFETY: the message's parts live as long as the closure
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    with_message(&mut rights, part, |message| {
+        // SAFETY: the message's parts live as long as the closure, and none is written to
         unsafe { sys!(sendmsg(socket.raw(), message, 0)) }.of(b"SCM_RIGHTS").map(drop)
     })
 }
 
-/// recvmsg(2) of one descriptor; `None` if the other end is closed.
-pub fn receive_fd(socket: &Fd) -> Result<Option<Fd>> {
+/// recvmsg(2) of one descriptor and what was said of it, as much as goes into `bytes`; `None` if the other end is closed.
+pub fn receive_fd(socket: &Fd, bytes: &mut [u8]) -> Result<Option<Fd>> {
     let mut rights = Rights { len: 0, level: 0, kind: 0, fd: -1, padding: 0 };
-    let n = with_message(&mut rights, |message| {
-        // SAFETY: the message's parts live as long as the closure
+    let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let n = with_message(&mut rights, part, |message| {
+        // SAFETY: the message's parts live as long as the closure, and are ours to write
         unsafe { sys!(recvmsg(socket.raw(), message, libc::MSG_CMSG_CLOEXEC)) }.of(b"SCM_RIGHTS")
     })?;
-    Ok((n == 1 && rights.len == RIGHTS_LEN && rights.kind == libc::SCM_RIGHTS).then(|| Fd::own(rights.fd as usize)))
+    Ok((n > 0 && rights.len == RIGHTS_LEN && rights.kind == libc::SCM_RIGHTS).then(|| Fd::own(rights.fd as usize)))
 }
 
-fn with_message<T>(rights: &mut Rights, f: impl FnOnce(*mut libc::msghdr) -> T) -> T {
-    let mut byte = 0u8;
-    let mut part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+fn with_message<T>(rights: &mut Rights, mut part: libc::iovec, f: impl FnOnce(*mut libc::msghdr) -> T) -> T {
     // SAFETY: a msghdr of zeros is one without a name, parts or control data
     let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
     message.msg_iov = &raw mut part;

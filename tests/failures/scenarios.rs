@@ -134,7 +134,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             command: "/nowhere/leaves".into(),
             base: Base::Refuses(127, "not found", "execve"),
             prepare: Preparation::root,
-            only: &["clone", "close_range", "kill", "rt_sigtimedwait", "execve", "unlinkat", "umount2"],
+            only: &["clone", "close_range", "kill", "rt_sigtimedwait", "execve", "unlinkat", "sendmsg", "recvmsg"],
             ..base("root_not_found", "", Needs::ROOT)
         },
         Scenario {

@@ -226,7 +226,7 @@ const TABLE: &[Row] = &[
     Row { scenarios: &["ephemeral"], ..row(CHILD, "statx", &["\".\""], &[], BELOW) },
     Row { scenarios: &["ephemeral"], ..row(CHILD, "chdir", &["\"/\"", "\"/proc/root\""], &[], Ends) },
     Row { scenarios: &["ephemeral"], ..row(CHILD, "chdir", &[], &[], BELOW) },
-    row(CHILD, "mkdirat", &["\"/etc\""], &["EEXIST", "EROFS"], OWN_FILE),
+    row(CHILD, "mkdirat", &["\"etc\""], &["EEXIST", "EROFS"], OWN_FILE),
     row(CHILD, "mknodat", &["\"hosts\"", "\"hostname\"", "\"resolv.conf\""], &["EEXIST", "EROFS"], OWN_FILE),
     row(PARENT, "openat", &["/etc/resolv.conf", "/etc/hosts"], &[], HOSTS_FILE),
     row(PARENT, "read", &["/etc/resolv.conf>", "/etc/hosts>"], &[], HOSTS_FILE),
@@ -298,10 +298,16 @@ const AFTER: &[Row] = &[
     },
 ];
 
+/// Those whose parent takes away what its child has made in the root.
+const UNDONE: &[&str] = &["root", "root_not_found"];
+
 /// What the failure of `call` has to lead to.
 pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
     if !run.is_child(call) && run.first_own().is_none_or(|own| call.began < own) {
         return Effect::Library;
+    }
+    if UNDONE.contains(&scenario) && !run.is_child(call) && matches!(call.name.as_str(), "unlinkat" | "recvmsg") {
+        return Survived("what the run was to be, was decided before");
     }
     if call.name == "write" && call.arguments.starts_with("2<") {
         return if call.result.contains(" EINTR ") { RETRIED } else { Effect::Mute };
@@ -321,13 +327,9 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
 
 /// Why what a run that was not to be has made in a directory root may stay there.
 pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
-    let of_child = |name: &'static str| run.calls.iter().filter(move |call| run.is_child(call) && call.name == name);
-    if of_child("setuid").any(|call| call.worked() && !call.injected()) {
-        return Some("the command's user may not remove it; had the command run, it would have stayed as well");
-    }
-    let failed = of_child("execve").find(|call| !call.worked() && !call.injected()).map(|call| call.began)?;
-    let removal = ["unlinkat", "umount2", "fchdir"].into_iter().flat_map(of_child);
-    let refused = removal.filter(|call| call.began > failed && call.injected()).count() > 0;
+    let failed = |call: &&Call| !run.is_child(call) && call.injected() && !call.result.contains(" EINTR ");
+    let removal = |call: &Call| matches!(call.name.as_str(), "unlinkat" | "recvmsg");
+    let refused = run.calls.iter().filter(failed).any(removal);
     refused.then_some("the removal itself failed: what stays is empty, and in the user's own folder")
 }
 
@@ -336,7 +338,9 @@ pub fn removes(call: &str) -> bool {
     matches!(call, "unlinkat" | "faccessat")
 }
 
-/// Whether a run makes this call as often as it happens to: how often the relay waits depends on who is faster.
+/// Whether a run makes this call as often as it happens to: how often the relay waits depends on who is faster, and where
+/// the parent refuses, its child is killed wherever it is.
 pub fn varies(scenario: &str, call: &str) -> bool {
-    scenario.contains("terminal") && matches!(call, "ppoll" | "read" | "write" | "ioctl")
+    let relay = scenario.contains("terminal") && matches!(call, "ppoll" | "read" | "write" | "ioctl");
+    relay || matches!(scenario, "refused" | "name_taken")
 }
