@@ -358,11 +358,15 @@ fn waiting_costs_nothing() {
     let sleep = ["sleep", "100000"];
     let idle = |what: &str, running: Running| {
         let pid = running.pid;
+        let used = || {
+            let before = ticks(pid);
+            thread::sleep(Duration::from_millis(500));
+            ticks(pid) - before
+        };
+        // On a slow host the start takes its time, too; what spins does so for ever.
         thread::sleep(Duration::from_millis(200));
-        let before = ticks(pid);
-        thread::sleep(Duration::from_millis(500));
-        let used = ticks(pid) - before;
-        assert!(used <= 2, "{what}: {used} hundredths of a second");
+        let least = (0..6).map(|_| used()).find(|used| *used <= 2);
+        assert!(least.is_some(), "{what}: it is never quiet");
         // A look in between, as at a terminal whose input has ended, is no reason not to find it asleep.
         wait_until(what, || state(pid) == Some('S'));
         running.send(SIGTERM);
