@@ -44,6 +44,7 @@ mod input;
 mod interactive;
 mod layouts;
 mod leftovers;
+mod lesson;
 mod limits;
 mod limits_inside;
 mod manual;
@@ -140,6 +141,7 @@ fn all() -> Vec<Case> {
         step::cases(),
         manual::cases(),
         trace::cases(),
+        lesson::cases(),
     ]
     .into_iter()
     .flatten()
