@@ -303,8 +303,15 @@ unsafe fn put_argument(line: &mut Line, kind: u8, register: usize, next: usize, 
 unsafe fn put_bytes(line: &mut Line, address: usize, len: usize) {
     // SAFETY: the caller's
     let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, len.min(SHOWN)) };
-    line.put_quoted(&[bytes]);
-    line.put(if len > SHOWN { b"..." } else { b"" });
+    line.put(b"\"");
+    for &byte in bytes {
+        match byte {
+            // Numbers in it, or half a letter where it is cut: as strace has them.
+            0x80.. => line.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+            _ => line.put_escaped(&[byte]),
+        }
+    }
+    line.put(if len > SHOWN { b"\"..." } else { b"\"" });
 }
 
 /// `[HUP INT]`, or `~[KILL STOP]` where that is shorter.
