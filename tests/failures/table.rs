@@ -80,10 +80,6 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "fsopen" => &["ENOSYS", "EPERM", "ENODEV", "EMFILE"],
         "fsconfig" => &["EBUSY", "EINVAL", "EPERM", "ENOMEM"],
         "fsmount" => &["EPERM", "EMFILE", "ENOMEM"],
-        "geteuid" | "getegid" => &[],
-        "unshare" => &["EPERM", "EINVAL", "ENOSPC", "ENOMEM"],
-        "capset" => &["EPERM"],
-        "seccomp" => &["ENOSYS", "EINVAL", "EACCES", "ENOMEM"],
         _ => return None,
     })
 }
@@ -186,12 +182,6 @@ const TABLE: &[Row] = &[
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
     row(PARENT, "unlinkat", &["mydocker-failures-name"], &["EBUSY"], Survived("first the groups in it, then again")),
     row(PARENT, "ioctl", &["TIOCGWINSZ", "TCGETS", "TIOCGPGRP"], &[], NO_TERMINAL),
-    row(PARENT, "openat", &["mountinfo"], &[], Either("a limit needs it; without one /sys is read-only all the same")),
-    row(PARENT, "read", &["mountinfo>"], &[], Either("as above")),
-    row(CHILD, "prctl", &["PR_CAPBSET_DROP"], &["EINVAL"], Survived("the kernel's last capability has been passed")),
-    row(CHILD, "unshare", &["CLONE_NEWCGROUP"], &["EINVAL"], Survived("a kernel without cgroups")),
-    row(CHILD, "mount_setattr", &["/sys"], &["ENOSYS"], Survived("before Linux 5.12, one remount for each mount")),
-    row(CHILD, "mount_setattr", &["/sys"], &["EINVAL"], Survived("nothing is mounted there, where it could be seen")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     row(BOTH, "clone3", &[], &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"], Survived("clone, and joining by hand")),
