@@ -188,7 +188,7 @@ fn why_nothing_was_run() {
         (&[][..], "/nonexistent", 127),
         (&[], "/etc/passwd", 126),
         (&["-w", "/nonexistent"], "true", 125),
-        (&["--cgroup-parent", "nonexistent", "-m", "50m"], "true", 125),
+        (&["--cpu-set", "999"], "true", 125),
     ] {
         let outcome = run(&[&["--stats=json"], options].concat(), &[command]).finish();
         assert_eq!(outcome.code(), status, "{outcome:?}");
