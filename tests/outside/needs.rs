@@ -8,73 +8,86 @@ use std::process::Command;
 #[derive(Clone, Copy)]
 pub struct Needs(u64);
 
+/// Gives each need a number of its own.
+macro_rules! numbered {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Number {
+            $($name,)*
+        }
+        impl Needs {
+            $($(#[$doc])* pub const $name: Needs = Needs(1 << Number::$name as u32);)*
+        }
+    };
+}
+
+numbered! {
+    /// Namespaces and cgroups can be made.
+    ROOT,
+    MEMORY,
+    CPU,
+    CPUSET,
+    PIDS,
+    /// The kernel accounts swap.
+    SWAP,
+    /// The cgroups are mounted, so that a command can see its own.
+    MOUNTED,
+    /// The caller's CPUs are at least 0 and 1.
+    TWO_CPUS,
+    /// CPU shares are v1's, which the kernel clamps.
+    CPU_ON_V1,
+    /// Memory is on v1, so that the groups nest anywhere.
+    MEMORY_ON_V1,
+    MEMORY_ON_V2,
+    SH,
+    LS,
+    /// A pseudo-terminal can be had.
+    TERMINAL,
+    /// A group can be made below our own (on v2, none can that holds processes, but the root).
+    GROUP_BELOW,
+    SLEEP,
+    TMUX,
+    BASH,
+    STTY,
+    LESS,
+    VI,
+    TIMEOUT,
+    /// These tests run on the host's console: nobody else is disturbed there.
+    CONSOLE,
+    /// The root is not the initramfs, which pivot_root cannot put elsewhere.
+    NO_INITRAMFS,
+    /// A virtual host of tests/vm, where nothing is lost.
+    VIRTUAL_HOST,
+    MKSQUASHFS,
+    MKFS_EROFS,
+    MKFS_EXT4,
+    BUSYBOX,
+    /// Loop devices can be had.
+    LOOP,
+    /// This kernel has overlay.
+    OVERLAY,
+    /// A Debian root can be made, or is there from an earlier time.
+    DEBIAN,
+    STRACE,
+    /// What a script of --dry-run=sh uses: util-linux's unshare, ip, hostname.
+    SCRIPT_TOOLS,
+    /// Namespaces can be made: as root, or in a user namespace.
+    NAMESPACES,
+    /// We are root, and still lack one of the capabilities there are.
+    LACKS_A_CAPABILITY,
+    PYTHON,
+    PERL,
+    CC,
+    /// An ordinary user could make a user namespace.
+    USER_NAMESPACES,
+    NEWUIDMAP,
+    ZSH,
+    FISH,
+    GROFF,
+}
+
 impl Needs {
     pub const NOTHING: Needs = Needs(0);
-    /// Namespaces and cgroups can be made.
-    pub const ROOT: Needs = Needs(1);
-    pub const MEMORY: Needs = Needs(1 << 1);
-    pub const CPU: Needs = Needs(1 << 2);
-    pub const CPUSET: Needs = Needs(1 << 3);
-    pub const PIDS: Needs = Needs(1 << 4);
-    /// The kernel accounts swap.
-    pub const SWAP: Needs = Needs(1 << 5);
-    /// The cgroups are mounted, so that a command can see its own.
-    pub const MOUNTED: Needs = Needs(1 << 6);
-    /// The caller's CPUs are at least 0 and 1.
-    pub const TWO_CPUS: Needs = Needs(1 << 7);
-    /// CPU shares are v1's, which the kernel clamps.
-    pub const CPU_ON_V1: Needs = Needs(1 << 8);
-    /// Memory is on v1, so that the groups nest anywhere.
-    pub const MEMORY_ON_V1: Needs = Needs(1 << 9);
-    pub const MEMORY_ON_V2: Needs = Needs(1 << 10);
-    pub const SH: Needs = Needs(1 << 11);
-    pub const LS: Needs = Needs(1 << 12);
-    /// A pseudo-terminal can be had.
-    pub const TERMINAL: Needs = Needs(1 << 13);
-    /// A group can be made below our own (on v2, none can that holds processes, but the root).
-    pub const GROUP_BELOW: Needs = Needs(1 << 14);
-    pub const SLEEP: Needs = Needs(1 << 15);
-    pub const TMUX: Needs = Needs(1 << 16);
-    pub const BASH: Needs = Needs(1 << 17);
-    pub const STTY: Needs = Needs(1 << 18);
-    pub const LESS: Needs = Needs(1 << 19);
-    pub const VI: Needs = Needs(1 << 20);
-    pub const TIMEOUT: Needs = Needs(1 << 21);
-    /// These tests run on the host's console: nobody else is disturbed there.
-    pub const CONSOLE: Needs = Needs(1 << 24);
-
-    /// The root is not the initramfs, which pivot_root cannot put elsewhere.
-    pub const NO_INITRAMFS: Needs = Needs(1 << 32);
-    /// A virtual host of tests/vm, where nothing is lost.
-    pub const VIRTUAL_HOST: Needs = Needs(1 << 24);
-    pub const MKSQUASHFS: Needs = Needs(1 << 25);
-    pub const MKFS_EROFS: Needs = Needs(1 << 26);
-    pub const MKFS_EXT4: Needs = Needs(1 << 27);
-    pub const BUSYBOX: Needs = Needs(1 << 28);
-    /// Loop devices can be had.
-    pub const LOOP: Needs = Needs(1 << 29);
-    /// This kernel has overlay.
-    pub const OVERLAY: Needs = Needs(1 << 30);
-    /// A Debian root can be made, or is there from an earlier time.
-    pub const DEBIAN: Needs = Needs(1 << 31);
-    pub const STRACE: Needs = Needs(1 << 22);
-    /// What a script of --dry-run=sh uses: util-linux's unshare, ip, hostname.
-    pub const SCRIPT_TOOLS: Needs = Needs(1 << 23);
-
-    /// Namespaces can be made: as root, or in a user namespace.
-    pub const NAMESPACES: Needs = Needs(1 << 40);
-    /// We are root, and still lack one of the capabilities there are.
-    pub const LACKS_A_CAPABILITY: Needs = Needs(1 << 41);
-    pub const PYTHON: Needs = Needs(1 << 42);
-    pub const PERL: Needs = Needs(1 << 43);
-    pub const CC: Needs = Needs(1 << 44);
-    /// An ordinary user could make a user namespace.
-    pub const USER_NAMESPACES: Needs = Needs(1 << 45);
-    pub const NEWUIDMAP: Needs = Needs(1 << 46);
-
-    pub const ZSH: Needs = Needs(1 << 32);
-    pub const FISH: Needs = Needs(1 << 33);
-    pub const GROFF: Needs = Needs(1 << 34);
 
     /// Both, where `|` cannot be: in a constant.
     pub const fn and(self, other: Needs) -> Needs {
