@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::lookup::{self, Command};
 use crate::plan::Plan;
 use crate::reaper;
-use crate::run;
 use crate::show;
 use crate::step::{State, Step};
 use crate::sys::trace::{self, Who};
@@ -75,7 +74,7 @@ pub fn main(child: &mut Child) -> ! {
     if let Some(pipe) = &child.state.error_write
         && sys::send_error(pipe, error).is_err()
     {
-        run::say(error);
+        sys::say(error);
     }
     sys::exit_group(error.status())
 }

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *c
     match start(&words, &environment) {
         Ok(status) => status,
         Err(error) => {
-            run::say(error);
+            sys::say(error);
             error.status()
         }
     }

@@ -25,13 +25,13 @@ const LAST_WORDS: u32 = 100;
 pub fn run(plan: &Plan) -> i32 {
     let mut record = None;
     let status = carry_out(plan, &mut record).unwrap_or_else(|error| {
-        say(error);
+        sys::say(error);
         error.status()
     });
     if let Some((fd, record)) = record
         && let Err(error) = sys::write_all(fd, &record)
     {
-        say(error.about(b"--stats"));
+        sys::say(error.about(b"--stats"));
     }
     status
 }
@@ -126,18 +126,10 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
     started.map_err(|e| if plan.ids.is_some() { userns::explain(e) } else { e })?;
     for late in [warned, followed.and(ended), lost, restored, orphans, removed] {
         if let Err(error) = late {
-            say(error);
+            sys::say(error);
         }
     }
     Ok(status)
-}
-
-/// Prints an error on stderr, in one write.
-pub fn say(error: Error) {
-    let mut line = Vec::new();
-    error.print(&mut line);
-    // A stderr that is closed or full is the caller's choice.
-    if let Err(_unsaid) = sys::write_all(2, &line) {}
 }
 
 /// The child, as the parent sees it.

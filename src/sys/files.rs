@@ -343,6 +343,14 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
     }
 }
 
+/// Prints an error on stderr, in one write.
+pub fn say(error: Error) {
+    let mut line = Vec::new();
+    error.print(&mut line);
+    // A stderr that is closed or full is the caller's choice.
+    if let Err(_unsaid) = write_all(2, &line) {}
+}
+
 /// Sends the cause of an error through the pipe between the two processes, in one atomic write: it is smaller than
 /// PIPE_BUF.
 pub fn send_error(pipe: &Fd, error: Error) -> Result<()> {
