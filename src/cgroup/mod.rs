@@ -173,12 +173,15 @@ fn lock_new(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
 
 /// Removes a leftover that has the wanted name; if it is no leftover, the name is taken.
 fn take_over(parent: &Dir, name: &CStr) -> Result<()> {
-    for _ in 0..5 {
+    let mut pause = 1_000_000;
+    // A quarter of a second in all.
+    for _ in 0..8 {
         match lock_leftover(parent, name)? {
             Some(dir) => return remove_tree(parent, name, &dir),
-            // Gone by itself, or locked: by a sweeper for a moment, by another run for good.
-            None => sys::nanosleep(1_000_000)?,
+            // Gone by itself, or locked: by a sweeper for a moment, which a busy host makes longer; by another run for good.
+            None => sys::nanosleep(pause)?,
         }
+        pause *= 2;
         if !parent.has(name)? {
             return Ok(());
         }
