@@ -160,8 +160,9 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child.push(Step::UnshareCgroup);
     }
     if privilege.confined && !own_root {
-        every().for_each(|g| bind_group(&mut child, &groups, g, name));
         child.push(Step::MakeSysReadOnly);
+        // A bind is read-only where its source is.
+        every().for_each(|g| bind_group(&mut child, &groups, g, name));
     }
     if let Some(dir) = options.workdir.or(own_root.then_some("/")) {
         child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));

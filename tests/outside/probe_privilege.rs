@@ -174,7 +174,8 @@ pub fn way_out(way: &str, folder: &str) {
 fn cgroups() -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     let is_cgroup = |line: &&str| line.contains(" - cgroup cgroup ") || line.contains(" - cgroup2 ");
-    let point = |line: &str| line.split(' ').nth(4).unwrap_or_default().to_string();
+    // A blank in a path is written \\040.
+    let point = |line: &str| line.split(' ').nth(4).unwrap_or_default().replace("\\040", " ");
     mounts.lines().filter(is_cgroup).map(point).collect()
 }
 
