@@ -364,8 +364,13 @@ impl Stops {
 
     /// Says what comes next and where one can look, and waits for a line. An end of it, a `q` or a signal ends the run.
     pub fn stop(&self, plan: &Plan, who: &[u8], step: &Step) -> Result<()> {
+        let mut signal = [Poll::new(self.signals.raw(), true, false)];
         while !self.shared.take(BUSY) {
-            sys::nanosleep(10_000_000)?;
+            // The other one may wait for a key for long.
+            if sys::poll(&mut signal, Some(10))? {
+                self.shared.set(ANSWER, STOP);
+                break;
+            }
         }
         let answer = match self.shared.get(ANSWER) {
             0 => self.ask(plan, who, step)?,

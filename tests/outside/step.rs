@@ -40,8 +40,10 @@ fn has_ended(inside: &InTerminal) -> bool {
     crate::processes::state(inside.running.pid).is_none_or(|state| state == 'Z')
 }
 
-/// The reasons and the calls of the plan, as `--dry-run` shows them.
+/// The reasons and the calls of the plan, as `--dry-run` shows them; after a run, which leaves controllers enabled that
+/// other cases may need, too.
 fn planned(options: &[&str], words: &[&str]) -> Vec<(String, String)> {
+    probe(options, &["status", "0"]).finish().good();
     let text = probe(&[options, &["--dry-run"]].concat(), words).finish().good();
     text.lines()
         .map(|line| {
