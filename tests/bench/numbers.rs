@@ -1,13 +1,13 @@
 //! The table of what can be counted: calls, memory while waiting, file sizes.
 
 use crate::contenders::{Contender, Setting, target_dir, which};
-use crate::table::row;
+use crate::table::{median, row};
 use crate::{Result, table};
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The ledger: calls of one run on v1 with everything dropped, and with --privileged; KiB of anonymous memory and of the peak while waiting.
 const CALLS: u64 = 155;
@@ -57,6 +57,14 @@ pub fn print(setting: &Setting, peers: &[Contender]) -> Result<bool> {
             Err(_) => println!("target/dist/{name}: not built (`just dist`, `just tiny`)"),
         }
     }
+    let check = setting.mydocker.command.first().map_or("mydocker", String::as_str);
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        let begun = Instant::now();
+        Command::new(check).arg("check").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    println!("mydocker check: {:.0} ms (at most 100)", median(&times));
     if !within {
         println!("mydocker passes the ledger");
     }
