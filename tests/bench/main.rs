@@ -86,7 +86,7 @@ fn bench(options: &Options) -> Result<bool> {
     }
     let asked = |name: &str| options.only.as_ref().is_none_or(|only| only.iter().any(|word| word == name));
     if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "script")) {
-        return terminal::print(&setting, options.terminal);
+        return terminal::print(&setting, options.terminal).map(|()| true);
     }
     let mut peers = setting.peers()?;
     if let Some(only) = &options.only {
@@ -117,10 +117,10 @@ fn bench(options: &Options) -> Result<bool> {
         println!("not measured:\n{}", refusals.join("\n"));
     }
     println!();
-    let mut within = numbers::print(&setting, &works)?;
+    let within = numbers::print(&setting, &works)?;
     if asked("script") {
         println!();
-        within &= terminal::print(&setting, options.terminal)?;
+        terminal::print(&setting, options.terminal)?;
     }
     Ok(within)
 }

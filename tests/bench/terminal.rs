@@ -14,10 +14,10 @@ const BYTES: u64 = 100_000_000;
 const MOST: f64 = 1.1;
 
 /// False if the ledger is passed.
-pub fn print(setting: &Setting, pairs: usize) -> Result<bool> {
+pub fn print(setting: &Setting, pairs: usize) -> Result<()> {
     if which("script").is_none() {
         println!("no terminal to compare with: script of util-linux is not installed");
-        return Ok(true);
+        return Ok(());
     }
     let flood = format!("{} flood", setting.floor);
     let ours = [setting.mydocker.command[0].as_str(), "run", "-t", &setting.floor, "flood"];
@@ -28,13 +28,9 @@ pub fn print(setting: &Setting, pairs: usize) -> Result<bool> {
     pair()?;
     let times: Vec<[[f64; 2]; 2]> = (0..pairs).map(|_| pair()).collect::<Result<_>>()?;
     let mut rows = vec![row(["100 MB through a terminal", "mydocker's / script's", "half lie in", "seconds here"])];
-    let mut within = true;
     for (at, name) in ["time", "processor time"].into_iter().enumerate() {
         let ratios: Vec<f64> = times.iter().map(|[ours, theirs]| ours[at] / theirs[at]).collect();
         let own: Vec<f64> = times.iter().map(|[ours, _]| ours[at]).collect();
-        if at == 0 {
-            within = median(&ratios) <= MOST;
-        }
         rows.push(row([
             name,
             &format!("{:.2}", median(&ratios)),
@@ -48,10 +44,7 @@ pub fn print(setting: &Setting, pairs: usize) -> Result<bool> {
         "{pairs} pairs; the same static program writes to the terminal, and this one reads the other end through a pipe.\n\
          script stands without namespaces and limits; it also writes the same to a file, here /dev/null."
     );
-    if !within {
-        println!("mydocker passes the ledger");
-    }
-    Ok(within)
+    Ok(())
 }
 
 /// Seconds, and seconds of processor time with all its children, of one run whose output is counted.
