@@ -112,16 +112,8 @@ pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
 /// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as
 /// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned.
 pub fn heeds(pid: Pid, number: i32) -> bool {
-    shows(pid, number) || is_in_sigtimedwait(pid) || shows(pid, number)
-}
-
-/// Whether a reaper waits for `number`, and is done with all that have come.
-pub fn waits_for(pid: Pid, number: i32) -> bool {
-    is_in_sigtimedwait(pid) && !shows(pid, number)
-}
-
-fn shows(pid: Pid, number: i32) -> bool {
-    Dispositions::of(pid).is_some_and(|d| d.heeded.has(number))
+    let shown = || Dispositions::of(pid).is_some_and(|d| d.heeded.has(number));
+    shown() || is_in_sigtimedwait(pid) || shown()
 }
 
 /// Whether it waits in rt_sigtimedwait(2), as a reaper does: the kernel lifts the block for as long, so the status file
