@@ -115,7 +115,7 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
         let calls = match scenario.calls() {
             Ok(calls) => calls,
             Err(error) => {
-                trials.push(Trial::test(scenario.name, move || Err(error)));
+                trials.push(Trial::test(format!("{}::unharmed", scenario.name), move || Err(error)));
                 continue;
             }
         };
