@@ -100,15 +100,27 @@ impl Scenario {
         expressions: &[String],
         in_vain: Option<(&str, usize)>,
     ) -> Result<(Traced, Preparation), Failed> {
-        let preparation = (self.prepare)(worker)?;
         let words = ["run".to_string()].into_iter().chain(self.options.iter().cloned()).chain([self.command.clone()]);
-        let words = words.collect();
-        let expressions =
+        let words: Vec<String> = words.collect();
+        let expressions: Vec<String> =
             self.always.iter().map(|always| always.to_string()).chain(expressions.iter().cloned()).collect();
-        let stdin = preparation.stdin();
-        let program = self.command.clone();
-        let traced = Run { worker, expressions, in_vain, words, program, stdin, before: self.before }.make()?;
-        Ok((traced, preparation))
+        for _ in 0..ATTEMPTS {
+            let preparation = (self.prepare)(worker)?;
+            let run = Run {
+                worker,
+                expressions: expressions.clone(),
+                in_vain,
+                words: words.clone(),
+                program: self.command.clone(),
+                stdin: preparation.stdin(),
+                before: self.before,
+            };
+            let traced = run.make()?;
+            if !traced.strace_failed() {
+                return Ok((traced, preparation));
+            }
+        }
+        Err(format!("strace could not do it, {ATTEMPTS} times: {expressions:?}").into())
     }
 
     /// The calls of runs in which nothing is made to fail, and how often each process makes each.

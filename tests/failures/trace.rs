@@ -109,6 +109,11 @@ impl Traced {
         (pids, &self.names)
     }
 
+    /// Whether strace says that it could not make a call fail: its process was being killed at that very moment.
+    pub fn strace_failed(&self) -> bool {
+        self.stderr.contains("strace: Failed to tamper with process")
+    }
+
     pub fn is_child(&self, call: &Call) -> bool {
         call.pid != self.mydocker
     }
