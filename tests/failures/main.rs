@@ -120,7 +120,7 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
             }
         };
         for only in scenario.only.iter().filter(|only| !calls.contains_key(**only)) {
-            let error = format!("no run of this scenario makes this call: what is it to show?");
+            let error = "no run of this scenario makes this call: what is it to show?";
             trials.push(Trial::test(format!("{}::{only}", scenario.name), move || Err(error.into())));
         }
         for (call, occurrences) in calls {
