@@ -136,7 +136,10 @@ const fn row(
 /// The scenarios that ask for memory and CPU shares alone.
 const TWO_LIMITS: &[&str] = &["host", "terminal", "init", "name_left", "name_taken", "stats"];
 
-/// Those without any.
+/// Those with a terminal.
+const TERMINALS: &[&str] = &["terminal", "users_terminal", "init_terminal"];
+
+/// Those without any limit.
 const NO_LIMITS: &[&str] = &[
     "users_terminal",
     "init_terminal",
@@ -147,6 +150,18 @@ const NO_LIMITS: &[&str] = &[
     "root_not_found",
     "image",
     "read_only",
+];
+
+/// The limits of groups above, which are read on v2 before a group is made higher up.
+const V2_LIMITS: &[&str] = &[
+    "/memory.max\", O_RDONLY",
+    "/memory.high\", O_RDONLY",
+    "/memory.swap.max\", O_RDONLY",
+    "/cpu.max\", O_RDONLY",
+    "/cpuset.cpus\", O_RDONLY",
+    "/cpuset.mems\", O_RDONLY",
+    "/pids.max\", O_RDONLY",
+    "/io.max\", O_RDONLY",
 ];
 
 const SWAP: Effect = Survived("no swap on top is a consequence of -m, not asked for");
@@ -166,6 +181,7 @@ const OWN_FILE: Effect = Survived("where a file of /etc cannot be given, the roo
 const HOSTS_FILE: Effect = Survived("a host without this file has none to give");
 const NO_NUMBER: Effect = Survived("a number that is not known is left out of the record");
 const BELOW: Effect = Survived("a mount below the root that an overlay cannot be on is read-only");
+const UNFOLLOWED: Effect = HangsUp("a command that cannot be followed is waited for, and its terminal hangs up");
 const ELSEWHERE: Effect = Survived("the file may be elsewhere in PATH, or be found at the second look for the reason");
 
 /// The failures before execve that a run survives; the first row that fits counts. What no row fits ends the run.
@@ -177,6 +193,14 @@ const TABLE: &[Row] = &[
     row(PARENT, "openat", &["memory.memsw.limit_in_bytes", "memory.swap.max"], &[], SWAP),
     row(PARENT, "write", &["memory.memsw.limit_in_bytes>", "memory.swap.max>"], &[], SWAP),
     row(PARENT, "pread64", &["memory.memsw.limit_in_bytes>", "memory.swap.max>"], &[], SWAP),
+    row(
+        PARENT,
+        "faccessat",
+        &["cgroup.type\""],
+        &["ENOENT"],
+        Either("the root alone has no such file, and may hold both"),
+    ),
+    row(PARENT, "openat", V2_LIMITS, &["ENOENT"], Survived("without the controller there is no such limit to be left")),
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
@@ -283,9 +307,11 @@ const AFTER: &[Row] = &[
     row(PARENT, "write", &["1<"], &[], HangsUp("nobody sees the output: the terminal hangs up")),
     row(PARENT, "ppoll", &["ptmx>"], &[], HangsUp("a terminal that cannot be served hangs up")),
     Row {
-        scenarios: &["terminal", "users_terminal"],
-        ..row(PARENT, "read", &["<anon_inode:[signalfd]>"], &[], HangsUp("as above"))
+        scenarios: TERMINALS,
+        ..row(PARENT, "ppoll", &["POLLIN}], 1, {tv_sec=0"], &[], Survived("whether its end was read is asked again"))
     },
+    Row { scenarios: TERMINALS, ..row(PARENT, "read", &["<anon_inode:[signalfd]>"], &[], UNFOLLOWED) },
+    Row { scenarios: TERMINALS, ..row(PARENT, "wait4", &[], &[], UNFOLLOWED) },
 ];
 
 /// Those whose parent takes away what its child has made in the root.
@@ -326,11 +352,4 @@ pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
 /// Whether a run in which this call fails for ever may leave something: it is what would find or remove it.
 pub fn removes(call: &str) -> bool {
     matches!(call, "unlinkat" | "faccessat")
-}
-
-/// Whether a run makes this call as often as it happens to: how often the relay waits depends on who is faster, and where
-/// the parent refuses, its child is killed wherever it is.
-pub fn varies(scenario: &str, call: &str) -> bool {
-    let relay = scenario.contains("terminal") && matches!(call, "ppoll" | "read" | "write" | "ioctl");
-    relay || matches!(scenario, "refused" | "name_taken")
 }

@@ -2,7 +2,7 @@
 //! trials can run side by side, and beside other people's mydockers.
 
 use crate::host::host;
-use crate::needs::Needs;
+use crate::needs::{Needs, on_v2};
 use crate::place::Place;
 use std::ffi::CString;
 use std::fs;
@@ -13,8 +13,10 @@ use std::sync::Mutex;
 
 /// One of those who run trials.
 pub struct Worker {
-    /// Groups of its own. None where none can be made that holds processes and groups (on v2, below any but the root).
-    place: Option<Place>,
+    /// Groups of its own, if not the test's; gone with it.
+    _place: Option<Place>,
+    /// Where mydocker makes its groups: one in each hierarchy. None where that is not below the group that it is in.
+    groups: Vec<PathBuf>,
     /// The files through which a process joins them: what is written is `0`.
     tasks: Vec<CString>,
     /// What may be made during a run is made in here.
@@ -27,22 +29,24 @@ impl Worker {
     fn new(number: usize, folder: &Path) -> io::Result<Worker> {
         let folder = folder.join(number.to_string());
         fs::create_dir_all(folder.join("empty"))?;
-        let place = match places_needed().missing() {
-            None => Some(Place::make(&format!("failures-{number}"))?),
-            Some(_) => None,
-        };
+        let place = if side_by_side() { Some(Place::make(&format!("failures-{number}"))?) } else { None };
         let folders = || place.iter().flat_map(|place| &place.folders);
+        let groups = match &place {
+            Some(place) => place.folders.clone(),
+            None if places_needed().missing().is_none() => own_groups(),
+            None => Vec::new(),
+        };
         let file = |group: &PathBuf| {
             let v1 = group.join("tasks");
             if v1.exists() { v1 } else { group.join("cgroup.procs") }
         };
         let tasks = folders().filter_map(|group| CString::new(file(group).into_os_string().into_encoded_bytes()).ok());
-        Ok(Worker { tasks: tasks.collect(), place, folder })
+        Ok(Worker { tasks: tasks.collect(), _place: place, groups, folder })
     }
 
-    /// Its groups, one in each hierarchy.
+    /// Where mydocker makes its groups, one in each hierarchy.
     pub fn groups(&self) -> &[PathBuf] {
-        self.place.as_ref().map_or(&[], |place| &place.folders)
+        &self.groups
     }
 
     /// Its folder to start in, which must stay empty.
@@ -86,7 +90,23 @@ fn is_ours(group: &Path) -> bool {
     name.strip_prefix("failures-").is_some_and(|rest| rest.ends_with(&end))
 }
 
-/// What is needed so that a worker has groups of its own.
+const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuset", "pids"];
+
+/// The test's own groups.
+fn own_groups() -> Vec<PathBuf> {
+    let mut groups = CONTROLLERS.map(|controller| host().group(controller, std::process::id() as i32)).to_vec();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+/// Whether each worker has groups of its own. On v2 a group cannot hold processes and groups (but the root can): there
+/// mydocker makes its groups further up, for all workers in the same one.
+fn side_by_side() -> bool {
+    places_needed().missing().is_none() && CONTROLLERS.iter().all(|controller| !on_v2(controller))
+}
+
+/// What is needed so that mydocker makes its groups below the one that it is in.
 pub fn places_needed() -> Needs {
     Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::GROUP_BELOW | Needs::MOUNTED
 }
@@ -94,7 +114,7 @@ pub fn places_needed() -> Needs {
 /// So many at a time: without groups of its own, a run may sweep what another one has left before anybody looked.
 pub fn make_workers(folder: &Path) -> io::Result<usize> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = if places_needed().missing().is_none() { cpus } else { 1 };
+    let count = if side_by_side() { cpus } else { 1 };
     let workers: io::Result<Vec<Worker>> = (0..count).map(|number| Worker::new(number, folder)).collect();
     *IDLE.lock().expect("workers") = workers?;
     Ok(count)
