@@ -74,9 +74,9 @@ impl Preparation {
         Ok(preparation)
     }
 
-    /// The directories of [`NAME`], left by a run that was killed.
+    /// The directories of [`name`], left by a run that was killed.
     pub fn name_left(worker: &Worker) -> io::Result<Preparation> {
-        Preparation::directories(&format!("mydocker-{NAME}"), worker)
+        Preparation::directories(&format!("mydocker-{}", name()), worker)
     }
 
     /// The same, of one that is alive.
@@ -224,8 +224,10 @@ impl Drop for Preparation {
     }
 }
 
-/// The name of the containers that have one.
-pub const NAME: &str = "failures-name";
+/// The name of the containers that have one. Others run this test, too.
+pub fn name() -> String {
+    format!("failures-name-{}", std::process::id())
+}
 
 /// What `--cgroup-parent` names.
 pub const BELOW: &str = "below";

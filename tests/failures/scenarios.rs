@@ -2,7 +2,7 @@
 
 use crate::judge::Base;
 use crate::needs::Needs;
-use crate::preparation::{BELOW, NAME, Preparation};
+use crate::preparation::{self, BELOW, Preparation};
 use crate::scenario::Scenario;
 use crate::worker::places_needed;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
@@ -43,8 +43,8 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         needs,
     };
     let named = |name| Scenario {
-        group: Some(NAME.into()),
-        ..base(name, &format!("{TWO} --name {NAME}"), two | places_needed())
+        group: Some(preparation::name()),
+        ..base(name, &format!("{TWO} --name {}", preparation::name()), two | places_needed())
     };
     vec![
         Scenario { for_ever: true, ..base("full", FULL, four) },

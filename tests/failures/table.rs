@@ -1,5 +1,6 @@
 //! What each call can fail with, and which failures a run has to survive.
 
+use crate::needs::on_v2;
 use crate::trace::{Call, Traced};
 
 /// The errnos to try for each call: what the kernel can give for it where mydocker makes it, ENOSYS for those newer than
@@ -200,7 +201,6 @@ const TABLE: &[Row] = &[
         &["ENOENT"],
         Either("the root alone has no such file, and may hold both"),
     ),
-    row(PARENT, "openat", V2_LIMITS, &["ENOENT"], Survived("without the controller there is no such limit to be left")),
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
@@ -327,6 +327,10 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
     }
     if call.name == "write" && call.arguments.starts_with("2<") {
         return if call.result.contains(" EINTR ") { RETRIED } else { Effect::Mute };
+    }
+    let answer = call.name == "openat" && call.result.contains(" ENOENT ") && on_v2("cpuset");
+    if answer && V2_LIMITS.iter().any(|limit| call.arguments.contains(limit)) {
+        return Survived("without the controller there is no such limit to be left");
     }
     let fits = |row: &&Row| {
         (row.scenarios.is_empty() || row.scenarios.contains(&scenario))
