@@ -264,7 +264,10 @@ const TABLE: &[Row] = &[
     // A hierarchy that none of the scenario's limits needs.
     Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
     // Numbers of processes are counted for the record alone.
-    Row { scenarios: &["stats"], ..row(BOTH, "", &["/pids/", "/pids>", "\"pids.max\""], &[], DEFAULT) },
+    Row {
+        scenarios: &["stats"],
+        ..row(BOTH, "", &["/pids/", "/pids>", "\"pids.max\"", "subtree_control\""], &[], DEFAULT)
+    },
     // With everything at its default, nothing about cgroups was asked for.
     Row { scenarios: &["defaults"], ..row(PARENT, "openat", &["cgroup", "\"mydocker-", "mountinfo"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "read", &["cgroup", "mountinfo"], &[], DEFAULT) },
