@@ -407,8 +407,10 @@ impl Stops {
             for (g, _) in plan.groups.iter().enumerate() {
                 let group = text::c_string(&[directory(plan, g, b"").unwrap_or_default()]);
                 if sys::exists(group) {
+                    let mut word = Vec::new();
+                    put_word(&mut word, group.to_bytes());
                     out.put(b"; ls ");
-                    out.put_escaped(group.to_bytes());
+                    out.put_escaped(&word);
                 }
             }
         }

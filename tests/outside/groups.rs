@@ -18,8 +18,8 @@ cases! {
     only_the_command_is_in_them: Needs::NAMESPACES | Needs::MEMORY;
     children_are_in_them_too: Needs::NAMESPACES | Needs::MEMORY | Needs::SH;
     a_relative_parent: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::GROUP_BELOW;
-    an_absolute_parent: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
-    a_limited_group_is_not_left: Needs::NAMESPACES | Needs::MEMORY_ON_V2;
+    an_absolute_parent: Needs::ROOT | Needs::MEMORY | Needs::CPU;
+    a_limited_group_is_not_left: Needs::ROOT | Needs::MEMORY_ON_V2;
 }
 
 fn held(options: &[&str]) -> Running {

@@ -11,11 +11,11 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, moun
 use std::ffi::CString;
 
 cases! {
-    nothing_mounted: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
-    nothing_mounted_and_out_of_memory: Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED;
-    mounted_at_a_path_with_a_blank: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
-    read_only_and_asked_for: Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED;
-    read_only_and_not_asked_for: Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED;
+    nothing_mounted: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
+    nothing_mounted_and_out_of_memory: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
+    mounted_at_a_path_with_a_blank: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
+    read_only_and_asked_for: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
+    read_only_and_not_asked_for: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
 }
 
 /// What to do in the new mount namespace, between fork and exec: with everything allocated beforehand.

@@ -23,8 +23,12 @@ cases! {
     an_id_that_is_not_there: Needs::USER_NAMESPACES;
     a_root_of_its_own: Needs::USER_NAMESPACES;
     writes_in_memory: Needs::USER_NAMESPACES | Needs::OVERLAY;
-    a_limit_needs_a_delegated_group: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY;
-    a_delegated_group_is_used: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::GROUP_BELOW;
+    a_limit_needs_a_delegated_group: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
+    a_delegated_group_is_used: Needs::USER_NAMESPACES
+        | Needs::ROOT
+        | Needs::MEMORY_ON_V2
+        | Needs::MOUNTED
+        | Needs::GROUP_BELOW;
     userns_host_forbids_it: Needs::USER_NAMESPACES;
     ranges_of_subuid: Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP;
     ranges_that_newuidmap_refuses: Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP;
