@@ -156,7 +156,7 @@ impl Terminal {
     }
 
     /// Moves what can be moved. Returns the signal that the container's terminal has sent to its foreground group because
-    /// of it: SIGINT or SIGQUIT for a key, SIGHUP when stdout is gone and the terminal with it.
+    /// of it: SIGINT or SIGQUIT for a key, SIGHUP when stdout or the user's terminal is gone, and this one with it.
     pub fn relay(&mut self, [stdin, stdout, master]: [Poll; 3]) -> Option<i32> {
         if stdout.can_write() && !self.write_output() {
             return Some(libc::SIGHUP);
@@ -168,6 +168,10 @@ impl Terminal {
         if stdin.can_read() {
             // A stdin that cannot be read has ended, too.
             self.input_open = self.input.fill(0).is_ok_and(|n| n > 0);
+            // A raw terminal has no end of input, and is gone; its signal may be on the way.
+            if !self.input_open && self.saved.is_some() && !sys::in_background() {
+                return Some(libc::SIGHUP);
+            }
         }
         let pressed = if master.can_write() { self.write_input() } else { None };
         if !was_over && self.input_is_over() {
