@@ -14,43 +14,27 @@ pub trait Put {
     fn put(&mut self, bytes: &[u8]);
 
     /// Puts `n` in decimal.
-    fn put_decimal(&mut self, n: u64) {
-        let mut digits = [0u8; 20];
-        let mut rest = n;
-        let mut start = digits.len();
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            start = at;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.put(digits.get(start..).unwrap_or_default());
+    fn put_decimal(&mut self, n: u64)
+    where
+        Self: Sized,
+    {
+        put_decimal(self, n);
     }
 
     /// Puts `n` in hexadecimal, with `0x`.
-    fn put_hex(&mut self, n: u64) {
-        self.put(b"0x");
-        let digits = (64 - n.leading_zeros()).div_ceil(4).max(1);
-        for at in (0..digits).rev() {
-            let digit = (n >> (4 * at) & 0xf) as u8;
-            self.put(&[hexadecimal(digit)]);
-        }
+    fn put_hex(&mut self, n: u64)
+    where
+        Self: Sized,
+    {
+        put_hex(self, n);
     }
 
     /// Puts `bytes` with what would disturb a terminal written as C escapes.
-    fn put_escaped(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            match byte {
-                b'\n' => self.put(b"\\n"),
-                b'\t' => self.put(b"\\t"),
-                b'"' => self.put(b"\\\""),
-                b'\\' => self.put(b"\\\\"),
-                0x20..=0x7e | 0x80.. => self.put(&[byte]),
-                _ => self.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
-            }
-        }
+    fn put_escaped(&mut self, bytes: &[u8])
+    where
+        Self: Sized,
+    {
+        put_escaped(self, bytes);
     }
 
     /// Puts `bytes`, and blanks up to `width`.
@@ -62,21 +46,19 @@ pub trait Put {
     }
 
     /// Puts so many microseconds in seconds, with all six digits after the point.
-    fn put_seconds(&mut self, micros: u64) {
-        self.put_decimal(micros / 1_000_000);
-        self.put(b".");
-        let mut digits = [b'0'; 6];
-        let mut rest = micros % 1_000_000;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        self.put(&digits);
+    fn put_seconds(&mut self, micros: u64)
+    where
+        Self: Sized,
+    {
+        put_seconds(self, micros);
     }
 
     /// Puts a string of JSON (RFC 8259, section 7). Where it is not UTF-8, which JSON cannot hold, every byte above ASCII
     /// shows as U+FFFD.
-    fn put_json(&mut self, bytes: &[u8]) {
+    fn put_json(&mut self, bytes: &[u8])
+    where
+        Self: Sized,
+    {
         let valid = core::str::from_utf8(bytes).is_ok();
         self.put(b"\"");
         for &byte in bytes {
@@ -91,13 +73,77 @@ pub trait Put {
     }
 
     /// Puts the parts, joined, as one string in double quotes.
-    fn put_quoted(&mut self, parts: &[&[u8]]) {
-        self.put(b"\"");
-        for part in parts {
-            self.put_escaped(part);
-        }
-        self.put(b"\"");
+    fn put_quoted(&mut self, parts: &[&[u8]])
+    where
+        Self: Sized,
+    {
+        put_quoted(self, parts);
     }
+}
+
+// What follows is there once, whatever it is put into.
+
+#[inline(never)]
+fn put_decimal(out: &mut dyn Put, n: u64) {
+    let mut digits = [0u8; 20];
+    let mut rest = n;
+    let mut start = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.put(digits.get(start..).unwrap_or_default());
+}
+
+#[inline(never)]
+fn put_hex(out: &mut dyn Put, n: u64) {
+    out.put(b"0x");
+    let digits = (64 - n.leading_zeros()).div_ceil(4).max(1);
+    for at in (0..digits).rev() {
+        let digit = (n >> (4 * at) & 0xf) as u8;
+        out.put(&[hexadecimal(digit)]);
+    }
+}
+
+#[inline(never)]
+fn put_seconds(out: &mut dyn Put, micros: u64) {
+    put_decimal(out, micros / 1_000_000);
+    out.put(b".");
+    let mut digits = [b'0'; 6];
+    let mut rest = micros % 1_000_000;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.put(&digits);
+}
+
+#[inline(never)]
+fn put_escaped(out: &mut dyn Put, bytes: &[u8]) {
+    for byte in bytes {
+        let byte = *byte;
+        match byte {
+            b'\n' => out.put(b"\\n"),
+            b'\t' => out.put(b"\\t"),
+            b'"' => out.put(b"\\\""),
+            b'\\' => out.put(b"\\\\"),
+            0x20..=0x7e | 0x80.. => out.put(&[byte]),
+            _ => out.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+        }
+    }
+}
+
+#[inline(never)]
+fn put_quoted(out: &mut dyn Put, parts: &[&[u8]]) {
+    out.put(b"\"");
+    for part in parts {
+        put_escaped(out, part);
+    }
+    out.put(b"\"");
 }
 
 impl Put for Vec<u8> {
