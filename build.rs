@@ -1,10 +1,11 @@
-//! Stamps commit and target into `--version`, makes the table of errnos and the seccomp filter, and leaves out of the
-//! released musl file what it has no use for.
+//! Stamps commit and target into `--version`, packs the long texts, makes the seccomp filter, and leaves out of the released
+//! musl file what it has no use for.
 
 #[path = "src/seccomp.rs"]
 #[allow(dead_code)]
 mod seccomp;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -15,7 +16,7 @@ fn main() {
     println!("cargo:rustc-env=MYDOCKER_TARGET={}", variable("TARGET"));
     // Set by tests/bench/tiny.
     println!("cargo:rustc-check-cfg=cfg(tiny)");
-    write_errnos();
+    write_texts();
     write_filter();
     if variable("CARGO_CFG_TARGET_ENV") == "musl" && variable("PROFILE") == "release" {
         leave_out_unwind_tables();
@@ -38,16 +39,67 @@ fn commit() -> Option<String> {
     output.status.success().then(|| commit.trim().to_string())
 }
 
-/// `OUT_DIR/errnos`: on line n, counted from 0, `NAME (description)` of errno n. The numbers above are the kernel's own, and
-/// never reach a program. As a text they take half of what code takes that has each of them as two strings.
-fn write_errnos() {
+/// On line n, counted from 0, `NAME (description)` of errno n. The numbers above are the kernel's own, and never reach a
+/// program.
+fn errnos() -> String {
     const EHWPOISON: i32 = 133;
     let line = |number| match syscalls::Errno::new(number).name_and_description() {
         Some((name, description)) => format!("{name} ({description})\n"),
         None => "\n".to_string(),
     };
-    let text: String = (0..=EHWPOISON).map(line).collect();
-    fs::write(Path::new(&variable("OUT_DIR")).join("errnos"), text).expect("OUT_DIR is writable");
+    (0..=EHWPOISON).map(line).collect()
+}
+
+/// `OUT_DIR/help`, `run`, `steps`, `trials`, `hints`, `errnos`: the texts, packed, and `pairs`, which unpacks them: see
+/// `src/texts.rs`. `OUT_DIR/steps.rs`: which step has which line.
+fn write_texts() {
+    let read = |name: &str| {
+        println!("cargo:rerun-if-changed=src/texts/{name}");
+        fs::read_to_string(Path::new("src/texts").join(name))
+            .unwrap_or_else(|error| panic!("src/texts/{name}: {error}"))
+    };
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(Path::new(&variable("OUT_DIR")).join(name), bytes).expect("OUT_DIR is writable");
+    };
+    let described = read("steps");
+    let (steps, lines): (Vec<&str>, Vec<&str>) =
+        described.lines().map(|line| line.split_once(": ").expect("src/texts/steps: STEP: LINE")).unzip();
+    let arms = steps.iter().enumerate().map(|(number, step)| format!("Step::{step} {{ .. }} => {number},\n"));
+    write("steps.rs", format!("match step {{\n{}}}\n", arms.collect::<String>()).as_bytes());
+
+    let names = ["help", "run", "trials", "hints", "steps", "errnos"];
+    let texts = [read("help"), read("run"), read("trials"), read("hints"), lines.join("\n"), errnos()];
+    let mut packed = texts.map(String::into_bytes);
+    assert!(packed.iter().flatten().all(u8::is_ascii), "src/texts: only ASCII can be packed");
+    let pairs = pack(&mut packed);
+    write("pairs", &pairs.concat());
+    for (name, text) in names.iter().zip(&packed) {
+        write(name, text);
+    }
+}
+
+/// Puts one byte for the pair that comes most often in all texts, until there is no such byte left. Returns the pairs.
+fn pack(texts: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
+    let mut pairs = Vec::new();
+    for byte in 128..=255 {
+        let mut counts = BTreeMap::new();
+        for pair in texts.iter().flat_map(|text| text.windows(2)) {
+            *counts.entry([pair[0], pair[1]]).or_insert(0) += 1;
+        }
+        let (pair, _) = counts.into_iter().max_by_key(|(_, count)| *count).expect("there are texts");
+        for text in texts.iter_mut() {
+            let mut rest = text.as_slice();
+            let mut shorter = Vec::new();
+            while let [first, after @ ..] = rest {
+                let found = rest.starts_with(&pair);
+                shorter.push(if found { byte } else { *first });
+                rest = if found { &after[1..] } else { after };
+            }
+            *text = shorter;
+        }
+        pairs.push(pair);
+    }
+    pairs
 }
 
 /// All calls that have a name. (The crate's own iterator misses the last one.)

@@ -1,7 +1,7 @@
 //! From what people type to what argh takes: aliases, `--name=value`, `-it`, `-m100m`; and where COMMAND begins.
 
 use crate::error::{Error, Result};
-use crate::options::{self, Row, Value};
+use crate::options::{Row, Table, Value};
 use crate::text;
 use alloc::vec::Vec;
 
@@ -21,24 +21,27 @@ pub struct Normal<'a> {
 pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
     let mut given: Vec<(Row, &'a str)> = Vec::new();
     let mut rest = words;
+    let mut table = None;
     while let Some((&word, after)) = rest.split_first() {
-        match word {
-            b"--" => {
-                rest = after;
-                break;
-            }
-            b"-h" | b"--help" => return Ok(Normal { options: Vec::new(), command: &[], help: true }),
-            [b'-', b'-', ..] => {
-                let (name, value) = match text::split_at(word, b'=') {
-                    Some((name, value)) => (name, Some(value)),
-                    None => (word, None),
-                };
-                let row = options::find(name).ok_or_else(|| Error::usage("unknown option", word))?;
-                rest = take(row, value, word, after, &mut given)?;
-            }
-            [b'-', first, letters @ ..] => rest = cluster(*first, letters, word, after, &mut given)?,
-            _ => break,
+        if word == b"--" {
+            rest = after;
+            break;
         }
+        if word == b"-h" || word == b"--help" {
+            return Ok(Normal { options: Vec::new(), command: &[], help: true });
+        }
+        let [b'-', first, letters @ ..] = word else { break };
+        let table = table.get_or_insert_with(Table::read);
+        rest = if *first == b'-' {
+            let (name, value) = match text::split_at(word, b'=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word, None),
+            };
+            let row = table.find(name).ok_or_else(|| Error::usage("unknown option", word))?;
+            take(row, value, word, after, &mut given)?
+        } else {
+            cluster(table, *first, letters, word, after, &mut given)?
+        };
     }
     Ok(Normal { options: for_argh(&given), command: rest, help: false })
 }
@@ -46,6 +49,7 @@ pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
 /// `-it`, `-m100m`, `-m=100m`: switches one after the other, the last may take a value. A value that can be left out
 /// needs the `=`.
 fn cluster<'a>(
+    table: &Table,
     first: u8,
     mut letters: &'a [u8],
     word: &'a [u8],
@@ -54,7 +58,7 @@ fn cluster<'a>(
 ) -> Result<&'a [&'a [u8]]> {
     let mut letter = first;
     loop {
-        let row = options::find(&[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+        let row = table.find(&[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
         match (row.value(), letters) {
             (Value::Switch | Value::Optional, [b'=', value @ ..]) => {
                 return take(row, Some(value), word, after, given);
@@ -80,7 +84,7 @@ fn take<'a>(
     let kind = row.value();
     let (value, left) = match (kind, value, after) {
         (Value::Switch, None, _) => (&b"true"[..], after),
-        (Value::Switch, Some(b"true" | b"false"), _) => (value.unwrap_or_default(), after),
+        (Value::Switch, Some(value), _) if [&b"true"[..], b"false"].contains(&value) => (value, after),
         (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
         (Value::Optional, None, _) => (&b""[..], after),
         (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage("an empty value for", word)),
@@ -233,7 +237,7 @@ mod tests {
                 } else {
                     let letter = pending.chars().nth(1).unwrap();
                     let after: String = pending.chars().skip(2).collect();
-                    let name = match options::find(format!("-{letter}").as_bytes()) {
+                    let name = match Table::read().find(format!("-{letter}").as_bytes()) {
                         Some(row) => row.name().trim_start_matches('-').to_string(),
                         None => "?".to_string(),
                     };
@@ -241,7 +245,7 @@ mod tests {
                 };
                 let long = pending.starts_with("--");
                 pending.clear();
-                let Some(row) = options::find(format!("--{name}").as_bytes()) else {
+                let Some(row) = Table::read().find(format!("--{name}").as_bytes()) else {
                     return Err("unknown option".into());
                 };
                 let value = match (row.value(), glued) {
@@ -287,7 +291,7 @@ mod tests {
         }
         let mut out = Vec::new();
         for (name, value) in single {
-            match options::find(name.as_bytes()).unwrap().value() {
+            match Table::read().find(name.as_bytes()).unwrap().value() {
                 Value::Switch if value == "true" => out.push(name),
                 Value::Switch => {}
                 _ => out.push(format!("{name} {value}")),

@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::run;
 use crate::sys::{self, CloneFlags, MountFlags, OpenFlags};
 use crate::text::{self, Put};
+use crate::texts;
 use crate::userns;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -14,44 +15,11 @@ use core::ffi::CStr;
 /// Makes the plan of what somebody types.
 pub type Planner<'a> = dyn Fn(&[&[u8]]) -> Result<&'static Plan> + 'a;
 
-/// The lines: what each is about; the options of a run that shows it, or what else does; and what to do where it fails and
-/// its message does not tell.
-const TRIALS: &str = "\
-kernel|@release|
-architecture|@machine|
-mount namespace|--no-limits --uts host --ipc host --pid host --network host|
-uts namespace|--no-limits --ipc host --pid host --network host|
-ipc namespace|--no-limits --uts host --pid host --network host|
-pid namespace|--no-limits --uts host --ipc host --network host|
-network namespace|--no-limits --uts host --ipc host --pid host|
-cgroup namespace|@cgroup|
-user namespace|@user|a kernel with CONFIG_USER_NS
-cgroup memory|@where|
-cgroup cpu|@where|
-cgroup cpuset|@where|
-cgroup pids|@where|
--m|-m 200m --memory-swap max|boot with cgroup_enable=memory
---memory-swap|-m 200m --memory-swap 200m|boot with swapaccount=1
---cpu-shares|-m max --cpu-shares 512|
---cpus|-m max --cpus 1|a kernel with CONFIG_CFS_BANDWIDTH
---cpu-set|-m max --cpu-set ALLOWED|
---pids-limit|-m max --pids-limit 100|
-pivot_root|@pivot|
-overlay|--no-limits --ephemeral|modprobe overlay
-loop|@loop|modprobe loop
-squashfs|@image|modprobe squashfs
-erofs|@image|modprobe erofs
-ext4|@image|modprobe ext4
-seccomp|@seccomp|a kernel with CONFIG_SECCOMP_FILTER
-devpts|--no-limits -t|
-terminal|@terminal|
-run||";
-
 /// Tries, and says what came of it; and whether a run without options works, which is the last line. Nothing is left.
 pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
     let mut works = false;
-    for line in text::split(TRIALS.as_bytes(), b'\n') {
+    for line in text::split(text::trimmed(texts::TRIALS.unpack().leak()), b'\n') {
         let mut fields = text::split(line, b'|');
         let mut field = || fields.next().unwrap_or_default();
         let (name, how, mend) = (field(), field(), field());
@@ -92,32 +60,37 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
 
 /// Whether it works; with a word about it.
 fn attempt(name: &[u8], how: &[u8], plan: &Planner, said: &mut Vec<u8>) -> Result<()> {
-    match how {
-        b"@release" => {
-            said.put(&sys::uname(2));
-            let mut numbers = said.split(|b| !b.is_ascii_digit()).map(|digits| text::decimal(digits).unwrap_or(0));
-            match (numbers.next(), numbers.next()) >= (Some(5), Some(10)) {
-                true => Ok(()),
-                false => Err(Error::refused("kernel", &[said], "too old: Linux 5.10 or newer is needed")),
-            }
+    let is = |word: &[u8]| how == word;
+    if is(b"@release") {
+        said.put(&sys::uname(2));
+        let mut numbers = said.split(|b| !b.is_ascii_digit()).map(|digits| text::decimal(digits).unwrap_or(0));
+        match (numbers.next(), numbers.next()) >= (Some(5), Some(10)) {
+            true => Ok(()),
+            false => Err(Error::refused("kernel", &[said], "too old: Linux 5.10 or newer is needed")),
         }
-        b"@machine" => {
-            said.put(&sys::uname(4));
-            Ok(())
-        }
-        b"@cgroup" => in_child(CloneFlags::NEWCGROUP, || Ok(())),
+    } else if is(b"@machine") {
+        said.put(&sys::uname(4));
+        Ok(())
+    } else if is(b"@cgroup") {
+        in_child(CloneFlags::NEWCGROUP, || Ok(()))
+    } else if is(b"@user") {
         // Such a namespace is worth something if there is power in it.
-        b"@user" => in_child(CloneFlags::NEWUSER | CloneFlags::NEWUTS, || sys::sethostname(b"check")),
-        b"@where" => place(name.strip_prefix(b"cgroup ").unwrap_or_default(), said),
-        b"@pivot" => pivot(said),
-        b"@loop" => sys::open(c"/dev/loop-control", OpenFlags::RDWR).map(drop),
-        b"@image" => sys::fsopen(text::c_string(&[name])).map(drop),
-        b"@seccomp" => sys::has_seccomp(),
-        b"@terminal" => {
-            said.put(if sys::tcgets(0).is_some() { b"stdin is one" } else { b"stdin is none, and need not be" });
-            Ok(())
-        }
-        options => run_in_miniature(options, plan),
+        in_child(CloneFlags::NEWUSER | CloneFlags::NEWUTS, || sys::sethostname(b"check"))
+    } else if is(b"@where") {
+        place(name.strip_prefix(b"cgroup ").unwrap_or_default(), said)
+    } else if is(b"@pivot") {
+        pivot(said)
+    } else if is(b"@loop") {
+        sys::open(c"/dev/loop-control", OpenFlags::RDWR).map(drop)
+    } else if is(b"@image") {
+        sys::fsopen(text::c_string(&[name])).map(drop)
+    } else if is(b"@seccomp") {
+        sys::has_seccomp()
+    } else if is(b"@terminal") {
+        said.put(if sys::tcgets(0).is_some() { b"stdin is one" } else { b"stdin is none, and need not be" });
+        Ok(())
+    } else {
+        run_in_miniature(how, plan)
     }
 }
 

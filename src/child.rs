@@ -81,7 +81,7 @@ pub fn main(child: &mut Child) -> ! {
 
 fn walk(child: &mut Child) -> Result<()> {
     let plan = child.plan;
-    if plan.stops {
+    if plan.options.step {
         // A parent that is killed at a stop takes the child with it.
         sys::die_with_parent()?;
     }
@@ -135,7 +135,7 @@ fn become_init(plan: &Plan, state: &mut State) -> Result<()> {
     // Nobody but PID 1 ends a whole namespace: where the reaper is not that, its end must be felt.
     sys::die_with_parent()?;
     sys::wait_for_signal(SigSet::of(&[GO]))?;
-    match plan.tty {
+    match plan.options.tty {
         true => sys::to_foreground(sys::getpid()),
         false => Ok(()),
     }

@@ -61,7 +61,7 @@ pub fn memory_report(plan: &Plan, state: &State) -> Option<Vec<u8>> {
         }
         None => line.put(b"not known"),
     }
-    if plan.default_memory {
+    if plan.options.limits.memory.is_some_and(|memory| !memory.asked) {
         line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");
     }
     line.put(b"\n");

@@ -6,65 +6,66 @@ use mydocker::error::{Error, Result};
 use mydocker::options::{self, LimitWords, Limits, Options};
 use mydocker::passwd;
 use mydocker::privilege::{self, Privilege};
+use mydocker::texts::{self, Packed};
 use mydocker::volumes;
 
 /// Runs a command in its own namespaces, under cgroup limits.
 #[derive(FromArgs, Default)]
 #[cfg_attr(test, derive(argh::ArgsInfo))]
 // The normaliser has taken --help out already: argh makes no text of its own for it.
-#[argh(help_triggers(""))]
+#[argh(help_triggers())]
 struct Run {
     /// bytes of memory
-    #[argh(option)]
-    memory_limit: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    memory_limit: Option<&'static str>,
     /// bytes of memory and swap
-    #[argh(option)]
-    memory_swap: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    memory_swap: Option<&'static str>,
     /// weight against others
-    #[argh(option)]
-    cpu_shares: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    cpu_shares: Option<&'static str>,
     /// list of CPUs
-    #[argh(option)]
-    cpu_set: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    cpu_set: Option<&'static str>,
     /// list of memory nodes
-    #[argh(option)]
-    cpu_mems: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    cpu_mems: Option<&'static str>,
     /// CPU time
-    #[argh(option)]
-    cpus: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    cpus: Option<&'static str>,
     /// processes and threads
-    #[argh(option)]
-    pids_limit: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    pids_limit: Option<&'static str>,
     /// no cgroup
     #[argh(switch)]
     no_limits: bool,
     /// where cgroups are made
-    #[argh(option)]
-    cgroup_parent: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    cgroup_parent: Option<&'static str>,
     /// name of the container
-    #[argh(option)]
-    name: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    name: Option<&'static str>,
     /// root
-    #[argh(option)]
-    rootfs: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    rootfs: Option<&'static str>,
     /// writes in memory: a size, or true
-    #[argh(option)]
-    ephemeral: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    ephemeral: Option<&'static str>,
     /// no writes
     #[argh(switch)]
     read_only: bool,
     /// folder of the host
-    #[argh(option)]
-    volume: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    volume: Vec<&'static str>,
     /// memory
-    #[argh(option)]
-    tmpfs: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    tmpfs: Vec<&'static str>,
     /// device
-    #[argh(option)]
-    device: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    device: Vec<&'static str>,
     /// size of /dev/shm
-    #[argh(option)]
-    shm_size: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    shm_size: Option<&'static str>,
     /// terminal
     #[argh(switch)]
     tty: bool,
@@ -73,72 +74,72 @@ struct Run {
     #[expect(dead_code, reason = "accepted: the caller's streams pass through either way")]
     interactive: bool,
     /// variable
-    #[argh(option)]
-    env: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    env: Vec<&'static str>,
     /// file of variables
-    #[argh(option)]
-    env_file: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    env_file: Vec<&'static str>,
     /// working directory
-    #[argh(option)]
-    workdir: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    workdir: Option<&'static str>,
     /// user
-    #[argh(option)]
-    user: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    user: Option<&'static str>,
     /// limit of processes
-    #[argh(option)]
-    ulimit: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    ulimit: Vec<&'static str>,
     /// a reaper
     #[argh(switch)]
     init: bool,
     /// hostname
-    #[argh(option)]
-    hostname: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    hostname: Option<&'static str>,
     /// accepted
     #[argh(switch)]
     #[expect(dead_code, reason = "accepted: always true")]
     rm: bool,
     /// network namespace
-    #[argh(option)]
-    network: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    network: Option<&'static str>,
     /// PID namespace
-    #[argh(option)]
-    pid: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    pid: Option<&'static str>,
     /// IPC namespace
-    #[argh(option)]
-    ipc: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    ipc: Option<&'static str>,
     /// UTS namespace
-    #[argh(option)]
-    uts: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    uts: Option<&'static str>,
     /// user namespace
-    #[argh(option)]
-    userns: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    userns: Option<&'static str>,
     /// nothing dropped
     #[argh(switch)]
     privileged: bool,
     /// capability to keep
-    #[argh(option)]
-    cap_add: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    cap_add: Vec<&'static str>,
     /// capability to drop
-    #[argh(option)]
-    cap_drop: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    cap_drop: Vec<&'static str>,
     /// seccomp, no-new-privileges
-    #[argh(option)]
-    security_opt: Vec<String>,
+    #[argh(option, from_str_fn(kept))]
+    security_opt: Vec<&'static str>,
     /// file for the pid
-    #[argh(option)]
-    pid_file: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    pid_file: Option<&'static str>,
     /// every call
-    #[argh(option)]
-    trace: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    trace: Option<&'static str>,
     /// the plan alone
-    #[argh(option)]
-    dry_run: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    dry_run: Option<&'static str>,
     /// stops
     #[argh(switch)]
     step: bool,
     /// numbers at the end
-    #[argh(option)]
-    stats: Option<String>,
+    #[argh(option, from_str_fn(kept))]
+    stats: Option<&'static str>,
 }
 
 /// What to do.
@@ -148,26 +149,15 @@ pub enum Action<'a> {
     /// Say what this host offers; as JSON or as text.
     Check(bool),
     /// Print this to stdout, and end with 0.
-    Print(&'static str),
+    Print(&'static Packed),
     /// Print this to stderr, and end with 125.
-    Explain(&'static str),
+    Explain(&'static Packed),
+    /// Print [`VERSION`] to stdout, and end with 0.
+    Version,
 }
 
-const HELP: &str = "\
-mydocker runs a command in its own Linux namespaces, under cgroup limits.
-
-Usage: mydocker run [OPTIONS] COMMAND [ARG...]
-       mydocker check [--json]
-       mydocker --help | --version
-
-  mydocker run -t -m 100m --cpu-set 0 sh   a shell, 100 MiB, the first CPU
-  mydocker run --rootfs DIR -t sh          a shell in a root of its own
-  mydocker run --dry-run sh                what would be done, step by step
-  mydocker run --help                      every option
-  mydocker check                           what this host offers
-";
-
-const VERSION: &str = concat!(
+/// What `--version` says.
+pub const VERSION: &str = concat!(
     "mydocker ",
     env!("CARGO_PKG_VERSION"),
     " (",
@@ -179,75 +169,88 @@ const VERSION: &str = concat!(
 
 /// Understands the words after the program's name.
 pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
-    match words {
-        [] => Ok(Action::Explain(HELP)),
-        [b"-h" | b"--help", ..] => Ok(Action::Print(HELP)),
-        [b"--version" | b"-V", ..] => Ok(Action::Print(VERSION)),
-        [b"run", words @ ..] => {
-            let normal = argv::normalise(words)?;
-            if normal.help {
-                return Ok(Action::Print(options::HELP));
-            }
-            match normal.command {
-                [] => return Err(Error::usage("run needs a COMMAND", b"")),
-                [b"", ..] => return Err(Error::usage("an empty COMMAND", b"")),
-                _ => {}
-            }
-            Ok(Action::Run(understand(&normal.options)?, normal.command))
+    let Some((&word, words)) = words.split_first() else { return Ok(Action::Explain(&texts::HELP)) };
+    if is_help(word) {
+        Ok(Action::Print(&texts::HELP))
+    } else if word == b"--version" || word == b"-V" {
+        Ok(Action::Version)
+    } else if word == b"run" {
+        let normal = argv::normalise(words)?;
+        match normal.command.first() {
+            _ if normal.help => Ok(Action::Print(&texts::RUN)),
+            None => Err(Error::usage("run needs a COMMAND", b"")),
+            Some(&b"") => Err(Error::usage("an empty COMMAND", b"")),
+            Some(_) => Ok(Action::Run(understand(parse_options(&normal.options)?)?, normal.command)),
         }
-        [b"check", words @ ..] => match words {
+    } else if word == b"check" {
+        match *words {
             [] => Ok(Action::Check(false)),
-            [b"--json"] => Ok(Action::Check(true)),
-            [b"-h" | b"--help", ..] => Ok(Action::Print(HELP)),
+            [word] if word == b"--json" => Ok(Action::Check(true)),
+            [word, ..] if is_help(word) => Ok(Action::Print(&texts::HELP)),
             [.., word] => Err(Error::usage("check takes --json, not", word)),
-        },
-        [word, ..] => Err(Error::usage("unknown command", word)),
+        }
+    } else {
+        Err(Error::usage("unknown command", word))
     }
 }
 
-fn understand(words: &[&str]) -> Result<&'static Options> {
-    // The normaliser lets through only what argh knows; a test holds the two together.
-    let run: &'static Run = match Run::from_args(&["mydocker run"], words) {
-        Ok(run) => Box::leak(Box::new(run)),
-        Err(exit) => return Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
-    };
+fn is_help(word: &[u8]) -> bool {
+    word == b"-h" || word == b"--help"
+}
+
+/// The words that the normaliser lets through are only what argh knows; a test holds the two together.
+#[inline(never)]
+fn parse_options(words: &[&str]) -> Result<&'static Run> {
+    match Run::from_args(&["mydocker run"], words) {
+        Ok(run) => Ok(Box::leak(Box::new(run))),
+        Err(exit) => Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
+    }
+}
+
+/// A value, as long as the process lives.
+fn kept(value: &str) -> core::result::Result<&'static str, String> {
+    Ok(String::from(value).leak())
+}
+
+#[inline(never)]
+fn understand(run: &'static Run) -> Result<&'static Options> {
     let limits = Limits::read(&LimitWords {
-        memory: run.memory_limit.as_deref(),
-        swap: run.memory_swap.as_deref(),
-        shares: run.cpu_shares.as_deref(),
-        cpus: run.cpu_set.as_deref(),
-        mems: run.cpu_mems.as_deref(),
-        quota: run.cpus.as_deref(),
-        pids: run.pids_limit.as_deref(),
+        memory: run.memory_limit,
+        swap: run.memory_swap,
+        shares: run.cpu_shares,
+        cpus: run.cpu_set,
+        mems: run.cpu_mems,
+        quota: run.cpus,
+        pids: run.pids_limit,
         none: run.no_limits,
         count: run.stats.is_some(),
     })?;
-    let dry_run = run.dry_run.as_deref();
+    let dry_run = run.dry_run;
     if let Some(form) = dry_run.filter(|form| !["", "sh"].contains(form)) {
         return Err(Error::usage("--dry-run takes =sh, not", form.as_bytes()));
     }
-    let name = run.name.as_deref();
+    let name = run.name;
     name.map_or(Ok(()), options::check_name)?;
-    let cgroup_parent = run.cgroup_parent.as_deref();
+    let cgroup_parent = run.cgroup_parent;
     cgroup_parent.map_or(Ok(()), options::check_cgroup_parent)?;
-    let hostname = run.hostname.as_deref();
+    let hostname = run.hostname;
     if let Some(long) = hostname.filter(|hostname| hostname.len() > 64) {
         return Err(Error::usage("--hostname is longer than 64 bytes", long.as_bytes()));
     }
-    let host_uts = host(run.uts.as_deref(), "--uts takes host", None)?;
+    let host_uts = host(run.uts, "--uts takes host", None)?;
     if host_uts && let Some(hostname) = hostname {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
-    let ephemeral = match run.ephemeral.as_deref() {
+    let ephemeral = match run.ephemeral {
         None => None,
         Some("") => Some(None),
         Some(size) => Some(Some(options::size(size, "--ephemeral is not a size, such as 100m")?)),
     };
-    let shm_size = match &run.shm_size {
+    let shm_size = match run.shm_size {
         Some(size) => Some(options::size(size, "--shm-size is not a size, such as 64m")?),
         None => None,
     };
-    if let Some(user) = &run.user
+    if let Some(user) = run.user
         && passwd::wanted(user.as_bytes()).is_none()
     {
         return Err(Error::usage("--user is USER or USER:GROUP", user.as_bytes()));
@@ -271,39 +274,39 @@ fn understand(words: &[&str]) -> Result<&'static Options> {
         return Err(Error::usage("--workdir is not an absolute path in the container", dir.as_bytes()));
     }
     Ok(Box::leak(Box::new(Options {
-        rootfs: run.rootfs.as_deref(),
+        rootfs: run.rootfs,
         ephemeral,
         read_only: run.read_only,
         volumes,
-        devices: run.device.iter().map(String::as_str).collect(),
+        devices: &run.device,
         shm_size,
-        user: run.user.as_deref(),
+        user: run.user,
         ulimits,
         limits,
         cgroup_parent,
         name,
-        env: run.env.iter().map(String::as_str).collect(),
-        env_files: run.env_file.iter().map(String::as_str).collect(),
-        workdir: run.workdir.as_deref(),
+        env: &run.env,
+        env_files: &run.env_file,
+        workdir: run.workdir,
         tty: run.tty,
         init: run.init,
         hostname,
-        host_network: host(run.network.as_deref(), "--network takes none or host", Some("none"))?,
-        host_pid: host(run.pid.as_deref(), "--pid takes host", None)?,
-        host_ipc: host(run.ipc.as_deref(), "--ipc takes host", None)?,
+        host_network: host(run.network, "--network takes none or host", Some("none"))?,
+        host_pid: host(run.pid, "--pid takes host", None)?,
+        host_ipc: host(run.ipc, "--ipc takes host", None)?,
         host_uts,
-        host_user: host(run.userns.as_deref(), "--userns takes auto or host", Some("auto"))?,
+        host_user: host(run.userns, "--userns takes auto or host", Some("auto"))?,
         privilege: Privilege::read(&privilege::Words {
             privileged: run.privileged,
             add: &run.cap_add,
             drop: &run.cap_drop,
             options: &run.security_opt,
         })?,
-        pid_file: run.pid_file.as_deref(),
-        trace: run.trace.as_deref(),
+        pid_file: run.pid_file,
+        trace: run.trace,
         dry_run,
         step: run.step,
-        stats: run.stats.as_deref(),
+        stats: run.stats,
     })))
 }
 
@@ -320,7 +323,7 @@ fn host(word: Option<&str>, what: &'static str, usual: Option<&str>) -> Result<b
 mod tests {
     use super::*;
     use argh::{ArgsInfo, FlagInfoKind, Optionality};
-    use mydocker::options::{Value, rows};
+    use mydocker::options::{Table, Value};
 
     /// The normaliser's table and argh's struct know the same options, and agree on which of them take a value.
     #[test]
@@ -336,7 +339,8 @@ mod tests {
                 (flag.long.to_string(), takes_value, many)
             })
             .collect();
-        let mut table: Vec<(String, bool, bool)> = rows()
+        let mut table: Vec<(String, bool, bool)> = Table::read()
+            .rows()
             .map(|row| (row.name().to_string(), row.value() != Value::Switch, row.value() == Value::Many))
             .collect();
         known.sort();

@@ -2,6 +2,7 @@
 //! child can send it through the error pipe in one atomic write (at most `PIPE_BUF`, pipe(7)).
 
 use crate::text::{self, Put, Text};
+use crate::texts;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
@@ -186,62 +187,36 @@ impl Error {
             _ => b" ",
         });
         out.put(subject.as_bytes());
+        let mut name = Vec::new();
         if let Some(errno) = errno {
             out.put(b": ");
-            match described(*errno) {
-                Some(line) => out.put(line),
-                None => {
-                    out.put(b"errno ");
-                    out.put_decimal(errno.into_raw() as u64);
-                }
+            if texts::ERRNOS.put_line(errno.into_raw() as usize, &mut name) {
+                out.put(&name);
+            } else {
+                out.put(b"errno ");
+                out.put_decimal(errno.into_raw() as u64);
             }
         }
-        let hint = if hint.is_empty() { usual_hint(what, *errno) } else { hint };
-        out.put(if hint.is_empty() { b"" } else { b": " });
-        out.put(hint.as_bytes());
+        if hint.is_empty() {
+            put_usual_hint(what, text::split(&name, b' ').next().unwrap_or_default(), out);
+        } else {
+            out.put(b": ");
+            out.put(hint.as_bytes());
+        }
         out.put(if *kind == Kind::Usage { b"\nTry 'mydocker run --help'.\n" } else { b"\n" });
     }
 }
 
-/// A line for each errno from 0 on, empty where there is none; build.rs makes it from `syscalls`.
-static ERRNOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/errnos"));
-
-/// `EACCES (Permission denied)`; nothing for a number that has no name.
-pub fn described(errno: Errno) -> Option<&'static [u8]> {
-    let number = usize::try_from(errno.into_raw()).ok()?;
-    text::split(ERRNOS, b'\n').nth(number).filter(|line| !line.is_empty())
-}
-
-/// Why a caller who is not root is refused in the cgroup filesystem.
-pub const NOT_DELEGATED: &str =
-    "making a cgroup needs root, or a delegated one: systemd-run --user --scope -p Delegate=yes mydocker run ..";
-
-/// What an errno of this call usually means, where its name misleads.
-fn usual_hint(call: &str, errno: Option<Errno>) -> &'static str {
-    let Some(errno) = errno else { return "" };
-    match (call, errno) {
-        ("clone" | "clone3", Errno::EPERM) => "making namespaces needs root (CAP_SYS_ADMIN), or a user namespace",
-        ("clone" | "clone3", Errno::EINVAL) => "this kernel lacks one of these namespaces",
-        ("clone" | "clone3", Errno::EAGAIN) => "a limit on processes is reached (RLIMIT_NPROC, pids.max)",
-        ("clone" | "clone3", Errno::ENOSPC) => "a limit in /proc/sys/user, or on nesting, is reached",
-        ("mkdirat", Errno::EACCES | Errno::EPERM) => NOT_DELEGATED,
-        ("prctl", Errno::EPERM) => "it needs CAP_SETPCAP; --privileged drops nothing",
-        ("capset", Errno::EPERM) => "a capability that was asked for is not mydocker's own to give",
-        ("seccomp", Errno::ENOSYS | Errno::EINVAL) => {
-            "this kernel has no seccomp filters; --security-opt seccomp=unconfined does without"
+/// What the errno called `name` usually means, coming from this call, where its name misleads.
+fn put_usual_hint(call: &str, name: &[u8], out: &mut Vec<u8>) {
+    for line in text::split(texts::HINTS.unpack().leak(), b'\n') {
+        let mut fields = text::split(line, b'|');
+        let mut field = || fields.next().unwrap_or_default();
+        let (calls, errnos, hint) = (field(), field(), field());
+        if text::words(calls).any(|word| word == call.as_bytes()) && text::words(errnos).any(|word| word == name) {
+            out.put(b": ");
+            return out.put(hint);
         }
-        ("seccomp", Errno::EACCES) => "without no-new-privileges the filter needs CAP_SYS_ADMIN",
-        ("setgroups" | "setgid" | "setuid" | "fchown", Errno::EINVAL | Errno::EPERM) => {
-            "this id is not in the user namespace, which has the caller's and those of /etc/subuid and /etc/subgid"
-        }
-        ("mkdirat", Errno::EROFS) => "the cgroup filesystem is mounted read-only",
-        ("mount", Errno::EINVAL) => "is it a mount point? In a chroot, bind the root onto itself first",
-        ("openat2", Errno::ELOOP) => "a magic link of /proc, or links that go round in a circle",
-        ("chdir", Errno::ENOENT) => "the working directory is not there",
-        ("execve", Errno::EACCES) => "no execute permission",
-        ("execve", Errno::ENOEXEC) => "neither a program for this machine nor a script with a #! line",
-        ("execve", Errno::E2BIG) => "the arguments and the environment are too long",
-        _ => "",
     }
 }
 

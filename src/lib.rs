@@ -9,7 +9,7 @@
 //! | 3 | [`plan`], [`step`], [`show`] | options + host -> two ordered lists of steps; one step; what it does, in words |
 //! | 2 | [`cgroup`], [`privilege`], [`userns`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
 //! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
-//! | 0 | [`error`], [`text`], [`mountinfo`], [`options`], [`argv`], [`environment`], [`volumes`], [`passwd`] | pure: no system calls |
+//! | 0 | [`error`], [`text`], [`texts`], [`mountinfo`], [`options`], [`argv`], [`environment`], [`volumes`], [`passwd`] | pure: no system calls |
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -47,6 +47,7 @@ pub mod mountinfo;
 pub mod options;
 pub mod passwd;
 pub mod text;
+pub mod texts;
 pub mod volumes;
 
 #[cfg(test)]

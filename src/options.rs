@@ -1,79 +1,11 @@
-//! The options of `mydocker run`: the help, which the normaliser takes them from, and what they mean.
+//! The options of `mydocker run`: which there are, as the help says, and what they mean.
 
 use crate::error::{Error, Result};
 use crate::privilege::Privilege;
 use crate::text::{self, Malformed};
+use crate::texts;
 use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
-
-/// The help of `run`, and the one table of its options: each has a line that begins with two blanks. First come its names;
-/// the first of the long ones is mydocker's own and the one that argh knows. Then, in capitals or as the words that can be
-/// chosen from, the value if it takes one, with `...` if it can be given many times, and as `[=VALUE]` if it can be left out.
-/// What is behind two blanks explains.
-pub const HELP: &str = "\
-Usage: mydocker run [OPTIONS] COMMAND [ARG...]
-
-Runs COMMAND in new UTS, PID, mount, network and IPC namespaces, under cgroup limits.
-
-Limits:
-  -m, --memory-limit, --memory BYTES   memory, 200m unless told otherwise; max lifts it
-      --memory-swap BYTES              memory and swap together; max or -1 lifts it
-  -c, --cpu-shares N                   weight against others, 2048 unless told otherwise
-      --cpu-set, --cpuset-cpus LIST    CPUs it may run on, such as 0-2,5; all lifts it
-      --cpu-mems, --cpuset-mems LIST   memory nodes it may use; all lifts it
-      --cpus N.N                       CPU time, in CPUs; max lifts it
-      --pids-limit N                   processes and threads; max or -1 lifts it
-      --no-limits                      none of these, no cgroup
-      --cgroup-parent PATH             where its cgroups are made: absolute, or below the own
-      --name NAME                      name of its cgroups, and its hostname
-      --pid-file FILE                  where its pid on this host is written
-
-Root:
-      --rootfs PATH                    a directory, or a file with a filesystem in it, as its root
-      --ephemeral[=SIZE]               writes go to memory, and are gone at the end
-      --read-only                      the root cannot be written to
-  -v, --volume SRC:DST[:ro]...         a folder or file of the host at DST
-      --tmpfs DST[:OPTS]...            memory at DST; OPTS such as size=64m,mode=1777,exec
-      --device PATH...                 a device of the host
-      --shm-size BYTES                 size of /dev/shm, 64m unless told otherwise
-
-Process:
-  -t, --tty                            a terminal of its own, for an interactive shell; implies -i
-  -i, --interactive                    accepted: stdin always passes through
-  -e, --env K=V...                     set a variable; K alone keeps the caller's
-      --env-file FILE...               set the variables in FILE, a line each
-  -w, --workdir DIR                    working directory; in a root of its own it is made
-  -u, --user USER[:GROUP]              who it is: ids, or names from the container's files
-      --ulimit NAME=SOFT[:HARD]...     a limit of its processes, such as nofile=1024
-      --hostname NAME                  hostname
-      --init                           a PID 1 that reaps orphans and passes signals on
-      --rm                             accepted: always true
-
-Namespaces:
-      --network, --net none|host       its own with lo up (none), or the host's
-      --pid host                       the host's processes
-      --ipc host                       the host's System V and POSIX IPC
-      --uts host                       the host's hostname
-      --userns auto|host               its own for all but root (auto), or the caller's
-
-Privilege:
-      --privileged                     root is root: nothing is dropped, filtered or read-only
-      --cap-add CAP...                 keep a capability, such as NET_ADMIN; ALL
-      --cap-drop CAP...                drop one of those that are kept; ALL
-      --security-opt OPT...            seccomp=unconfined, or no-new-privileges=false
-
-Seeing:
-      --trace[=FILE]                   every system call as it returns, on stderr or in FILE
-      --dry-run[=sh]                   the plan, as a table or a shell script; nothing is done
-      --step                           stop before each step, and say where to look
-      --stats[=json|FILE]              numbers at the end: as text, as JSON, or into FILE
-
--h, --help alone prints this. BYTES takes b, k, m, g or t. What has ... can be given many times.
-Options stop at COMMAND, or at --.
-
-Status: the command's own; 128+n when signal n ended it; 125 mydocker failed and nothing was run;
-126 the command cannot be executed; 127 it was not found.
-";
 
 /// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,21 +47,31 @@ impl Row {
     }
 }
 
-/// Every option, in the order of the help.
-pub fn rows() -> impl Iterator<Item = Row> {
-    let lines = text::split(HELP.as_bytes(), b'\n');
-    #[cfg(test)]
-    let lines = lines.chain([&b"  -O, --optional[=VALUE]  for the tests of the normaliser"[..]]);
-    lines.filter_map(|line| {
-        let line = line.strip_prefix(b"  ")?.trim_ascii_start();
-        let end = line.windows(2).position(|pair| pair == b"  ")?;
-        line.get(..end).map(Row)
-    })
-}
+/// All options: the lines of the help that begin with two blanks.
+pub struct Table(&'static [u8]);
 
-/// The option that `name`, with its dashes, is a name of.
-pub fn find(name: &[u8]) -> Option<Row> {
-    rows().find(|row| row.words().any(|word| word == name))
+impl Table {
+    /// Takes them from the help.
+    pub fn read() -> Table {
+        Table(texts::RUN.unpack().leak())
+    }
+
+    /// Every option, in the order of the help.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        let lines = text::split(self.0, b'\n');
+        #[cfg(test)]
+        let lines = lines.chain([&b"  -O, --optional[=VALUE]  for the tests of the normaliser"[..]]);
+        lines.filter_map(|line| {
+            let line = line.strip_prefix(b"  ")?.trim_ascii_start();
+            let end = line.windows(2).position(|pair| pair == b"  ")?;
+            line.get(..end).map(Row)
+        })
+    }
+
+    /// The option that `name`, with its dashes, is a name of.
+    pub fn find(&self, name: &[u8]) -> Option<Row> {
+        self.rows().find(|row| row.words().any(|word| word == name))
+    }
 }
 
 /// A limit, and whether somebody asked for it: what was asked for is applied, or nothing runs.
@@ -359,9 +301,9 @@ pub struct Options {
     /// Its name.
     pub name: Option<&'static str>,
     /// `-e`, in order.
-    pub env: Vec<&'static str>,
+    pub env: &'static [&'static str],
     /// `--env-file`, in order.
-    pub env_files: Vec<&'static str>,
+    pub env_files: &'static [&'static str],
     /// `-w`
     pub workdir: Option<&'static str>,
     /// `--rootfs`
@@ -373,7 +315,7 @@ pub struct Options {
     /// `-v`, then `--tmpfs`, in order.
     pub volumes: Vec<Volume>,
     /// `--device`, in order.
-    pub devices: Vec<&'static str>,
+    pub devices: &'static [&'static str],
     /// `--shm-size`, in bytes.
     pub shm_size: Option<u64>,
     /// `-u`
@@ -416,7 +358,8 @@ mod tests {
 
     #[test]
     fn no_two_options_share_a_name() {
-        let mut names: Vec<&[u8]> = rows().flat_map(Row::words).filter(|word| word.starts_with(b"-")).collect();
+        let mut names: Vec<&[u8]> =
+            Table::read().rows().flat_map(Row::words).filter(|word| word.starts_with(b"-")).collect();
         let all = names.len();
         names.sort();
         names.dedup();
@@ -425,7 +368,9 @@ mod tests {
 
     #[test]
     fn the_help_is_understood_and_fits_a_terminal() {
-        let find = |name: &str| find(name.as_bytes()).map(|row| (row.name(), row.value()));
+        let help = String::from_utf8(texts::RUN.unpack()).unwrap();
+        let table = Table::read();
+        let find = |name: &str| table.find(name.as_bytes()).map(|row| (row.name(), row.value()));
         assert_eq!(find("-m"), Some(("--memory-limit", Value::One)));
         assert_eq!(find("--memory"), Some(("--memory-limit", Value::One)));
         assert_eq!(find("--env"), Some(("--env", Value::Many)));
@@ -435,11 +380,11 @@ mod tests {
             assert_eq!(find(none), None, "{none}");
         }
         // No line that was meant to be an option has been passed over, or has lost its explanation.
-        let lines = HELP.lines().filter(|line| line.starts_with(' '));
+        let lines = help.lines().filter(|line| line.starts_with(' '));
         assert!(lines.clone().all(|line| line.contains(" --")));
-        assert_eq!(lines.count(), rows().filter(|row| row.name() != "--optional").count());
-        assert!(rows().all(|row| row.words().all(|word| word.starts_with(b"-")) || row.value() != Value::Switch));
-        assert!(HELP.lines().all(|line| line.len() <= 110));
+        assert_eq!(lines.count(), table.rows().filter(|row| row.name() != "--optional").count());
+        assert!(table.rows().all(|row| row.words().all(|word| word.starts_with(b"-")) || row.value() != Value::Switch));
+        assert!(help.lines().all(|line| line.len() <= 110));
     }
 
     fn read(words: LimitWords) -> core::result::Result<Limits, ()> {

@@ -19,7 +19,17 @@ use core::ffi::CStr;
 
 /// Makes the plan for `command` (at least one word, none with a NUL) in the caller's environment. It is kept until the
 /// process ends: closing its descriptors one by one would only be slower.
-pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static Plan> {
+pub fn make(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static Plan> {
+    let plan = find(options, command, caller)?;
+    plan.parent = steps_of_parent(options, plan);
+    plan.child = steps_of_child(options, plan);
+    Ok(plan)
+}
+
+/// The plan without its steps: what the options mean on this host.
+// Not inlined, as what follows: with all of it in one frame, every variable has a long address, 3 KB of them.
+#[inline(never)]
+fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static mut Plan> {
     let stats = options.stats.map(|form| Stats {
         json: form == "json" || form.ends_with(".json"),
         file: !["", "json"].contains(&form),
@@ -31,16 +41,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     let in_userns = ids.is_some();
     let root = find_root(options, in_userns)?;
     let own_root = root.is_some();
-    let mut volumes = options.volumes.clone();
-    for word in &options.devices {
-        volumes.push(rootfs::device(word)?);
-    }
-    if own_root && options.host_ipc {
-        volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
-    }
-    if own_root && in_userns {
-        volumes.extend(rootfs::nodes());
-    }
+    let volumes = find_volumes(options, own_root, in_userns)?;
     let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
         Some(hostname) => hostname.as_bytes(),
         None if own_root => sys::hostname().leak(),
@@ -51,54 +52,92 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         false => Vec::new(),
     };
     let environment = build_environment(options, own_root, hostname, caller)?;
-    let home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
     let privilege = options.privilege;
     let mounts = mounts(options);
     let (host, groups) = find_groups(options, &mounts)?;
     let name = name(options.name, pid);
+    Ok(Box::leak(Box::new(Plan {
+        options,
+        namespaces: namespaces(options, in_userns),
+        parent: Vec::new(),
+        child: Vec::new(),
+        host,
+        groups,
+        tasks: c_string(&[name.to_bytes(), b"/tasks"]),
+        procs: c_string(&[name.to_bytes(), b"/cgroup.procs"]),
+        name,
+        pid,
+        words: put_words(command),
+        undone: root.as_ref().is_some_and(|root| root.is_written_to() && !options.read_only),
+        root,
+        volumes,
+        files,
+        home_of_user: own_root && environment::get(&environment, b"HOME").is_none(),
+        path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
+        environment,
+        stats,
+        ids,
+        filter: if privilege.filtered { privilege::filter(privilege.capabilities) } else { Vec::new() },
+        read_only: read_only(privilege.confined && !own_root, &mounts),
+    })))
+}
 
-    let v1 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V1);
-    let v2 = |g: &usize| groups.get(*g).is_some_and(|group| group.hierarchy.version == Version::V2);
-    let every = || 0..groups.len();
+/// The words of the command, each with a NUL after it.
+fn put_words(command: &[&[u8]]) -> &'static [u8] {
+    let mut words = Vec::new();
+    for word in command {
+        words.put(word);
+        words.put(b"\0");
+    }
+    words.leak()
+}
 
-    // The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child
-    // mounts, for it joins them after the word to go.
+/// The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child mounts, for
+/// it joins them after the word to go.
+#[inline(never)]
+fn steps_of_parent(options: &Options, plan: &Plan) -> Vec<Step> {
     let mut parent = Steps(Vec::new());
     if let Some(path) = options.pid_file {
         parent.push(Step::OpenPidFile(c_string(&[path.as_bytes()])));
     }
-    if let (Some(path), Some(Stats { file: true, .. })) = (options.stats, &stats) {
+    if let (Some(path), Some(Stats { file: true, .. })) = (options.stats, &plan.stats) {
         parent.push(Step::OpenStatsFile(c_string(&[path.as_bytes()])));
     }
-    for g in every().filter(|g| groups.get(*g).is_some_and(|group| !group.is_at_top())) {
-        parent.push(Step::OpenParent(g));
+    for (g, group) in plan.groups.iter().enumerate() {
+        if !group.is_at_top() {
+            parent.push(Step::OpenParent(g));
+        }
     }
-    every().filter(v2).for_each(|g| make_group(&mut parent, &groups, g));
-    if matches!(&root, Some(Root { source: Source::Image(_), .. })) {
+    make_groups(&mut parent, plan, Version::V2);
+    if matches!(&plan.root, Some(Root { source: Source::Image(_), .. })) {
         parent.push(Step::AttachImage);
     }
     parent.push(Step::Clone);
-    if ids.is_some() {
+    if plan.ids.is_some() {
         parent.push(Step::MapIds);
     }
     if options.pid_file.is_some() {
         parent.push(Step::WritePidFile);
     }
-    every().filter(v1).for_each(|g| make_group(&mut parent, &groups, g));
+    make_groups(&mut parent, plan, Version::V1);
     if options.tty {
         parent.push(Step::ReceiveTerminal);
     }
     parent.push(Step::SendCommand);
+    parent.0
+}
 
-    // The child.
-    let is_node = |at: &usize| in_userns && own_root && volumes.get(*at).is_some_and(rootfs::is_node);
+#[inline(never)]
+fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
+    let privilege = &options.privilege;
+    let (own_root, in_userns) = (plan.root.is_some(), plan.ids.is_some());
     let mut child = Steps(Vec::new());
-    if ids.is_some() {
+    if in_userns {
         child.push(Step::AwaitIds);
     }
     child.push(Step::MakeMountsSlave);
-    (0..volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
-    if let Some(root) = &root {
+    (0..plan.volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
+    if let Some(root) = &plan.root {
         enter_root(&mut child, root, options.read_only, in_userns.then_some(privilege.confined));
     } else if options.read_only {
         child.push(Step::MakeReadOnly);
@@ -111,18 +150,20 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     } else if own_root || !options.host_pid {
         child.push(Step::MountProc);
     }
+    // What a container in a user namespace cannot make, it has from the host.
+    let is_node = |volume: &Volume| in_userns && own_root && rootfs::is_node(volume);
     if own_root {
         if !in_userns {
             child.push(Step::MountSysfs(privilege.confined));
         }
         child.push(Step::MountDev);
-        (0..volumes.len()).filter(is_node).for_each(|at| child.push(Step::MountVolume(at)));
+        mount_volumes(&mut child, plan, &is_node);
     }
     if own_root || options.tty {
         child.push(Step::MountDevpts);
     }
     if own_root {
-        (0..files.len()).for_each(|at| child.push(Step::GiveFile(at)));
+        (0..plan.files.len()).for_each(|at| child.push(Step::GiveFile(at)));
         if !options.host_ipc {
             child.push(Step::MountShm(shm_options(options.shm_size)));
         }
@@ -133,10 +174,8 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     }
     // What lies below another comes after it.
     let depth = |volume: &Volume| text::split(volume.target.to_bytes(), b'/').count();
-    for wanted in 0..=volumes.iter().map(depth).max().unwrap_or(0) {
-        for (at, _) in volumes.iter().enumerate().filter(|(at, volume)| depth(volume) == wanted && !is_node(at)) {
-            child.push(Step::MountVolume(at));
-        }
+    for wanted in 0..=plan.volumes.iter().map(depth).max().unwrap_or(0) {
+        mount_volumes(&mut child, plan, &|volume| depth(volume) == wanted && !is_node(volume));
     }
     if own_root {
         child.push(Step::SetUmask(0o022));
@@ -144,8 +183,8 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     if options.tty {
         child.push(Step::OpenTerminal);
     }
-    if !options.host_uts && (options.hostname.is_some() || options.name.is_some()) {
-        child.push(Step::SetHostname(hostname));
+    if let Some(hostname) = options.hostname.or(options.name).filter(|_| !options.host_uts) {
+        child.push(Step::SetHostname(hostname.as_bytes()));
     }
     if !options.host_network {
         child.push(Step::BringUpLoopback);
@@ -155,14 +194,14 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
         child.push(Step::DropBoundingSet);
     }
     child.push(Step::ReceiveCommand);
-    every().for_each(|g| child.push(Step::JoinGroup(g)));
+    (0..plan.groups.len()).for_each(|g| child.push(Step::JoinGroup(g)));
     if privilege.confined {
         child.push(Step::UnshareCgroup);
     }
     if privilege.confined && !own_root {
         child.push(Step::MakeSysReadOnly);
         // A bind is read-only where its source is.
-        every().for_each(|g| bind_group(&mut child, &groups, g, name));
+        plan.groups.iter().for_each(|group| bind_group(&mut child, group, plan.name));
     }
     if let Some(dir) = options.workdir.or(own_root.then_some("/")) {
         child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));
@@ -196,42 +235,7 @@ pub fn make(options: &Options, command: &[&[u8]], caller: &[&'static CStr]) -> R
     child.push(Step::CloseDescriptors);
     child.push(Step::ResetSignals);
     child.push(Step::Exec);
-
-    let mut words = Vec::new();
-    for word in command {
-        words.put(word);
-        words.put(b"\0");
-    }
-    Ok(Box::leak(Box::new(Plan {
-        namespaces: namespaces(options, ids.is_some()),
-        parent: parent.0,
-        child: child.0,
-        host,
-        groups,
-        tasks: c_string(&[name.to_bytes(), b"/tasks"]),
-        procs: c_string(&[name.to_bytes(), b"/cgroup.procs"]),
-        name,
-        pid,
-        words: words.leak(),
-        undone: root.as_ref().is_some_and(|root| root.is_written_to() && !options.read_only),
-        root,
-        volumes,
-        files,
-        ulimits: options.ulimits.clone(),
-        user: options.user.map(str::as_bytes),
-        home_of_user,
-        tty: options.tty,
-        init: options.init,
-        path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
-        environment,
-        stats,
-        ids,
-        privilege,
-        filter: if privilege.filtered { privilege::filter(privilege.capabilities) } else { Vec::new() },
-        read_only: read_only(privilege.confined && !own_root, &mounts),
-        stops: options.step,
-        default_memory: options.limits.memory.is_some_and(|memory| !memory.asked),
-    })))
+    child.0
 }
 
 /// Steps in their order.
@@ -276,6 +280,7 @@ fn enter_root(child: &mut Steps, root: &Root, read_only: bool, in_userns: Option
 }
 
 /// The writes to memory stay under half the limit on memory, so that a full disk is no OOM kill.
+#[inline(never)]
 fn find_root(options: &Options, in_userns: bool) -> Result<Option<Root>> {
     if options.rootfs.is_none() && options.ephemeral.is_none() {
         return Ok(None);
@@ -289,14 +294,38 @@ fn shm_options(size: Option<u64>) -> &'static CStr {
     c_string(&[b"mode=1777,size=", &to_decimal(size.unwrap_or(64 << 20))])
 }
 
-fn make_group(parent: &mut Steps, groups: &[Group], g: usize) {
-    let Some(group) = groups.get(g) else { return };
-    (0..group.enable.len()).for_each(|at| parent.push(Step::EnableController(g, at)));
-    parent.push(Step::MakeGroup(g));
-    (0..group.settings.len()).for_each(|at| parent.push(Step::ApplySetting(g, at)));
+/// The groups of one interface, with their limits.
+fn make_groups(parent: &mut Steps, plan: &Plan, version: Version) {
+    for (g, group) in plan.groups.iter().enumerate().filter(|(_, group)| group.hierarchy.version == version) {
+        (0..group.enable.len()).for_each(|at| parent.push(Step::EnableController(g, at)));
+        parent.push(Step::MakeGroup(g));
+        (0..group.settings.len()).for_each(|at| parent.push(Step::ApplySetting(g, at)));
+    }
+}
+
+/// What the options name, and what a root of its own has from the host.
+fn find_volumes(options: &Options, own_root: bool, in_userns: bool) -> Result<Vec<Volume>> {
+    let mut volumes = options.volumes.clone();
+    for word in options.devices {
+        volumes.push(rootfs::device(word)?);
+    }
+    if own_root && options.host_ipc {
+        volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
+    }
+    if own_root && in_userns {
+        volumes.extend(rootfs::nodes());
+    }
+    Ok(volumes)
+}
+
+fn mount_volumes(child: &mut Steps, plan: &Plan, wanted: &dyn Fn(&Volume) -> bool) {
+    for (at, _) in plan.volumes.iter().enumerate().filter(|(_, volume)| wanted(volume)) {
+        child.push(Step::MountVolume(at));
+    }
 }
 
 /// A host whose cgroups cannot be found is no host for a limit that was asked for; defaults do without.
+#[inline(never)]
 fn find_groups(options: &Options, mounts: &Result<Vec<u8>>) -> Result<(Host, Vec<Group>)> {
     let limits = &options.limits;
     let nothing = || (Host { hierarchies: Vec::new() }, Vec::new());
@@ -338,8 +367,7 @@ fn namespaces(options: &Options, user: bool) -> CloneFlags {
 }
 
 /// A hierarchy that is mounted nowhere has no path.
-fn bind_group(child: &mut Steps, groups: &[Group], g: usize, name: &CStr) {
-    let Some(group) = groups.get(g) else { return };
+fn bind_group(child: &mut Steps, group: &Group, name: &CStr) {
     let top = group.hierarchy.top.path();
     if top.starts_with(b"/") {
         let below = group.parent.to_bytes().get(1..).unwrap_or_default();
@@ -356,6 +384,7 @@ fn mounts(options: &Options) -> Result<Vec<u8>> {
 }
 
 /// /sys with all below it, and every cgroup elsewhere. Where mountinfo cannot be read, there is no telling of the latter.
+#[inline(never)]
 fn read_only(confined: bool, mounts: &Result<Vec<u8>>) -> Vec<ReadOnly> {
     let mut found = Vec::new();
     if !confined {
@@ -393,6 +422,7 @@ const KEPT: &[(MountFlags, &[u8])] = &[
 ];
 
 /// The caller's variables, or with a root of its own a few that everybody expects; then the files', then `-e`.
+#[inline(never)]
 fn build_environment(
     options: &Options,
     own_root: bool,
@@ -412,13 +442,13 @@ fn build_environment(
     } else {
         environment.variables = caller.to_vec();
     }
-    for path in &options.env_files {
+    for path in options.env_files {
         match sys::read_file(c_string(&[path.as_bytes()])) {
             Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),
             file => environment.set_lines(&file?)?,
         }
     }
-    for assignment in &options.env {
+    for assignment in options.env {
         environment.set(assignment.as_bytes())?;
     }
     Ok(environment.variables)

@@ -44,11 +44,11 @@ pub struct Words<'a> {
     /// `--privileged`
     pub privileged: bool,
     /// `--cap-add`
-    pub add: &'a [alloc::string::String],
+    pub add: &'a [&'a str],
     /// `--cap-drop`
-    pub drop: &'a [alloc::string::String],
+    pub drop: &'a [&'a str],
     /// `--security-opt`
-    pub options: &'a [alloc::string::String],
+    pub options: &'a [&'a str],
 }
 
 /// What the command may do.
@@ -69,7 +69,7 @@ pub struct Privilege {
 impl Privilege {
     /// Reads the words, as docker does: `ALL` first, whatever the order.
     pub fn read(words: &Words) -> Result<Privilege> {
-        let set = |names: &[alloc::string::String]| {
+        let set = |names: &[&str]| {
             names.iter().try_fold((0, false), |(set, all), name| match Capabilities::of(name.as_bytes()) {
                 Some(Capabilities::ALL) => Ok((set, true)),
                 Some(one) => Ok((set | one.0, all)),
@@ -91,7 +91,7 @@ impl Privilege {
             confined: !words.privileged,
         };
         for option in words.options {
-            match option.as_str() {
+            match *option {
                 "seccomp=unconfined" | "seccomp:unconfined" => privilege.filtered = false,
                 "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => {
                     privilege.no_new_privs = true;
@@ -134,9 +134,7 @@ mod tests {
     use super::*;
 
     fn read(add: &[&str], drop: &[&str], privileged: bool) -> core::result::Result<u64, ()> {
-        let own = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
-        let (add, drop) = (own(add), own(drop));
-        Privilege::read(&Words { privileged, add: &add, drop: &drop, options: &[] })
+        Privilege::read(&Words { privileged, add, drop, options: &[] })
             .map(|privilege| privilege.capabilities.0)
             .map_err(drop_error)
     }

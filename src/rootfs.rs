@@ -484,30 +484,29 @@ pub fn mount_mqueue() -> Result<()> {
 }
 
 /// Files that tell of the host or reach into it. /dev/null is our own, so it is what it says.
-const MASKED_FILES: [&CStr; 6] = [
-    c"/proc/interrupts",
-    c"/proc/kcore",
-    c"/proc/keys",
-    c"/proc/latency_stats",
-    c"/proc/sched_debug",
-    c"/proc/timer_list",
-];
-const MASKED_DIRECTORIES: [&CStr; 5] =
-    [c"/proc/acpi", c"/proc/asound", c"/proc/scsi", c"/sys/firmware", c"/sys/devices/virtual/powercap"];
+const MASKED_FILES: &[u8] =
+    b"/proc/interrupts\0/proc/kcore\0/proc/keys\0/proc/latency_stats\0/proc/sched_debug\0/proc/timer_list\0";
+const MASKED_DIRECTORIES: &[u8] =
+    b"/proc/acpi\0/proc/asound\0/proc/scsi\0/sys/firmware\0/sys/devices/virtual/powercap\0";
 /// What may be read and not written.
-const READ_ONLY: [&CStr; 5] = [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/sys", c"/proc/sysrq-trigger"];
+const READ_ONLY: &[u8] = b"/proc/bus\0/proc/fs\0/proc/irq\0/proc/sys\0/proc/sysrq-trigger\0";
+
+/// The paths of such a list, each with a NUL at its end.
+fn paths(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|b| *b == 0).filter_map(|path| CStr::from_bytes_with_nul(path).ok())
+}
 
 /// Masks what the kernel shows of the host. A kernel does not have all of it.
 pub fn mask() -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    for path in MASKED_FILES {
+    for path in paths(MASKED_FILES) {
         unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
     }
-    for path in MASKED_DIRECTORIES {
+    for path in paths(MASKED_DIRECTORIES) {
         // An empty directory: of all filesystems the cheapest.
         unless_missing(sys::mount(c"none", path, c"ramfs", flags | MountFlags::RDONLY, None))?;
     }
-    for path in READ_ONLY {
+    for path in paths(READ_ONLY) {
         if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
             let again = MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY;
             sys::mount(c"none", path, c"", again | flags, None)?;

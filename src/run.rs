@@ -1,9 +1,9 @@
 //! The parent: makes the child, puts it under its limits, lets it go, waits, and leaves the host as it was.
 
-use crate::cgroup::Version;
+use crate::cgroup::{self, Version};
 use crate::child::{self, Child};
 use crate::cleanup;
-use crate::error::{Errno, Error, NOT_DELEGATED, Result};
+use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::rootfs;
 use crate::show::{self, Stops};
@@ -51,7 +51,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
     let signals = sys::signalfd(signals::AWAITED)?;
     let (error_read, error_write) = sys::pipe2()?;
     let mut state = State::new(plan, error_write);
-    if plan.tty {
+    if plan.options.tty {
         let (parent_end, child_end) = sys::socketpair()?;
         state.terminal_socket = (Some(parent_end), Some(child_end));
     }
@@ -64,7 +64,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         signals,
         error_read: None,
         adopts,
-        init: plan.init,
+        init: plan.options.init,
         callers,
         own: None,
         terminal: None,
@@ -162,11 +162,12 @@ struct Container {
 
 impl Container {
     /// Walks the parent's steps.
+    #[inline(never)]
     fn start(&mut self, plan: &Plan, state: &mut State, error_read: Fd) -> Result<()> {
         let (command_read, command_write) = sys::pipe2()?;
         let mut ends = Some((command_read, error_read));
         let mut command_write = Some(command_write);
-        if plan.stops {
+        if plan.options.step {
             state.stops = Some(Stops::new()?);
         }
         trace::set_phase(Phase::Start);
@@ -250,6 +251,7 @@ impl Container {
     }
 
     /// Waits until execve has worked: its end of the error pipe is then closed. Or for the reason why it has not.
+    #[inline(never)]
     fn await_exec(&mut self) -> Result<()> {
         while let Some(pipe) = &self.error_read {
             // Once it has ended, all that it had to say is in the pipe, whoever else may still hold the other end.
@@ -285,6 +287,7 @@ impl Container {
     }
 
     /// Passes signals on, and what goes through the terminal, until the command has ended.
+    #[inline(never)]
     fn follow(&mut self) -> Result<()> {
         loop {
             let hurried = self.hurried || self.asked.is_some_and(|signal| self.status() == 128 + signal);
@@ -472,6 +475,7 @@ impl Container {
 }
 
 /// clone3 into the v2 group, or clone where there is none or the kernel cannot (before Linux 5.7, or under a filter).
+#[inline(never)]
 fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
     let stack = Stack::map()?;
     let v2 = plan.groups.iter().position(|group| group.hierarchy.version == Version::V2);
@@ -486,7 +490,7 @@ fn clone(plan: &Plan, child: &mut Child) -> Result<Pid> {
             Err(e) if e.is(Errno::EACCES) => {
                 child.state.born_in_group = false;
                 if plan.groups.iter().any(|group| group.asked) {
-                    return Err(e.with_hint(NOT_DELEGATED));
+                    return Err(cgroup::explain(e));
                 }
             }
             other => return other,

@@ -9,88 +9,9 @@ use crate::step::{Plan, Step};
 use crate::sys::trace;
 use crate::sys::{self, CloneFlags, Fd, OpenFlags, Poll, SharedWords};
 use crate::text::{self, Put};
+use crate::texts;
 use crate::volumes::Content;
 use alloc::vec::Vec;
-
-/// One line for each step, and the number of a step's line.
-macro_rules! lines {
-    ($($step:ident: $text:literal,)*) => {
-        /// Why; the calls that it makes, as strace would show what matters in them; and the same as a shell command: `#`
-        /// where the shell cannot, nothing where it need not. `%1` to `%5` stand for what [`Step::objects`] adds.
-        const LINES: &str = concat!($($text, "\n"),*);
-
-        #[repr(u8)]
-        enum Line {
-            $($step),*
-        }
-
-        fn line(step: &Step) -> &'static [u8] {
-            let number = match step {
-                $(Step::$step { .. } => Line::$step as u8,)*
-            };
-            text::split(LINES.as_bytes(), b'\n').nth(usize::from(number)).unwrap_or_default()
-        }
-    };
-}
-
-lines! {
-    OpenPidFile: "for the pid\topenat(\"%1\", O_CREAT)\t: >%1",
-    OpenStatsFile: "for the numbers at the end\topenat(\"%1\", O_CREAT)\t#",
-    OpenParent: "the cgroup that its own is made in\topenat(\"%1\", O_DIRECTORY)\t",
-    EnableController: "for the cgroups below; it stays\twrite(\"%1\", \"%2\")\techo %2 >%1",
-    MakeGroup: "its cgroup, locked while in use\tmkdirat(\"%1\"), flock(LOCK_EX)\tmkdir %1",
-    ApplySetting: "a limit, read back\twrite(\"%1\", \"%2\"), pread64()\techo %2 >%1",
-    AttachImage: "a loop device before the image\tioctl(LOOP_CONFIGURE, \"%1\")\t",
-    Clone: "the child, in new namespaces\tclone(%1)\t",
-    MapIds: "which ids its user namespace has\twrite(/proc/PID/uid_map), write(/proc/PID/gid_map)\t#",
-    WritePidFile: "for whoever looks after it\twrite(%1, PID)\t#",
-    ReceiveTerminal: "the other side of its terminal\trecvmsg(SCM_RIGHTS)\t#",
-    SendCommand: "the limits hold: go\twrite(pipe, \"%1\")\t",
-    AwaitIds: "waits until its ids are there\tread(pipe)\t",
-    MakeMountsSlave: "mounts come in, none go out\tmount(\"none\", \"/\", MS_REC|MS_SLAVE)\tmount --make-rslave /",
-    SetUmask: "so that modes are as asked for\tumask(%1)\tumask %1",
-    OpenVolume: "a volume, before the host is gone\topen_tree(\"%1\", OPEN_TREE_CLONE)\t",
-    BindRoot: "pivot_root wants a mount point\tmount(\"%1\", /proc, MS_BIND|MS_REC)\tmount --rbind %1 /proc",
-    MountWrites: "writes go to memory\tmount(tmpfs, /proc, tmpfs, \"%1\")\tmount -t tmpfs -o nosuid,nodev,%1 tmpfs /proc; mkdir /proc/root",
-    MountImage: "the image\tmount(\"%1\", \"%2\", MS_RDONLY)\tmkdir -p %2; mount -o loop,ro %1 %2",
-    MountLayer: "writes to this mount go to memory\tmount(overlay, \"%2\", overlay, \"%5\")\tcd %1; mkdir %3 %4; mount -t overlay -o %5 overlay %2",
-    MakeReadOnly: "nothing here can be written to\tmount_setattr(\"%1\", AT_RECURSIVE, MOUNT_ATTR_RDONLY)\t#",
-    EnterRoot: "the root; the old one lies on top\tchdir(\"%1\"), pivot_root(., .)\tcd %1; pivot_root . .",
-    LeaveOldRoot: "the old root goes\tumount2(., MNT_DETACH)\tumount -l .",
-    CheckRoot: "a link would lead out of the root\tstatx(/proc), statx(/sys), statx(/dev)\tmkdir -p /proc /sys /dev",
-    LookUpUser: "who %1 is in the container\topenat2(/etc/passwd)\t#",
-    MountSysfs: "the devices of its network\tmount(sysfs, /sys, sysfs, \"%1\")\tmount -t sysfs -o nosuid,nodev,noexec,%1 sysfs /sys",
-    MountDev: "what every program expects\tmount(tmpfs, /dev), mknodat(), symlinkat()\tmount -t tmpfs -o nosuid,mode=755,size=64m tmpfs /dev; for n in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 /dev/${n%:*} c 1 ${n#*:}; done; mknod -m 666 /dev/tty c 5 0; ln -s /proc/self/fd /dev/fd; ln -s pts/ptmx /dev/ptmx; ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr; mkdir /dev/pts /dev/shm /dev/mqueue",
-    GiveFile: "a file of its own over the root's\topenat(\"%1\", O_CREAT), mount(\"%1\", \"%2\", MS_BIND)\t#",
-    MountShm: "memory that is shared\tmount(shm, /dev/shm, tmpfs, \"%1\")\tmount -t tmpfs -o nosuid,nodev,noexec,%1 shm /dev/shm",
-    MountMqueue: "queues of its IPC namespace\tmount(mqueue, /dev/mqueue)\tmount -t mqueue -o nosuid,nodev,noexec mqueue /dev/mqueue",
-    MaskPaths: "hides what is the host's\tmount(/dev/null, /proc/kcore, MS_BIND)\t#",
-    MountVolume: "a volume, in the root\tmove_mount(\"%1\", \"%2\")\t#",
-    MountProc: "shows the new PID namespace\tmount(proc, /proc, proc)\tmount -t proc -o nosuid,nodev,noexec proc /proc",
-    MountDevpts: "terminals that are not the host's\tmount(devpts, /dev/pts, devpts)\tmount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5,nosuid,noexec devpts /dev/pts",
-    OpenTerminal: "its terminal\tioctl(TIOCGPTPEER), setsid(), ioctl(TIOCSCTTY), sendmsg()\t#",
-    SetHostname: "the name of its UTS namespace\tsethostname(\"%1\")\thostname %1",
-    BringUpLoopback: "lo is down in a new network\tioctl(SIOCSIFFLAGS, lo, IFF_UP)\tip link set lo up",
-    ReadOwnStatus: "what the caller ignores, and may\topenat(/proc/self/status)\t",
-    ReceiveCommand: "waits for the word to go\tread(pipe)\t",
-    JoinGroup: "joins, if it was not born there\twrite(\"%1\", 0)\techo 0 >%1",
-    UnshareCgroup: "its cgroup is the top it sees\tunshare(CLONE_NEWCGROUP)\t#",
-    BindGroup: "its limits, where programs look\tmount(\"%1\", \"%2\", MS_BIND)\tmount --bind %1 %2",
-    MakeSysReadOnly: "else root inside lifts its limits\tmount_setattr(/sys, AT_RECURSIVE, MOUNT_ATTR_RDONLY)\t#",
-    ChangeDirectory: "the working directory\tfchdir(\"%1\")\tcd %1",
-    SetUlimit: "a limit of this process\tprlimit64(%1, %2, %3)\tprlimit --pid=$$ --%1=%2:%3",
-    DropBoundingSet: "capabilities that none can get\tprctl(PR_CAPBSET_DROP, ..)\t#",
-    BecomeUser: "becomes the user\tsetgroups(), setgid(), setuid()\t#",
-    SetCapabilities: "the capabilities that are left\tcapset()\t#",
-    DieWithParent: "SIGKILL when mydocker dies\tprctl(PR_SET_PDEATHSIG, SIGKILL)\t",
-    AttachTerminal: "the three streams are the terminal\tdup3(terminal, 0), dup3(terminal, 1), dup3(terminal, 2)\t#",
-    BecomeInit: "this one reaps, the other goes on\tclone(SIGCHLD)\t#",
-    CloseDescriptors: "only three streams are passed on\tclose_range(3, ~0, CLOEXEC)\t",
-    ResetSignals: "signals as the command expects them\trt_sigprocmask(SIG_SETMASK, [])\t",
-    NoNewPrivileges: "execve gives nothing more\tprctl(PR_SET_NO_NEW_PRIVS, 1)\t#",
-    LoadFilter: "the system calls that are left\tseccomp(SECCOMP_SET_MODE_FILTER)\t#",
-    Exec: "becomes the command\texecve(\"%1\")\texec \"$@\"",
-}
 
 impl Step {
     /// What the step is about: `%1` to `%5`.
@@ -145,7 +66,7 @@ impl Step {
             }
             Step::MakeReadOnly if root.is_none() => add(b"/"),
             Step::MakeReadOnly | Step::EnterRoot => add(place),
-            Step::LookUpUser => add(plan.user?),
+            Step::LookUpUser => add(plan.options.user?.as_bytes()),
             Step::MountSysfs(read_only) => add(if *read_only { b"ro" } else { b"rw" }),
             Step::GiveFile(at) => {
                 let file = plan.files.get(*at)?;
@@ -166,8 +87,8 @@ impl Step {
             }
             Step::SetHostname(name) => add(name),
             Step::SetUlimit(at) => {
-                let limit = plan.ulimits.get(*at)?;
-                add(limit.name().as_bytes());
+                let limit = plan.options.ulimits.get(*at)?;
+                add(limit.name());
                 for value in [limit.soft, limit.hard] {
                     add(if value == u64::MAX { b"unlimited" } else { text::to_decimal(value).leak() });
                 }
@@ -182,7 +103,9 @@ impl Step {
         let mut objects = Vec::new();
         // What there is not, is not shown.
         self.objects(plan, &mut objects).unwrap_or_default();
-        let mut rest = text::split(line(self), b'\t').nth(part).unwrap_or_default();
+        let mut line = Vec::new();
+        texts::STEPS.put_line(number(self), &mut line);
+        let mut rest = text::split(&line, b'\t').nth(part).unwrap_or_default();
         while let Some((&byte, after)) = rest.split_first() {
             rest = after;
             match rest {
@@ -194,6 +117,12 @@ impl Step {
             }
         }
     }
+}
+
+/// The number of a step's line in [`texts::STEPS`]. The compiler holds the two together.
+#[expect(clippy::unneeded_struct_pattern, reason = "which variants have fields is not known there")]
+fn number(step: &Step) -> usize {
+    include!(concat!(env!("OUT_DIR"), "/steps.rs"))
 }
 
 #[inline(never)]

@@ -37,6 +37,7 @@ peak_memory_bytes memory.peak memory.max_usage_in_bytes
 peak_pids pids.peak";
 
 /// Makes the record, while the groups are still there.
+#[inline(never)]
 pub fn record(stats: &Stats, plan: &Plan, state: &State, ending: &Ending) -> Vec<u8> {
     let [user, system] = sys::cpu_time_of_children();
     let known = [

@@ -1,8 +1,9 @@
 //! One step of a run, and a plan of them: data that can be carried out.
 
 use crate::cgroup::{self, Group, Host, Version};
-use crate::error::{Errno, Error, Kind, NOT_DELEGATED, Result};
-use crate::privilege::{Capabilities, Privilege};
+use crate::error::{Errno, Error, Kind, Result};
+use crate::options::Options;
+use crate::privilege::Capabilities;
 use crate::rootfs::{self, Given, Image, Root};
 use crate::show::Stops;
 use crate::signals;
@@ -10,7 +11,7 @@ use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use crate::text;
 use crate::user::User;
 use crate::userns::Maps;
-use crate::volumes::{Ulimit, Volume};
+use crate::volumes::Volume;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -138,6 +139,8 @@ pub enum Step {
 
 /// A whole run.
 pub struct Plan {
+    /// What was asked for.
+    pub options: &'static Options,
     /// Which namespaces are new.
     pub namespaces: CloneFlags,
     /// What the parent does, up to the moment when the command is let go.
@@ -164,36 +167,22 @@ pub struct Plan {
     pub volumes: Vec<Volume>,
     /// What it is given.
     pub files: Vec<Given>,
-    /// Resource limits.
-    pub ulimits: Vec<Ulimit>,
-    /// Who the command is, as it was written.
-    pub user: Option<&'static [u8]>,
     /// HOME is the user's.
     pub home_of_user: bool,
     /// What is made in the root outlives the run; when the command is not executed, it is undone.
     pub undone: bool,
-    /// It gets a terminal of its own.
-    pub tty: bool,
-    /// PID 1 is mydocker's reaper.
-    pub init: bool,
     /// The command's environment.
     pub environment: Vec<&'static CStr>,
     /// Where the command is looked for.
     pub path: &'static [u8],
     /// With a user namespace: its ids.
     pub ids: Option<Maps>,
-    /// What the command may do.
-    pub privilege: Privilege,
     /// Its seccomp filter, if it has one.
     pub filter: Vec<u8>,
     /// What of this host's mounts it cannot write to.
     pub read_only: Vec<ReadOnly>,
-    /// The limit on memory is the default one, not the user's.
-    pub default_memory: bool,
     /// Numbers at the end.
     pub stats: Option<Stats>,
-    /// A stop before each step.
-    pub stops: bool,
 }
 
 /// `--stats`: the form, and what there was before the run.
@@ -260,7 +249,7 @@ impl State {
             trees: plan.volumes.iter().map(|_| None).collect(),
             old_root: false,
             made_socket: (None, None),
-            user: plan.user.as_ref().map(|_| User::new()),
+            user: plan.options.user.as_ref().map(|_| User::new()),
             error_write: Some(error_write),
             terminal_socket: (None, None),
             terminal: None,
@@ -349,12 +338,12 @@ impl Step {
             Step::ChangeDirectory(path) => {
                 rootfs::change_directory(path, plan.root.is_some(), state.made_socket.1.as_ref())
             }
-            Step::SetUlimit(at) => match plan.ulimits.get(*at) {
+            Step::SetUlimit(at) => match plan.options.ulimits.get(*at) {
                 Some(limit) => sys::set_limit(limit.resource, limit.soft, limit.hard, limit.name()),
                 None => Ok(()),
             },
-            Step::LookUpUser => match (&plan.user, &mut state.user) {
-                (Some(word), Some(user)) => user.look_up(word),
+            Step::LookUpUser => match (&plan.options.user, &mut state.user) {
+                (Some(word), Some(user)) => user.look_up(word.as_bytes()),
                 _ => Ok(()),
             },
             Step::BecomeUser => become_user(plan, state),
@@ -384,7 +373,7 @@ impl Step {
                 other => other,
             },
             Step::SetCapabilities => {
-                let (kept, asked) = (plan.privilege.capabilities.0, plan.privilege.asked.0);
+                let (kept, asked) = (plan.options.privilege.capabilities.0, plan.options.privilege.asked.0);
                 // Who has become somebody else than root has none left (capabilities(7)).
                 let other = state.user.as_ref().is_some_and(|user| user.uid != 0);
                 sys::capset(if other { 0 } else { kept & state.capabilities.1.0 | asked })
@@ -457,7 +446,7 @@ impl Step {
         let (result, asked) = match self {
             Step::OpenParent(_) => (Dir::open(Some(top), group.parent).map(|dir| made.parent = Some(dir)), group.asked),
             Step::EnableController(_, at) => match group.enable.get(*at) {
-                Some(enable) => (top.write(enable.file, enable.word).map_err(not_delegated), enable.asked),
+                Some(enable) => (top.write(enable.file, enable.word).map_err(cgroup::explain), enable.asked),
                 None => return Ok(()),
             },
             Step::MakeGroup(_) => match made.parent(group) {
@@ -495,7 +484,7 @@ fn read_own_status(state: &mut State) {
 
 /// One call for each: there is none for all of them (capabilities(7)).
 fn drop_bounding_set(plan: &Plan, state: &State) -> Result<()> {
-    for number in (0..64).filter(|number| !plan.privilege.capabilities.has(*number)) {
+    for number in (0..64).filter(|number| !plan.options.privilege.capabilities.has(*number)) {
         if state.capabilities.0.has(number) && !sys::drop_from_bounding_set(number)? {
             // The kernel's last one has been passed.
             break;
@@ -558,10 +547,6 @@ fn open_terminal(state: &mut State) -> Result<()> {
     }
     state.terminal = Some(slave);
     Ok(())
-}
-
-fn not_delegated(error: Error) -> Error {
-    if error.is(Errno::EACCES) { error.with_hint(NOT_DELEGATED) } else { error }
 }
 
 /// v1: the single thread that writes `0` to `tasks` moves at once; a move of a whole thread group through

@@ -1,7 +1,7 @@
 //! `-v`, `--tmpfs` and `--ulimit` as data.
 
 use crate::error::{Error, Result};
-use crate::text::{self, c_string};
+use crate::text::{self, Put, c_string};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -45,6 +45,9 @@ const FLAGS: [(&str, u64, u64); 8] = [
     ("exec", 0, libc::MS_NOEXEC),
 ];
 
+/// And those that are, with a value.
+const OPTIONS: &[u8] = b"size mode uid gid nr_inodes nr_blocks";
+
 /// `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`.
 pub fn volume(word: &str) -> Result<Volume> {
     let mut parts = text::split(word.as_bytes(), b':');
@@ -72,9 +75,9 @@ pub fn tmpfs(word: &str) -> Result<Volume> {
             continue;
         }
         match text::split_at(option, b'=') {
-            Some((b"size" | b"mode" | b"uid" | b"gid" | b"nr_inodes" | b"nr_blocks", _)) => {
-                data.extend_from_slice(option);
-                data.push(b',');
+            Some((name, _)) if text::words(OPTIONS).any(|known| known == name) => {
+                data.put(option);
+                data.put(b",");
             }
             _ => return Err(Error::usage("--tmpfs does not know the option", option)),
         }
@@ -95,12 +98,12 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
         return Err(Error::usage("not an absolute path in the container", word));
     }
     let path = clean(word);
-    match path.as_slice() {
-        b"/" => Err(Error::usage("nothing can be mounted on the root", word)),
-        b"/proc" | [b'/', b'p', b'r', b'o', b'c', b'/', ..] => {
-            Err(Error::usage("nothing can be mounted on /proc", word))
-        }
-        _ => Ok(c_string(&[&path])),
+    if path == b"/" {
+        Err(Error::usage("nothing can be mounted on the root", word))
+    } else if path.strip_prefix(b"/proc").is_some_and(|below| below.is_empty() || below.starts_with(b"/")) {
+        Err(Error::usage("nothing can be mounted on /proc", word))
+    } else {
+        Ok(c_string(&[&path]))
     }
 }
 
@@ -112,8 +115,8 @@ pub fn clean(path: &[u8]) -> Vec<u8> {
             b"" | b"." => {}
             b".." => out.truncate(out.iter().rposition(|&b| b == b'/').unwrap_or(0)),
             _ => {
-                out.push(b'/');
-                out.extend_from_slice(part);
+                out.put(b"/");
+                out.put(part);
             }
         }
     }
@@ -136,42 +139,26 @@ pub struct Ulimit {
 
 impl Ulimit {
     /// Its name.
-    pub fn name(&self) -> &'static str {
-        ULIMITS.get(self.resource as usize).copied().unwrap_or_default()
+    pub fn name(&self) -> &'static [u8] {
+        text::words(ULIMITS.as_bytes()).nth(self.resource as usize).unwrap_or_default()
     }
 }
 
 /// The names, in the kernel's order.
-pub const ULIMITS: [&str; 16] = [
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "core",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "as",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
-];
+pub const ULIMITS: &str = "cpu fsize data stack core rss nproc nofile memlock \
+    as locks sigpending msgqueue nice rtprio rttime";
 
 /// `NAME=SOFT`, `NAME=SOFT:HARD`; `-1` and `unlimited` are no limit.
 pub fn ulimit(word: &str) -> Result<Ulimit> {
     let wrong = || Error::usage("--ulimit is NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024", word.as_bytes());
     let (name, values) = text::split_at(word.as_bytes(), b'=').ok_or_else(wrong)?;
-    let Some(resource) = ULIMITS.iter().position(|known| known.as_bytes() == name) else {
+    let Some(resource) = text::words(ULIMITS.as_bytes()).position(|known| known == name) else {
         return Err(Error::usage("--ulimit does not know the limit", name));
     };
     let (soft, hard) = text::split_at(values, b':').unwrap_or((values, values));
-    let number = |word: &[u8]| match word {
-        b"-1" | b"unlimited" => Some(u64::MAX),
-        word => text::decimal(word).ok(),
+    let number = |word: &[u8]| match word == b"-1" || word == b"unlimited" {
+        true => Some(u64::MAX),
+        false => text::decimal(word).ok(),
     };
     let (Some(soft), Some(hard)) = (number(soft), number(hard)) else { return Err(wrong()) };
     if soft > hard {
@@ -254,8 +241,8 @@ mod tests {
             let found = ulimit(word).map_err(drop).ok().map(|limit| (limit.resource, limit.soft, limit.hard));
             assert_eq!(found, expected, "{word:?}");
         }
-        assert_eq!(ULIMITS.iter().position(|name| *name == "nofile"), Some(libc::RLIMIT_NOFILE as usize));
-        assert_eq!(ULIMITS.iter().position(|name| *name == "rttime"), Some(libc::RLIMIT_RTTIME as usize));
+        assert_eq!(ULIMITS.split(' ').position(|name| name == "nofile"), Some(libc::RLIMIT_NOFILE as usize));
+        assert_eq!(ULIMITS.split(' ').position(|name| name == "rttime"), Some(libc::RLIMIT_RTTIME as usize));
     }
 
     /// Slowly: a list of parts.

@@ -138,6 +138,19 @@ pub struct Enable {
     pub asked: bool,
 }
 
+/// Why nothing can be made or written in the cgroup filesystem.
+pub fn explain(error: Error) -> Error {
+    if error.is_one_of(&[Errno::EACCES, Errno::EPERM]) {
+        error.with_hint(
+            "making a cgroup needs root, or a delegated one: systemd-run --user --scope -p Delegate=yes mydocker run ..",
+        )
+    } else if error.is(Errno::EROFS) {
+        error.with_hint("the cgroup filesystem is mounted read-only")
+    } else {
+        error
+    }
+}
+
 /// Makes the directory `name` in `parent`, and holds its lock: a directory of ours without one is a leftover. A leftover
 /// of the same name is made anew, for its limits are those of another run.
 pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
@@ -154,7 +167,7 @@ pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
                 }
             },
             Err(e) if e.is(Errno::EEXIST) => take_over(parent, name)?,
-            Err(e) => return Err(e),
+            Err(e) => return Err(explain(e)),
         }
     }
     Err(Error::refused("cgroup", &[parent.path(), b"/", name.to_bytes()], "it is removed as soon as it is made"))

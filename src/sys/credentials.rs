@@ -29,8 +29,8 @@ pub fn give_to(fd: &Fd, uid: u32) -> Result<()> {
 }
 
 /// prlimit64(2) of the process itself. `name` is for messages.
-pub fn set_limit(resource: u32, soft: u64, hard: u64, name: &str) -> Result<()> {
+pub fn set_limit(resource: u32, soft: u64, hard: u64, name: &[u8]) -> Result<()> {
     let limits = [soft, hard];
     // SAFETY: the kernel reads one struct rlimit64, and writes none
-    unsafe { sys!(prlimit64(0, resource, limits.as_ptr(), 0usize)) }.of(name.as_bytes()).map(drop)
+    unsafe { sys!(prlimit64(0, resource, limits.as_ptr(), 0usize)) }.of(name).map(drop)
 }

@@ -4,8 +4,9 @@
 use super::Fd;
 use super::flags::{NAMES, SigSet, SignalNumber};
 use super::gate::{self, Call, ERRORS};
-use crate::error::{self, Result};
+use crate::error::{Error, Result, Subject};
 use crate::text::Put;
+use crate::texts;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
@@ -93,7 +94,7 @@ pub fn begin(path: &CStr, plain: bool) -> Result<()> {
         .into_iter()
         .find_map(|least| bare(Sysno::fcntl, &[number as usize, libc::F_DUPFD_CLOEXEC as usize, least]).ok());
     let Some(high) = high else {
-        return Err(error::Error::call("fcntl", Errno::EBADF, &error::Subject::plain(b"stderr")));
+        return Err(Error::call("fcntl", Errno::EBADF, &Subject::plain(b"stderr")));
     };
     if !plain && super::tcgets(number).is_some() {
         COLOURS.store(1, Relaxed);
@@ -223,7 +224,7 @@ fn put_result(line: &mut Line, value: usize, kind: u8) {
     }
     let colours = COLOURS.load(Relaxed) != 0;
     line.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
-    line.put(error::described(gate::errno(value)).unwrap_or(b"?"));
+    texts::ERRNOS.put_line(gate::errno(value).into_raw() as usize, line);
     line.put(if colours { b"\x1b[0m" } else { b"" });
 }
 

@@ -1,6 +1,7 @@
 //! The man page and the completions, made from the one table that `mydocker run --help` and the normaliser are made from.
 
-use mydocker::options::HELP;
+/// What `mydocker run --help` prints.
+const HELP: &str = include_str!("../../src/texts/run");
 
 /// One option as the help has it.
 pub struct Described {
