@@ -9,14 +9,23 @@ use std::time::Duration;
 /// Long enough for the CPUs to fall asleep: what waits for all of them then takes its real time.
 const IDLE: Duration = Duration::from_millis(300);
 
+/// Those that leave all privileges as they are: the run command alone is measured against them with --privileged, too.
+const DROP_NOTHING: [&str; 2] = ["floor", "unshare"];
+
 pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Result<()> {
     let columns = ["median", "half lie in", "quickest tenths"];
     let mut rows = vec![
         row(["mydocker's time /", "cold", "", "", "back to back", "", ""]),
         [&["that of"], &columns[..], &columns[..]].concat().into_iter().map(String::from).collect(),
     ];
-    for peer in peers {
-        let mut cells = vec![peer.name.clone()];
+    let privileged = peers.iter().find(|peer| peer.name == "privileged");
+    let of_all = peers.iter().map(|peer| (peer.name.clone(), mydocker, peer));
+    let as_little = peers.iter().filter(|peer| DROP_NOTHING.contains(&peer.name.as_str()));
+    let of_privileged = privileged.into_iter().flat_map(|privileged| {
+        as_little.clone().map(move |peer| (format!("{}, --privileged", peer.name), privileged, peer))
+    });
+    for (name, mydocker, peer) in of_all.chain(of_privileged) {
+        let mut cells = vec![name];
         for (pairs, idle) in [(options.cold, Some(IDLE)), (options.hot, None)] {
             let pairs = times(mydocker, peer, pairs, idle)?;
             let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
@@ -30,7 +39,8 @@ pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Re
     table::print(&rows);
     println!(
         "{} pairs cold (0.3 s idle before each run), {} back to back. The median is that of the pairs' ratios; the\n\
-         last column divides the times that a tenth of the runs stay below: what is left when nobody else is busy.",
+         last column divides the times that a tenth of the runs stay below: what is left when nobody else is busy.\n\
+         --privileged: mydocker with it, which drops, filters and hides as little as that peer.",
         options.cold, options.hot
     );
     Ok(())
