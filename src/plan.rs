@@ -39,7 +39,8 @@ fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) 
     let pid = sys::getpid();
     let ids = (!options.host_user && sys::effective_ids().0 != 0).then(Maps::find);
     let in_userns = ids.is_some();
-    let root = find_root(options, in_userns)?;
+    let mounts = mounts(options);
+    let root = find_root(options, in_userns, &mounts)?;
     let own_root = root.is_some();
     let volumes = find_volumes(options, own_root, in_userns)?;
     let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
@@ -53,7 +54,6 @@ fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) 
     };
     let environment = build_environment(options, own_root, hostname, caller)?;
     let privilege = options.privilege;
-    let mounts = mounts(options);
     let (host, groups) = find_groups(options, &mounts)?;
     let name = name(options.name, pid);
     Ok(Box::leak(Box::new(Plan {
@@ -281,13 +281,13 @@ fn enter_root(child: &mut Steps, root: &Root, read_only: bool, in_userns: Option
 
 /// The writes to memory stay under half the limit on memory, so that a full disk is no OOM kill.
 #[inline(never)]
-fn find_root(options: &Options, in_userns: bool) -> Result<Option<Root>> {
+fn find_root(options: &Options, in_userns: bool, mounts: &Result<Vec<u8>>) -> Result<Option<Root>> {
     if options.rootfs.is_none() && options.ephemeral.is_none() {
         return Ok(None);
     }
     let half = options.limits.memory.map(|memory| memory.value / 2);
     let size = options.ephemeral.flatten().or(half);
-    Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, in_userns, size).map(Some)
+    Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, in_userns, size, mounts).map(Some)
 }
 
 fn shm_options(size: Option<u64>) -> &'static CStr {
@@ -377,7 +377,10 @@ fn bind_group(child: &mut Steps, group: &Group, name: &CStr) {
 
 /// mountinfo, if something is to be looked up in it.
 fn mounts(options: &Options) -> Result<Vec<u8>> {
-    match options.privilege.confined || !cgroup::needed(&options.limits, false).is_empty() {
+    match options.privilege.confined
+        || options.ephemeral.is_some()
+        || !cgroup::needed(&options.limits, false).is_empty()
+    {
         true => sys::read_file(c"/proc/self/mountinfo"),
         false => Ok(Vec::new()),
     }

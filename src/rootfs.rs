@@ -70,8 +70,15 @@ pub struct Given {
 
 impl Root {
     /// Looks at what `--rootfs` names. `writes`: they go to memory, at most so much; `None`: as much as the kernel gives.
-    /// `wanted`: whether they do is what the command line says, if it does.
-    pub fn find(path: Option<&str>, wanted: bool, read_only: bool, user: bool, size: Option<u64>) -> Result<Root> {
+    /// `wanted`: whether they do is what the command line says, if it does. `mounts`: mountinfo.
+    pub fn find(
+        path: Option<&str>,
+        wanted: bool,
+        read_only: bool,
+        user: bool,
+        size: Option<u64>,
+        mounts: &Result<Vec<u8>>,
+    ) -> Result<Root> {
         let source = match path {
             None => Source::Host,
             Some(path) => {
@@ -98,13 +105,13 @@ impl Root {
                 options.put_decimal((size / 2048).max(4096));
             }
             root.writes = Some(c_string(&[&options]));
-            root.find_layers()?;
+            root.find_layers(mounts)?;
         }
         Ok(root)
     }
 
     /// The root and the mounts below it, but for those where the container has its own.
-    fn find_layers(&mut self) -> Result<()> {
+    fn find_layers(&mut self, mounts: &Result<Vec<u8>>) -> Result<()> {
         let (top, lower) = match self.source {
             Source::Image(_) => {
                 self.layers.push(Layer::new(0, LOWER, b"", MountFlags::NONE, self.user));
@@ -115,8 +122,7 @@ impl Root {
         };
         self.layers.push(Layer::new(0, lower, b"", MountFlags::NONE, self.user));
         let top = top.strip_suffix(b"/").unwrap_or(&top);
-        let mounts = sys::read_file(c"/proc/self/mountinfo")?;
-        let mut rest = mounts.as_slice();
+        let mut rest = mounts.as_ref().map_err(|e| *e)?.as_slice();
         while let Some(mount) = mountinfo::next(&mut rest) {
             let point = c_string(&[&mountinfo::unescape(mount.point)]);
             let below = point.to_bytes().strip_prefix(top).unwrap_or_default();
