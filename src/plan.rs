@@ -138,7 +138,7 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     child.push(Step::MakeMountsSlave);
     (0..plan.volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
     if let Some(root) = &plan.root {
-        enter_root(&mut child, root, options.read_only, in_userns.then_some(privilege.confined));
+        enter_root(&mut child, root, options, in_userns);
     } else if options.read_only {
         child.push(Step::MakeReadOnly);
     }
@@ -146,18 +146,17 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
         child.push(Step::LookUpUser);
     }
     if own_root && in_userns {
-        // Both are there.
+        // They are there: made while the host's could still be seen, or the host's.
     } else if own_root || !options.host_pid {
         child.push(Step::MountProc);
     }
-    // What a container in a user namespace cannot make, it has from the host.
-    let is_node = |volume: &Volume| in_userns && own_root && rootfs::is_node(volume);
+    let is_hosts = |volume: &Volume| in_userns && own_root && rootfs::is_hosts(volume);
     if own_root {
         if !in_userns {
             child.push(Step::MountSysfs(privilege.confined));
         }
         child.push(Step::MountDev);
-        mount_volumes(&mut child, plan, &is_node);
+        mount_volumes(&mut child, plan, &is_hosts);
     }
     if own_root || options.tty {
         child.push(Step::MountDevpts);
@@ -167,7 +166,9 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
         if !options.host_ipc {
             child.push(Step::MountShm(shm_options(options.shm_size)));
         }
-        child.push(Step::MountMqueue);
+        if !(in_userns && options.host_ipc) {
+            child.push(Step::MountMqueue);
+        }
         if privilege.confined {
             child.push(Step::MaskPaths);
         }
@@ -175,7 +176,7 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     // What lies below another comes after it.
     let depth = |volume: &Volume| text::split(volume.target.to_bytes(), b'/').count();
     for wanted in 0..=plan.volumes.iter().map(depth).max().unwrap_or(0) {
-        mount_volumes(&mut child, plan, &|volume| depth(volume) == wanted && !is_node(volume));
+        mount_volumes(&mut child, plan, &|volume| depth(volume) == wanted && !is_hosts(volume));
     }
     if own_root {
         child.push(Step::SetUmask(0o022));
@@ -250,7 +251,7 @@ impl Steps {
 }
 
 /// From the host's root into its own.
-fn enter_root(child: &mut Steps, root: &Root, read_only: bool, in_userns: Option<bool>) {
+fn enter_root(child: &mut Steps, root: &Root, options: &Options, in_userns: bool) {
     child.push(Step::SetUmask(0));
     if root.writes.is_some() {
         child.push(Step::MountWrites);
@@ -261,21 +262,22 @@ fn enter_root(child: &mut Steps, root: &Root, read_only: bool, in_userns: Option
         _ => {}
     }
     (0..root.layers.len()).for_each(|at| child.push(Step::MountLayer(at)));
-    if read_only {
+    if options.read_only {
         child.push(Step::MakeReadOnly);
     }
     child.push(Step::EnterRoot);
-    match in_userns {
-        Some(confined) => {
-            child.push(Step::CheckRoot);
+    if !in_userns {
+        child.push(Step::LeaveOldRoot);
+    }
+    child.push(Step::CheckRoot);
+    if in_userns {
+        if !options.host_pid {
             child.push(Step::MountProc);
-            child.push(Step::MountSysfs(confined));
-            child.push(Step::LeaveOldRoot);
         }
-        None => {
-            child.push(Step::LeaveOldRoot);
-            child.push(Step::CheckRoot);
+        if !options.host_network {
+            child.push(Step::MountSysfs(options.privilege.confined));
         }
+        child.push(Step::LeaveOldRoot);
     }
 }
 
@@ -313,7 +315,7 @@ fn find_volumes(options: &Options, own_root: bool, in_userns: bool) -> Result<Ve
         volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
     }
     if own_root && in_userns {
-        volumes.extend(rootfs::nodes());
+        volumes.extend(rootfs::hosts(options.host_network, options.host_pid, options.host_ipc));
     }
     Ok(volumes)
 }

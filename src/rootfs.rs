@@ -446,16 +446,23 @@ const LINKS: [(&CStr, &CStr); 5] = [
 /// Where files that the root is given are written: [`mount_mqueue`] hides them.
 const MQUEUE: &CStr = c"/dev/mqueue";
 
-/// The nodes of /dev, as volumes: in a user namespace nobody makes a device.
-pub fn nodes() -> impl Iterator<Item = Volume> {
-    NODES
-        .into_iter()
-        .map(|(path, _, _)| Volume { content: Content::Host { source: path, read_only: false }, target: path })
+/// What is the host's where the user namespace is not: a filesystem that shows a namespace is mounted by its owner alone.
+const OF_NAMESPACES: [&CStr; 3] = [c"/sys", c"/proc", MQUEUE];
+
+/// As volumes, what nobody makes in a user namespace: the nodes of /dev, and the filesystems of namespaces that are the
+/// host's.
+pub fn hosts(network: bool, pid: bool, ipc: bool) -> impl Iterator<Item = Volume> {
+    // Not every host shows its queues.
+    let is = [network, pid, ipc && sys::exists(MQUEUE)];
+    let filesystems = OF_NAMESPACES.into_iter().zip(is).filter_map(|(path, is)| is.then_some(path));
+    let all = NODES.into_iter().map(|(path, _, _)| path).chain(filesystems);
+    // Whoever owns nothing of the host's network changes nothing in /sys.
+    all.map(|path| Volume { content: Content::Host { source: path, read_only: path == c"/sys" }, target: path })
 }
 
-/// Whether a volume stands for one of the nodes.
-pub fn is_node(volume: &Volume) -> bool {
-    NODES.iter().any(|(path, _, _)| *path == volume.target)
+/// Whether a volume is one of these.
+pub fn is_hosts(volume: &Volume) -> bool {
+    NODES.iter().map(|(path, _, _)| *path).chain(OF_NAMESPACES).any(|path| path == volume.target)
 }
 
 /// /dev: a tmpfs with the usual nodes, links, and places for what is mounted next. The umask must be 0. Small, for what is

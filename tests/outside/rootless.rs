@@ -22,6 +22,7 @@ cases! {
     files_of_others_stay_theirs: Needs::USER_NAMESPACES;
     an_id_that_is_not_there: Needs::USER_NAMESPACES;
     a_root_of_its_own: Needs::USER_NAMESPACES;
+    a_root_of_its_own_in_namespaces_of_the_host: Needs::USER_NAMESPACES;
     writes_in_memory: Needs::USER_NAMESPACES | Needs::OVERLAY;
     a_limit_needs_a_delegated_group: Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
     a_delegated_group_is_used: Needs::USER_NAMESPACES
@@ -204,6 +205,38 @@ fn a_root_of_its_own() {
     let volume = format!("{}:/data", source.text("."));
     assert_eq!(says(&["-v", &volume, "--tmpfs", "/memory"], &["file", "/data/file"]), "of the host\n");
     says(&["--tmpfs", "/memory"], &["touch", "/memory/new"]);
+}
+
+/// Who owns no namespace cannot mount what shows it, and has what the host has mounted.
+fn a_root_of_its_own_in_namespaces_of_the_host() {
+    let (place, root) = own_root();
+    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
+    let of_host = ["--network", "host", "--pid", "host", "--ipc", "host", "--uts", "host"];
+    let inside = says(&of_host, &["namespaces"]);
+    let outside: Vec<String> =
+        crate::probe::NAMESPACES.iter().map(|name| link(&format!("/proc/self/ns/{name}"))).collect();
+    for (name, (inside, outside)) in crate::probe::NAMESPACES.iter().zip(inside.lines().zip(&outside)) {
+        assert_eq!(inside == outside, ["net", "pid", "ipc", "uts"].contains(name), "{name}");
+    }
+    assert_eq!(says(&of_host, &["list", "/sys/class/net"]), names("/sys/class/net"));
+    assert_eq!(says(&["--network", "host"], &["list", "/sys/class/net"]), names("/sys/class/net"));
+    let pid = std::process::id();
+    assert!(says(&["--pid", "host"], &["list", "/proc"]).lines().any(|name| name == pid.to_string()));
+    // Seen, and not to be written to.
+    let outcome = place.in_root(&root, &of_host, &["touch", "/sys/kernel/uevent_seqnum"]).finish();
+    assert!(outcome.code() == 99 && outcome.stderr_text().contains("Read-only file system"), "{outcome:?}");
+}
+
+fn link(path: &str) -> String {
+    fs::read_link(path).expect("readlink").display().to_string()
+}
+
+/// What is in a directory of the host's, as the probe lists it.
+fn names(path: &str) -> String {
+    let entries = fs::read_dir(path).expect("readdir").map(|entry| entry.expect("readdir").file_name());
+    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names.iter().map(|name| format!("{name}\n")).collect()
 }
 
 fn writes_in_memory() {
