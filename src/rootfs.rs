@@ -243,7 +243,7 @@ impl Layer {
     }
 
     /// Mounts it; where an overlay cannot be on it, read-only, unless it is the root itself.
-    pub fn mount(&self) -> Result<()> {
+    pub fn mount(&self, root: &Root) -> Result<()> {
         match self.mount_overlay() {
             Err(_) if self.target != MERGED => {
                 sys::mount(self.lower, self.target, c"", MountFlags::BIND, None)?;
@@ -251,6 +251,9 @@ impl Layer {
                 sys::mount(c"none", self.target, c"", flags, None)
             }
             Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay")),
+            Err(e) if e.is(Errno::EINVAL) && root.user => Err(e.with_hint(
+                "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /",
+            )),
             other => other,
         }
     }
@@ -261,7 +264,11 @@ impl Layer {
         let top = sys::statx(None, c".", true)?;
         sys::mkdir(None, self.upper, top.mode & 0o7777)?;
         if (top.uid, top.gid) != (0, 0) {
-            sys::chown(self.upper, top.uid, top.gid)?;
+            match sys::chown(self.upper, top.uid, top.gid) {
+                // Whose it is, is nobody in this user namespace.
+                Err(e) if e.is(Errno::EINVAL) => {}
+                other => other?,
+            }
         }
         sys::mkdir(None, self.work, 0o700)?;
         sys::mount(c"overlay", self.target, c"overlay", self.flags, Some(self.options))

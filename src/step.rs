@@ -415,7 +415,7 @@ impl Step {
             }
             Step::MountLayer(at) => {
                 if let Some(layer) = root.layers.get(*at) {
-                    layer.mount()?;
+                    layer.mount(root)?;
                 }
             }
             Step::MakeReadOnly => root.make_read_only()?,

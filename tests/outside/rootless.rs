@@ -243,10 +243,18 @@ fn writes_in_memory() {
     let (place, root) = own_root();
     place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().good();
     assert!(!root.path("new").exists());
+    // The host's own root, with the host's mounts below it, is not for a user namespace.
+    place.as_user(&["--ephemeral"], &["touch", "/new"]).finish().refused(125, &["EINVAL", "mounts of the host"]);
     place.in_root(&root, &[], &["touch", "/new"]).finish().good();
     assert!(root.path("new").exists());
     let outcome = place.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
     assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
+    // Nor need it be his own.
+    if host().root {
+        std::os::unix::fs::chown(&root.0, Some(0), Some(0)).expect("chown");
+        place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().good();
+        assert!(!root.path("third").exists());
+    }
 }
 
 fn a_limit_needs_a_delegated_group() {
