@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::lookup::{self, Command};
 use crate::plan::Plan;
 use crate::reaper;
-use crate::show;
+use crate::show::{self, Stops};
 use crate::step::{State, Step};
 use crate::sys::trace::{self, Who};
 use crate::sys::{self, CloneFlags, Fd, Pointers, SigSet};
@@ -25,6 +25,8 @@ pub struct Child<'a> {
     pub command_write: Option<Fd>,
     /// As above.
     pub error_read: Option<Fd>,
+    /// With `--step`: where it stops.
+    pub stops: Option<&'a Stops>,
     /// Room for the message: four bytes of length, and the words.
     message: &'static mut [u8],
     /// The command, but for its words; taken at the end.
@@ -44,6 +46,7 @@ impl<'a> Child<'a> {
             command_read,
             command_write: None,
             error_read: None,
+            stops: None,
             message: vec![0; 4 + plan.words.len()].leak(),
             command: Some(Command {
                 words: b"",
@@ -87,7 +90,7 @@ fn walk(child: &mut Child) -> Result<()> {
     }
     for step in &plan.child {
         show::note(plan, step);
-        if let Some(stops) = &child.state.stops {
+        if let Some(stops) = child.stops {
             stops.stop(plan, b"child", step)?;
         }
         match step {

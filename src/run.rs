@@ -68,6 +68,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         callers,
         own: None,
         terminal: None,
+        stops: None,
         status: None,
         asked: None,
         hurried: false,
@@ -148,6 +149,8 @@ struct Container {
     own: Option<Option<Dispositions>>,
     /// With `-t`: the relay.
     terminal: Option<Box<Terminal>>,
+    /// With `--step`: where it stops.
+    stops: Option<Stops>,
     /// How it ended, once it has been reaped.
     status: Option<Wait>,
     /// The signal that has asked for the end.
@@ -168,12 +171,12 @@ impl Container {
         let mut ends = Some((command_read, error_read));
         let mut command_write = Some(command_write);
         if plan.options.step {
-            state.stops = Some(Stops::new()?);
+            self.stops = Some(Stops::new()?);
         }
         trace::set_phase(Phase::Start);
         for step in &plan.parent {
             show::note(plan, step);
-            if let Some(stops) = &state.stops {
+            if let Some(stops) = &self.stops {
                 stops.stop(plan, b"parent", step)?;
             }
             match step {
@@ -181,12 +184,13 @@ impl Container {
                     let Some((command_read, error_read)) = ends.take() else { continue };
                     let mut child = Child::new(plan, state, command_read);
                     child.error_read = Some(error_read);
+                    child.stops = self.stops.as_ref();
                     child.command_write = command_write.take();
                     self.pid = Some(clone(plan, &mut child)?);
                     self.error_read = child.error_read.take();
                     command_write = child.command_write.take();
                     drop(child);
-                    if let (Some(stops), Some(pid)) = (&state.stops, self.pid) {
+                    if let (Some(stops), Some(pid)) = (&self.stops, self.pid) {
                         stops.child_is(pid);
                     }
                     // The child's ends: with them open here, their closing would not be seen.

@@ -5,7 +5,6 @@ use crate::error::{Errno, Error, Kind, Result};
 use crate::options::Options;
 use crate::privilege::Capabilities;
 use crate::rootfs::{self, Given, Image, Root};
-use crate::show::Stops;
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use crate::text;
@@ -233,8 +232,6 @@ pub struct State {
     pub capabilities: (Capabilities, Capabilities),
     /// The file for the pid.
     pub pid_file: Option<Fd>,
-    /// With `--step`: where it stops.
-    pub stops: Option<Stops>,
     /// The file for the numbers.
     pub stats_file: Option<Fd>,
 }
@@ -256,7 +253,6 @@ impl State {
             ignored: SigSet::EMPTY,
             capabilities: (Capabilities::ALL, Capabilities::ALL),
             pid_file: None,
-            stops: None,
             stats_file: None,
         }
     }
