@@ -109,21 +109,31 @@ pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     }
 }
 
+/// How often a process is looked at that runs, with a pause of a millisecond that doubles: 63 in all.
+const LOOKS: u32 = 7;
+
 /// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as
-/// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned.
+/// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned. One that runs
+/// may be on its way into that wait, its block lifted already: it is looked at again.
 pub fn heeds(pid: Pid, number: i32) -> bool {
     let shown = || Dispositions::of(pid).is_some_and(|d| d.heeded.has(number));
-    shown() || is_in_sigtimedwait(pid) || shown()
-}
-
-/// Whether it waits in rt_sigtimedwait(2), as a reaper does: the kernel lifts the block for as long, so the status file
-/// does not show it. proc_pid_syscall(5): the call's number comes first.
-fn is_in_sigtimedwait(pid: Pid) -> bool {
-    let path = file_of(pid, b"/syscall\0");
-    let Some(path) = path.as_c_str() else { return false };
-    let mut buffer = [0u8; 256];
-    let number = sys::read_up_to(None, path, &mut buffer).ok().and_then(|line| text::words(line).next());
-    number.and_then(|number| text::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
+    for look in 0..LOOKS {
+        if shown() {
+            return true;
+        }
+        // proc_pid_syscall(5): the number of its call, or `running`.
+        let mut buffer = [0u8; 256];
+        let path = file_of(pid, b"/syscall\0");
+        let line = path.as_c_str().and_then(|path| sys::read_up_to(None, path, &mut buffer).ok());
+        match line.and_then(|line| text::words(line).next()) {
+            Some(b"running") if sys::nanosleep(1_000_000 << look).is_ok() => {}
+            // The block does not show in the status file for as long as this call waits.
+            word => {
+                return word.and_then(|n| text::decimal(n).ok()) == Some(libc::SYS_rt_sigtimedwait as u64) || shown();
+            }
+        }
+    }
+    shown()
 }
 
 #[cfg(test)]
