@@ -4,7 +4,7 @@ use crate::cases;
 use crate::folder::Folder;
 use crate::harness::{mydocker_file, probe, probe_file, run, unique_name};
 use crate::host::{Host, host, tool};
-use crate::needs::Needs;
+use crate::needs::{Needs, root_is_initramfs};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -186,6 +186,11 @@ fn its_calls_are_those_of_the_run() {
                 for name in names(calls) {
                     let is = |call: &String| call == name || name == "clone" && call == "clone3";
                     let at = made.iter().position(is);
+                    // The initramfs cannot be put elsewhere: the root is moved onto it, and nothing goes.
+                    if at.is_none() && name == "umount2" && root_is_initramfs() {
+                        assert_eq!(made.get(..2), Some(&["mount".to_string(), "chroot".to_string()][..]), "{made:?}");
+                        continue;
+                    }
                     // With v2 the child is born in its group, and a pipe of a v1 host is no pipe here.
                     if at.is_none() && why.starts_with("joins") {
                         continue;
@@ -227,6 +232,12 @@ fn script(options: &[&str], command: &[OsString]) -> String {
     run(&[options, &["--dry-run=sh"]].concat(), command).finish().good()
 }
 
+/// By a shell that takes unshare from PATH: busybox's prefers its own.
+fn run_script(script: &str) -> std::process::Output {
+    let shell = tool("dash").unwrap_or_else(|| "sh".into());
+    Command::new(shell).arg("-c").arg(script).output().expect("a shell")
+}
+
 fn the_script_does_the_same() {
     let name = unique_name();
     let name_options = ["--name", name.as_str()];
@@ -256,7 +267,7 @@ fn the_script_does_the_same() {
         let real = run(&options, &words).finish().good();
         let script = script(&options, &words);
         assert!(!script.contains("a shell cannot"), "{script}");
-        let output = Command::new("sh").arg("-c").arg(&script).output().expect("sh");
+        let output = run_script(&script);
         let seen = String::from_utf8_lossy(&output.stdout);
         assert_eq!(seen, real, "{options:?}: {}\n{script}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(host().directories(&format!("mydocker-{name}")), Vec::<PathBuf>::new(), "{script}");
@@ -266,7 +277,7 @@ fn the_script_does_the_same() {
 fn the_script_ends_like_the_command() {
     for status in [0, 1, 77] {
         let script = script(&[], &crate::harness::probe_words(&["status", &status.to_string()]));
-        let output = Command::new("sh").arg("-c").arg(&script).output().expect("sh");
+        let output = run_script(&script);
         assert_eq!(output.status.code(), Some(status), "{output:?}\n{script}");
     }
 }
@@ -275,7 +286,7 @@ fn the_script_keeps_every_word() {
     let mut words = crate::harness::probe_words(&["argv"]);
     words.extend(["", "it's", "$(touch /x)", "`id`", "a\nb", "*", "\\", "'\\''", "-e", "%1"].map(OsString::from));
     let script = script(&["--no-limits", "--privileged"], &words);
-    let output = Command::new("sh").arg("-c").arg(&script).output().expect("sh");
+    let output = run_script(&script);
     assert_eq!(crate::probe::words_of(&String::from_utf8_lossy(&output.stdout)), words, "{output:?}\n{script}");
 }
 

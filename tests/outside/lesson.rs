@@ -12,6 +12,7 @@ cases! {
         | Needs::SCRIPT_TOOLS
         | Needs::BUSYBOX
         | Needs::OVERLAY
+        | Needs::NO_INITRAMFS
         | Needs::MEMORY
         | Needs::SWAP
         | Needs::CPUSET;

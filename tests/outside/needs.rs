@@ -58,9 +58,12 @@ numbered! {
     NO_INITRAMFS,
     /// A virtual host of tests/vm, where nothing is lost.
     VIRTUAL_HOST,
+    #[allow(dead_code, reason = "tests/failures makes an image of its own")]
     MKSQUASHFS,
-    MKFS_EROFS,
-    MKFS_EXT4,
+    /// An image of this kind can be made, or is there.
+    SQUASHFS_IMAGE,
+    EROFS_IMAGE,
+    EXT4_IMAGE,
     BUSYBOX,
     /// Loop devices can be had.
     LOOP,
@@ -73,13 +76,13 @@ numbered! {
     SCRIPT_TOOLS,
     /// Namespaces can be made: as root, or in a user namespace.
     NAMESPACES,
-    /// We are root, and still lack one of the capabilities there are.
-    LACKS_A_CAPABILITY,
     PYTHON,
     PERL,
     CC,
     /// An ordinary user could make a user namespace.
     USER_NAMESPACES,
+    /// This host has none, and we need one.
+    USER_NAMESPACES_FORBIDDEN,
     NEWUIDMAP,
     ZSH,
     FISH,
@@ -135,8 +138,6 @@ impl Needs {
             (Needs::VI, "vi"),
             (Needs::TIMEOUT, "timeout"),
             (Needs::MKSQUASHFS, "mksquashfs"),
-            (Needs::MKFS_EROFS, "mkfs.erofs"),
-            (Needs::MKFS_EXT4, "mkfs.ext4"),
             (Needs::BUSYBOX, "busybox"),
             (Needs::STRACE, "strace"),
             (Needs::ZSH, "zsh"),
@@ -156,13 +157,16 @@ impl Needs {
         let others = [
             (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
             (Needs::LOOP, has_loops, "no loop devices"),
+            (Needs::SQUASHFS_IMAGE, || has_image("squashfs", "mksquashfs"), "no mksquashfs in PATH"),
+            (Needs::EROFS_IMAGE, || has_image("erofs", "mkfs.erofs"), "no mkfs.erofs in PATH"),
+            (Needs::EXT4_IMAGE, || has_image("ext4", "mkfs.ext4"), "no mkfs.ext4 in PATH"),
             (Needs::NO_INITRAMFS, || !root_is_initramfs(), "the root is the initramfs"),
             (Needs::VIRTUAL_HOST, is_virtual_host, "this is no virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
-            (Needs::LACKS_A_CAPABILITY, || lacking_capability().is_some(), "we have every capability"),
+            (Needs::USER_NAMESPACES_FORBIDDEN, user_namespaces_forbidden, "user.max_user_namespaces is not 0"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
             (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
@@ -181,14 +185,6 @@ impl BitOr for Needs {
     fn bitor(self, other: Needs) -> Needs {
         self.and(other)
     }
-}
-
-/// The first capability that we have not, by its number.
-pub fn lacking_capability() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let set = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
-    let set = u64::from_str_radix(set.trim(), 16).ok()?;
-    (0..41).find(|number| set >> number & 1 == 0)
 }
 
 pub fn on_v2(controller: &str) -> bool {
@@ -215,6 +211,11 @@ fn has_cpus_0_and_1() -> bool {
     set.is_set(0) && set.is_set(1)
 }
 
+fn user_namespaces_forbidden() -> bool {
+    let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
+    !host().root && most.is_ok_and(|most| most.trim() == "0")
+}
+
 /// A mount of a module that is not loaded yet loads it; without its options it is then refused all the same.
 fn has_overlay() -> bool {
     use rustix::mount::{MountFlags, mount};
@@ -228,13 +229,23 @@ fn has_loops() -> bool {
     there() || tool("modprobe").is_some_and(|tool| Command::new(tool).arg("loop").status().is_ok()) && there()
 }
 
-fn root_is_initramfs() -> bool {
+pub fn root_is_initramfs() -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     mounts.lines().any(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - rootfs "))
 }
 
 fn is_virtual_host() -> bool {
     std::fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("mydocker.host=")
+}
+
+/// A virtual host has no tools that make images, but images.
+pub fn packed_image(kind: &str) -> Option<std::path::PathBuf> {
+    let file = std::path::Path::new("/srv/images").join(format!("busybox.{kind}"));
+    (is_virtual_host() && file.exists()).then_some(file)
+}
+
+fn has_image(kind: &str, tool_that_makes_it: &str) -> bool {
+    packed_image(kind).is_some() || tool(tool_that_makes_it).is_some()
 }
 
 /// Where a Debian root is kept from one time to the next, beside what cargo builds.

@@ -10,13 +10,13 @@ use std::fs;
 const IMAGE: Needs = Needs::ROOT.and(Needs::LOOP);
 
 cases! {
-    squashfs: IMAGE | Needs::MKSQUASHFS | Needs::OVERLAY;
-    erofs: IMAGE | Needs::MKFS_EROFS | Needs::OVERLAY;
+    squashfs: IMAGE | Needs::SQUASHFS_IMAGE | Needs::OVERLAY;
+    erofs: IMAGE | Needs::EROFS_IMAGE | Needs::OVERLAY;
     ext2: IMAGE | Needs::BUSYBOX | Needs::OVERLAY;
-    ext4: IMAGE | Needs::MKFS_EXT4 | Needs::OVERLAY;
+    ext4: IMAGE | Needs::EXT4_IMAGE | Needs::OVERLAY;
     the_device_goes_when_mydocker_is_killed: IMAGE | Needs::BUSYBOX | Needs::OVERLAY;
     a_file_that_is_no_filesystem: IMAGE;
-    two_at_once: IMAGE | Needs::MKFS_EXT4 | Needs::OVERLAY;
+    two_at_once: IMAGE | Needs::EXT4_IMAGE | Needs::OVERLAY;
 }
 
 fn squashfs() {

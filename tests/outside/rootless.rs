@@ -34,6 +34,7 @@ cases! {
     ranges_of_subuid: Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP;
     ranges_that_newuidmap_refuses: Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP;
     a_host_without_user_namespaces: Needs::USER_NAMESPACES | Needs::ROOT;
+    this_host_without_user_namespaces: Needs::USER_NAMESPACES_FORBIDDEN;
     nothing_is_left_and_the_status_stands: Needs::USER_NAMESPACES;
 }
 
@@ -373,6 +374,15 @@ fn ranges_that_newuidmap_refuses() {
 }
 
 /// In a user namespace with a limit of none, where we are not root.
+fn this_host_without_user_namespaces() {
+    for options in [&[][..], &["--no-limits"], &["-t"], &["--privileged", "--network", "host"]] {
+        let outcome = crate::harness::probe(options, &["status", "0"]).finish();
+        outcome.refused(125, &["clone", "ENOSPC", "user.max_user_namespaces is 0"]);
+    }
+    // And what needs none, works.
+    crate::harness::mydocker(&["--help"]).finish().good();
+}
+
 fn a_host_without_user_namespaces() {
     let place = Place::new();
     let run = place.probe(&[], &["status", "0"]).before(|| {
