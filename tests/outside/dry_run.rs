@@ -12,14 +12,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 cases! {
-    it_only_looks: Needs::ROOT | Needs::STRACE;
-    nothing_is_touched: Needs::ROOT;
+    it_only_looks: Needs::NAMESPACES | Needs::STRACE;
+    nothing_is_touched: Needs::NAMESPACES;
     steps_are_numbered_and_told_apart: Needs::NOTHING;
     its_calls_are_those_of_the_run: Needs::ROOT | Needs::STRACE;
     the_script_does_the_same: Needs::ROOT | Needs::SH | Needs::MOUNTED | Needs::SCRIPT_TOOLS;
     the_script_ends_like_the_command: Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS;
-    the_script_keeps_every_word: Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS;
-    what_a_shell_cannot_is_a_comment: Needs::ROOT;
+    the_script_keeps_every_word: Needs::NAMESPACES | Needs::SH | Needs::SCRIPT_TOOLS;
+    what_a_shell_cannot_is_a_comment: Needs::NAMESPACES;
     another_form_is_refused: Needs::NOTHING;
     what_would_fail_fails: Needs::NOTHING;
 }

@@ -7,10 +7,10 @@ use crate::needs::Needs;
 use std::fs;
 
 cases! {
-    it_holds_the_pid_on_the_host: Needs::ROOT;
-    it_is_there_before_the_command: Needs::ROOT;
-    an_older_one_is_replaced: Needs::ROOT;
-    one_that_cannot_be_written_ends_it_at_once: Needs::ROOT;
+    it_holds_the_pid_on_the_host: Needs::NAMESPACES;
+    it_is_there_before_the_command: Needs::NAMESPACES;
+    an_older_one_is_replaced: Needs::NAMESPACES;
+    one_that_cannot_be_written_ends_it_at_once: Needs::NAMESPACES;
 }
 
 fn it_holds_the_pid_on_the_host() {

@@ -9,27 +9,27 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 cases! {
-    the_folder_is_the_root: Needs::ROOT;
-    a_relative_folder: Needs::ROOT;
-    nothing_of_the_hosts_mounts_is_left: Needs::ROOT;
+    the_folder_is_the_root: Needs::NAMESPACES;
+    a_relative_folder: Needs::NAMESPACES;
+    nothing_of_the_hosts_mounts_is_left: Needs::NAMESPACES;
     mounts_below_the_folder_come_along: Needs::ROOT;
-    what_is_missing_is_made_and_stays: Needs::ROOT;
-    proc_and_sys: Needs::ROOT;
-    the_usual_devices: Needs::ROOT;
-    devices_work: Needs::ROOT;
-    shared_memory_has_a_size: Needs::ROOT;
-    a_terminal_in_a_root: Needs::ROOT | Needs::TERMINAL;
-    files_of_etc: Needs::ROOT;
-    files_of_etc_are_made: Needs::ROOT;
-    masked_paths: Needs::ROOT;
+    what_is_missing_is_made_and_stays: Needs::NAMESPACES;
+    proc_and_sys: Needs::NAMESPACES;
+    the_usual_devices: Needs::NAMESPACES;
+    devices_work: Needs::NAMESPACES;
+    shared_memory_has_a_size: Needs::NAMESPACES;
+    a_terminal_in_a_root: Needs::NAMESPACES | Needs::TERMINAL;
+    files_of_etc: Needs::NAMESPACES;
+    files_of_etc_are_made: Needs::NAMESPACES;
+    masked_paths: Needs::NAMESPACES;
     read_only_kernel_paths: Needs::ROOT;
-    the_environment: Needs::ROOT;
-    the_command_is_looked_for_inside: Needs::ROOT;
-    what_is_no_root: Needs::ROOT;
-    a_root_with_links_for_directories: Needs::ROOT;
+    the_environment: Needs::NAMESPACES;
+    the_command_is_looked_for_inside: Needs::NAMESPACES;
+    what_is_no_root: Needs::NAMESPACES;
+    a_root_with_links_for_directories: Needs::NAMESPACES;
     with_the_hosts_namespaces: Needs::ROOT;
-    with_a_reaper: Needs::ROOT;
-    odd_names: Needs::ROOT;
+    with_a_reaper: Needs::NAMESPACES;
+    odd_names: Needs::NAMESPACES;
 }
 
 fn the_folder_is_the_root() {

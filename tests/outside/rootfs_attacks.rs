@@ -11,16 +11,16 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 cases! {
-    a_target_that_is_a_link_to_the_host: Needs::ROOT;
-    a_target_with_dots: Needs::ROOT;
-    a_target_that_is_a_magic_link: Needs::ROOT;
-    a_target_that_leads_to_proc: Needs::ROOT;
-    a_working_directory_that_is_a_magic_link: Needs::ROOT;
-    files_of_etc_that_are_links: Needs::ROOT;
+    a_target_that_is_a_link_to_the_host: Needs::NAMESPACES;
+    a_target_with_dots: Needs::NAMESPACES;
+    a_target_that_is_a_magic_link: Needs::NAMESPACES;
+    a_target_that_leads_to_proc: Needs::NAMESPACES;
+    a_working_directory_that_is_a_magic_link: Needs::NAMESPACES;
+    files_of_etc_that_are_links: Needs::NAMESPACES;
     a_leaked_directory: Needs::ROOT;
-    out_of_the_root_by_chroot: Needs::ROOT;
+    out_of_the_root_by_chroot: Needs::NAMESPACES;
     out_of_the_root_by_dots_and_links: Needs::ROOT;
-    the_program_itself_is_overwritten: Needs::ROOT;
+    the_program_itself_is_overwritten: Needs::NAMESPACES;
 }
 
 fn nothing_in(folder: &Folder) {

@@ -12,14 +12,14 @@ cases! {
     names: Needs::ROOT;
     groups: Needs::ROOT;
     home: Needs::ROOT;
-    unknown: Needs::ROOT;
+    unknown: Needs::NAMESPACES;
     odd_files: Needs::ROOT;
     a_terminal_is_the_users: Needs::ROOT | Needs::TERMINAL;
     with_a_reaper: Needs::ROOT;
     on_the_hosts_own_files: Needs::ROOT;
     the_user_dies_with_mydocker: Needs::ROOT;
-    working_directory: Needs::ROOT;
-    working_directory_of_the_host: Needs::ROOT;
+    working_directory: Needs::NAMESPACES;
+    working_directory_of_the_host: Needs::NAMESPACES;
     limits_of_resources: Needs::ROOT;
     bad_words: Needs::NOTHING;
 }

@@ -11,21 +11,21 @@ use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
 
 cases! {
-    a_folder_and_a_file: Needs::ROOT;
-    read_only: Needs::ROOT;
-    odd_paths: Needs::ROOT;
-    targets_are_made: Needs::ROOT;
-    targets_in_an_overlay: Needs::ROOT | Needs::OVERLAY;
-    targets_in_a_read_only_root: Needs::ROOT;
-    one_below_another: Needs::ROOT;
+    a_folder_and_a_file: Needs::NAMESPACES;
+    read_only: Needs::NAMESPACES;
+    odd_paths: Needs::NAMESPACES;
+    targets_are_made: Needs::NAMESPACES;
+    targets_in_an_overlay: Needs::NAMESPACES | Needs::OVERLAY;
+    targets_in_a_read_only_root: Needs::NAMESPACES;
+    one_below_another: Needs::NAMESPACES;
     what_is_mounted_below_comes_along: Needs::ROOT;
-    over_the_files_of_etc: Needs::ROOT;
-    memory: Needs::ROOT;
-    devices: Needs::ROOT;
-    on_the_hosts_own_files: Needs::ROOT;
+    over_the_files_of_etc: Needs::NAMESPACES;
+    memory: Needs::NAMESPACES;
+    devices: Needs::NAMESPACES;
+    on_the_hosts_own_files: Needs::NAMESPACES;
     over_the_hosts_own_root: Needs::ROOT | Needs::OVERLAY;
     what_is_no_volume: Needs::NOTHING;
-    what_cannot_be_mounted: Needs::ROOT;
+    what_cannot_be_mounted: Needs::NAMESPACES;
 }
 
 fn a_folder_and_a_file() {

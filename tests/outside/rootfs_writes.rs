@@ -13,12 +13,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
 cases! {
-    a_read_only_root: Needs::ROOT;
-    read_only_host_files: Needs::ROOT;
+    a_read_only_root: Needs::NAMESPACES;
+    read_only_host_files: Needs::NAMESPACES;
     writes_to_memory: Needs::ROOT | Needs::OVERLAY;
-    memory_is_bounded: Needs::ROOT | Needs::OVERLAY;
-    a_full_root_is_no_oom_kill: Needs::ROOT.and(Needs::OVERLAY).and(Needs::MEMORY);
-    ephemeral_and_read_only: Needs::ROOT | Needs::OVERLAY;
+    memory_is_bounded: Needs::NAMESPACES | Needs::OVERLAY;
+    a_full_root_is_no_oom_kill: Needs::NAMESPACES.and(Needs::OVERLAY).and(Needs::MEMORY);
+    ephemeral_and_read_only: Needs::NAMESPACES | Needs::OVERLAY;
     sizes_that_are_none: Needs::NOTHING;
     the_hosts_own_root: Needs::ROOT | Needs::OVERLAY;
     the_hosts_own_root_is_a_root_of_its_own: Needs::ROOT | Needs::OVERLAY;

@@ -12,21 +12,21 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 cases! {
-    the_schema_is_the_readmes: Needs::ROOT;
-    json_under_any_name: Needs::ROOT;
-    text_has_the_same_fields: Needs::ROOT;
-    into_a_file: Needs::ROOT;
-    a_file_that_cannot_be_written_ends_it_at_once: Needs::ROOT;
-    how_it_ended: Needs::ROOT;
-    why_nothing_was_run: Needs::ROOT;
-    times: Needs::ROOT;
-    earlier_children_are_not_counted: Needs::ROOT | Needs::SH;
-    throttled_time: Needs::ROOT | Needs::CPU;
-    peak_memory: Needs::ROOT | Needs::MEMORY;
-    kills_for_want_of_memory: Needs::ROOT | Needs::MEMORY | Needs::SWAP;
-    peak_pids: Needs::ROOT | Needs::PIDS;
-    limits_asked_and_in_force: Needs::ROOT | Needs::MEMORY | Needs::CPU;
-    the_command_may_write_what_it_likes: Needs::ROOT;
+    the_schema_is_the_readmes: Needs::NAMESPACES;
+    json_under_any_name: Needs::NAMESPACES;
+    text_has_the_same_fields: Needs::NAMESPACES;
+    into_a_file: Needs::NAMESPACES;
+    a_file_that_cannot_be_written_ends_it_at_once: Needs::NAMESPACES;
+    how_it_ended: Needs::NAMESPACES;
+    why_nothing_was_run: Needs::NAMESPACES;
+    times: Needs::NAMESPACES;
+    earlier_children_are_not_counted: Needs::NAMESPACES | Needs::SH;
+    throttled_time: Needs::NAMESPACES | Needs::CPU;
+    peak_memory: Needs::NAMESPACES | Needs::MEMORY;
+    kills_for_want_of_memory: Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP;
+    peak_pids: Needs::NAMESPACES | Needs::PIDS;
+    limits_asked_and_in_force: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU;
+    the_command_may_write_what_it_likes: Needs::NAMESPACES;
 }
 
 /// The record on standard error: its last line.

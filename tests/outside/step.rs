@@ -11,14 +11,14 @@ use std::fs;
 
 cases! {
     it_stops_before_every_step_of_the_plan: Needs::ROOT | Needs::TERMINAL;
-    c_goes_on_to_the_end: Needs::ROOT | Needs::TERMINAL;
+    c_goes_on_to_the_end: Needs::NAMESPACES | Needs::TERMINAL;
     q_undoes_wherever_it_is_pressed: Needs::ROOT | Needs::TERMINAL;
-    a_signal_or_the_end_is_a_q: Needs::ROOT | Needs::TERMINAL;
-    what_it_points_at_is_there: Needs::ROOT | Needs::TERMINAL | Needs::MEMORY | Needs::MOUNTED;
-    with_a_terminal_of_its_own: Needs::ROOT | Needs::TERMINAL;
-    without_a_terminal_one_clear_line: Needs::ROOT;
-    a_kill_takes_the_child_along: Needs::ROOT | Needs::TERMINAL;
-    the_commands_input_is_not_touched: Needs::ROOT | Needs::TERMINAL;
+    a_signal_or_the_end_is_a_q: Needs::NAMESPACES | Needs::TERMINAL;
+    what_it_points_at_is_there: Needs::NAMESPACES | Needs::TERMINAL | Needs::MEMORY | Needs::MOUNTED;
+    with_a_terminal_of_its_own: Needs::NAMESPACES | Needs::TERMINAL;
+    without_a_terminal_one_clear_line: Needs::NAMESPACES;
+    a_kill_takes_the_child_along: Needs::NAMESPACES | Needs::TERMINAL;
+    the_commands_input_is_not_touched: Needs::NAMESPACES | Needs::TERMINAL;
 }
 
 const ASKS: &str = "q: undo and quit] ";

@@ -12,16 +12,16 @@ use std::process::Command;
 
 cases! {
     call_by_call_with_strace: Needs::ROOT | Needs::STRACE;
-    the_reaper_too: Needs::ROOT | Needs::STRACE;
+    the_reaper_too: Needs::NAMESPACES | Needs::STRACE;
     a_failing_mount: Needs::ROOT;
     lines_are_marked: Needs::ROOT;
-    into_a_file: Needs::ROOT;
-    a_file_that_cannot_be_written_ends_it_at_once: Needs::ROOT;
-    the_commands_descriptors_are_as_they_were: Needs::ROOT;
-    it_stays_where_stderr_was: Needs::ROOT;
-    colours_on_a_terminal_alone: Needs::ROOT | Needs::TERMINAL;
+    into_a_file: Needs::NAMESPACES;
+    a_file_that_cannot_be_written_ends_it_at_once: Needs::NAMESPACES;
+    the_commands_descriptors_are_as_they_were: Needs::NAMESPACES;
+    it_stays_where_stderr_was: Needs::NAMESPACES;
+    colours_on_a_terminal_alone: Needs::NAMESPACES | Needs::TERMINAL;
     a_closed_stderr_takes_no_trace: Needs::NOTHING;
-    long_words_are_cut: Needs::ROOT;
+    long_words_are_cut: Needs::NAMESPACES;
 }
 
 /// A call, by what can be compared.
