@@ -152,6 +152,11 @@ fn directory(plan: &Plan, g: usize, file: &[u8]) -> Option<&'static [u8]> {
     Some(below(plan.groups.get(g)?, &[plan.name.to_bytes(), slash, file].concat()))
 }
 
+/// A hierarchy that is mounted nowhere has no path: mydocker has it by a descriptor alone, and a shell has nothing.
+fn has_path(plan: &Plan, g: usize) -> bool {
+    plan.groups.get(g).is_some_and(|group| group.hierarchy.top.path().starts_with(b"/"))
+}
+
 /// As a word of a shell.
 fn put_word(out: &mut Vec<u8>, word: &[u8]) {
     out.put(b"'");
@@ -234,7 +239,7 @@ pub fn script(plan: &Plan) -> Vec<u8> {
         put_word(&mut out, word);
     }
     out.put(b" || status=$?\n");
-    for (g, _) in plan.groups.iter().enumerate() {
+    for (g, _) in plan.groups.iter().enumerate().filter(|(g, _)| has_path(plan, *g)) {
         out.put(b"rmdir ");
         put_word(&mut out, directory(plan, g, b"").unwrap_or_default());
         out.put(b"\n");
@@ -246,12 +251,21 @@ pub fn script(plan: &Plan) -> Vec<u8> {
 /// One step's command; where a shell has none, a comment that says so. A default may fail.
 fn put_command(out: &mut Vec<u8>, plan: &Plan, step: &Step) {
     let start = out.len();
-    step.put_part(plan, 2, out, put_word);
+    let group = match step {
+        Step::EnableController(g, _) | Step::MakeGroup(g) | Step::ApplySetting(g, _) | Step::JoinGroup(g) => Some(*g),
+        _ => None,
+    };
+    let reachable = group.is_none_or(|g| has_path(plan, g));
+    match reachable {
+        true => step.put_part(plan, 2, out, put_word),
+        false => out.put(b"#"),
+    }
     if out.get(start..) == Some(b"#") {
         out.put(b" a shell cannot: ");
         step.put_part(plan, 1, out, Put::put_escaped);
     }
     if let Step::ApplySetting(g, at) = step
+        && reachable
         && !plan.groups.get(*g).and_then(|group| group.settings.get(*at)).is_some_and(|setting| setting.asked)
     {
         out.put(b" || :");

@@ -13,6 +13,7 @@ use std::ffi::CString;
 cases! {
     nothing_mounted: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
     nothing_mounted_and_out_of_memory: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
+    nothing_mounted_and_a_script: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
     mounted_at_a_path_with_a_blank: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED;
     read_only_and_asked_for: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
     read_only_and_not_asked_for: Needs::ROOT | Needs::MEMORY | Needs::MOUNTED;
@@ -53,6 +54,20 @@ fn in_own_mounts(run: Run, acts: Vec<Act>) -> Run {
 /// Unmounts every cgroup mount that the host has.
 fn without_any() -> Vec<Act> {
     host().points.iter().rev().map(|point| Act::Unmount(c_string(point))).collect()
+}
+
+/// A cgroup without a path is nothing that a shell could make.
+fn nothing_mounted_and_a_script() {
+    let name = unique_name();
+    let run = probe(&["-m", "100m", "--name", &name, "--dry-run=sh"], &["status", "0"]);
+    let script = in_own_mounts(run, without_any()).finish().good();
+    let (mut made, mut joined) = (false, false);
+    for line in script.lines().filter(|line| line.contains(&format!("mydocker-{name}"))) {
+        assert!(line.contains("# a shell cannot: "), "{line} in\n{script}");
+        made |= line.contains("mkdirat(");
+        joined |= line.contains("/tasks") || line.contains("/cgroup.procs");
+    }
+    assert!(made && joined, "{script}");
 }
 
 /// A container that waits, with its limits read from outside, where all is as ever.
