@@ -180,7 +180,7 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
             _ if normal.help => Ok(Action::Print(&texts::RUN)),
             None => Err(Error::usage("run needs a COMMAND", b"")),
             Some(&b"") => Err(Error::usage("an empty COMMAND", b"")),
-            Some(_) => Ok(Action::Run(understand(parse_options(&normal.options)?)?, normal.command)),
+            Some(_) => Ok(Action::Run(parse_options(&normal.options)?, normal.command)),
         }
     } else if word == b"check" {
         match *words {
@@ -200,9 +200,9 @@ fn is_help(word: &[u8]) -> bool {
 
 /// The words that the normaliser lets through are only what argh knows; a test holds the two together.
 #[inline(never)]
-fn parse_options(words: &[&str]) -> Result<&'static Run> {
+fn parse_options(words: &[&str]) -> Result<&'static Options> {
     match Run::from_args(&["mydocker run"], words) {
-        Ok(run) => Ok(Box::leak(Box::new(run))),
+        Ok(run) => understand(run),
         Err(exit) => Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
     }
 }
@@ -212,8 +212,7 @@ fn kept(value: &str) -> core::result::Result<&'static str, String> {
     Ok(String::from(value).leak())
 }
 
-#[inline(never)]
-fn understand(run: &'static Run) -> Result<&'static Options> {
+fn understand(run: Run) -> Result<&'static Options> {
     let limits = Limits::read(&LimitWords {
         memory: run.memory_limit,
         swap: run.memory_swap,
@@ -278,15 +277,15 @@ fn understand(run: &'static Run) -> Result<&'static Options> {
         ephemeral,
         read_only: run.read_only,
         volumes,
-        devices: &run.device,
+        devices: run.device.leak(),
         shm_size,
         user: run.user,
         ulimits,
         limits,
         cgroup_parent,
         name,
-        env: &run.env,
-        env_files: &run.env_file,
+        env: run.env.leak(),
+        env_files: run.env_file.leak(),
         workdir: run.workdir,
         tty: run.tty,
         init: run.init,
