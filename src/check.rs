@@ -59,6 +59,7 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
 }
 
 /// Whether it works; with a word about it.
+#[inline(never)]
 fn attempt(name: &[u8], how: &[u8], plan: &Planner, said: &mut Vec<u8>) -> Result<()> {
     let is = |word: &[u8]| how == word;
     if is(b"@release") {

@@ -433,6 +433,7 @@ impl Step {
     }
 
     /// A step for a group or a setting that nobody asked for may fail: the host goes without.
+    #[inline(never)]
     fn carry_out_for_group(&self, g: usize, plan: &Plan, state: &mut State) -> Result<()> {
         let (Some(group), Some(made)) = (plan.groups.get(g), state.groups.get_mut(g)) else { return Ok(()) };
         if made.left_out {

@@ -38,6 +38,7 @@ impl User {
 
     /// Looks up `word`, which is as [`passwd::wanted`] has it. A number need not be in the files; with a group of its own
     /// a user has no others.
+    #[inline(never)]
     pub fn look_up(&mut self, word: &[u8]) -> Result<()> {
         let Some(wanted) = passwd::wanted(word) else { return Ok(()) };
         let number = passwd::id(wanted.user);

@@ -41,6 +41,7 @@ impl Maps {
     }
 
     /// Writes the maps of `child`, which waits for it.
+    #[inline(never)]
     pub fn write(&self, child: Pid) -> Result<()> {
         if let Some((uids, gids)) = self.ranges {
             map(c"/usr/bin/newuidmap", child, self.uid, uids)?;

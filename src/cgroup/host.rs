@@ -115,6 +115,7 @@ impl Host {
     }
 
     /// The hierarchy of a controller that none found so far carries.
+    #[inline(never)]
     fn hierarchy_of(&self, controller: Controllers, own: &[u8], mounts: &[u8]) -> Result<Option<Hierarchy>> {
         // A controller that a v1 hierarchy has taken is on a line of its own; the rest is v2's.
         let (version, line) = match (own_line(own, controller), own_line(own, Controllers::NONE)) {

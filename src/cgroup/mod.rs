@@ -92,6 +92,7 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
     Ok(groups)
 }
 
+#[inline(never)]
 fn group(
     hierarchy: &'static Hierarchy,
     limits: &Limits,
