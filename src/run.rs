@@ -255,7 +255,6 @@ impl Container {
     }
 
     /// Waits until execve has worked: its end of the error pipe is then closed. Or for the reason why it has not.
-    #[inline(never)]
     fn await_exec(&mut self) -> Result<()> {
         while let Some(pipe) = &self.error_read {
             // Once it has ended, all that it had to say is in the pipe, whoever else may still hold the other end.
@@ -458,6 +457,7 @@ impl Container {
 
     /// Makes sure that it has ended. A child that has not become the command is killed; a command that can no longer be
     /// followed is waited for.
+    #[inline(never)]
     fn end(&mut self, kill: bool) -> Result<()> {
         if let Some(pid) = self.pid.filter(|_| self.status.is_none()) {
             if kill {

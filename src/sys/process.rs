@@ -211,6 +211,7 @@ impl Pointers {
     }
 
     /// Adds a string; `false` if there is no room left.
+    #[inline(never)]
     pub fn push(&mut self, string: &'static CStr) -> bool {
         if self.slots.len() == self.slots.capacity() {
             return false;
