@@ -4,13 +4,18 @@
 use crate::error::Result;
 use crate::sys::{self, Pid, SigSet, Signal, Wait};
 
+/// With this mydocker asks for a stop: a SIGTSTP of its own would be one with that of a terminal.
+pub const STOP: i32 = 64;
+
 /// What a terminal has sent to the whole group, the command has already; and a stop must hold whatever it does with
 /// SIGTSTP. If the command has ended, SIGCHLD comes next.
 fn pass_on(signal: Signal, command: Pid) {
-    let number = if signal.number == libc::SIGTSTP { libc::SIGSTOP } else { signal.number };
-    if !(signal.from_kernel && sys::same_group(command))
-        && let Err(_ended) = sys::kill(command, number)
-    {}
+    let passed = match signal.number {
+        _ if signal.from_kernel && sys::same_group(command) => Ok(()),
+        STOP | libc::SIGTSTP => sys::stop(command),
+        number => sys::kill(command, number).map(drop),
+    };
+    if let Err(_ended) = passed {}
 }
 
 /// Looks after the command, forever.

@@ -5,6 +5,7 @@ use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
+use crate::reaper;
 use crate::rootfs;
 use crate::show::{self, Stops};
 use crate::signals::{self, Dispositions, Fate};
@@ -436,8 +437,19 @@ impl Container {
         sys::kill(sys::getpid(), libc::SIGSTOP).map(drop)
     }
 
+    /// Once it has stopped: one that still reads would take what is typed for the shell.
     fn stop_command(&self, pid: Pid) -> Result<()> {
-        sys::kill(pid, if self.init { libc::SIGTSTP } else { libc::SIGSTOP }).map(drop)
+        if !self.init {
+            return sys::stop(pid);
+        }
+        sys::kill(pid, reaper::STOP)?;
+        for _ in 0..100 {
+            if signals::waits_for(pid, reaper::STOP) {
+                break;
+            }
+            sys::nanosleep(1_000_000)?;
+        }
+        Ok(())
     }
 
     /// The size and raw mode, at the start and after each stop. In the background the terminal is not to be had: there all

@@ -116,24 +116,36 @@ const LOOKS: u32 = 7;
 /// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned. One that runs
 /// may be on its way into that wait, its block lifted already: it is looked at again.
 pub fn heeds(pid: Pid, number: i32) -> bool {
-    let shown = || Dispositions::of(pid).is_some_and(|d| d.heeded.has(number));
     for look in 0..LOOKS {
-        if shown() {
+        if shows(pid, number) {
             return true;
         }
-        // proc_pid_syscall(5): the number of its call, or `running`.
-        let mut buffer = [0u8; 256];
-        let path = file_of(pid, b"/syscall\0");
-        let line = path.as_c_str().and_then(|path| sys::read_up_to(None, path, &mut buffer).ok());
-        match line.and_then(|line| text::words(line).next()) {
+        match call_of(pid, &mut [0; 256]) {
             Some(b"running") if sys::nanosleep(1_000_000 << look).is_ok() => {}
             // The block does not show in the status file for as long as this call waits.
-            word => {
-                return word.and_then(|n| text::decimal(n).ok()) == Some(libc::SYS_rt_sigtimedwait as u64) || shown();
-            }
+            call => return is_sigtimedwait(call) || shows(pid, number),
         }
     }
-    shown()
+    shows(pid, number)
+}
+
+/// Whether a reaper waits for `number`, and is done with all that have come.
+pub fn waits_for(pid: Pid, number: i32) -> bool {
+    is_sigtimedwait(call_of(pid, &mut [0; 256])) && !shows(pid, number)
+}
+
+fn shows(pid: Pid, number: i32) -> bool {
+    Dispositions::of(pid).is_some_and(|d| d.heeded.has(number))
+}
+
+/// proc_pid_syscall(5): the number of the call that a process is in, or `running`.
+fn call_of(pid: Pid, buffer: &mut [u8; 256]) -> Option<&[u8]> {
+    let path = file_of(pid, b"/syscall\0");
+    text::words(sys::read_up_to(None, path.as_c_str()?, buffer).ok()?).next()
+}
+
+fn is_sigtimedwait(call: Option<&[u8]>) -> bool {
+    call.and_then(|number| text::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub use privilege::{
 pub use process::{
     Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, has_seccomp, kill,
     leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask,
-    sethostname, signalfd, take_signal, wait_any, wait_for_signal, wait4,
+    sethostname, signalfd, stop, take_signal, wait_any, wait_for_signal, wait4,
 };
 pub use shared::SharedWords;
 pub use terminal::{

@@ -190,6 +190,23 @@ pub fn nanosleep(nanoseconds: i64) -> Result<()> {
     unsafe { sys!(nanosleep(time.as_ptr(), 0usize)) }.of(b"").map(drop)
 }
 
+/// Stops a child, and waits until it has, a tenth of a second at most: waitid(2), which leaves the news to whoever reaps.
+pub fn stop(child: Pid) -> Result<()> {
+    kill(child, libc::SIGSTOP)?;
+    let options = libc::WSTOPPED | libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    for _ in 0..100 {
+        // siginfo_t, 128 bytes: without news, nothing is written
+        let mut news = [0u32; 32];
+        // SAFETY: the kernel writes one siginfo_t; no usage is asked for
+        unsafe { sys!(waitid(libc::P_PID, child.0, news.as_mut_ptr(), options, 0usize)) }.of(b"")?;
+        if news != [0; 32] {
+            break;
+        }
+        nanosleep(1_000_000)?;
+    }
+    Ok(())
+}
+
 /// A list of strings as execve(2) takes them: pointers, a null at the end. It is sized once, so that the child can fill
 /// it without allocating.
 pub struct Pointers {
