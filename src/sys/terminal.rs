@@ -45,7 +45,8 @@ impl Termios {
     /// the key before was the one that quotes the next.
     pub fn signal_of(&self, bytes: &[u8], quoted: &mut bool) -> Option<i32> {
         let key = |at: usize| self.characters.get(at).copied().filter(|key| *key != 0);
-        let quotes = self.local & libc::IEXTEN != 0;
+        let quoting = libc::ICANON | libc::IEXTEN;
+        let quotes = self.local & quoting == quoting;
         let mut signal = None;
         for &byte in bytes {
             let is = |at| !*quoted && key(at) == Some(byte);
@@ -147,11 +148,11 @@ pub fn foreground(fd: i32) -> Option<Pid> {
 }
 
 /// Whether stdin is this session's terminal, and another group is in its foreground: whoever changes settings from here is
-/// stopped.
+/// stopped. A group that has no number here, as that of another PID namespace, is left to the kernel's judgement.
 pub fn in_background() -> bool {
     // SAFETY: numbers only; it cannot fail for the caller
     let own = unsafe { sys!(getpgid(0)) }.ok();
-    foreground(0).is_some_and(|group| own != Some(group.0 as usize))
+    foreground(0).is_some_and(|group| group.0 != 0 && own != Some(group.0 as usize))
 }
 
 /// dup3(2) without flags: `number` becomes a copy, one that stays open across execve.
