@@ -40,6 +40,10 @@ fn run(words: &[OsString]) -> i32 {
         "fork" => fork(number(0)),
         "eat" => eat(number(0)),
         "hold" => hold(),
+        "hold-without-lines" => {
+            probe_terminal::make_no_lines();
+            hold();
+        }
         "echo" => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout()).expect("copy")),
         "burn" => burn(number(0)),
         "eat-then-hold" => {

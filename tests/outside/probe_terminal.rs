@@ -89,14 +89,24 @@ pub fn another() {
     println!("{name}");
 }
 
-fn be_raw() {
+fn change_settings(change: impl FnOnce(&mut libc::termios)) {
     // SAFETY: the calls fill and read one struct termios
     unsafe {
         let mut termios = std::mem::zeroed();
         assert_eq!(libc::tcgetattr(0, &mut termios), 0, "tcgetattr");
-        libc::cfmakeraw(&mut termios);
+        change(&mut termios);
         assert_eq!(libc::tcsetattr(0, libc::TCSANOW, &termios), 0, "tcsetattr");
     }
+}
+
+fn be_raw() {
+    // SAFETY: it changes one struct termios
+    change_settings(|termios| unsafe { libc::cfmakeraw(termios) });
+}
+
+/// Takes what is typed byte by byte, and leaves the rest to the terminal.
+pub fn make_no_lines() {
+    change_settings(|termios| termios.c_lflag &= !libc::ICANON);
 }
 
 /// Bytes of which no two stretches are alike: what is lost, doubled or moved shows. In blocks of eight.
