@@ -186,26 +186,39 @@ fn the_command_starts_as_it_would_without() {
     }
 }
 
-/// From the shell's side of the terminal, and by a signal to mydocker alone.
+/// By a signal to mydocker alone, and by a key on a terminal that all share; whether the command heeds SIGTSTP or not.
 fn stopped_and_continued() {
-    for options in [&["--init"][..], &["--init", "-t"], &[], &["-t"]] {
-        let mut inside = in_terminal(probe(options, &["catch", "18", "12"]));
-        inside.await_screen("ready");
-        let pid = inside.running.pid;
-        let first = inside.running.command_pid();
-        let command = children(first).first().copied().unwrap_or(first);
-        inside.running.send(SIGTSTP);
-        wait_until("mydocker stops", || state(pid) == Some('T'));
-        wait_until("the command stops with it", || state(command) == Some('T'));
-        inside.running.send(SIGCONT);
-        inside.await_screen("got 18\r\n");
-        wait_until("all goes on", || state(pid) == Some('S') && state(command) == Some('S'));
-        inside.running.await_taken(SIGCONT);
-        inside.running.send(SIGUSR2);
-        inside.await_screen("got 12\r\n");
-        assert_eq!(inside.count("got 18\r\n"), 1, "{options:?}");
-        inside.press(b"\x04");
-        assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?}");
+    for (options, key) in [
+        (&["--init"][..], false),
+        (&["--init"], true),
+        (&["--init", "-t"], false),
+        (&[], false),
+        (&[], true),
+        (&["-t"], false),
+        (&["--pid", "host"], true),
+    ] {
+        for tstp in ["i20", "20", "18"] {
+            let mut inside = in_terminal(probe(options, &["catch", tstp, "18", "12"]));
+            inside.await_screen("ready");
+            let pid = inside.running.pid;
+            let first = inside.running.command_pid();
+            let command = children(first).first().copied().unwrap_or(first);
+            match key {
+                true => inside.press(b"\x1a"),
+                false => inside.running.send(SIGTSTP),
+            }
+            wait_until("mydocker stops", || state(pid) == Some('T'));
+            assert_eq!(state(command), Some('T'), "{options:?} {tstp} {key}");
+            inside.running.send(SIGCONT);
+            inside.await_screen("got 18\r\n");
+            wait_until("all goes on", || state(pid) == Some('S') && state(command) == Some('S'));
+            inside.running.await_taken(SIGCONT);
+            inside.running.send(SIGUSR2);
+            inside.await_screen("got 12\r\n");
+            assert_eq!(inside.count("got 18\r\n"), 1, "{options:?} {tstp} {key}");
+            inside.press(b"\x04");
+            assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?} {tstp} {key}");
+        }
     }
 }
 

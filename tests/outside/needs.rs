@@ -51,6 +51,8 @@ numbered! {
     STTY,
     LESS,
     VI,
+    /// The one of procps.
+    TOP,
     TIMEOUT,
     /// These tests run on the host's console: nobody else is disturbed there.
     CONSOLE,
@@ -136,6 +138,7 @@ impl Needs {
             (Needs::STTY, "stty"),
             (Needs::LESS, "less"),
             (Needs::VI, "vi"),
+            (Needs::TOP, "top"),
             (Needs::TIMEOUT, "timeout"),
             (Needs::MKSQUASHFS, "mksquashfs"),
             (Needs::BUSYBOX, "busybox"),

@@ -62,21 +62,25 @@ pub fn size(follow: bool) {
     }
 }
 
-/// Pushes a line into the input of every terminal it can name, then reads a line: what it pushed, if the kernel lets it.
+/// Pushes a line into the input of every terminal it can name: with TIOCSTI, and what is selected on a console with
+/// TIOCLINUX; the kernel looks at 32 bits of either number. Prints which errno each gave, on standard input first.
 pub fn push() {
-    const TIOCLINUX: libc::c_ulong = 0x541c;
+    const TIOCLINUX: u64 = 0x541c;
     let tty = fs::File::open("/dev/tty");
+    let mut told = String::from("pushed");
     for fd in [0, 1, 2].into_iter().chain(tty.iter().map(|tty| tty.as_raw_fd())) {
-        for byte in b"x\n" {
-            // SAFETY: the call reads one byte
-            unsafe { libc::ioctl(fd, libc::TIOCSTI, byte) };
+        for request in [libc::TIOCSTI as u64, TIOCLINUX].into_iter().flat_map(|low| [low, low | 1 << 32]) {
+            let paste = [3u8];
+            let bytes = if request as u32 == TIOCLINUX as u32 { &paste[..] } else { b"x\n" };
+            for byte in bytes {
+                // SAFETY: the call reads one byte
+                let pushed = unsafe { libc::syscall(libc::SYS_ioctl, fd, request, byte) };
+                let error = std::io::Error::last_os_error().raw_os_error().unwrap_or_default();
+                told += &format!(" {}", if pushed == 0 { 0 } else { error });
+            }
         }
-        // Pastes what is selected on a console.
-        let paste = 3u8;
-        // SAFETY: as above
-        unsafe { libc::ioctl(fd, TIOCLINUX as _, &paste) };
     }
-    line(&[b"pushed"]);
+    line(&[told.as_bytes(), b"."]);
 }
 
 /// Makes a pseudo-terminal of its own, inside.

@@ -26,6 +26,7 @@ cases! {
     a_key_that_means_nothing_is_a_byte: Needs::NAMESPACES | Needs::TERMINAL;
     a_signal_to_mydocker_arrives_once: Needs::NAMESPACES | Needs::TERMINAL;
     a_hangup_of_the_users_terminal_ends_it: Needs::NAMESPACES | Needs::TERMINAL;
+    a_users_terminal_without_a_foreground: Needs::NAMESPACES | Needs::TERMINAL;
     no_devpts_no_terminal: Needs::ROOT;
 }
 
@@ -107,20 +108,39 @@ fn a_resize_while_stopped_arrives() {
     assert_eq!(inside.running.finish_by_itself().code(), 0);
 }
 
-/// TIOCSTI and TIOCLINUX on everything inside. Without `-t` the terminal is the user's, and what is pushed arrives: so
-/// the case sees what it looks for.
+/// TIOCSTI and TIOCLINUX on everything inside. A filter forbids them; and with a terminal of its own nothing reaches the
+/// user's even without one. Where there is neither, what is pushed arrives: so the case sees what it looks for.
 fn nothing_inside_types_into_the_users_terminal() {
-    for options in [&["-t"][..], &["-t", "--init"], &[]] {
-        let mut inside = in_terminal(probe(options, &["push"]));
-        inside.await_screen("pushed");
-        assert_eq!(inside.running.finish_by_itself().code(), 0);
-        let waiting = inside.terminal.waiting_input();
-        if !options.is_empty() {
-            assert_eq!(waiting, 0, "{options:?}: {}", inside.terminal.screen());
-        } else if waiting == 0 {
-            println!("this kernel has no TIOCSTI");
+    for own in [&[][..], &["-t"], &["-t", "--init"]] {
+        for filter in [&[][..], &["--security-opt", "seccomp=unconfined"], &["--privileged"]] {
+            let options = [own, filter].concat();
+            let mut inside = in_terminal(probe(&options, &["push"]));
+            inside.await_screen(".\r\n");
+            let screen = inside.terminal.screen();
+            assert_eq!(inside.running.finish_by_itself().code(), 0);
+            let waiting = inside.terminal.waiting_input();
+            if filter.is_empty() {
+                let (_, errors) = screen.split_once("pushed ").expect("the probe's word");
+                let errors: Vec<&str> = errors.trim_end_matches(".\r\n").split(' ').collect();
+                assert!(errors.iter().all(|error| *error == libc::EPERM.to_string()), "{options:?}: {screen}");
+            }
+            match own.is_empty() && !filter.is_empty() && may_type() {
+                true => assert!(waiting > 0, "{options:?}: {screen}"),
+                false => assert_eq!(waiting, 0, "{options:?}: {screen}"),
+            }
         }
     }
+}
+
+/// Whether this kernel lets a process without CAP_SYS_ADMIN type on its own terminal.
+fn may_type() -> bool {
+    // Before Linux 6.2 there is no such file, and it does.
+    let told = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_default();
+    let may = told.trim() != "0";
+    if !may {
+        println!("this kernel has no TIOCSTI");
+    }
+    may
 }
 
 fn a_key_arrives_once() {
@@ -228,6 +248,17 @@ fn a_hangup_of_the_users_terminal_ends_it() {
         drop(inside.terminal);
         let status = running.finish_by_itself().code();
         assert!(statuses.contains(&status), "{options:?} {words:?}: {status}");
+    }
+}
+
+/// The other side of a pseudo-terminal is one as well, and has no groups: nobody is in the foreground there, and nobody in
+/// the background.
+fn a_users_terminal_without_a_foreground() {
+    for options in OPTIONS {
+        let terminal = UserTerminal::new();
+        let null = || std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into();
+        let running = probe(options, &["status", "7"]).start_on([terminal.other_side(), null(), null()]);
+        assert_eq!(running.finish_by_itself().code(), 7, "{options:?}");
     }
 }
 

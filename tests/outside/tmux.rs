@@ -25,6 +25,7 @@ cases! {
     the_hosts_settings_come_back: SHELL | Needs::STTY;
     less_in_it: SHELL | Needs::LESS;
     vi_in_it: SHELL | Needs::VI;
+    top_in_it: SHELL | Needs::TOP;
     a_reader_that_goes_first: SHELL;
     a_pipeline_with_keys: SHELL;
 }
@@ -359,6 +360,29 @@ fn vi_in_it() {
     window.line(":wq");
     window.await_prompt("out>");
     assert_eq!(fs::read_to_string(window.folder.path("text")).expect("text"), "first\nsecond line\n");
+}
+
+/// All that there is inside, in as many lines as there are, and again when they are more; a key that it takes itself.
+fn top_in_it() {
+    for options in ["-t", "-t --init"] {
+        let window = Window::open();
+        window.line(&format!("\"$M\" run {options} top -d 1"));
+        let is_there = |screen: &str| {
+            let lines = screen.lines().skip_while(|line| !line.trim_start().starts_with("PID "));
+            let mut own = lines.skip(1).filter(|line| line.ends_with(" top") || line.contains(" top "));
+            own.next().is_some_and(|line| ["1", "2"].contains(&line.split_whitespace().next().unwrap_or_default()))
+        };
+        window.await_that("top", is_there);
+        window.tmux(&["resize-window", "-x", "100", "-y", "30"]);
+        window.key("h");
+        window.await_screen("Help for Interactive Commands");
+        window.key("q");
+        window.await_that("top again", is_there);
+        window.key("q");
+        window.await_prompt("out>");
+        window.line("clear; echo end$?");
+        window.await_screen("end0");
+    }
 }
 
 fn a_reader_that_goes_first() {

@@ -56,6 +56,11 @@ impl UserTerminal {
         self.side.try_clone().expect("dup")
     }
 
+    /// The side where the keys go in, as a stream.
+    pub fn other_side(&self) -> OwnedFd {
+        self.keys.try_clone().expect("dup")
+    }
+
     /// What a process does between fork and exec to lead a session on the terminal that is its stream `number`.
     pub fn lead(number: i32) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
         move || {
