@@ -9,7 +9,6 @@ use crate::user_terminal::in_terminal;
 use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 cases! {
     the_command_is_its_child: Needs::ROOT;
@@ -222,63 +221,32 @@ fn stopped_and_continued() {
     }
 }
 
-/// When the caller's shell sees mydocker stop, the command has stopped: it may not take what is typed from now on. Here it
-/// is slow to stop: the idle one of two on a CPU.
+/// When the caller's shell sees mydocker stop, the command has stopped: it may not take what is typed from now on. This one
+/// is slow to stop: it cannot while a child of its vfork(2) goes on.
 fn a_stop_comes_after_the_commands() {
-    let busy = AtomicBool::new(true);
-    let on_cpu = |pid: i32, policy: i32| {
-        // SAFETY: sets and parameters of this frame
-        unsafe {
-            let mut cpus = std::mem::zeroed();
-            assert_eq!(libc::sched_getaffinity(0, size_of_val(&cpus), &mut cpus), 0, "sched_getaffinity");
-            let first = (0..1024).find(|&cpu| libc::CPU_ISSET(cpu, &cpus)).expect("a CPU");
-            libc::CPU_ZERO(&mut cpus);
-            libc::CPU_SET(first, &mut cpus);
-            assert_eq!(libc::sched_setaffinity(pid, size_of_val(&cpus), &cpus), 0, "sched_setaffinity");
-            assert_eq!(libc::syscall(libc::SYS_sched_setscheduler, pid, policy, &0), 0, "sched_setscheduler");
+    for options in [&[][..], &["--init"], &["-t"], &["--init", "-t"], &["--pid", "host"]] {
+        let mut inside = in_terminal(probe(options, &["vfork", "20"]));
+        inside.await_screen("ready");
+        let first = inside.running.command_pid();
+        let command = *children(first).iter().find(|_| options.contains(&"--init")).unwrap_or(&first);
+        for _ in 0..5 {
+            wait_until("it waits for its child", || state(command) == Some('D'));
+            inside.running.send(SIGTSTP);
+            await_stop(inside.running.pid);
+            assert_eq!(state(command), Some('T'), "{options:?}");
+            inside.running.send(SIGCONT);
         }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            on_cpu(0, libc::SCHED_OTHER);
-            while busy.load(Ordering::Relaxed) {}
-        });
-        // Whatever fails below, the thread has an end.
-        let _rest = Rest(&busy);
-        for options in [&[][..], &["--init"], &["-t"], &["--init", "-t"], &["--pid", "host"]] {
-            let mut inside = in_terminal(probe(options, &["hold"]));
-            inside.await_screen("ready");
-            let first = inside.running.command_pid();
-            let command = children(first).first().copied().unwrap_or(first);
-            on_cpu(command, libc::SCHED_IDLE);
-            for _ in 0..10 {
-                inside.running.send(SIGTSTP);
-                await_stop(inside.running.pid);
-                assert_eq!(state(command), Some('T'), "{options:?}");
-                inside.running.send(SIGCONT);
-                wait_until("all goes on", || state(inside.running.pid) == Some('S') && state(command) != Some('T'));
-            }
-            inside.running.send(SIGTERM);
-            assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "{options:?}");
-        }
-    });
-}
-
-/// Tells the thread that is busy to end.
-struct Rest<'a>(&'a AtomicBool);
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        inside.running.send(SIGTERM);
+        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "{options:?}");
     }
 }
 
-/// Returns in the moment in which a child of ours stops, as a shell does.
+/// Returns in the moment in which a child of ours stops, as a shell does; or when it ends.
 fn await_stop(pid: i32) {
     // SAFETY: the call fills one siginfo_t
     let stopped = unsafe {
         let mut news = std::mem::zeroed();
-        libc::waitid(libc::P_PID, pid as u32, &mut news, libc::WSTOPPED)
+        libc::waitid(libc::P_PID, pid as u32, &mut news, libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT)
     };
     assert_eq!(stopped, 0, "waitid");
 }

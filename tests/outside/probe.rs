@@ -62,6 +62,7 @@ fn run(words: &[OsString]) -> i32 {
         "catch" => return probe_signals::catch(rest),
         "wait-for" => return probe_signals::wait_for(number(0) as i32),
         "last-words" => return probe_signals::last_words(number(0)),
+        "vfork" => probe_signals::vfork(number(0)),
         "fault" => probe_signals::fault(text(0)),
         "terminal" => probe_terminal::facts(),
         "size" => probe_terminal::size(text(0) == "follow"),

@@ -84,6 +84,28 @@ pub fn wait_for(signal: i32) -> i32 {
     7
 }
 
+/// Waits as vfork(2) does, for a child that lives for so many milliseconds, again and again. No stop interrupts that.
+pub fn vfork(milliseconds: usize) {
+    extern "C" fn child(milliseconds: *mut libc::c_void) -> libc::c_int {
+        let time = libc::timespec { tv_sec: 0, tv_nsec: milliseconds.addr() as i64 * 1_000_000 };
+        // SAFETY: reads one struct timespec
+        unsafe { libc::nanosleep(&time, std::ptr::null_mut()) }
+    }
+    let mut stack = vec![0u128; 4096];
+    line(&[b"ready"]);
+    loop {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: the child has a stack of its own, and ends before this thread goes on
+        let child = unsafe {
+            let top = stack.as_mut_ptr_range().end.cast();
+            libc::clone(child, top, flags, std::ptr::without_provenance_mut(milliseconds))
+        };
+        assert!(child > 0, "clone");
+        // SAFETY: a number, and no status
+        assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child, "waitpid");
+    }
+}
+
 /// Waits for a SIGTERM, and then has this much to say.
 pub fn last_words(count: usize) -> i32 {
     // SAFETY: a set of this frame

@@ -257,7 +257,14 @@ fn a_users_terminal_without_a_foreground() {
     for options in OPTIONS {
         let terminal = UserTerminal::new();
         let null = || std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into();
-        let running = probe(options, &["status", "7"]).start_on([terminal.other_side(), null(), null()]);
+        // A stop, if it came to that, would be one of its group.
+        let in_own_group = || {
+            // SAFETY: numbers only
+            unsafe { libc::setpgid(0, 0) };
+            Ok(())
+        };
+        let run = probe(options, &["status", "7"]).before(in_own_group);
+        let running = run.start_on([terminal.other_side(), null(), null()]);
         assert_eq!(running.finish_by_itself().code(), 7, "{options:?}");
     }
 }
