@@ -2,17 +2,15 @@
 //! command ends. It is the child after one more fork: no exec, no second file.
 
 use crate::error::Result;
+use crate::signals;
 use crate::sys::{self, Pid, SigSet, Signal, Wait};
-
-/// With this mydocker asks for a stop: a SIGTSTP of its own would be one with that of a terminal.
-pub const STOP: i32 = 64;
 
 /// What a terminal has sent to the whole group, the command has already; and a stop must hold whatever it does with
 /// SIGTSTP. If the command has ended, SIGCHLD comes next.
 fn pass_on(signal: Signal, command: Pid) {
     let passed = match signal.number {
         _ if signal.from_kernel && sys::same_group(command) => Ok(()),
-        STOP | libc::SIGTSTP => sys::stop(command),
+        signals::STOP | libc::SIGTSTP => sys::stop(command, libc::SIGSTOP, sys::has_stopped),
         number => sys::kill(command, number).map(drop),
     };
     if let Err(_ended) = passed {}

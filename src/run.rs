@@ -5,7 +5,6 @@ use crate::child::{self, Child};
 use crate::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
-use crate::reaper;
 use crate::rootfs;
 use crate::show::{self, Stops};
 use crate::signals::{self, Dispositions, Fate};
@@ -439,17 +438,11 @@ impl Container {
 
     /// Once it has stopped: one that still reads would take what is typed for the shell.
     fn stop_command(&self, pid: Pid) -> Result<()> {
-        if !self.init {
-            return sys::stop(pid);
-        }
-        sys::kill(pid, reaper::STOP)?;
-        for _ in 0..100 {
-            if signals::waits_for(pid, reaper::STOP) {
-                break;
-            }
-            sys::nanosleep(1_000_000)?;
-        }
-        Ok(())
+        let (signal, has_stopped): (i32, fn(Pid) -> bool) = match self.init {
+            true => (signals::STOP, signals::has_served),
+            false => (libc::SIGSTOP, sys::has_stopped),
+        };
+        sys::stop(pid, signal, has_stopped)
     }
 
     /// The size and raw mode, at the start and after each stop. In the background the terminal is not to be had: there all

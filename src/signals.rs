@@ -29,6 +29,9 @@ pub const BLOCKED: SigSet = SigSet::all().without(BACKGROUND);
 /// What it reads.
 pub const AWAITED: SigSet = BLOCKED.without(SigSet::of(&[libc::SIGPIPE]));
 
+/// With this mydocker asks a reaper for a stop: a SIGTSTP of its own would be one with that of a terminal.
+pub const STOP: i32 = 64;
+
 /// What a process does with its signals: from /proc/PID/status, proc_pid_status(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dispositions {
@@ -129,9 +132,9 @@ pub fn heeds(pid: Pid, number: i32) -> bool {
     shows(pid, number)
 }
 
-/// Whether a reaper waits for `number`, and is done with all that have come.
-pub fn waits_for(pid: Pid, number: i32) -> bool {
-    is_sigtimedwait(call_of(pid, &mut [0; 256])) && !shows(pid, number)
+/// Whether a reaper waits for the next signal, and is done with [`STOP`].
+pub fn has_served(pid: Pid) -> bool {
+    is_sigtimedwait(call_of(pid, &mut [0; 256])) && !shows(pid, STOP)
 }
 
 fn shows(pid: Pid, number: i32) -> bool {

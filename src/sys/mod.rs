@@ -37,9 +37,9 @@ pub use privilege::{
     no_new_privs, remount_read_only, set_no_new_privs, unshare,
 };
 pub use process::{
-    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, has_seccomp, kill,
-    leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up, set_signal_mask,
-    sethostname, signalfd, stop, take_signal, wait_any, wait_for_signal, wait4,
+    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, has_seccomp, has_stopped,
+    kill, leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up,
+    set_signal_mask, sethostname, signalfd, stop, take_signal, wait_any, wait_for_signal, wait4,
 };
 pub use shared::SharedWords;
 pub use terminal::{

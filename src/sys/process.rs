@@ -190,21 +190,26 @@ pub fn nanosleep(nanoseconds: i64) -> Result<()> {
     unsafe { sys!(nanosleep(time.as_ptr(), 0usize)) }.of(b"").map(drop)
 }
 
-/// Stops a child, and waits until it has, a tenth of a second at most: waitid(2), which leaves the news to whoever reaps.
-pub fn stop(child: Pid) -> Result<()> {
-    kill(child, libc::SIGSTOP)?;
-    let options = libc::WSTOPPED | libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+/// Asks for a stop with `signal`, and waits until it `has_stopped`, a tenth of a second at most.
+pub fn stop(pid: Pid, signal: i32, has_stopped: fn(Pid) -> bool) -> Result<()> {
+    kill(pid, signal)?;
     for _ in 0..100 {
-        // siginfo_t, 128 bytes: without news, nothing is written
-        let mut news = [0u32; 32];
-        // SAFETY: the kernel writes one siginfo_t; no usage is asked for
-        unsafe { sys!(waitid(libc::P_PID, child.0, news.as_mut_ptr(), options, 0usize)) }.of(b"")?;
-        if news != [0; 32] {
+        if has_stopped(pid) {
             break;
         }
         nanosleep(1_000_000)?;
     }
     Ok(())
+}
+
+/// Whether a child has stopped or ended: waitid(2), which leaves the news to whoever reaps.
+pub fn has_stopped(child: Pid) -> bool {
+    let options = libc::WSTOPPED | libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // siginfo_t, 128 bytes: without news, its number stays zero
+    let mut news = [0u32; 32];
+    // SAFETY: the kernel writes one siginfo_t; no usage is asked for
+    let asked = unsafe { sys!(waitid(libc::P_PID, child.0, news.as_mut_ptr(), options, 0usize)) }.of(b"");
+    asked.is_err() || news[0] != 0
 }
 
 /// A list of strings as execve(2) takes them: pointers, a null at the end. It is sized once, so that the child can fill
