@@ -161,8 +161,14 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
         // A panic may not leave this function; it has been printed, and the status is one that no probe gives.
         return std::panic::catch_unwind(|| probe::run_and_flush(&words)).unwrap_or(99);
     }
-    // SAFETY: sets one disposition, before there are threads: a case may write to a command that has ended
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // SAFETY: sets dispositions, before there are threads. Who runs this in the background, or under nohup, has some
+    // ignored, and mydocker would heed that; and a case may write to a command that has ended.
+    unsafe {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    }
     run_tests(words)
 }
 

@@ -65,11 +65,12 @@ pub fn size(follow: bool) {
 /// Pushes a line into the input of every terminal it can name: with TIOCSTI, and what is selected on a console with
 /// TIOCLINUX; the kernel looks at 32 bits of either number. Prints which errno each gave, on standard input first.
 pub fn push() {
+    const TIOCSTI: u64 = 0x5412;
     const TIOCLINUX: u64 = 0x541c;
     let tty = fs::File::open("/dev/tty");
     let mut told = String::from("pushed");
     for fd in [0, 1, 2].into_iter().chain(tty.iter().map(|tty| tty.as_raw_fd())) {
-        for request in [libc::TIOCSTI as u64, TIOCLINUX].into_iter().flat_map(|low| [low, low | 1 << 32]) {
+        for request in [TIOCSTI, TIOCLINUX].into_iter().flat_map(|low| [low, low | 1 << 32]) {
             let paste = [3u8];
             let bytes = if request as u32 == TIOCLINUX as u32 { &paste[..] } else { b"x\n" };
             for byte in bytes {
