@@ -190,10 +190,11 @@ pub fn nanosleep(nanoseconds: i64) -> Result<()> {
     unsafe { sys!(nanosleep(time.as_ptr(), 0usize)) }.of(b"").map(drop)
 }
 
-/// Asks for a stop with `signal`, and waits until it `has_stopped`, a tenth of a second at most.
+/// Asks for a stop with `signal`, and waits until it `has_stopped`, a second at most: on a busy machine, or in the midst of a
+/// vfork(2), a process takes its time.
 pub fn stop(pid: Pid, signal: i32, has_stopped: fn(Pid) -> bool) -> Result<()> {
     kill(pid, signal)?;
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if has_stopped(pid) {
             break;
         }
