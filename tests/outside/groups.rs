@@ -19,6 +19,7 @@ cases! {
     children_are_in_them_too: Needs::NAMESPACES | Needs::MEMORY | Needs::SH;
     a_relative_parent: Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::GROUP_BELOW;
     an_absolute_parent: Needs::ROOT | Needs::MEMORY | Needs::CPU;
+    a_cpu_that_the_parent_has_not: Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::TWO_CPUS;
     a_limited_group_is_not_left: Needs::ROOT | Needs::MEMORY_ON_V2;
 }
 
@@ -145,6 +146,31 @@ fn an_absolute_parent() {
     let own = if on_v2("memory") { String::new() } else { own_path("memory").trim_end_matches('/').to_string() };
     let parent = format!("{own}/outside-{}", unique_name());
     below(&parent, &|_| parent.clone());
+}
+
+/// v1 refuses it. v2 takes it and keeps what was written; what is in force, another file tells (cgroup-v2.rst).
+fn a_cpu_that_the_parent_has_not() {
+    let own = if on_v2("memory") { String::new() } else { own_path("memory").trim_end_matches('/').to_string() };
+    let parent = format!("{own}/outside-{}", unique_name());
+    let hierarchy = host().carrier("cpuset").expect("a hierarchy");
+    if hierarchy.v2 {
+        fs::write(hierarchy.directory("/cgroup.subtree_control"), "+cpuset").expect("its controller");
+    }
+    let mut made = Parents::make(&|_| parent.clone());
+    let group = hierarchy.directory(&parent);
+    let above: Vec<&Path> = group.ancestors().take_while(|folder| !folder.exists()).collect();
+    for folder in above.into_iter().rev() {
+        fs::create_dir(folder).expect("a group of the test's own");
+        made.0.push(folder.to_path_buf());
+        fs::write(folder.join("cpuset.mems"), "0").expect("one node");
+        fs::write(folder.join("cpuset.cpus"), "0").expect("one CPU");
+    }
+    fs::write(group.join("cpuset.cpus"), "0").expect("one CPU");
+    let run = |cpus| probe(&["--cgroup-parent", &parent, "--cpu-set", cpus], &["status", "3"]).finish();
+    let file = if hierarchy.v2 { "cpuset.cpus.effective" } else { "cpuset.cpus" };
+    run("1").refused(125, &[file]);
+    run("0-1").refused(125, &[file]);
+    run("0").silent(3);
 }
 
 /// A v2 group that holds processes can have no groups below it. To make them further up would leave the caller's limit
