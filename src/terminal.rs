@@ -19,8 +19,9 @@ struct Buffer {
 }
 
 impl Buffer {
-    fn new() -> Self {
-        Buffer { bytes: alloc::vec![0; 2 * AT_ONCE], start: 0, end: 0 }
+    /// For so many reads.
+    fn new(reads: usize) -> Self {
+        Buffer { bytes: alloc::vec![0; reads * AT_ONCE], start: 0, end: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -42,10 +43,10 @@ impl Buffer {
         Ok(n)
     }
 
-    /// One write(2); gives what was written.
-    fn empty(&mut self, into: i32) -> Result<&[u8]> {
+    /// One write(2), of this much at most; gives what was written.
+    fn empty(&mut self, into: i32, most: usize) -> Result<&[u8]> {
         let start = self.start;
-        let next = self.bytes.get(start..self.end.min(start + AT_ONCE)).unwrap_or_default();
+        let next = self.bytes.get(start..self.end.min(start.saturating_add(most))).unwrap_or_default();
         let end = start + sys::write(into, next)?;
         self.start = end;
         if self.is_empty() {
@@ -66,8 +67,8 @@ struct Pty {
 pub struct Terminal {
     /// `None` once nobody can write to it any more.
     pty: Option<Pty>,
-    /// The user's terminal, if stdout is one, so that a write to it cannot block.
-    screen: Option<Fd>,
+    /// stdout, if it is a terminal or a pipe, opened again so that a write to it cannot block, however large it is.
+    again: Option<Fd>,
     /// The user's settings, while they are not in force.
     saved: Option<Termios>,
     input: Buffer,
@@ -90,12 +91,14 @@ impl Terminal {
     /// Takes the container's side over.
     pub fn new(master: Fd) -> Result<Terminal> {
         let slave = sys::open_peer(&master)?;
+        let again = sys::open_again(1, c"/proc/self/fd/1");
+        let reads = if again.is_some() { 8 } else { 2 };
         Ok(Terminal {
             pty: Some(Pty { master, slave }),
-            screen: sys::tcgets(1).and_then(|_| sys::open_again(c"/proc/self/fd/1")),
+            again,
             saved: None,
-            input: Buffer::new(),
-            output: Buffer::new(),
+            input: Buffer::new(2),
+            output: Buffer::new(reads),
             input_open: true,
             end_told: false,
             pause: 1,
@@ -152,13 +155,15 @@ impl Terminal {
     }
 
     fn stdout(&self) -> i32 {
-        self.screen.as_ref().map_or(1, Fd::raw)
+        self.again.as_ref().map_or(1, Fd::raw)
     }
 
     /// Moves what can be moved. Returns the signal that the container's terminal has sent to its foreground group because
     /// of it: SIGINT or SIGQUIT for a key, SIGHUP when stdout or the user's terminal is gone, and this one with it.
     pub fn relay(&mut self, [stdin, stdout, master]: [Poll; 3]) -> Option<i32> {
-        if stdout.can_write() && !self.write_output() {
+        // As long as more comes, it is collected: who reads the other end is woken once for all of it.
+        let collects = master.can_read() && self.again.is_some();
+        if stdout.can_write() && !collects && !self.write_output() {
             return Some(libc::SIGHUP);
         }
         if master.can_read() {
@@ -210,7 +215,7 @@ impl Terminal {
     fn write_input(&mut self) -> Option<i32> {
         let master = self.pty.as_ref()?.master.raw();
         let settings = sys::tcgets(master);
-        let written = self.input.empty(master).unwrap_or_default();
+        let written = self.input.empty(master, AT_ONCE).unwrap_or_default();
         settings.and_then(|settings| settings.signal_of(written, &mut self.quoted))
     }
 
@@ -243,7 +248,8 @@ impl Terminal {
 
     /// `false`: stdout takes nothing any more.
     fn write_output(&mut self) -> bool {
-        match self.output.empty(self.stdout()) {
+        let most = if self.again.is_some() { usize::MAX } else { AT_ONCE };
+        match self.output.empty(self.stdout(), most) {
             Ok(_) => true,
             Err(e) if e.is(Errno::EAGAIN) => true,
             Err(e) => {

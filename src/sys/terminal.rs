@@ -4,6 +4,7 @@ use super::Pid;
 use super::files::{Fd, openat};
 use super::flags::{Ioctl, OpenFlags, Socket};
 use super::gate::sys;
+use super::mounts::statx;
 use crate::error::Result;
 use core::ffi::CStr;
 
@@ -116,10 +117,14 @@ pub fn open_peer(master: &Fd) -> Result<Fd> {
     unsafe { sys!(ioctl(master.raw(), Ioctl::TIOCGPTPEER, flags)) }.of(b"TIOCGPTPEER").map(Fd::own)
 }
 
-/// Opens a terminal once more, by its path in /proc/self/fd: O_NONBLOCK is a property of what open(2) makes, and that of a
-/// stream is shared with the caller.
-pub fn open_again(path: &CStr) -> Option<Fd> {
-    openat(None, path, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK).ok()
+/// Opens a stream once more to write to it, by its path in /proc/self/fd, if it is a terminal or a pipe: O_NONBLOCK is a
+/// property of what open(2) makes, and that of a stream is shared with the caller.
+pub fn open_again(fd: i32, path: &CStr) -> Option<Fd> {
+    let is_pipe = || statx(None, path, true).is_ok_and(|status| status.kind() == libc::S_IFIFO);
+    match tcgets(fd).is_some() || is_pipe() {
+        true => openat(None, path, OpenFlags::WRONLY | OpenFlags::NOCTTY | OpenFlags::NONBLOCK).ok(),
+        false => None,
+    }
 }
 
 /// Makes `slave` the controlling terminal of a new session: setsid(2), TIOCSCTTY.
