@@ -25,7 +25,10 @@ fn debian() {
     if !place().join("etc/debian_version").exists() {
         let new = place().with_extension(format!("new-{}", std::process::id()));
         fs::create_dir_all(&new).expect("mkdir");
-        let output = Command::new(tool("debootstrap").expect("debootstrap"))
+        // It mounts a /proc in there: where it is ended early, that goes with its mount namespace.
+        let output = Command::new("unshare")
+            .arg("--mount")
+            .arg(tool("debootstrap").expect("debootstrap"))
             .args(["--variant=minbase", "bookworm"])
             .arg(&new)
             .stdin(Stdio::null())
