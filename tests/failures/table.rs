@@ -175,6 +175,7 @@ const SWEEP: Effect = Survived("a sweep is a service to others");
 const AGAIN: Effect = Survived("the directory seems to be another's, or swept: it is made again");
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
 const NO_TERMINAL: Effect = Survived("what does not tell its size or its settings is taken for no terminal");
+const AS_IT_IS: Effect = Survived("stdout is written to as it is, no more than it takes at once");
 const REAPER: Effect = Survived("the reaper then waits for the command alone");
 const MOUNTS: Effect = Survived("without limits, the mounts matter before Linux 5.12 alone");
 const MISSING: Effect = Survived("what is missing in the root is made");
@@ -206,6 +207,8 @@ const TABLE: &[Row] = &[
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
     row(PARENT, "unlinkat", &["mydocker-failures-name"], &["EBUSY"], Survived("first the groups in it, then again")),
     row(PARENT, "ioctl", &["TIOCGWINSZ", "TCGETS", "TIOCGPGRP"], &[], NO_TERMINAL),
+    row(PARENT, "statx", &["/proc/self/fd/1"], &[], AS_IT_IS),
+    row(PARENT, "openat", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     row(BOTH, "clone3", &[], &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"], Survived("clone, and joining by hand")),
@@ -258,9 +261,9 @@ const TABLE: &[Row] = &[
     row(CHILD, "mount_setattr", &["\"/sys\""], &["ENOSYS"], Survived("before Linux 5.12, each mount by itself")),
     Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },
-    // Which it reads twice: for the layers of the root, and for this.
-    Row { scenarios: &["ephemeral"], ..row(PARENT, "openat", &["mountinfo"], &[], Either("as above")) },
-    Row { scenarios: &["ephemeral"], ..row(PARENT, "read", &["/mountinfo>"], &[], Either("as above")) },
+    // For the layers of the root it must be read.
+    Row { scenarios: &["ephemeral"], ..row(PARENT, "openat", &["mountinfo"], &[], Ends) },
+    Row { scenarios: &["ephemeral"], ..row(PARENT, "read", &["/mountinfo>"], &[], Ends) },
     // A hierarchy that none of the scenario's limits needs.
     Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
     // Numbers of processes are counted for the record alone.
