@@ -10,8 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use std::thread;
+use std::time::UNIX_EPOCH;
 
 /// A fork copies every open descriptor, and a file that someone has open for writing cannot be executed. So files to
 /// execute are written while nobody forks.
@@ -30,7 +31,10 @@ pub fn probe_file() -> PathBuf {
 /// A name that no other container here has.
 pub fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("case{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    // Pids come round, and a run that was killed leaves its folders: the time tells the two apart.
+    static BEGUN: OnceLock<u128> = OnceLock::new();
+    let begun = BEGUN.get_or_init(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis()));
+    format!("case{}-{begun:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// One call of mydocker, not yet made.
