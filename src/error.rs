@@ -209,7 +209,7 @@ impl Error {
 
 /// What the errno called `name` usually means, coming from this call, where its name misleads.
 fn put_usual_hint(call: &str, name: &[u8], out: &mut Vec<u8>) {
-    for line in text::split(texts::HINTS.unpack().leak(), b'\n') {
+    for line in text::split(&texts::HINTS.unpack(), b'\n') {
         let mut fields = text::split(line, b'|');
         let mut field = || fields.next().unwrap_or_default();
         let (calls, errnos, hint) = (field(), field(), field());

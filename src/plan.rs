@@ -368,10 +368,10 @@ fn namespaces(options: &Options, user: bool) -> CloneFlags {
     flags
 }
 
-/// A hierarchy that is mounted nowhere has no path.
+/// Only what is mounted can be seen, and written to, by path.
 fn bind_group(child: &mut Steps, group: &Group, name: &CStr) {
     let top = group.hierarchy.top.path();
-    if top.starts_with(b"/") {
+    if group.hierarchy.is_mounted() {
         let below = group.parent.to_bytes().get(1..).unwrap_or_default();
         child.push(Step::BindGroup(c_string(&[top, below, b"/", name.to_bytes()]), c_string(&[top])));
     }

@@ -1,5 +1,5 @@
-//! What each step does, in words: for `--dry-run`, as a table or as a shell script, and for `--step`, which stops at each. A new step is a new
-//! line in `lines!`, and with the compiler's help nobody forgets it.
+//! What each step does, in words: for `--dry-run`, as a table or as a shell script, and for `--step`, which stops at each.
+//! A new step is a new line in `src/texts/steps`, and with the compiler's help nobody forgets it.
 
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Error, Result};
@@ -152,9 +152,9 @@ fn directory(plan: &Plan, g: usize, file: &[u8]) -> Option<&'static [u8]> {
     Some(below(plan.groups.get(g)?, &[plan.name.to_bytes(), slash, file].concat()))
 }
 
-/// A hierarchy that is mounted nowhere has no path: mydocker has it by a descriptor alone, and a shell has nothing.
+/// A shell reaches a group by its path alone.
 fn has_path(plan: &Plan, g: usize) -> bool {
-    plan.groups.get(g).is_some_and(|group| group.hierarchy.top.path().starts_with(b"/"))
+    plan.groups.get(g).is_some_and(|group| group.hierarchy.is_mounted())
 }
 
 /// As a word of a shell.

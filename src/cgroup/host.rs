@@ -83,6 +83,13 @@ pub struct Hierarchy {
     pub controllers: Controllers,
 }
 
+impl Hierarchy {
+    /// Whether it has a path: where it is mounted nowhere, mydocker has it by a descriptor alone.
+    pub fn is_mounted(&self) -> bool {
+        self.top.path().starts_with(b"/")
+    }
+}
+
 /// The host's cgroups.
 pub struct Host {
     /// Each hierarchy once, open until the process ends.
