@@ -259,13 +259,14 @@ impl Container {
         while let Some(pipe) = &self.error_read {
             // Once it has ended, all that it had to say is in the pipe, whoever else may still hold the other end.
             let wait = self.status.is_none();
-            let mut both = [Poll::new(pipe.raw(), true, false), Poll::new(self.signals.raw(), true, false)];
+            // In this order, which is that of poll's look at them: a signal that came after execve is seen after its end.
+            let mut both = [Poll::new(self.signals.raw(), true, false), Poll::new(pipe.raw(), true, false)];
             let polled = sys::poll(&mut both, if wait { None } else { Some(0) });
             // The command may run by now, and its status stands. Where poll fails, reading waits as well.
             if let Err(e) = polled {
                 self.warning = Some(e);
             }
-            let [told, signal] = both;
+            let [signal, told] = both;
             if told.can_read() || polled.is_err() {
                 let reason = sys::receive_error(pipe);
                 self.error_read = None;

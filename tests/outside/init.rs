@@ -2,11 +2,13 @@
 
 use crate::cases;
 use crate::folder::Folder;
-use crate::harness::{Running, mydocker_file, probe, probe_file, run};
+use crate::harness::{Running, mydocker_at, mydocker_file, probe, probe_file, probe_words, run};
+use crate::host::tool;
 use crate::needs::Needs;
 use crate::processes::{children, send, state, wait_for_end, wait_until};
 use crate::user_terminal::in_terminal;
 use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
@@ -15,6 +17,7 @@ cases! {
     without_it_the_command_is_pid_1: Needs::NAMESPACES;
     it_reaps_orphans: Needs::NAMESPACES;
     it_passes_signals_on_once: Needs::NAMESPACES;
+    it_passes_signals_on_from_the_first_word_on: Needs::NAMESPACES | Needs::STRACE;
     a_foreign_init_is_left_to_itself: Needs::NAMESPACES;
     a_signal_that_nobody_catches_ends_the_command: Needs::NAMESPACES;
     its_status_is_the_commands: Needs::NAMESPACES;
@@ -93,6 +96,24 @@ fn it_passes_signals_on_once() {
     running.send(SIGWINCH);
     running.await_output("got 28");
     running.finish().silent(7);
+}
+
+/// Whoever has heard from the command may send it a signal, however slow the reaper is to come to its work.
+fn it_passes_signals_on_from_the_first_word_on() {
+    let folder = Folder::new();
+    let strace = tool("strace").expect("strace");
+    let file = mydocker_file();
+    // Each kill(2) takes its time to return: that which lets the command go, too.
+    let seen = folder.text("strace");
+    let mut words: Vec<OsString> =
+        ["-f", "-o", &seen, "-e", "trace=kill", "-e", "inject=kill:delay_exit=300000"].map(OsString::from).into();
+    words.extend([file.into(), "run".into(), "--init".into()]);
+    words.extend(probe_words(&["catch", "1"]));
+    let running = mydocker_at(&strace, &words).start();
+    running.await_output("ready");
+    send(children(running.pid)[0], SIGHUP);
+    running.await_output("got 1\n");
+    assert_eq!(running.reap().code(), 7);
 }
 
 /// tini and its kind wait with sigtimedwait(2): they have no handler, and while they wait nothing is blocked.
