@@ -5,9 +5,9 @@
 
 use crate::cases;
 use crate::folder::Folder;
-use crate::harness::{Running, run};
+use crate::harness::run;
 use crate::needs::Needs;
-use crate::processes::{children, send, state, wait_until};
+use crate::processes::{is_in_foreground, send, sleeping, state, wait_until};
 use crate::user_terminal::{InTerminal, UserTerminal, in_terminal, settings_of};
 use libc::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP};
 use std::fs::{self, File};
@@ -43,33 +43,15 @@ fn ask(inside: &mut InTerminal, line: &str, text: &str) {
     inside.await_screen(text);
 }
 
-/// The processes below mydocker that lead their lives as `sleep`.
-fn sleeping(running: &Running) -> Vec<i32> {
-    fn below(pid: i32, found: &mut Vec<i32>) {
-        for child in children(pid) {
-            let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            // A busybox keeps its own name.
-            if words.split(|&byte| byte == 0).next().is_some_and(|word| word.ends_with(b"sleep")) {
-                found.push(child);
-            }
-            below(child, found);
-        }
-    }
-    let mut found = Vec::new();
-    below(running.pid, &mut found);
-    found
-}
-
 fn a_shell_with_job_control() {
     for options in BOTH {
         let mut inside = shell(options);
         assert!(!inside.terminal.screen().contains("job control"), "{}", inside.terminal.screen());
         inside.press(b"sleep 100000\n");
-        wait_until("a job", || sleeping(&inside.running).len() == 1);
-        let job = sleeping(&inside.running)[0];
+        wait_until("a job", || sleeping(inside.running.pid).len() == 1);
+        let job = sleeping(inside.running.pid)[0];
         // In its own group, in the foreground.
-        wait_until("it sleeps", || state(job) == Some('S'));
-        thread::sleep(Duration::from_millis(100));
+        wait_until("it sleeps there", || state(job) == Some('S') && is_in_foreground(job));
         inside.press(b"\x1a");
         wait_until("it stops", || state(job) == Some('T'));
         ask(&mut inside, "jobs; echo jobs$((1+1))", "jobs2");
@@ -77,9 +59,9 @@ fn a_shell_with_job_control() {
         ask(&mut inside, "bg; echo bg$((1+1))", "bg2");
         wait_until("it goes on", || state(job) == Some('S'));
         inside.press(b"fg\n");
-        thread::sleep(Duration::from_millis(200));
+        wait_until("it is there again", || is_in_foreground(job));
         inside.press(b"\x03");
-        wait_until("it ends", || sleeping(&inside.running).is_empty());
+        wait_until("it ends", || sleeping(inside.running.pid).is_empty());
         ask(&mut inside, "echo status$?.", "status130.");
         inside.press(b"exit 7\n");
         assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?}");
@@ -155,7 +137,7 @@ fn the_console() {
             [&console, if silent { &null } else { &console }, &null].map(|file| file.try_clone().expect("dup").into());
         let running = run(options, &["sleep", "100000"]).before(UserTerminal::lead(0)).start_on(streams);
         wait_until("raw", is_raw);
-        wait_until("the command runs", || sleeping(&running).len() == 1);
+        wait_until("the command runs", || sleeping(running.pid).len() == 1);
         running
     };
     for options in BOTH {

@@ -68,6 +68,25 @@ pub fn state(pid: i32) -> Option<char> {
     stat_fields(pid)?.first()?.chars().next()
 }
 
+/// Whether it is in the foreground of its terminal.
+pub fn is_in_foreground(pid: i32) -> bool {
+    stat_fields(pid).is_some_and(|fields| fields.get(2).is_some() && fields.get(2) == fields.get(5))
+}
+
+/// The processes below `pid` that lead their lives as `sleep`.
+pub fn sleeping(pid: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    for child in children(pid) {
+        let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        // A busybox keeps its own name.
+        if words.split(|&byte| byte == 0).next().is_some_and(|word| word.ends_with(b"sleep")) {
+            found.push(child);
+        }
+        found.extend(sleeping(child));
+    }
+    found
+}
+
 /// The processor time that it has used, in ticks of a hundredth of a second.
 pub fn ticks(pid: i32) -> u64 {
     let fields = stat_fields(pid).expect("a live process");

@@ -6,7 +6,7 @@ use crate::cases;
 use crate::folder::Folder;
 use crate::harness::{FORKING, mydocker_file};
 use crate::needs::Needs;
-use crate::processes::{children, patience, send, state, wait_for_end, wait_until};
+use crate::processes::{children, is_in_foreground, patience, send, sleeping, state, wait_for_end, wait_until};
 use libc::{SIGKILL, SIGTERM, SIGTSTP};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -152,8 +152,8 @@ fn a_shell_with_job_control() {
         assert!(!window.screen().contains("job control"), "{}", window.screen());
         window.line("echo up$((1+1)); sleep 100000");
         window.await_screen("up2");
-        // The shell has to have made the process that is to be stopped.
-        thread::sleep(Duration::from_millis(200));
+        let mydocker = window.mydocker();
+        wait_until("it sleeps in the foreground", || sleeping(mydocker).into_iter().any(is_in_foreground));
         window.key("C-z");
         window.await_screen("Stopped");
         window.await_prompt("in>");
@@ -164,7 +164,7 @@ fn a_shell_with_job_control() {
         window.line("kill %2; wait %2; echo gone$?");
         window.await_screen("gone143");
         window.line("fg %1");
-        wait_until("it goes on", || !window.has_stopped(window.mydocker()));
+        wait_until("it goes on", || !window.has_stopped(mydocker));
         window.key("C-c");
         window.await_prompt("in>");
         window.line("echo status$?");
