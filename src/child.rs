@@ -74,9 +74,10 @@ pub fn main(child: &mut Child) -> ! {
         Ok(()) => sys::exit_group(125),
         Err(error) => error,
     };
-    match &child.state.error_write {
-        Some(pipe) if sys::send_error(pipe, error).is_ok() => {}
-        _ => sys::say(error),
+    if let Some(pipe) = &child.state.error_write
+        && sys::send_error(pipe, error).is_err()
+    {
+        sys::say(error);
     }
     sys::exit_group(error.status())
 }
@@ -130,10 +131,8 @@ fn become_init(plan: &Plan, state: &mut State) -> Result<()> {
         // mydocker's own file by /proc/1/exe, to write to it one day (CVE-2019-5736): until then the command waits.
         sys::close_all_but(state.error_write.as_ref())?;
         sys::hide_from_proc()?;
-        // The command's end is the last one then: where execve closes it, mydocker hears of that before all that the
-        // command says and does.
-        drop(state.error_write.take());
         sys::kill(command, GO)?;
+        drop(state.error_write.take());
         reaper::main(command);
     }
     // Nobody but PID 1 ends a whole namespace: where the reaper is not that, its end must be felt.

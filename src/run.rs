@@ -21,6 +21,9 @@ use alloc::vec::Vec;
 /// How long the end that the user asked for waits for a reader of the output that takes nothing, in milliseconds.
 const LAST_WORDS: u32 = 100;
 
+/// How long a reaper may take from letting the command go to closing its end of the error pipe, in milliseconds.
+const A_MOMENT: u32 = 1000;
+
 /// Carries out the plan, says what went wrong and what it took, and returns the exit status.
 pub fn run(plan: &Plan) -> i32 {
     let mut record = None;
@@ -383,7 +386,7 @@ impl Container {
                 let alone = number == libc::SIGHUP && sys::leads_session();
                 let shared = terminal.is_none() && !alone && sys::same_group(pid);
                 // Until execve, what the child blocks and ignores is mydocker's doing: nothing there heeds a signal.
-                let fate = match self.error_read.is_some() && signals::ENDING.has(number) {
+                let fate = match signals::ENDING.has(number) && !self.has_executed()? {
                     true => Fate::End,
                     false => self.decide(signal, pid, shared),
                 };
@@ -391,6 +394,12 @@ impl Container {
             }
             (_, None, _) => Ok(()),
         }
+    }
+
+    /// Whether the command runs, or has failed to. The reaper closes its end of the pipe a moment after it has let it go.
+    fn has_executed(&self) -> Result<bool> {
+        let Some(pipe) = &self.error_read else { return Ok(true) };
+        Ok(self.init && sys::poll(&mut [Poll::new(pipe.raw(), true, false)], Some(A_MOMENT))?)
     }
 
     /// Takes the status of the command and, without a PID namespace, of orphans that have come here.

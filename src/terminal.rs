@@ -36,10 +36,10 @@ impl Buffer {
         (self.start, self.end) = (0, 0);
     }
 
-    /// One read(2); 0 at the end.
-    fn fill(&mut self, from: i32) -> Result<usize> {
-        let n = sys::read_raw(from, self.bytes.get_mut(self.end..).unwrap_or_default())?;
-        self.end += n;
+    /// One read(2): how much has come, 0 at the end, `None` where nothing is there.
+    fn fill(&mut self, from: i32) -> Result<Option<usize>> {
+        let n = sys::read_now(from, self.bytes.get_mut(self.end..).unwrap_or_default())?;
+        self.end += n.unwrap_or(0);
         Ok(n)
     }
 
@@ -47,7 +47,7 @@ impl Buffer {
     fn empty(&mut self, into: i32, most: usize) -> Result<&[u8]> {
         let start = self.start;
         let next = self.bytes.get(start..self.end.min(start.saturating_add(most))).unwrap_or_default();
-        let end = start + sys::write(into, next)?;
+        let end = start + sys::write_now(into, next)?.unwrap_or(0);
         self.start = end;
         if self.is_empty() {
             self.clear();
@@ -92,7 +92,7 @@ impl Terminal {
     pub fn new(master: Fd) -> Result<Terminal> {
         let slave = sys::open_peer(&master)?;
         let again = sys::open_again(1, c"/proc/self/fd/1");
-        let reads = if again.is_some() { 8 } else { 2 };
+        let reads = if again.is_some() { 16 } else { 2 };
         Ok(Terminal {
             pty: Some(Pty { master, slave }),
             again,
@@ -166,13 +166,14 @@ impl Terminal {
         if stdout.can_write() && !collects && !self.write_output() {
             return Some(libc::SIGHUP);
         }
+        // After as much as a terminal gives at once, there is more as a rule.
         if master.can_read() {
-            self.read_output(false);
+            while self.read_output(false) >= AT_ONCE - 1 && self.output.has_room() {}
         }
         let was_over = self.input_is_over();
         if stdin.can_read() {
             // A stdin that cannot be read has ended, too.
-            self.input_open = self.input.fill(0).is_ok_and(|n| n > 0);
+            self.input_open = self.input.fill(0).is_ok_and(|n| n != Some(0));
             // A raw terminal has no end of input, and is gone; its signal may be on the way.
             if !self.input_open && self.saved.is_some() && !sys::in_background() {
                 return Some(libc::SIGHUP);
@@ -228,7 +229,7 @@ impl Terminal {
         let Some((end, lines)) = sys::tcgets(master.raw()).and_then(|termios| termios.end_of_file()) else { return };
         let unread = || sys::poll(&mut [Poll::new(slave.raw(), true, false)], Some(0)).unwrap_or(false);
         let tell = if lines { !self.end_told || !unread() } else { self.answered && !unread() };
-        if tell && sys::write(master.raw(), &[end]).is_ok() {
+        if tell && let Ok(Some(_)) = sys::write_now(master.raw(), &[end]) {
             (self.end_told, self.answered) = (true, false);
             if lines {
                 [self.pause, _] = PAUSES;
@@ -236,14 +237,18 @@ impl Terminal {
         }
     }
 
-    /// `last`: what is not there now will never be.
-    fn read_output(&mut self, last: bool) {
-        let Some(pty) = &self.pty else { return };
+    /// One read, and how much it gave. `last`: what is not there now will never be.
+    fn read_output(&mut self, last: bool) -> usize {
+        let Some(pty) = &self.pty else { return 0 };
         match self.output.fill(pty.master.raw()) {
-            Ok(n) if n > 0 => self.answered = true,
-            Err(e) if e.is(Errno::EAGAIN) && !last => {}
+            Ok(Some(n)) if n > 0 => {
+                self.answered = true;
+                return n;
+            }
+            Ok(None) if !last => {}
             _ => self.pty = None,
         }
+        0
     }
 
     /// `false`: stdout takes nothing any more.
@@ -251,7 +256,6 @@ impl Terminal {
         let most = if self.again.is_some() { usize::MAX } else { AT_ONCE };
         match self.output.empty(self.stdout(), most) {
             Ok(_) => true,
-            Err(e) if e.is(Errno::EAGAIN) => true,
             Err(e) => {
                 self.lost = Some(e.about(b"stdout")).filter(|e| !e.is(Errno::EPIPE) && !e.is(Errno::EIO));
                 self.output.clear();

@@ -7,7 +7,8 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr;
 
-const ARENA: usize = 64 * 1024;
+/// With a terminal, 72 KiB of it are the relay's.
+const ARENA: usize = 128 * 1024;
 
 /// Memory is handed out from one end of a static arena and, when that is full, of mapped chunks. Only the newest block
 /// can grow in place. Nothing is given back, for the process ends soon: what is dropped costs no code.
@@ -58,6 +59,13 @@ unsafe impl GlobalAlloc for Bump {
         start as *mut u8
     }
 
+    /// Whatever is handed out is so for the first time, and the kernel has filled it with zeros. What nobody writes to is
+    /// no memory yet.
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's
+        unsafe { self.alloc(layout) }
+    }
+
     #[inline(always)]
     unsafe fn dealloc(&self, _block: *mut u8, _layout: Layout) {}
 
@@ -66,7 +74,8 @@ unsafe impl GlobalAlloc for Bump {
         // SAFETY: as in `alloc`
         let free = unsafe { &mut *self.free.get() };
         if block as usize + layout.size() == free.0 && block as usize + size <= free.1 {
-            free.0 = block as usize + size;
+            // What it no longer needs may have been written to.
+            free.0 = free.0.max(block as usize + size);
             return block;
         }
         // SAFETY: the caller's layout with a new size, as realloc's contract has it

@@ -209,13 +209,20 @@ pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) ->
 
 /// read(2); 0 at the end.
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
-    read_raw(fd.0, buffer)
+    // SAFETY: the pointer and the length are of one slice that is ours to write
+    unsafe { sys!(read(fd.0, buffer.as_mut_ptr(), buffer.len())) }.of(b"")
 }
 
-/// read(2) of a stream that is the caller's, by its number.
-pub fn read_raw(fd: i32, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: the pointer and the length are of one slice that is ours to write
-    unsafe { sys!(read(fd, buffer.as_mut_ptr(), buffer.len())) }.of(b"")
+/// read(2) of what is there; `None`: nothing, for now.
+pub fn read_now(fd: i32, buffer: &mut [u8]) -> Result<Option<usize>> {
+    // SAFETY: as above
+    unsafe { sys!(read(fd, buffer.as_mut_ptr(), buffer.len())) }.now()
+}
+
+/// write(2) of as much as there is room for; `None`: none, for now.
+pub fn write_now(fd: i32, bytes: &[u8]) -> Result<Option<usize>> {
+    // SAFETY: the pointer and the length are of one slice
+    unsafe { sys!(write(fd, bytes.as_ptr(), bytes.len())) }.now()
 }
 
 /// write(2); it may take only a part.

@@ -176,6 +176,15 @@ impl Outcome {
         if self.value < ERRORS { Ok(self.value) } else { Err(about(self.value, self.call, what)) }
     }
 
+    /// The value; `None` where a call that may not wait would have to (EAGAIN); or the failure. That happens all the time,
+    /// and a failure takes memory.
+    pub fn now(self) -> Result<Option<usize>> {
+        match self.value {
+            AGAIN => Ok(None),
+            _ => self.of(b"").map(Some),
+        }
+    }
+
     /// The value, if the call has worked.
     #[inline(always)]
     pub fn ok(self) -> Option<usize> {
@@ -229,6 +238,9 @@ unsafe fn enter(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, call
 
 /// -EINTR.
 pub(super) const INTERRUPTED: usize = -(libc::EINTR as isize) as usize;
+
+/// -EAGAIN.
+const AGAIN: usize = -(libc::EAGAIN as isize) as usize;
 
 /// The call itself.
 ///

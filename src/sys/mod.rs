@@ -22,8 +22,8 @@ pub use clone::{Stack, clone};
 pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
 pub use files::{
     Dir, Fd, close_all_but, close_on_exec, create_file, detached_mount, directory_names, exists, flock, fsopen,
-    is_directory, is_executable, mode, pipe2, read, read_file, read_raw, read_up_to, receive_error, say, send_error,
-    write, write_all,
+    is_directory, is_executable, mode, pipe2, read, read_file, read_now, read_up_to, receive_error, say, send_error,
+    write, write_all, write_now,
 };
 pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
 pub use loops::Loop;
