@@ -19,7 +19,7 @@ cargo bench -- [OPTION..]
   --quick          a tenth of the pairs
   --cold N         pairs with 0.3 s of idling before each run (40)
   --hot N          pairs back to back (200)
-  --terminal N     pairs of 100 MB through a terminal (10)
+  --terminal N     rounds of 100 MB through a terminal (10)
   --only A,B       these peers: floor, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun, and script for the
                    terminal
   --profile        the phases of a run instead
