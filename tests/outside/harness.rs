@@ -182,6 +182,11 @@ impl Running {
         children[0]
     }
 
+    /// Waits until mydocker has its signals in hand: before that, one ends it as it ends any program.
+    pub fn await_signals(&self) {
+        wait_until("mydocker blocks its signals", || status_field(self.pid, "SigBlk:").is_none_or(|set| set != 0));
+    }
+
     /// Sends `signal` to mydocker itself.
     pub fn send(&self, signal: i32) {
         send(self.pid, signal);
