@@ -96,7 +96,7 @@ fn put_words(command: &[&[u8]]) -> &'static [u8] {
 /// it joins them after the word to go.
 #[inline(never)]
 fn steps_of_parent(options: &Options, plan: &Plan) -> Vec<Step> {
-    let mut parent = Steps(Vec::new());
+    let mut parent = Steps::new();
     if let Some(path) = options.pid_file {
         parent.push(Step::OpenPidFile(c_string(&[path.as_bytes()])));
     }
@@ -124,14 +124,14 @@ fn steps_of_parent(options: &Options, plan: &Plan) -> Vec<Step> {
         parent.push(Step::ReceiveTerminal);
     }
     parent.push(Step::SendCommand);
-    parent.0
+    parent.all
 }
 
 #[inline(never)]
 fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     let privilege = &options.privilege;
     let (own_root, in_userns) = (plan.root.is_some(), plan.ids.is_some());
-    let mut child = Steps(Vec::new());
+    let mut child = Steps::new();
     if in_userns {
         child.push(Step::AwaitIds);
     }
@@ -236,17 +236,32 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     child.push(Step::CloseDescriptors);
     child.push(Step::ResetSignals);
     child.push(Step::Exec);
-    child.0
+    child.all
 }
 
 /// Steps in their order.
-struct Steps(Vec<Step>);
+struct Steps {
+    all: Vec<Step>,
+    /// In place of a last one that is always there.
+    none: Step,
+}
 
 impl Steps {
-    /// One more: a call, where `Vec` would have all of its growing in every place.
-    #[inline(never)]
+    fn new() -> Steps {
+        Steps { all: Vec::new(), none: Step::Exec }
+    }
+
+    /// One more, written where it is to be.
+    #[inline(always)]
     fn push(&mut self, step: Step) {
-        self.0.push(step);
+        *self.place() = step;
+    }
+
+    /// The place for one more: a call, where `Vec` would have all of its growing in every place.
+    #[inline(never)]
+    fn place(&mut self) -> &mut Step {
+        self.all.push(Step::Exec);
+        self.all.last_mut().unwrap_or(&mut self.none)
     }
 }
 
