@@ -21,8 +21,10 @@ use core::ffi::CStr;
 /// process ends: closing its descriptors one by one would only be slower.
 pub fn make(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static Plan> {
     let plan = find(options, command, caller)?;
-    plan.parent = steps_of_parent(options, plan);
-    plan.child = steps_of_child(options, plan);
+    let (mut parent, mut child) = (Steps::new(), Steps::new());
+    steps_of_parent(&mut parent, options, plan);
+    steps_of_child(&mut child, options, plan);
+    (plan.parent, plan.child) = (parent.all, child.all);
     Ok(plan)
 }
 
@@ -95,8 +97,7 @@ fn put_words(command: &[&[u8]]) -> &'static [u8] {
 /// The parent. A v2 group comes before clone, for the child is born in it; v1 groups are made while the child mounts, for
 /// it joins them after the word to go.
 #[inline(never)]
-fn steps_of_parent(options: &Options, plan: &Plan) -> Vec<Step> {
-    let mut parent = Steps::new();
+fn steps_of_parent(parent: &mut Steps, options: &Options, plan: &Plan) {
     if let Some(path) = options.pid_file {
         parent.push(Step::OpenPidFile(c_string(&[path.as_bytes()])));
     }
@@ -108,7 +109,7 @@ fn steps_of_parent(options: &Options, plan: &Plan) -> Vec<Step> {
             parent.push(Step::OpenParent(g));
         }
     }
-    make_groups(&mut parent, plan, Version::V2);
+    make_groups(parent, plan, Version::V2);
     if matches!(&plan.root, Some(Root { source: Source::Image(_), .. })) {
         parent.push(Step::AttachImage);
     }
@@ -119,26 +120,24 @@ fn steps_of_parent(options: &Options, plan: &Plan) -> Vec<Step> {
     if options.pid_file.is_some() {
         parent.push(Step::WritePidFile);
     }
-    make_groups(&mut parent, plan, Version::V1);
+    make_groups(parent, plan, Version::V1);
     if options.tty {
         parent.push(Step::ReceiveTerminal);
     }
     parent.push(Step::SendCommand);
-    parent.all
 }
 
 #[inline(never)]
-fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
+fn steps_of_child(child: &mut Steps, options: &Options, plan: &Plan) {
     let privilege = &options.privilege;
     let (own_root, in_userns) = (plan.root.is_some(), plan.ids.is_some());
-    let mut child = Steps::new();
     if in_userns {
         child.push(Step::AwaitIds);
     }
     child.push(Step::MakeMountsSlave);
     (0..plan.volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
     if let Some(root) = &plan.root {
-        enter_root(&mut child, root, options, in_userns);
+        enter_root(child, root, options, in_userns);
     } else if options.read_only {
         child.push(Step::MakeReadOnly);
     }
@@ -156,7 +155,7 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
             child.push(Step::MountSysfs(privilege.confined));
         }
         child.push(Step::MountDev);
-        mount_volumes(&mut child, plan, &is_hosts);
+        mount_volumes(child, plan, &is_hosts);
     }
     if own_root || options.tty {
         child.push(Step::MountDevpts);
@@ -176,7 +175,7 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     // What lies below another comes after it.
     let depth = |volume: &Volume| text::split(volume.target.to_bytes(), b'/').count();
     for wanted in 0..=plan.volumes.iter().map(depth).max().unwrap_or(0) {
-        mount_volumes(&mut child, plan, &|volume| depth(volume) == wanted && !is_hosts(volume));
+        mount_volumes(child, plan, &|volume| depth(volume) == wanted && !is_hosts(volume));
     }
     if own_root {
         child.push(Step::SetUmask(0o022));
@@ -202,7 +201,7 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     if privilege.confined && !own_root {
         child.push(Step::MakeSysReadOnly);
         // A bind is read-only where its source is.
-        plan.groups.iter().for_each(|group| bind_group(&mut child, group, plan.name));
+        plan.groups.iter().for_each(|group| bind_group(child, group, plan.name));
     }
     if let Some(dir) = options.workdir.or(own_root.then_some("/")) {
         child.push(Step::ChangeDirectory(c_string(&[dir.as_bytes()])));
@@ -236,7 +235,6 @@ fn steps_of_child(options: &Options, plan: &Plan) -> Vec<Step> {
     child.push(Step::CloseDescriptors);
     child.push(Step::ResetSignals);
     child.push(Step::Exec);
-    child.all
 }
 
 /// Steps in their order.
