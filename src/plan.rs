@@ -13,7 +13,6 @@ use crate::sys::{self, CloneFlags, MountFlags};
 use crate::text::{self, Put, c_string, to_decimal};
 use crate::userns::Maps;
 use crate::volumes::{self, Volume};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -29,59 +28,42 @@ pub fn make(options: &'static Options, command: &[&[u8]], caller: &[&'static CSt
 }
 
 /// The plan without its steps: what the options mean on this host.
-// Not inlined, as what follows: with all of it in one frame, every variable has a long address, 3 KB of them.
+// Each part is found in a function of its own: with all of it in one frame, every variable has a long address.
 #[inline(never)]
 fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static mut Plan> {
-    let stats = options.stats.map(|form| Stats {
-        json: form == "json" || form.ends_with(".json"),
-        file: !["", "json"].contains(&form),
-        begun: sys::monotonic(),
-        used: sys::cpu_time_of_children(),
-    });
-    let pid = sys::getpid();
-    let ids = (!options.host_user && sys::effective_ids().0 != 0).then(Maps::find);
-    let in_userns = ids.is_some();
+    let plan = Plan::new(options);
+    plan.stats = options.stats.map(Stats::begin);
+    plan.pid = sys::getpid();
+    if !options.host_user && sys::effective_ids().0 != 0 {
+        plan.ids = Some(Maps::find());
+    }
     let mounts = mounts(options);
-    let root = find_root(options, in_userns, &mounts)?;
-    let own_root = root.is_some();
-    let volumes = find_volumes(options, own_root, in_userns)?;
+    find_root(plan, &mounts)?;
+    find_volumes(plan)?;
     let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
         Some(hostname) => hostname.as_bytes(),
-        None if own_root => sys::hostname().leak(),
+        None if plan.root.is_some() => sys::hostname().leak(),
         None => b"",
     };
-    let files = match own_root {
-        true => rootfs::files_of_etc(hostname, options.host_network, &volumes),
-        false => Vec::new(),
-    };
-    let environment = build_environment(options, own_root, hostname, caller)?;
-    let privilege = options.privilege;
-    let (host, groups) = find_groups(options, &mounts)?;
-    let name = name(options.name, pid);
-    Ok(Box::leak(Box::new(Plan {
-        options,
-        namespaces: namespaces(options, in_userns),
-        parent: Vec::new(),
-        child: Vec::new(),
-        host,
-        groups,
-        tasks: c_string(&[name.to_bytes(), b"/tasks"]),
-        procs: c_string(&[name.to_bytes(), b"/cgroup.procs"]),
-        name,
-        pid,
-        words: put_words(command),
-        undone: root.as_ref().is_some_and(|root| root.is_written_to() && !options.read_only),
-        root,
-        volumes,
-        files,
-        home_of_user: own_root && environment::get(&environment, b"HOME").is_none(),
-        path: environment::get(&environment, b"PATH").unwrap_or(DEFAULT_PATH),
-        environment,
-        stats,
-        ids,
-        filter: if privilege.filtered { privilege::filter(privilege.capabilities) } else { Vec::new() },
-        read_only: read_only(privilege.confined && !own_root, &mounts),
-    })))
+    if plan.root.is_some() {
+        plan.files = rootfs::files_of_etc(hostname, options.host_network, &plan.volumes);
+    }
+    build_environment(plan, hostname, caller)?;
+    find_groups(plan, &mounts)?;
+    plan.namespaces = namespaces(options, plan.ids.is_some());
+    plan.name = name(options.name, plan.pid);
+    plan.tasks = c_string(&[plan.name.to_bytes(), b"/tasks"]);
+    plan.procs = c_string(&[plan.name.to_bytes(), b"/cgroup.procs"]);
+    plan.words = put_words(command);
+    plan.undone = plan.root.is_some_and(Root::is_written_to) && !options.read_only;
+    let privilege = &options.privilege;
+    if privilege.filtered {
+        plan.filter = privilege::filter(privilege.capabilities);
+    }
+    if privilege.confined && plan.root.is_none() {
+        plan.read_only = read_only(&mounts);
+    }
+    Ok(plan)
 }
 
 /// The words of the command, each with a NUL after it.
@@ -110,7 +92,7 @@ fn steps_of_parent(parent: &mut Steps, options: &Options, plan: &Plan) {
         }
     }
     make_groups(parent, plan, Version::V2);
-    if matches!(&plan.root, Some(Root { source: Source::Image(_), .. })) {
+    if matches!(plan.root, Some(Root { source: Source::Image(_), .. })) {
         parent.push(Step::AttachImage);
     }
     parent.push(Step::Clone);
@@ -136,7 +118,7 @@ fn steps_of_child(child: &mut Steps, options: &Options, plan: &Plan) {
     }
     child.push(Step::MakeMountsSlave);
     (0..plan.volumes.len()).for_each(|at| child.push(Step::OpenVolume(at)));
-    if let Some(root) = &plan.root {
+    if let Some(root) = plan.root {
         enter_root(child, root, options, in_userns);
     } else if options.read_only {
         child.push(Step::MakeReadOnly);
@@ -296,13 +278,17 @@ fn enter_root(child: &mut Steps, root: &Root, options: &Options, in_userns: bool
 
 /// The writes to memory stay under half the limit on memory, so that a full disk is no OOM kill.
 #[inline(never)]
-fn find_root(options: &Options, in_userns: bool, mounts: &Result<Vec<u8>>) -> Result<Option<Root>> {
+fn find_root(plan: &mut Plan, mounts: &Result<Vec<u8>>) -> Result<()> {
+    let options = plan.options;
     if options.rootfs.is_none() && options.ephemeral.is_none() {
-        return Ok(None);
+        return Ok(());
     }
     let half = options.limits.memory.map(|memory| memory.value / 2);
     let size = options.ephemeral.flatten().or(half);
-    Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, in_userns, size, mounts).map(Some)
+    let in_userns = plan.ids.is_some();
+    let root = Root::find(options.rootfs, options.ephemeral.is_some(), options.read_only, in_userns, size, mounts)?;
+    plan.root = Some(root);
+    Ok(())
 }
 
 fn shm_options(size: Option<u64>) -> &'static CStr {
@@ -319,18 +305,21 @@ fn make_groups(parent: &mut Steps, plan: &Plan, version: Version) {
 }
 
 /// What the options name, and what a root of its own has from the host.
-fn find_volumes(options: &Options, own_root: bool, in_userns: bool) -> Result<Vec<Volume>> {
-    let mut volumes = options.volumes.clone();
+#[inline(never)]
+fn find_volumes(plan: &mut Plan) -> Result<()> {
+    let options = plan.options;
+    let volumes = &mut plan.volumes;
+    volumes.extend_from_slice(&options.volumes);
     for word in options.devices {
         volumes.push(rootfs::device(word)?);
     }
-    if own_root && options.host_ipc {
+    if plan.root.is_some() && options.host_ipc {
         volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
     }
-    if own_root && in_userns {
+    if plan.root.is_some() && plan.ids.is_some() {
         volumes.extend(rootfs::hosts(options.host_network, options.host_pid, options.host_ipc));
     }
-    Ok(volumes)
+    Ok(())
 }
 
 fn mount_volumes(child: &mut Steps, plan: &Plan, wanted: &dyn Fn(&Volume) -> bool) {
@@ -341,21 +330,19 @@ fn mount_volumes(child: &mut Steps, plan: &Plan, wanted: &dyn Fn(&Volume) -> boo
 
 /// A host whose cgroups cannot be found is no host for a limit that was asked for; defaults do without.
 #[inline(never)]
-fn find_groups(options: &Options, mounts: &Result<Vec<u8>>) -> Result<(Host, Vec<Group>)> {
-    let limits = &options.limits;
-    let nothing = || (Host { hierarchies: Vec::new() }, Vec::new());
+fn find_groups(plan: &mut Plan, mounts: &Result<Vec<u8>>) -> Result<()> {
+    let limits = &plan.options.limits;
     let asked = cgroup::needed(limits, true);
     if cgroup::needed(limits, false).is_empty() {
-        return Ok(nothing());
+        return Ok(());
     }
     match Host::find(asked, mounts) {
-        Ok(host) => {
-            let groups = cgroup::groups(&host, limits, options.cgroup_parent)?;
-            Ok((host, groups))
-        }
-        Err(_) if asked.is_empty() => Ok(nothing()),
-        Err(e) => Err(e),
+        Ok(host) => plan.host = host,
+        Err(_) if asked.is_empty() => return Ok(()),
+        Err(e) => return Err(e),
     }
+    plan.groups = cgroup::groups(&plan.host, limits, plan.options.cgroup_parent)?;
+    Ok(())
 }
 
 fn name(name: Option<&str>, pid: sys::Pid) -> &'static CStr {
@@ -403,11 +390,8 @@ fn mounts(options: &Options) -> Result<Vec<u8>> {
 
 /// /sys with all below it, and every cgroup elsewhere. Where mountinfo cannot be read, there is no telling of the latter.
 #[inline(never)]
-fn read_only(confined: bool, mounts: &Result<Vec<u8>>) -> Vec<ReadOnly> {
+fn read_only(mounts: &Result<Vec<u8>>) -> Vec<ReadOnly> {
     let mut found = Vec::new();
-    if !confined {
-        return found;
-    }
     let mut rest = mounts.as_deref().unwrap_or_default();
     if rest.is_empty() {
         found.push(ReadOnly { point: SYS, flags: MountFlags::NONE });
@@ -441,12 +425,9 @@ const KEPT: &[(MountFlags, &[u8])] = &[
 
 /// The caller's variables, or with a root of its own a few that everybody expects; then the files', then `-e`.
 #[inline(never)]
-fn build_environment(
-    options: &Options,
-    own_root: bool,
-    hostname: &[u8],
-    caller: &[&'static CStr],
-) -> Result<Vec<&'static CStr>> {
+fn build_environment(plan: &mut Plan, hostname: &[u8], caller: &[&'static CStr]) -> Result<()> {
+    let options = plan.options;
+    let own_root = plan.root.is_some();
     let mut environment = Environment { caller, variables: Vec::new() };
     if own_root {
         environment.set(OWN_PATH)?;
@@ -469,5 +450,8 @@ fn build_environment(
     for assignment in options.env {
         environment.set(assignment.as_bytes())?;
     }
-    Ok(environment.variables)
+    plan.environment = environment.variables;
+    plan.home_of_user = own_root && environment::get(&plan.environment, b"HOME").is_none();
+    plan.path = environment::get(&plan.environment, b"PATH").unwrap_or(DEFAULT_PATH);
+    Ok(())
 }

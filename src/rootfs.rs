@@ -79,7 +79,7 @@ impl Root {
         user: bool,
         size: Option<u64>,
         mounts: &Result<Vec<u8>>,
-    ) -> Result<Root> {
+    ) -> Result<&'static Root> {
         let source = match path {
             None => Source::Host,
             Some(path) => {
@@ -95,7 +95,7 @@ impl Root {
             }
         };
         let in_memory = wanted || matches!(source, Source::Image(_)) && !read_only;
-        let mut root = Root { source, writes: None, user, layers: Vec::new() };
+        let root = Box::leak(Box::new(Root { source, writes: None, user, layers: Vec::new() }));
         if in_memory {
             let mut options = Vec::from(b"mode=755");
             if let Some(size) = size {
@@ -590,6 +590,7 @@ pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: Option<
 }
 
 /// The files of /etc that every container has its own of; not those that a volume brings.
+#[inline(never)]
 pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<Given> {
     let mut files = Vec::new();
     for name in [&b"hosts"[..], b"hostname", b"resolv.conf"] {

@@ -18,7 +18,7 @@ impl Step {
     #[inline(never)]
     fn objects<'a>(&self, plan: &'a Plan, list: &mut Vec<&'a [u8]>) -> Option<()> {
         let mut add = |object: &'a [u8]| push(list, object);
-        let root = plan.root.as_ref();
+        let root = plan.root;
         let in_memory = root.is_some_and(|root| root.writes.is_some());
         let place: &[u8] = if in_memory { b"/proc/root" } else { b"/proc" };
         match self {

@@ -11,6 +11,7 @@ use crate::text;
 use crate::user::User;
 use crate::userns::Maps;
 use crate::volumes::Volume;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -161,7 +162,7 @@ pub struct Plan {
     /// The words of the command, each with a NUL after it.
     pub words: &'static [u8],
     /// Its root; `None`: the host's.
-    pub root: Option<Root>,
+    pub root: Option<&'static Root>,
     /// What is mounted beside it.
     pub volumes: Vec<Volume>,
     /// What it is given.
@@ -184,6 +185,37 @@ pub struct Plan {
     pub stats: Option<Stats>,
 }
 
+impl Plan {
+    /// Nothing found yet.
+    #[inline(never)]
+    pub fn new(options: &'static Options) -> &'static mut Plan {
+        Box::leak(Box::new(Plan {
+            options,
+            namespaces: CloneFlags::NEWNS,
+            parent: Vec::new(),
+            child: Vec::new(),
+            host: Host { hierarchies: Vec::new() },
+            groups: Vec::new(),
+            name: c"",
+            tasks: c"",
+            procs: c"",
+            pid: Pid(0),
+            words: b"",
+            root: None,
+            volumes: Vec::new(),
+            files: Vec::new(),
+            home_of_user: false,
+            undone: false,
+            environment: Vec::new(),
+            path: b"",
+            ids: None,
+            filter: Vec::new(),
+            read_only: Vec::new(),
+            stats: None,
+        }))
+    }
+}
+
 /// `--stats`: the form, and what there was before the run.
 pub struct Stats {
     /// JSON, or text.
@@ -194,6 +226,18 @@ pub struct Stats {
     pub begun: u64,
     /// What earlier children had used, [`sys::cpu_time_of_children`].
     pub used: [u64; 2],
+}
+
+impl Stats {
+    /// In the `form` that the command line names, from now on.
+    pub fn begin(form: &str) -> Stats {
+        Stats {
+            json: form == "json" || form.ends_with(".json"),
+            file: !["", "json"].contains(&form),
+            begun: sys::monotonic(),
+            used: sys::cpu_time_of_children(),
+        }
+    }
 }
 
 /// A mount that the command cannot write to.
@@ -396,7 +440,7 @@ impl Step {
 
     /// A step that puts the root together, or makes it the root.
     fn carry_out_for_root(&self, plan: &Plan, state: &mut State) -> Result<()> {
-        let Some(root) = &plan.root else {
+        let Some(root) = plan.root else {
             // The host's own files, in this mount namespace.
             return if matches!(self, Step::MakeReadOnly) { rootfs::make_read_only(c"/") } else { Ok(()) };
         };

@@ -23,6 +23,7 @@ pub struct Maps {
 
 impl Maps {
     /// Of this process. Ranges need newuidmap and newgidmap, which are of no use after no_new_privs.
+    #[inline(never)]
     pub fn find() -> Maps {
         let (uid, gid) = sys::effective_ids();
         let there = [c"/usr/bin/newuidmap", c"/usr/bin/newgidmap"].iter().all(|file| sys::is_executable(file));
