@@ -40,7 +40,7 @@ fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) 
     let mounts = mounts(options);
     find_root(plan, &mounts)?;
     find_volumes(plan)?;
-    let hostname: &[u8] = match options.hostname.or(options.name).filter(|_| !options.host_uts) {
+    let hostname: &[u8] = match hostname(options) {
         Some(hostname) => hostname.as_bytes(),
         None if plan.root.is_some() => sys::hostname().leak(),
         None => b"",
@@ -51,9 +51,7 @@ fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) 
     build_environment(plan, hostname, caller)?;
     find_groups(plan, &mounts)?;
     plan.namespaces = namespaces(options, plan.ids.is_some());
-    plan.name = name(options.name, plan.pid);
-    plan.tasks = c_string(&[plan.name.to_bytes(), b"/tasks"]);
-    plan.procs = c_string(&[plan.name.to_bytes(), b"/cgroup.procs"]);
+    name_groups(plan);
     plan.words = put_words(command);
     plan.undone = plan.root.is_some_and(Root::is_written_to) && !options.read_only;
     let privilege = &options.privilege;
@@ -67,6 +65,7 @@ fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) 
 }
 
 /// The words of the command, each with a NUL after it.
+#[inline(never)]
 fn put_words(command: &[&[u8]]) -> &'static [u8] {
     let mut words = Vec::new();
     for word in command {
@@ -83,7 +82,7 @@ fn steps_of_parent(parent: &mut Steps, options: &Options, plan: &Plan) {
     if let Some(path) = options.pid_file {
         parent.push(Step::OpenPidFile(c_string(&[path.as_bytes()])));
     }
-    if let (Some(path), Some(Stats { file: true, .. })) = (options.stats, &plan.stats) {
+    if let (Some(path), Some(Stats { file: true, .. })) = (options.stats, plan.stats) {
         parent.push(Step::OpenStatsFile(c_string(&[path.as_bytes()])));
     }
     for (g, group) in plan.groups.iter().enumerate() {
@@ -165,7 +164,7 @@ fn steps_of_child(child: &mut Steps, options: &Options, plan: &Plan) {
     if options.tty {
         child.push(Step::OpenTerminal);
     }
-    if let Some(hostname) = options.hostname.or(options.name).filter(|_| !options.host_uts) {
+    if let Some(hostname) = hostname(options) {
         child.push(Step::SetHostname(hostname.as_bytes()));
     }
     if !options.host_network {
@@ -345,27 +344,30 @@ fn find_groups(plan: &mut Plan, mounts: &Result<Vec<u8>>) -> Result<()> {
     Ok(())
 }
 
-fn name(name: Option<&str>, pid: sys::Pid) -> &'static CStr {
-    match name {
+#[inline(never)]
+fn name_groups(plan: &mut Plan) {
+    plan.name = match plan.options.name {
         Some(name) => c_string(&[PREFIX, name.as_bytes()]),
-        None => c_string(&[PREFIX, &to_decimal(pid.0 as u64)]),
-    }
+        None => c_string(&[PREFIX, &to_decimal(plan.pid.0 as u64)]),
+    };
+    plan.tasks = c_string(&[plan.name.to_bytes(), b"/tasks"]);
+    plan.procs = c_string(&[plan.name.to_bytes(), b"/cgroup.procs"]);
+}
+
+/// What the UTS namespace is to be called, if it is not the host's.
+#[inline(never)]
+fn hostname(options: &Options) -> Option<&'static str> {
+    options.hostname.or(options.name).filter(|_| !options.host_uts)
 }
 
 fn namespaces(options: &Options, user: bool) -> CloneFlags {
-    let mut flags = CloneFlags::NEWNS;
-    for (host, flag) in [
-        (options.host_uts, CloneFlags::NEWUTS),
-        (options.host_ipc, CloneFlags::NEWIPC),
-        (options.host_pid, CloneFlags::NEWPID),
-        (options.host_network, CloneFlags::NEWNET),
-        (!user, CloneFlags::NEWUSER),
-    ] {
-        if !host {
-            flags = flags | flag;
-        }
-    }
-    flags
+    let new = |host: bool, flag: CloneFlags| if host { CloneFlags::NONE } else { flag };
+    CloneFlags::NEWNS
+        | new(options.host_uts, CloneFlags::NEWUTS)
+        | new(options.host_ipc, CloneFlags::NEWIPC)
+        | new(options.host_pid, CloneFlags::NEWPID)
+        | new(options.host_network, CloneFlags::NEWNET)
+        | new(!user, CloneFlags::NEWUSER)
 }
 
 /// Only what is mounted can be seen, and written to, by path.

@@ -85,7 +85,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
     let mut executed = None;
     let followed = match started {
         Ok(()) => {
-            executed = plan.stats.as_ref().map(|_| sys::monotonic());
+            executed = plan.stats.map(|_| sys::monotonic());
             trace::set_phase(Phase::Wait);
             cleanup::sweep(plan, &state);
             let followed = container.follow();
@@ -110,7 +110,7 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
         rootfs::unmake(made);
     }
     let status = started.map_or_else(Error::status, |()| container.status());
-    if let Some(stats) = &plan.stats
+    if let Some(stats) = plan.stats
         && let Some(fd) = if stats.file { state.stats_file.as_ref().map(Fd::raw) } else { Some(2) }
     {
         let signaled = matches!(container.status, Some(Wait::Signaled(_)));
@@ -212,7 +212,7 @@ impl Container {
                     }
                 }
                 Step::MapIds => {
-                    if let (Some(maps), Some(pid)) = (&plan.ids, self.pid) {
+                    if let (Some(maps), Some(pid)) = (plan.ids, self.pid) {
                         maps.write(pid)?;
                     }
                     // The first byte that the child waits for.

@@ -176,13 +176,13 @@ pub struct Plan {
     /// Where the command is looked for.
     pub path: &'static [u8],
     /// With a user namespace: its ids.
-    pub ids: Option<Maps>,
+    pub ids: Option<&'static Maps>,
     /// Its seccomp filter, if it has one.
     pub filter: Vec<u8>,
     /// What of this host's mounts it cannot write to.
     pub read_only: Vec<ReadOnly>,
     /// Numbers at the end.
-    pub stats: Option<Stats>,
+    pub stats: Option<&'static Stats>,
 }
 
 impl Plan {
@@ -230,13 +230,13 @@ pub struct Stats {
 
 impl Stats {
     /// In the `form` that the command line names, from now on.
-    pub fn begin(form: &str) -> Stats {
-        Stats {
+    pub fn begin(form: &str) -> &'static Stats {
+        Box::leak(Box::new(Stats {
             json: form == "json" || form.ends_with(".json"),
             file: !["", "json"].contains(&form),
             begun: sys::monotonic(),
             used: sys::cpu_time_of_children(),
-        }
+        }))
     }
 }
 
@@ -360,7 +360,7 @@ impl Step {
             }
             Step::MountDevpts => {
                 // gid 5 is tty by long custom, if it is there; ptmx for everybody, as on a host.
-                let data = match plan.ids.as_ref().is_none_or(|maps| maps.has_group(5)) {
+                let data = match plan.ids.is_none_or(|maps| maps.has_group(5)) {
                     true => c"newinstance,ptmxmode=0666,mode=0620,gid=5",
                     false => c"newinstance,ptmxmode=0666,mode=0620",
                 };
@@ -576,7 +576,7 @@ fn become_user(plan: &Plan, state: &State) -> Result<()> {
     if let Some(terminal) = &state.terminal {
         sys::give_to(terminal, user.uid)?;
     }
-    user.become_it(plan.ids.as_ref().is_none_or(Maps::leaves_groups))
+    user.become_it(plan.ids.is_none_or(Maps::leaves_groups))
 }
 
 fn open_terminal(state: &mut State) -> Result<()> {

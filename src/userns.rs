@@ -4,6 +4,7 @@
 use crate::error::{Cause, Errno, Error, Kind, Result};
 use crate::sys::{self, CloneFlags, Dir, OpenFlags, Pid, Pointers, SigSet, Wait};
 use crate::text::{self, Put};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -24,11 +25,11 @@ pub struct Maps {
 impl Maps {
     /// Of this process. Ranges need newuidmap and newgidmap, which are of no use after no_new_privs.
     #[inline(never)]
-    pub fn find() -> Maps {
+    pub fn find() -> &'static Maps {
         let (uid, gid) = sys::effective_ids();
         let there = [c"/usr/bin/newuidmap", c"/usr/bin/newgidmap"].iter().all(|file| sys::is_executable(file));
         let ranges = if there && !sys::no_new_privs() { ranges(uid) } else { None };
-        Maps { uid, gid, ranges }
+        Box::leak(Box::new(Maps { uid, gid, ranges }))
     }
 
     /// Whether `gid` is there.
