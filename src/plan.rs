@@ -12,7 +12,7 @@ use crate::step::{ReadOnly, SYS};
 use crate::sys::{self, CloneFlags, MountFlags};
 use crate::text::{self, Put, c_string, to_decimal};
 use crate::userns::Maps;
-use crate::volumes::{self, Volume};
+use crate::volumes::Volume;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -313,10 +313,10 @@ fn find_volumes(plan: &mut Plan) -> Result<()> {
         volumes.push(rootfs::device(word)?);
     }
     if plan.root.is_some() && options.host_ipc {
-        volumes.push(volumes::volume("/dev/shm:/dev/shm")?);
+        rootfs::add_host(volumes, c"/dev/shm");
     }
     if plan.root.is_some() && plan.ids.is_some() {
-        volumes.extend(rootfs::hosts(options.host_network, options.host_pid, options.host_ipc));
+        rootfs::add_hosts(volumes, options.host_network, options.host_pid, options.host_ipc);
     }
     Ok(())
 }

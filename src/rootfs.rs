@@ -457,30 +457,39 @@ const MQUEUE: &CStr = c"/dev/mqueue";
 /// What is the host's where the user namespace is not: a filesystem that shows a namespace is mounted by its owner alone.
 const OF_NAMESPACES: [&CStr; 3] = [c"/sys", c"/proc", MQUEUE];
 
-/// As volumes, what nobody makes in a user namespace: the nodes of /dev, and the filesystems of namespaces that are the
-/// host's.
-pub fn hosts(network: bool, pid: bool, ipc: bool) -> impl Iterator<Item = Volume> {
+/// Adds what nobody makes in a user namespace: the nodes of /dev, and the filesystems of namespaces that are the host's.
+pub fn add_hosts(volumes: &mut Vec<Volume>, network: bool, pid: bool, ipc: bool) {
+    for (path, ..) in &NODES {
+        add_host(volumes, path);
+    }
     // Not every host shows its queues.
-    let is = [network, pid, ipc && sys::exists(MQUEUE)];
-    let filesystems = OF_NAMESPACES.into_iter().zip(is).filter_map(|(path, is)| is.then_some(path));
-    let all = NODES.into_iter().map(|(path, _, _)| path).chain(filesystems);
+    for (path, is) in OF_NAMESPACES.iter().zip([network, pid, ipc && sys::exists(MQUEUE)]) {
+        if is {
+            add_host(volumes, path);
+        }
+    }
+}
+
+/// Adds what the host has at `path`, at the same place.
+#[inline(never)]
+pub fn add_host(volumes: &mut Vec<Volume>, path: &'static CStr) {
     // Whoever owns nothing of the host's network changes nothing in /sys.
-    all.map(|path| Volume { content: Content::Host { source: path, read_only: path == c"/sys" }, target: path })
+    volumes.push(Volume { content: Content::Host { source: path, read_only: path == c"/sys" }, target: path });
 }
 
 /// Whether a volume is one of these.
 pub fn is_hosts(volume: &Volume) -> bool {
-    NODES.iter().map(|(path, _, _)| *path).chain(OF_NAMESPACES).any(|path| path == volume.target)
+    NODES.iter().any(|(path, ..)| *path == volume.target) || OF_NAMESPACES.contains(&volume.target)
 }
 
 /// /dev: a tmpfs with the usual nodes, links, and places for what is mounted next. The umask must be 0. Small, for what is
 /// in it counts as the container's memory.
 pub fn mount_dev(with_nodes: bool) -> Result<()> {
     sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=1m"))?;
-    for (path, major, minor) in NODES.into_iter().filter(|_| with_nodes) {
+    for (path, major, minor) in if with_nodes { &NODES[..] } else { &[] } {
         sys::mknod(None, path, libc::S_IFCHR | 0o666, major << 8 | minor)?;
     }
-    for (path, to) in LINKS {
+    for (path, to) in &LINKS {
         sys::symlink(to, path)?;
     }
     for path in [c"/dev/pts", c"/dev/shm", MQUEUE] {
