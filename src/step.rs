@@ -325,8 +325,8 @@ impl Step {
     /// business of the processes themselves: [`crate::run`] and [`crate::child`].
     pub fn carry_out(&self, plan: &Plan, state: &mut State) -> Result<()> {
         match self {
-            Step::OpenPidFile(path) => sys::create_file(path).map(|file| state.pid_file = Some(file)),
-            Step::OpenStatsFile(path) => sys::create_file(path).map(|file| state.stats_file = Some(file)),
+            Step::OpenPidFile(path) => create_file(path, &mut state.pid_file),
+            Step::OpenStatsFile(path) => create_file(path, &mut state.stats_file),
             Step::OpenParent(g) | Step::EnableController(g, _) | Step::MakeGroup(g) | Step::ApplySetting(g, _) => {
                 self.carry_out_for_group(*g, plan, state)
             }
@@ -421,8 +421,10 @@ impl Step {
             Step::NoNewPrivileges => sys::set_no_new_privs(),
             Step::LoadFilter => sys::load_filter(&plan.filter),
             Step::ResetSignals => {
-                for signal in state.ignored.numbers() {
-                    sys::reset_signal(signal)?;
+                for signal in 1..65 {
+                    if state.ignored.has(signal) {
+                        sys::reset_signal(signal)?;
+                    }
                 }
                 sys::set_signal_mask(SigSet::EMPTY).map(drop)
             }
@@ -511,6 +513,11 @@ impl Step {
         }
         result
     }
+}
+
+fn create_file(path: &CStr, file: &mut Option<Fd>) -> Result<()> {
+    *file = Some(sys::create_file(path)?);
+    Ok(())
 }
 
 /// Where /proc does not tell, each signal may be ignored, and each capability there.
