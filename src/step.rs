@@ -282,8 +282,9 @@ pub struct State {
 
 impl State {
     /// Nothing made yet.
-    pub fn new(plan: &Plan, error_write: Fd) -> State {
-        State {
+    #[inline(never)]
+    pub fn new(plan: &Plan, error_write: Fd) -> &'static mut State {
+        Box::leak(Box::new(State {
             groups: plan.groups.iter().map(|_| MadeGroup::default()).collect(),
             born_in_group: false,
             image: None,
@@ -298,7 +299,7 @@ impl State {
             capabilities: (Capabilities::ALL, Capabilities::ALL),
             pid_file: None,
             stats_file: None,
-        }
+        }))
     }
 }
 
