@@ -299,7 +299,7 @@ const MARKS: [(usize, &[u8], &[u8]); 6] = [
 impl Image {
     /// Puts a loop device before it. The kernel loads a filesystem that it is asked for by name; where the image has none
     /// of the usual marks, it may be any that the kernel has already.
-    pub fn attach(root: &Root) -> Result<Option<Image>> {
+    pub fn attach(root: &Root) -> Result<Option<Box<Image>>> {
         let Source::Image(path) = &root.source else { return Ok(None) };
         let file = sys::open(path, OpenFlags::NONE)?;
         let mut types = Vec::new();
@@ -319,7 +319,7 @@ impl Image {
             }
         }
         let device = sys::Loop::attach(&file, path)?;
-        Ok(Some(Image { device, marked, types }))
+        Ok(Some(Box::new(Image { device, marked, types })))
     }
 }
 

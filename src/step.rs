@@ -257,7 +257,7 @@ pub struct State {
     /// The end of the error pipe that the child holds.
     pub error_write: Option<Fd>,
     /// The root's image, behind its loop device.
-    pub image: Option<Image>,
+    pub image: Option<Box<Image>>,
     /// For each volume: its side on the host.
     pub trees: Vec<Option<Fd>>,
     /// The old root lies on top of the new one.
@@ -265,7 +265,7 @@ pub struct State {
     /// The ends of the socket that tells what has been made in a root that outlives the run: the parent's, the child's.
     pub made_socket: (Option<Fd>, Option<Fd>),
     /// Who the command will be.
-    pub user: Option<User>,
+    pub user: Option<Box<User>>,
     /// The ends of the socket that the terminal is sent through: the parent's, the child's.
     pub terminal_socket: (Option<Fd>, Option<Fd>),
     /// The child's side of its terminal.
@@ -284,11 +284,14 @@ impl State {
     /// Nothing made yet.
     #[inline(never)]
     pub fn new(plan: &Plan, error_write: Fd) -> &'static mut State {
+        let (mut groups, mut trees) = (Vec::new(), Vec::new());
+        groups.resize_with(plan.groups.len(), MadeGroup::default);
+        trees.resize_with(plan.volumes.len(), || None);
         Box::leak(Box::new(State {
-            groups: plan.groups.iter().map(|_| MadeGroup::default()).collect(),
+            groups,
             born_in_group: false,
             image: None,
-            trees: plan.volumes.iter().map(|_| None).collect(),
+            trees,
             old_root: false,
             made_socket: (None, None),
             user: plan.options.user.as_ref().map(|_| User::new()),

@@ -4,6 +4,8 @@
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
 use crate::sys::{self, OpenFlags};
+use crate::text::Put;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -25,10 +27,10 @@ pub struct User {
 
 impl User {
     /// Room for what will be found; root until then.
-    pub fn new() -> User {
+    pub fn new() -> Box<User> {
         let mut home = Vec::with_capacity(libc::PATH_MAX as usize);
-        home.extend_from_slice(b"HOME=/\0");
-        User { uid: 0, gid: 0, groups: Vec::with_capacity(MOST_GROUPS), home }
+        home.put(b"HOME=/\0");
+        Box::new(User { uid: 0, gid: 0, groups: Vec::with_capacity(MOST_GROUPS), home })
     }
 
     /// The variable HOME, with a NUL after it.
@@ -54,8 +56,8 @@ impl User {
             (self.uid, self.gid) = (user.uid, user.gid);
             if !user.home.is_empty() && user.home.len() + 6 < self.home.capacity() {
                 self.home.truncate(5);
-                self.home.extend_from_slice(user.home);
-                self.home.push(0);
+                self.home.put(user.home);
+                self.home.put(b"\0");
             }
             if let Some(room) = name.get_mut(..user.name.len()) {
                 room.copy_from_slice(user.name);
@@ -106,12 +108,6 @@ impl User {
         }
         sys::setgid(self.gid)?;
         sys::setuid(self.uid)
-    }
-}
-
-impl Default for User {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
