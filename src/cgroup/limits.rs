@@ -42,16 +42,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Adds a number, and `after` it what the file's format wants there; unless there is no such limit.
-    pub fn number(
-        &mut self,
-        controller: Controllers,
-        file: &'static CStr,
-        form: Form,
-        limit: Option<Limit>,
-        after: &[u8],
-    ) {
-        if let Some(Limit { value, asked }) = limit
+    /// Adds a number; unless there is no such limit, or it is another controller's.
+    #[inline(never)]
+    pub fn number(&mut self, file: &'static CStr, limit: &Option<Limit>) {
+        let controller = controller_of(file);
+        if let Some(Limit { value, asked }) = *limit
             && self.controllers.has(controller)
         {
             let mut digits = Vec::new();
@@ -59,15 +54,25 @@ impl Settings {
                 Limit::NONE if !asked => digits.put(b"max"),
                 _ => digits.put_decimal(value),
             }
-            digits.put(after);
+            if file == c"cpu.max" {
+                // So many microseconds of how many.
+                digits.put(b" 100000");
+            }
+            let form = if controller == Controllers::MEMORY { Form::Bytes } else { Form::Exact };
             self.list.push(Setting { file, effective: None, value: digits.leak(), form, asked });
         }
     }
 
     /// Adds a list of the cpuset controller, which is always asked for.
+    #[inline(never)]
     pub fn cpuset(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) {
         self.list.push(Setting { file, effective, value, form: Form::List, asked: true });
     }
+}
+
+/// The controller that a control file belongs to: its name comes first.
+fn controller_of(file: &CStr) -> Controllers {
+    Controllers::in_list(text::split(file.to_bytes(), b'.').next().unwrap_or_default())
 }
 
 /// The largest page that Linux has on these architectures.

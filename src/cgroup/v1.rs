@@ -1,7 +1,7 @@
 //! Limits on a v1 hierarchy.
 
 use super::host::{Controllers, Hierarchy};
-use super::limits::{Form, Settings};
+use super::limits::Settings;
 use crate::error::Result;
 use crate::options::Limits;
 use crate::text;
@@ -9,15 +9,13 @@ use core::ffi::CStr;
 
 /// Adds what is written, in the order the kernel takes it. `parent` is where the group is made.
 pub fn settings(settings: &mut Settings, limits: &Limits, hierarchy: &Hierarchy, parent: &CStr) -> Result<()> {
-    const MEMORY: Controllers = Controllers::MEMORY;
-    const CPU: Controllers = Controllers::CPU;
-    settings.number(MEMORY, c"memory.limit_in_bytes", Form::Bytes, limits.memory, b"");
+    settings.number(c"memory.limit_in_bytes", &limits.memory);
     // memory.memsw is both together, and may not be less than memory alone at any time.
-    settings.number(MEMORY, c"memory.memsw.limit_in_bytes", Form::Bytes, limits.memory_and_swap(), b"");
-    settings.number(CPU, c"cpu.shares", Form::Exact, limits.shares, b"");
-    settings.number(CPU, c"cpu.cfs_period_us", Form::Exact, limits.period(), b"");
-    settings.number(CPU, c"cpu.cfs_quota_us", Form::Exact, limits.quota, b"");
-    settings.number(Controllers::PIDS, c"pids.max", Form::Exact, limits.pids, b"");
+    settings.number(c"memory.memsw.limit_in_bytes", &limits.memory_and_swap());
+    settings.number(c"cpu.shares", &limits.shares);
+    settings.number(c"cpu.cfs_period_us", &limits.period());
+    settings.number(c"cpu.cfs_quota_us", &limits.quota);
+    settings.number(c"pids.max", &limits.pids);
     if settings.controllers.has(Controllers::CPUSET) {
         // Both must be filled before a process can join; what was not asked for is the parent's.
         for (file, asked) in [(c"cpuset.cpus", limits.cpus), (c"cpuset.mems", limits.mems)] {
@@ -31,6 +29,7 @@ pub fn settings(settings: &mut Settings, limits: &Limits, hierarchy: &Hierarchy,
     Ok(())
 }
 
+#[inline(never)]
 fn of_parent(hierarchy: &Hierarchy, parent: &CStr, file: &CStr) -> Result<&'static [u8]> {
     let path = text::c_string(&[parent.to_bytes(), b"/", file.to_bytes()]);
     let mut buffer = [0u8; 4096];

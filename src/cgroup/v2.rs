@@ -3,7 +3,7 @@
 
 use super::Enable;
 use super::host::{Controllers, Hierarchy};
-use super::limits::{Form, Settings};
+use super::limits::Settings;
 use crate::error::{Errno, Error, Result};
 use crate::options::{Limit, Limits};
 use crate::sys::Dir;
@@ -14,11 +14,11 @@ use core::ffi::CStr;
 /// Adds what is written.
 pub fn settings(settings: &mut Settings, limits: &Limits) {
     let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), asked: shares.asked });
-    settings.number(Controllers::MEMORY, c"memory.max", Form::Bytes, limits.memory, b"");
-    settings.number(Controllers::MEMORY, c"memory.swap.max", Form::Bytes, limits.swap, b"");
-    settings.number(Controllers::CPU, c"cpu.weight", Form::Exact, weight, b"");
-    settings.number(Controllers::CPU, c"cpu.max", Form::Exact, limits.quota, b" 100000");
-    settings.number(Controllers::PIDS, c"pids.max", Form::Exact, limits.pids, b"");
+    settings.number(c"memory.max", &limits.memory);
+    settings.number(c"memory.swap.max", &limits.swap);
+    settings.number(c"cpu.weight", &weight);
+    settings.number(c"cpu.max", &limits.quota);
+    settings.number(c"pids.max", &limits.pids);
     // What was written is kept even where the parent does not have it: only .effective tells.
     for (file, effective, list) in [
         (c"cpuset.cpus", c"cpuset.cpus.effective", limits.cpus),
