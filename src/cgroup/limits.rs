@@ -65,8 +65,12 @@ impl Settings {
 
     /// Adds a list of the cpuset controller, which is always asked for.
     #[inline(never)]
-    pub fn cpuset(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) {
-        self.list.push(Setting { file, effective, value, form: Form::List, asked: true });
+    pub fn list(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &Option<&'static [u8]>) {
+        if let Some(value) = *value
+            && self.controllers.has(Controllers::CPUSET)
+        {
+            self.list.push(Setting { file, effective, value, form: Form::List, asked: true });
+        }
     }
 }
 

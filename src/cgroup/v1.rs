@@ -18,19 +18,17 @@ pub fn settings(settings: &mut Settings, limits: &Limits, hierarchy: &Hierarchy,
     settings.number(c"pids.max", &limits.pids);
     if settings.controllers.has(Controllers::CPUSET) {
         // Both must be filled before a process can join; what was not asked for is the parent's.
-        for (file, asked) in [(c"cpuset.cpus", limits.cpus), (c"cpuset.mems", limits.mems)] {
-            let value = match asked {
-                Some(list) => list,
-                None => of_parent(hierarchy, parent, file)?,
-            };
-            settings.cpuset(file, None, value);
-        }
+        settings.list(c"cpuset.cpus", None, &Some(or_parents(limits.cpus, hierarchy, parent, c"cpuset.cpus")?));
+        settings.list(c"cpuset.mems", None, &Some(or_parents(limits.mems, hierarchy, parent, c"cpuset.mems")?));
     }
     Ok(())
 }
 
 #[inline(never)]
-fn of_parent(hierarchy: &Hierarchy, parent: &CStr, file: &CStr) -> Result<&'static [u8]> {
+fn or_parents(asked: Option<&'static [u8]>, hierarchy: &Hierarchy, parent: &CStr, file: &CStr) -> Result<&'static [u8]> {
+    if let Some(list) = asked {
+        return Ok(list);
+    }
     let path = text::c_string(&[parent.to_bytes(), b"/", file.to_bytes()]);
     let mut buffer = [0u8; 4096];
     let list = hierarchy.top.read(path, &mut buffer)?;

@@ -20,16 +20,8 @@ pub fn settings(settings: &mut Settings, limits: &Limits) {
     settings.number(c"cpu.max", &limits.quota);
     settings.number(c"pids.max", &limits.pids);
     // What was written is kept even where the parent does not have it: only .effective tells.
-    for (file, effective, list) in [
-        (c"cpuset.cpus", c"cpuset.cpus.effective", limits.cpus),
-        (c"cpuset.mems", c"cpuset.mems.effective", limits.mems),
-    ] {
-        if let Some(list) = list
-            && settings.controllers.has(Controllers::CPUSET)
-        {
-            settings.cpuset(file, Some(effective), list);
-        }
-    }
+    settings.list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), &limits.cpus);
+    settings.list(c"cpuset.mems", Some(c"cpuset.mems.effective"), &limits.mems);
 }
 
 /// cpu.weight (1 to 10000) for v1's shares (2 to 262144), as runc and crun have it since 2025:
