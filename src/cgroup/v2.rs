@@ -9,6 +9,7 @@ use crate::options::{Limit, Limits};
 use crate::sys::Dir;
 use crate::text;
 use alloc::vec::Vec;
+use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
 
 /// Adds what is written.
@@ -34,11 +35,12 @@ pub fn weight(shares: u64) -> u64 {
     }
     let l = log2(shares as f64);
     let exponent = (l * l + 125.0 * l) / 612.0 - 7.0 / 34.0;
-    // The least weight whose logarithm reaches the exponent; the bit of slack is for rounding, not for values.
+    // The least weight whose logarithm reaches it; the bit of slack is for rounding, not for values.
+    let logarithm = (exponent - 1e-10) * LOG2_10;
     let (mut low, mut high) = (1, 10000);
     while low < high {
         let middle = (low + high) / 2;
-        if log2(middle as f64) / log2(10.0) >= exponent - 1e-10 {
+        if log2(middle as f64) >= logarithm {
             high = middle;
         } else {
             low = middle + 1;
