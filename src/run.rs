@@ -17,6 +17,7 @@ use crate::text::Put;
 use crate::userns;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem;
 
 /// How long the end that the user asked for waits for a reader of the output that takes nothing, in milliseconds.
 const LAST_WORDS: u32 = 100;
@@ -61,11 +62,11 @@ pub fn carry_out(plan: &Plan, record: &mut Option<(i32, Vec<u8>)>) -> Result<i32
     if plan.undone {
         state.made_socket = socketpair()?;
     }
-    let container = Container::new(signals, adopts, plan.options.init, callers);
+    let container = Container::new(signals, error_read, adopts, plan.options.init, callers);
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a
     // warning beside it.
-    let started = container.start(plan, state, error_read).and_then(|()| container.await_exec());
+    let started = container.start(plan, state).and_then(|()| container.await_exec());
     let mut executed = None;
     let followed = match started {
         Ok(()) => {
@@ -128,6 +129,8 @@ struct Container {
     pid: Option<Pid>,
     signals: Fd,
     error_read: Option<Fd>,
+    command_read: Option<Fd>,
+    command_write: Option<Fd>,
     /// Without a PID namespace: its orphans become mydocker's children.
     adopts: bool,
     /// PID 1 is the reaper.
@@ -156,11 +159,13 @@ struct Container {
 impl Container {
     /// Before it is there.
     #[inline(never)]
-    fn new(signals: Fd, adopts: bool, init: bool, callers: Vec<Pid>) -> &'static mut Container {
+    fn new(signals: Fd, error_read: Fd, adopts: bool, init: bool, callers: Vec<Pid>) -> &'static mut Container {
         Box::leak(Box::new(Container {
             pid: None,
             signals,
-            error_read: None,
+            error_read: Some(error_read),
+            command_read: None,
+            command_write: None,
             adopts,
             init,
             callers,
@@ -175,12 +180,17 @@ impl Container {
         }))
     }
 
-    /// Walks the parent's steps.
+    /// Walks the parent's steps. A child that waits for the command sees an end of it where one has failed.
+    fn start(&mut self, plan: &Plan, state: &mut State) -> Result<()> {
+        let result = self.walk(plan, state);
+        drop(self.command_write.take());
+        result
+    }
+
     #[inline(never)]
-    fn start(&mut self, plan: &Plan, state: &mut State, error_read: Fd) -> Result<()> {
+    fn walk(&mut self, plan: &Plan, state: &mut State) -> Result<()> {
         let (command_read, command_write) = sys::pipe2()?;
-        let mut ends = Some((command_read, error_read));
-        let mut command_write = Some(command_write);
+        (self.command_read, self.command_write) = (Some(command_read), Some(command_write));
         if plan.options.step {
             self.stops = Some(Stops::new()?);
         }
@@ -191,64 +201,79 @@ impl Container {
                 stops.stop(plan, b"parent", step)?;
             }
             match step {
-                Step::Clone => {
-                    let Some((command_read, error_read)) = ends.take() else { continue };
-                    let mut child = Child::new(plan, state, command_read);
-                    child.error_read = Some(error_read);
-                    child.stops = self.stops.as_ref();
-                    child.command_write = command_write.take();
-                    self.pid = Some(clone(plan, &mut child)?);
-                    self.error_read = child.error_read.take();
-                    command_write = child.command_write.take();
-                    drop(child);
-                    if let (Some(stops), Some(pid)) = (&self.stops, self.pid) {
-                        stops.child_is(pid);
-                    }
-                    // The child's ends: with them open here, their closing would not be seen.
-                    drop(state.error_write.take());
-                    drop(state.terminal_socket.1.take());
-                    drop(state.made_socket.1.take());
-                    // The device goes with its mount.
-                    drop(state.image.take());
-                }
-                Step::WritePidFile => {
-                    if let (Some(file), Some(pid)) = (state.pid_file.take(), self.pid) {
-                        let mut line = Vec::new();
-                        line.put_decimal(pid.0 as u64);
-                        line.put(b"\n");
-                        sys::write_all(file.raw(), &line).map_err(|e| e.about(b"--pid-file"))?;
-                    }
-                }
-                Step::MapIds => {
-                    if let (Some(maps), Some(pid)) = (plan.ids, self.pid) {
-                        maps.write(pid)?;
-                    }
-                    // The first byte that the child waits for.
-                    if let Some(pipe) = &command_write {
-                        sys::write_all(pipe.raw(), b"\0")?;
-                    }
-                }
-                Step::ReceiveTerminal => {
-                    if let Some(socket) = state.terminal_socket.0.take()
-                        && let Some(master) = sys::receive_fd(&socket, &mut [0])?
-                    {
-                        self.terminal = Some(Box::new(Terminal::new(master)?));
-                        self.take_users_terminal()?;
-                    }
-                }
-                Step::SendCommand => {
-                    if let Some(pipe) = command_write.take() {
-                        self.send(plan, pipe)?;
-                    }
-                }
+                Step::Clone => self.clone(plan, state)?,
+                Step::WritePidFile => self.write_pid_file(state)?,
+                Step::MapIds => self.map_ids(plan)?,
+                Step::ReceiveTerminal => self.receive_terminal(state)?,
+                Step::SendCommand => self.send(plan)?,
                 step => step.carry_out(plan, state)?,
             }
         }
         Ok(())
     }
 
+    /// Makes the child, which has a copy of all that is here.
+    #[inline(never)]
+    fn clone(&mut self, plan: &Plan, state: &mut State) -> Result<()> {
+        if let Some(command_read) = self.command_read.take() {
+            let mut child = Child::new(plan, state, command_read);
+            child.stops = self.stops.as_ref();
+            mem::swap(&mut child.error_read, &mut self.error_read);
+            mem::swap(&mut child.command_write, &mut self.command_write);
+            self.pid = Some(clone(plan, &mut child)?);
+            mem::swap(&mut child.error_read, &mut self.error_read);
+            mem::swap(&mut child.command_write, &mut self.command_write);
+        }
+        if let (Some(stops), Some(pid)) = (&self.stops, self.pid) {
+            stops.child_is(pid);
+        }
+        // The child's ends: with them open here, their closing would not be seen.
+        drop(state.error_write.take());
+        drop(state.terminal_socket.1.take());
+        drop(state.made_socket.1.take());
+        // The device goes with its mount.
+        drop(state.image.take());
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn write_pid_file(&self, state: &mut State) -> Result<()> {
+        if let (Some(file), Some(pid)) = (state.pid_file.take(), self.pid) {
+            let mut line = Vec::new();
+            line.put_decimal(pid.0 as u64);
+            line.put(b"\n");
+            sys::write_all(file.raw(), &line).map_err(|e| e.about(b"--pid-file"))?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn map_ids(&self, plan: &Plan) -> Result<()> {
+        if let (Some(maps), Some(pid)) = (plan.ids, self.pid) {
+            maps.write(pid)?;
+        }
+        // The first byte that the child waits for.
+        match &self.command_write {
+            Some(pipe) => sys::write_all(pipe.raw(), b"\0"),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn receive_terminal(&mut self, state: &mut State) -> Result<()> {
+        if let Some(socket) = state.terminal_socket.0.take()
+            && let Some(master) = sys::receive_fd(&socket, &mut [0])?
+        {
+            self.terminal = Some(Box::new(Terminal::new(master)?));
+            self.take_users_terminal()?;
+        }
+        Ok(())
+    }
+
     /// The command down the pipe. A child that has gone says why on the other one.
-    fn send(&self, plan: &Plan, pipe: Fd) -> Result<()> {
+    #[inline(never)]
+    fn send(&mut self, plan: &Plan) -> Result<()> {
+        let Some(pipe) = self.command_write.take() else { return Ok(()) };
         let mut message = Vec::with_capacity(4 + plan.words.len());
         message.put(&(plan.words.len() as u32).to_ne_bytes());
         message.put(plan.words);
