@@ -187,7 +187,6 @@ impl Container {
         result
     }
 
-    #[inline(never)]
     fn walk(&mut self, plan: &Plan, state: &mut State) -> Result<()> {
         let (command_read, command_write) = sys::pipe2()?;
         (self.command_read, self.command_write) = (Some(command_read), Some(command_write));
@@ -247,7 +246,6 @@ impl Container {
         Ok(())
     }
 
-    #[inline(never)]
     fn map_ids(&self, plan: &Plan) -> Result<()> {
         if let (Some(maps), Some(pid)) = (plan.ids, self.pid) {
             maps.write(pid)?;

@@ -13,6 +13,7 @@ use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
 
 /// Adds what is written.
+#[inline(never)]
 pub fn settings(settings: &mut Settings, limits: &Limits) {
     let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), asked: shares.asked });
     settings.number(c"memory.max", &limits.memory);
