@@ -158,8 +158,9 @@ pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
     // Only sweepers and other runs of this name can come between; none of them holds on for long.
     for _ in 0..100 {
         match parent.mkdirat(name, OURS | 0o755) {
-            Ok(()) => match lock_new(parent, name) {
+            Ok(()) => match lock(parent, name, true) {
                 Ok(Some(dir)) => return Ok(dir),
+                // A sweeper came between mkdir and flock, and has removed it.
                 Ok(None) => {}
                 Err(e) => {
                     // What it failed for is what is said.
@@ -174,23 +175,12 @@ pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
     Err(Error::refused("cgroup", &[parent.path(), b"/", name.to_bytes()], "it is removed as soon as it is made"))
 }
 
-/// Locks what was made just now. `None`: a sweeper came between mkdir and flock, and has removed it.
-fn lock_new(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
-    let dir = match Dir::open(Some(parent), name) {
-        Ok(dir) => dir,
-        Err(e) if e.is(Errno::ENOENT) => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    sys::flock(&dir, true)?;
-    Ok(is_there(&dir)?.then_some(dir))
-}
-
 /// Removes a leftover that has the wanted name; if it is no leftover, the name is taken.
 fn take_over(parent: &Dir, name: &CStr) -> Result<()> {
     let mut pause = 1_000_000;
     // A quarter of a second in all.
     for _ in 0..8 {
-        match lock_leftover(parent, name)? {
+        match lock(parent, name, false)? {
             Some(dir) => return remove_tree(parent, name, &dir),
             // Gone by itself, or locked: by a sweeper for a moment, which a busy host makes longer; by another run for good.
             None => sys::nanosleep(pause)?,
@@ -207,14 +197,14 @@ fn take_over(parent: &Dir, name: &CStr) -> Result<()> {
     ))
 }
 
-/// Opens and locks a directory if it can be locked and is still there.
-fn lock_leftover(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
+/// Opens and locks a directory. `None`: it is gone, perhaps between the two; or without `wait` somebody else has the lock.
+fn lock(parent: &Dir, name: &CStr, wait: bool) -> Result<Option<Dir>> {
     let dir = match Dir::open(Some(parent), name) {
         Ok(dir) => dir,
         Err(e) if e.is(Errno::ENOENT) => return Ok(None),
         Err(e) => return Err(e),
     };
-    Ok((sys::flock(&dir, false)? && is_there(&dir)?).then_some(dir))
+    Ok((sys::flock(&dir, wait)? && is_there(&dir)?).then_some(dir))
 }
 
 /// A directory that is open may have been removed: then its files are gone.
@@ -272,7 +262,7 @@ pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
 
 /// Removes `name` if it is a leftover of ours; says whether it did.
 pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
-    let Ok(Some(dir)) = lock_leftover(parent, name) else { return false };
+    let Ok(Some(dir)) = lock(parent, name, false) else { return false };
     if !sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0) {
         return false;
     }
