@@ -107,7 +107,7 @@ impl Host {
         for &(controller, _) in Controllers::NAMED {
             if !host.carries(controller) {
                 match host.hierarchy_of(controller, &own, mounts) {
-                    Ok(Some(hierarchy)) => host.hierarchies.push(Box::leak(Box::new(hierarchy))),
+                    Ok(Some(hierarchy)) => host.hierarchies.push(hierarchy),
                     Err(e) if asked.has(controller) => return Err(e),
                     Ok(None) | Err(_) => {}
                 }
@@ -123,7 +123,7 @@ impl Host {
 
     /// The hierarchy of a controller that none found so far carries.
     #[inline(never)]
-    fn hierarchy_of(&self, controller: Controllers, own: &[u8], mounts: &[u8]) -> Result<Option<Hierarchy>> {
+    fn hierarchy_of(&self, controller: Controllers, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
         // A controller that a v1 hierarchy has taken is on a line of its own; the rest is v2's.
         let (version, line) = match (own_line(own, controller), own_line(own, Controllers::NONE)) {
             (Some(line), _) => (Version::V1, line),
@@ -140,8 +140,10 @@ impl Host {
             Version::V1 => line.controllers,
             Version::V2 => top.read(c"cgroup.controllers", &mut buffer)?,
         });
-        let hierarchy = Hierarchy { version, top, own: below_top(&[below]), controllers };
-        Ok(controllers.has(controller).then_some(hierarchy))
+        if !controllers.has(controller) {
+            return Ok(None);
+        }
+        Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own: below_top(&[below]), controllers }))))
     }
 }
 
