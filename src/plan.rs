@@ -403,27 +403,12 @@ fn read_only(mounts: &Result<Vec<u8>>) -> Vec<ReadOnly> {
         let in_sys =
             point.strip_prefix(SYS.to_bytes()).is_some_and(|below| below.is_empty() || below.starts_with(b"/"));
         if in_sys || mount.fstype.starts_with(b"cgroup") {
-            let mut flags = MountFlags::NONE;
-            for (flag, name) in KEPT {
-                if mountinfo::has_option(mount.options, name) {
-                    flags = flags | *flag;
-                }
-            }
+            let flags = rootfs::flags_of(mount.options, &rootfs::FLAGS);
             found.push(ReadOnly { point: c_string(&[&point]), flags });
         }
     }
     found
 }
-
-/// Mount flags and how mountinfo calls them.
-const KEPT: &[(MountFlags, &[u8])] = &[
-    (MountFlags::NOSUID, b"nosuid"),
-    (MountFlags::NODEV, b"nodev"),
-    (MountFlags::NOEXEC, b"noexec"),
-    (MountFlags::NOATIME, b"noatime"),
-    (MountFlags::NODIRATIME, b"nodiratime"),
-    (MountFlags::RELATIME, b"relatime"),
-];
 
 /// The caller's variables, or with a root of its own a few that everybody expects; then the files', then `-e`.
 #[inline(never)]

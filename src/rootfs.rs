@@ -58,6 +58,29 @@ pub struct Layer {
     flags: MountFlags,
 }
 
+/// Mount flags and how mountinfo calls them: what they forbid, then how times are kept.
+pub static FLAGS: [(MountFlags, &[u8]); 6] = [
+    (MountFlags::NOSUID, b"nosuid"),
+    (MountFlags::NODEV, b"nodev"),
+    (MountFlags::NOEXEC, b"noexec"),
+    (MountFlags::NOATIME, b"noatime"),
+    (MountFlags::NODIRATIME, b"nodiratime"),
+    (MountFlags::RELATIME, b"relatime"),
+];
+const FORBIDDING: &[(MountFlags, &[u8])] = FLAGS.split_at(3).0;
+
+/// Which of `flags` are among the `options` of a mount.
+#[inline(never)]
+pub fn flags_of(options: &[u8], flags: &[(MountFlags, &[u8])]) -> MountFlags {
+    let mut found = MountFlags::NONE;
+    for (flag, name) in flags {
+        if mountinfo::has_option(options, name) {
+            found = found | *flag;
+        }
+    }
+    found
+}
+
 /// A file that the root is given.
 pub struct Given {
     /// Where it is written, before something is mounted over it.
@@ -114,14 +137,14 @@ impl Root {
     /// The root and the mounts below it, but for those where the container has its own.
     fn find_layers(&mut self, mounts: &Result<Vec<u8>>) -> Result<()> {
         let (top, lower) = match self.source {
-            Source::Image(_) => {
-                self.layers.push(Layer::new(0, LOWER, b"", MountFlags::NONE, self.user));
-                return Ok(());
-            }
+            Source::Image(_) => (Vec::new(), LOWER),
             Source::Host => (Vec::new(), c"/"),
             Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, path),
         };
         self.layers.push(Layer::new(0, lower, b"", MountFlags::NONE, self.user));
+        if let Source::Image(_) = self.source {
+            return Ok(());
+        }
         let top = top.strip_suffix(b"/").unwrap_or(&top);
         let mut rest = mounts.as_ref().map_err(|e| *e)?.as_slice();
         while let Some(mount) = mountinfo::next(&mut rest) {
@@ -136,14 +159,7 @@ impl Root {
             {
                 continue;
             }
-            let mut flags = MountFlags::NONE;
-            for (word, flag) in
-                [(&b"nosuid"[..], MountFlags::NOSUID), (b"nodev", MountFlags::NODEV), (b"noexec", MountFlags::NOEXEC)]
-            {
-                if mountinfo::has_option(mount.options, word) {
-                    flags = flags | flag;
-                }
-            }
+            let flags = flags_of(mount.options, FORBIDDING);
             let layer = Layer::new(self.layers.len(), point, below, flags, self.user);
             // It comes after the one that it lies below, whose path is a part of its own.
             let at = self.layers.iter().position(|other| other.target > layer.target).unwrap_or(self.layers.len());
