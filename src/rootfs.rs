@@ -303,7 +303,7 @@ pub struct Image {
 }
 
 /// Where a filesystem has its mark, and which: from the kernel's headers.
-const MARKS: [(usize, &[u8], &[u8]); 6] = [
+static MARKS: [(usize, &[u8], &[u8]); 6] = [
     (0, b"hsqs", b"squashfs"),
     (1024, &[0xe2, 0xe1, 0xf5, 0xe0], b"erofs"),
     (1024 + 56, &[0x53, 0xef], b"ext4"),
@@ -319,9 +319,9 @@ impl Image {
         let Source::Image(path) = &root.source else { return Ok(None) };
         let file = sys::open(path, OpenFlags::NONE)?;
         let mut types = Vec::new();
-        for (at, mark, name) in MARKS {
+        for (at, mark, name) in &MARKS {
             let mut bytes = [0u8; 8];
-            let n = sys::read_at(&file, &mut bytes, at as u64).map_err(|e| e.about(path.to_bytes()))?;
+            let n = sys::read_at(&file, &mut bytes, *at as u64).map_err(|e| e.about(path.to_bytes()))?;
             if bytes.get(..n).unwrap_or_default().starts_with(mark) {
                 types.push(c_string(&[name]));
             }
