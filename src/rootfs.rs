@@ -508,7 +508,7 @@ pub fn mount_dev(with_nodes: bool) -> Result<()> {
     for (path, to) in &LINKS {
         sys::symlink(to, path)?;
     }
-    for path in [c"/dev/pts", c"/dev/shm", MQUEUE] {
+    for path in &[c"/dev/pts", c"/dev/shm", MQUEUE] {
         sys::mkdir(None, path, 0o755)?;
     }
     Ok(())

@@ -222,7 +222,7 @@ pub fn script(plan: &Plan) -> Vec<u8> {
     out.put(b"child=");
     put_word(&mut out, &child);
     out.put(b"\nstatus=0\nunshare --fork --kill-child");
-    for (flag, option) in [
+    for (flag, option) in &[
         (CloneFlags::NEWNS, &b" --mount --propagation unchanged"[..]),
         (CloneFlags::NEWUTS, b" --uts"),
         (CloneFlags::NEWIPC, b" --ipc"),
@@ -230,7 +230,7 @@ pub fn script(plan: &Plan) -> Vec<u8> {
         (CloneFlags::NEWNET, b" --net"),
         (CloneFlags::NEWUSER, b" --user --map-root-user"),
     ] {
-        out.put(if plan.namespaces.has(flag) { option } else { b"" });
+        out.put(if plan.namespaces.has(*flag) { option } else { b"" });
     }
     out.put(b" sh -ec \"$child\" sh env -i");
     let words = text::split(plan.words.strip_suffix(b"\0").unwrap_or_default(), 0);
