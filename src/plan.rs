@@ -418,7 +418,7 @@ fn build_environment(plan: &mut Plan, hostname: &[u8], caller: &[&'static CStr])
     let mut environment = Environment { caller, variables: Vec::new() };
     if own_root {
         environment.set(OWN_PATH)?;
-        environment.set(&[b"HOSTNAME=", hostname].concat())?;
+        environment.set(c_string(&[b"HOSTNAME=", hostname]).to_bytes())?;
         if options.tty {
             environment.set(b"TERM=xterm")?;
         }

@@ -88,7 +88,7 @@ pub struct Given {
     /// Where it is seen.
     pub target: &'static CStr,
     /// What is in it.
-    pub content: Vec<u8>,
+    pub content: &'static [u8],
 }
 
 impl Root {
@@ -623,16 +623,15 @@ pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> 
         if volumes.iter().any(|volume| volume.target == target) {
             continue;
         }
-        let content = match name {
-            b"hostname" => [hostname, b"\n"].concat(),
-            b"hosts" if !host_network => {
-                [b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"].concat()
-            }
-            _ => match sys::read_file(target) {
-                Ok(content) => content,
-                // The host has none to give.
-                Err(_) => continue,
-            },
+        let content = if name == b"hostname" {
+            c_string(&[hostname, b"\n"]).to_bytes()
+        } else if name == b"hosts" && !host_network {
+            c_string(&[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"]).to_bytes()
+        } else if let Ok(content) = sys::read_file(target) {
+            content.leak()
+        } else {
+            // The host has none to give.
+            continue;
         };
         files.push(Given { source: c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
     }
@@ -650,7 +649,7 @@ pub fn give(file: &Given, made: Option<&Fd>) -> Result<()> {
         Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return Ok(()),
         other => other?,
     };
-    sys::create(file.source, &file.content)?;
+    sys::create(file.source, file.content)?;
     sys::mount_on(file.source, &target, c"", MountFlags::BIND, None).map_err(|e| e.about(file.target.to_bytes()))
 }
 

@@ -149,7 +149,7 @@ fn below(group: &Group, name: &[u8]) -> &'static [u8] {
 /// The path of a group's directory, or of `file` in it.
 fn directory(plan: &Plan, g: usize, file: &[u8]) -> Option<&'static [u8]> {
     let slash: &[u8] = if file.is_empty() { b"" } else { b"/" };
-    Some(below(plan.groups.get(g)?, &[plan.name.to_bytes(), slash, file].concat()))
+    Some(below(plan.groups.get(g)?, text::c_string(&[plan.name.to_bytes(), slash, file]).to_bytes()))
 }
 
 /// A shell reaches a group by its path alone.
