@@ -76,8 +76,8 @@ fn ranges(uid: u32) -> Option<(Range, Range)> {
 
 /// The name of `uid` in a file of passwd(5).
 fn name(users: &[u8], uid: u32) -> Option<&[u8]> {
-    users.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.split(|&b| b == b':');
+    text::split(users, b'\n').find_map(|line| {
+        let mut fields = text::split(line, b':');
         let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);
         (text::decimal(number).ok()? == u64::from(uid)).then_some(name)
     })
@@ -85,8 +85,8 @@ fn name(users: &[u8], uid: u32) -> Option<&[u8]> {
 
 /// The first range of a user in a file of subuid(5).
 fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
-    file.split(|&b| b == b'\n').find_map(|line| {
-        let mut fields = line.split(|&b| b == b':');
+    text::split(file, b'\n').find_map(|line| {
+        let mut fields = text::split(line, b':');
         let (owner, start, count) = (fields.next()?, fields.next()?, fields.next()?);
         let (start, count) = (text::decimal(start).ok()?, text::decimal(text::trimmed(count)).ok()?);
         let his = Some(owner) == name || text::decimal(owner) == Ok(uid.into());
