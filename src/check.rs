@@ -118,7 +118,8 @@ fn run_in_miniature(options: &[u8], plan: &Planner) -> Result<()> {
 
 /// Which hierarchy carries a controller, and where it is.
 fn place(name: &[u8], said: &mut Vec<u8>) -> Result<()> {
-    let host = Host::find(Controllers::NONE, &sys::read_file(c"/proc/self/mountinfo"))?;
+    let mut host = Host::default();
+    host.find(Controllers::NONE, &sys::read_file(c"/proc/self/mountinfo"))?;
     let controller = Controllers::in_list(name);
     let Some(hierarchy) = host.hierarchies.iter().find(|hierarchy| hierarchy.controllers.has(controller)) else {
         return Err(Error::refused("controller", &[name], "no hierarchy here carries it, or shows this process"));

@@ -1,6 +1,6 @@
 //! What a run will do, as data: options and host in, two ordered lists of steps out. Read `make` for the order.
 
-use crate::cgroup::{self, Group, Host, PREFIX, Version};
+use crate::cgroup::{self, Group, PREFIX, Version};
 use crate::environment::{self, DEFAULT_PATH, Environment, OWN_PATH};
 use crate::error::{Errno, Result};
 use crate::mountinfo;
@@ -330,18 +330,19 @@ fn mount_volumes(child: &mut Steps, plan: &Plan, wanted: &dyn Fn(&Volume) -> boo
 /// A host whose cgroups cannot be found is no host for a limit that was asked for; defaults do without.
 #[inline(never)]
 fn find_groups(plan: &mut Plan, mounts: &Result<Vec<u8>>) -> Result<()> {
-    let limits = &plan.options.limits;
-    let asked = cgroup::needed(limits, true);
-    if cgroup::needed(limits, false).is_empty() {
+    let options = plan.options;
+    let all = cgroup::needed(&options.limits, false);
+    let asked = cgroup::needed(&options.limits, true);
+    if all.is_empty() {
         return Ok(());
     }
-    match Host::find(asked, mounts) {
-        Ok(host) => plan.host = host,
-        Err(_) if asked.is_empty() => return Ok(()),
-        Err(e) => return Err(e),
+    match plan.host.find(asked, mounts) {
+        Err(_) if asked.is_empty() => Ok(()),
+        Err(e) => Err(e),
+        Ok(()) => {
+            cgroup::add_groups(&mut plan.groups, &plan.host, &options.limits, options.cgroup_parent, all, asked)
+        }
     }
-    plan.groups = cgroup::groups(&plan.host, limits, plan.options.cgroup_parent)?;
-    Ok(())
 }
 
 #[inline(never)]

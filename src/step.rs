@@ -194,7 +194,7 @@ impl Plan {
             namespaces: CloneFlags::NEWNS,
             parent: Vec::new(),
             child: Vec::new(),
-            host: Host { hierarchies: Vec::new() },
+            host: Host::default(),
             groups: Vec::new(),
             name: c"",
             tasks: c"",

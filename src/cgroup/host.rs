@@ -91,6 +91,7 @@ impl Hierarchy {
 }
 
 /// The host's cgroups.
+#[derive(Default)]
 pub struct Host {
     /// Each hierarchy once, open until the process ends.
     pub hierarchies: Vec<&'static Hierarchy>,
@@ -100,20 +101,20 @@ impl Host {
     /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that nobody
     /// else sees. A controller that this host does not have is not an error; one that cannot be reached is, if it is
     /// among the `asked`. `mounts` is mountinfo.
-    pub fn find(asked: Controllers, mounts: &Result<Vec<u8>>) -> Result<Host> {
+    #[inline(never)]
+    pub fn find(&mut self, asked: Controllers, mounts: &Result<Vec<u8>>) -> Result<()> {
         let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
         let mounts = mounts.as_ref().map_err(|e| needs_proc(*e))?;
-        let mut host = Host { hierarchies: Vec::new() };
         for &(controller, _) in Controllers::NAMED {
-            if !host.carries(controller) {
-                match host.hierarchy_of(controller, &own, mounts) {
-                    Ok(Some(hierarchy)) => host.hierarchies.push(hierarchy),
+            if !self.carries(controller) {
+                match self.hierarchy_of(controller, &own, mounts) {
+                    Ok(Some(hierarchy)) => self.hierarchies.push(hierarchy),
                     Err(e) if asked.has(controller) => return Err(e),
                     Ok(None) | Err(_) => {}
                 }
             }
         }
-        Ok(host)
+        Ok(())
     }
 
     /// Whether one of the hierarchies carries `controller`.

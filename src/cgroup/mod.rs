@@ -56,11 +56,17 @@ pub fn needed(limits: &Limits, asked: bool) -> Controllers {
     needed
 }
 
-/// The groups that the limits need on this host. What was asked for and cannot be is an error; a default that cannot
-/// be is left out. `cgroup_parent`: where, instead of below the caller's own; absolute, or relative to it.
-pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Result<Vec<Group>> {
-    let all = needed(limits, false);
-    let asked = needed(limits, true);
+/// Adds the groups that the limits need on this host, for `all` controllers or at least those `asked` for. What was asked
+/// for and cannot be is an error; a default that cannot be is left out. `cgroup_parent`: where, instead of below the
+/// caller's own; absolute, or relative to it.
+pub fn add_groups(
+    groups: &mut Vec<Group>,
+    host: &Host,
+    limits: &Limits,
+    cgroup_parent: Option<&str>,
+    all: Controllers,
+    asked: Controllers,
+) -> Result<()> {
     for &(controller, name) in Controllers::NAMED {
         if asked.has(controller) && !host.carries(controller) {
             return Err(Error::refused(
@@ -70,7 +76,6 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
             ));
         }
     }
-    let mut groups = Vec::new();
     for &hierarchy in &host.hierarchies {
         let (all, asked) = (all.among(hierarchy.controllers), asked.among(hierarchy.controllers));
         if all.is_empty() {
@@ -89,7 +94,7 @@ pub fn groups(host: &Host, limits: &Limits, cgroup_parent: Option<&str>) -> Resu
             }
         }
     }
-    Ok(groups)
+    Ok(())
 }
 
 #[inline(never)]
