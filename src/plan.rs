@@ -29,7 +29,6 @@ pub fn make(options: &'static Options, command: &[&[u8]], caller: &[&'static CSt
 
 /// The plan without its steps: what the options mean on this host.
 // Each part is found in a function of its own: with all of it in one frame, every variable has a long address.
-#[inline(never)]
 fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) -> Result<&'static mut Plan> {
     let plan = Plan::new(options);
     plan.stats = options.stats.map(Stats::begin);
@@ -65,7 +64,6 @@ fn find(options: &'static Options, command: &[&[u8]], caller: &[&'static CStr]) 
 }
 
 /// The words of the command, each with a NUL after it.
-#[inline(never)]
 fn put_words(command: &[&[u8]]) -> &'static [u8] {
     let mut words = Vec::new();
     for word in command {
@@ -372,6 +370,7 @@ fn namespaces(options: &Options, user: bool) -> CloneFlags {
 }
 
 /// Only what is mounted can be seen, and written to, by path.
+#[inline(never)]
 fn bind_group(child: &mut Steps, group: &Group, name: &CStr) {
     let top = group.hierarchy.top.path();
     if group.hierarchy.is_mounted() {
