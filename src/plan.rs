@@ -337,9 +337,7 @@ fn find_groups(plan: &mut Plan, mounts: &Result<Vec<u8>>) -> Result<()> {
     match plan.host.find(asked, mounts) {
         Err(_) if asked.is_empty() => Ok(()),
         Err(e) => Err(e),
-        Ok(()) => {
-            cgroup::add_groups(&mut plan.groups, &plan.host, &options.limits, options.cgroup_parent, all, asked)
-        }
+        Ok(()) => cgroup::add_groups(&mut plan.groups, &plan.host, &options.limits, options.cgroup_parent, all, asked),
     }
 }
 

@@ -25,7 +25,12 @@ pub fn settings(settings: &mut Settings, limits: &Limits, hierarchy: &Hierarchy,
 }
 
 #[inline(never)]
-fn or_parents(asked: Option<&'static [u8]>, hierarchy: &Hierarchy, parent: &CStr, file: &CStr) -> Result<&'static [u8]> {
+fn or_parents(
+    asked: Option<&'static [u8]>,
+    hierarchy: &Hierarchy,
+    parent: &CStr,
+    file: &CStr,
+) -> Result<&'static [u8]> {
     if let Some(list) = asked {
         return Ok(list);
     }
