@@ -479,8 +479,8 @@ pub fn add_hosts(volumes: &mut Vec<Volume>, network: bool, pid: bool, ipc: bool)
         add_host(volumes, path);
     }
     // Not every host shows its queues.
-    for (path, is) in OF_NAMESPACES.iter().zip([network, pid, ipc && sys::exists(MQUEUE)]) {
-        if is {
+    for (path, is) in OF_NAMESPACES.iter().zip(&[network, pid, ipc && sys::exists(MQUEUE)]) {
+        if *is {
             add_host(volumes, path);
         }
     }

@@ -99,8 +99,8 @@ fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> 
     let mut words = Vec::new();
     let mut argv = Pointers::with_capacity(8);
     argv.push(program);
-    for number in [child.0 as u64, 0, id.into(), 1, 1, range.start, range.count] {
-        let number = text::c_string(&[&text::to_decimal(number)]);
+    for number in &[child.0 as u64, 0, id.into(), 1, 1, range.start, range.count] {
+        let number = text::c_string(&[&text::to_decimal(*number)]);
         words.put(b" ");
         words.put(number.to_bytes());
         argv.push(number);
