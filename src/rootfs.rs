@@ -366,8 +366,8 @@ pub fn check(made: Option<&Fd>) -> Result<()> {
             Err(e) => return Err(e),
         }
     }
-    for (path, missing) in OWN.iter().zip(missing) {
-        if missing {
+    for (path, missing) in OWN.iter().zip(&missing) {
+        if *missing {
             make_missing(path, true, made)?;
         }
     }
