@@ -42,18 +42,11 @@ pub struct Group {
 /// Which controllers the limits need; with `asked`, only those of limits that were asked for.
 pub fn needed(limits: &Limits, asked: bool) -> Controllers {
     let wanted = |limit: Option<Limit>| limit.is_some_and(|limit| limit.asked || !asked);
-    let mut needed = Controllers::NONE;
-    for (controller, wanted) in [
-        (Controllers::MEMORY, wanted(limits.memory) || wanted(limits.swap)),
-        (Controllers::CPU, wanted(limits.shares) || wanted(limits.quota)),
-        (Controllers::CPUSET, limits.cpus.is_some() || limits.mems.is_some()),
-        (Controllers::PIDS, wanted(limits.pids)),
-    ] {
-        if wanted {
-            needed = needed.with(controller);
-        }
-    }
-    needed
+    let if_wanted = |wanted: bool, controller| if wanted { controller } else { Controllers::NONE };
+    if_wanted(wanted(limits.memory) || wanted(limits.swap), Controllers::MEMORY)
+        .with(if_wanted(wanted(limits.shares) || wanted(limits.quota), Controllers::CPU))
+        .with(if_wanted(limits.cpus.is_some() || limits.mems.is_some(), Controllers::CPUSET))
+        .with(if_wanted(wanted(limits.pids), Controllers::PIDS))
 }
 
 /// Adds the groups that the limits need on this host, for `all` controllers or at least those `asked` for. What was asked
