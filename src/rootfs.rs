@@ -94,7 +94,6 @@ pub struct Given {
 impl Root {
     /// Looks at what `--rootfs` names. `writes`: they go to memory, at most so much; `None`: as much as the kernel gives.
     /// `wanted`: whether they do is what the command line says, if it does. `mounts`: mountinfo.
-    #[inline(never)]
     pub fn find(
         path: Option<&str>,
         wanted: bool,
