@@ -617,23 +617,25 @@ pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: Option<
 #[inline(never)]
 pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<Given> {
     let mut files = Vec::new();
-    for name in [&b"hosts"[..], b"hostname", b"resolv.conf"] {
+    let mut add = |name: &[u8], content: &[&[u8]]| {
         let target = c_string(&[b"/etc/", name]);
         if volumes.iter().any(|volume| volume.target == target) {
-            continue;
+            return;
         }
-        let content = if name == b"hostname" {
-            c_string(&[hostname, b"\n"]).to_bytes()
-        } else if name == b"hosts" && !host_network {
-            c_string(&[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"]).to_bytes()
-        } else if let Ok(content) = sys::read_file(target) {
-            content.leak()
-        } else {
-            // The host has none to give.
-            continue;
+        let content = match content {
+            [] => match sys::read_file(target) {
+                Ok(content) => content.leak(),
+                // The host has none to give.
+                Err(_) => return,
+            },
+            parts => c_string(parts).to_bytes(),
         };
         files.push(Given { source: c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
-    }
+    };
+    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
+    add(b"hosts", if host_network { &[] } else { hosts });
+    add(b"hostname", &[hostname, b"\n"]);
+    add(b"resolv.conf", &[]);
     files
 }
 
