@@ -51,19 +51,16 @@ impl Maps {
         }
         let pid = text::to_decimal(child.0 as u64);
         let proc = Dir::open(None, text::c_string(&[b"/proc/", &pid]))?;
-        proc.write(c"uid_map", &only(self.uid))?;
+        proc.write(c"uid_map", only(self.uid))?;
         // Or a group that is to keep somebody out of a file could be left (user_namespaces(7)).
         proc.write(c"setgroups", b"deny")?;
-        proc.write(c"gid_map", &only(self.gid))
+        proc.write(c"gid_map", only(self.gid))
     }
 }
 
 /// The map of one id.
-fn only(id: u32) -> Vec<u8> {
-    let mut line = b"0 ".to_vec();
-    line.put_decimal(id.into());
-    line.put(b" 1");
-    line
+fn only(id: u32) -> &'static [u8] {
+    text::c_string(&[b"0 ", &text::to_decimal(id.into()), b" 1"]).to_bytes()
 }
 
 /// The ranges of the user `uid`: those of his name, or of his number.
