@@ -79,7 +79,7 @@ pub fn record(stats: &Stats, plan: &Plan, state: &State, ending: &Ending) -> Vec
         }
     }
     field(&mut out, json, b"limits");
-    limits(&mut out, plan, state, if json { b"," } else { b",\n                    " });
+    limits(&mut out, json, plan, state);
     out.put(if json { b"}\n" } else { b"\n" });
     out
 }
@@ -120,7 +120,8 @@ fn count(state: &State, file_and_key: &[u8]) -> Option<u64> {
 }
 
 /// Every limit: what was written, and what the kernel holds at the end.
-fn limits(out: &mut Vec<u8>, plan: &Plan, state: &State, between: &[u8]) {
+fn limits(out: &mut Vec<u8>, json: bool, plan: &Plan, state: &State) {
+    let between: &[u8] = if json { b"," } else { b",\n                    " };
     let mut before: &[u8] = b"[";
     for (group, made) in plan.groups.iter().zip(&state.groups) {
         for setting in &group.settings {
