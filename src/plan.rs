@@ -343,10 +343,8 @@ fn find_groups(plan: &mut Plan, mounts: &Result<Vec<u8>>) -> Result<()> {
 
 #[inline(never)]
 fn name_groups(plan: &mut Plan) {
-    plan.name = match plan.options.name {
-        Some(name) => c_string(&[PREFIX, name.as_bytes()]),
-        None => c_string(&[PREFIX, &to_decimal(plan.pid.0 as u64)]),
-    };
+    let pid = to_decimal(plan.pid.0 as u64);
+    plan.name = c_string(&[PREFIX, plan.options.name.map_or(&pid, str::as_bytes)]);
     plan.tasks = c_string(&[plan.name.to_bytes(), b"/tasks"]);
     plan.procs = c_string(&[plan.name.to_bytes(), b"/cgroup.procs"]);
 }
