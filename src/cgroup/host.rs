@@ -126,11 +126,13 @@ impl Host {
     #[inline(never)]
     fn hierarchy_of(&self, controller: Controllers, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
         // A controller that a v1 hierarchy has taken is on a line of its own; the rest is v2's.
-        let (version, line) = match (own_line(own, controller), own_line(own, Controllers::NONE)) {
-            (Some(line), _) => (Version::V1, line),
-            (None, Some(line)) if !self.hierarchies.iter().any(|h| h.version == Version::V2) => (Version::V2, line),
-            _ => return Ok(None),
-        };
+        let mut version = Version::V1;
+        let mut line = own_line(own, controller);
+        if line.is_none() && !self.hierarchies.iter().any(|h| h.version == Version::V2) {
+            version = Version::V2;
+            line = own_line(own, Controllers::NONE);
+        }
+        let Some(line) = line else { return Ok(None) };
         let (top, below) = match mounted(mounts, version, controller, line.path)? {
             Some(found) => found,
             None if leads_up(line.path) => return Ok(None),
