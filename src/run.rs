@@ -246,6 +246,7 @@ impl Container {
         Ok(())
     }
 
+    #[inline(never)]
     fn map_ids(&self, plan: &Plan) -> Result<()> {
         if let (Some(maps), Some(pid)) = (plan.ids, self.pid) {
             maps.write(pid)?;

@@ -98,9 +98,9 @@ fn group(
     asked: Controllers,
     cgroup_parent: Option<&str>,
 ) -> Result<Group> {
-    let wanted = cgroup_parent.map(|path| match path.starts_with('/') {
-        true => host::below_top(&[path.as_bytes()]),
-        false => host::below_top(&[hierarchy.own.to_bytes(), path.as_bytes()]),
+    let wanted = cgroup_parent.map(|path| {
+        let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
+        host::below_top(&[above, path.as_bytes()])
     });
     let mut settings = Settings { controllers, list: Vec::new() };
     let (parent, enable) = match hierarchy.version {
