@@ -373,7 +373,7 @@ impl Step {
             }
             Step::OpenTerminal => open_terminal(state),
             Step::AttachTerminal => match &state.terminal {
-                Some(terminal) => (0..=2).try_for_each(|stream| sys::dup_to(terminal, stream)),
+                Some(terminal) => (0..3).try_for_each(|stream| sys::dup_to(terminal, stream)),
                 None => Ok(()),
             },
             Step::SetHostname(name) => sys::sethostname(name),
