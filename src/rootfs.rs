@@ -314,6 +314,7 @@ static MARKS: [(usize, &[u8], &[u8]); 6] = [
 impl Image {
     /// Puts a loop device before it. The kernel loads a filesystem that it is asked for by name; where the image has none
     /// of the usual marks, it may be any that the kernel has already.
+    #[inline(never)]
     pub fn attach(root: &Root) -> Result<Option<Box<Image>>> {
         let Source::Image(path) = &root.source else { return Ok(None) };
         let file = sys::open(path, OpenFlags::NONE)?;
