@@ -203,7 +203,7 @@ impl Root {
         };
         let Source::Image(path) = &self.source else { return Ok(()) };
         let Some(device) = image.device.path.as_c_str() else { return Ok(()) };
-        for fstype in &image.types {
+        for fstype in strings(&image.types) {
             match sys::mount(device, place, fstype, MountFlags::RDONLY, None) {
                 // Of another kind, or of one that this kernel does not have; in search of one, whatever it says.
                 Err(e) if !image.marked || e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}
@@ -297,8 +297,8 @@ pub struct Image {
     device: sys::Loop,
     /// It has the mark of one.
     marked: bool,
-    /// Which filesystems it may hold.
-    types: Vec<&'static CStr>,
+    /// Which filesystems it may hold, each with a NUL at its end.
+    types: Vec<u8>,
 }
 
 /// Where a filesystem has its mark, and which: from the kernel's headers.
@@ -323,14 +323,16 @@ impl Image {
             let mut bytes = [0u8; 8];
             let n = sys::read_at(&file, &mut bytes, *at as u64).map_err(|e| e.about(path.to_bytes()))?;
             if bytes.get(..n).unwrap_or_default().starts_with(mark) {
-                types.push(c_string(&[name]));
+                types.put(name);
+                types.put(b"\0");
             }
         }
         let marked = !types.is_empty();
         if !marked {
             for line in text::split(&sys::read_file(c"/proc/filesystems")?, b'\n') {
                 if let Some(name) = line.strip_prefix(b"\t") {
-                    types.push(c_string(&[name]));
+                    types.put(name);
+                    types.put(b"\0");
                 }
             }
         }
@@ -537,22 +539,22 @@ const MASKED_DIRECTORIES: &[u8] =
 /// What may be read and not written.
 const READ_ONLY: &[u8] = b"/proc/bus\0/proc/fs\0/proc/irq\0/proc/sys\0/proc/sysrq-trigger\0";
 
-/// The paths of such a list, each with a NUL at its end.
-fn paths(list: &[u8]) -> impl Iterator<Item = &CStr> {
-    list.split_inclusive(|b| *b == 0).filter_map(|path| CStr::from_bytes_with_nul(path).ok())
+/// The strings of a list, each with a NUL at its end.
+fn strings(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|b| *b == 0).filter_map(|string| CStr::from_bytes_with_nul(string).ok())
 }
 
 /// Masks what the kernel shows of the host. A kernel does not have all of it.
 pub fn mask() -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    for path in paths(MASKED_FILES) {
+    for path in strings(MASKED_FILES) {
         unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
     }
-    for path in paths(MASKED_DIRECTORIES) {
+    for path in strings(MASKED_DIRECTORIES) {
         // An empty directory: of all filesystems the cheapest.
         unless_missing(sys::mount(c"none", path, c"ramfs", flags | MountFlags::RDONLY, None))?;
     }
-    for path in paths(READ_ONLY) {
+    for path in strings(READ_ONLY) {
         if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
             let again = MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY;
             sys::mount(c"none", path, c"", again | flags, None)?;
