@@ -107,6 +107,7 @@ fn put_string(out: &mut Vec<u8>, string: &[u8]) {
 }
 
 /// A counter of the container's groups: the number in a file, or the one after a key.
+#[inline(never)]
 fn count(state: &State, file_and_key: &[u8]) -> Option<u64> {
     let (file, key) = text::split_at(file_and_key, b':').unwrap_or((file_and_key, b""));
     let file = text::c_string(&[file]);
