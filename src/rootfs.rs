@@ -540,8 +540,15 @@ const MASKED_DIRECTORIES: &[u8] =
 const READ_ONLY: &[u8] = b"/proc/bus\0/proc/fs\0/proc/irq\0/proc/sys\0/proc/sysrq-trigger\0";
 
 /// The strings of a list, each with a NUL at its end.
-fn strings(list: &[u8]) -> impl Iterator<Item = &CStr> {
-    list.split_inclusive(|b| *b == 0).filter_map(|string| CStr::from_bytes_with_nul(string).ok())
+fn strings(mut list: &[u8]) -> impl Iterator<Item = &CStr> {
+    core::iter::from_fn(move || take_string(&mut list))
+}
+
+#[inline(never)]
+fn take_string<'a>(list: &mut &'a [u8]) -> Option<&'a CStr> {
+    let string = CStr::from_bytes_until_nul(list).ok()?;
+    *list = list.get(string.count_bytes() + 1..)?;
+    Some(string)
 }
 
 /// Masks what the kernel shows of the host. A kernel does not have all of it.
