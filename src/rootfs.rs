@@ -649,22 +649,15 @@ pub fn files_of_etc(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> 
     files
 }
 
-/// openat2(2) of a file of the root or of a directory, made if it is missing.
-fn open_or_make(path: &CStr, flags: OpenFlags, made: Option<&Fd>) -> Result<Fd> {
-    match sys::openat2(path, flags) {
-        Err(e) if e.is(Errno::ENOENT) => {
-            make_missing(path, flags.has(OpenFlags::DIRECTORY), made)?;
-            sys::openat2(path, flags)
-        }
-        other => other,
-    }
-}
-
 /// Writes a file and puts it over the one that the root has. Where it has none it gets one, if it can be written to.
 pub fn give(file: &Given, made: Option<&Fd>) -> Result<()> {
-    let target = match open_or_make(file.target, OpenFlags::PATH, made) {
-        // Read-only; or a link that leads nowhere, or to something else.
-        Err(e) if e.is_one_of(&[Errno::EROFS, Errno::EEXIST, Errno::ELOOP, Errno::ENOTDIR]) => return Ok(()),
+    let target = match sys::openat2(file.target, OpenFlags::PATH) {
+        Err(e) if e.is(Errno::ENOENT) => match make_missing(file.target, false, made) {
+            // Read-only; or a link that leads nowhere.
+            Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return Ok(()),
+            other => other.and_then(|()| sys::openat2(file.target, OpenFlags::PATH))?,
+        },
+        Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return Ok(()),
         other => other?,
     };
     sys::create(file.source, file.content)?;
@@ -674,7 +667,13 @@ pub fn give(file: &Given, made: Option<&Fd>) -> Result<()> {
 /// Makes `path` the working directory: in the root, by no magic link. With `make` it is made if it is missing.
 pub fn change_directory(path: &CStr, make: bool, made: Option<&Fd>) -> Result<()> {
     let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
-    let opened = if make { open_or_make(path, flags, made) } else { sys::openat2(path, flags) };
+    let opened = match sys::openat2(path, flags) {
+        Err(e) if e.is(Errno::ENOENT) && make => {
+            make_missing(path, true, made)?;
+            sys::openat2(path, flags)
+        }
+        other => other,
+    };
     let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
         true => e.with_hint("the working directory is not there"),
         false => e,
