@@ -4,7 +4,7 @@ use super::files::Dir;
 use super::flags::SigSet;
 use super::trace;
 use crate::error::{Error, Result};
-use crate::text::Text;
+use crate::text::{self, Text};
 use core::ffi::CStr;
 use syscalls::{Errno, Sysno};
 
@@ -119,15 +119,50 @@ impl<T: Pointee> Arg for *mut T {
     }
 }
 
+/// All calls that mydocker makes, but for clone3, by the names that people know them by.
+const NAMES: &str = "capset chdir chroot clock_gettime clone close close_range dup3 execve exit_group faccessat fchdir \
+    fchown fchownat flock fsconfig fsmount fsopen fstat fstatfs getdents64 getegid geteuid getpgid getpid getrusage getsid \
+    ioctl kill mkdirat mknodat mmap mount mount_setattr move_mount mprotect nanosleep open_tree openat openat2 pipe2 \
+    pivot_root ppoll prctl pread64 prlimit64 read readlinkat recvmsg rt_sigaction rt_sigprocmask rt_sigtimedwait seccomp \
+    sendmsg setgid setgroups sethostname setpgid setsid setuid signalfd4 socket socketpair statfs statx symlinkat umask \
+    umount2 uname unlinkat unshare wait4 waitid write ";
+
 /// A call, by its number and its name, and how its arguments are shown. There is one for each place in the source that
 /// makes it, but for those that are alike.
 pub struct Call {
-    /// What the kernel knows it by.
-    pub number: Sysno,
     /// The kinds of its arguments, five bits each, the first one lowest.
     pub(super) kinds: u32,
+    /// What the kernel knows it by.
+    pub number: Sysno,
+    /// Where its name begins in [`NAMES`].
+    name: u16,
+}
+
+impl Call {
     /// What people know it by.
-    pub name: &'static str,
+    pub fn name(&self) -> &'static str {
+        let name = text::words(NAMES.as_bytes().get(self.name.into()..).unwrap_or_default()).next();
+        core::str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+/// Where `name` begins in [`NAMES`]. A name that is not there does not compile.
+pub(super) const fn place(name: &str) -> u16 {
+    let (names, name) = (NAMES.as_bytes(), name.as_bytes());
+    let mut start = 0;
+    loop {
+        let mut same = 0;
+        while same < name.len() && names[start + same] == name[same] {
+            same += 1;
+        }
+        if same == name.len() && names[start + same] == b' ' {
+            return start as u16;
+        }
+        while names[start] != b' ' {
+            start += 1;
+        }
+        start += 1;
+    }
 }
 
 const fn kinds(list: &[u8]) -> u32 {
@@ -143,7 +178,7 @@ const fn kinds(list: &[u8]) -> u32 {
 /// What `sys!` makes a type of its own for, so that the call and the types of its arguments are constants together.
 pub trait Named {
     const NUMBER: Sysno;
-    const NAME: &'static str;
+    const NAME: u16;
 }
 
 /// What the kernel has returned. It must be looked at: by `at` or `of`, which add to a failure what the call was about.
@@ -195,7 +230,7 @@ impl Outcome {
 #[cold]
 #[inline(never)]
 fn about_path(value: usize, call: &'static Call, parts: &[&[u8]]) -> Error {
-    Error::call(call.name, errno(value), &Text::quoted(parts))
+    Error::call(call.name(), errno(value), &Text::quoted(parts))
 }
 
 #[cold]
@@ -210,7 +245,7 @@ fn about_path_below(value: usize, call: &'static Call, below: Option<&Dir>, path
 #[cold]
 #[inline(never)]
 fn about(value: usize, call: &'static Call, what: &[u8]) -> Error {
-    Error::call(call.name, errno(value), &Text::plain(what))
+    Error::call(call.name(), errno(value), &Text::plain(what))
 }
 
 pub(super) fn errno(value: usize) -> Errno {
@@ -302,9 +337,25 @@ macro_rules! sys {
         struct This;
         impl $crate::sys::gate::Named for This {
             const NUMBER: syscalls::Sysno = syscalls::Sysno::$name;
-            const NAME: &'static str = stringify!($name);
+            const NAME: u16 = $crate::sys::gate::place(stringify!($name));
         }
         $crate::sys::gate::Arguments::enter::<This>(($($arg,)*))
     }};
 }
 pub(super) use sys;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_that_of_a_call() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sys")).unwrap();
+        let sources: String = folder.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        let sources: String = sources.split_whitespace().collect();
+        for name in NAMES.split_terminator(' ') {
+            assert!(sources.contains(&format!("sys!({name}(")), "{name}");
+            assert_eq!(Call { kinds: 0, number: Sysno::read, name: place(name) }.name(), name);
+        }
+    }
+}

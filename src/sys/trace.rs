@@ -192,7 +192,7 @@ fn end_line(mut line: Line) {
 #[inline(never)]
 fn show(arguments: &[usize; 6], call: &'static Call, value: Option<usize>) {
     let mut line = begin_line();
-    line.put(call.name.as_bytes());
+    line.put(call.name().as_bytes());
     line.put(b"(");
     for (at, register) in arguments.iter().enumerate() {
         let kind = (call.kinds >> (5 * at) & 31) as u8;
