@@ -5,7 +5,7 @@ use crate::text;
 use alloc::vec::Vec;
 
 /// A set of capabilities: capability n is bit n.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities(pub u64);
 
 /// The kernel's names, each at the place of its number.
@@ -27,15 +27,20 @@ impl Capabilities {
     /// Those of a name, in either case, with or without `CAP_`; or `ALL`.
     fn of(name: &[u8]) -> Option<Self> {
         let name = match name.split_at_checked(4) {
-            Some((prefix, rest)) if prefix.eq_ignore_ascii_case(b"CAP_") => rest,
+            Some((prefix, rest)) if same(prefix, b"CAP_") => rest,
             _ => name,
         };
-        if name.eq_ignore_ascii_case(b"ALL") {
+        if same(name, b"ALL") {
             return Some(Self::ALL);
         }
-        let number = text::words(NAMES.as_bytes()).position(|word| word.eq_ignore_ascii_case(name))?;
+        let number = text::words(NAMES.as_bytes()).position(|word| same(word, name))?;
         Some(Capabilities(1 << number))
     }
+}
+
+/// Whether they are the same, whatever the case of their letters. (That of slices is made for long ones.)
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 /// The words of the command line.
@@ -52,7 +57,7 @@ pub struct Words<'a> {
 }
 
 /// What the command may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privilege {
     /// What it keeps of mydocker's own capabilities.
     pub capabilities: Capabilities,
