@@ -68,9 +68,10 @@ fn write_texts() {
     write("steps.rs", format!("match step {{\n{}}}\n", arms.collect::<String>()).as_bytes());
 
     let names = ["help", "run", "trials", "hints", "steps", "errnos"];
-    let texts = [read("help"), read("run"), read("trials"), read("hints"), lines.join("\n"), errnos()];
+    let texts = [read("help"), with_tabs(&read("run")), read("trials"), read("hints"), lines.join("\n"), errnos()];
     let mut packed = texts.map(String::into_bytes);
-    assert!(packed.iter().flatten().all(u8::is_ascii), "src/texts: only ASCII can be packed");
+    let plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b' '..=b'~');
+    assert!(packed.iter().flatten().all(plain), "src/texts: only printable ASCII can be packed");
     let pairs = pack(&mut packed);
     write("pairs", &pairs.concat());
     for (name, text) in names.iter().zip(&packed) {
@@ -78,13 +79,28 @@ fn write_texts() {
     }
 }
 
-/// Puts one byte for the pair that comes most often in all texts, until there is no such byte left. Returns the pairs.
+/// The help of run with a tab in the place of the blanks before an explanation.
+fn with_tabs(help: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("  ").and_then(|rest| rest.trim_start().find("  ")) {
+        Some(at) => {
+            let (names, explained) = line.split_at(line.len() - line.trim_start().len() + at);
+            format!("{names}\t{}\n", explained.trim_start())
+        }
+        None => format!("{line}\n"),
+    };
+    help.lines().map(line).collect()
+}
+
+/// Puts one byte for the pair that comes most often in all texts, until there is no such byte left; lines, and what tabs
+/// divide, stay apart. Returns the pairs.
 fn pack(texts: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
     let mut pairs = Vec::new();
-    for byte in 128..=255 {
+    for byte in (0..=8).chain(11..=31).chain(127..=255) {
         let mut counts = BTreeMap::new();
         for pair in texts.iter().flat_map(|text| text.windows(2)) {
-            *counts.entry([pair[0], pair[1]]).or_insert(0) += 1;
+            if !pair.iter().any(|byte| matches!(byte, b'\t' | b'\n')) {
+                *counts.entry([pair[0], pair[1]]).or_insert(0) += 1;
+            }
         }
         let (pair, _) = counts.into_iter().max_by_key(|(_, count)| *count).expect("there are texts");
         for text in texts.iter_mut() {

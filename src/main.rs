@@ -71,8 +71,8 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
             let (report, works) = check::check(json, &plan);
             sys::write_all(1, &report).map(|()| i32::from(!works))
         }
-        Action::Print(text) => sys::write_all(1, &text.unpack()).map(|()| 0),
-        Action::Explain(text) => sys::write_all(2, &text.unpack()).map(|()| 125),
+        Action::Print(text) => sys::write_all(1, &text.printed()).map(|()| 0),
+        Action::Explain(text) => sys::write_all(2, &text.printed()).map(|()| 125),
         Action::Version => sys::write_all(1, cli::VERSION.as_bytes()).map(|()| 0),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::privilege::Privilege;
-use crate::text::{self, Malformed};
+use crate::text::{self, Malformed, Put};
 use crate::texts;
 use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
@@ -47,25 +47,28 @@ impl Row {
     }
 }
 
-/// All options: the lines of the help that begin with two blanks.
+/// All options, a line each: what their lines in the help have before the tab.
 pub struct Table(&'static [u8]);
 
 impl Table {
     /// Takes them from the help.
     pub fn read() -> Table {
-        Table(texts::RUN.unpack().leak())
+        let mut table = Vec::new();
+        for line in texts::RUN.lines() {
+            if let Some((names, _)) = text::split_at(line, b'\t') {
+                texts::put(names, &mut table);
+                table.put(b"\n");
+            }
+        }
+        Table(table.leak())
     }
 
     /// Every option, in the order of the help.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
         let lines = text::split(self.0, b'\n');
         #[cfg(test)]
-        let lines = lines.chain([&b"  -O, --optional[=VALUE]  for the tests of the normaliser"[..]]);
-        lines.filter_map(|line| {
-            let line = line.strip_prefix(b"  ")?.trim_ascii_start();
-            let end = line.windows(2).position(|pair| pair == b"  ")?;
-            line.get(..end).map(Row)
-        })
+        let lines = lines.chain([&b"  -O, --optional[=VALUE]"[..]]);
+        lines.filter(|line| !line.is_empty()).map(Row)
     }
 
     /// The option that `name`, with its dashes, is a name of.
@@ -135,18 +138,19 @@ impl Limit {
 
 impl Limits {
     /// Reads the words; the defaults where there are none.
-    pub fn read(words: &LimitWords) -> Result<Limits> {
-        let memory = MEMORY.read(words.memory, Some(200 << 20))?;
-        let limits = Limits {
-            memory,
-            swap: swap(words.swap, memory)?,
-            shares: SHARES.read(words.shares, Some(2048))?,
-            cpus: list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?,
-            mems: list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?,
-            quota: QUOTA.read(words.quota, None)?,
-            pids: PIDS.read(words.pids, None)?.or(words.count.then_some(Limit { value: Limit::NONE, asked: false })),
-        };
-        Ok(if words.none { Limits::default() } else { limits })
+    #[inline(never)]
+    pub fn read(&mut self, words: &LimitWords) -> Result<()> {
+        self.memory = MEMORY.read(words.memory, Some(200 << 20))?;
+        self.swap = swap(words.swap, self.memory)?;
+        self.shares = SHARES.read(words.shares, Some(2048))?;
+        self.cpus = list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?;
+        self.mems = list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?;
+        self.quota = QUOTA.read(words.quota, None)?;
+        self.pids = PIDS.read(words.pids, None)?.or(words.count.then_some(Limit { value: Limit::NONE, asked: false }));
+        if words.none {
+            *self = Limits::default();
+        }
+        Ok(())
     }
 
     /// Bytes of memory and swap together, as v1 counts them.
@@ -293,6 +297,7 @@ pub fn check_cgroup_parent(path: &str) -> Result<()> {
 }
 
 /// A run, understood.
+#[derive(Default)]
 pub struct Options {
     /// What it may use.
     pub limits: Limits,
@@ -368,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_help_is_understood_and_fits_a_terminal() {
-        let help = String::from_utf8(texts::RUN.unpack()).unwrap();
+        let help = String::from_utf8(texts::RUN.printed()).unwrap();
         let table = Table::read();
         let find = |name: &str| table.find(name.as_bytes()).map(|row| (row.name(), row.value()));
         assert_eq!(find("-m"), Some(("--memory-limit", Value::One)));
@@ -388,7 +393,8 @@ mod tests {
     }
 
     fn read(words: LimitWords) -> core::result::Result<Limits, ()> {
-        Limits::read(&words).map_err(drop)
+        let mut limits = Limits::default();
+        limits.read(&words).map_err(drop).map(|()| limits)
     }
 
     #[test]

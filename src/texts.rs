@@ -1,13 +1,14 @@
 //! Texts that are read rarely and long: the helps, what each step does, the names of errnos. In the file they take half the
-//! room: build.rs has put one byte above ASCII for a pair of bytes that comes often, and again for pairs of such.
+//! room: build.rs has put one byte that no text has for a pair of bytes that comes often, and again for pairs of such.
 
-use crate::text::Put;
+use crate::text::{self, Put};
 use alloc::vec::Vec;
 
-/// A text, packed.
+/// A text, packed: each line for itself, and what tabs divide in it.
 pub struct Packed(&'static [u8]);
 
-/// What stands for what: byte 128 + n for the n-th pair, of which each may be one such byte.
+/// What stands for what: two bytes, which may be such themselves, for each byte that is neither printable ASCII nor a tab or
+/// a newline.
 static PAIRS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pairs"));
 
 /// `mydocker --help`
@@ -16,7 +17,7 @@ pub static HELP: Packed = Packed(include_bytes!(concat!(env!("OUT_DIR"), "/help"
 /// The help of `run`, and the one table of its options: each has a line that begins with two blanks. First come its names;
 /// the first of the long ones is mydocker's own and the one that argh knows. Then, in capitals or as the words that can be
 /// chosen from, the value if it takes one, with `...` if it can be given many times, and as `[=VALUE]` if it can be left out.
-/// What is behind two blanks explains.
+/// What explains is behind two blanks in the file, and behind a tab here.
 pub static RUN: Packed = Packed(include_bytes!(concat!(env!("OUT_DIR"), "/run")));
 
 /// A line for each step, in the order of its variants: why; the calls that it makes, as strace would show what matters in
@@ -34,44 +35,62 @@ pub static HINTS: Packed = Packed(include_bytes!(concat!(env!("OUT_DIR"), "/hint
 /// On line n, counted from 0, `NAME (description)` of errno n; nothing where there is none.
 pub static ERRNOS: Packed = Packed(include_bytes!(concat!(env!("OUT_DIR"), "/errnos")));
 
+/// Where explanations begin.
+const COLUMN: usize = 39;
+
 impl Packed {
     /// The whole text.
     pub fn unpack(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        self.each(&mut |byte| text.push(byte));
+        put(self.0, &mut text);
         text
+    }
+
+    /// The whole text, as it is printed: with blanks for a tab.
+    pub fn printed(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut line = 0;
+        for byte in self.0 {
+            if *byte == b'\t' {
+                while text.len() - line < COLUMN {
+                    text.put(b" ");
+                }
+            } else {
+                expand(*byte, &mut text);
+            }
+            if *byte == b'\n' {
+                line = text.len();
+            }
+        }
+        text
+    }
+
+    /// Its lines, packed.
+    pub fn lines(&self) -> impl Iterator<Item = &'static [u8]> {
+        text::split(self.0, b'\n')
     }
 
     /// Puts line `number`, counted from 0, without its end. Whether there is something in it.
     pub fn put_line(&self, number: usize, out: &mut dyn Put) -> bool {
-        let mut at = 0;
-        let mut found = false;
-        self.each(&mut |byte| match byte {
-            b'\n' => at += 1,
-            byte if at == number => {
-                out.put(&[byte]);
-                found = true;
-            }
-            _ => {}
-        });
-        found
-    }
-
-    /// Gives the bytes of the text, one after the other.
-    fn each(&self, f: &mut dyn FnMut(u8)) {
-        self.0.iter().for_each(|byte| expand(*byte, f));
+        let line = self.lines().nth(number).unwrap_or_default();
+        put(line, out);
+        !line.is_empty()
     }
 }
 
-fn expand(byte: u8, f: &mut dyn FnMut(u8)) {
-    match byte.checked_sub(128) {
-        None => f(byte),
-        Some(pair) => {
-            for byte in PAIRS.iter().skip(2 * usize::from(pair)).take(2) {
-                expand(*byte, f);
-            }
-        }
-    }
+/// Puts a part of a text.
+pub fn put(packed: &[u8], out: &mut dyn Put) {
+    packed.iter().for_each(|byte| expand(*byte, out));
+}
+
+fn expand(byte: u8, out: &mut dyn Put) {
+    let code = match byte {
+        ..9 => byte,
+        11..32 => byte - 2,
+        127.. => byte - 97,
+        _ => return out.put(&[byte]),
+    };
+    put(PAIRS.get(2 * usize::from(code)..).and_then(|pairs| pairs.get(..2)).unwrap_or_default(), out);
 }
 
 #[cfg(test)]
@@ -86,7 +105,7 @@ mod tests {
             (&TRIALS, include_str!("texts/trials")),
             (&HINTS, include_str!("texts/hints")),
         ] {
-            assert_eq!(String::from_utf8(packed.unpack()).unwrap(), text);
+            assert_eq!(String::from_utf8(packed.printed()).unwrap(), text);
             assert!(packed.0.len() < text.len() * 2 / 3, "{} of {}", packed.0.len(), text.len());
         }
         let line = |packed: &Packed, number| {
