@@ -228,7 +228,6 @@ fn understand_namespaces(given: &Given, options: &mut Options) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use mydocker::options::{Table, Value};
 
     /// A name that is misspelt here would be one that is never given.
