@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 /// Removes what killed runs have left: in one hierarchy, another one each time, now that the command runs. Where one
 /// has left something, it may have left more.
+#[inline(never)]
 pub fn sweep(plan: &Plan, state: &State) {
     let hierarchies = &plan.host.hierarchies;
     // Multiples of the golden ratio visit every hierarchy soon, whatever the pids' distance from run to run.
@@ -44,6 +45,7 @@ fn with_parent(plan: &Plan, state: &State, hierarchy: &'static Hierarchy, f: &mu
 }
 
 /// What is to be said of memory: an OOM kill whenever the counter rose, for the status alone does not tell.
+#[inline(never)]
 pub fn memory_report(plan: &Plan, state: &State) -> Option<Vec<u8>> {
     let (group, made) = plan.groups.iter().zip(&state.groups).find(|(group, _)| group.memory)?;
     let memory = cgroup::memory(made.dir.as_ref()?, group.hierarchy.version).filter(|memory| memory.kills > 0)?;

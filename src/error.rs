@@ -27,8 +27,8 @@ pub struct Cause {
     pub what: &'static str,
     /// With what.
     pub subject: Subject,
-    /// What the kernel said, of a call.
-    pub errno: Option<Errno>,
+    /// What the kernel said of a call; 0 where it was not asked.
+    pub errno: Errno,
     /// What to do about it, or what it means. Set where errno alone misleads and only the caller knows why.
     pub hint: &'static str,
 }
@@ -64,7 +64,7 @@ impl Error {
     #[cold]
     #[inline(never)]
     fn cause_of(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
-        Box::leak(Box::new(Cause { kind, what, subject: Text::new(), errno: None, hint }))
+        Box::leak(Box::new(Cause { kind, what, subject: Text::new(), errno: Errno::new(0), hint }))
     }
 
     /// A system call failed.
@@ -72,7 +72,7 @@ impl Error {
     #[inline(never)]
     pub fn call(call: &'static str, errno: Errno, subject: &Subject) -> Self {
         let cause = Error::cause_of(Kind::Call, call, "");
-        cause.errno = Some(errno);
+        cause.errno = errno;
         cause.subject = *subject;
         Error(cause)
     }
@@ -138,9 +138,9 @@ impl Error {
     }
 
     /// Whether a system call failed with `errno`: an expected errno is said out loud.
-    #[inline(never)]
+    #[inline(always)]
     pub fn is(self, expected: Errno) -> bool {
-        self.0.errno == Some(expected)
+        self.0.errno == expected
     }
 
     /// Whether it failed with one of `expected`.
@@ -188,7 +188,7 @@ impl Error {
         });
         out.put(subject.as_bytes());
         let mut name = Vec::new();
-        if let Some(errno) = errno {
+        if errno.into_raw() != 0 {
             out.put(b": ");
             if texts::ERRNOS.put_line(errno.into_raw() as usize, &mut name) {
                 out.put(&name);

@@ -381,8 +381,17 @@ pub fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 /// The words of `bytes`, split at blanks and newlines.
-pub fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+pub fn words(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || take_word(&mut bytes))
+}
+
+#[inline(never)]
+fn take_word<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let rest = bytes.trim_ascii_start();
+    let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+    let (word, after) = rest.split_at_checked(end)?;
+    *bytes = after;
+    Some(word).filter(|word| !word.is_empty())
 }
 
 /// The value after `key` in a file of `key value` lines, such as `memory.events` or `/proc/PID/status`.

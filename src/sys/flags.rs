@@ -354,7 +354,7 @@ impl SigSet {
 
     /// The numbers in it, ascending.
     pub fn numbers(self) -> impl Iterator<Item = i32> {
-        (1..=64).filter(move |&signal| self.has(signal))
+        (1..65).filter(move |&signal| self.has(signal))
     }
 }
 
