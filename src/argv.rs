@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 /// The words after `run`, sorted out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Normal<'a> {
-    /// The first long name of each, as the table has it, and its value: of a switch `true`, an empty one where it was left
-    /// out. A name that may stand once stands once.
-    pub options: Vec<(&'static str, &'a str)>,
+    /// For argh: `--name`, and after it the value if it takes one, an empty one where it was left out. A name that may
+    /// stand once stands once.
+    pub options: Vec<&'a str>,
     /// COMMAND and its arguments, as they are.
     pub command: &'a [&'a [u8]],
     /// `-h` or `--help` was among the options.
@@ -43,13 +43,7 @@ pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
             cluster(table, *first, letters, word, after, &mut given)?
         };
     }
-    let mut options = Vec::new();
-    for (row, value) in given {
-        if row.value() != Value::Switch || value != "false" {
-            options.push((row.name(), value));
-        }
-    }
-    Ok(Normal { options, command: rest, help: false })
+    Ok(Normal { options: for_argh(&given), command: rest, help: false })
 }
 
 /// `-it`, `-m100m`, `-m=100m`: switches one after the other, the last may take a value. A value that can be left out
@@ -109,6 +103,20 @@ fn take<'a>(
     Ok(left)
 }
 
+fn for_argh<'a>(given: &[(Row, &'a str)]) -> Vec<&'a str> {
+    let mut words = Vec::new();
+    for &(row, value) in given {
+        let switch = row.value() == Value::Switch;
+        if !(switch && value == "false") {
+            words.push(row.name());
+        }
+        if !switch {
+            words.push(value);
+        }
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,8 +132,7 @@ mod tests {
             Ok(n) if n.help => Ok(("HELP".into(), String::new())),
             Ok(n) => {
                 let command: Vec<_> = n.command.iter().map(|w| String::from_utf8_lossy(w)).collect();
-                let options: Vec<_> = n.options.iter().map(|(name, value)| format!("{name} {value}")).collect();
-                Ok((options.join(" "), command.join(" ")))
+                Ok((n.options.join(" "), command.join(" ")))
             }
             Err(error) => {
                 assert_eq!(error.cause().kind, Kind::Usage);
@@ -138,29 +145,29 @@ mod tests {
     fn spellings() {
         for (line, options, command) in [
             ("ls", "", "ls"),
-            ("-t ls -l", "--tty true", "ls -l"),
-            ("-it sh", "--interactive true --tty true", "sh"),
-            ("-m100m -t sh", "--memory-limit 100m --tty true", "sh"),
+            ("-t ls -l", "--tty", "ls -l"),
+            ("-it sh", "--interactive --tty", "sh"),
+            ("-m100m -t sh", "--memory-limit 100m --tty", "sh"),
             ("-m=100m sh", "--memory-limit 100m", "sh"),
             ("-m 100m sh", "--memory-limit 100m", "sh"),
-            ("-tm 100m sh", "--tty true --memory-limit 100m", "sh"),
-            ("-itm100m sh", "--interactive true --tty true --memory-limit 100m", "sh"),
+            ("-tm 100m sh", "--tty --memory-limit 100m", "sh"),
+            ("-itm100m sh", "--interactive --tty --memory-limit 100m", "sh"),
             ("--memory=100m sh", "--memory-limit 100m", "sh"),
             ("--memory 100m sh", "--memory-limit 100m", "sh"),
             ("--cpuset-cpus=0 --cpuset-mems 0 sh", "--cpu-set 0 --cpu-mems 0", "sh"),
             ("-m 1g --memory 2g sh", "--memory-limit 2g", "sh"),
             ("-e A=1 -e A=2 sh", "--env A=1 --env A=2", "sh"),
             ("-eA=1 --env=B=2 sh", "--env A=1 --env B=2", "sh"),
-            ("--tty=false -i=true sh", "--interactive true", "sh"),
+            ("--tty=false -i=true sh", "--interactive", "sh"),
             ("-t -t=false sh", "", "sh"),
             ("-- -t", "", "-t"),
-            ("-t -- --help", "--tty true", "--help"),
+            ("-t -- --help", "--tty", "--help"),
             ("- -t", "", "- -t"),
             ("-m -1 sh", "--memory-limit -1", "sh"),
             ("sh --help", "", "sh --help"),
             ("sh -- -t", "", "sh -- -t"),
             ("help", "", "help"),
-            ("-t", "--tty true", ""),
+            ("-t", "--tty", ""),
             ("", "", ""),
             ("-t --help sh", "HELP", ""),
             ("-h", "HELP", ""),
@@ -170,8 +177,8 @@ mod tests {
             ("--optional=1 --optional sh", "--optional ", "sh"),
             ("-O sh", "--optional ", "sh"),
             ("-O=1 sh", "--optional 1", "sh"),
-            ("-Ot sh", "--optional  --tty true", "sh"),
-            ("-tO=t sh", "--tty true --optional t", "sh"),
+            ("-Ot sh", "--optional  --tty", "sh"),
+            ("-tO=t sh", "--tty --optional t", "sh"),
         ] {
             assert_eq!(normal(&split(line)), Ok((options.into(), command.into())), "{line}");
         }
@@ -285,7 +292,7 @@ mod tests {
         let mut out = Vec::new();
         for (name, value) in single {
             match Table::read().find(name.as_bytes()).unwrap().value() {
-                Value::Switch if value == "true" => out.push(format!("{name} true")),
+                Value::Switch if value == "true" => out.push(name),
                 Value::Switch => {}
                 _ => out.push(format!("{name} {value}")),
             }
