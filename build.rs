@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 mod seccomp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -50,7 +50,43 @@ fn errnos() -> String {
     (0..=EHWPOISON).map(line).collect()
 }
 
-/// `OUT_DIR/help`, `run`, `steps`, `trials`, `hints`, `errnos`: the texts, packed, and `pairs`, which unpacks them: see
+/// The text of every `says!` in the source, a line each, behind an empty one.
+fn messages() -> String {
+    println!("cargo:rerun-if-changed=src");
+    let mut found = BTreeSet::new();
+    let mut folders = vec![Path::new("src").to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("src").map(|entry| entry.expect("an entry of src").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if let Ok(source) = fs::read_to_string(&entry) {
+                found.extend(source.split("says!(").skip(1).filter_map(literal));
+            }
+        }
+    }
+    found.iter().fold("\n".to_string(), |all, text| all + text + "\n")
+}
+
+/// What the string literal at the start of `source` says.
+fn literal(source: &str) -> Option<String> {
+    let mut rest = source.trim_start().strip_prefix('"')?;
+    let mut text = String::new();
+    loop {
+        let end = rest.find(['"', '\\'])?;
+        text += &rest[..end];
+        rest = match rest[end..].strip_prefix('\\') {
+            None => return Some(text),
+            // A literal that goes on in the next line.
+            Some(rest) if rest.starts_with('\n') => rest.trim_start(),
+            Some(rest) => {
+                text.extend(rest.chars().next());
+                rest.get(1..)?
+            }
+        };
+    }
+}
+
+/// `OUT_DIR/help`, `run`, `steps`, `trials`, `hints`, `errnos`, `messages`: the texts, packed, and `pairs`, which unpacks them: see
 /// `src/texts.rs`. `OUT_DIR/steps.rs`: which step has which line.
 fn write_texts() {
     let read = |name: &str| {
@@ -67,8 +103,11 @@ fn write_texts() {
     let arms = steps.iter().enumerate().map(|(number, step)| format!("Step::{step} {{ .. }} => {number},\n"));
     write("steps.rs", format!("match step {{\n{}}}\n", arms.collect::<String>()).as_bytes());
 
-    let names = ["help", "run", "trials", "hints", "steps", "errnos"];
-    let texts = [read("help"), with_tabs(&read("run")), read("trials"), read("hints"), lines.join("\n"), errnos()];
+    let messages = messages();
+    write("messages.plain", messages.as_bytes());
+    let names = ["help", "run", "trials", "hints", "steps", "errnos", "messages"];
+    let texts =
+        [read("help"), with_tabs(&read("run")), read("trials"), read("hints"), lines.join("\n"), errnos(), messages];
     let mut packed = texts.map(String::into_bytes);
     let plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b' '..=b'~');
     assert!(packed.iter().flatten().all(plain), "src/texts: only printable ASCII can be packed");

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::options::{Row, Table, Value};
+use crate::says;
 use crate::text;
 use alloc::vec::Vec;
 
@@ -37,7 +38,7 @@ pub fn normalise<'a>(words: &'a [&'a [u8]]) -> Result<Normal<'a>> {
                 Some((name, value)) => (name, Some(value)),
                 None => (word, None),
             };
-            let row = table.find(name).ok_or_else(|| Error::usage("unknown option", word))?;
+            let row = table.find(name).ok_or_else(|| Error::usage(says!("unknown option"), word))?;
             take(row, value, word, after, &mut given)?
         } else {
             cluster(table, *first, letters, word, after, &mut given)?
@@ -58,7 +59,7 @@ fn cluster<'a>(
 ) -> Result<&'a [&'a [u8]]> {
     let mut letter = first;
     loop {
-        let row = table.find(&[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+        let row = table.find(&[b'-', letter]).ok_or_else(|| Error::usage(says!("unknown option"), word))?;
         match (row.value(), letters) {
             (Value::Switch | Value::Optional, [b'=', value @ ..]) => {
                 return take(row, Some(value), word, after, given);
@@ -85,14 +86,14 @@ fn take<'a>(
     let (value, left) = match (kind, value, after) {
         (Value::Switch, None, _) => (&b"true"[..], after),
         (Value::Switch, Some(value), _) if [&b"true"[..], b"false"].contains(&value) => (value, after),
-        (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
+        (Value::Switch, Some(_), _) => return Err(Error::usage(says!("a switch is =true or =false"), word)),
         (Value::Optional, None, _) => (&b""[..], after),
-        (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage("an empty value for", word)),
+        (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage(says!("an empty value for"), word)),
         (_, Some(value), _) => (value, after),
         (_, None, [value, left @ ..]) => (*value, left),
-        (_, None, []) => return Err(Error::usage("a value is missing after", word)),
+        (_, None, []) => return Err(Error::usage(says!("a value is missing after"), word)),
     };
-    let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
+    let value = core::str::from_utf8(value).map_err(|_| Error::usage(says!("not UTF-8"), value))?;
     if kind != Value::Many {
         // The last one counts.
         if let Some(at) = given.iter().position(|(other, _)| *other == row) {
@@ -136,7 +137,9 @@ mod tests {
             }
             Err(error) => {
                 assert_eq!(error.cause().kind, Kind::Usage);
-                Err(error.cause().what.into())
+                let mut said = Vec::new();
+                error.cause().says.put(&mut said);
+                Err(String::from_utf8(said).unwrap())
             }
         }
     }

@@ -5,6 +5,7 @@ use crate::cgroup::{Controllers, Host, Version};
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::run;
+use crate::says;
 use crate::sys::{self, CloneFlags, MountFlags, OpenFlags};
 use crate::text::{self, Put};
 use crate::texts;
@@ -26,15 +27,12 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
         let mut said = Vec::new();
         let tried = attempt(name, how, plan, &mut said);
         works = tried.is_ok();
-        if let Err(mut error) = tried {
+        if let Err(error) = tried {
             let forbidden = if how == b"@user" { userns::forbidden() } else { None };
-            let mend = forbidden.unwrap_or(core::str::from_utf8(mend).unwrap_or_default());
-            // What only lacks the right, needs another user and no mending.
-            if error.cause().hint.is_empty() && !mend.is_empty() && !error.is(Errno::EACCES) {
-                error = error.with_hint(mend);
-            }
+            let error = forbidden.map_or(error, |hint| error.with_hint(hint));
             said.clear();
-            error.print(&mut said);
+            // What only lacks the right, needs another user and no mending.
+            error.print_with(if error.is(Errno::EACCES) { b"" } else { mend }, &mut said);
         }
         let said = text::trimmed(said.strip_prefix(b"mydocker: ").unwrap_or(&said));
         if json {
@@ -67,7 +65,7 @@ fn attempt(name: &[u8], how: &[u8], plan: &Planner, said: &mut Vec<u8>) -> Resul
         let mut numbers = said.split(|b| !b.is_ascii_digit()).map(|digits| text::decimal(digits).unwrap_or(0));
         match (numbers.next(), numbers.next()) >= (Some(5), Some(10)) {
             true => Ok(()),
-            false => Err(Error::refused("kernel", &[said], "too old: Linux 5.10 or newer is needed")),
+            false => Err(Error::refused(says!("kernel"), &[said], says!("too old: Linux 5.10 or newer is needed"))),
         }
     } else if is(b"@machine") {
         said.put(&sys::uname(4));
@@ -122,7 +120,11 @@ fn place(name: &[u8], said: &mut Vec<u8>) -> Result<()> {
     host.find(Controllers::NONE, &sys::read_file(c"/proc/self/mountinfo"))?;
     let controller = Controllers::in_list(name);
     let Some(hierarchy) = host.hierarchies.iter().find(|hierarchy| hierarchy.controllers.has(controller)) else {
-        return Err(Error::refused("controller", &[name], "no hierarchy here carries it, or shows this process"));
+        return Err(Error::refused(
+            says!("controller"),
+            &[name],
+            says!("no hierarchy here carries it, or shows this process"),
+        ));
     };
     said.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
     said.put(hierarchy.top.path());

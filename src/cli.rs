@@ -6,6 +6,7 @@ use mydocker::error::{Error, Result};
 use mydocker::options::{self, LimitWords, Options};
 use mydocker::passwd;
 use mydocker::privilege::{self, Privilege};
+use mydocker::says;
 use mydocker::texts::{self, Packed};
 use mydocker::volumes;
 
@@ -178,8 +179,8 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
         let normal = argv::normalise(words)?;
         match normal.command.first() {
             _ if normal.help => Ok(Action::Print(&texts::RUN)),
-            None => Err(Error::usage("run needs a COMMAND", b"")),
-            Some(&b"") => Err(Error::usage("an empty COMMAND", b"")),
+            None => Err(Error::usage(says!("run needs a COMMAND"), b"")),
+            Some(&b"") => Err(Error::usage(says!("an empty COMMAND"), b"")),
             Some(_) => Ok(Action::Run(parse_options(&normal.options)?, normal.command)),
         }
     } else if word == b"check" {
@@ -187,10 +188,10 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
             [] => Ok(Action::Check(false)),
             [word] if word == b"--json" => Ok(Action::Check(true)),
             [word, ..] if is_help(word) => Ok(Action::Print(&texts::HELP)),
-            [.., word] => Err(Error::usage("check takes --json, not", word)),
+            [.., word] => Err(Error::usage(says!("check takes --json, not"), word)),
         }
     } else {
-        Err(Error::usage("unknown command", word))
+        Err(Error::usage(says!("unknown command"), word))
     }
 }
 
@@ -202,7 +203,7 @@ fn is_help(word: &[u8]) -> bool {
 fn parse_options(words: &[&str]) -> Result<&'static Options> {
     match Run::from_args(&["mydocker run"], words) {
         Ok(run) => understand(Box::leak(Box::new(run))),
-        Err(exit) => Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
+        Err(exit) => Err(Error::usage(says!("not understood"), exit.output.as_bytes().trim_ascii_end())),
     }
 }
 
@@ -245,7 +246,7 @@ fn understand(run: &'static Run) -> Result<&'static Options> {
     options.dry_run = run.dry_run;
     match options.dry_run {
         None | Some("" | "sh") => Ok(options),
-        Some(form) => Err(Error::usage("--dry-run takes =sh, not", form.as_bytes())),
+        Some(form) => Err(Error::usage(says!("--dry-run takes =sh, not"), form.as_bytes())),
     }
 }
 
@@ -254,7 +255,7 @@ fn understand_root(run: &'static Run, options: &mut Options) -> Result<()> {
     options.ephemeral = match run.ephemeral {
         None => None,
         Some("") => Some(None),
-        Some(size) => Some(Some(options::size(size, "--ephemeral is not a size, such as 100m")?)),
+        Some(size) => Some(Some(options::size(size, says!("--ephemeral is not a size, such as 100m"))?)),
     };
     options.read_only = run.read_only;
     for word in &run.volume {
@@ -266,15 +267,15 @@ fn understand_root(run: &'static Run, options: &mut Options) -> Result<()> {
     options.devices = &run.device;
     let shm_size = run.shm_size;
     if let Some(size) = shm_size {
-        options.shm_size = Some(options::size(size, "--shm-size is not a size, such as 64m")?);
+        options.shm_size = Some(options::size(size, says!("--shm-size is not a size, such as 64m"))?);
     }
     options.workdir = run.workdir;
     let own_root = options.rootfs.is_some() || options.ephemeral.is_some();
     if let Some(word) = options.devices.first().copied().or(shm_size).filter(|_| !own_root) {
-        return Err(Error::usage("this needs a root of its own, --rootfs or --ephemeral", word.as_bytes()));
+        return Err(Error::usage(says!("this needs a root of its own, --rootfs or --ephemeral"), word.as_bytes()));
     }
     if let Some(dir) = options.workdir.filter(|dir| own_root && !dir.starts_with('/')) {
-        return Err(Error::usage("--workdir is not an absolute path in the container", dir.as_bytes()));
+        return Err(Error::usage(says!("--workdir is not an absolute path in the container"), dir.as_bytes()));
     }
     Ok(())
 }
@@ -288,7 +289,7 @@ fn understand_process(run: &'static Run, options: &mut Options) -> Result<()> {
     if let Some(user) = options.user
         && passwd::wanted(user.as_bytes()).is_none()
     {
-        return Err(Error::usage("--user is USER or USER:GROUP", user.as_bytes()));
+        return Err(Error::usage(says!("--user is USER or USER:GROUP"), user.as_bytes()));
     }
     for word in &run.ulimit {
         options.ulimits.push(volumes::ulimit(word)?);
@@ -304,18 +305,18 @@ fn understand_namespaces(run: &'static Run, options: &mut Options) -> Result<()>
         Some(other) if other != usual => Err(Error::usage(what, other.as_bytes())),
         _ => Ok(false),
     };
-    options.host_network = host(run.network, "none", "--network takes none or host")?;
-    options.host_pid = host(run.pid, "", "--pid takes host")?;
-    options.host_ipc = host(run.ipc, "", "--ipc takes host")?;
-    options.host_uts = host(run.uts, "", "--uts takes host")?;
-    options.host_user = host(run.userns, "auto", "--userns takes auto or host")?;
+    options.host_network = host(run.network, "none", says!("--network takes none or host"))?;
+    options.host_pid = host(run.pid, "", says!("--pid takes host"))?;
+    options.host_ipc = host(run.ipc, "", says!("--ipc takes host"))?;
+    options.host_uts = host(run.uts, "", says!("--uts takes host"))?;
+    options.host_user = host(run.userns, "auto", says!("--userns takes auto or host"))?;
     options.hostname = run.hostname;
     if let Some(hostname) = options.hostname {
         if hostname.len() > 64 {
-            return Err(Error::usage("--hostname is longer than 64 bytes", hostname.as_bytes()));
+            return Err(Error::usage(says!("--hostname is longer than 64 bytes"), hostname.as_bytes()));
         }
         if options.host_uts {
-            return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
+            return Err(Error::usage(says!("--hostname with --uts host would rename the host"), hostname.as_bytes()));
         }
     }
     Ok(())

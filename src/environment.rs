@@ -1,6 +1,7 @@
 //! The command's environment: what the caller has, what files and `-e` add.
 
 use crate::error::{Error, Result};
+use crate::says;
 use crate::text;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -24,10 +25,10 @@ impl Environment<'_> {
     pub fn set(&mut self, assignment: &[u8]) -> Result<()> {
         let key = key(assignment);
         if key.is_empty() {
-            return Err(Error::usage("a variable without a name", assignment));
+            return Err(Error::usage(says!("a variable without a name"), assignment));
         }
         if assignment.contains(&0) {
-            return Err(Error::usage("a variable with a NUL in it", key));
+            return Err(Error::usage(says!("a variable with a NUL in it"), key));
         }
         let callers = self.caller.iter().find(|variable| value(variable, key).is_some());
         let variable = match callers {
@@ -48,10 +49,10 @@ impl Environment<'_> {
                 continue;
             }
             if core::str::from_utf8(line).is_err() {
-                return Err(Error::usage("an env file that is not UTF-8", line));
+                return Err(Error::usage(says!("an env file that is not UTF-8"), line));
             }
             if key(line).iter().any(u8::is_ascii_whitespace) {
-                return Err(Error::usage("a variable's name with a blank in it", line));
+                return Err(Error::usage(says!("a variable's name with a blank in it"), line));
             }
             self.set(line)?;
         }

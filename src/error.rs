@@ -1,8 +1,9 @@
 //! The one error type: what went wrong, with what, and what the kernel said. Its cause is `Copy` and small, so that the
 //! child can send it through the error pipe in one atomic write (at most `PIPE_BUF`, pipe(7)).
 
+use crate::says;
 use crate::text::{self, Put, Text};
-use crate::texts;
+use crate::texts::{self, Message};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
@@ -23,14 +24,16 @@ pub struct Error(&'static Cause);
 pub struct Cause {
     /// Of which kind it is.
     pub kind: Kind,
-    /// The call's name, as in the man page; a file; or what is not possible.
+    /// The call's name, as in the man page; or a file.
     pub what: &'static str,
+    /// Or what is not possible.
+    pub says: Message,
     /// With what.
     pub subject: Subject,
     /// What the kernel said of a call; 0 where it was not asked.
     pub errno: Errno,
     /// What to do about it, or what it means. Set where errno alone misleads and only the caller knows why.
-    pub hint: &'static str,
+    pub hint: Message,
 }
 
 /// The kinds of causes, which differ in what follows from them.
@@ -63,15 +66,16 @@ impl Error {
     /// A cause without a subject, to be completed in its place.
     #[cold]
     #[inline(never)]
-    fn cause_of(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
-        Box::leak(Box::new(Cause { kind, what, subject: Text::new(), errno: Errno::new(0), hint }))
+    fn cause_of(kind: Kind, what: &'static str) -> &'static mut Cause {
+        let (says, hint) = (Message::NONE, Message::NONE);
+        Box::leak(Box::new(Cause { kind, what, says, subject: Text::new(), errno: Errno::new(0), hint }))
     }
 
     /// A system call failed.
     #[cold]
     #[inline(never)]
     pub fn call(call: &'static str, errno: Errno, subject: &Subject) -> Self {
-        let cause = Error::cause_of(Kind::Call, call, "");
+        let cause = Error::cause_of(Kind::Call, call);
         cause.errno = errno;
         cause.subject = *subject;
         Error(cause)
@@ -80,8 +84,9 @@ impl Error {
     /// The command line is wrong at `word`, if that says something.
     #[cold]
     #[inline(never)]
-    pub fn usage(what: &'static str, word: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::Usage, what, "");
+    pub fn usage(says: Message, word: &[u8]) -> Self {
+        let cause = Error::cause_of(Kind::Usage, "");
+        cause.says = says;
         if !word.is_empty() {
             cause.subject.put_quoted(&[word]);
         }
@@ -91,8 +96,9 @@ impl Error {
     /// The command line is clear, and this host or its state does not allow it. `path` in parts.
     #[cold]
     #[inline(never)]
-    pub fn refused(what: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        let cause = Error::cause_of(Kind::Refused, what, hint);
+    pub fn refused(says: Message, path: &[&[u8]], hint: Message) -> Self {
+        let cause = Error::cause_of(Kind::Refused, "");
+        (cause.says, cause.hint) = (says, hint);
         cause.subject.put_quoted(path);
         Error(cause)
     }
@@ -101,7 +107,7 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::Limit, file, "");
+        let cause = Error::cause_of(Kind::Limit, file);
         cause.subject.put(b"asked for ");
         cause.subject.put(asked);
         cause.subject.cut(100);
@@ -114,7 +120,8 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub fn not_found(word: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::NotFound, "execve", "not found, neither as a path nor in PATH");
+        let cause = Error::cause_of(Kind::NotFound, "execve");
+        cause.hint = says!("not found, neither as a path nor in PATH");
         cause.subject.put_quoted(&[word]);
         Error(cause)
     }
@@ -123,7 +130,7 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::Interpreter, "execve", "");
+        let cause = Error::cause_of(Kind::Interpreter, "execve");
         cause.subject.put_quoted(&[file]);
         cause.subject.cut(100);
         cause.subject.put(b": ENOENT: its interpreter ");
@@ -152,7 +159,7 @@ impl Error {
     /// The same failure with a hint that only the caller can give.
     #[cold]
     #[inline(never)]
-    pub fn with_hint(self, hint: &'static str) -> Self {
+    pub fn with_hint(self, hint: Message) -> Self {
         let cause = Box::leak(Box::new(*self.0));
         cause.hint = hint;
         Error(cause)
@@ -178,9 +185,15 @@ impl Error {
 
     /// Puts the message, from `mydocker: ` to the newline; a usage error ends with the line that points at `--help`.
     pub fn print(self, out: &mut Vec<u8>) {
-        let Cause { kind, what, subject, errno, hint } = self.0;
+        self.print_with(b"", out);
+    }
+
+    /// The same; `mend` is the hint where there is no other that only the caller could give.
+    pub fn print_with(self, mend: &[u8], out: &mut Vec<u8>) {
+        let Cause { kind, what, says, subject, errno, hint } = self.0;
         out.put(b"mydocker: ");
         out.put(what.as_bytes());
+        says.put(out);
         out.put(match (kind, subject.as_bytes()) {
             (_, []) => b"",
             (Kind::Limit | Kind::Usage, _) => b": ",
@@ -197,11 +210,14 @@ impl Error {
                 out.put_decimal(errno.into_raw() as u64);
             }
         }
-        if hint.is_empty() {
+        if *hint == Message::NONE && !mend.is_empty() {
+            out.put(b": ");
+            out.put(mend);
+        } else if *hint == Message::NONE {
             put_usual_hint(what, text::split(&name, b' ').next().unwrap_or_default(), out);
         } else {
             out.put(b": ");
-            out.put(hint.as_bytes());
+            hint.put(out);
         }
         out.put(if *kind == Kind::Usage { b"\nTry 'mydocker run --help'.\n" } else { b"\n" });
     }
@@ -238,10 +254,13 @@ mod tests {
             "mydocker: mkdirat \"/x\\n\": ENOENT (No such file or directory)\n"
         );
         assert!(printed(call("execve", Errno::EACCES)).ends_with(": no execute permission\n"));
-        assert!(printed(call("read", Errno::EIO).with_hint("why")).ends_with("(I/O error): why\n"));
+        assert!(
+            printed(call("read", Errno::EIO).with_hint(says!("an empty file")))
+                .ends_with("(I/O error): an empty file\n")
+        );
         assert_eq!(printed(call("read", Errno::new(4000))), "mydocker: read \"/x\\n\": errno 4000\n");
         assert_eq!(
-            printed(Error::usage("unknown option", b"--foo")),
+            printed(Error::usage(says!("unknown option"), b"--foo")),
             "mydocker: unknown option: \"--foo\"\nTry 'mydocker run --help'.\n"
         );
     }
@@ -252,6 +271,6 @@ mod tests {
         assert_eq!(call("execve").status(), 126);
         assert_eq!(call("mount").status(), 125);
         assert_eq!(Error::not_found(b"x").status(), 127);
-        assert_eq!(Error::usage("", b"").status(), 125);
+        assert_eq!(Error::usage(Message::NONE, b"").status(), 125);
     }
 }

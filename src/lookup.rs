@@ -2,8 +2,10 @@
 //! All of this runs in the child: it allocates nothing.
 
 use crate::error::{Errno, Error, Kind};
+use crate::says;
 use crate::sys::{self, Pointers};
 use crate::text;
+use crate::texts::Message;
 use core::ffi::CStr;
 
 /// What is to be executed.
@@ -142,16 +144,16 @@ fn explain(file: &CStr, error: Error) -> Error {
     let mut head = [0u8; 4096];
     if error.is(Errno::EACCES) {
         return match (sys::is_directory(file), sys::is_executable(file)) {
-            (true, _) => error.with_hint("a directory"),
-            (false, true) => error.with_hint("no execute permission for its interpreter"),
-            (false, false) => error.with_hint("no execute permission, by its mode or by its mount (noexec)"),
+            (true, _) => error.with_hint(says!("a directory")),
+            (false, true) => error.with_hint(says!("no execute permission for its interpreter")),
+            (false, false) => error.with_hint(says!("no execute permission, by its mode or by its mount (noexec)")),
         };
     }
     let Ok(head) = sys::read_up_to(None, file, &mut head) else { return error };
     if error.is(Errno::ENOEXEC) {
         return match machine(head) {
             Some(name) => error.with_hint(name),
-            None if head.is_empty() => error.with_hint("an empty file"),
+            None if head.is_empty() => error.with_hint(says!("an empty file")),
             None => error,
         };
     }
@@ -187,26 +189,26 @@ fn interpreter(head: &[u8]) -> Option<&[u8]> {
 const OWN_MACHINE: u16 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
 
 /// For an ELF file that cannot be executed: which machine it was built for, as a hint.
-fn machine(head: &[u8]) -> Option<&'static str> {
+fn machine(head: &[u8]) -> Option<Message> {
     head.strip_prefix(b"\x7fELF")?;
     let little = *head.get(5)? != 2;
     let number: [u8; 2] = head.get(18..20)?.try_into().ok()?;
     Some(match if little { u16::from_le_bytes(number) } else { u16::from_be_bytes(number) } {
-        own if own == OWN_MACHINE => "damaged: its header does not hold together",
-        3 => "built for another machine (i386)",
-        8 => "built for another machine (mips)",
-        20 | 21 => "built for another machine (powerpc)",
-        22 => "built for another machine (s390)",
-        40 => "built for another machine (arm)",
+        own if own == OWN_MACHINE => says!("damaged: its header does not hold together"),
+        3 => says!("built for another machine (i386)"),
+        8 => says!("built for another machine (mips)"),
+        20 | 21 => says!("built for another machine (powerpc)"),
+        22 => says!("built for another machine (s390)"),
+        40 => says!("built for another machine (arm)"),
         62 | 183 => {
             if cfg!(target_arch = "x86_64") {
-                "built for another machine (aarch64)"
+                says!("built for another machine (aarch64)")
             } else {
-                "built for another machine (x86_64)"
+                says!("built for another machine (x86_64)")
             }
         }
-        243 => "built for another machine (riscv)",
-        _ => "built for another machine",
+        243 => says!("built for another machine (riscv)"),
+        _ => says!("built for another machine"),
     })
 }
 
@@ -246,7 +248,7 @@ mod tests {
         elf[..4].copy_from_slice(b"\x7fELF");
         elf[5] = 1;
         elf[18] = 243;
-        assert_eq!(machine(&elf), Some("built for another machine (riscv)"));
+        assert_eq!(machine(&elf), Some(says!("built for another machine (riscv)")));
         assert_eq!(machine(b"#!/bin/sh"), None);
     }
 

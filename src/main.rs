@@ -10,6 +10,7 @@ mod cli;
 use cli::Action;
 use core::ffi::{CStr, c_char, c_int};
 use mydocker::error::{Error, Result};
+use mydocker::says;
 use mydocker::sys::trace;
 use mydocker::{check, environment, plan, run, show, sys, text};
 
@@ -66,7 +67,7 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
         Action::Check(json) => {
             let plan = |words: &[&[u8]]| match cli::parse(words)? {
                 Action::Run(options, command) => plan::make(options, command, environment),
-                _ => Err(Error::usage("not a run", b"")),
+                _ => Err(Error::usage(says!("not a run"), b"")),
             };
             let (report, works) = check::check(json, &plan);
             sys::write_all(1, &report).map(|()| i32::from(!works))

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::privilege::Privilege;
+use crate::says;
 use crate::text::{self, Malformed, Put};
-use crate::texts;
+use crate::texts::{self, Message};
 use crate::volumes::{Ulimit, Volume};
 use alloc::vec::Vec;
 
@@ -143,8 +144,8 @@ impl Limits {
         self.memory = MEMORY.read(words.memory, Some(200 << 20))?;
         self.swap = swap(words.swap, self.memory)?;
         self.shares = SHARES.read(words.shares, Some(2048))?;
-        self.cpus = list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?;
-        self.mems = list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?;
+        self.cpus = list(words.cpus, says!("--cpu-set is not a list of CPUs, such as 0-2,5"))?;
+        self.mems = list(words.mems, says!("--cpu-mems is not a list of memory nodes, such as 0-1"))?;
         self.quota = QUOTA.read(words.quota, None)?;
         self.pids = PIDS.read(words.pids, None)?.or(words.count.then_some(Limit { value: Limit::NONE, asked: false }));
         if words.none {
@@ -171,9 +172,9 @@ struct Number {
     least: u64,
     /// Besides a number.
     lifted_by: &'static [&'static str],
-    not_one: &'static str,
-    too_little: &'static str,
-    too_large: &'static str,
+    not_one: Message,
+    too_little: Message,
+    too_large: Message,
 }
 
 const MEMORY: Number = Number {
@@ -181,27 +182,27 @@ const MEMORY: Number = Number {
     // What a static busybox needs to start with nothing of it in the page cache; with 700k it was seen to thrash.
     least: 1024 * 1024,
     lifted_by: &["max"],
-    not_one: "--memory-limit is not a size, such as 100m",
-    too_little: "--memory-limit is under what an exec needs (1m)",
-    too_large: "--memory-limit is too large",
+    not_one: says!("--memory-limit is not a size, such as 100m"),
+    too_little: says!("--memory-limit is under what an exec needs (1m)"),
+    too_large: says!("--memory-limit is too large"),
 };
 
 const SWAP: Number = Number {
     parse: text::size,
     least: 1,
     lifted_by: &["max", "-1"],
-    not_one: "--memory-swap is not a size, such as 100m",
-    too_little: "--memory-swap must be at least 1, or max",
-    too_large: "--memory-swap is too large",
+    not_one: says!("--memory-swap is not a size, such as 100m"),
+    too_little: says!("--memory-swap must be at least 1, or max"),
+    too_large: says!("--memory-swap is too large"),
 };
 
 const SHARES: Number = Number {
     parse: text::decimal,
     least: 1,
     lifted_by: &[],
-    not_one: "--cpu-shares is not a number",
-    too_little: "--cpu-shares must be at least 1",
-    too_large: "--cpu-shares is too large",
+    not_one: says!("--cpu-shares is not a number"),
+    too_little: says!("--cpu-shares must be at least 1"),
+    too_large: says!("--cpu-shares is too large"),
 };
 
 const QUOTA: Number = Number {
@@ -209,18 +210,18 @@ const QUOTA: Number = Number {
     // cfs_quota_us takes no less than a millisecond.
     least: 1000,
     lifted_by: &["max"],
-    not_one: "--cpus is not a number, such as 1.5",
-    too_little: "--cpus is under 0.01",
-    too_large: "--cpus is too large",
+    not_one: says!("--cpus is not a number, such as 1.5"),
+    too_little: says!("--cpus is under 0.01"),
+    too_large: says!("--cpus is too large"),
 };
 
 const PIDS: Number = Number {
     parse: text::decimal,
     least: 1,
     lifted_by: &["max", "-1"],
-    not_one: "--pids-limit is not a number",
-    too_little: "--pids-limit must be at least 1, or max",
-    too_large: "--pids-limit is too large",
+    not_one: says!("--pids-limit is not a number"),
+    too_little: says!("--pids-limit must be at least 1, or max"),
+    too_large: says!("--pids-limit is too large"),
 };
 
 impl Number {
@@ -245,7 +246,7 @@ fn swap(word: Option<&str>, memory: Option<Limit>) -> Result<Option<Limit>> {
     let Some(memory) = memory else {
         return match word {
             Some(word) if !SWAP.lifted_by.contains(&word) => {
-                Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
+                Err(Error::usage(says!("--memory-swap needs a memory limit"), word.as_bytes()))
             }
             _ => Ok(None),
         };
@@ -253,11 +254,13 @@ fn swap(word: Option<&str>, memory: Option<Limit>) -> Result<Option<Limit>> {
     let Some(total) = SWAP.read(word, Some(memory.value))? else { return Ok(None) };
     match total.value.checked_sub(memory.value) {
         Some(value) => Ok(Some(Limit { value, ..total })),
-        None => Err(Error::usage("--memory-swap is less than the memory limit", word.unwrap_or_default().as_bytes())),
+        None => {
+            Err(Error::usage(says!("--memory-swap is less than the memory limit"), word.unwrap_or_default().as_bytes()))
+        }
     }
 }
 
-fn list(word: Option<&'static str>, what: &'static str) -> Result<Option<&'static [u8]>> {
+fn list(word: Option<&'static str>, what: Message) -> Result<Option<&'static [u8]>> {
     match word {
         None | Some("all") => Ok(None),
         Some(word) => match text::list(word.as_bytes()) {
@@ -268,7 +271,7 @@ fn list(word: Option<&'static str>, what: &'static str) -> Result<Option<&'stati
 }
 
 /// A size that somebody asked for: at least one byte.
-pub fn size(word: &str, what: &'static str) -> Result<u64> {
+pub fn size(word: &str, what: Message) -> Result<u64> {
     match text::size(word.as_bytes()) {
         Ok(size) if size > 0 => Ok(size),
         _ => Err(Error::usage(what, word.as_bytes())),
@@ -283,7 +286,7 @@ pub fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(
-        "a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit",
+        says!("a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit"),
         name.as_bytes(),
     ))
 }
@@ -291,7 +294,7 @@ pub fn check_name(name: &str) -> Result<()> {
 /// A cgroup to make the container's groups in: no step may lead up.
 pub fn check_cgroup_parent(path: &str) -> Result<()> {
     if text::split(path.as_bytes(), b'/').any(|part| part == b"..") {
-        return Err(Error::usage("--cgroup-parent with '..'", path.as_bytes()));
+        return Err(Error::usage(says!("--cgroup-parent with '..'"), path.as_bytes()));
     }
     Ok(())
 }

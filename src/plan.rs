@@ -7,6 +7,7 @@ use crate::mountinfo;
 use crate::options::Options;
 use crate::privilege::{self, Capabilities};
 use crate::rootfs::{self, Root, Source};
+use crate::says;
 pub use crate::step::{Plan, Stats, Step};
 use crate::step::{ReadOnly, SYS};
 use crate::sys::{self, CloneFlags, MountFlags};
@@ -426,7 +427,7 @@ fn build_environment(plan: &mut Plan, hostname: &[u8], caller: &[&'static CStr])
     }
     for path in options.env_files {
         match sys::read_file(c_string(&[path.as_bytes()])) {
-            Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),
+            Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint(says!("--env-file needs a file"))),
             file => environment.set_lines(&file?)?,
         }
     }

@@ -1,6 +1,7 @@
 //! What the command may do: capabilities, no_new_privs, and the seccomp filter. Sources: capabilities(7), seccomp(2).
 
 use crate::error::{Error, Result};
+use crate::says;
 use crate::text;
 use alloc::vec::Vec;
 
@@ -78,7 +79,7 @@ impl Privilege {
             names.iter().try_fold((0, false), |(set, all), name| match Capabilities::of(name.as_bytes()) {
                 Some(Capabilities::ALL) => Ok((set, true)),
                 Some(one) => Ok((set | one.0, all)),
-                None => Err(Error::usage("unknown capability", name.as_bytes())),
+                None => Err(Error::usage(says!("unknown capability"), name.as_bytes())),
             })
         };
         let ((add, add_all), (drop, drop_all)) = (set(words.add)?, set(words.drop)?);
@@ -103,7 +104,7 @@ impl Privilege {
                 }
                 "no-new-privileges=false" | "no-new-privileges:false" => privilege.no_new_privs = false,
                 other => {
-                    let what = "--security-opt takes seccomp=unconfined or no-new-privileges=false";
+                    let what = says!("--security-opt takes seccomp=unconfined or no-new-privileges=false");
                     return Err(Error::usage(what, other.as_bytes()));
                 }
             }

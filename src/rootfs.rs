@@ -7,6 +7,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::mountinfo;
+use crate::says;
 use crate::sys::{self, Fd, MountFlags, OpenFlags};
 use crate::text::{self, Put, c_string, to_decimal};
 use crate::volumes::{self, Content, Volume};
@@ -110,8 +111,8 @@ impl Root {
                     libc::S_IFDIR => Source::Directory(path),
                     libc::S_IFREG => Source::Image(path),
                     _ => {
-                        let hint = "neither a directory nor a file with a filesystem in it";
-                        return Err(Error::refused("no root", &[path.to_bytes()], hint));
+                        let hint = says!("neither a directory nor a file with a filesystem in it");
+                        return Err(Error::refused(says!("no root"), &[path.to_bytes()], hint));
                     }
                 }
             }
@@ -208,12 +209,18 @@ impl Root {
                 // Of another kind, or of one that this kernel does not have; in search of one, whatever it says.
                 Err(e) if !image.marked || e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}
                 Err(e) if e.is(Errno::EROFS) => {
-                    return Err(e.about(path.to_bytes()).with_hint("its journal is to be replayed: run fsck on it"));
+                    return Err(e
+                        .about(path.to_bytes())
+                        .with_hint(says!("its journal is to be replayed: run fsck on it")));
                 }
                 other => return other.map_err(|e| e.about(path.to_bytes())),
             }
         }
-        Err(Error::refused("no filesystem in", &[path.to_bytes()], "none, at least, that this kernel can mount"))
+        Err(Error::refused(
+            says!("no filesystem in"),
+            &[path.to_bytes()],
+            says!("none, at least, that this kernel can mount"),
+        ))
     }
 
     /// Read-only, with all that is mounted below it.
@@ -266,10 +273,10 @@ impl Layer {
                 let flags = MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY | self.flags;
                 sys::mount(c"none", self.target, c"", flags, None)
             }
-            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay")),
-            Err(e) if e.is(Errno::EINVAL) && root.user => Err(e.with_hint(
-                "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /",
-            )),
+            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint(says!("this kernel has no overlay"))),
+            Err(e) if e.is(Errno::EINVAL) && root.user => Err(e.with_hint(says!(
+                "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /"
+            ))),
             other => other,
         }
     }
@@ -348,7 +355,11 @@ pub fn make_read_only(path: &CStr) -> Result<()> {
 }
 
 fn explain_read_only(error: Error) -> Error {
-    if error.is(Errno::ENOSYS) { error.with_hint("read-only with all that is below needs Linux 5.12") } else { error }
+    if error.is(Errno::ENOSYS) {
+        error.with_hint(says!("read-only with all that is below needs Linux 5.12"))
+    } else {
+        error
+    }
 }
 
 /// Where the container's own filesystems go.
@@ -361,8 +372,8 @@ pub fn check(made: Option<&Fd>) -> Result<()> {
         match sys::statx(None, path, false) {
             Ok(status) if status.kind() == libc::S_IFDIR => {}
             Ok(_) => {
-                let hint = "a link or a file, where a root has a directory";
-                return Err(Error::refused("the root has no", &[path.to_bytes()], hint));
+                let hint = says!("a link or a file, where a root has a directory");
+                return Err(Error::refused(says!("the root has no"), &[path.to_bytes()], hint));
             }
             Err(e) if e.is(Errno::ENOENT) => *missing = true,
             Err(e) => return Err(e),
@@ -406,7 +417,9 @@ pub fn make_missing(path: &CStr, directory: bool, made: Option<&Fd>) -> Result<(
                     true => sys::mkdir(Some(&dir), name, 0o755),
                     false => sys::mknod(Some(&dir), name, libc::S_IFREG | 0o644, 0),
                 }
-                .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be made"))?;
+                .map_err(|e| {
+                    e.about(whole.to_bytes()).with_hint(says!("it is missing in the root, and cannot be made"))
+                })?;
                 if let Some(made) = made
                     && let Err(e) = sys::send_fd(made, &dir, name.to_bytes_with_nul())
                 {
@@ -599,17 +612,19 @@ pub fn mount_volume(volume: &Volume, tree: Option<Fd>, make: bool, made: Option<
             make_missing(volume.target, directory, made)?;
             sys::openat2(volume.target, OpenFlags::PATH)?
         }
-        Err(e) if e.is(Errno::ENOENT) => return Err(e.with_hint("on the host's own files nothing is made for a mount")),
+        Err(e) if e.is(Errno::ENOENT) => {
+            return Err(e.with_hint(says!("on the host's own files nothing is made for a mount")));
+        }
         other => other?,
     };
     if sys::is_on_proc(&target)? {
-        let hint = "it leads to /proc, where nothing can be mounted";
-        return Err(Error::refused("no place for a mount:", &[volume.target.to_bytes()], hint));
+        let hint = says!("it leads to /proc, where nothing can be mounted");
+        return Err(Error::refused(says!("no place for a mount:"), &[volume.target.to_bytes()], hint));
     }
     match (&volume.content, tree) {
         (Content::Host { read_only, .. }, Some(tree)) => {
             sys::move_mount(&tree, &target, volume.target)
-                .map_err(|e| e.with_hint("a folder goes onto a folder, a file onto a file"))?;
+                .map_err(|e| e.with_hint(says!("a folder goes onto a folder, a file onto a file")))?;
             match read_only {
                 true => sys::make_read_only(&tree, volume.target).map_err(explain_read_only),
                 false => Ok(()),
@@ -675,7 +690,7 @@ pub fn change_directory(path: &CStr, make: bool, made: Option<&Fd>) -> Result<()
         other => other,
     };
     let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
-        true => e.with_hint("the working directory is not there"),
+        true => e.with_hint(says!("the working directory is not there")),
         false => e,
     })?;
     sys::fchdir(&dir, path)
@@ -686,7 +701,7 @@ pub fn device(word: &str) -> Result<Volume> {
     let device = volumes::device(word)?;
     let status = sys::statx(None, device.target, true)?;
     if !matches!(status.kind(), libc::S_IFCHR | libc::S_IFBLK) {
-        return Err(Error::refused("no device:", &[word.as_bytes()], "--device takes one of the host's"));
+        return Err(Error::refused(says!("no device:"), &[word.as_bytes()], says!("--device takes one of the host's")));
     }
     Ok(device)
 }

@@ -4,6 +4,7 @@
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Error, Result};
 use crate::rootfs::Source;
+use crate::says;
 use crate::signals;
 use crate::step::{Plan, Step};
 use crate::sys::trace;
@@ -295,7 +296,8 @@ const STOP: i32 = 2;
 impl Stops {
     /// Opens the terminal.
     pub fn new() -> Result<Stops> {
-        let terminal = sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint("--step needs a terminal"))?;
+        let terminal =
+            sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint(says!("--step needs a terminal")))?;
         Ok(Stops { terminal, signals: sys::signalfd(signals::ENDING)?, shared: SharedWords::map()? })
     }
 
@@ -328,7 +330,7 @@ impl Stops {
             STOP => {
                 let mut next = Vec::new();
                 step.put_part(plan, 1, &mut next, |out, object| out.put(object));
-                Err(Error::refused("--step: stopped before", &[&next], "nothing was run"))
+                Err(Error::refused(says!("--step: stopped before"), &[&next], says!("nothing was run")))
             }
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use crate::error::{Errno, Error, Kind, Result};
 use crate::options::Options;
 use crate::privilege::Capabilities;
 use crate::rootfs::{self, Given, Image, Root};
+use crate::says;
 use crate::signals;
 use crate::sys::{self, CloneFlags, Dir, Fd, MountFlags, Pid, SigSet};
 use crate::text;
@@ -369,7 +370,7 @@ impl Step {
                     false => c"newinstance,ptmxmode=0666,mode=0620",
                 };
                 sys::mount(c"devpts", c"/dev/pts", c"devpts", MountFlags::NOSUID | MountFlags::NOEXEC, Some(data))
-                    .map_err(|e| e.with_hint("-t needs /dev/pts, and a kernel with devpts"))
+                    .map_err(|e| e.with_hint(says!("-t needs /dev/pts, and a kernel with devpts")))
             }
             Step::OpenTerminal => open_terminal(state),
             Step::AttachTerminal => match &state.terminal {
@@ -574,9 +575,9 @@ fn make_read_only(mounts: &[ReadOnly]) -> Result<()> {
 /// A user namespace must not see more than is to be seen already (mount_namespaces(7)).
 fn revealing(error: Error, plan: &Plan) -> Error {
     match plan.ids.is_some() && error.is(Errno::EPERM) {
-        true => error.with_hint(
-            "in a user namespace it takes a /proc and /sys outside of which nothing is masked, and a network of its own",
-        ),
+        true => error.with_hint(says!(
+            "in a user namespace it takes a /proc and /sys outside of which nothing is masked, and a network of its own"
+        )),
         false => error,
     }
 }
@@ -622,10 +623,10 @@ fn join(g: usize, plan: &Plan, state: &State) -> Result<()> {
 
 fn explain_join(error: Error) -> Error {
     if error.is(Errno::ENOSPC) {
-        return error.with_hint("the cpuset above has no CPUs or no memory nodes");
+        return error.with_hint(says!("the cpuset above has no CPUs or no memory nodes"));
     }
     if error.is(Errno::EOPNOTSUPP) {
-        return error.with_hint("the cgroup above holds processes; name another with --cgroup-parent");
+        return error.with_hint(says!("the cgroup above holds processes; name another with --cgroup-parent"));
     }
     error
 }

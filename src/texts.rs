@@ -38,6 +38,53 @@ pub static ERRNOS: Packed = Packed(include_bytes!(concat!(env!("OUT_DIR"), "/err
 /// Where explanations begin.
 const COLUMN: usize = 39;
 
+/// A line of [`MESSAGES`]: `says!("text")` is the one that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message(u16);
+
+/// What messages say: build.rs has found every `says!` in the source.
+static MESSAGES: Packed = Packed(include_bytes!(concat!(env!("OUT_DIR"), "/messages")));
+
+/// The same as it is, for the compiler alone.
+const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/messages.plain"));
+
+/// What a message says, kept packed: two bytes in the place of the text.
+#[macro_export]
+macro_rules! says {
+    ($text:literal) => {
+        const { $crate::texts::Message::saying($text) }
+    };
+}
+
+impl Message {
+    /// Says nothing: the first line is empty.
+    pub const NONE: Message = Message(0);
+
+    /// The one that says `text`.
+    pub const fn saying(text: &str) -> Message {
+        let text = text.as_bytes();
+        let (mut line, mut start) = (0, 0);
+        loop {
+            let mut same = 0;
+            while same < text.len() && PLAIN[start + same] == text[same] {
+                same += 1;
+            }
+            if same == text.len() && PLAIN[start + same] == b'\n' {
+                return Message(line);
+            }
+            while PLAIN[start] != b'\n' {
+                start += 1;
+            }
+            (line, start) = (line + 1, start + 1);
+        }
+    }
+
+    /// Puts what it says.
+    pub fn put(self, out: &mut dyn Put) {
+        MESSAGES.put_line(self.0.into(), out);
+    }
+}
+
 impl Packed {
     /// The whole text.
     pub fn unpack(&self) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
+use crate::says;
 use crate::sys::{self, OpenFlags};
 use crate::text::Put;
 use alloc::boxed::Box;
@@ -67,7 +68,11 @@ impl User {
         match number {
             Some(uid) if !found => self.uid = uid,
             None if !found => {
-                return Err(Error::refused("unknown user", &[wanted.user], "it is not in the /etc/passwd inside"));
+                return Err(Error::refused(
+                    says!("unknown user"),
+                    &[wanted.user],
+                    says!("it is not in the /etc/passwd inside"),
+                ));
             }
             _ => {}
         }
@@ -90,12 +95,16 @@ impl User {
         match (wanted.group, wanted_gid) {
             (Some(_), Some(gid)) if !group_found => self.gid = gid,
             (Some(group), None) if !group_found => {
-                return Err(Error::refused("unknown group", &[group], "it is not in the /etc/group inside"));
+                return Err(Error::refused(
+                    says!("unknown group"),
+                    &[group],
+                    says!("it is not in the /etc/group inside"),
+                ));
             }
             _ => {}
         }
         match too_many {
-            true => Err(Error::refused("too many groups for", &[name], "1024 at most")),
+            true => Err(Error::refused(says!("too many groups for"), &[name], says!("1024 at most"))),
             false => Ok(()),
         }
     }
@@ -134,7 +143,11 @@ fn each_line(path: &CStr, see: &mut dyn FnMut(&[u8])) -> Result<()> {
             return Ok(());
         }
         if left == LONGEST_LINE {
-            return Err(Error::refused("a line is too long in", &[path.to_bytes()], "16384 bytes at most"));
+            return Err(Error::refused(
+                says!("a line is too long in"),
+                &[path.to_bytes()],
+                says!("16384 bytes at most"),
+            ));
         }
         buffer.copy_within(filled - left..filled, 0);
         filled = left;

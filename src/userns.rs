@@ -2,8 +2,10 @@
 //! user_namespaces(7), subuid(5), newuidmap(1).
 
 use crate::error::{Cause, Errno, Error, Kind, Result};
+use crate::says;
 use crate::sys::{self, CloneFlags, Dir, OpenFlags, Pid, Pointers, SigSet, Wait};
 use crate::text::{self, Put};
+use crate::texts::Message;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -105,8 +107,8 @@ fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> 
     match run(program, &argv)? {
         Some(Wait::Exited(0)) => Ok(()),
         _ => {
-            let hint = "it refused; is the range in /etc/subuid and /etc/subgid, and the file set-user-ID?";
-            Err(Error::refused("user namespace:", &[program.to_bytes(), &words], hint))
+            let hint = says!("it refused; is the range in /etc/subuid and /etc/subgid, and the file set-user-ID?");
+            Err(Error::refused(says!("user namespace:"), &[program.to_bytes(), &words], hint))
         }
     }
 }
@@ -126,7 +128,7 @@ fn run(program: &'static CStr, argv: &Pointers) -> Result<Option<Wait>> {
 
 /// What forbids user namespaces on this host, if a failure may come of that: a sysctl or a policy, by name.
 pub fn explain(error: Error) -> Error {
-    let Cause { kind: Kind::Call, what: call, hint: "", .. } = error.cause() else { return error };
+    let Cause { kind: Kind::Call, what: call, hint: Message::NONE, .. } = error.cause() else { return error };
     if !["clone", "clone3", "mount", "openat", "write"].contains(call)
         || !error.is_one_of(&[Errno::EPERM, Errno::EACCES, Errno::ENOSPC, Errno::EUSERS])
     {
@@ -134,15 +136,15 @@ pub fn explain(error: Error) -> Error {
     }
     match forbidden() {
         Some(hint) => error.with_hint(hint),
-        None if error.is(Errno::EPERM) && call.starts_with("clone") => {
-            error.with_hint("user namespaces are forbidden here: by a filter around mydocker, or because of its chroot")
-        }
+        None if error.is(Errno::EPERM) && call.starts_with("clone") => error.with_hint(says!(
+            "user namespaces are forbidden here: by a filter around mydocker, or because of its chroot"
+        )),
         None => error,
     }
 }
 
 /// What this host forbids user namespaces with.
-pub fn forbidden() -> Option<&'static str> {
+pub fn forbidden() -> Option<Message> {
     FORBIDDERS.iter().find_map(|(file, value, hint)| {
         let mut buffer = [0u8; 16];
         sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| text::trimmed(is) == *value).then_some(*hint)
@@ -150,21 +152,23 @@ pub fn forbidden() -> Option<&'static str> {
 }
 
 /// Who may: the file, what it then holds, and what is said.
-const FORBIDDERS: &[(&CStr, &[u8], &str)] = &[
+const FORBIDDERS: &[(&CStr, &[u8], Message)] = &[
     (
         c"/proc/sys/kernel/unprivileged_userns_clone",
         b"0",
-        "only root may make user namespaces here: the sysctl kernel.unprivileged_userns_clone is 0",
+        says!("only root may make user namespaces here: the sysctl kernel.unprivileged_userns_clone is 0"),
     ),
     (
         c"/proc/sys/user/max_user_namespaces",
         b"0",
-        "there can be no user namespaces here: the sysctl user.max_user_namespaces is 0",
+        says!("there can be no user namespaces here: the sysctl user.max_user_namespaces is 0"),
     ),
     (
         c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         b"1",
-        "AppArmor keeps user namespaces from programs without a profile: kernel.apparmor_restrict_unprivileged_userns is 1",
+        says!(
+            "AppArmor keeps user namespaces from programs without a profile: kernel.apparmor_restrict_unprivileged_userns is 1"
+        ),
     ),
 ];
 

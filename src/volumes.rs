@@ -1,6 +1,7 @@
 //! `-v`, `--tmpfs` and `--ulimit` as data.
 
 use crate::error::{Error, Result};
+use crate::says;
 use crate::text::{self, Put, c_string};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -53,12 +54,14 @@ pub fn volume(word: &str) -> Result<Volume> {
     let mut parts = text::split(word.as_bytes(), b':');
     let (source, target, mode, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
     let (Some(source), Some(target)) = (source.filter(|source| !source.is_empty()), target) else {
-        return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro", word.as_bytes()));
+        return Err(Error::usage(says!("a volume is SRC:DST or SRC:DST:ro"), word.as_bytes()));
     };
     let read_only = match (mode, rest) {
         (None | Some(b"rw"), None) => false,
         (Some(b"ro"), None) => true,
-        _ => return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro, with no other colon", word.as_bytes())),
+        _ => {
+            return Err(Error::usage(says!("a volume is SRC:DST or SRC:DST:ro, with no other colon"), word.as_bytes()));
+        }
     };
     let target = target_path(target)?;
     Ok(Volume { target, content: Content::Host { source: c_string(&[source]), read_only } })
@@ -79,7 +82,7 @@ pub fn tmpfs(word: &str) -> Result<Volume> {
                 data.put(option);
                 data.put(b",");
             }
-            _ => return Err(Error::usage("--tmpfs does not know the option", option)),
+            _ => return Err(Error::usage(says!("--tmpfs does not know the option"), option)),
         }
     }
     data.pop();
@@ -95,13 +98,13 @@ pub fn device(word: &str) -> Result<Volume> {
 
 fn target_path(word: &[u8]) -> Result<&'static CStr> {
     if !word.starts_with(b"/") {
-        return Err(Error::usage("not an absolute path in the container", word));
+        return Err(Error::usage(says!("not an absolute path in the container"), word));
     }
     let path = clean(word);
     if path == b"/" {
-        Err(Error::usage("nothing can be mounted on the root", word))
+        Err(Error::usage(says!("nothing can be mounted on the root"), word))
     } else if path.strip_prefix(b"/proc").is_some_and(|below| below.is_empty() || below.starts_with(b"/")) {
-        Err(Error::usage("nothing can be mounted on /proc", word))
+        Err(Error::usage(says!("nothing can be mounted on /proc"), word))
     } else {
         Ok(c_string(&[&path]))
     }
@@ -150,10 +153,10 @@ pub const ULIMITS: &str = "cpu fsize data stack core rss nproc nofile memlock \
 
 /// `NAME=SOFT`, `NAME=SOFT:HARD`; `-1` and `unlimited` are no limit.
 pub fn ulimit(word: &str) -> Result<Ulimit> {
-    let wrong = || Error::usage("--ulimit is NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024", word.as_bytes());
+    let wrong = || Error::usage(says!("--ulimit is NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024"), word.as_bytes());
     let (name, values) = text::split_at(word.as_bytes(), b'=').ok_or_else(wrong)?;
     let Some(resource) = text::words(ULIMITS.as_bytes()).position(|known| known == name) else {
-        return Err(Error::usage("--ulimit does not know the limit", name));
+        return Err(Error::usage(says!("--ulimit does not know the limit"), name));
     };
     let (soft, hard) = text::split_at(values, b':').unwrap_or((values, values));
     let number = |word: &[u8]| match word == b"-1" || word == b"unlimited" {
@@ -162,7 +165,7 @@ pub fn ulimit(word: &str) -> Result<Ulimit> {
     };
     let (Some(soft), Some(hard)) = (number(soft), number(hard)) else { return Err(wrong()) };
     if soft > hard {
-        return Err(Error::usage("--ulimit with a soft limit over the hard one", word.as_bytes()));
+        return Err(Error::usage(says!("--ulimit with a soft limit over the hard one"), word.as_bytes()));
     }
     Ok(Ulimit { resource: resource as u32, soft, hard })
 }

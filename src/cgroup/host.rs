@@ -2,6 +2,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::mountinfo::{self, has_option};
+use crate::says;
 use crate::sys::{self, Dir};
 use crate::text;
 use alloc::boxed::Box;
@@ -152,7 +153,7 @@ impl Host {
 
 /// Without /proc nothing can be found; its absence is easily mended.
 fn needs_proc(error: Error) -> Error {
-    if error.is(Errno::ENOENT) { error.with_hint("is /proc mounted?") } else { error }
+    if error.is(Errno::ENOENT) { error.with_hint(says!("is /proc mounted?")) } else { error }
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
@@ -235,8 +236,8 @@ fn detached(version: Version, controllers: &[u8]) -> Result<Dir> {
         Version::V2 => c"cgroup2",
     };
     sys::detached_mount(fstype, controllers).map_err(|e| match e.is(Errno::EPERM) {
-        true => e.with_hint("no cgroup is mounted, and mounting one needs root"),
-        false => e.with_hint("no cgroup is mounted"),
+        true => e.with_hint(says!("no cgroup is mounted, and mounting one needs root")),
+        false => e.with_hint(says!("no cgroup is mounted")),
     })
 }
 

@@ -3,6 +3,7 @@
 use super::host::Controllers;
 use crate::error::{Errno, Error, Result};
 use crate::options::Limit;
+use crate::says;
 use crate::sys::Dir;
 use crate::text::{self, Put};
 use alloc::vec::Vec;
@@ -107,16 +108,16 @@ impl Setting {
     fn explain(&self, error: Error) -> Error {
         let file = self.file.to_bytes();
         if error.is(Errno::ENOENT) && (file.starts_with(b"memory.memsw") || file.starts_with(b"memory.swap")) {
-            return error.with_hint("this kernel does not account swap; boot with swapaccount=1");
+            return error.with_hint(says!("this kernel does not account swap; boot with swapaccount=1"));
         }
         if error.is(Errno::ENOENT) {
-            return error.with_hint("the controller is not available in this cgroup");
+            return error.with_hint(says!("the controller is not available in this cgroup"));
         }
         if self.form == Form::List && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV]) {
-            return error.with_hint("not among the CPUs or memory nodes that the parent cgroup has");
+            return error.with_hint(says!("not among the CPUs or memory nodes that the parent cgroup has"));
         }
         if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
-            return error.with_hint("more than the parent cgroup's own quota allows");
+            return error.with_hint(says!("more than the parent cgroup's own quota allows"));
         }
         error
     }

@@ -10,6 +10,7 @@ pub use host::{Controllers, Hierarchy, Host, Version};
 
 use crate::error::{Errno, Error, Result};
 use crate::options::{Limit, Limits};
+use crate::says;
 use crate::sys::{self, Dir};
 use crate::text;
 use alloc::vec::Vec;
@@ -63,9 +64,9 @@ pub fn add_groups(
     for &(controller, name) in Controllers::NAMED {
         if asked.has(controller) && !host.carries(controller) {
             return Err(Error::refused(
-                "controller",
+                says!("controller"),
                 &[name],
-                "not available: no cgroup hierarchy of this host carries it",
+                says!("not available: no cgroup hierarchy of this host carries it"),
             ));
         }
     }
@@ -140,11 +141,11 @@ pub struct Enable {
 /// Why nothing can be made or written in the cgroup filesystem.
 pub fn explain(error: Error) -> Error {
     if error.is_one_of(&[Errno::EACCES, Errno::EPERM]) {
-        error.with_hint(
-            "making a cgroup needs root, or a delegated one: systemd-run --user --scope -p Delegate=yes mydocker run ..",
-        )
+        error.with_hint(says!(
+            "making a cgroup needs root, or a delegated one: systemd-run --user --scope -p Delegate=yes mydocker run .."
+        ))
     } else if error.is(Errno::EROFS) {
-        error.with_hint("the cgroup filesystem is mounted read-only")
+        error.with_hint(says!("the cgroup filesystem is mounted read-only"))
     } else {
         error
     }
@@ -170,7 +171,11 @@ pub fn make(parent: &Dir, name: &CStr) -> Result<Dir> {
             Err(e) => return Err(explain(e)),
         }
     }
-    Err(Error::refused("cgroup", &[parent.path(), b"/", name.to_bytes()], "it is removed as soon as it is made"))
+    Err(Error::refused(
+        says!("cgroup"),
+        &[parent.path(), b"/", name.to_bytes()],
+        says!("it is removed as soon as it is made"),
+    ))
 }
 
 /// Removes a leftover that has the wanted name; if it is no leftover, the name is taken.
@@ -189,9 +194,9 @@ fn take_over(parent: &Dir, name: &CStr) -> Result<()> {
         }
     }
     Err(Error::refused(
-        "a container of this name is already running:",
+        says!("a container of this name is already running:"),
         &[parent.path(), b"/", name.to_bytes()],
-        "choose another --name",
+        says!("choose another --name"),
     ))
 }
 

@@ -6,6 +6,7 @@ use super::host::{Controllers, Hierarchy};
 use super::limits::Settings;
 use crate::error::{Errno, Error, Result};
 use crate::options::{Limit, Limits};
+use crate::says;
 use crate::sys::Dir;
 use crate::text;
 use alloc::vec::Vec;
@@ -97,9 +98,11 @@ pub fn place(
             // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
             if holds_processes(hierarchy, dir)? {
                 return Err(Error::refused(
-                    "cgroup",
+                    says!("cgroup"),
                     &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
-                    "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
+                    says!(
+                        "it holds processes, so its children cannot have controllers; name another with --cgroup-parent"
+                    ),
                 ));
             }
             let word = text::c_string(&[b"+", name]).to_bytes();
@@ -116,9 +119,9 @@ fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> 
         refuse_to_leave_limits(hierarchy, dir)?;
         let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {
             return Err(Error::refused(
-                "no cgroup above the own one can hold children:",
+                says!("no cgroup above the own one can hold children:"),
                 &[hierarchy.top.path()],
-                "name one without processes with --cgroup-parent",
+                says!("name one without processes with --cgroup-parent"),
             ));
         };
         dir = dir.get(..slash).unwrap_or_default();
@@ -184,9 +187,9 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
         // cpu.max keeps its period when its quota is lifted.
         if value != *unlimited && !value.starts_with(b"max ") {
             return Err(Error::refused(
-                "the own cgroup has a limit, and cannot hold children:",
+                says!("the own cgroup has a limit, and cannot hold children:"),
                 &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()],
-                "name a cgroup to use with --cgroup-parent",
+                says!("name a cgroup to use with --cgroup-parent"),
             ));
         }
     }

@@ -4,6 +4,7 @@ use super::files::Fd;
 use super::flags::{Ioctl, OpenFlags};
 use super::gate::sys;
 use crate::error::{Errno, Result};
+use crate::says;
 use crate::text::{Put, Text};
 use core::ffi::CStr;
 
@@ -23,7 +24,7 @@ impl Loop {
     /// A free device, read-only, with `file` behind it; `path` names the file in messages.
     pub fn attach(file: &Fd, path: &CStr) -> Result<Loop> {
         let control = super::open(c"/dev/loop-control", OpenFlags::RDWR)
-            .map_err(|e| e.with_hint("an image needs loop devices: modprobe loop"))?;
+            .map_err(|e| e.with_hint(says!("an image needs loop devices: modprobe loop")))?;
         loop {
             // SAFETY: it takes no argument
             let number = unsafe { sys!(ioctl(control.raw(), Ioctl::LOOP_CTL_GET_FREE)) }.of(b"LOOP_CTL_GET_FREE")?;
