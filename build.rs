@@ -86,8 +86,8 @@ fn literal(source: &str) -> Option<String> {
     }
 }
 
-/// `OUT_DIR/help`, `run`, `steps`, `trials`, `hints`, `errnos`, `messages`: the texts, packed, and `pairs`, which unpacks them: see
-/// `src/texts.rs`. `OUT_DIR/steps.rs`: which step has which line.
+/// `OUT_DIR/help`, `run`, `steps`, `trials`, `hints`, `errnos`, `messages`: the texts, packed, and `pairs`, which unpacks
+/// them: see `src/texts.rs`. `OUT_DIR/steps.rs`: which step has which line.
 fn write_texts() {
     let read = |name: &str| {
         println!("cargo:rerun-if-changed=src/texts/{name}");

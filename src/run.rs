@@ -129,7 +129,9 @@ struct Container {
     pid: Option<Pid>,
     signals: Fd,
     error_read: Option<Fd>,
+    /// The child's end of the command pipe, until there is a child.
     command_read: Option<Fd>,
+    /// The parent's, until the command is sent.
     command_write: Option<Fd>,
     /// Without a PID namespace: its orphans become mydocker's children.
     adopts: bool,

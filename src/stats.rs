@@ -116,7 +116,7 @@ fn count(state: &State, file_and_key: &[u8]) -> Option<u64> {
         let content = dir.read(file, &mut buffer).ok()?;
         let number = if key.is_empty() { text::trimmed(content) } else { text::field(content, key)? };
         let number = text::decimal(number).ok()?;
-        Some(if key.ends_with(b"_time") { number / 1000 } else { number })
+        Some(if key == b"throttled_time" { number / 1000 } else { number })
     })
 }
 

@@ -426,10 +426,8 @@ impl Step {
             Step::NoNewPrivileges => sys::set_no_new_privs(),
             Step::LoadFilter => sys::load_filter(&plan.filter),
             Step::ResetSignals => {
-                for signal in 1..65 {
-                    if state.ignored.has(signal) {
-                        sys::reset_signal(signal)?;
-                    }
+                for signal in state.ignored.numbers() {
+                    sys::reset_signal(signal)?;
                 }
                 sys::set_signal_mask(SigSet::EMPTY).map(drop)
             }

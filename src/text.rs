@@ -380,6 +380,25 @@ pub fn trimmed(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()
 }
 
+/// Where `part` stands in a list whose parts each end with `end`: its first byte, and how many parts come before it. For
+/// the compiler: a part that is not there does not compile.
+pub const fn place(list: &[u8], end: u8, part: &[u8]) -> (u16, u16) {
+    let (mut start, mut before) = (0, 0);
+    loop {
+        let mut same = 0;
+        while same < part.len() && list[start + same] == part[same] {
+            same += 1;
+        }
+        if same == part.len() && list[start + same] == end {
+            return (start as u16, before);
+        }
+        while list[start] != end {
+            start += 1;
+        }
+        (start, before) = (start + 1, before + 1);
+    }
+}
+
 /// The words of `bytes`, split at blanks and newlines.
 pub fn words(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     core::iter::from_fn(move || take_word(&mut bytes))

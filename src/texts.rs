@@ -62,21 +62,7 @@ impl Message {
 
     /// The one that says `text`.
     pub const fn saying(text: &str) -> Message {
-        let text = text.as_bytes();
-        let (mut line, mut start) = (0, 0);
-        loop {
-            let mut same = 0;
-            while same < text.len() && PLAIN[start + same] == text[same] {
-                same += 1;
-            }
-            if same == text.len() && PLAIN[start + same] == b'\n' {
-                return Message(line);
-            }
-            while PLAIN[start] != b'\n' {
-                start += 1;
-            }
-            (line, start) = (line + 1, start + 1);
-        }
+        Message(text::place(PLAIN, b'\n', text.as_bytes()).1)
     }
 
     /// Puts what it says.

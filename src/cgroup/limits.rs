@@ -43,9 +43,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Adds a number; unless there is no such limit, or it is another controller's.
+    /// Adds a number, and `after` it what the file's format wants there; unless there is no such limit, or it is another
+    /// controller's.
     #[inline(never)]
-    pub fn number(&mut self, file: &'static CStr, limit: &Option<Limit>) {
+    pub fn number(&mut self, file: &'static CStr, limit: &Option<Limit>, after: &[u8]) {
         let controller = controller_of(file);
         if let Some(Limit { value, asked }) = *limit
             && self.controllers.has(controller)
@@ -55,10 +56,7 @@ impl Settings {
                 Limit::NONE if !asked => digits.put(b"max"),
                 _ => digits.put_decimal(value),
             }
-            if file == c"cpu.max" {
-                // So many microseconds of how many.
-                digits.put(b" 100000");
-            }
+            digits.put(after);
             let form = if controller == Controllers::MEMORY { Form::Bytes } else { Form::Exact };
             self.list.push(Setting { file, effective: None, value: digits.leak(), form, asked });
         }

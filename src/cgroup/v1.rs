@@ -9,13 +9,13 @@ use core::ffi::CStr;
 
 /// Adds what is written, in the order the kernel takes it. `parent` is where the group is made.
 pub fn settings(settings: &mut Settings, limits: &Limits, hierarchy: &Hierarchy, parent: &CStr) -> Result<()> {
-    settings.number(c"memory.limit_in_bytes", &limits.memory);
+    settings.number(c"memory.limit_in_bytes", &limits.memory, b"");
     // memory.memsw is both together, and may not be less than memory alone at any time.
-    settings.number(c"memory.memsw.limit_in_bytes", &limits.memory_and_swap());
-    settings.number(c"cpu.shares", &limits.shares);
-    settings.number(c"cpu.cfs_period_us", &limits.period());
-    settings.number(c"cpu.cfs_quota_us", &limits.quota);
-    settings.number(c"pids.max", &limits.pids);
+    settings.number(c"memory.memsw.limit_in_bytes", &limits.memory_and_swap(), b"");
+    settings.number(c"cpu.shares", &limits.shares, b"");
+    settings.number(c"cpu.cfs_period_us", &limits.period(), b"");
+    settings.number(c"cpu.cfs_quota_us", &limits.quota, b"");
+    settings.number(c"pids.max", &limits.pids, b"");
     if settings.controllers.has(Controllers::CPUSET) {
         // Both must be filled before a process can join; what was not asked for is the parent's.
         settings.list(c"cpuset.cpus", None, &Some(or_parents(limits.cpus, hierarchy, parent, c"cpuset.cpus")?));

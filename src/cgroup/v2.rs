@@ -17,11 +17,11 @@ use core::ffi::CStr;
 #[inline(never)]
 pub fn settings(settings: &mut Settings, limits: &Limits) {
     let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), asked: shares.asked });
-    settings.number(c"memory.max", &limits.memory);
-    settings.number(c"memory.swap.max", &limits.swap);
-    settings.number(c"cpu.weight", &weight);
-    settings.number(c"cpu.max", &limits.quota);
-    settings.number(c"pids.max", &limits.pids);
+    settings.number(c"memory.max", &limits.memory, b"");
+    settings.number(c"memory.swap.max", &limits.swap, b"");
+    settings.number(c"cpu.weight", &weight, b"");
+    settings.number(c"cpu.max", &limits.quota, b" 100000");
+    settings.number(c"pids.max", &limits.pids, b"");
     // What was written is kept even where the parent does not have it: only .effective tells.
     settings.list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), &limits.cpus);
     settings.list(c"cpuset.mems", Some(c"cpuset.mems.effective"), &limits.mems);

@@ -146,23 +146,9 @@ impl Call {
     }
 }
 
-/// Where `name` begins in [`NAMES`]. A name that is not there does not compile.
+/// Where `name` begins in [`NAMES`].
 pub(super) const fn place(name: &str) -> u16 {
-    let (names, name) = (NAMES.as_bytes(), name.as_bytes());
-    let mut start = 0;
-    loop {
-        let mut same = 0;
-        while same < name.len() && names[start + same] == name[same] {
-            same += 1;
-        }
-        if same == name.len() && names[start + same] == b' ' {
-            return start as u16;
-        }
-        while names[start] != b' ' {
-            start += 1;
-        }
-        start += 1;
-    }
+    text::place(NAMES.as_bytes(), b' ', name.as_bytes()).0
 }
 
 const fn kinds(list: &[u8]) -> u32 {
