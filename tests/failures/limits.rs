@@ -1,9 +1,9 @@
 //! What the limits of a run are when the command starts: with each call slowed down, and with control files that lie.
 
-use crate::host::Host;
 use crate::judge::{self, Kind};
-use crate::needs::on_v2;
 use crate::scenario::{Occurrences, Scenario};
+use crate::support::host::Host;
+use crate::support::needs::on_v2;
 use crate::totals::TOTALS;
 use crate::trace::Run;
 use crate::worker::engage;

@@ -14,12 +14,12 @@
 // The C entry point: std's own start-up makes calls, ignores SIGPIPE, and finds no arguments on musl.
 #![no_main]
 
-use crate::host::{host, tool};
 use crate::limits::{control_files_that_lie, delay_each, look};
-use crate::needs::Needs;
 use crate::preparation::make_programs;
 use crate::scenario::Scenario;
 use crate::scenarios::{POINTS, scenarios};
+use crate::support::host::{host, tool};
+use crate::support::needs::Needs;
 use crate::totals::TOTALS;
 use crate::worker::{dismiss, make_workers};
 use libtest_mimic::{Arguments, Trial};
@@ -32,23 +32,18 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs, io};
 
-#[path = "../outside/host.rs"]
-mod host;
 mod judge;
 mod limits;
-#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
-#[path = "../outside/needs.rs"]
-mod needs;
-#[allow(dead_code, reason = "as above")]
+#[allow(dead_code, reason = "tests/load needs more than these")]
 #[path = "../load/place.rs"]
 mod place;
 mod preparation;
-#[allow(dead_code, reason = "as above")]
-#[path = "../outside/processes.rs"]
-mod processes;
 mod program;
 mod scenario;
 mod scenarios;
+#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
+#[path = "../outside/support/mod.rs"]
+mod support;
 mod table;
 mod totals;
 mod trace;

@@ -1,9 +1,9 @@
 //! What a run finds: leftovers of others, a name that is taken, a user's terminal. And what has to become of it.
 
-use crate::host::tool;
-use crate::needs::on_v2;
 use crate::place::remove_group;
 use crate::program;
+use crate::support::host::tool;
+use crate::support::needs::on_v2;
 use crate::table::may_stay_in_root;
 use crate::trace::Traced;
 use crate::worker::Worker;

@@ -1,9 +1,9 @@
 //! One way to run mydocker, whose calls are made to fail one after the other.
 
 use crate::judge::{self, Base};
-use crate::needs::Needs;
 use crate::preparation::Preparation;
 use crate::program;
+use crate::support::needs::Needs;
 use crate::table;
 use crate::totals::TOTALS;
 use crate::trace::{Call, Run, Traced};

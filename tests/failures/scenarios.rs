@@ -1,9 +1,9 @@
 //! The runs whose calls are made to fail: every way through mydocker that this host offers.
 
 use crate::judge::Base;
-use crate::needs::Needs;
 use crate::preparation::{self, BELOW, Preparation};
 use crate::scenario::Scenario;
+use crate::support::needs::Needs;
 use crate::worker::places_needed;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};

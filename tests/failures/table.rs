@@ -1,6 +1,6 @@
 //! What each call can fail with, and which failures a run has to survive.
 
-use crate::needs::on_v2;
+use crate::support::needs::on_v2;
 use crate::trace::{Call, Traced};
 
 /// The errnos to try for each call: what the kernel can give for it where mydocker makes it, ENOSYS for those newer than

@@ -13,8 +13,8 @@
 //! So that one process alone is hit, strace does not start mydocker but this test, which makes the call in question a few
 //! times in vain ([`make_calls`]) and then becomes mydocker: its ordinals lie behind those of its child.
 
-use crate::host::tool;
-use crate::processes::children;
+use crate::support::host::tool;
+use crate::support::processes::children;
 use crate::worker::Worker;
 use std::ffi::{CString, OsString};
 use std::fs::{self, File};

@@ -1,9 +1,9 @@
 //! Where runs are made: groups in which nobody else makes or sweeps anything, and folders that nobody else looks into. So
 //! trials can run side by side, and beside other people's mydockers.
 
-use crate::host::host;
-use crate::needs::{Needs, on_v2};
 use crate::place::Place;
+use crate::support::host::host;
+use crate::support::needs::{Needs, on_v2};
 use std::ffi::CString;
 use std::fs;
 use std::io;

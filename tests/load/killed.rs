@@ -1,9 +1,9 @@
 //! Runs whose mydocker is killed with SIGKILL at a random moment, and the runs that sweep after them.
 
-use crate::harness::mydocker_file;
-use crate::host::host;
 use crate::place::Place;
-use crate::processes::{send, wait_for_end};
+use crate::support::harness::mydocker_file;
+use crate::support::host::host;
+use crate::support::processes::{send, wait_for_end};
 use crate::{Before, KILLED, LIMITS, marked, marker, program, programs, report, rounds};
 use libc::SIGKILL;
 use libtest_mimic::Failed;

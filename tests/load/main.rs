@@ -5,10 +5,10 @@
 //! `MYDOCKER_SOAK_SECONDS=N` repeats the rounds of each trial for its share of N seconds (`just soak`). A number in
 //! `MYDOCKER_LOAD_SEED` repeats the random moments of an earlier run.
 
-use crate::harness::{Running, mydocker, mydocker_file, run};
 use crate::killed::killed;
-use crate::needs::Needs;
-use crate::processes::wait_until;
+use crate::support::harness::{Running, mydocker, mydocker_file, run};
+use crate::support::needs::Needs;
+use crate::support::processes::wait_until;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,25 +16,13 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
-#[path = "../outside/harness.rs"]
-mod harness;
-#[allow(dead_code, reason = "as above")]
-#[path = "../outside/host.rs"]
-mod host;
 mod killed;
-#[allow(dead_code, reason = "as above")]
-#[path = "../outside/needs.rs"]
-mod needs;
-#[allow(dead_code, reason = "as above")]
-#[path = "../outside/outcome.rs"]
-mod outcome;
 mod place;
-#[allow(dead_code, reason = "as above")]
-#[path = "../outside/processes.rs"]
-mod processes;
 #[path = "../failures/program.rs"]
 mod program;
+#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
+#[path = "../outside/support/mod.rs"]
+mod support;
 
 const LIMITS: &[&str] =
     &["-m", "100m", "--cpu-set", "0", "--cpu-mems", "0", "--cpu-shares", "2048", "--pids-limit", "50"];

@@ -1,7 +1,7 @@
 //! Groups of our own, below our own: nobody but our own runs sweeps there.
 
-use crate::host::host;
-use crate::needs::on_v2;
+use crate::support::host::host;
+use crate::support::needs::on_v2;
 use std::path::PathBuf;
 use std::{fs, io};
 

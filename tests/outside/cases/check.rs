@@ -1,0 +1,215 @@
+//! `mydocker check`: what it says of this host is what happens on it, and nothing is left.
+
+use crate::support::harness::{Run, mydocker, probe, run};
+use crate::support::host::host;
+use crate::support::needs::Needs;
+use crate::support::outcome::Outcome;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use serde_json::Value;
+use std::fs;
+use std::io;
+
+/// What a line says, and whether it says yes.
+struct Line {
+    works: bool,
+    says: String,
+}
+
+fn line(outcome: &Outcome, name: &str) -> Line {
+    let report: Value = serde_json::from_slice(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"));
+    let lines = report["checks"].as_array().expect("the checks");
+    let line = lines.iter().find(|line| line["name"] == name).unwrap_or_else(|| panic!("no {name}: {outcome:?}"));
+    Line { works: line["works"].as_bool().expect("works"), says: line["says"].as_str().expect("says").to_string() }
+}
+
+fn json() -> Run {
+    mydocker(&["check", "--json"])
+}
+
+case!(a_host_that_can, Needs::ROOT);
+fn a_host_that_can() {
+    let outcome = json().finish();
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    for name in
+        ["kernel", "mount namespace", "uts namespace", "ipc namespace", "pid namespace", "network namespace", "run"]
+    {
+        assert!(line(&outcome, name).works, "{name}: {outcome:?}");
+    }
+    let uname = rustix::system::uname();
+    assert_eq!(line(&outcome, "kernel").says, uname.release().to_str().expect("UTF-8"));
+    assert_eq!(line(&outcome, "architecture").says, uname.machine().to_str().expect("UTF-8"));
+    // What a line says of an option is what a run with it does.
+    for (name, options) in [
+        ("-m", &["-m", "200m", "--memory-swap", "max"][..]),
+        ("--memory-swap", &["-m", "200m"]),
+        ("--cpus", &["--cpus", "1", "-m", "max"]),
+        ("--pids-limit", &["--pids-limit", "100"]),
+        ("overlay", &["--ephemeral", "--no-limits"]),
+        ("devpts", &["-t"]),
+    ] {
+        let works = probe(options, &["status", "0"]).finish().code() == 0;
+        assert_eq!(line(&outcome, name).works, works || name == "--memory-swap" && Needs::SWAP.missing().is_some());
+    }
+}
+
+case!(text_and_json_say_the_same, Needs::ROOT);
+fn text_and_json_say_the_same() {
+    let outcome = json().finish();
+    let text = mydocker(&["check"]).finish();
+    assert_eq!(text.code(), outcome.code());
+    let report: Value = serde_json::from_slice(&outcome.stdout).expect("JSON");
+    let lines: Vec<String> = report["checks"]
+        .as_array()
+        .expect("the checks")
+        .iter()
+        .map(|line| {
+            let works = if line["works"] == true { "yes" } else { "no" };
+            format!("{:20}{works:5}{}", line["name"].as_str().expect("name"), line["says"].as_str().expect("says"))
+        })
+        .collect();
+    assert!(lines.len() > 20);
+    assert_eq!(text.stdout_text().lines().collect::<Vec<_>>(), lines);
+    assert_eq!(text.stderr_text(), "");
+    assert_eq!(report["works"], outcome.code() == 0);
+}
+
+case!(the_status_tells_whether_run_works, Needs::NOTHING);
+fn the_status_tells_whether_run_works() {
+    let works = probe(&[], &["status", "0"]).finish().code() == 0;
+    assert_eq!(json().finish().code(), i32::from(!works));
+}
+
+/// In this process's copy: neither a right nor an id that anybody has.
+fn become_nobody() -> io::Result<()> {
+    // SAFETY: numbers only, and an empty list
+    let done = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setresgid(65534, 65534, 65534) == 0
+            && libc::setresuid(65534, 65534, 65534) == 0
+    };
+    if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+case!(an_ordinary_user_is_told_what_is_missing, Needs::ROOT);
+fn an_ordinary_user_is_told_what_is_missing() {
+    let outcome = json().before(become_nobody).finish();
+    // A directory is no program: who gets as far as that has been in the container.
+    let works = run(&[], &["/"]).before(become_nobody).finish().code() == 126;
+    assert_eq!(outcome.code(), i32::from(!works), "{outcome:?}");
+    let pid = line(&outcome, "pid namespace");
+    assert!(pid.works || pid.says.contains("EPERM") && pid.says.contains("root"), "{}", pid.says);
+    let memory = line(&outcome, "-m");
+    assert!(!memory.works && memory.says.contains('E'), "no cgroup is his: {}", memory.says);
+}
+
+case!(where_each_controller_is, Needs::ROOT | Needs::MOUNTED);
+fn where_each_controller_is() {
+    let outcome = json().finish();
+    for controller in ["memory", "cpu", "cpuset", "pids"] {
+        let line = line(&outcome, &format!("cgroup {controller}"));
+        match host().carrier(controller) {
+            None => assert!(!line.works, "{controller}: {}", line.says),
+            Some(hierarchy) => {
+                let expected =
+                    format!("{}, {}, own group ", if hierarchy.v2 { "v2" } else { "v1" }, hierarchy.point.display());
+                assert!(line.works && line.says.starts_with(&expected), "{controller}: {}", line.says);
+                let own = host().path_of_group(controller, std::process::id() as i32);
+                assert!(line.says.ends_with(own.trim_end_matches('/')), "{controller}: {}", line.says);
+            }
+        }
+    }
+}
+
+/// Mounts of its own, from which nothing goes out.
+pub fn own_mounts() -> io::Result<()> {
+    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+    Ok(mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
+}
+
+case!(no_dev, Needs::ROOT);
+fn no_dev() {
+    let outcome = json()
+        .before(|| {
+            own_mounts()?;
+            Ok(mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::empty(), None)?)
+        })
+        .finish();
+    let (terminal, image) = (line(&outcome, "devpts"), line(&outcome, "loop"));
+    assert!(!terminal.works && terminal.says.contains("-t needs /dev/pts"), "{}", terminal.says);
+    assert!(!image.works && image.says.contains("modprobe loop"), "{}", image.says);
+    assert_eq!(outcome.code(), 0, "run needs neither: {outcome:?}");
+}
+
+case!(no_cgroups, Needs::ROOT | Needs::MOUNTED);
+fn no_cgroups() {
+    let points: Vec<_> = host().points.iter().map(|point| crate::probes::c_string(point)).collect();
+    let outcome = json()
+        .before(move || {
+            own_mounts()?;
+            // /proc/self/cgroup names them still, so what is detached would be found again: here nobody sees that either.
+            points.iter().rev().try_for_each(|point| Ok(unmount(point.as_c_str(), UnmountFlags::DETACH)?))
+        })
+        .finish();
+    let memory = line(&outcome, "cgroup memory");
+    assert!(!memory.says.contains("/sys/fs/cgroup"), "{}", memory.says);
+    assert_eq!(line(&outcome, "-m").works, memory.works, "{}", line(&outcome, "-m").says);
+    assert_eq!(outcome.code(), 0, "the defaults do without: {outcome:?}");
+}
+
+case!(no_more_of_one_namespace, Needs::ROOT);
+/// A user namespace of its own has limits of its own, and here that of one kind is 0.
+fn no_more_of_one_namespace() {
+    if fs::read_to_string("/proc/sys/user/max_user_namespaces").map_or(true, |most| most.trim() == "0") {
+        println!("this host has no user namespaces");
+        return;
+    }
+    for (file, name) in [
+        (c"/proc/sys/user/max_net_namespaces", "network namespace"),
+        (c"/proc/sys/user/max_uts_namespaces", "uts namespace"),
+    ] {
+        let outcome = json()
+            .before(move || {
+                // SAFETY: this process is a fork with one thread
+                unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }?;
+                for (file, content) in [
+                    (c"/proc/self/uid_map", &b"0 0 1"[..]),
+                    (c"/proc/self/setgroups", b"deny"),
+                    (c"/proc/self/gid_map", b"0 0 1"),
+                ]
+                .into_iter()
+                .chain([(file, &b"0"[..])])
+                {
+                    let file = rustix::fs::open(file, rustix::fs::OFlags::WRONLY, rustix::fs::Mode::empty())?;
+                    rustix::io::write(&file, content)?;
+                }
+                Ok(())
+            })
+            .finish();
+        let other = if name == "uts namespace" { "network namespace" } else { "uts namespace" };
+        let missing = line(&outcome, name);
+        assert!(!missing.works && missing.says.contains("ENOSPC"), "{name}: {} {outcome:?}", missing.says);
+        assert!(missing.says.contains("/proc/sys/user"), "the mend: {}", missing.says);
+        assert!(line(&outcome, other).works, "{other}: {}", line(&outcome, other).says);
+        assert_eq!(outcome.code(), 1, "run needs it: {outcome:?}");
+        assert!(line(&outcome, "run").says.contains("ENOSPC"));
+    }
+}
+
+case!(nothing_is_left, Needs::ROOT);
+fn nothing_is_left() {
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let before = mounts();
+    let running = json().start();
+    let directory = format!("mydocker-{}", running.pid);
+    running.reap();
+    assert_eq!(host().directories(&directory), Vec::<std::path::PathBuf>::new());
+    assert_eq!(mounts(), before);
+}
+
+case!(other_words_are_refused, Needs::NOTHING);
+fn other_words_are_refused() {
+    mydocker(&["check", "--yaml"]).finish().usage_error(&["--yaml"]);
+    mydocker(&["check", "--json", "x"]).finish().usage_error(&["not: \"x\""]);
+}

@@ -1,0 +1,185 @@
+//! Groups: where the directories are made, how they are called, and that the command is in them from its first moment.
+
+use crate::support::harness::{Running, probe, unique_name};
+use crate::support::host::host;
+use crate::support::needs::{Needs, on_v2};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn held(options: &[&str]) -> Running {
+    let running = probe(options, &["hold"]).start();
+    running.await_output("ready");
+    running
+}
+
+fn own_path(controller: &str) -> String {
+    host().path_of_group(controller, std::process::id() as i32)
+}
+
+case!(below_the_callers_own, Needs::NAMESPACES | Needs::MEMORY | Needs::GROUP_BELOW);
+fn below_the_callers_own() {
+    let name = unique_name();
+    let running = held(&["-m", "100m", "--name", &name]);
+    let expected = format!("{}/mydocker-{name}", own_path("memory").trim_end_matches('/'));
+    assert_eq!(host().path_of_group("memory", running.command_pid()), expected);
+    running.finish().good();
+}
+
+case!(named_after_mydockers_pid, Needs::NAMESPACES | Needs::MEMORY);
+fn named_after_mydockers_pid() {
+    let running = held(&["-m", "100m"]);
+    let path = host().path_of_group("memory", running.command_pid());
+    assert!(path.ends_with(&format!("/mydocker-{}", running.pid)), "{path}");
+    running.finish().good();
+}
+
+case!(
+    in_its_groups_at_its_first_instruction,
+    Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS
+);
+/// The probe reads its own groups before it does anything else. One late run in two hundred is one too many.
+fn in_its_groups_at_its_first_instruction() {
+    let options = "-m 100m --cpu-shares 512 --cpu-set 0 --pids-limit 50".split(' ').collect::<Vec<_>>();
+    for round in 0..200 {
+        let name = unique_name();
+        // In a cgroup namespace of its own, the group would be the top and have no name.
+        let own: Vec<&str> = options.iter().copied().chain(["--privileged", "--name", name.as_str()]).collect();
+        let text = probe(&own, &["file", "/proc/self/cgroup"]).finish().good();
+        for controller in ["memory", "cpu", "cpuset", "pids"] {
+            let in_it = text.lines().any(|line| {
+                let fields: Vec<&str> = line.splitn(3, ':').collect();
+                let carries =
+                    if on_v2(controller) { fields[0] == "0" } else { fields[1].split(',').any(|c| c == controller) };
+                carries && fields[2].ends_with(&format!("/mydocker-{name}"))
+            });
+            assert!(in_it, "run {round}: not in its group for {controller} at the start:\n{text}");
+        }
+    }
+}
+
+fn processes(group: &Path) -> Vec<i32> {
+    let file = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
+    file.lines().map(|line| line.parse().expect("a pid")).collect()
+}
+
+case!(only_the_command_is_in_them, Needs::NAMESPACES | Needs::MEMORY);
+fn only_the_command_is_in_them() {
+    let running = held(&["-m", "100m", "--cpu-shares", "512"]);
+    for directory in host().directories(&running.directory_name()) {
+        assert_eq!(processes(&directory), [running.command_pid()], "{}", directory.display());
+    }
+    running.finish().good();
+}
+
+case!(children_are_in_them_too, Needs::NAMESPACES | Needs::MEMORY | Needs::SH);
+fn children_are_in_them_too() {
+    let mut running = crate::support::harness::run(&["-m", "100m"], &["sh"]).start();
+    running.say(b"sleep 100000 & echo read$((1+1))\n");
+    running.await_output("read2");
+    let group = host().group("memory", running.command_pid());
+    assert_eq!(processes(&group).len(), 2, "the shell and its child");
+    running.send(libc::SIGTERM);
+    assert_eq!(running.finish_by_itself().code(), 128 + libc::SIGTERM);
+}
+
+/// Directories that a case makes in the hierarchies of memory and cpu, gone at its end. Their name does not begin with
+/// `mydocker-`: no run takes them for left over.
+struct Parents(Vec<PathBuf>);
+
+impl Parents {
+    /// Makes `path` in both hierarchies, and above it what is missing.
+    fn make(path: &dyn Fn(&str) -> String) -> Parents {
+        let mut made = Parents(Vec::new());
+        for controller in ["memory", "cpu"] {
+            let hierarchy = host().carrier(controller).expect("a hierarchy");
+            let target = hierarchy.directory(&path(controller));
+            let missing: Vec<&Path> = target.ancestors().take_while(|folder| !folder.exists()).collect();
+            for folder in missing.into_iter().rev() {
+                fs::create_dir(folder).expect("a group of the test's own");
+                made.0.push(folder.to_path_buf());
+            }
+        }
+        made
+    }
+}
+
+impl Drop for Parents {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            fs::remove_dir(folder).ok();
+        }
+    }
+}
+
+/// Runs below `parent`, which is `path` in the hierarchy of each controller.
+fn below(parent: &str, path: &dyn Fn(&str) -> String) {
+    let parents = Parents::make(path);
+    let name = unique_name();
+    let running = held(&["--cgroup-parent", parent, "-m", "100m", "--cpu-shares=512", "--name", &name]);
+    for controller in ["memory", "cpu"] {
+        let found = host().path_of_group(controller, running.command_pid());
+        assert_eq!(found, format!("{}/mydocker-{name}", path(controller)), "{controller}");
+    }
+    running.finish().good();
+    for folder in &parents.0 {
+        assert!(folder.exists(), "{} was not mydocker's to remove", folder.display());
+    }
+}
+
+case!(a_relative_parent, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::GROUP_BELOW);
+fn a_relative_parent() {
+    let parent = format!("outside-{}", unique_name());
+    let path = |controller: &str| format!("{}/{parent}", own_path(controller).trim_end_matches('/'));
+    below(&parent, &path);
+}
+
+case!(an_absolute_parent, Needs::ROOT | Needs::MEMORY | Needs::CPU);
+/// Below our own memory group, where alone this test may make groups; in the other hierarchies at the same path.
+fn an_absolute_parent() {
+    let own = if on_v2("memory") { String::new() } else { own_path("memory").trim_end_matches('/').to_string() };
+    let parent = format!("{own}/outside-{}", unique_name());
+    below(&parent, &|_| parent.clone());
+}
+
+case!(a_cpu_that_the_parent_has_not, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::TWO_CPUS);
+/// v1 refuses it. v2 takes it and keeps what was written; what is in force, another file tells (cgroup-v2.rst).
+fn a_cpu_that_the_parent_has_not() {
+    let own = if on_v2("memory") { String::new() } else { own_path("memory").trim_end_matches('/').to_string() };
+    let parent = format!("{own}/outside-{}", unique_name());
+    let hierarchy = host().carrier("cpuset").expect("a hierarchy");
+    if hierarchy.v2 {
+        fs::write(hierarchy.directory("/cgroup.subtree_control"), "+cpuset").expect("its controller");
+    }
+    let mut made = Parents::make(&|_| parent.clone());
+    let group = hierarchy.directory(&parent);
+    let above: Vec<&Path> = group.ancestors().take_while(|folder| !folder.exists()).collect();
+    for folder in above.into_iter().rev() {
+        fs::create_dir(folder).expect("a group of the test's own");
+        made.0.push(folder.to_path_buf());
+        fs::write(folder.join("cpuset.mems"), "0").expect("one node");
+        fs::write(folder.join("cpuset.cpus"), "0").expect("one CPU");
+    }
+    fs::write(group.join("cpuset.cpus"), "0").expect("one CPU");
+    let run = |cpus| probe(&["--cgroup-parent", &parent, "--cpu-set", cpus], &["status", "3"]).finish();
+    let file = if hierarchy.v2 { "cpuset.cpus.effective" } else { "cpuset.cpus" };
+    run("1").refused(125, &[file]);
+    run("0-1").refused(125, &[file]);
+    run("0").silent(3);
+}
+
+case!(a_limited_group_is_not_left, Needs::ROOT | Needs::MEMORY_ON_V2);
+/// A v2 group that holds processes can have no groups below it. To make them further up would leave the caller's limit
+/// behind, so that is refused, and the way out is named.
+fn a_limited_group_is_not_left() {
+    let root = &host().carrier("memory").expect("a hierarchy").point;
+    let group = root.join(format!("outside-{}", unique_name()));
+    fs::write(root.join("cgroup.subtree_control"), "+memory").ok();
+    fs::create_dir(&group).expect("a group of the test's own");
+    let made = Parents(vec![group.clone()]);
+    fs::write(group.join("memory.max"), "500m").expect("a limit on it");
+    let procs = fs::OpenOptions::new().write(true).open(group.join("cgroup.procs")).expect("cgroup.procs");
+    let join = move || rustix::io::write(&procs, b"0").map(drop).map_err(Into::into);
+    probe(&["-m", "100m"], &["status", "0"]).before(join).finish().refused(125, &["--cgroup-parent"]);
+    drop(made);
+    assert!(!group.exists(), "the group is empty again");
+}

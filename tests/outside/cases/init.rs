@@ -1,0 +1,289 @@
+//! `--init`: mydocker's own PID 1. It passes signals on, reaps orphans, and ends when the command ends.
+
+use crate::support::folder::Folder;
+use crate::support::harness::{Running, mydocker_at, mydocker_file, probe, probe_file, probe_words, run};
+use crate::support::host::tool;
+use crate::support::needs::Needs;
+use crate::support::processes::{children, send, state, wait_for_end, wait_until};
+use crate::support::user_terminal::in_terminal;
+use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+const BOTH: [&[&str]; 2] = [&["--init"], &["--init", "-t"]];
+
+fn started(options: &[&str], words: &[&str]) -> Running {
+    let running = probe(options, words).start();
+    running.await_output("ready");
+    running
+}
+
+/// The host's pids of PID 1 and of the command.
+fn pids(running: &Running) -> (i32, i32) {
+    let reaper = running.command_pid();
+    let commands = children(reaper);
+    assert_eq!(commands.len(), 1, "one child of the reaper");
+    (reaper, commands[0])
+}
+
+case!(the_command_is_its_child, Needs::ROOT);
+fn the_command_is_its_child() {
+    for options in BOTH {
+        assert_eq!(probe(options, &["pids"]).finish().good().trim_end(), "2 1", "{options:?}");
+        let running = started(options, &["hold"]);
+        let (reaper, command) = pids(&running);
+        let file = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).expect("exe");
+        // The same file, running on: nothing was executed.
+        assert_eq!(file(reaper), mydocker_file().canonicalize().expect("the file under test"));
+        assert_eq!(file(command), probe_file());
+        let words = |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).expect("cmdline");
+        assert_eq!(words(reaper), words(running.pid));
+        assert_eq!(running.finish().code(), 0);
+    }
+}
+
+case!(without_it_the_command_is_pid_1, Needs::NAMESPACES);
+fn without_it_the_command_is_pid_1() {
+    assert_eq!(probe(&[], &["pids"]).finish().good(), "1 0\n");
+    assert_eq!(probe(&["-t"], &["pids"]).finish().good(), "1 0\r\n");
+}
+
+case!(it_reaps_orphans, Needs::NAMESPACES);
+fn it_reaps_orphans() {
+    for options in BOTH {
+        assert_eq!(probe(options, &["orphans", "20"]).finish().good().trim_end(), "0 left", "{options:?}");
+    }
+    // A command that reaps nobody else's children shows that the case can see them.
+    assert_eq!(probe(&[], &["orphans", "20"]).finish().good(), "20 left\n");
+}
+
+case!(it_passes_signals_on_once, Needs::NAMESPACES);
+fn it_passes_signals_on_once() {
+    for options in BOTH {
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT] {
+            for how in ["", "b"] {
+                let mark = if signal == SIGUSR1 { SIGUSR2 } else { SIGUSR1 };
+                let running = started(options, &["catch", &format!("{how}{signal}"), &mark.to_string()]);
+                running.send(signal);
+                let got = |signal| format!("got {signal}{}\n", if options.contains(&"-t") { "\r" } else { "" });
+                running.await_output(&got(signal));
+                running.await_taken(signal);
+                running.send(mark);
+                let seen = running.await_output(&got(mark));
+                assert_eq!(seen.matches(&got(signal)).count(), 1, "{options:?}: {seen}");
+                assert_eq!(running.finish().code(), 7);
+            }
+        }
+    }
+    let running = started(&["--init"], &["catch", "28"]);
+    running.send(SIGWINCH);
+    running.await_output("got 28");
+    running.finish().silent(7);
+}
+
+case!(it_passes_signals_on_from_the_first_word_on, Needs::NAMESPACES | Needs::STRACE);
+/// Whoever has heard from the command may send it a signal, however slow the reaper is to come to its work.
+fn it_passes_signals_on_from_the_first_word_on() {
+    let folder = Folder::new();
+    let strace = tool("strace").expect("strace");
+    let file = mydocker_file();
+    // Each kill(2) takes its time to return: that which lets the command go, too.
+    let seen = folder.text("strace");
+    let mut words: Vec<OsString> =
+        ["-f", "-o", &seen, "-e", "trace=kill", "-e", "inject=kill:delay_exit=300000"].map(OsString::from).into();
+    words.extend([file.into(), "run".into(), "--init".into()]);
+    words.extend(probe_words(&["catch", "1"]));
+    let running = mydocker_at(&strace, &words).start();
+    running.await_output("ready");
+    send(children(running.pid)[0], SIGHUP);
+    running.await_output("got 1\n");
+    assert_eq!(running.reap().code(), 7);
+}
+
+case!(a_foreign_init_is_left_to_itself, Needs::NAMESPACES);
+/// tini and its kind wait with sigtimedwait(2): they have no handler, and while they wait nothing is blocked.
+fn a_foreign_init_is_left_to_itself() {
+    for options in [&[][..], &["-t"], &["--init"]] {
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+            let running = started(options, &["wait-for", &signal.to_string()]);
+            wait_until("it waits", || state(running.command_pid()) == Some('S'));
+            running.send(signal);
+            let outcome = running.finish_by_itself();
+            outcome.silent(7);
+            assert!(outcome.stdout_text().contains(&format!("got {signal}")), "{outcome:?}");
+        }
+    }
+}
+
+case!(a_signal_that_nobody_catches_ends_the_command, Needs::NAMESPACES);
+fn a_signal_that_nobody_catches_ends_the_command() {
+    for options in BOTH {
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1] {
+            let running = started(options, &["hold"]);
+            running.send(signal);
+            let outcome = running.finish_by_itself();
+            assert_eq!(outcome.code(), 128 + signal, "{options:?}: {outcome:?}");
+        }
+    }
+}
+
+case!(its_status_is_the_commands, Needs::NAMESPACES);
+fn its_status_is_the_commands() {
+    for options in BOTH {
+        for status in [0, 1, 42, 125, 127, 255] {
+            probe(options, &["status", &status.to_string()]).finish().silent(status);
+        }
+        for signal in [SIGKILL, SIGTERM, libc::SIGSEGV, libc::SIGABRT] {
+            let outcome = probe(options, &["kill-self", &signal.to_string()]).finish();
+            assert_eq!(outcome.code(), 128 + signal, "{options:?}");
+        }
+    }
+    let options = ["--init", "--pid", "host"];
+    probe(&options, &["status", "42"]).finish().silent(42);
+    assert_eq!(probe(&options, &["kill-self", "15"]).finish().code(), 143);
+}
+
+case!(it_ends_with_the_command, Needs::NAMESPACES);
+/// Whatever else still runs.
+fn it_ends_with_the_command() {
+    for options in [&["--init"][..], &["--init", "--pid", "host"]] {
+        probe(options, &["leave-child"]).finish().silent(0);
+    }
+    let mut left = probe(&["--init", "--pid", "host"], &["leave-child"]).start();
+    left.say(b"");
+    let pid = left.await_output("\n").trim().parse::<i32>().expect("a pid of the host");
+    left.finish().silent(0);
+    assert!(wait_for_end(pid), "what the command left is gone");
+}
+
+case!(a_command_that_is_not_there, Needs::NAMESPACES | Needs::MEMORY);
+fn a_command_that_is_not_there() {
+    let folder = Folder::new();
+    let file = folder.write("not-a-program", b"#!/no/such/interpreter\n");
+    for options in BOTH {
+        run(options, &["no-such-tool"]).finish().refused(127, &["no-such-tool"]);
+        run(options, &[&file]).finish().refused(126, &[&file]);
+        run(options, &["/"]).finish().refused(126, &[]);
+    }
+    run(&["--init", "-m", "100m", "-w", "/no/such/folder"], &["true"]).finish().refused(125, &["/no/such/folder"]);
+    run(&["--init", "--pid", "host"], &["no-such-tool"]).finish().refused(127, &["no-such-tool"]);
+}
+
+case!(it_holds_nothing_but_the_streams, Needs::ROOT);
+fn it_holds_nothing_but_the_streams() {
+    let folder = Folder::new();
+    for options in [&["--init"][..], &["--init", "-t"], &["--init", "-m", "100m"]] {
+        let running = started(options, &["hold"]);
+        let (reaper, _) = pids(&running);
+        let open = || {
+            let entries = fs::read_dir(format!("/proc/{reaper}/fd")).expect("/proc/PID/fd").flatten();
+            let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+            names.sort();
+            names
+        };
+        wait_until("the reaper has closed what it need not have", || open() == ["0", "1", "2"]);
+        assert_eq!(running.finish().code(), 0);
+        let file = folder.text("descriptors");
+        assert_eq!(probe(options, &["descriptors", &file]).finish().code(), 0);
+        assert_eq!(fs::read_to_string(&file).expect("the probe's file").lines().count(), 3, "{options:?}");
+    }
+}
+
+case!(the_command_starts_as_it_would_without, Needs::NAMESPACES);
+fn the_command_starts_as_it_would_without() {
+    let plain = probe(&[], &["signals"]).finish().good();
+    for options in BOTH {
+        assert_eq!(probe(options, &["signals"]).finish().good().replace('\r', ""), plain, "{options:?}");
+    }
+}
+
+case!(stopped_and_continued, Needs::NAMESPACES | Needs::TERMINAL);
+/// By a signal to mydocker alone, and by a key on a terminal that all share; whether the command heeds SIGTSTP or not.
+fn stopped_and_continued() {
+    for (options, key) in [
+        (&["--init"][..], false),
+        (&["--init"], true),
+        (&["--init", "-t"], false),
+        (&[], false),
+        (&[], true),
+        (&["-t"], false),
+        (&["--pid", "host"], true),
+    ] {
+        for tstp in ["i20", "20", "18"] {
+            let mut inside = in_terminal(probe(options, &["catch", tstp, "18", "12"]));
+            inside.await_screen("ready");
+            let pid = inside.running.pid;
+            let first = inside.running.command_pid();
+            let command = children(first).first().copied().unwrap_or(first);
+            match key {
+                true => inside.press(b"\x1a"),
+                false => inside.running.send(SIGTSTP),
+            }
+            wait_until("mydocker stops", || state(pid) == Some('T'));
+            assert_eq!(state(command), Some('T'), "{options:?} {tstp} {key}");
+            inside.running.send(SIGCONT);
+            inside.await_screen("got 18\r\n");
+            wait_until("all goes on", || state(pid) == Some('S') && state(command) == Some('S'));
+            inside.running.await_taken(SIGCONT);
+            inside.running.send(SIGUSR2);
+            inside.await_screen("got 12\r\n");
+            assert_eq!(inside.count("got 18\r\n"), 1, "{options:?} {tstp} {key}");
+            inside.press(b"\x04");
+            assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?} {tstp} {key}");
+        }
+    }
+}
+
+case!(a_stop_comes_after_the_commands, Needs::NAMESPACES | Needs::TERMINAL);
+/// When the caller's shell sees mydocker stop, the command has stopped: it may not take what is typed from now on. This one
+/// is slow to stop: it cannot while a child of its vfork(2) goes on.
+fn a_stop_comes_after_the_commands() {
+    for options in [&[][..], &["--init"], &["-t"], &["--init", "-t"], &["--pid", "host"]] {
+        let mut inside = in_terminal(probe(options, &["vfork", "20"]));
+        inside.await_screen("ready");
+        let first = inside.running.command_pid();
+        let command = *children(first).iter().find(|_| options.contains(&"--init")).unwrap_or(&first);
+        for _ in 0..5 {
+            wait_until("it waits for its child", || state(command) == Some('D'));
+            inside.running.send(SIGTSTP);
+            await_stop(inside.running.pid);
+            assert_eq!(state(command), Some('T'), "{options:?}");
+            inside.running.send(SIGCONT);
+        }
+        inside.running.send(SIGTERM);
+        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "{options:?}");
+    }
+}
+
+/// Returns in the moment in which a child of ours stops, as a shell does; or when it ends.
+fn await_stop(pid: i32) {
+    // SAFETY: the call fills one siginfo_t
+    let stopped = unsafe {
+        let mut news = std::mem::zeroed();
+        libc::waitid(libc::P_PID, pid as u32, &mut news, libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT)
+    };
+    assert_eq!(stopped, 0, "waitid");
+}
+
+case!(it_dies_with_mydocker, Needs::NAMESPACES);
+fn it_dies_with_mydocker() {
+    for options in [&["--init"][..], &["--init", "-t"], &["--init", "--pid", "host"]] {
+        let running = started(options, &["hold"]);
+        let (reaper, command) = pids(&running);
+        running.send(SIGKILL);
+        assert_eq!(running.end_by_itself().status.signal(), Some(SIGKILL));
+        assert!(wait_for_end(reaper) && wait_for_end(command), "{options:?}");
+    }
+}
+
+case!(a_killed_reaper_takes_all_with_it, Needs::NAMESPACES);
+fn a_killed_reaper_takes_all_with_it() {
+    for options in [&["--init"][..], &["--init", "-t"], &["--init", "--pid", "host"]] {
+        let running = started(options, &["hold"]);
+        let (reaper, command) = pids(&running);
+        send(reaper, SIGKILL);
+        assert_eq!(running.finish_by_itself().code(), 128 + SIGKILL, "{options:?}");
+        assert!(wait_for_end(command), "{options:?}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Cgroup layouts other than this host's own, as far as a mount namespace of mydocker's own can make them: nothing
+//! mounted, mounted at an unusual path, mounted read-only. The virtual hosts do the rest.
+
+use crate::probes::c_string;
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, probe, unique_name};
+use crate::support::host::host;
+use crate::support::needs::{Needs, on_v2};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, mount_remount, unmount};
+use std::ffi::CString;
+
+/// What to do in the new mount namespace, between fork and exec: with everything allocated beforehand.
+enum Act {
+    Unmount(CString),
+    MakeFolder(CString),
+    Tmpfs(CString),
+    Mount(CString, &'static std::ffi::CStr, CString),
+    ReadOnly(CString),
+}
+
+/// `run`, in a mount namespace of its own where `acts` have been done.
+fn in_own_mounts(run: Run, acts: Vec<Act>) -> Run {
+    run.before(move || {
+        // SAFETY: a new mount namespace changes nothing that memory safety rests on
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
+        mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        for act in &acts {
+            match act {
+                Act::Unmount(point) => unmount(point.as_c_str(), UnmountFlags::DETACH)?,
+                Act::MakeFolder(path) => rustix::fs::mkdir(path.as_c_str(), 0o755.into())?,
+                Act::Tmpfs(point) => mount(c"tmpfs", point.as_c_str(), c"tmpfs", MountFlags::empty(), None)?,
+                Act::Mount(point, kind, options) => {
+                    mount(c"cgroup", point.as_c_str(), *kind, MountFlags::empty(), options.as_c_str())?;
+                }
+                Act::ReadOnly(point) => {
+                    mount_remount(point.as_c_str(), MountFlags::BIND | MountFlags::RDONLY, c"")?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Unmounts every cgroup mount that the host has.
+fn without_any() -> Vec<Act> {
+    host().points.iter().rev().map(|point| Act::Unmount(c_string(point))).collect()
+}
+
+case!(nothing_mounted_and_a_script, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
+/// A cgroup without a path is nothing that a shell could make.
+fn nothing_mounted_and_a_script() {
+    let name = unique_name();
+    let run = probe(&["-m", "100m", "--name", &name, "--dry-run=sh"], &["status", "0"]);
+    let script = in_own_mounts(run, without_any()).finish().good();
+    let (mut made, mut joined) = (false, false);
+    for line in script.lines().filter(|line| line.contains(&format!("mydocker-{name}"))) {
+        assert!(line.contains("# a shell cannot: "), "{line} in\n{script}");
+        made |= line.contains("mkdirat(");
+        joined |= line.contains("/tasks") || line.contains("/cgroup.procs");
+    }
+    assert!(made && joined, "{script}");
+}
+
+/// A container that waits, with its limits read from outside, where all is as ever.
+fn limits_hold(acts: Vec<Act>) {
+    let name = unique_name();
+    let run = probe(&["-m", "100m", "--cpu-shares", "1024", "--name", &name], &["hold"]);
+    let running = in_own_mounts(run, acts).start();
+    running.await_output("ready");
+    let read = |controller: &str, v1: &str, v2: &str| {
+        let group = host().group(controller, running.command_pid());
+        assert!(group.ends_with(running.directory_name()), "{}", group.display());
+        let file = group.join(if on_v2(controller) { v2 } else { v1 });
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    assert_eq!(read("memory", "memory.limit_in_bytes", "memory.max"), "104857600\n");
+    assert_eq!(read("cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "100\n" } else { "1024\n" });
+    running.finish().good();
+}
+
+case!(nothing_mounted, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED);
+fn nothing_mounted() {
+    limits_hold(without_any());
+}
+
+case!(nothing_mounted_and_out_of_memory, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
+fn nothing_mounted_and_out_of_memory() {
+    let run = probe(&["-m", "100m"], &["eat", "209715200"]);
+    let outcome = in_own_mounts(run, without_any()).finish();
+    outcome.refused(137, &["memory"]);
+}
+
+case!(mounted_at_a_path_with_a_blank, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED);
+/// mountinfo escapes the blank; whoever does not undo that opens a path that is not there.
+fn mounted_at_a_path_with_a_blank() {
+    let folder = Folder::new();
+    let mut acts = without_any();
+    acts.push(Act::Tmpfs(c_string(&folder.text("."))));
+    for hierarchy in &host().hierarchies {
+        if hierarchy.controllers.is_empty() {
+            continue;
+        }
+        let point = c_string(&folder.text(&format!("a b\\{}", hierarchy.controllers.join("-"))));
+        let (kind, options) =
+            if hierarchy.v2 { (c"cgroup2", String::new()) } else { (c"cgroup", hierarchy.controllers.join(",")) };
+        acts.push(Act::MakeFolder(point.clone()));
+        acts.push(Act::Mount(point, kind, c_string(&options)));
+    }
+    limits_hold(acts);
+}
+
+fn read_only() -> Vec<Act> {
+    let mut points: Vec<&str> = Vec::new();
+    for controller in ["memory", "cpu"] {
+        let Some(hierarchy) = host().carrier(controller) else { continue };
+        let point = hierarchy.point.to_str().expect("UTF-8");
+        if !points.contains(&point) {
+            points.push(point);
+        }
+    }
+    points.into_iter().map(|point| Act::ReadOnly(c_string(point))).collect()
+}
+
+case!(read_only_and_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
+/// A limit that was asked for is applied, or nothing runs.
+fn read_only_and_asked_for() {
+    let folder = Folder::new();
+    let run = probe(&["-m", "100m"], &["touch", &folder.text("trace")]);
+    in_own_mounts(run, read_only()).finish().refused(125, &["EROFS"]);
+    assert!(!folder.path("trace").exists(), "the command ran all the same");
+}
+
+case!(read_only_and_not_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
+/// A default that this host cannot apply is left out, without a word.
+fn read_only_and_not_asked_for() {
+    in_own_mounts(probe(&[], &["status", "5"]), read_only()).finish().silent(5);
+}

@@ -1,0 +1,237 @@
+//! Limits, read from outside while the command runs: what was asked for, what comes by default, what is lifted.
+
+use crate::support::harness::{Running, probe, unique_name};
+use crate::support::host::host;
+use crate::support::needs::{Needs, on_v2};
+
+const MIB: u64 = 1 << 20;
+
+/// A container that waits, so that its files can be read.
+fn held(options: &[&str]) -> Running {
+    let running = probe(options, &["hold"]).start();
+    running.await_output("ready");
+    running
+}
+
+/// The command's file for `controller`: `v1` or `v2`, whichever carries it here.
+fn file(running: &Running, controller: &str, v1: &str, v2: &str) -> String {
+    let name = if on_v2(controller) { v2 } else { v1 };
+    let path = host().group(controller, running.command_pid()).join(name);
+    assert!(
+        path.components().any(|part| part.as_os_str() == running.directory_name().as_str()),
+        "the command is not in a group of its own for {controller}: {}",
+        path.display()
+    );
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_string()
+}
+
+/// The limit on memory, in bytes.
+fn memory_limit(running: &Running) -> u64 {
+    file(running, "memory", "memory.limit_in_bytes", "memory.max").parse().expect("a number of bytes")
+}
+
+case!(memory, Needs::NAMESPACES | Needs::MEMORY);
+fn memory() {
+    for (options, bytes) in [
+        (&["-m", "100m"][..], 100 * MIB),
+        (&["-m100m"], 100 * MIB),
+        (&["-m=100m"], 100 * MIB),
+        (&["--memory=100m"], 100 * MIB),
+        (&["--memory", "100M"], 100 * MIB),
+        (&["--memory-limit", "100m"], 100 * MIB),
+        (&["--memory-limit=102400k"], 100 * MIB),
+        (&["-itm", "64m"], 64 * MIB),
+        (&["-itm64m"], 64 * MIB),
+        (&["-m", "104857600"], 100 * MIB),
+        (&["-m", "104857600b"], 100 * MIB),
+        (&["-m", "1g"], 1024 * MIB),
+        (&["-m", "1T"], 1024 * 1024 * MIB),
+    ] {
+        let running = held(options);
+        assert_eq!(memory_limit(&running), bytes, "{options:?}");
+        running.finish().good();
+    }
+}
+
+case!(memory_is_rounded_to_pages_in_peace, Needs::NAMESPACES | Needs::MEMORY);
+fn memory_is_rounded_to_pages_in_peace() {
+    // SAFETY: a number in, a number out
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    let running = held(&["-m", &(100 * MIB + 1).to_string()]);
+    assert!(memory_limit(&running).abs_diff(100 * MIB) <= page);
+    running.finish().good();
+}
+
+/// Memory and swap together on v1, swap alone on v2.
+fn swap_limit(running: &Running) -> String {
+    file(running, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
+}
+
+case!(swap, Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP);
+fn swap() {
+    let (both, alone) = (150 * MIB, 50 * MIB);
+    let expected = if on_v2("memory") { alone } else { both };
+    for options in [["-m", "100m", "--memory-swap", "150m"].as_slice(), &["--memory-swap=150m", "-m100m"]] {
+        let running = held(options);
+        assert_eq!(swap_limit(&running), expected.to_string(), "{options:?}");
+        assert_eq!(memory_limit(&running), 100 * MIB, "{options:?}");
+        running.finish().good();
+    }
+    for value in ["-1", "max"] {
+        let running = held(&["-m", "100m", "--memory-swap", value]);
+        assert!(is_unlimited(&swap_limit(&running)), "{value}: {}", swap_limit(&running));
+        assert_eq!(memory_limit(&running), 100 * MIB);
+        running.finish().good();
+    }
+}
+
+case!(no_swap_on_top_of_memory, Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP);
+fn no_swap_on_top_of_memory() {
+    let expected = if on_v2("memory") { 0 } else { 100 * MIB };
+    let running = held(&["-m", "100m"]);
+    assert_eq!(swap_limit(&running), expected.to_string());
+    running.finish().good();
+}
+
+/// `max` on v2; on v1 the largest number of whole pages, which is above any real size.
+fn is_unlimited(value: &str) -> bool {
+    value == "max" || value.parse::<u64>().is_ok_and(|bytes| bytes > 1 << 60)
+}
+
+case!(cpu_shares, Needs::NAMESPACES | Needs::CPU);
+/// Shares as they are on v1; on v2 the weight that runc and crun give them too.
+fn cpu_shares() {
+    for (shares, weight) in
+        [("2", "1"), ("100", "17"), ("512", "59"), ("1024", "100"), ("2048", "174"), ("262144", "10000")]
+    {
+        let running = held(&["--cpu-shares", shares]);
+        let expected = if on_v2("cpu") { weight } else { shares };
+        assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), expected, "{shares} shares");
+        running.finish().good();
+    }
+}
+
+fn own_list(v1: &str, v2: &str) -> String {
+    let own = host().group("cpuset", std::process::id() as i32);
+    let name = if on_v2("cpuset") { v2 } else { v1 };
+    std::fs::read_to_string(own.join(name)).expect("our own list").trim().to_string()
+}
+
+case!(cpu_set, Needs::NAMESPACES | Needs::CPUSET);
+fn cpu_set() {
+    for options in [["--cpu-set", "0"], ["--cpuset-cpus", "0"]] {
+        let running = held(&options);
+        assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0", "{options:?}");
+        // The other list is the caller's own: without one, on v1, nobody could join.
+        let own = own_list("cpuset.mems", "cpuset.mems.effective");
+        assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), own);
+        running.finish().good();
+    }
+}
+
+case!(cpu_set_of_two, Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS);
+/// The kernel turns each of these into `0-1`: compared as text, they would differ from what was asked.
+fn cpu_set_of_two() {
+    for list in ["0-1", "0,1", "1,0", "1,0-1"] {
+        let running = held(&["--cpuset-cpus", list]);
+        assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0-1", "{list}");
+        running.finish().good();
+    }
+}
+
+case!(memory_nodes, Needs::NAMESPACES | Needs::CPUSET);
+fn memory_nodes() {
+    for options in [["--cpu-mems", "0"], ["--cpuset-mems", "0"]] {
+        let running = held(&options);
+        assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), "0", "{options:?}");
+        let own = own_list("cpuset.cpus", "cpuset.cpus.effective");
+        assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), own);
+        running.finish().good();
+    }
+}
+
+case!(cpus, Needs::NAMESPACES | Needs::CPU);
+fn cpus() {
+    for (value, share) in [("0.5", 0.5), ("1", 1.0), ("1.5", 1.5), ("0.01", 0.01), ("2.0", 2.0), (".25", 0.25)] {
+        let running = held(&["--cpus", value]);
+        let quota_and_period = if on_v2("cpu") {
+            file(&running, "cpu", "", "cpu.max")
+        } else {
+            let quota = file(&running, "cpu", "cpu.cfs_quota_us", "");
+            format!("{quota} {}", file(&running, "cpu", "cpu.cfs_period_us", ""))
+        };
+        let numbers: Vec<f64> = quota_and_period.split(' ').map(|word| word.parse().expect("a number")).collect();
+        assert!((numbers[0] / numbers[1] - share).abs() < 1e-6, "--cpus {value}: {quota_and_period}");
+        running.finish().good();
+    }
+}
+
+case!(pids, Needs::NAMESPACES | Needs::PIDS);
+fn pids() {
+    for options in [["--pids-limit", "77"].as_slice(), &["--pids-limit=77"]] {
+        let running = held(options);
+        assert_eq!(file(&running, "pids", "pids.max", "pids.max"), "77", "{options:?}");
+        running.finish().good();
+    }
+}
+
+case!(all_at_once, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS);
+fn all_at_once() {
+    let name = unique_name();
+    let options = "-t -m 100m --cpu-mems 0 --cpu-set 0 --cpu-shares 512 --cpus 0.5 --pids-limit 50 --name";
+    let options: Vec<&str> = options.split(' ').chain([name.as_str()]).collect();
+    let running = held(&options);
+    assert_eq!(running.directory_name(), format!("mydocker-{name}"));
+    assert_eq!(memory_limit(&running), 100 * MIB);
+    assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "59" } else { "512" });
+    assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0");
+    assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), "0");
+    assert_eq!(file(&running, "pids", "pids.max", "pids.max"), "50");
+    running.finish().good();
+}
+
+case!(the_defaults, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
+fn the_defaults() {
+    let running = held(&[]);
+    assert_eq!(memory_limit(&running), 200 * MIB);
+    assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "174" } else { "2048" });
+    // A controller without a limit gets no directory, so only these two are there.
+    let expected = if on_v2("memory") && on_v2("cpu") { 1 } else { 2 };
+    let found = host().directories(&running.directory_name());
+    assert_eq!(found.len(), expected, "{found:?}");
+    running.finish().good();
+}
+
+case!(a_lifted_limit, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::PIDS);
+fn a_lifted_limit() {
+    let lists = ["--cpu-set", "all", "--cpu-mems", "all", "--cpus", "max", "--memory-swap", "max"];
+    for limit in [&["-m", "max", "--pids-limit", "max"][..], &["--memory=max", "--pids-limit=-1"]] {
+        let options: Vec<&str> = limit.iter().chain(&lists).copied().collect();
+        let running = held(&options);
+        // What is left is the default for CPU shares: one directory, which is no use to memory on v1.
+        let found = host().directories(&running.directory_name());
+        assert_eq!(found.len(), 1, "{options:?}: {found:?}");
+        let path = host().path_of_group("memory", running.command_pid());
+        if on_v2("memory") {
+            assert_eq!(file(&running, "memory", "", "memory.max"), "max");
+        } else {
+            assert!(!path.ends_with(&running.directory_name()), "{options:?}: {path}");
+        }
+        running.finish().good();
+    }
+}
+
+case!(no_limits_at_all, Needs::NAMESPACES);
+fn no_limits_at_all() {
+    let running = held(&["--no-limits", "--name", &unique_name()]);
+    let found = host().directories(&running.directory_name());
+    assert!(found.is_empty(), "{found:?}");
+    running.finish().good();
+}
+
+case!(a_later_option_wins, Needs::NAMESPACES | Needs::MEMORY);
+fn a_later_option_wins() {
+    let running = held(&["-m", "50m", "--memory-limit=70m", "--memory", "90m"]);
+    assert_eq!(memory_limit(&running), 90 * MIB);
+    running.finish().good();
+}

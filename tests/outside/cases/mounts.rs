@@ -1,0 +1,140 @@
+//! Mounts: the container's own `/proc`, nothing that goes out to the host, and what still comes in from it.
+//!
+//! Where a case needs a shared `/`, it starts this file as a probe in a mount namespace of its own, so that no mistake
+//! reaches the host; and that probe runs mydocker.
+
+use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
+use crate::support::folder::Folder;
+use crate::support::harness::{probe, run};
+use crate::support::needs::Needs;
+use crate::support::processes::wait_until;
+use rustix::mount::{UnmountFlags, unmount};
+use std::fs;
+
+case!(proc_is_mounted_with_its_flags, Needs::NAMESPACES);
+fn proc_is_mounted_with_its_flags() {
+    let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().good();
+    let last = text.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc")).expect("a mount on /proc");
+    let fields: Vec<&str> = last.split(' ').collect();
+    let flags: Vec<&str> = fields[5].split(',').collect();
+    for flag in ["rw", "nosuid", "nodev", "noexec"] {
+        assert!(flags.contains(&flag), "{flag} is not in {last}");
+    }
+    let dash = fields.iter().position(|field| *field == "-").expect("a dash");
+    assert_eq!(fields[dash + 1], "proc", "{last}");
+    assert_eq!(fields[3], "/", "{last}");
+}
+
+case!(the_command_sees_the_hosts_files, Needs::NAMESPACES);
+fn the_command_sees_the_hosts_files() {
+    let folder = Folder::new();
+    let file = folder.write("from-the-host", b"some bytes\n");
+    assert_eq!(probe(&[], &["file", &file]).finish().good(), "some bytes\n");
+    let made = folder.text("from-inside");
+    probe(&[], &["touch", &made]).finish().good();
+    assert_eq!(fs::read(made).expect("the file that the command made"), b"was here");
+}
+
+case!(every_mount_inside_is_a_slave, Needs::ROOT);
+/// Slave, not private: an unmount on the host has to come in, or the device stays busy.
+fn every_mount_inside_is_a_slave() {
+    in_own_mounts("shared", "mounts-slaves");
+}
+
+case!(the_hosts_proc_and_mounts_stay, Needs::ROOT);
+fn the_hosts_proc_and_mounts_stay() {
+    in_own_mounts("private", "mounts-unchanged");
+}
+
+case!(the_same_where_root_is_shared, Needs::ROOT);
+fn the_same_where_root_is_shared() {
+    in_own_mounts("shared", "mounts-unchanged");
+}
+
+case!(a_mount_inside_stays_inside, Needs::ROOT);
+fn a_mount_inside_stays_inside() {
+    in_own_mounts("shared", "mounts-out");
+}
+
+case!(the_hosts_mounts_still_come_in, Needs::ROOT);
+fn the_hosts_mounts_still_come_in() {
+    in_own_mounts("shared", "mounts-in");
+}
+
+fn mounts_of(pid: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo: the host's /proc is whole")
+}
+
+fn has_mount(pid: i32, folder: &str) -> bool {
+    mounts_of(&pid.to_string()).lines().any(|line| line.split(' ').nth(4) == Some(folder))
+}
+
+probe!("mounts-unchanged", |_| unchanged());
+fn unchanged() {
+    let before = mounts_of("self");
+    for options in [&[][..], &["-t", "-m", "100m"], &["--pid", "host"], &["--no-limits"]] {
+        probe(options, &["pids"]).finish().good();
+        let running = probe(options, &["hold"]).start();
+        running.await_output("ready");
+        assert_eq!(mounts_of("self"), before, "while {options:?} runs");
+        fs::read_link("/proc/self/exe").expect("the host's /proc while a container runs");
+        running.finish().good();
+        assert_eq!(mounts_of("self"), before, "after {options:?}");
+        let stat = fs::read_to_string("/proc/self/stat").expect("the host's /proc after a run");
+        assert!(stat.starts_with(&format!("{} ", std::process::id())), "{stat}");
+    }
+}
+
+probe!("mounts-slaves", |_| slaves());
+fn slaves() {
+    let running = probe(&[], &["hold"]).start();
+    running.await_output("ready");
+    let inside = mounts_of(&running.command_pid().to_string());
+    for line in inside.lines() {
+        let options: Vec<&str> = line.split(' ').skip(6).take_while(|field| *field != "-").collect();
+        assert!(!options.iter().any(|option| option.starts_with("shared:")), "goes out: {line}");
+        // Its own /proc has nobody to be a slave of.
+        let own = line.split(' ').nth(4) == Some("/proc") && options.is_empty();
+        assert!(own || options.iter().any(|option| option.starts_with("master:")), "no slave: {line}");
+    }
+    running.finish().good();
+}
+
+probe!("mounts-out", |_| out());
+fn out() {
+    let folder = Folder::new();
+    mount_tmpfs(&folder.text("."));
+    fs::create_dir(folder.path("inside")).expect("mkdir");
+    let before = mounts_of("self");
+    // Only with CAP_SYS_ADMIN can the command mount at all.
+    let running = probe(&["--cap-add", "SYS_ADMIN"], &["mount", &folder.text("inside")]).start();
+    running.await_output("ready");
+    assert!(has_mount(running.command_pid(), &folder.text("inside")), "the mount is there inside");
+    assert_eq!(mounts_of("self"), before, "and not outside");
+    running.finish().good();
+    assert_eq!(mounts_of("self"), before);
+    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: nothing holds it");
+}
+
+probe!("mounts-in", |_| come_in());
+fn come_in() {
+    let folder = Folder::new();
+    mount_tmpfs(&folder.text("."));
+    for name in ["before", "during"] {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+    }
+    let (before, during) = (folder.text("before"), folder.text("during"));
+    mount_tmpfs(&before);
+    let running = run(&[], &crate::support::harness::probe_words(&["hold"])).start();
+    running.await_output("ready");
+    let inside = running.command_pid();
+    assert!(has_mount(inside, &before) && !has_mount(inside, &during));
+    mount_tmpfs(&during);
+    wait_until("a mount on the host comes in", || has_mount(inside, &during));
+    for name in [&before, &during] {
+        unmount(name.as_str(), UnmountFlags::empty()).expect("unmount on the host");
+        wait_until("an unmount on the host comes in", || !has_mount(inside, name));
+    }
+    running.finish().good();
+    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: nothing holds it");
+}

@@ -1,0 +1,51 @@
+//! Out of memory: who is killed, what is said about it, and what is not.
+
+use crate::support::harness::probe;
+use crate::support::needs::Needs;
+
+fn mib(count: usize) -> String {
+    (count << 20).to_string()
+}
+
+case!(more_than_the_limit_is_killed, Needs::NAMESPACES | Needs::MEMORY);
+/// One line with the limit, and no way out offered: the limit was the caller's own choice.
+fn more_than_the_limit_is_killed() {
+    let outcome = probe(&["-m", "100m"], &["eat", &mib(200)]).finish();
+    outcome.refused(137, &["memory", "104857600"]);
+    // The peak is there as well: it cannot be under what the kernel killed at, nor over the limit.
+    assert!(outcome.stderr_text().contains("peak"), "{outcome:?}");
+    assert!(!outcome.stderr_text().contains("-m"), "{outcome:?}");
+}
+
+case!(less_than_the_limit_is_not, Needs::NAMESPACES | Needs::MEMORY);
+fn less_than_the_limit_is_not() {
+    probe(&["-m", "100m"], &["eat", &mib(90)]).finish().silent(0);
+}
+
+case!(the_default_limit_is_said_to_be_one, Needs::NAMESPACES | Needs::MEMORY);
+fn the_default_limit_is_said_to_be_one() {
+    let outcome = probe(&[], &["eat", &mib(300)]).finish();
+    outcome.refused(137, &["memory", "209715200", "default", "-m"]);
+    probe(&[], &["eat", &mib(190)]).finish().silent(0);
+}
+
+case!(without_a_limit_it_is_not_killed, Needs::NAMESPACES | Needs::MEMORY);
+fn without_a_limit_it_is_not_killed() {
+    for options in [["-m", "max"].as_slice(), &["--no-limits"], &["-m", "400m"]] {
+        probe(options, &["eat", &mib(300)]).finish().silent(0);
+    }
+}
+
+case!(a_kill_below_the_command_is_said_too, Needs::NAMESPACES | Needs::MEMORY);
+/// The command lives on and ends with a status of its own: the line comes whatever that is.
+fn a_kill_below_the_command_is_said_too() {
+    let outcome = probe(&["-m", "100m"], &["child-eats", &mib(200)]).finish();
+    // The status is the command's word on its child: 128 + 9.
+    outcome.refused(137, &["memory", "104857600"]);
+    probe(&["-m", "100m"], &["child-eats", &mib(90)]).finish().silent(0);
+}
+
+case!(a_status_of_137_alone_is_no_kill, Needs::NAMESPACES | Needs::MEMORY);
+fn a_status_of_137_alone_is_no_kill() {
+    probe(&["-m", "100m"], &["status", "137"]).finish().silent(137);
+}

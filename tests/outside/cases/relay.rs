@@ -1,0 +1,464 @@
+//! `-t` without a terminal on standard input, and all that the relay has to carry: the end of the input, every byte
+//! value, much, slowly, and never more work than there is.
+
+use crate::probes::terminal::Pattern;
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, Running, probe, run};
+use crate::support::needs::Needs;
+use crate::support::outcome::Outcome;
+use crate::support::processes::{anonymous, state, ticks, wait_until};
+use crate::support::user_terminal::{UserTerminal, in_terminal};
+use libc::SIGTERM;
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn null() -> OwnedFd {
+    File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into()
+}
+
+/// A pipe, for a file to read from and one to write to.
+fn pipe() -> (OwnedFd, OwnedFd) {
+    pipe_with(PipeFlags::CLOEXEC).expect("pipe")
+}
+
+fn with_input(run: Run, input: &[u8]) -> Outcome {
+    let mut running = run.start();
+    running.say(input);
+    running.finish()
+}
+
+case!(input_and_its_end, Needs::NAMESPACES);
+/// `cat` by any name: each line comes twice, once as the terminal's echo, once from the command.
+fn input_and_its_end() {
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        for (input, output) in [
+            (&b"line\n"[..], &b"line\r\nline\r\n"[..]),
+            (b"no end of line", b"no end of lineno end of line"),
+            (b"one\ntwo", b"one\r\ntwoone\r\ntwo"),
+            (b"\n", b"\r\n\r\n"),
+        ] {
+            let outcome = with_input(probe(options, &["echo"]), input);
+            let sorted = |bytes: &[u8]| {
+                let mut bytes = bytes.to_vec();
+                bytes.sort();
+                bytes
+            };
+            // Echo and answer can change places; nothing can be missing.
+            assert_eq!(sorted(&outcome.stdout), sorted(output), "{outcome:?}");
+            outcome.silent(0);
+        }
+    }
+}
+
+case!(the_end_reaches_shells_that_edit_lines, Needs::NAMESPACES | Needs::BASH);
+/// A shell that edits lines does not let the terminal make them: it wants Ctrl-D, whenever it comes to look.
+fn the_end_reaches_shells_that_edit_lines() {
+    let bash = ["bash", "--norc", "--noprofile"];
+    let mut early = run(&["-t"], &bash).start();
+    early.say(b"echo sum$((1+1))\n");
+    let outcome = early.finish();
+    assert!(outcome.stdout_text().contains("sum2"), "{outcome:?}");
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    let mut later = run(&["-t"], &bash).start();
+    later.say(b"echo sum$((1+1))\n");
+    later.await_output("sum2");
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(later.finish().code(), 0);
+    assert_eq!(run(&["-t"], &bash).finish().code(), 0);
+}
+
+case!(an_end_that_was_heard_is_told_again, Needs::NAMESPACES | Needs::SH | Needs::STTY);
+/// A file that has ended has ended for everyone who reads it: for each command of a shell, and the shell itself.
+fn an_end_that_was_heard_is_told_again() {
+    for (script, input) in [
+        ("exec sh", &b"cat\n"[..]),
+        ("cat; read x; read y; cat", b"a\n"),
+        ("cat; sleep 0.1; read x", b"no end of line"),
+        ("cat; stty raw -echo; echo; stty -raw echo; cat", b""),
+    ] {
+        for options in [&["-t"][..], &["-t", "--init"]] {
+            let outcome = with_input(run(options, &["sh", "-c", &format!("{script}; echo end$((1+1))")]), input);
+            assert!(outcome.stdout_text().contains("end2") || script == "exec sh", "{script}: {outcome:?}");
+            outcome.silent(0);
+        }
+    }
+    // A shell that edits lines, and a command in it that does not.
+    if Needs::BASH.missing().is_none() {
+        with_input(run(&["-t"], &["bash", "--norc", "--noprofile"]), b"cat\n").silent(0);
+    }
+}
+
+case!(no_input_at_all, Needs::NAMESPACES);
+fn no_input_at_all() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
+        let outcome = probe(options, &["echo"]).start_on([null(), null(), null()]).finish_by_itself();
+        assert_eq!(outcome.code(), 0, "{options:?}");
+        assert_eq!(probe(options, &["echo"]).finish().good(), "", "{options:?}");
+    }
+}
+
+case!(both_outputs_are_one, Needs::NAMESPACES | Needs::SH);
+fn both_outputs_are_one() {
+    let outcome = run(&["-t"], &["sh", "-c", "echo out; echo err >&2; exit 3"]).finish();
+    outcome.silent(3);
+    assert_eq!(outcome.stdout_text(), "out\r\nerr\r\n");
+}
+
+case!(every_byte_value_both_ways, Needs::NAMESPACES);
+fn every_byte_value_both_ways() {
+    let bytes: Vec<u8> = (0..4096u32).map(|n| (n ^ n >> 8) as u8).collect();
+    for part in [bytes.len(), 7, 1000] {
+        let mut mirror = probe(&["-t"], &["mirror", &bytes.len().to_string()]).start();
+        mirror.await_output("ready\n");
+        bytes.chunks(part).for_each(|chunk| mirror.say(chunk));
+        mirror.finish().silent_bytes(&[b"ready\n", bytes.as_slice()].concat());
+    }
+}
+
+/// Writes to a pipe for as long as someone reads it.
+fn pour(into: OwnedFd, what: u8) {
+    thread::spawn(move || {
+        let mut file = File::from(into);
+        while file.write_all(&[what; 1 << 16]).is_ok() {}
+    });
+}
+
+case!(more_input_than_the_command_takes, Needs::NAMESPACES);
+/// `yes | mydocker run -t true`: the command does not care, and its end is the end.
+fn more_input_than_the_command_takes() {
+    for (words, status) in [(&["status", "7"][..], 7), (&["mirror", "10"], 0), (&["deaf"], 5)] {
+        for options in [&["-t"][..], &["-t", "--init"]] {
+            for what in [b'y', b'\n'] {
+                let (stdin, writer) = pipe();
+                pour(writer, what);
+                let outcome = probe(options, words).start_on([stdin, null(), null()]).finish_by_itself();
+                assert_eq!(outcome.code(), status, "{options:?} {words:?}");
+            }
+        }
+    }
+    // One that stays, and takes nothing: it can still be ended.
+    let (stdin, writer) = pipe();
+    pour(writer, b'\n');
+    let running = run(&["-t"], &["sleep", "100000"]).start_on([stdin, null(), null()]);
+    running.await_signals();
+    thread::sleep(Duration::from_millis(300));
+    running.send(SIGTERM);
+    assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM);
+}
+
+case!(input_waits_for_a_command_that_writes_first, Needs::NAMESPACES);
+/// The command reads nothing before it has written a lot: whoever waits for it to read, waits for ever.
+fn input_waits_for_a_command_that_writes_first() {
+    const COUNT: usize = 300_000;
+    let mut running = probe(&["-t"], &["take", "1000000", &COUNT.to_string()]).start();
+    running.await_output("ready\n");
+    running.say_meanwhile(Pattern::bytes(COUNT));
+    let outcome = running.finish();
+    outcome.silent(0);
+    let text = outcome.stdout_text();
+    assert!(text.ends_with(".all there\n"), "{}", &text[text.len() - 40..]);
+    assert_eq!(text.matches('.').count(), 1_000_000);
+}
+
+case!(a_lot_of_input_arrives_whole, Needs::NAMESPACES);
+fn a_lot_of_input_arrives_whole() {
+    const COUNT: usize = 5_000_000;
+    let mut running = probe(&["-t"], &["take", "0", &COUNT.to_string()]).start();
+    running.await_output("ready\n");
+    running.say_meanwhile(Pattern::bytes(COUNT));
+    assert_eq!(running.finish().good(), "ready\nall there\n");
+}
+
+/// Starts it with its output in a pipe that the case reads itself, and its own messages in a file.
+fn piped(run: Run, stdin: OwnedFd, folder: &Folder) -> (Running, File) {
+    let (reader, writer) = pipe();
+    let messages = File::create(folder.path("messages")).expect("a file");
+    (run.start_on([stdin, writer, messages.into()]), File::from(reader))
+}
+
+/// Reads to the end, and compares with the pattern all the way.
+fn compare(mut from: impl Read, count: usize) {
+    let (mut pattern, mut block, mut expected) = (Pattern::default(), vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut total = 0;
+    loop {
+        let got = from.read(&mut block).expect("read");
+        if got == 0 {
+            break;
+        }
+        pattern.fill(&mut expected[..got]);
+        assert!(block[..got] == expected[..got], "other bytes after {total}");
+        total += got;
+    }
+    assert_eq!(total, count, "bytes");
+}
+
+case!(a_hundred_megabytes, Needs::NAMESPACES);
+/// 10 MB first: where these take seconds, on an emulated machine, they are enough.
+fn a_hundred_megabytes() {
+    let folder = Folder::new();
+    for count in [10_000_000, 100_000_000] {
+        let start = Instant::now();
+        let (running, output) = piped(probe(&["-t"], &["flood", &count.to_string()]), null(), &folder);
+        compare(output, count);
+        assert_eq!(running.finish_by_itself().code(), 0);
+        assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
+        if start.elapsed() > Duration::from_secs(4) {
+            println!("relay::a_hundred_megabytes: {count} bytes took {:?}, and that is all", start.elapsed());
+            break;
+        }
+    }
+}
+
+case!(a_slow_reader_loses_nothing, Needs::NAMESPACES);
+/// The reader comes when the command has long ended, or waits for it; the input ends meanwhile, or brings more.
+fn a_slow_reader_loses_nothing() {
+    let folder = Folder::new();
+    for count in [5_000, 70_000, 84_000, 90_000, 110_000, 500_000] {
+        for late_input in [&b""[..], b"more", b"\n\n\x04"] {
+            for options in [&["-t"][..], &["-t", "--init"]] {
+                let (stdin, writer) = pipe();
+                let run = probe(options, &["flood", &count.to_string()]);
+                let (running, mut output) = piped(run, stdin, &folder);
+                // From the first byte on there is no echo.
+                let mut first = [0];
+                output.read_exact(&mut first).expect("read");
+                thread::sleep(Duration::from_millis(40));
+                // What is small has all been taken by now, and mydocker has ended.
+                rustix::io::write(&writer, late_input).ok();
+                drop(writer);
+                thread::sleep(Duration::from_millis(20));
+                compare(first.chain(output), count);
+                assert_eq!(running.finish_by_itself().code(), 0, "{count} {late_input:?} {options:?}");
+                assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
+            }
+        }
+    }
+}
+
+case!(a_writer_that_outlives_the_command, Needs::NAMESPACES);
+/// The command's end is the container's: what it left behind can neither hold it up nor break it.
+fn a_writer_that_outlives_the_command() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]] {
+        for how in ["300", "for-ever"] {
+            let outcome = probe(options, &["late", how]).finish();
+            outcome.silent(3);
+            let text = outcome.stdout_text();
+            assert!(text == "early\r\n" || text == "early\r\nlate\r\n", "{options:?}: {text:?}");
+        }
+    }
+    // One that is still there while the command goes on is heard.
+    if Needs::SH.missing().is_none() {
+        let outcome = run(&["-t"], &["sh", "-c", "(sleep 0.2; echo late) & echo early; wait; exit 4"]).finish();
+        outcome.silent(4);
+        assert_eq!(outcome.stdout_text(), "early\r\nlate\r\n");
+    }
+}
+
+case!(a_command_that_closes_its_terminal, Needs::NAMESPACES);
+fn a_command_that_closes_its_terminal() {
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        probe(options, &["deaf"]).finish().silent(5);
+        let running = probe(options, &["deaf"]).start();
+        // Standard input stays open: nothing but the command's end can end it.
+        running.finish_by_itself().silent(5);
+    }
+}
+
+case!(a_command_that_closes_its_terminal_and_opens_it_again, Needs::NAMESPACES);
+/// As one does that asks for a password, whatever its streams are.
+fn a_command_that_closes_its_terminal_and_opens_it_again() {
+    for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
+        let mut running = probe(options, &["reopen"]).start();
+        running.await_output("who?");
+        running.say(b"me\n");
+        let outcome = running.finish_by_itself();
+        outcome.silent(0);
+        assert!(outcome.stdout_text().contains("hello me"), "{outcome:?}");
+    }
+}
+
+case!(closed_streams, Needs::NAMESPACES);
+fn closed_streams() {
+    for closed in 1..8 {
+        let close = move || {
+            for descriptor in 0..3 {
+                if closed >> descriptor & 1 == 1 {
+                    // SAFETY: a number only
+                    unsafe { libc::close(descriptor) };
+                }
+            }
+            Ok(())
+        };
+        for options in [&["-t"][..], &["-t", "--init"]] {
+            let outcome = probe(options, &["status", "7"]).before(close).finish();
+            assert_eq!(outcome.code(), 7, "closed {closed:03b}: {outcome:?}");
+            let outcome = probe(options, &["flood", "200000"]).before(close).finish();
+            assert_eq!(outcome.code(), 0, "closed {closed:03b}");
+            assert_eq!(outcome.stdout.len(), if closed & 2 == 0 { 200_000 } else { 0 }, "closed {closed:03b}");
+            let outcome = run(options, &["no-such-tool"]).before(close).finish();
+            assert_eq!(outcome.code(), 127, "closed {closed:03b}");
+        }
+    }
+}
+
+case!(an_output_that_takes_nothing, Needs::NAMESPACES);
+/// A full disk: said once, and the command is not left to wait for a reader that never comes.
+fn an_output_that_takes_nothing() {
+    let folder = Folder::new();
+    for count in ["10", "10000000"] {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let messages = File::create(folder.path("messages")).expect("a file");
+        let running = probe(&["-t"], &["flood", count]).start_on([null(), full.into(), messages.into()]);
+        running.finish_by_itself().code();
+        let said = std::fs::read_to_string(folder.path("messages")).expect("messages");
+        assert!(said.starts_with("mydocker: ") && said.contains("ENOSPC"), "{said:?}");
+        assert_eq!(said.lines().count(), 1, "{said:?}");
+    }
+}
+
+case!(a_signal_ends_it_while_nobody_reads, Needs::NAMESPACES | Needs::TERMINAL);
+/// What waits for a reader is not worth more than the word of the user.
+fn a_signal_ends_it_while_nobody_reads() {
+    let folder = Folder::new();
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        let (running, _output) = piped(probe(options, &["flood", "100000000"]), null(), &folder);
+        running.await_signals();
+        thread::sleep(Duration::from_millis(300));
+        running.send(SIGTERM);
+        assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM, "a pipe, {options:?}");
+        let inside = in_terminal(probe(options, &["flood", "100000000"]));
+        let before = UserTerminal::new().settings();
+        inside.running.await_signals();
+        thread::sleep(Duration::from_millis(300));
+        inside.running.send(SIGTERM);
+        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "a terminal, {options:?}");
+        assert_eq!(inside.terminal.settings(), before);
+    }
+}
+
+case!(last_words_after_a_signal_arrive, Needs::NAMESPACES);
+/// What a command says when it is told to end belongs to its output, and there may be much of it.
+fn last_words_after_a_signal_arrive() {
+    let folder = Folder::new();
+    for round in 0..20 {
+        for count in [10, 150_000] {
+            let (running, mut output) = piped(probe(&["-t"], &["last-words", &count.to_string()]), null(), &folder);
+            let mut ready = [0; 7];
+            output.read_exact(&mut ready).expect("read");
+            running.send(SIGTERM);
+            compare(output, count);
+            assert_eq!(running.finish_by_itself().code(), 7, "round {round}");
+        }
+    }
+}
+
+case!(waiting_costs_nothing, Needs::NAMESPACES | Needs::TERMINAL | Needs::SLEEP);
+/// Processor time of mydocker in half a second, in all the states in which it waits.
+fn waiting_costs_nothing() {
+    let folder = Folder::new();
+    let sleep = ["sleep", "100000"];
+    let idle = |what: &str, running: Running| {
+        let pid = running.pid;
+        running.await_signals();
+        let used = || {
+            let before = ticks(pid);
+            thread::sleep(Duration::from_millis(500));
+            ticks(pid) - before
+        };
+        // On a slow host the start takes its time, too; what spins does so for ever.
+        thread::sleep(Duration::from_millis(200));
+        let least = (0..6).map(|_| used()).find(|used| *used <= 2);
+        assert!(least.is_some(), "{what}: it is never quiet");
+        // A look in between, as at a terminal whose input has ended, is no reason not to find it asleep.
+        wait_until(what, || state(pid) == Some('S'));
+        running.send(SIGTERM);
+        running.finish_by_itself();
+    };
+    for options in [&["-t"][..], &["-t", "--init"], &[], &["-t", "--pid", "host"]] {
+        let inside = in_terminal(run(options, &sleep));
+        idle("in a terminal", inside.running);
+        let running = run(options, &sleep).start_on([null(), null(), null()]);
+        idle("no input", running);
+        let (running, output) = piped(run(options, &sleep), null(), &folder);
+        drop(output);
+        idle("an output whose reader is gone", running);
+        let streams = [UserTerminal::new().stream(), null(), null()];
+        let running = run(options, &sleep).start_on(streams);
+        idle("a terminal that has gone away", running);
+    }
+    let (running, _output) = piped(probe(&["-t"], &["flood", "100000000"]), null(), &folder);
+    idle("output full", running);
+    let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), null(), &folder);
+    idle("output full and the command gone", running);
+    let (stdin, _writer) = pipe();
+    let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), stdin, &folder);
+    idle("output full, the command gone, input open", running);
+    for what in [b'\n', b'y'] {
+        let (stdin, writer) = pipe();
+        pour(writer, what);
+        // In the line that a terminal makes there is room for ever: what is too much is dropped, as from a keyboard.
+        if what == b'\n' {
+            idle("more input than is taken", run(&["-t"], &sleep).start_on([stdin, null(), null()]));
+        }
+        let (stdin, writer) = pipe();
+        pour(writer, what);
+        let (running, _output) = piped(probe(&["-t"], &["flood", "84000"]), stdin, &folder);
+        idle("more input than is taken, output full and the command gone", running);
+    }
+    let (stdin, _writer) = pipe();
+    let running = probe(&["-t"], &["mirror", "1"]).start_on([stdin, null(), null()]);
+    idle("raw", running);
+}
+
+case!(memory_does_not_grow, Needs::NAMESPACES);
+/// What a waiting mydocker has of its own, and that nothing of what goes through stays.
+fn memory_does_not_grow() {
+    let folder = Folder::new();
+    let waiting = |options: &[&str]| {
+        let running = probe(options, &["hold"]).start();
+        running.await_output("ready");
+        let memory = anonymous(running.pid);
+        assert_eq!(running.finish().code(), 0);
+        memory
+    };
+    let (without, with) = (waiting(&[]), waiting(&["-t"]));
+    assert!(with <= without + 64, "{with} KiB Anonymous with -t, {without} without");
+    let (running, mut output) = piped(probe(&["-t"], &["flood", "20000000"]), null(), &folder);
+    // As long as nobody reads, it collects as much as it ever does.
+    let mut early = 0;
+    wait_until("its buffer is full", || {
+        let before = std::mem::replace(&mut early, anonymous(running.pid));
+        thread::sleep(Duration::from_millis(100));
+        early >= with + 32 && early == before
+    });
+    let mut block = vec![0; 1_000_000];
+    for _ in 0..19 {
+        output.read_exact(&mut block).expect("read");
+    }
+    assert_eq!(anonymous(running.pid), early, "KiB Anonymous after 19 MB and with a full buffer");
+    output.read_to_end(&mut block).expect("read");
+    assert_eq!(running.finish_by_itself().code(), 0);
+    let mut inside = in_terminal(probe(&["-t"], &["catch", "2", "28"]));
+    inside.await_screen("ready");
+    let mut early = 0;
+    for round in 1..=2000u16 {
+        match round % 2 {
+            0 => inside.press(b"\x03"),
+            _ => inside.terminal.resize(round, 80),
+        }
+        if round == 200 {
+            early = anonymous(inside.running.pid);
+        }
+        if round % 50 == 0 {
+            inside.terminal.screen();
+        }
+    }
+    let late = anonymous(inside.running.pid);
+    assert!(late <= early + 8, "{early} KiB Anonymous after 200 keys and sizes, {late} after 2000");
+    inside.press(b"\x04");
+    assert_eq!(inside.running.finish_by_itself().code(), 7);
+}

@@ -1,0 +1,99 @@
+//! A file with a filesystem in it as the root.
+
+use crate::support::folder::Folder;
+use crate::support::needs::Needs;
+use crate::support::processes::wait_until;
+use crate::support::roots::{Root, loops_of, make_image, probe_in, started};
+use std::fs;
+
+const IMAGE: Needs = Needs::ROOT.and(Needs::LOOP);
+
+case!(squashfs, IMAGE | Needs::SQUASHFS_IMAGE | Needs::OVERLAY);
+fn squashfs() {
+    image("squashfs");
+}
+
+case!(erofs, IMAGE | Needs::EROFS_IMAGE | Needs::OVERLAY);
+fn erofs() {
+    image("erofs");
+}
+
+case!(ext2, IMAGE | Needs::BUSYBOX | Needs::OVERLAY);
+fn ext2() {
+    image("ext2");
+}
+
+case!(ext4, IMAGE | Needs::EXT4_IMAGE | Needs::OVERLAY);
+fn ext4() {
+    image("ext4");
+}
+
+fn image(kind: &str) {
+    let folder = Folder::new();
+    let file = folder.text("an, image: \\");
+    let root = Root::whole();
+    root.0.write("mark", b"inside\n");
+    make_image(kind, &root, &file);
+    let before = fs::read(&file).expect("read");
+    let says = |options: &[&str], words: &[&str]| probe_in(&file, options, words).finish().good();
+    assert_eq!(says(&[], &["file", "/mark"]), "inside\n");
+    // Writes go to memory unless told otherwise.
+    assert_eq!(says(&[], &["write", "/mark", "/new"]), "ok\nok\n");
+    assert_eq!(says(&["--ephemeral=2m"], &["fill", "/new"]).split(' ').next(), Some("ENOSPC"));
+    assert_eq!(says(&["--read-only"], &["write", "/mark", "/new"]), "EROFS\nEROFS\n");
+    // Free when the container has ended, at the latest a moment later.
+    let (running, _) = started(probe_in(&file, &[], &["hold"]));
+    assert_eq!(loops_of(&file).len(), 1);
+    running.finish().good();
+    wait_until("the loop device is free", || loops_of(&file).is_empty());
+    assert!(fs::read(&file).expect("read") == before, "the image is as it was");
+    probe_in(&file, &["-v", "/missing-source:/x"], &["status", "0"]).finish().refused(125, &["/missing-source"]);
+    wait_until("the loop device is free", || loops_of(&file).is_empty());
+}
+
+case!(the_device_goes_when_mydocker_is_killed, IMAGE | Needs::BUSYBOX | Needs::OVERLAY);
+fn the_device_goes_when_mydocker_is_killed() {
+    let (folder, root) = (Folder::new(), Root::whole());
+    let file = folder.text("image");
+    make_image("ext2", &root, &file);
+    for options in [&[][..], &["--read-only"]] {
+        let (running, pid) = started(probe_in(&file, options, &["hold"]));
+        assert_eq!(loops_of(&file).len(), 1);
+        running.send(libc::SIGKILL);
+        assert!(crate::support::processes::wait_for_end(pid));
+        wait_until("the loop device is free", || loops_of(&file).is_empty());
+        running.reap();
+    }
+}
+
+case!(a_file_that_is_no_filesystem, IMAGE);
+fn a_file_that_is_no_filesystem() {
+    let folder = Folder::new();
+    let mut noise = vec![0u8; 200_000];
+    let mut state = 1u32;
+    for byte in &mut noise {
+        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+        *byte = (state >> 24) as u8;
+    }
+    let mut marked = vec![0u8; 200_000];
+    marked[..4].copy_from_slice(b"hsqs");
+    for (name, content) in [("empty", &[][..]), ("short", b"x"), ("noise", &noise), ("marked", &marked)] {
+        let file = folder.write(name, content);
+        for options in [&[][..], &["--read-only"]] {
+            probe_in(&file, options, &["status", "0"]).finish().refused(125, &[&file, "no filesystem"]);
+            wait_until("the loop device is free", || loops_of(&file).is_empty());
+        }
+    }
+}
+
+case!(two_at_once, IMAGE | Needs::EXT4_IMAGE | Needs::OVERLAY);
+fn two_at_once() {
+    let (folder, root) = (Folder::new(), Root::whole());
+    let file = folder.text("image");
+    make_image("ext4", &root, &file);
+    let (one, _) = started(probe_in(&file, &[], &["hold"]));
+    let (two, _) = started(probe_in(&file, &[], &["hold"]));
+    one.finish().good();
+    two.finish().good();
+    wait_until("the loop devices are free", || loops_of(&file).is_empty());
+}

@@ -1,0 +1,265 @@
+//! Where writes go: nowhere, or to memory; over a folder and over the host's own files.
+
+use crate::probes::own_mounts::in_own_mounts;
+use crate::probes::own_mounts::mount_tmpfs;
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, probe, probe_file};
+use crate::support::host::host;
+use crate::support::needs::Needs;
+use crate::support::roots::{Root, has_option, mount_at, probe_in};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+case!(a_read_only_root, Needs::NAMESPACES);
+fn a_read_only_root() {
+    let root = Root::whole();
+    let seen = root.says(&["--read-only"], &["write", "/x", "/etc/x", "/dev/shm/x", "/dev/x"]);
+    assert_eq!(seen, "EROFS\nEROFS\nok\nok\n");
+    assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
+}
+
+case!(read_only_host_files, Needs::NAMESPACES);
+fn read_only_host_files() {
+    let folder = Folder::new();
+    let file = folder.text("x");
+    assert_eq!(probe(&["--read-only"], &["write", &file, "/dev/null"]).finish().good(), "EROFS\nok\n");
+    assert!(!folder.path("x").exists());
+    fs::write(&file, "the host still can").expect("write");
+}
+
+case!(writes_to_memory, Needs::ROOT | Needs::OVERLAY);
+fn writes_to_memory() {
+    let root = Root::whole();
+    root.0.write("kept", b"as it was\n");
+    fs::set_permissions(&root.0.0, fs::Permissions::from_mode(0o751)).expect("chmod");
+    chown(&root.0.0, Some(3), Some(4)).expect("chown");
+    let seen = root.says(&["--ephemeral"], &["write", "/kept", "/new", "/etc/new"]);
+    assert_eq!(seen, "ok\nok\nok\n");
+    assert_eq!(fs::read(root.0.path("kept")).expect("read"), b"as it was\n");
+    assert!(!root.0.path("new").exists() && !root.0.path("etc/new").exists());
+    assert_eq!(root.says(&["--ephemeral"], &["file", "/kept"]), "as it was\n");
+    // The top looks like the folder.
+    assert_eq!(root.says(&["--ephemeral"], &["see", "/"]), "folder 751\n");
+    // What is missing is made there too, and does not stay.
+    let root = Root::new();
+    root.says(&["--ephemeral"], &["status", "0"]);
+    assert!(root.names().is_empty());
+}
+
+fn filled(run: Run) -> u64 {
+    let text = run.finish().good();
+    text.trim_end().strip_prefix("ENOSPC ").unwrap_or_else(|| panic!("{text}")).parse().expect("a number")
+}
+
+case!(memory_is_bounded, Needs::NAMESPACES | Needs::OVERLAY);
+fn memory_is_bounded() {
+    let root = Root::whole();
+    let within =
+        |written: u64, bytes: u64| assert!(written > bytes / 10 * 9 && written <= bytes, "{written} of {bytes}");
+    within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/big"])), 8 << 20);
+    // Everywhere together.
+    within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/etc/big"])), 8 << 20);
+}
+
+case!(a_full_root_is_no_oom_kill, Needs::NAMESPACES.and(Needs::OVERLAY).and(Needs::MEMORY));
+fn a_full_root_is_no_oom_kill() {
+    let root = Root::whole();
+    let written = filled(root.probe(&["-m", "64m", "--ephemeral"], &["fill", "/big"]));
+    assert!(written > 30 << 20 && written <= 32 << 20, "{written}: half of 64m");
+}
+
+case!(ephemeral_and_read_only, Needs::NAMESPACES | Needs::OVERLAY);
+fn ephemeral_and_read_only() {
+    let root = Root::whole();
+    assert_eq!(root.says(&["--ephemeral", "--read-only"], &["write", "/x"]), "EROFS\n");
+}
+
+case!(sizes_that_are_none, Needs::NOTHING);
+fn sizes_that_are_none() {
+    for option in ["--ephemeral=x", "--ephemeral=0", "--ephemeral=-1", "--shm-size=x"] {
+        probe(&[option], &["status", "0"]).finish().usage_error(&[]);
+    }
+    probe(&["--shm-size=1m"], &["status", "0"]).finish().usage_error(&["root of its own"]);
+}
+
+case!(the_hosts_own_root, Needs::ROOT | Needs::OVERLAY);
+fn the_hosts_own_root() {
+    let folder = Folder::new();
+    let file = folder.write("file", b"the host's\n");
+    let new = folder.text("new");
+    assert_eq!(probe(&["--ephemeral"], &["file", &file]).finish().good(), "the host's\n");
+    assert_eq!(probe(&["--ephemeral"], &["write", &file, &new, "/new-at-the-top"]).finish().good(), "ok\nok\nok\n");
+    assert_eq!(fs::read(&file).expect("read"), b"the host's\n");
+    assert!(!folder.path("new").exists() && !std::path::Path::new("/new-at-the-top").exists());
+}
+
+case!(the_hosts_own_root_is_a_root_of_its_own, Needs::ROOT | Needs::OVERLAY);
+fn the_hosts_own_root_is_a_root_of_its_own() {
+    let run = probe(&["--ephemeral", "--hostname", "h"], &["env"]).with(|command| command.env("OWN", "1"));
+    let mut lines: Vec<String> = run.finish().good().lines().map(String::from).collect();
+    lines.sort();
+    assert_eq!(lines[..2], ["HOME=/root", "HOSTNAME=h"], "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(probe(&["--ephemeral"], &["folder"]).finish().good(), "/\n");
+    assert_eq!(probe(&["--ephemeral"], &["list", "/dev"]).finish().good().lines().count(), 14);
+    assert_eq!(probe(&["--ephemeral"], &["list", "/sys/class/net"]).finish().good(), "lo\n");
+}
+
+case!(the_hosts_other_mounts, Needs::ROOT | Needs::OVERLAY);
+fn the_hosts_other_mounts() {
+    in_own_mounts("private", "layers");
+}
+
+probe!("layers", |_| layers());
+/// The check of that name: every other mount shows its files, and none can be written to.
+fn layers() {
+    let folder = Folder::new();
+    let point = |name: &str| {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+        folder.text(name)
+    };
+    // One with a mode and an owner of its own, one below it, one that is read-only, one in an odd place.
+    let outer = point("outer");
+    mount("t", &outer, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=1770,uid=7,gid=8")).expect("mount");
+    fs::write(folder.path("outer/file"), "outer\n").expect("write");
+    let inner = point("outer/inner");
+    mount_tmpfs(&inner);
+    fs::write(folder.path("outer/inner/file"), "inner\n").expect("write");
+    let odd = point("odd ,:\\\n");
+    mount_tmpfs(&odd);
+    fs::write(folder.path("odd ,:\\\n/file"), "odd\n").expect("write");
+    // A file can be a mount point; an overlay cannot be on it.
+    let file = folder.write("file", b"below\n");
+    let other = folder.write("other", b"above\n");
+    mount(other.as_str(), file.as_str(), "", MountFlags::BIND, None).expect("bind");
+    // And a /proc elsewhere would be a way to every file.
+    let proc = point("proc");
+    mount("proc", &proc, "proc", MountFlags::empty(), None).expect("mount of proc");
+    // A mount that another one hides is not seen, and no harm.
+    let hidden = point("hidden");
+    fs::create_dir(folder.path("hidden/below")).expect("mkdir");
+    mount_tmpfs(&folder.text("hidden/below"));
+    mount_tmpfs(&hidden);
+
+    let seen = |words: &[&str]| probe(&["--ephemeral"], words).finish().good();
+    let files = [format!("{outer}/file"), format!("{inner}/file"), format!("{odd}/file"), file.clone()];
+    for (path, content) in files.iter().zip(["outer\n", "inner\n", "odd\n", "above\n"]) {
+        assert_eq!(seen(&["file", path]), content, "{path}");
+    }
+    assert_eq!(seen(&["see", &outer]), "folder 1770\n");
+    assert_eq!(seen(&["list", &proc]), "");
+    assert_eq!(seen(&["list", &hidden]), "");
+    let all: Vec<&str> = files.iter().map(String::as_str).collect();
+    assert_eq!(seen(&[&["write"], &all[..]].concat()), "ok\nok\nok\nEROFS\n");
+    let mounts = seen(&["file", "/proc/self/mountinfo"]);
+    let line = mount_at(&mounts, &outer);
+    assert!(line.contains(" - overlay ") && has_option(line, "nosuid") && has_option(line, "nodev"), "{line}");
+    for (path, content) in files.iter().zip(["outer\n", "inner\n", "odd\n", "above\n"]) {
+        assert_eq!(fs::read_to_string(path).expect("read"), content, "{path} is as it was");
+    }
+    // The same over a folder that has mounts below it.
+    let root = folder.text(".");
+    fs::copy(probe_file(), folder.path("probe")).expect("the probe in a root");
+    let written = probe_in(&root, &["--ephemeral"], &["write", "/outer/inner/file", "/new"]).finish().good();
+    assert_eq!(written, "ok\nok\n");
+    assert_eq!(fs::read_to_string(&files[1]).expect("read"), "inner\n");
+    for path in [&hidden, &folder.text("hidden/below"), &proc, &file, &odd, &inner, &outer] {
+        unmount(path.as_str(), UnmountFlags::empty()).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+case!(everything_removed_and_everything_there, Needs::ROOT | Needs::OVERLAY | Needs::NO_INITRAMFS);
+fn everything_removed_and_everything_there() {
+    in_own_mounts("shared", "remove-host-files");
+}
+
+probe!("remove-host-files", |_| remove_everything());
+/// The check of that name, in a namespace whose root is small: a tmpfs with a few files, and a filesystem below it.
+fn remove_everything() {
+    let folder = Folder::new();
+    let top = folder.text(".");
+    mount_tmpfs(&top);
+    for name in ["proc", "sys", "dev", "bin", "home", "put-old"] {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+    }
+    fs::copy(probe_file(), folder.path("bin/probe")).expect("copy");
+    fs::copy(crate::support::harness::mydocker_file(), folder.path("bin/mydocker")).expect("copy");
+    mount_tmpfs(&folder.text("home"));
+    fs::write(folder.path("home/file"), "kept\n").expect("write");
+    fs::create_dir(folder.path("home/folder")).expect("mkdir");
+    for (kind, name) in [("proc", "proc"), ("sysfs", "sys")] {
+        mount(kind, folder.text(name).as_str(), kind, MountFlags::empty(), None).expect("mount");
+    }
+    mount("/dev", folder.text("dev").as_str(), "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
+    let before = listing(&folder.0);
+    rustix::process::chdir(folder.0.as_path()).expect("chdir");
+    rustix::mount::mount_change(
+        "/",
+        rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
+    )
+    .expect("propagation");
+    // The program that looks afterwards runs in a process of its own: here the root is another one from now on.
+    rustix::process::pivot_root(".", "put-old").expect("pivot_root");
+    rustix::process::chdir("/").expect("chdir");
+    let output = std::process::Command::new("/bin/mydocker")
+        .args(["run", "--no-limits", "--ephemeral", "/bin/probe", "--probe", "remove-everything"])
+        .output()
+        .expect("start of mydocker");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    rustix::process::pivot_root("put-old", format!("put-old{top}").as_str()).expect("pivot_root back");
+    rustix::process::chdir("/").expect("chdir");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.trim_end().parse::<u32>().expect("a number") >= 6, "{text}");
+    assert_eq!(listing(&folder.0), before);
+    unmount(top.as_str(), UnmountFlags::DETACH).expect("unmount");
+}
+
+case!(everything_of_a_virtual_host, Needs::ROOT | Needs::OVERLAY | Needs::VIRTUAL_HOST | Needs::BUSYBOX);
+/// `rm -rf --no-preserve-root /` on a host whose loss would be none, with a second filesystem mounted below its root.
+fn everything_of_a_virtual_host() {
+    mount_tmpfs("/media");
+    fs::create_dir("/media/folder").expect("mkdir");
+    fs::write("/media/folder/file", "kept\n").expect("write");
+    fs::write("/media/file", "kept\n").expect("write");
+    let files = || -> Vec<_> {
+        let all = listing(std::path::Path::new("/"));
+        // The other cases come and go there.
+        all.into_iter().filter(|path| !path.starts_with("/tmp")).collect()
+    };
+    let before = files();
+    // The container's own /etc/hosts and the like are mounts, and stay.
+    let script =
+        "rm -rf /media/* /etc/pass* /usr /root /lib /sbin; rm -rf /*; echo left: /media/* /usr* /init* /etc/pass*";
+    let outcome = crate::support::harness::run(&["--ephemeral"], &["/bin/busybox", "sh", "-c", script]).finish();
+    let removed = probe(&["--ephemeral"], &["remove-everything"]).finish();
+    let (after, kept) = (files(), fs::read("/media/folder/file").expect("read"));
+    unmount("/media", UnmountFlags::empty()).expect("nothing holds it");
+    assert!(
+        outcome.stdout_text().contains("left: /media/* /usr* /init* /etc/pass*"),
+        "all was gone inside: {outcome:?}"
+    );
+    assert!(removed.good().trim_end().parse::<usize>().expect("a number") > 100, "{removed:?}");
+    let gone: Vec<_> = before.iter().filter(|path| !after.contains(path)).collect();
+    assert_eq!((gone.len(), after.len()), (0, before.len()), "{gone:?}");
+    assert_eq!(kept, b"kept\n");
+}
+
+/// Every path below, but for what the kernel shows.
+fn listing(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).expect("readdir").flatten() {
+            // What is in there is not files, and comes and goes.
+            let kernel = ["proc", "sys", "dev"].iter().any(|name| entry.file_name() == *name)
+                || host().points.iter().any(|point| entry.path() == std::path::Path::new(point));
+            if !kernel && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}

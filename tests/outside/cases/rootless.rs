@@ -1,0 +1,408 @@
+//! As somebody who is not root: a user namespace comes by itself. Where the tests are run by root, each of these makes an
+//! ordinary user of itself first.
+
+use crate::probes::c_string;
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, mydocker_at, mydocker_file, probe_file};
+use crate::support::host::host;
+use crate::support::needs::Needs;
+use std::ffi::CStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
+const USER: u32 = 65534;
+
+/// The two files where anybody can read them.
+struct Place {
+    folder: Folder,
+    mydocker: String,
+    probe: String,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = Folder::new();
+        fs::set_permissions(folder.path("."), fs::Permissions::from_mode(0o755)).expect("chmod");
+        let mydocker = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+        let probe = folder.write_program("probe", &fs::read(probe_file()).expect("this file"));
+        Place { folder, mydocker, probe }
+    }
+
+    /// `mydocker run OPTIONS probe WORDS`, by whoever runs the tests.
+    fn probe(&self, options: &[&str], words: &[&str]) -> Run {
+        let command = [self.probe.as_str(), "--probe"];
+        let words: Vec<&str> = ["run"].iter().chain(options).chain(&command).chain(words).copied().collect();
+        mydocker_at(self.mydocker.as_ref(), &words).with(|command| command.current_dir("/"))
+    }
+
+    /// The same, by an ordinary user.
+    fn as_user(&self, options: &[&str], words: &[&str]) -> Run {
+        let run = self.probe(options, words);
+        if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
+    }
+}
+
+/// Who we are when the run is as an ordinary user.
+fn user() -> (u32, u32) {
+    match host().root {
+        true => (USER, USER),
+        false => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+    }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+case!(own_id_is_root_inside, Needs::USER_NAMESPACES);
+fn own_id_is_root_inside() {
+    let place = Place::new();
+    let (uid, gid) = user();
+    let file = |name: &str| place.as_user(&[], &["file", name]).finish().good();
+    let status = file("/proc/self/status");
+    assert!(status.contains("Uid:\t0\t0\t0\t0") && status.contains("Gid:\t0\t0\t0\t0"), "{status}");
+    // With a range of subuid there are further lines.
+    assert_eq!(words(&file("/proc/self/uid_map"))[..3], ["0", &uid.to_string(), "1"]);
+    assert_eq!(words(&file("/proc/self/gid_map"))[..3], ["0", &gid.to_string(), "1"]);
+    if words(&file("/proc/self/gid_map")).len() == 3 {
+        assert_eq!(file("/proc/self/setgroups"), "deny\n");
+    }
+}
+
+case!(in_namespaces_of_its_own, Needs::USER_NAMESPACES);
+fn in_namespaces_of_its_own() {
+    let place = Place::new();
+    let text = place.as_user(&[], &["namespaces"]).finish().good();
+    for (name, inside) in crate::probes::facts::NAMESPACES.iter().zip(text.lines()) {
+        let ours = fs::read_link(format!("/proc/self/ns/{name}")).expect("readlink").display().to_string();
+        assert_ne!(inside, ours);
+    }
+    assert_eq!(place.as_user(&[], &["pids"]).finish().good(), "1 0\n");
+    assert_eq!(place.as_user(&["--hostname", "mine"], &["hostname"]).finish().good(), "mine\n");
+    let pids = place.as_user(&["--pid", "host", "--network", "host", "--ipc=host", "--uts=host"], &["pids"]).finish();
+    assert!(!pids.good().starts_with("1 "));
+}
+
+case!(as_confined_as_roots, Needs::USER_NAMESPACES);
+fn as_confined_as_roots() {
+    let place = Place::new();
+    let status = place.as_user(&[], &["file", "/proc/self/status"]).finish().good();
+    for line in ["CapEff:\t00000000a00425fb", "CapBnd:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "no {line:?} in {status}");
+    }
+    for way in ["mount", "unmount", "memory"] {
+        let answer = place.as_user(&[], &["way-out", way, "/tmp"]).finish().good();
+        assert_eq!(answer, "EPERM\n", "{way}");
+    }
+}
+
+case!(privileged_inside_only, Needs::USER_NAMESPACES);
+fn privileged_inside_only() {
+    let place = Place::new();
+    let status = place.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().good();
+    assert!(status.contains("Seccomp:\t0") && status.contains("NoNewPrivs:\t0"), "{status}");
+    assert_eq!(place.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().good(), "0\n");
+    // A device is the host's.
+    assert_eq!(place.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().good(), "EPERM\n");
+}
+
+case!(loopback_terminal_and_reaper, Needs::USER_NAMESPACES | Needs::TERMINAL);
+fn loopback_terminal_and_reaper() {
+    let place = Place::new();
+    let names = place.as_user(&[], &["interfaces"]).finish().good();
+    assert!(names.split_whitespace().any(|name| name == "lo"), "{names}");
+    let outcome = place.as_user(&["-t", "--init"], &["hostname"]).finish();
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    assert_eq!(place.as_user(&["--init"], &["status", "7"]).finish().code(), 7);
+}
+
+case!(files_of_others_stay_theirs, Needs::USER_NAMESPACES);
+fn files_of_others_stay_theirs() {
+    let place = Place::new();
+    let secret = place.folder.write("secret", b"of root");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("chmod");
+    let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
+    // Who runs the tests as an ordinary user owns the file.
+    assert_eq!(outcome.code(), if host().root { 99 } else { 0 }, "{outcome:?}");
+}
+
+case!(an_id_that_is_not_there, Needs::USER_NAMESPACES);
+/// With the own id alone, root is the only one to be.
+fn an_id_that_is_not_there() {
+    let place = Place::new();
+    if words(&place.as_user(&[], &["file", "/proc/self/gid_map"]).finish().good()).len() > 3 {
+        println!("this user has a range of ids");
+        return;
+    }
+    place.as_user(&["-u", "0"], &["status", "5"]).finish().silent(5);
+    place.as_user(&["-u", "0:0", "-t"], &["status", "6"]).finish().silent(6);
+    for user in ["1000", "0:1000", "1000:0"] {
+        let outcome = place.as_user(&["-u", user], &["status", "0"]).finish();
+        outcome.refused(125, &["EINVAL", "/etc/subuid"]);
+    }
+}
+
+/// A root that is the user's: the probe, and nothing else.
+fn own_root() -> (Place, Folder) {
+    let (place, root) = (Place::new(), Folder::new());
+    root.write_program("probe", &fs::read(probe_file()).expect("this file"));
+    if host().root {
+        std::os::unix::fs::chown(&root.0, Some(USER), Some(USER)).expect("chown");
+    }
+    (place, root)
+}
+
+impl Place {
+    fn in_root(&self, root: &Folder, options: &[&str], words: &[&str]) -> Run {
+        let root = root.text(".");
+        let own = ["run", "--rootfs", &root].into_iter().chain(options.iter().copied());
+        let words: Vec<&str> = own.chain(["/probe", "--probe"]).chain(words.iter().copied()).collect();
+        let run = mydocker_at(self.mydocker.as_ref(), &words).with(|command| command.current_dir("/"));
+        if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
+    }
+}
+
+case!(a_root_of_its_own, Needs::USER_NAMESPACES);
+fn a_root_of_its_own() {
+    let (place, root) = own_root();
+    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
+    assert_eq!(says(&[], &["list", "/"]), "dev\netc\nprobe\nproc\nsys\n");
+    // The host's root is gone, and so is the way up.
+    assert_eq!(says(&[], &["list", "/../.."]), "dev\netc\nprobe\nproc\nsys\n");
+    let dev = says(&[], &["list", "/dev"]);
+    for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"] {
+        assert!(dev.lines().any(|line| line == name), "no {name}: {dev}");
+    }
+    says(&[], &["touch", "/dev/null"]);
+    let mounts = says(&["-t"], &["file", "/proc/self/mountinfo"]);
+    for point in ["/proc", "/sys", "/dev", "/dev/pts", "/proc/sys"] {
+        assert!(mounts.lines().any(|line| line.split(' ').nth(4) == Some(point)), "no mount on {point}: {mounts}");
+    }
+    // Volumes and memory.
+    let source = Folder::new();
+    fs::set_permissions(&source.0, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let file = source.write("file", b"of the host\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
+    let volume = format!("{}:/data", source.text("."));
+    assert_eq!(says(&["-v", &volume, "--tmpfs", "/memory"], &["file", "/data/file"]), "of the host\n");
+    says(&["--tmpfs", "/memory"], &["touch", "/memory/new"]);
+}
+
+case!(a_root_of_its_own_in_namespaces_of_the_host, Needs::USER_NAMESPACES);
+/// Who owns no namespace cannot mount what shows it, and has what the host has mounted.
+fn a_root_of_its_own_in_namespaces_of_the_host() {
+    let (place, root) = own_root();
+    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
+    let of_host = ["--network", "host", "--pid", "host", "--ipc", "host", "--uts", "host"];
+    let inside = says(&of_host, &["namespaces"]);
+    let outside: Vec<String> =
+        crate::probes::facts::NAMESPACES.iter().map(|name| link(&format!("/proc/self/ns/{name}"))).collect();
+    for (name, (inside, outside)) in crate::probes::facts::NAMESPACES.iter().zip(inside.lines().zip(&outside)) {
+        assert_eq!(inside == outside, ["net", "pid", "ipc", "uts"].contains(name), "{name}");
+    }
+    assert_eq!(says(&of_host, &["list", "/sys/class/net"]), names("/sys/class/net"));
+    assert_eq!(says(&["--network", "host"], &["list", "/sys/class/net"]), names("/sys/class/net"));
+    let pid = std::process::id();
+    assert!(says(&["--pid", "host"], &["list", "/proc"]).lines().any(|name| name == pid.to_string()));
+    // Seen, and not to be written to.
+    let outcome = place.in_root(&root, &of_host, &["touch", "/sys/kernel/uevent_seqnum"]).finish();
+    assert!(outcome.code() == 99 && outcome.stderr_text().contains("Read-only file system"), "{outcome:?}");
+}
+
+fn link(path: &str) -> String {
+    fs::read_link(path).expect("readlink").display().to_string()
+}
+
+/// What is in a directory of the host's, as the probe lists it.
+fn names(path: &str) -> String {
+    let entries = fs::read_dir(path).expect("readdir").map(|entry| entry.expect("readdir").file_name());
+    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names.iter().map(|name| format!("{name}\n")).collect()
+}
+
+case!(writes_in_memory, Needs::USER_NAMESPACES | Needs::OVERLAY);
+fn writes_in_memory() {
+    let (place, root) = own_root();
+    place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().good();
+    assert!(!root.path("new").exists());
+    // The host's own root, with the host's mounts below it, is not for a user namespace.
+    place.as_user(&["--ephemeral"], &["touch", "/new"]).finish().refused(125, &["EINVAL", "mounts of the host"]);
+    place.in_root(&root, &[], &["touch", "/new"]).finish().good();
+    assert!(root.path("new").exists());
+    let outcome = place.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
+    assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
+    // Nor need it be his own.
+    if host().root {
+        std::os::unix::fs::chown(&root.0, Some(0), Some(0)).expect("chown");
+        place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().good();
+        assert!(!root.path("third").exists());
+    }
+}
+
+case!(a_limit_needs_a_delegated_group, Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
+fn a_limit_needs_a_delegated_group() {
+    let place = Place::new();
+    // The default is left out.
+    place.as_user(&[], &["status", "0"]).finish().silent(0);
+    let outcome = place.as_user(&["-m", "100m"], &["status", "0"]).finish();
+    outcome.refused(125, &["EACCES", "delegated", "systemd-run --user --scope -p Delegate=yes"]);
+}
+
+case!(
+    a_delegated_group_is_used,
+    Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::MOUNTED | Needs::GROUP_BELOW
+);
+/// A group that is the user's, with a leaf for mydocker itself, as systemd delegates it.
+fn a_delegated_group_is_used() {
+    let place = Place::new();
+    let top = &host().carrier("memory").expect("memory").point;
+    let delegated = top.join(format!("delegated-{}", std::process::id()));
+    let leaf = delegated.join("leaf");
+    fs::create_dir_all(&leaf).expect("mkdir");
+    fs::write(top.join("cgroup.subtree_control"), "+memory").expect("subtree_control");
+    for name in ["", "cgroup.procs", "cgroup.subtree_control", "leaf", "leaf/cgroup.procs"] {
+        std::os::unix::fs::chown(delegated.join(name), Some(USER), Some(USER)).expect("chown");
+    }
+    let procs = c_string(leaf.join("cgroup.procs").to_str().expect("UTF-8"));
+    let run = place.probe(&["-m", "100m", "--init"], &["limit", "memory", "memory.max"]).before(move || {
+        write(&procs, b"0")?;
+        become_user()
+    });
+    let outcome = run.finish();
+    // Two levels, and a moment until the last process is gone.
+    crate::support::processes::wait_until("the groups are empty", || fs::remove_dir(&leaf).is_ok() || !leaf.exists());
+    fs::remove_dir(&delegated).expect("nothing is left in it");
+    assert_eq!(outcome.good(), "104857600\n");
+}
+
+case!(userns_host_forbids_it, Needs::USER_NAMESPACES);
+fn userns_host_forbids_it() {
+    let place = Place::new();
+    place.as_user(&["--userns", "host"], &["status", "0"]).finish().refused(125, &["clone", "EPERM", "root"]);
+    place.as_user(&["--userns=auto"], &["status", "3"]).finish().silent(3);
+}
+
+/// Between fork and exec: no allocation.
+fn write(file: &CStr, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: a string that ends with a NUL, and a slice with its length
+    unsafe {
+        let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 || libc::write(fd, bytes.as_ptr().cast(), bytes.len()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::close(fd);
+    }
+    Ok(())
+}
+
+fn become_user() -> io::Result<()> {
+    // SAFETY: numbers, and a null list of no groups
+    match unsafe { (libc::setgroups(0, std::ptr::null()), libc::setgid(USER), libc::setuid(USER)) } {
+        (0, 0, 0) => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// In mounts of its own, other files over the host's: nothing of the host is changed.
+fn with_files(run: Run, files: Vec<(String, &'static str)>) -> Run {
+    let files: Vec<_> = files.iter().map(|(ours, theirs)| (c_string(ours), c_string(theirs))).collect();
+    run.before(move || {
+        let null = std::ptr::null::<libc::c_char>();
+        // SAFETY: strings that end with a NUL, and null where the kernel takes null
+        unsafe {
+            let flags = libc::MS_REC | libc::MS_PRIVATE;
+            if libc::unshare(libc::CLONE_NEWNS) != 0
+                || libc::mount(null, c"/".as_ptr(), null, flags, null.cast()) != 0
+                || files.iter().any(|(ours, theirs)| {
+                    libc::mount(ours.as_ptr(), theirs.as_ptr(), null, libc::MS_BIND, null.cast()) != 0
+                })
+            {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        become_user()
+    })
+}
+
+/// passwd, subuid and subgid in which the user has a range.
+fn files_with_ranges(place: &Place) -> Vec<(String, &'static str)> {
+    let passwd = format!("root:x:0:0::/:/bin/sh\nordinary:x:{USER}:{USER}::/:/bin/sh\n");
+    let mut files = Vec::new();
+    for (name, text, theirs) in [
+        ("passwd", passwd.as_str(), "/etc/passwd"),
+        ("subuid", "other:1:1\nordinary:200000:65536\n", "/etc/subuid"),
+        ("subgid", "ordinary:300000:65536\n", "/etc/subgid"),
+    ] {
+        let file = place.folder.write(name, text.as_bytes());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
+        files.push((file, theirs));
+    }
+    files
+}
+
+case!(ranges_of_subuid, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
+fn ranges_of_subuid() {
+    let place = Place::new();
+    let file = |name| with_files(place.probe(&[], &["file", name]), files_with_ranges(&place)).finish().good();
+    assert_eq!(words(&file("/proc/self/uid_map")), ["0", "65534", "1", "1", "200000", "65536"]);
+    assert_eq!(words(&file("/proc/self/gid_map")), ["0", "65534", "1", "1", "300000", "65536"]);
+    // So other users can be had, and the terminal is the group's that terminals have.
+    let words = ["as-user", "1000", &place.probe, "--probe", "file", "/proc/self/status"];
+    let status = with_files(place.probe(&["-t"], &words), files_with_ranges(&place)).finish();
+    assert!(status.stdout_text().contains("Uid:\t1000\t1000"), "{status:?}");
+}
+
+case!(ranges_that_newuidmap_refuses, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
+fn ranges_that_newuidmap_refuses() {
+    let place = Place::new();
+    let mut files = files_with_ranges(&place);
+    let refuses = place.folder.write_program("refuses", b"#!/bin/sh\necho loud >&2\nexit 1\n");
+    files.push((refuses, "/usr/bin/newuidmap"));
+    let outcome = with_files(place.probe(&[], &["status", "0"]), files).finish();
+    outcome.refused(125, &["newuidmap", "200000 65536", "/etc/subuid"]);
+}
+
+case!(this_host_without_user_namespaces, Needs::USER_NAMESPACES_FORBIDDEN);
+/// In a user namespace with a limit of none, where we are not root.
+fn this_host_without_user_namespaces() {
+    for options in [&[][..], &["--no-limits"], &["-t"], &["--privileged", "--network", "host"]] {
+        let outcome = crate::support::harness::probe(options, &["status", "0"]).finish();
+        outcome.refused(125, &["clone", "ENOSPC", "user.max_user_namespaces is 0"]);
+    }
+    // And what needs none, works.
+    crate::support::harness::mydocker(&["--help"]).finish().good();
+}
+
+case!(a_host_without_user_namespaces, Needs::USER_NAMESPACES | Needs::ROOT);
+fn a_host_without_user_namespaces() {
+    let place = Place::new();
+    let run = place.probe(&[], &["status", "0"]).before(|| {
+        // SAFETY: numbers only
+        if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        write(c"/proc/self/setgroups", b"deny")?;
+        write(c"/proc/self/uid_map", b"5 0 1")?;
+        write(c"/proc/self/gid_map", b"5 0 1")?;
+        write(c"/proc/sys/user/max_user_namespaces", b"0")
+    });
+    run.finish().refused(125, &["clone", "ENOSPC", "user.max_user_namespaces is 0"]);
+}
+
+case!(nothing_is_left_and_the_status_stands, Needs::USER_NAMESPACES);
+fn nothing_is_left_and_the_status_stands() {
+    let place = Place::new();
+    for status in ["0", "1", "42"] {
+        assert_eq!(place.as_user(&[], &["status", status]).finish().code().to_string(), status);
+    }
+    let outcome = place.as_user(&[], &["kill-self", "9"]).finish();
+    // PID 1 hears no signal of its own; with a reaper the command is another one.
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    assert_eq!(place.as_user(&["--init"], &["kill-self", "9"]).finish().code(), 128 + 9);
+    let missing = mydocker_at(place.mydocker.as_ref(), &["run", "/no/such/file"]);
+    let missing = if host().root { missing.with(|command| command.uid(USER).gid(USER)) } else { missing };
+    assert_eq!(missing.with(|command| command.current_dir("/")).finish().code(), 127);
+}

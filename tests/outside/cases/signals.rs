@@ -1,0 +1,199 @@
+//! Signals that mydocker is sent: what the command catches reaches it once, what would have ended it ends it.
+//!
+//! That nothing more comes after a signal is seen without waiting: mydocker takes its signals one after the other, the
+//! lower number first, so when WINCH, sent later, has arrived inside, the one before it is done with.
+
+use crate::support::harness::{Running, probe, run};
+use crate::support::needs::Needs;
+use crate::support::processes::wait_for_end;
+use libc::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use std::os::unix::process::ExitStatusExt;
+
+const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
+/// Starts the probe that treats signals as `how` says, and prints a WINCH too.
+fn catching(how: &str) -> Running {
+    let running = probe(&["-m100m"], &["catch", how, "28"]).start();
+    running.await_output("ready");
+    running
+}
+
+/// Sends `signal` and then WINCH, and gives all that arrived inside, the mark itself left out.
+fn arrived(running: Running, signal: i32) -> Vec<String> {
+    running.send(signal);
+    running.send(SIGWINCH);
+    running.await_output("got 28\n");
+    let outcome = running.finish();
+    outcome.silent(7);
+    let text = outcome.stdout_text();
+    text.lines().filter(|line| line.starts_with("got ") && *line != "got 28").map(String::from).collect()
+}
+
+case!(what_would_end_a_process_ends_the_container, Needs::NAMESPACES);
+fn what_would_end_a_process_ends_the_container() {
+    for signal in ENDING {
+        let running = probe(&[], &["hold"]).start();
+        running.await_output("ready");
+        let inside = running.command_pid();
+        running.send(signal);
+        let outcome = running.finish_by_itself();
+        assert_eq!(outcome.code(), 128 + signal, "{outcome:?}");
+        assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
+        assert!(wait_for_end(inside), "the command is gone");
+    }
+}
+
+case!(sleep_ends_at_once, Needs::NAMESPACES | Needs::SLEEP | Needs::MEMORY);
+fn sleep_ends_at_once() {
+    for signal in ENDING {
+        let running = run(&["-t", "-m", "100m"], &["sleep", "100000"]).start();
+        // Nothing is printed: it runs when its name has changed, which execve does.
+        crate::support::processes::wait_until("sleep runs", || {
+            let children = crate::support::processes::children(running.pid);
+            children.first().is_some_and(|pid| {
+                let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                comm.trim() == "sleep" || comm.trim() == "busybox"
+            })
+        });
+        running.send(signal);
+        let outcome = running.finish();
+        assert_eq!(outcome.code(), 128 + signal, "{outcome:?}");
+    }
+}
+
+case!(a_shell_ends_at_once, Needs::NAMESPACES | Needs::SH);
+fn a_shell_ends_at_once() {
+    let mut running = run(&[], &["sh"]).start();
+    running.say(b"echo read$((1+1))\n");
+    running.await_output("read2");
+    running.send(SIGTERM);
+    let outcome = running.finish_by_itself();
+    assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
+}
+
+case!(a_caught_signal_arrives_once, Needs::NAMESPACES | Needs::MEMORY);
+fn a_caught_signal_arrives_once() {
+    for signal in ENDING {
+        assert_eq!(arrived(catching(&signal.to_string()), signal), [format!("got {signal}")]);
+    }
+}
+
+case!(a_caught_signal_is_never_made_worse, Needs::NAMESPACES | Needs::MEMORY);
+/// The same signal again and again: the command stays alive and gets each.
+fn a_caught_signal_is_never_made_worse() {
+    let running = catching("15");
+    for round in 1..=5 {
+        running.send(SIGTERM);
+        running.await_output(&"got 15\n".repeat(round));
+    }
+    assert_eq!(arrived(running, SIGUSR2), ["got 15"; 5]);
+}
+
+case!(an_ignored_signal_changes_nothing, Needs::NAMESPACES | Needs::MEMORY);
+fn an_ignored_signal_changes_nothing() {
+    for signal in ENDING {
+        assert_eq!(arrived(catching(&format!("i{signal}")), signal), [""; 0], "signal {signal}");
+    }
+}
+
+case!(a_blocked_signal_arrives, Needs::NAMESPACES | Needs::MEMORY);
+/// A command that blocks a signal and takes it with sigwait or signalfd has no handler, and still wants it.
+fn a_blocked_signal_arrives() {
+    for signal in ENDING {
+        assert_eq!(arrived(catching(&format!("b{signal}")), signal), [format!("got {signal}")]);
+    }
+}
+
+case!(what_nohup_ignores_is_not_passed_on, Needs::NAMESPACES);
+fn what_nohup_ignores_is_not_passed_on() {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2] {
+        let ignore = move || {
+            // SAFETY: one disposition of this process
+            unsafe { libc::signal(signal, libc::SIG_IGN) };
+            Ok(())
+        };
+        // Not to one that catches it, and one that does not is not ended by it.
+        for how in [signal.to_string(), "12".to_string()] {
+            let running = probe(&[], &["catch", &how, "28"]).before(ignore).start();
+            running.await_output("ready");
+            assert_eq!(arrived(running, signal), [""; 0], "signal {signal}");
+        }
+    }
+}
+
+case!(the_harmless_ones_are_passed_on, Needs::NAMESPACES | Needs::MEMORY);
+fn the_harmless_ones_are_passed_on() {
+    for signal in [SIGUSR1, SIGUSR2, SIGCONT] {
+        assert_eq!(arrived(catching(&signal.to_string()), signal), [format!("got {signal}")]);
+    }
+    // WINCH itself: the mark of the others.
+    assert_eq!(arrived(catching("15"), SIGWINCH), [""; 0]);
+}
+
+case!(a_harmless_signal_that_nobody_wants_ends_nothing, Needs::NAMESPACES | Needs::MEMORY);
+/// USR1 would end an ordinary process; PID 1 takes no harm, and mydocker is not to end it either.
+fn a_harmless_signal_that_nobody_wants_ends_nothing() {
+    for signal in [SIGUSR1, SIGUSR2, SIGCONT] {
+        assert_eq!(arrived(catching("15"), signal), [""; 0], "signal {signal}");
+    }
+}
+
+case!(a_signal_in_the_hosts_pids, Needs::NAMESPACES);
+fn a_signal_in_the_hosts_pids() {
+    let running = probe(&["--pid", "host"], &["hold"]).start();
+    running.await_output("ready");
+    running.send(SIGTERM);
+    let outcome = running.finish_by_itself();
+    assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
+    let running = probe(&["--pid", "host"], &["catch", "15", "28"]).start();
+    running.await_output("ready");
+    assert_eq!(arrived(running, SIGTERM), ["got 15"]);
+}
+
+case!(a_signal_that_the_caller_blocked_still_works, Needs::NAMESPACES);
+/// Whoever starts mydocker may have TERM blocked; that does not make the container unstoppable.
+fn a_signal_that_the_caller_blocked_still_works() {
+    let block = || {
+        // SAFETY: a set of this frame, and this process's mask
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, SIGTERM);
+            libc::sigaddset(&mut set, libc::SIGCHLD);
+            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        }
+        Ok(())
+    };
+    let running = probe(&[], &["hold"]).before(block).start();
+    running.await_output("ready");
+    running.send(SIGTERM);
+    let outcome = running.finish_by_itself();
+    assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
+    probe(&[], &["status", "5"]).before(block).finish().silent(5);
+}
+
+case!(a_signal_during_the_start_is_not_lost, Needs::NAMESPACES | Needs::MEMORY);
+/// Sent once, at any moment: before mydocker looks after signals it ends mydocker itself, later it ends the container.
+/// With standard input open nothing else ends it.
+fn a_signal_during_the_start_is_not_lost() {
+    for round in 0..200 {
+        let running = probe(&["-m100m"], &["hold"]).start();
+        std::thread::sleep(std::time::Duration::from_micros(round * 50));
+        running.send(SIGTERM);
+        let outcome = running.end_by_itself();
+        let ended = outcome.status.signal() == Some(SIGTERM) || outcome.status.code() == Some(128 + SIGTERM);
+        assert!(ended, "{outcome:?}");
+        assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
+    }
+}
+
+case!(processes_below_the_command_end_too, Needs::NAMESPACES | Needs::SH);
+fn processes_below_the_command_end_too() {
+    let mut running = run(&[], &["sh"]).start();
+    running.say(b"sleep 100000 & sleep 100000 & echo read$((1+1))\n");
+    running.await_output("read2");
+    running.send(SIGTERM);
+    // Both children of the shell hold its standard output: its end is theirs.
+    let outcome = running.finish_by_itself();
+    assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
+}

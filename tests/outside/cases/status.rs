@@ -1,0 +1,64 @@
+//! The exit status: the command's own, or 128 + the signal that ended it.
+
+use crate::support::harness::{probe, run};
+use crate::support::needs::Needs;
+use crate::support::processes::send;
+
+case!(every_status_from_0_to_255, Needs::NAMESPACES);
+fn every_status_from_0_to_255() {
+    for status in 0..=255 {
+        probe(&[], &["status", &status.to_string()]).finish().silent(status);
+    }
+}
+
+case!(faults_of_the_command, Needs::NAMESPACES);
+/// PID 1 is spared the signals that it has no handler for, but not the faults of its own.
+fn faults_of_the_command() {
+    for (name, signal) in
+        [("segv", libc::SIGSEGV), ("bus", libc::SIGBUS), ("ill", libc::SIGILL), ("trap", libc::SIGTRAP)]
+    {
+        probe(&[], &["fault", name]).before(no_core).finish().silent(128 + signal);
+    }
+}
+
+case!(a_kill_from_outside, Needs::NAMESPACES);
+fn a_kill_from_outside() {
+    let running = probe(&[], &["hold"]).start();
+    running.await_output("ready");
+    send(running.command_pid(), libc::SIGKILL);
+    let outcome = running.finish_by_itself();
+    assert_eq!(outcome.code(), 128 + libc::SIGKILL, "{outcome:?}");
+    // Nobody ran out of memory: nobody is to say so.
+    assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
+}
+
+case!(a_shells_status, Needs::NAMESPACES | Needs::SH);
+fn a_shells_status() {
+    run(&["-t"], &["sh", "-c", "exit 19"]).finish().silent(19);
+    // A command of the shell's, not PID 1: the shell says 128 + 15 itself.
+    run(&[], &["sh", "-c", "sh -c 'kill -TERM $$' 2>/dev/null; exit $?"]).finish().silent(128 + libc::SIGTERM);
+}
+
+case!(a_status_like_mydockers_own_is_silent, Needs::NAMESPACES | Needs::MEMORY);
+fn a_status_like_mydockers_own_is_silent() {
+    for status in [125, 126, 127, 137, 143] {
+        probe(&["-t", "-m", "100m"], &["status", &status.to_string()]).finish().silent(status);
+    }
+}
+
+case!(signals_that_end_it_in_the_hosts_pids, Needs::NAMESPACES);
+/// In the host's pids the command is an ordinary process, and any signal ends it.
+fn signals_that_end_it_in_the_hosts_pids() {
+    for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 40] {
+        let run = probe(&["--pid", "host"], &["kill-self", &signal.to_string()]);
+        run.before(no_core).finish().silent(128 + signal);
+    }
+}
+
+/// No core file in whatever folder the tests run in.
+fn no_core() -> std::io::Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: reads one structure of this frame
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! `--step`: it stops before each step of the plan, says what comes and where to look, and goes on, to the end or back.
+
+use crate::support::folder::Folder;
+use crate::support::harness::{probe, probe_words, run, unique_name};
+use crate::support::host::host;
+use crate::support::needs::Needs;
+use crate::support::processes::{children, wait_for_end};
+use crate::support::user_terminal::{InTerminal, in_terminal};
+use std::fs;
+
+const ASKS: &str = "q: undo and quit] ";
+
+/// Goes on at every stop with these keys; gives how many stops there were.
+fn press_through(inside: &mut InTerminal, keys: &[u8]) -> usize {
+    let mut stops = 0;
+    while !has_ended(inside) {
+        // Whoever has asked waits for the key.
+        if inside.terminal.screen().matches(ASKS).count() > stops {
+            stops += 1;
+            inside.press(keys);
+        }
+    }
+    inside.terminal.screen().matches(ASKS).count()
+}
+
+fn has_ended(inside: &InTerminal) -> bool {
+    crate::support::processes::state(inside.running.pid).is_none_or(|state| state == 'Z')
+}
+
+/// The reasons and the calls of the plan, as `--dry-run` shows them; after a run, which leaves controllers enabled that
+/// other cases may need, too.
+fn planned(options: &[&str], words: &[&str]) -> Vec<(String, String)> {
+    probe(options, &["status", "0"]).finish().good();
+    let text = probe(&[options, &["--dry-run"]].concat(), words).finish().good();
+    text.lines()
+        .map(|line| {
+            let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
+            let (who, rest) = rest.split_once(' ').expect("a process");
+            let (why, calls) = rest.trim_start().split_once("  ").expect("two columns");
+            (format!("{who}: {why}"), calls.trim().to_string())
+        })
+        .collect()
+}
+
+case!(it_stops_before_every_step_of_the_plan, Needs::ROOT | Needs::TERMINAL);
+fn it_stops_before_every_step_of_the_plan() {
+    let name = unique_name();
+    for options in [&["--name", name.as_str()][..], &["--name", &name, "-m", "100m", "--cpus", "1", "-w", "/"]] {
+        let plan = planned(options, &["status", "7"]);
+        let mut inside = in_terminal(probe(&[options, &["--step"]].concat(), &["status", "7"]));
+        let stops = press_through(&mut inside, b"\n");
+        let screen = inside.terminal.screen();
+        assert_eq!(inside.running.finish_by_itself().code(), 7, "{screen}");
+        assert_eq!(stops, plan.len(), "{screen}");
+        for who in ["parent: ", "child: "] {
+            let shown: Vec<(String, String)> = screen
+                .lines()
+                .zip(screen.lines().skip(1))
+                .filter(|(line, _)| line.starts_with(who))
+                .map(|(why, calls)| (why.trim().to_string(), calls.trim().to_string()))
+                .collect();
+            let expected: Vec<(String, String)> =
+                plan.iter().filter(|(why, _)| why.starts_with(who)).cloned().collect();
+            assert_eq!(shown, expected);
+        }
+    }
+}
+
+case!(c_goes_on_to_the_end, Needs::NAMESPACES | Needs::TERMINAL);
+fn c_goes_on_to_the_end() {
+    for before in [0, 1, 6] {
+        let mut inside = in_terminal(probe(&["--step"], &["status", "7"]));
+        for stop in 0..before {
+            assert!(inside.terminal.await_count(ASKS, stop + 1));
+            inside.press(b"\n");
+        }
+        assert!(inside.terminal.await_count(ASKS, before + 1));
+        inside.press(b"c\n");
+        assert_eq!(inside.running.finish_by_itself().code(), 7);
+        assert_eq!(inside.terminal.screen().matches(ASKS).count(), before + 1);
+    }
+}
+
+case!(q_undoes_wherever_it_is_pressed, Needs::ROOT | Needs::TERMINAL);
+fn q_undoes_wherever_it_is_pressed() {
+    let folder = Folder::new();
+    let mark = folder.text("mark");
+    let name = unique_name();
+    let options = ["--name", name.as_str(), "-m", "100m", "--step"];
+    let all = planned(&options[..4], &["touch", &mark]).len();
+    for stops in 0..all {
+        let mut inside = in_terminal(probe(&options, &["touch", &mark]));
+        for stop in 0..stops {
+            assert!(inside.terminal.await_count(ASKS, stop + 1));
+            inside.press(b"\n");
+        }
+        assert!(inside.terminal.await_count(ASKS, stops + 1));
+        let child = children(inside.running.pid);
+        inside.press(b"q\n");
+        let outcome = inside.running.finish_by_itself();
+        assert_eq!(outcome.code(), 125, "after {stops}: {outcome:?}");
+        assert!(child.iter().all(|pid| wait_for_end(*pid)));
+        let screen = inside.terminal.screen();
+        assert!(screen.contains("mydocker: --step: stopped before ") && screen.contains("nothing was run"), "{screen}");
+        assert!(!folder.path("mark").exists(), "after {stops} it was run");
+    }
+}
+
+case!(a_signal_or_the_end_is_a_q, Needs::NAMESPACES | Needs::TERMINAL);
+fn a_signal_or_the_end_is_a_q() {
+    for stops in [0, 2, 8] {
+        for end in ["\x04", "a signal"] {
+            let mut inside = in_terminal(probe(&["--step"], &["status", "0"]));
+            for stop in 0..stops {
+                assert!(inside.terminal.await_count(ASKS, stop + 1));
+                inside.press(b"\n");
+            }
+            assert!(inside.terminal.await_count(ASKS, stops + 1));
+            if end == "a signal" {
+                inside.running.send(libc::SIGINT);
+            } else {
+                inside.press(end.as_bytes());
+            }
+            // A signal ends what has not been executed yet; if it is the parent that sees it, as it ends what has.
+            let code = inside.running.finish_by_itself().code();
+            assert!(code == 125 || end != "\x04" && code == 128 + libc::SIGINT, "{stops} {end:?}: {code}");
+        }
+    }
+}
+
+case!(what_it_points_at_is_there, Needs::NAMESPACES | Needs::TERMINAL | Needs::MEMORY | Needs::MOUNTED);
+fn what_it_points_at_is_there() {
+    let name = unique_name();
+    let mut inside = in_terminal(probe(&["--name", &name, "-m", "100m", "--step"], &["status", "0"]));
+    let mut stops = 0;
+    let (mut namespaces, mut groups) = (0, 0);
+    while !has_ended(&inside) {
+        let screen = inside.terminal.screen();
+        if screen.matches(ASKS).count() > stops {
+            stops += 1;
+            let screen = screen.replace('\r', "");
+            let stop = screen.rsplit("\n\n").next().expect("a stop");
+            if let Some(look) = stop.lines().find_map(|line| line.trim().strip_prefix("look: ")) {
+                for command in look.split("; ") {
+                    let path = command.rsplit(' ').next().expect("a word");
+                    if command.starts_with("ls -l") {
+                        let theirs = fs::read_link(format!("{path}/mnt")).expect("its namespaces");
+                        assert_ne!(theirs, fs::read_link("/proc/self/ns/mnt").expect("ours"));
+                        namespaces += 1;
+                    } else if let Some(word) = command.strip_prefix("ls ") {
+                        // A path with a blank is one word of a shell all the same.
+                        let path = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')).expect("quotes");
+                        assert!(fs::metadata(path).expect("its group").is_dir());
+                        assert!(host().directories(&format!("mydocker-{name}")).contains(&path.into()));
+                        groups += 1;
+                    }
+                }
+            }
+            inside.press(b"\n");
+        }
+    }
+    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert!(namespaces > 5 && groups > 5, "{namespaces} and {groups}");
+}
+
+case!(with_a_terminal_of_its_own, Needs::NAMESPACES | Needs::TERMINAL);
+fn with_a_terminal_of_its_own() {
+    let mut inside = in_terminal(probe(&["--step", "-t"], &["terminal"]));
+    // Half way the user's terminal is raw: there Enter is a carriage return.
+    press_through(&mut inside, b"\r");
+    let screen = inside.terminal.screen();
+    assert_eq!(inside.running.finish_by_itself().code(), 0, "{screen}");
+    assert!(screen.contains("streams /dev/pts/0 /dev/pts/0 /dev/pts/0"), "{screen}");
+}
+
+case!(without_a_terminal_one_clear_line, Needs::NAMESPACES);
+fn without_a_terminal_one_clear_line() {
+    let folder = Folder::new();
+    let mark = folder.text("mark");
+    let alone = || {
+        // SAFETY: takes nothing
+        if unsafe { libc::setsid() } >= 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    let outcome = probe(&["--step"], &["touch", &mark]).before(alone).finish();
+    outcome.refused(125, &["/dev/tty", "ENXIO", "--step needs a terminal"]);
+    assert!(!folder.path("mark").exists());
+}
+
+case!(a_kill_takes_the_child_along, Needs::NAMESPACES | Needs::TERMINAL);
+fn a_kill_takes_the_child_along() {
+    let mut inside = in_terminal(probe(&["--step", "--no-limits"], &["status", "0"]));
+    for stop in 0..4 {
+        assert!(inside.terminal.await_count(ASKS, stop + 1));
+        inside.press(b"\n");
+    }
+    assert!(inside.terminal.await_count(ASKS, 5));
+    let child = inside.running.command_pid();
+    inside.running.send(libc::SIGKILL);
+    drop(inside.running.reap());
+    assert!(wait_for_end(child), "the child outlives mydocker");
+}
+
+case!(the_commands_input_is_not_touched, Needs::NAMESPACES | Needs::TERMINAL);
+/// The keys come from the terminal, not from standard input.
+fn the_commands_input_is_not_touched() {
+    let mut terminal = crate::support::user_terminal::UserTerminal::new();
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let (out, out_write) = std::io::pipe().expect("a pipe");
+    std::io::Write::write_all(&mut &write, b"c\nq\n").expect("write");
+    drop(write);
+    let words = probe_words(&["echo"]);
+    let run = run(&["--step"], &words).before(crate::support::user_terminal::UserTerminal::lead(2));
+    let running = run.start_on([read.into(), out_write.into(), terminal.stream()]);
+    assert!(terminal.await_count(ASKS, 1));
+    terminal.press(b"c\n");
+    assert_eq!(running.finish_by_itself().code(), 0);
+    assert_eq!(std::io::read_to_string(out).expect("output"), "c\nq\n");
+}

@@ -1,0 +1,74 @@
+//! In a terminal: what is pressed there reaches the whole group, mydocker and command, and may not arrive twice.
+
+use crate::support::harness::probe;
+use crate::support::needs::Needs;
+use crate::support::user_terminal::in_terminal;
+use libc::{SIGINT, SIGQUIT, SIGUSR1};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+
+case!(a_pressed_key_arrives_once, Needs::NAMESPACES | Needs::TERMINAL);
+fn a_pressed_key_arrives_once() {
+    for (key, signal) in [(b"\x03", SIGINT), (b"\x1c", SIGQUIT)] {
+        let mut terminal = in_terminal(probe(&[], &["catch", &signal.to_string(), "10"]));
+        terminal.await_screen("ready");
+        terminal.press(key);
+        terminal.await_screen(&format!("got {signal}\r\n"));
+        // When USR1 has come through, mydocker is done with what was pressed.
+        terminal.running.await_taken(signal);
+        terminal.running.send(SIGUSR1);
+        terminal.await_screen("got 10\r\n");
+        assert_eq!(terminal.count(&format!("got {signal}\r\n")), 1, "signal {signal}");
+        terminal.press(b"\x04");
+        terminal.await_screen("end\r\n");
+        assert_eq!(terminal.running.finish_by_itself().code(), 7);
+    }
+}
+
+case!(a_pressed_key_ends_what_does_not_catch_it, Needs::NAMESPACES | Needs::TERMINAL);
+fn a_pressed_key_ends_what_does_not_catch_it() {
+    for (key, signal) in [(b"\x03", SIGINT), (b"\x1c", SIGQUIT)] {
+        let mut terminal = in_terminal(probe(&[], &["hold"]));
+        terminal.await_screen("ready");
+        terminal.press(key);
+        let outcome = terminal.running.finish_by_itself();
+        assert_eq!(outcome.code(), 128 + signal, "{outcome:?}");
+    }
+}
+
+case!(a_hangup_reaches_the_command, Needs::NAMESPACES | Needs::TERMINAL);
+/// When a terminal goes away, the kernel tells the leader of its session, and nobody else. A mydocker that leads one,
+/// as under `ssh -t HOST mydocker ...` or in a terminal's window, has to pass it on.
+fn a_hangup_reaches_the_command() {
+    for (how, status, seen) in [("1", 7, "got 1\n"), ("15", 128 + libc::SIGHUP, "")] {
+        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
+        unlockpt(&keys).expect("unlockpt");
+        let name = ptsname(&keys, Vec::new()).expect("ptsname");
+        let lead = move || {
+            // SAFETY: numbers and a string that lives in this closure. The first terminal that the leader of a session
+            // opens becomes its own; it stays open in mydocker.
+            let done = unsafe { libc::setsid() >= 0 && libc::open(name.as_ptr(), libc::O_RDWR) >= 0 };
+            if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        let running = probe(&[], &["catch", how]).before(lead).start();
+        running.await_output("ready");
+        drop(keys);
+        if !seen.is_empty() {
+            running.await_output(seen);
+            assert_eq!(running.finish().code(), status);
+        } else {
+            assert_eq!(running.finish_by_itself().code(), status);
+        }
+    }
+}
+
+case!(a_signal_from_elsewhere_is_still_passed_on, Needs::NAMESPACES | Needs::TERMINAL);
+/// The same signal, sent to mydocker alone: there is nobody else to bring it in.
+fn a_signal_from_elsewhere_is_still_passed_on() {
+    let mut terminal = in_terminal(probe(&[], &["catch", "2"]));
+    terminal.await_screen("ready");
+    terminal.running.send(SIGINT);
+    terminal.await_screen("got 2\r\n");
+    terminal.press(b"\x04");
+    terminal.await_screen("end\r\n");
+    assert_eq!(terminal.running.finish_by_itself().code(), 7);
+}

@@ -1,0 +1,105 @@
+//! The probes: what runs inside and says what it sees. Each prints plain lines, or acts and ends with a status that
+//! says how it went. They run before any start-up of std's, so what they see is what mydocker gave them.
+//!
+//! A probe is registered where it stands, with one line:
+//!
+//!     probe!("eat", |words| eat(words.number(0)));
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::Write;
+
+/// Registers a probe: its name, and a closure that takes its [`Words`] and gives nothing, or its exit status.
+macro_rules! probe {
+    ($name:literal, $run:expr) => {
+        inventory::submit! {
+            $crate::probes::Probe {
+                name: $name,
+                run: |words| {
+                    let run: fn($crate::probes::Words) -> _ = $run;
+                    $crate::probes::ExitStatus::number(run(words))
+                },
+            }
+        }
+    };
+}
+
+mod acts;
+pub mod facts;
+pub mod own_mounts;
+mod privilege;
+mod root;
+mod signals;
+pub mod terminal;
+
+/// One probe: its name on the command line, and what it does; the number is its exit status.
+pub struct Probe {
+    pub name: &'static str,
+    pub run: fn(Words) -> i32,
+}
+
+inventory::collect!(Probe);
+
+/// What a probe ends with: a status of its own, or 0.
+pub trait ExitStatus {
+    fn number(self) -> i32;
+}
+
+impl ExitStatus for () {
+    fn number(self) -> i32 {
+        0
+    }
+}
+
+impl ExitStatus for i32 {
+    fn number(self) -> i32 {
+        self
+    }
+}
+
+/// The words that a probe is called with.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    /// The whole command line.
+    pub line: &'a [OsString],
+    /// What follows the probe's name.
+    pub rest: &'a [OsString],
+}
+
+impl<'a> Words<'a> {
+    /// The word at `index` after the name; empty if there is none.
+    pub fn text(self, index: usize) -> &'a str {
+        self.rest.get(index).and_then(|word| word.to_str()).unwrap_or_default()
+    }
+
+    pub fn number(self, index: usize) -> usize {
+        self.text(index).parse().expect("a number")
+    }
+}
+
+/// Runs the probe that the third word names, after `outside --probe`, and gives its exit status.
+pub fn run_and_flush(words: &[OsString]) -> i32 {
+    let name = words.get(2).map(OsString::as_os_str).unwrap_or_default();
+    let status = run(name, Words { line: words, rest: &words[3.min(words.len())..] });
+    // Without std's own start-up there is nobody else to do it at the end.
+    std::io::stdout().flush().expect("flush");
+    status
+}
+
+/// Runs the probe that is called `name`.
+pub fn run(name: &OsStr, words: Words) -> i32 {
+    let probe = inventory::iter::<Probe>().find(|probe| name == probe.name);
+    (probe.unwrap_or_else(|| panic!("no probe is called {name:?}")).run)(words)
+}
+
+/// Prints the parts and a newline, as bytes.
+pub fn line(parts: &[&[u8]]) {
+    let mut out = std::io::stdout().lock();
+    parts.iter().for_each(|part| out.write_all(part).expect("write"));
+    out.write_all(b"\n").expect("write");
+    out.flush().expect("flush");
+}
+
+/// A C string for acts between fork and exec, which may not allocate.
+pub fn c_string(text: &str) -> CString {
+    CString::new(text).expect("no NUL")
+}

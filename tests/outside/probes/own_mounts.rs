@@ -1,0 +1,40 @@
+//! Checks of whole mount tables, each a probe in a mount namespace of its own, so that no mistake reaches the host.
+
+use crate::probes::{Words, run};
+use crate::support::harness::{mydocker_file, probe_file};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use std::process::Command;
+
+/// Runs the probe `check` on the host, in a mount namespace of its own whose mounts are all `propagation`: `private` or
+/// `shared`. A failed check is a panic of the probe.
+pub fn in_own_mounts(propagation: &str, check: &str) {
+    let words = ["--probe", "in-own-mounts", propagation, check];
+    let outcome = Command::new(probe_file())
+        .args(words)
+        .env("MYDOCKER", mydocker_file())
+        .output()
+        .expect("start of a probe on the host");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(outcome.status.success(), "{words:?}: {}{}", text(&outcome.stdout), text(&outcome.stderr));
+    assert_eq!(text(&outcome.stdout), "checked\n", "{words:?}");
+}
+
+probe!("in-own-mounts", enter_own_mounts);
+/// `in-own-mounts PROPAGATION PROBE`
+fn enter_own_mounts(words: Words) -> i32 {
+    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshare");
+    // Private first: a copy of a shared mount still shares with the host's.
+    let all = |flags| mount_change("/", flags | MountPropagationFlags::REC).expect("propagation of /");
+    all(MountPropagationFlags::PRIVATE);
+    if words.text(0) == "shared" {
+        all(MountPropagationFlags::SHARED);
+    }
+    let status = run(words.text(1).as_ref(), Words { rest: &words.rest[2..], ..words });
+    println!("checked");
+    status
+}
+
+pub fn mount_tmpfs(folder: &str) {
+    mount("tmpfs", folder, "tmpfs", MountFlags::empty(), None).expect("mount of a tmpfs");
+}

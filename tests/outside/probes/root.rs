@@ -1,0 +1,143 @@
+//! Probes for a root of its own: what files are, whether they can be written, who the command is.
+
+use crate::probes::line;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+probe!("see", |words| see(words.rest));
+/// What is at each path, a line each: `file 644`, `folder 755`, `char 1:3 666`, `link TARGET`, or why it cannot be said.
+pub fn see(paths: &[OsString]) {
+    for path in paths {
+        let status = match fs::symlink_metadata(path) {
+            Ok(status) => status,
+            Err(error) => {
+                println!("{}", name(&error));
+                continue;
+            }
+        };
+        let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
+        let (major, minor) = (libc::major(status.rdev()), libc::minor(status.rdev()));
+        if kind.is_symlink() {
+            line(&[b"link ", fs::read_link(path).expect("readlink").as_os_str().as_bytes()]);
+        } else if kind.is_dir() {
+            println!("folder {mode:o}");
+        } else if kind.is_char_device() {
+            println!("char {major}:{minor} {mode:o}");
+        } else if kind.is_block_device() {
+            println!("block {major}:{minor} {mode:o}");
+        } else {
+            println!("file {mode:o}");
+        }
+    }
+}
+
+fn name(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => "ENOENT".into(),
+        Some(libc::EROFS) => "EROFS".into(),
+        Some(libc::EACCES) => "EACCES".into(),
+        Some(libc::EPERM) => "EPERM".into(),
+        Some(libc::ENOSPC) => "ENOSPC".into(),
+        Some(libc::ETXTBSY) => "ETXTBSY".into(),
+        Some(libc::ENXIO) => "ENXIO".into(),
+        other => format!("errno {other:?}"),
+    }
+}
+
+probe!("write", |words| write(words.rest));
+/// Writes to each path, which is made if need be; says how it went, a line each.
+pub fn write(paths: &[OsString]) {
+    for path in paths {
+        match OpenOptions::new().append(true).create(true).open(path).and_then(|mut file| file.write_all(b"written")) {
+            Ok(()) => println!("ok"),
+            Err(error) => println!("{}", name(&error)),
+        }
+    }
+}
+
+probe!("fill", |words| fill(&words.rest[0]));
+/// Writes to a file until that fails; says why, and how many bytes it took.
+pub fn fill(path: &OsString) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("open");
+    let block = [1u8; 65536];
+    let mut written = 0;
+    loop {
+        match file.write(&block) {
+            Ok(n) => written += n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return println!("{} {written}", name(&error)),
+        }
+    }
+}
+
+probe!("ids", |_| ids());
+/// uid, gid and groups.
+pub fn ids() {
+    let groups: Vec<String> =
+        rustix::process::getgroups().expect("getgroups").iter().map(|gid| gid.as_raw().to_string()).collect();
+    println!("{} {} {}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw(), groups.join(","));
+}
+
+probe!("limits", |_| limits());
+/// The soft and the hard limit on open files, and the umask.
+pub fn limits() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let text = |value: Option<u64>| value.map_or("unlimited".into(), |n| n.to_string());
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    println!("{} {} {:o}", text(limit.current), text(limit.maximum), umask.as_raw_mode());
+}
+
+probe!("remove-everything", |_| remove_everything());
+/// `rm -rf /`, as far as it goes, but for what the kernel itself shows.
+pub fn remove_everything() {
+    fn empty(folder: &std::path::Path) -> usize {
+        let mut removed = 0;
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if ["/proc", "/sys", "/dev"].iter().any(|kept| path == std::path::Path::new(kept)) {
+                continue;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                removed += empty(&path) + usize::from(fs::remove_dir(&path).is_ok());
+            } else {
+                removed += usize::from(fs::remove_file(&path).is_ok());
+            }
+        }
+        removed
+    }
+    println!("{}", empty(std::path::Path::new("/")));
+}
+
+probe!("overwrite", |words| overwrite(words.text(0)));
+/// Tries to write to the file behind a link of /proc: first through it, then through a descriptor of it.
+pub fn overwrite(link: &str) {
+    let through = |path: &str| match OpenOptions::new().write(true).open(path) {
+        Ok(mut file) => match file.write_all(b"overwritten") {
+            Ok(()) => "ok".into(),
+            Err(error) => name(&error),
+        },
+        Err(error) => name(&error),
+    };
+    println!("{}", through(link));
+    let held = fs::File::open(link).expect("open for reading");
+    println!("{}", through(&format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held))));
+}
+
+probe!("escape", |_| escape());
+/// The classic way out of a chroot; lists what it then finds at the top.
+pub fn escape() {
+    let top = fs::File::open("/").expect("open");
+    fs::create_dir("/x")
+        .or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+        .expect("mkdir");
+    rustix::process::chroot("/x").expect("chroot");
+    rustix::process::fchdir(&top).expect("fchdir");
+    for _ in 0..64 {
+        rustix::process::chdir("..").expect("chdir");
+    }
+    rustix::process::chroot(".").expect("chroot");
+    crate::probes::facts::list("/");
+}

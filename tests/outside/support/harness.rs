@@ -1,0 +1,316 @@
+//! Runs mydocker: with a watch on its time, with all its output, and with a look at the groups after every end.
+
+use crate::support::host::host;
+use crate::support::outcome::Outcome;
+use crate::support::processes::{children, patience, send, status_field, wait_for_end, wait_until};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
+use std::thread;
+use std::time::UNIX_EPOCH;
+
+/// A fork copies every open descriptor, and a file that someone has open for writing cannot be executed. So files to
+/// execute are written while nobody forks.
+pub static FORKING: RwLock<()> = RwLock::new(());
+
+/// The file under test.
+pub fn mydocker_file() -> PathBuf {
+    std::env::var_os("MYDOCKER").map_or_else(|| env!("CARGO_BIN_EXE_mydocker").into(), PathBuf::from)
+}
+
+/// This very file, as the command to run inside.
+pub fn probe_file() -> PathBuf {
+    std::env::current_exe().expect("/proc/self/exe")
+}
+
+/// A name that no other container here has.
+pub fn unique_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Pids come round, and a run that was killed leaves its folders: the time tells the two apart.
+    static BEGUN: OnceLock<u128> = OnceLock::new();
+    let begun = BEGUN.get_or_init(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis()));
+    format!("case{}-{begun:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// One call of mydocker, not yet made.
+pub struct Run {
+    words: Vec<OsString>,
+    name: Option<String>,
+    command: Command,
+}
+
+/// `mydocker WORDS`.
+pub fn mydocker<S: AsRef<OsStr>>(words: &[S]) -> Run {
+    mydocker_at(&mydocker_file(), words)
+}
+
+/// `mydocker WORDS`, from another place than the usual one.
+pub fn mydocker_at<S: AsRef<OsStr>>(file: &Path, words: &[S]) -> Run {
+    let words: Vec<OsString> = words.iter().map(|word| word.as_ref().to_os_string()).collect();
+    let name = words.iter().position(|word| word == "--name").and_then(|at| words.get(at + 1)).cloned();
+    Run { name: name.and_then(|name| name.into_string().ok()), command: Command::new(file), words }
+}
+
+/// `mydocker run OPTIONS COMMAND`.
+pub fn run<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Run {
+    let mut words: Vec<OsString> = vec!["run".into()];
+    words.extend(options.iter().map(OsString::from));
+    words.extend(command.iter().map(|word| word.as_ref().to_os_string()));
+    mydocker(&words)
+}
+
+/// `mydocker run OPTIONS` with the probe `words` as its command.
+pub fn probe(options: &[&str], words: &[&str]) -> Run {
+    let mut command: Vec<OsString> = vec![probe_file().into(), "--probe".into()];
+    command.extend(words.iter().map(OsString::from));
+    run(options, &command)
+}
+
+/// The words that run a probe, for cases that put them somewhere unusual.
+pub fn probe_words(words: &[&str]) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![probe_file().into(), "--probe".into()];
+    all.extend(words.iter().map(OsString::from));
+    all
+}
+
+impl Run {
+    /// Changes how mydocker is started: its environment, its folder.
+    pub fn with(mut self, change: impl FnOnce(&mut Command) -> &mut Command) -> Run {
+        change(&mut self.command);
+        self
+    }
+
+    /// Does something in the new process, between fork and exec. It must not allocate: other threads may hold the
+    /// allocator's lock.
+    pub fn before(mut self, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Run {
+        // SAFETY: the acts of the cases are system calls on what was made before the fork
+        unsafe { self.command.pre_exec(act) };
+        self
+    }
+
+    /// Runs it to its end with nothing on standard input, and checks that its directories are gone.
+    pub fn finish(self) -> Outcome {
+        self.start().finish()
+    }
+
+    /// Starts it; its standard input stays open until [`Running::finish`].
+    pub fn start(mut self) -> Running {
+        self.command.args(&self.words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.launch()
+    }
+
+    /// Starts it with these three streams.
+    pub fn start_on(mut self, streams: [OwnedFd; 3]) -> Running {
+        let [stdin, stdout, stderr] = streams;
+        self.command.args(&self.words).stdin(stdin).stdout(stdout).stderr(stderr);
+        self.launch()
+    }
+
+    fn launch(mut self) -> Running {
+        let mut child = {
+            let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            self.command.spawn().expect("start of mydocker")
+        };
+        let pid = child.id() as i32;
+        Running {
+            told: format!("{:?}", self.words),
+            name: self.name.unwrap_or_else(|| pid.to_string()),
+            out: Stream::reading(child.stdout.take()),
+            err: Stream::reading(child.stderr.take()),
+            pid,
+            child,
+            reaped: false,
+        }
+    }
+}
+
+/// A mydocker that runs.
+pub struct Running {
+    told: String,
+    name: String,
+    /// The pid of mydocker itself; valid until it is reaped.
+    pub pid: i32,
+    child: Child,
+    out: Stream,
+    err: Stream,
+    reaped: bool,
+}
+
+impl Running {
+    /// What the directories of its groups are called.
+    pub fn directory_name(&self) -> String {
+        format!("mydocker-{}", self.name)
+    }
+
+    /// Writes to its standard input.
+    pub fn say(&mut self, bytes: &[u8]) {
+        let stdin = self.child.stdin.as_mut().expect("standard input is a pipe");
+        match stdin.write_all(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            other => other.expect("write to standard input"),
+        }
+    }
+
+    /// Writes to its standard input, and closes it, while the case goes on: whoever reads may be slow, or never come.
+    pub fn say_meanwhile(&mut self, bytes: Vec<u8>) {
+        let mut stdin = self.child.stdin.take().expect("standard input is a pipe");
+        thread::spawn(move || stdin.write_all(&bytes));
+    }
+
+    /// Waits until `text` has been printed on standard output.
+    pub fn await_output(&self, text: &str) -> String {
+        match self.out.wait(|seen, _| contains(seen, text.as_bytes())) {
+            Some(seen) if contains(&seen, text.as_bytes()) => String::from_utf8_lossy(&seen).into_owned(),
+            other => panic!(
+                "{} never printed {text:?}; standard output {:?}, standard error {:?}",
+                self.told,
+                String::from_utf8_lossy(&other.unwrap_or_default()),
+                String::from_utf8_lossy(&self.err.so_far())
+            ),
+        }
+    }
+
+    /// The host's pid of the command inside.
+    pub fn command_pid(&self) -> i32 {
+        let children = children(self.pid);
+        assert_eq!(children.len(), 1, "{}: one child of mydocker, not {children:?}", self.told);
+        children[0]
+    }
+
+    /// Waits until mydocker has its signals in hand: before that, one ends it as it ends any program.
+    pub fn await_signals(&self) {
+        wait_until("mydocker blocks its signals", || status_field(self.pid, "SigBlk:").is_none_or(|set| set != 0));
+    }
+
+    /// Sends `signal` to mydocker itself.
+    pub fn send(&self, signal: i32) {
+        send(self.pid, signal);
+    }
+
+    /// Waits until mydocker has taken `signal` off its pending ones.
+    pub fn await_taken(&self, signal: i32) {
+        let bit = 1u64 << (signal - 1);
+        wait_until("a pending signal is taken", || {
+            status_field(self.pid, "SigPnd:").is_none_or(|hex| hex & bit == 0)
+                && status_field(self.pid, "ShdPnd:").is_none_or(|hex| hex & bit == 0)
+        });
+    }
+
+    /// Waits for the end, with standard input at its end, and checks that the directories are gone.
+    pub fn finish(self) -> Outcome {
+        self.checked(Running::reap)
+    }
+
+    /// Waits for an end that has to come by itself: standard input stays open.
+    pub fn finish_by_itself(self) -> Outcome {
+        self.checked(Running::end_by_itself)
+    }
+
+    fn checked(self, end: fn(Running) -> Outcome) -> Outcome {
+        let directory = self.directory_name();
+        let outcome = end(self);
+        let left = host().directories(&directory);
+        assert!(left.is_empty(), "{outcome:?} left {left:?}");
+        outcome
+    }
+
+    /// Waits for the end without a look at what is left.
+    pub fn reap(mut self) -> Outcome {
+        drop(self.child.stdin.take());
+        self.end_by_itself()
+    }
+
+    /// The same without a look at what is left.
+    pub fn end_by_itself(mut self) -> Outcome {
+        // Held until all is over: `Child::wait` would close it, and a command that outlives mydocker would see its end.
+        let stdin = self.child.stdin.take();
+        let ended = wait_for_end(self.pid);
+        if !ended {
+            // Only this one: the container has to end with it.
+            self.child.kill().expect("kill of a mydocker that hangs");
+        }
+        let status = self.child.wait().expect("wait for mydocker");
+        self.reaped = true;
+        let told = std::mem::take(&mut self.told);
+        let all = |stream: &Stream, what: &str| {
+            let bytes = stream.wait(|_, ended| ended);
+            bytes.unwrap_or_else(|| panic!("{told}: someone still has its {what} open"))
+        };
+        let outcome = Outcome {
+            told: told.clone(),
+            status,
+            stdout: all(&self.out, "standard output"),
+            stderr: all(&self.err, "standard error"),
+        };
+        drop(stdin);
+        assert!(ended, "hangs: {outcome:?}");
+        outcome
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.reaped {
+            // A case failed half way: its mydocker goes, and its container with it.
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// What comes down a pipe.
+#[derive(Clone)]
+struct Stream(Arc<Flow>);
+
+struct Flow {
+    /// What has come so far, and whether it has ended.
+    state: Mutex<(Vec<u8>, bool)>,
+    changed: Condvar,
+}
+
+impl Stream {
+    fn reading(pipe: Option<impl Read + Send + 'static>) -> Stream {
+        let stream =
+            Stream(Arc::new(Flow { state: Mutex::new((Vec::new(), pipe.is_none())), changed: Condvar::new() }));
+        let (Some(mut pipe), writer) = (pipe, stream.clone()) else { return stream };
+        thread::spawn(move || {
+            let mut block = [0; 8192];
+            loop {
+                let got = pipe.read(&mut block).unwrap_or(0);
+                let mut state = writer.0.state.lock().expect("stream");
+                state.0.extend_from_slice(&block[..got]);
+                state.1 = got == 0;
+                writer.0.changed.notify_all();
+                if got == 0 {
+                    return;
+                }
+            }
+        });
+        stream
+    }
+
+    /// Waits until `enough` holds or the pipe ends; nothing if it takes too long.
+    fn wait(&self, enough: impl Fn(&[u8], bool) -> bool) -> Option<Vec<u8>> {
+        let state = self.0.state.lock().expect("stream");
+        let (state, waited) = self
+            .0
+            .changed
+            .wait_timeout_while(state, patience(), |(bytes, ended)| !*ended && !enough(bytes, *ended))
+            .expect("stream");
+        (!waited.timed_out()).then(|| state.0.clone())
+    }
+
+    fn so_far(&self) -> Vec<u8> {
+        self.0.state.lock().expect("stream").0.clone()
+    }
+}
+
+/// Whether `part` is somewhere in `bytes`.
+pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}

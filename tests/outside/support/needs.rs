@@ -1,0 +1,277 @@
+//! What a case needs of the host, and whether this host has it.
+
+use crate::support::host::{host, tool};
+use std::ops::BitOr;
+use std::process::Command;
+
+/// A set of needs; `Needs::ROOT | Needs::MEMORY`.
+#[derive(Clone, Copy)]
+pub struct Needs(u64);
+
+/// Gives each need a number of its own.
+macro_rules! numbered {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Number {
+            $($name,)*
+        }
+        impl Needs {
+            $($(#[$doc])* pub const $name: Needs = Needs(1 << Number::$name as u32);)*
+        }
+    };
+}
+
+numbered! {
+    /// Namespaces and cgroups can be made.
+    ROOT,
+    MEMORY,
+    CPU,
+    CPUSET,
+    PIDS,
+    /// The kernel accounts swap.
+    SWAP,
+    /// The cgroups are mounted, so that a command can see its own.
+    MOUNTED,
+    /// The caller's CPUs are at least 0 and 1.
+    TWO_CPUS,
+    /// CPU shares are v1's, which the kernel clamps.
+    CPU_ON_V1,
+    /// Memory is on v1, so that the groups nest anywhere.
+    MEMORY_ON_V1,
+    MEMORY_ON_V2,
+    SH,
+    LS,
+    /// A pseudo-terminal can be had.
+    TERMINAL,
+    /// A group can be made below our own (on v2, none can that holds processes, but the root).
+    GROUP_BELOW,
+    SLEEP,
+    TMUX,
+    BASH,
+    STTY,
+    LESS,
+    VI,
+    /// The one of procps.
+    TOP,
+    TIMEOUT,
+    /// These tests run on the host's console: nobody else is disturbed there.
+    CONSOLE,
+    /// The root is not the initramfs, which pivot_root cannot put elsewhere.
+    NO_INITRAMFS,
+    /// A virtual host of tests/vm, where nothing is lost.
+    VIRTUAL_HOST,
+    #[allow(dead_code, reason = "tests/failures makes an image of its own")]
+    MKSQUASHFS,
+    /// An image of this kind can be made, or is there.
+    SQUASHFS_IMAGE,
+    EROFS_IMAGE,
+    EXT4_IMAGE,
+    BUSYBOX,
+    /// Loop devices can be had.
+    LOOP,
+    /// This kernel has overlay.
+    OVERLAY,
+    /// A Debian root can be made, or is there from an earlier time.
+    DEBIAN,
+    STRACE,
+    /// What a script of --dry-run=sh uses: util-linux's unshare, ip, hostname.
+    SCRIPT_TOOLS,
+    /// Namespaces can be made: as root, or in a user namespace.
+    NAMESPACES,
+    PYTHON,
+    PERL,
+    CC,
+    /// An ordinary user could make a user namespace.
+    USER_NAMESPACES,
+    /// This host has none, and we need one.
+    USER_NAMESPACES_FORBIDDEN,
+    NEWUIDMAP,
+    ZSH,
+    FISH,
+    GROFF,
+}
+
+impl Needs {
+    pub const NOTHING: Needs = Needs(0);
+
+    /// Both, where `|` cannot be: in a constant.
+    pub const fn and(self, other: Needs) -> Needs {
+        Needs(self.0 | other.0)
+    }
+
+    fn has(self, need: Needs) -> bool {
+        self.0 & need.0 != 0
+    }
+
+    /// Why the case cannot run here, if it cannot.
+    pub fn missing(self) -> Option<String> {
+        if self.has(Needs::ROOT) && !host().root {
+            return Some("needs root with CAP_SYS_ADMIN".into());
+        }
+        if self.has(Needs::NAMESPACES) && !host().root && !host().user_namespaces {
+            return Some("needs root, or user namespaces for everybody".into());
+        }
+        for (need, controller) in [
+            (Needs::MEMORY, "memory"),
+            (Needs::CPU, "cpu"),
+            (Needs::CPUSET, "cpuset"),
+            (Needs::PIDS, "pids"),
+            (Needs::SWAP, "memory"),
+            (Needs::TWO_CPUS, "cpuset"),
+            (Needs::CPU_ON_V1, "cpu"),
+            (Needs::MEMORY_ON_V1, "memory"),
+            (Needs::MEMORY_ON_V2, "memory"),
+        ] {
+            if self.has(need) && host().carrier(controller).is_none() {
+                return Some(format!("no cgroup hierarchy here carries {controller}"));
+            }
+            if self.has(need) && !host().root && !host().may_make_groups(controller) {
+                return Some("needs root, or a delegated cgroup".into());
+            }
+        }
+        for (need, name) in [
+            (Needs::SH, "sh"),
+            (Needs::LS, "ls"),
+            (Needs::SLEEP, "sleep"),
+            (Needs::TMUX, "tmux"),
+            (Needs::BASH, "bash"),
+            (Needs::STTY, "stty"),
+            (Needs::LESS, "less"),
+            (Needs::VI, "vi"),
+            (Needs::TOP, "top"),
+            (Needs::TIMEOUT, "timeout"),
+            (Needs::MKSQUASHFS, "mksquashfs"),
+            (Needs::BUSYBOX, "busybox"),
+            (Needs::STRACE, "strace"),
+            (Needs::ZSH, "zsh"),
+            (Needs::FISH, "fish"),
+            (Needs::GROFF, "groff"),
+            (Needs::SCRIPT_TOOLS, "ip"),
+            (Needs::SCRIPT_TOOLS, "hostname"),
+            (Needs::PYTHON, "python3"),
+            (Needs::PERL, "perl"),
+            (Needs::CC, "cc"),
+            (Needs::NEWUIDMAP, "newuidmap"),
+        ] {
+            if self.has(need) && tool(name).is_none() {
+                return Some(format!("no {name} in PATH"));
+            }
+        }
+        let others = [
+            (Needs::SWAP, accounts_swap as fn() -> bool, "this kernel does not account swap"),
+            (Needs::LOOP, has_loops, "no loop devices"),
+            (Needs::SQUASHFS_IMAGE, || has_image("squashfs", "mksquashfs"), "no mksquashfs in PATH"),
+            (Needs::EROFS_IMAGE, || has_image("erofs", "mkfs.erofs"), "no mkfs.erofs in PATH"),
+            (Needs::EXT4_IMAGE, || has_image("ext4", "mkfs.ext4"), "no mkfs.ext4 in PATH"),
+            (Needs::NO_INITRAMFS, || !root_is_initramfs(), "the root is the initramfs"),
+            (Needs::VIRTUAL_HOST, is_virtual_host, "this is no virtual host of tests/vm"),
+            (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
+            (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
+            (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
+            (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
+            (Needs::USER_NAMESPACES_FORBIDDEN, user_namespaces_forbidden, "user.max_user_namespaces is not 0"),
+            (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
+            (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
+            (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
+            (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
+            (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
+            (Needs::CONSOLE, is_on_console, "the tests do not run on the host's console"),
+            (Needs::TERMINAL, has_terminals, "no pseudo-terminal can be had"),
+            (Needs::GROUP_BELOW, can_nest, "our own v2 group holds processes and can have no groups below it"),
+        ];
+        others.iter().find(|(need, there, _)| self.has(*need) && !there()).map(|(_, _, reason)| reason.to_string())
+    }
+}
+
+impl BitOr for Needs {
+    type Output = Needs;
+    fn bitor(self, other: Needs) -> Needs {
+        self.and(other)
+    }
+}
+
+pub fn on_v2(controller: &str) -> bool {
+    host().carrier(controller).is_some_and(|hierarchy| hierarchy.v2)
+}
+
+fn has_util_linux() -> bool {
+    let version = std::process::Command::new("unshare").arg("--version").output();
+    version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux"))
+}
+
+fn accounts_swap() -> bool {
+    let Some(hierarchy) = host().carrier("memory") else { return false };
+    if !hierarchy.v2 {
+        return hierarchy.point.join("memory.memsw.limit_in_bytes").exists();
+    }
+    // On v2 the root has no such file, any group below it has one, unless the kernel was told not to.
+    let told = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    std::path::Path::new("/proc/swaps").exists() && !told.contains("swapaccount=0")
+}
+
+fn has_cpus_0_and_1() -> bool {
+    let set = rustix::thread::sched_getaffinity(None).expect("sched_getaffinity");
+    set.is_set(0) && set.is_set(1)
+}
+
+fn user_namespaces_forbidden() -> bool {
+    let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
+    !host().root && most.is_ok_and(|most| most.trim() == "0")
+}
+
+/// A mount of a module that is not loaded yet loads it; without its options it is then refused all the same.
+fn has_overlay() -> bool {
+    use rustix::mount::{MountFlags, mount};
+    let known = || std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n");
+    known() || mount("none", "/proc", "overlay", MountFlags::empty(), None).is_err() && known()
+}
+
+fn has_loops() -> bool {
+    let there = || std::path::Path::new("/dev/loop-control").exists();
+    // A module that nobody has needed yet.
+    there() || tool("modprobe").is_some_and(|tool| Command::new(tool).arg("loop").status().is_ok()) && there()
+}
+
+pub fn root_is_initramfs() -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - rootfs "))
+}
+
+fn is_virtual_host() -> bool {
+    std::fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("mydocker.host=")
+}
+
+/// A virtual host has no tools that make images, but images.
+pub fn packed_image(kind: &str) -> Option<std::path::PathBuf> {
+    let file = std::path::Path::new("/srv/images").join(format!("busybox.{kind}"));
+    (is_virtual_host() && file.exists()).then_some(file)
+}
+
+fn has_image(kind: &str, tool_that_makes_it: &str) -> bool {
+    packed_image(kind).is_some() || tool(tool_that_makes_it).is_some()
+}
+
+/// Where a Debian root is kept from one time to the next, beside what cargo builds.
+pub fn place_of_debian() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian")
+}
+
+fn has_debian() -> bool {
+    place_of_debian().join("etc/debian_version").exists() || host().root && tool("debootstrap").is_some()
+}
+
+fn is_on_console() -> bool {
+    let stdout = std::io::stdout();
+    rustix::fs::fstat(&stdout).is_ok_and(|stat| stat.st_rdev == rustix::fs::makedev(5, 1))
+        && rustix::termios::isatty(&stdout)
+}
+
+fn has_terminals() -> bool {
+    use rustix::pty::{OpenptFlags, openpt, unlockpt};
+    openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).is_ok_and(|main| unlockpt(&main).is_ok())
+}
+
+fn can_nest() -> bool {
+    let own = std::process::id() as i32;
+    ["memory", "cpu"].iter().all(|name| !on_v2(name) || host().path_of_group(name, own) == "/")
+}

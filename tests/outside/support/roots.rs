@@ -1,0 +1,163 @@
+//! Roots that the cases make themselves: a folder with the probe in it, busybox, images.
+
+use crate::support::folder::Folder;
+use crate::support::harness::{FORKING, Run, Running, probe_file, run};
+use crate::support::host::tool;
+use crate::support::needs::packed_image;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A folder that is a root: the probe at `/probe`, and nothing else.
+pub struct Root(pub Folder);
+
+impl Root {
+    pub fn new() -> Root {
+        let root = Root(Folder::new());
+        // A copy is written while nobody forks, or executing it may fail.
+        let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        fs::hard_link(probe_file(), root.0.path("probe"))
+            .or_else(|_| fs::copy(probe_file(), root.0.path("probe")).map(drop))
+            .expect("the probe in a root");
+        root
+    }
+
+    /// With the directories that a root has.
+    pub fn whole() -> Root {
+        let root = Root::new();
+        for name in ["proc", "sys", "dev", "etc"] {
+            fs::create_dir(root.0.path(name)).expect("mkdir");
+        }
+        for name in ["hosts", "hostname", "resolv.conf"] {
+            fs::write(root.0.path("etc").join(name), "the root's own\n").expect("write");
+        }
+        root
+    }
+
+    /// With a busybox of the host.
+    pub fn with_busybox(self) -> Root {
+        fs::create_dir(self.0.path("bin")).expect("mkdir");
+        let busybox = tool("busybox").expect("busybox");
+        let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        fs::copy(busybox, self.0.path("bin/busybox")).expect("copy of busybox");
+        for applet in ["sh", "httpd", "wget", "cat", "sleep", "ls"] {
+            std::os::unix::fs::symlink("busybox", self.0.path("bin").join(applet)).expect("symlink");
+        }
+        self
+    }
+
+    pub fn path(&self) -> String {
+        self.0.text("").trim_end_matches('/').to_string()
+    }
+
+    /// Everything in it, by name.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0.0).expect("readdir").flatten();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().into_string().expect("UTF-8"))
+            .filter(|name| name != "probe")
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Not yet run: the probe in this root.
+    pub fn probe(&self, options: &[&str], words: &[&str]) -> Run {
+        probe_in(&self.path(), options, words)
+    }
+
+    /// What the probe printed.
+    #[track_caller]
+    pub fn says(&self, options: &[&str], words: &[&str]) -> String {
+        self.probe(options, words).finish().good()
+    }
+
+    /// One clear line, 125, and the root, the mounts and the loop devices as they were.
+    #[track_caller]
+    pub fn refuses(&self, options: &[&str], words: &[&str]) {
+        let before = self.names();
+        self.probe(options, &["status", "0"]).finish().refused(125, words);
+        assert_eq!(self.names(), before, "{options:?}");
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        assert!(!mounts.contains(&self.path()), "{options:?} left a mount: {mounts}");
+    }
+}
+
+/// Not yet run: the probe in the root at `path`, a folder or a file.
+pub fn probe_in(path: &str, options: &[&str], words: &[&str]) -> Run {
+    let mut all = vec!["--rootfs", path];
+    all.extend(options);
+    let mut command = vec!["/probe", "--probe"];
+    command.extend(words);
+    run(&all, &command)
+}
+
+/// The loop devices that have this file behind them.
+pub fn loops_of(file: &str) -> Vec<String> {
+    let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    blocks
+        .filter(|block| {
+            let behind = fs::read_to_string(block.path().join("loop/backing_file")).unwrap_or_default();
+            behind.trim_end().trim_end_matches(" (deleted)") == file
+        })
+        .map(|block| block.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// An image of `root` at `file`, made by one of the host's tools; or, where there are none, a copy of a packed one, which
+/// has the probe and the mark as well.
+pub fn make_image(kind: &str, root: &Root, file: &str) {
+    let folder = root.path();
+    if let Some(packed) = packed_image(kind) {
+        return fs::copy(packed, file).map(drop).expect("a copy of an image");
+    }
+    if kind == "ext2" {
+        return make_ext2(&folder, file);
+    }
+    let words: Vec<&str> = match kind {
+        "squashfs" => vec!["mksquashfs", &folder, file, "-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF"],
+        "erofs" => vec!["mkfs.erofs", "--quiet", file, &folder],
+        "ext4" => vec!["mkfs.ext4", "-q", "-d", &folder, file, "100m"],
+        _ => panic!("no image of {kind}"),
+    };
+    let program = tool(words[0]).expect("the tool that makes an image");
+    let output = Command::new(program).args(&words[1..]).stdin(Stdio::null()).output().expect("start of a tool");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(Path::new(file).exists());
+}
+
+/// With nothing but busybox: an empty one, mounted, and filled.
+fn make_ext2(folder: &str, file: &str) {
+    let busybox = |words: &[&str]| {
+        let output = Command::new(tool("busybox").expect("busybox")).args(words).output().expect("start of busybox");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let size = fs::metadata(probe_file()).expect("status").len() + (16 << 20);
+    fs::File::create(file).and_then(|new| new.set_len(size)).expect("an empty image");
+    let place = Folder::new();
+    let point = place.text("");
+    busybox(&["mke2fs", "-F", file]);
+    busybox(&["mount", "-t", "ext4", "-o", "loop", file, &point]);
+    busybox(&["cp", "-a", &format!("{folder}/."), &point]);
+    busybox(&["umount", &point]);
+    crate::support::processes::wait_until("the loop device is free", || loops_of(file).is_empty());
+}
+
+/// The lines of its mountinfo whose mount point is `point`; the last one counts.
+pub fn mount_at<'a>(mountinfo: &'a str, point: &str) -> &'a str {
+    let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some(point));
+    line.unwrap_or_else(|| panic!("no mount at {point} in {mountinfo}"))
+}
+
+/// Whether a mount has an option.
+pub fn has_option(line: &str, option: &str) -> bool {
+    line.split(' ').nth(5).is_some_and(|options| options.split(',').any(|word| word == option))
+}
+
+/// Waits for its first word and gives its pid on the host.
+pub fn started(run: Run) -> (Running, i32) {
+    let running = run.start();
+    running.await_output("ready");
+    let pid = running.command_pid();
+    (running, pid)
+}
