@@ -18,6 +18,7 @@ use crate::limits::{control_files_that_lie, delay_each, look};
 use crate::preparation::make_programs;
 use crate::scenario::Scenario;
 use crate::scenarios::{POINTS, scenarios};
+use crate::support::folder::Folder;
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::totals::TOTALS;
@@ -30,7 +31,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Command;
-use std::{env, fs, io};
+use std::{env, io};
 
 mod judge;
 mod limits;
@@ -48,14 +49,6 @@ mod table;
 mod totals;
 mod trace;
 mod worker;
-
-/// A folder with the programs.
-fn make_folder() -> io::Result<&'static Path> {
-    let path = env::temp_dir().join(format!("mydocker-failures-{}", std::process::id()));
-    fs::create_dir_all(&path)?;
-    make_programs(&path)?;
-    Ok(Box::leak(path.into_boxed_path()))
-}
 
 /// Why strace cannot do it here, with the command that mends it.
 fn strace_missing() -> Option<String> {
@@ -183,7 +176,10 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     }
     let points = host().points.iter().rev().filter_map(|point| CString::new(point.as_str()).ok()).collect();
     POINTS.get_or_init(|| points);
-    let folder = make_folder().expect("a folder in the temporary directory");
+    let temporary = Folder::new();
+    // The scenarios, which live as long as the process, have it in their words.
+    let folder: &'static Path = Box::leak(temporary.as_path().into());
+    make_programs(folder).expect("write of the programs");
     let workers = make_workers(folder).expect("groups of our own");
     // A failure in one trial must not be seen in another: as many threads as there are groups to be in.
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(workers).clamp(1, workers));
@@ -196,8 +192,8 @@ fn run_tests(words: Vec<OsString>) -> c_int {
         TOTALS.print();
     }
     dismiss();
-    if let Err(error) = fs::remove_dir_all(folder) {
-        println!("{}: {error}", folder.display());
+    if let Err(error) = temporary.close() {
+        println!("{error}");
     }
     let flushed = io::stdout().flush().is_ok();
     if conclusion.has_failed() || !flushed { 101 } else { 0 }

@@ -9,26 +9,12 @@ use libc::SIGKILL;
 use libtest_mimic::Failed;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-/// Numbers that look random (splitmix64), the same ones for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Random {
-        let seed = env::var("MYDOCKER_LOAD_SEED").ok().and_then(|text| text.parse().ok());
-        let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64);
-        Random(seed.unwrap_or_else(now))
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
+/// The seed of the random moments: a new one, or that of an earlier run.
+fn seed() -> u64 {
+    env::var("MYDOCKER_LOAD_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..))
 }
 
 /// A mydocker without streams, and so without anybody who would notice their end.
@@ -79,8 +65,8 @@ pub fn killed() -> Result<(), Failed> {
     let marker = marker("killed");
     let before = Before::look();
     let place = Place::make("load")?;
-    let mut random = Random::new();
-    let seed = random.0;
+    let seed = seed();
+    let mut random = fastrand::Rng::with_seed(seed);
     let spread = length_of_a_run(&marker, &place)?.mul_f64(1.2).as_micros() as u64 + 1;
     let (mut too_late, mut left_behind, mut directories_left, mut sweeps, mut runs) = (0, 0, 0, 0, 0);
     let done = rounds(|| {
@@ -90,7 +76,7 @@ pub fn killed() -> Result<(), Failed> {
             let mut child = spawn(&marker, &place, command)?;
             names.push(format!("mydocker-{}", child.id()));
             // Not slept: a sleep is as long as what it is to hit.
-            let moment = Instant::now() + Duration::from_micros(random.below(spread));
+            let moment = Instant::now() + Duration::from_micros(random.u64(..spread));
             while Instant::now() < moment {
                 std::hint::spin_loop();
             }

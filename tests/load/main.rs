@@ -6,15 +6,16 @@
 //! `MYDOCKER_LOAD_SEED` repeats the random moments of an earlier run.
 
 use crate::killed::killed;
+use crate::support::folder::Folder;
 use crate::support::harness::{Running, mydocker, mydocker_file, run};
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, io};
 
 mod killed;
 mod place;
@@ -36,9 +37,8 @@ const ALIVE: usize = 200;
 const ANONYMOUS: u64 = 100;
 const PEAK: u64 = 1024;
 
-/// The files that run inside, made before anyone forks: one that is open for writing cannot be executed.
+/// The files that run inside, written before any fork: a file that is open for writing cannot be executed.
 struct Programs {
-    folder: PathBuf,
     leaves: String,
     holds: String,
     stays: String,
@@ -47,15 +47,13 @@ struct Programs {
 static PROGRAMS: OnceLock<Programs> = OnceLock::new();
 
 fn programs() -> &'static Programs {
-    PROGRAMS.get_or_init(|| {
-        let folder = env::temp_dir().join(format!("mydocker-load-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder in the temporary directory");
-        let text = |path: PathBuf| path.into_os_string().into_string().expect("a path in UTF-8");
-        let leaves = text(program::leaves(&folder).expect("write of a program"));
-        let holds = text(program::holds(&folder).expect("write of a program"));
-        let stays = text(program::stays(&folder).expect("write of a program"));
-        Programs { folder, leaves, holds, stays }
-    })
+    PROGRAMS.get().expect("programs are written before the first trial")
+}
+
+fn write_programs(folder: &Path) -> io::Result<Programs> {
+    let text = |path: PathBuf| path.into_os_string().into_string().expect("a path in UTF-8");
+    let [leaves, holds, stays] = [program::leaves, program::holds, program::stays].map(|write| write(folder).map(text));
+    Ok(Programs { leaves: leaves?, holds: holds?, stays: stays? })
 }
 
 /// What was measured, for the end.
@@ -237,7 +235,8 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let needs = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
     let missing = needs.missing();
-    programs();
+    let folder = Folder::new();
+    PROGRAMS.get_or_init(|| write_programs(folder.as_path()).expect("write of the programs"));
     let missing_for = |name| missing.clone().or_else(|| Needs::GROUP_BELOW.missing().filter(|_| name == "killed"));
     let trials = TRIALS.map(|(name, test)| Trial::test(name, test).with_ignored_flag(missing_for(name).is_some()));
     let conclusion = libtest_mimic::run(&arguments, trials.into());
@@ -249,8 +248,8 @@ fn main() -> ExitCode {
             println!("not run here: {name}: {reason}");
         }
     }
-    if let Err(error) = fs::remove_dir_all(&programs().folder) {
-        println!("{}: {error}", programs().folder.display());
+    if let Err(error) = folder.close() {
+        println!("{error}");
     }
     if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }

@@ -61,7 +61,7 @@ fn the_first_word_as_typed() {
     let path = format!("PATH={}", folder.text(""));
     for (options, first) in [(vec!["-e", &path], "tool"), (vec![], "./tool"), (vec![], &folder.text("tool"))] {
         let words: Vec<OsString> = [first, "--probe", "argv"].map(OsString::from).to_vec();
-        let printed = run(&options, &words).with(|command| command.current_dir(&folder.0)).finish().good();
+        let printed = run(&options, &words).with(|command| command.current_dir(folder.as_path())).finish().good();
         assert_eq!(words_of(&printed), words);
     }
 }
@@ -70,8 +70,8 @@ case!(a_command_that_is_not_utf8, Needs::NAMESPACES);
 fn a_command_that_is_not_utf8() {
     let folder = Folder::new();
     let name = OsString::from_vec(b"t\xff\xfeol".to_vec());
-    std::os::unix::fs::symlink(crate::support::harness::probe_file(), folder.0.join(&name)).expect("symlink");
-    let words = [folder.0.join(&name).into_os_string(), "--probe".into(), "argv".into()];
+    std::os::unix::fs::symlink(crate::support::harness::probe_file(), folder.as_path().join(&name)).expect("symlink");
+    let words = [folder.as_path().join(&name).into_os_string(), "--probe".into(), "argv".into()];
     assert_eq!(words_of(&run(&["-t"], &words).finish().good()), words);
 }
 
@@ -81,7 +81,7 @@ fn one_word_with_blanks() {
     folder.write("seen-from-inside", b"12345");
     for options in [&["-t"][..], &[], &["-it"], &["--"]] {
         for words in [&["ls -l"][..], &["ls", "-l"], &["ls  -l "]] {
-            let list = run(options, words).with(|command| command.current_dir(&folder.0)).finish().good();
+            let list = run(options, words).with(|command| command.current_dir(folder.as_path())).finish().good();
             let line = list.lines().find(|line| line.contains("seen-from-inside"));
             assert!(line.is_some_and(|line| line.starts_with("-rw")), "{options:?} {words:?}: {list}");
         }

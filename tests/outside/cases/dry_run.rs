@@ -31,7 +31,7 @@ fn nothing_is_touched() {
             let text = probe(&[options, &own].concat(), &["touch", &mark]).finish().good();
             assert!(text.lines().count() > 5, "{text}");
             assert_eq!(host().directories(&format!("mydocker-{name}")), Vec::<PathBuf>::new());
-            assert_eq!(fs::read_dir(&folder.0).expect("the folder").count(), 0, "{form} {options:?}");
+            assert_eq!(fs::read_dir(folder.as_path()).expect("the folder").count(), 0, "{form} {options:?}");
         }
     }
 }

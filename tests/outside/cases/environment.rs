@@ -104,7 +104,7 @@ fn another_folder() {
         [["-w", &folder.text("")].as_slice(), &["--workdir", &folder.text("")], &[&format!("-w{}", folder.text(""))]]
     {
         let seen = probe(options, &["folder"]).with(|command| command.current_dir("/")).finish().good();
-        assert_eq!(seen.trim_end(), folder.0.to_str().expect("UTF-8"));
+        assert_eq!(seen.trim_end(), folder.as_path().to_str().expect("UTF-8"));
     }
     // /proc is the container's: its own process 1, not the host's.
     assert_eq!(probe(&["-w", "/proc/1"], &["folder"]).finish().good(), "/proc/1\n");

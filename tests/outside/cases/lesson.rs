@@ -58,7 +58,7 @@ fn all_ten_print_what_the_readme_says() {
     for (command, expected) in commands {
         let output = Command::new("sh")
             .args(["-c", &format!("exec 2>&1; {command}")])
-            .current_dir(&folder.0)
+            .current_dir(folder.as_path())
             .env("PATH", &path)
             .env("LC_ALL", "C")
             .output()

@@ -107,7 +107,7 @@ fn bash_completes() {
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
         let script = format!(
             "source {file}; cd {}; COMP_WORDS=({}); COMP_CWORD={}; _mydocker; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-            folder.0.display(),
+            folder.as_path().display(),
             quoted.join(" "),
             words.len() - 1
         );
@@ -153,7 +153,7 @@ fn zsh_reads_it() {
          zpty z 'zsh -f -i'; zpty -w z 'PS1=; fpath=({0} $fpath); autoload -U compinit; compinit -D -u; compdef _mydocker mydocker; \
          zstyle :completion:\\* list-prompt %S; LISTMAX=1000; print rea''dy'; zpty -r z out '*ready*'; \
          zpty -n -w z $'mydocker run --pids\\t'; zpty -r -m z out '*--pids-limit*' && print found",
-        folder.0.display()
+        folder.as_path().display()
     );
     let output = Command::new("timeout").args(["20", "zsh", "-f", "-c", &script]).output().expect("zsh");
     assert!(String::from_utf8_lossy(&output.stdout).contains("found"), "{output:?}");

@@ -1,7 +1,7 @@
 //! `-t` without a terminal on standard input, and all that the relay has to carry: the end of the input, every byte
 //! value, much, slowly, and never more work than there is.
 
-use crate::probes::terminal::Pattern;
+use crate::probes::terminal::{pattern, pattern_bytes};
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, probe, run};
 use crate::support::needs::Needs;
@@ -156,7 +156,7 @@ fn input_waits_for_a_command_that_writes_first() {
     const COUNT: usize = 300_000;
     let mut running = probe(&["-t"], &["take", "1000000", &COUNT.to_string()]).start();
     running.await_output("ready\n");
-    running.say_meanwhile(Pattern::bytes(COUNT));
+    running.say_meanwhile(pattern_bytes(COUNT));
     let outcome = running.finish();
     outcome.silent(0);
     let text = outcome.stdout_text();
@@ -169,7 +169,7 @@ fn a_lot_of_input_arrives_whole() {
     const COUNT: usize = 5_000_000;
     let mut running = probe(&["-t"], &["take", "0", &COUNT.to_string()]).start();
     running.await_output("ready\n");
-    running.say_meanwhile(Pattern::bytes(COUNT));
+    running.say_meanwhile(pattern_bytes(COUNT));
     assert_eq!(running.finish().good(), "ready\nall there\n");
 }
 
@@ -182,16 +182,15 @@ fn piped(run: Run, stdin: OwnedFd, folder: &Folder) -> (Running, File) {
 
 /// Reads to the end, and compares with the pattern all the way.
 fn compare(mut from: impl Read, count: usize) {
-    let (mut pattern, mut block, mut expected) = (Pattern::default(), vec![0; 1 << 16], vec![0; 1 << 16]);
-    let mut total = 0;
-    loop {
-        let got = from.read(&mut block).expect("read");
-        if got == 0 {
-            break;
-        }
-        pattern.fill(&mut expected[..got]);
-        assert!(block[..got] == expected[..got], "other bytes after {total}");
-        total += got;
+    const BLOCK: usize = 1 << 16;
+    let (mut pattern, mut total) = (pattern(), 0);
+    let (mut block, mut expected) = (Vec::with_capacity(BLOCK), vec![0; BLOCK]);
+    while from.by_ref().take(BLOCK as u64).read_to_end(&mut block).expect("read") > 0 {
+        let expected = &mut expected[..block.len()];
+        pattern.fill(expected);
+        assert!(block == expected, "other bytes after {total}");
+        total += block.len();
+        block.clear();
     }
     assert_eq!(total, count, "bytes");
 }

@@ -22,7 +22,7 @@ fn the_folder_is_the_root() {
 case!(a_relative_folder, Needs::NAMESPACES);
 fn a_relative_folder() {
     let root = Root::whole();
-    let run = probe_in(".", &[], &["list", "/etc"]).with(|command| command.current_dir(&root.0.0));
+    let run = probe_in(".", &[], &["list", "/etc"]).with(|command| command.current_dir(root.0.as_path()));
     assert_eq!(run.finish().good(), "hostname\nhosts\nresolv.conf\n");
 }
 
@@ -279,9 +279,9 @@ fn a_root_with_links_for_directories() {
         let root = Root::whole();
         let outside = Folder::new();
         fs::remove_dir(root.0.path(name)).expect("rmdir");
-        symlink(&outside.0, root.0.path(name)).expect("symlink");
+        symlink(outside.as_path(), root.0.path(name)).expect("symlink");
         root.refuses(&[], &[&format!("/{name}"), "a link or a file"]);
-        assert_eq!(fs::read_dir(&outside.0).expect("readdir").count(), 0);
+        assert_eq!(fs::read_dir(outside.as_path()).expect("readdir").count(), 0);
         // Before anything is made.
         let root = Root::new();
         symlink("/", root.0.path(name)).expect("symlink");
@@ -324,13 +324,12 @@ fn odd_names() {
     let root = Root::whole();
     for name in ["a,b", "a:b", "a\\b", "a b", "a\nb", "a=b", "ä\u{1f333}"] {
         let path = root.0.path("..").join(format!("mydocker-{}-{name}", unique_name()));
-        std::os::unix::fs::symlink(&root.0.0, &path).expect("symlink");
+        std::os::unix::fs::symlink(root.0.as_path(), &path).expect("symlink");
         let outcome = probe_in(path.to_str().expect("UTF-8"), &[], &["list", "/etc"]).finish();
         fs::remove_file(&path).expect("remove");
         assert_eq!(outcome.good(), "hostname\nhosts\nresolv.conf\n", "{name:?}");
     }
-    let root = Root(Folder(std::env::temp_dir().join(format!("mydocker-{}-,:\\ \n", unique_name()))));
-    fs::create_dir(&root.0.0).expect("mkdir");
+    let root = Root(Folder::with_suffix("-,:\\ \n"));
     fs::hard_link(crate::support::harness::probe_file(), root.0.path("probe"))
         .or_else(|_| fs::copy(crate::support::harness::probe_file(), root.0.path("probe")).map(drop))
         .expect("the probe");

@@ -10,14 +10,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 fn nothing_in(folder: &Folder) {
-    assert_eq!(fs::read_dir(&folder.0).expect("readdir").count(), 0, "{}", folder.text(""));
+    assert_eq!(fs::read_dir(folder.as_path()).expect("readdir").count(), 0, "{}", folder.text(""));
 }
 
 case!(a_target_that_is_a_link_to_the_host, Needs::NAMESPACES);
 fn a_target_that_is_a_link_to_the_host() {
     let (root, outside, source) = (Root::whole(), Folder::new(), Folder::new());
     source.write("file", b"source\n");
-    symlink(&outside.0, root.0.path("link")).expect("symlink");
+    symlink(outside.as_path(), root.0.path("link")).expect("symlink");
     let volume = |target: &str| format!("{}:{target}", source.text("."));
     // Inside there is no such folder: the link leads nowhere, and nothing is made where it leads to on the host.
     root.refuses(&["-v", &volume("/link")], &["/link"]);
@@ -26,7 +26,7 @@ fn a_target_that_is_a_link_to_the_host() {
     root.refuses(&["-w", "/link/below"], &["/link"]);
     nothing_in(&outside);
     // Where it does lead somewhere inside, the mount is there.
-    let inside = root.0.0.join(outside.0.strip_prefix("/").expect("absolute"));
+    let inside = root.0.as_path().join(outside.as_path().strip_prefix("/").expect("absolute"));
     fs::create_dir_all(&inside).expect("mkdir");
     let deep = outside.text("below/file");
     assert_eq!(root.says(&["-v", &volume("/link/below")], &["file", &deep]), "source\n");
@@ -50,7 +50,7 @@ fn a_target_with_dots() {
 
 /// A mydocker that has inherited a directory of the host as descriptor 9.
 fn with_leak(run: Run, folder: &Folder) -> Run {
-    let leak = fs::File::open(&folder.0).expect("open");
+    let leak = fs::File::open(folder.as_path()).expect("open");
     run.before(move || {
         // SAFETY: numbers only
         match unsafe { libc::dup2(leak.as_raw_fd(), 9) } {
@@ -106,7 +106,7 @@ fn files_of_etc_that_are_links() {
     outside.write("hosts", b"the host's\n");
     with_leak(root.probe(&[], &["status", "0"]), &outside).finish().silent(0);
     assert_eq!(fs::read(outside.path("hosts")).expect("read"), b"the host's\n");
-    assert_eq!(fs::read_dir(&outside.0).expect("readdir").count(), 1);
+    assert_eq!(fs::read_dir(outside.as_path()).expect("readdir").count(), 1);
 }
 
 case!(a_leaked_directory, Needs::ROOT);

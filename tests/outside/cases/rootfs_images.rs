@@ -70,11 +70,7 @@ case!(a_file_that_is_no_filesystem, IMAGE);
 fn a_file_that_is_no_filesystem() {
     let folder = Folder::new();
     let mut noise = vec![0u8; 200_000];
-    let mut state = 1u32;
-    for byte in &mut noise {
-        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-        *byte = (state >> 24) as u8;
-    }
+    fastrand::Rng::with_seed(1).fill(&mut noise);
     let mut marked = vec![0u8; 200_000];
     marked[..4].copy_from_slice(b"hsqs");
     for (name, content) in [("empty", &[][..]), ("short", b"x"), ("noise", &noise), ("marked", &marked)] {

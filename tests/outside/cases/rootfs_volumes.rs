@@ -19,7 +19,7 @@ fn a_folder_and_a_file() {
     assert_eq!(fs::read(host.path("new")).expect("what the command wrote"), b"written");
     assert_eq!(root.says(&["-v", &format!("{file}:/one")], &["file", "/one"]), "the host's\n");
     // A path of the host may be relative.
-    let run = root.probe(&["-v", "file:/one"], &["file", "/one"]).with(|command| command.current_dir(&host.0));
+    let run = root.probe(&["-v", "file:/one"], &["file", "/one"]).with(|command| command.current_dir(host.as_path()));
     assert_eq!(run.finish().good(), "the host's\n");
 }
 
@@ -115,7 +115,7 @@ fn over_the_files_of_etc() {
     let file = host.write("file", b"mine\n");
     assert_eq!(root.says(&["-v", &format!("{file}:/etc/hosts")], &["file", "/etc/hosts"]), "mine\n");
     assert_eq!(root.says(&["-v", &format!("{}:/etc", host.text("."))], &["list", "/etc"]), "file\n");
-    assert_eq!(fs::read_dir(&host.0).expect("readdir").count(), 1);
+    assert_eq!(fs::read_dir(host.as_path()).expect("readdir").count(), 1);
 }
 
 case!(memory, Needs::NAMESPACES);
@@ -151,7 +151,7 @@ fn on_the_hosts_own_files() {
     host.write("file", b"x\n");
     let volume = format!("{}:{}", host.text("."), place.text("").trim_end_matches('/'));
     assert_eq!(probe(&["-v", &volume], &["file", &place.text("file")]).finish().good(), "x\n");
-    assert_eq!(fs::read_dir(&place.0).expect("readdir").count(), 0);
+    assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
     // Nothing is made there.
     let missing = format!("{}:{}", host.text("."), place.text("missing"));
     probe(&["-v", &missing], &["status", "0"]).finish().refused(125, &["missing", "ENOENT"]);

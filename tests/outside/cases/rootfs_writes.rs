@@ -32,8 +32,8 @@ case!(writes_to_memory, Needs::ROOT | Needs::OVERLAY);
 fn writes_to_memory() {
     let root = Root::whole();
     root.0.write("kept", b"as it was\n");
-    fs::set_permissions(&root.0.0, fs::Permissions::from_mode(0o751)).expect("chmod");
-    chown(&root.0.0, Some(3), Some(4)).expect("chown");
+    fs::set_permissions(root.0.as_path(), fs::Permissions::from_mode(0o751)).expect("chmod");
+    chown(root.0.as_path(), Some(3), Some(4)).expect("chown");
     let seen = root.says(&["--ephemeral"], &["write", "/kept", "/new", "/etc/new"]);
     assert_eq!(seen, "ok\nok\nok\n");
     assert_eq!(fs::read(root.0.path("kept")).expect("read"), b"as it was\n");
@@ -192,8 +192,8 @@ fn remove_everything() {
         mount(kind, folder.text(name).as_str(), kind, MountFlags::empty(), None).expect("mount");
     }
     mount("/dev", folder.text("dev").as_str(), "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
-    let before = listing(&folder.0);
-    rustix::process::chdir(folder.0.as_path()).expect("chdir");
+    let before = listing(folder.as_path());
+    rustix::process::chdir(folder.as_path()).expect("chdir");
     rustix::mount::mount_change(
         "/",
         rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
@@ -211,7 +211,7 @@ fn remove_everything() {
     rustix::process::chdir("/").expect("chdir");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.trim_end().parse::<u32>().expect("a number") >= 6, "{text}");
-    assert_eq!(listing(&folder.0), before);
+    assert_eq!(listing(folder.as_path()), before);
     unmount(top.as_str(), UnmountFlags::DETACH).expect("unmount");
 }
 

@@ -149,7 +149,7 @@ fn own_root() -> (Place, Folder) {
     let (place, root) = (Place::new(), Folder::new());
     root.write_program("probe", &fs::read(probe_file()).expect("this file"));
     if host().root {
-        std::os::unix::fs::chown(&root.0, Some(USER), Some(USER)).expect("chown");
+        std::os::unix::fs::chown(root.as_path(), Some(USER), Some(USER)).expect("chown");
     }
     (place, root)
 }
@@ -182,7 +182,7 @@ fn a_root_of_its_own() {
     }
     // Volumes and memory.
     let source = Folder::new();
-    fs::set_permissions(&source.0, fs::Permissions::from_mode(0o755)).expect("chmod");
+    fs::set_permissions(source.as_path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     let file = source.write("file", b"of the host\n");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
     let volume = format!("{}:/data", source.text("."));
@@ -236,7 +236,7 @@ fn writes_in_memory() {
     assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
     // Nor need it be his own.
     if host().root {
-        std::os::unix::fs::chown(&root.0, Some(0), Some(0)).expect("chown");
+        std::os::unix::fs::chown(root.as_path(), Some(0), Some(0)).expect("chown");
         place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().good();
         assert!(!root.path("third").exists());
     }

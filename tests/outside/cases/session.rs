@@ -62,7 +62,7 @@ fn ls_from_another_folder() {
     let ls = crate::support::host::tool("ls").expect("ls");
     for options in [&["-t"][..], &["-t", "-m", "100m", "--cpu-mems", "0", "--cpu-set", "0", "--cpu-shares", "2048"]] {
         let options = if Needs::CPUSET.missing().is_some() { &options[..1] } else { options };
-        let list = run(options, &[&ls]).with(|command| command.current_dir(&folder.0)).finish().good();
+        let list = run(options, &[&ls]).with(|command| command.current_dir(folder.as_path())).finish().good();
         let names: Vec<&str> = list.split_whitespace().collect();
         assert_eq!(names, ["one", "two"], "{options:?}");
     }

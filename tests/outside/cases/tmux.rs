@@ -33,7 +33,7 @@ impl Window {
     fn tmux(&self, words: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(self.folder.path("socket")).args(words).stdin(Stdio::null());
-        command.env_remove("TMUX").env("M", mydocker_file()).env("F", &self.folder.0).env("LC_ALL", "C.UTF-8");
+        command.env_remove("TMUX").env("M", mydocker_file()).env("F", self.folder.as_path()).env("LC_ALL", "C.UTF-8");
         let child = {
             let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start of tmux")

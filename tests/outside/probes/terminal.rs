@@ -118,52 +118,24 @@ pub fn make_no_lines() {
     change_settings(|termios| termios.c_lflag &= !libc::ICANON);
 }
 
-/// Bytes of which no two stretches are alike: what is lost, doubled or moved shows. In blocks of eight.
-#[derive(Default)]
-pub struct Pattern {
-    at: u64,
-    word: Vec<u8>,
+/// A source of bytes of which no two stretches are alike, the same ones every time: what is lost, doubled or moved shows.
+/// Each `fill` but the last has to be of a multiple of 8 bytes, which is what the generator makes at a time.
+pub fn pattern() -> fastrand::Rng {
+    fastrand::Rng::with_seed(1)
 }
 
-impl Pattern {
-    pub fn fill(&mut self, mut block: &mut [u8]) {
-        while !block.is_empty() {
-            if self.word.is_empty() {
-                self.at += 1;
-                self.word = self.at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes().to_vec();
-            }
-            if block.len() >= 8 && self.word.len() == 8 {
-                // The usual case, quickly: 100 MB of it take a while in a build without optimisation.
-                let whole = block.len() / 8 * 8;
-                for slot in block[..whole].chunks_exact_mut(8) {
-                    slot.copy_from_slice(&self.at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
-                    self.at += 1;
-                }
-                self.at -= 1;
-                self.word.clear();
-                block = &mut block[whole..];
-                continue;
-            }
-            let count = self.word.len().min(block.len());
-            block[..count].copy_from_slice(&self.word[..count]);
-            self.word.drain(..count);
-            block = &mut block[count..];
-        }
-    }
-
-    /// All of the first `count` bytes.
-    pub fn bytes(count: usize) -> Vec<u8> {
-        let mut bytes = vec![0; count];
-        Pattern::default().fill(&mut bytes);
-        bytes
-    }
+/// The first `count` bytes of the pattern.
+pub fn pattern_bytes(count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    pattern().fill(&mut bytes);
+    bytes
 }
 
 probe!("flood", |words| flood(words.number(0)));
 /// Writes this many bytes of the pattern.
 pub fn flood(mut count: usize) {
     be_raw();
-    let (mut pattern, mut block) = (Pattern::default(), vec![0; 8 << 10]);
+    let (mut pattern, mut block) = (pattern(), vec![0; 8 << 10]);
     let mut out = std::io::stdout();
     while count > 0 {
         let part = count.min(block.len());
@@ -183,7 +155,7 @@ pub fn take(first: usize, count: usize) {
     std::io::stdout().flush().expect("flush");
     let mut taken = vec![0; count];
     std::io::stdin().read_exact(&mut taken).expect("read");
-    line(&[if taken == Pattern::bytes(count) { b"all there" } else { b"different" }]);
+    line(&[if taken == pattern_bytes(count) { b"all there" } else { b"different" }]);
 }
 
 probe!("mirror", |words| mirror(words.number(0)));

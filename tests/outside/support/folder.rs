@@ -1,22 +1,39 @@
 //! Folders and files of a case's own.
 
-use crate::support::harness::{FORKING, probe_file, unique_name};
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
+use crate::support::harness::{FORKING, probe_file};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
-/// A folder of a case's own, gone at its end. Everyone may enter it.
-pub struct Folder(pub PathBuf);
+/// A temporary directory that is removed when it is dropped. Everybody may enter it.
+pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Folder {
-        let path = std::env::temp_dir().join(format!("mydocker-outside-{}", unique_name()));
-        fs::create_dir(&path).expect("a folder in the temporary directory");
-        Folder(path)
+        Folder::with_suffix("")
+    }
+
+    /// A folder whose name ends in `suffix`.
+    pub fn with_suffix(suffix: &str) -> Folder {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("mydocker-test-").suffix(suffix).permissions(Permissions::from_mode(0o755));
+        Folder(builder.tempdir().expect("a folder in the temporary directory"))
+    }
+
+    pub fn as_path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Removes it now, to see whether that works.
+    #[allow(dead_code, reason = "only tests/load and tests/failures report this error")]
+    pub fn close(self) -> io::Result<()> {
+        self.0.close()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.as_path().join(name)
     }
 
     pub fn text(&self, name: &str) -> String {
@@ -31,11 +48,10 @@ impl Folder {
 
     /// Writes a file that can be executed.
     pub fn write_program(&self, name: &str, bytes: &[u8]) -> String {
-        use std::os::unix::fs::PermissionsExt;
         let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut file = File::create(self.path(name)).expect("create of a test's program");
         file.write_all(bytes).expect("write of a test's program");
-        file.set_permissions(fs::Permissions::from_mode(0o755)).expect("mode of a test's program");
+        file.set_permissions(Permissions::from_mode(0o755)).expect("mode of a test's program");
         self.text(name)
     }
 
@@ -43,11 +59,5 @@ impl Folder {
     pub fn link_to_probe(&self, name: &str) -> String {
         std::os::unix::fs::symlink(probe_file(), self.path(name)).expect("symlink to the probe");
         self.text(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
     }
 }

@@ -52,7 +52,7 @@ impl Root {
 
     /// Everything in it, by name.
     pub fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0.0).expect("readdir").flatten();
+        let entries = fs::read_dir(self.0.as_path()).expect("readdir").flatten();
         let mut names: Vec<String> = entries
             .map(|entry| entry.file_name().into_string().expect("UTF-8"))
             .filter(|name| name != "probe")
