@@ -1,4 +1,4 @@
-//! Who is measured, and how each is asked for the same thing.
+//! The programs that are measured, and how each is asked for the same thing.
 
 use crate::Result;
 use std::env::consts::ARCH;
@@ -13,13 +13,13 @@ const LIMITS: [&str; 9] = ["run", "-m", "100m", "--cpu-shares", "2048", "--cpu-s
 /// One way to run `true` in a container.
 pub struct Contender {
     pub name: String,
-    /// The command line, less the command.
+    /// The command line without the command.
     pub command: Vec<String>,
-    /// What comes after it: a static `true`.
+    /// The words that follow it: a static `true`.
     truth: Vec<String>,
-    /// The same for a command that says "." and waits for the end of its input.
+    /// The same for a command that prints "." and waits for the end of its input.
     waiting: Vec<String>,
-    /// How it differs from what mydocker does.
+    /// How it differs from mydocker.
     pub differences: &'static str,
 }
 
@@ -36,7 +36,7 @@ impl Contender {
         command
     }
 
-    /// One run of `true`. (std starts it by posix_spawn, which copies nothing of this process.)
+    /// One run of `true`. (std starts it with posix_spawn, which copies none of this process's memory.)
     pub fn time(&self) -> Result<Duration> {
         let mut command = self.start(false);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -49,7 +49,7 @@ impl Contender {
         }
     }
 
-    /// Why it does not work here.
+    /// Why the contender does not work here.
     pub fn refusal(&self) -> Option<String> {
         let program = &self.command[0];
         if !program.contains('/') && which(program).is_none() {
@@ -65,7 +65,7 @@ impl Contender {
     }
 }
 
-/// The file that a command's first word stands for.
+/// The file that runs when `program` is the first word of a command.
 pub fn which(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(program.into());
@@ -73,14 +73,14 @@ pub fn which(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// What this run measures with.
+/// What this benchmark measures with.
 pub struct Setting {
     pub mydocker: Contender,
-    /// Where mydocker's file comes from.
+    /// Where the mydocker file comes from.
     origin: String,
     /// The floor, which is also the static `true`.
     pub floor: String,
-    /// The floor's first words, or why there is no floor on this host.
+    /// The first words of the floor's command line, or why there is no floor on this host.
     floor_groups: std::result::Result<Vec<String>, String>,
 }
 
@@ -123,7 +123,7 @@ impl Setting {
         format!("{}\n{} ({})", version.unwrap_or_default(), self.mydocker.command[0], self.origin)
     }
 
-    /// The floor, if this host has a layout that it knows.
+    /// The floor, if it knows the cgroup layout of this host.
     pub fn floor(&self) -> Result<Contender> {
         let groups = self.floor_groups.clone()?;
         let first = vec![self.floor.clone()];
@@ -145,7 +145,7 @@ impl Setting {
             waiting: vec![self.floor.clone(), "wait".into()],
             differences,
         };
-        // Itself, with nothing dropped: what the defaults cost.
+        // mydocker itself, with no privilege dropped: the difference is the price of the defaults.
         let mut privileged: Vec<&str> = self.mydocker.command.iter().map(String::as_str).collect();
         privileged.push("--privileged");
         let mut peers = vec![
@@ -198,7 +198,7 @@ impl Setting {
         Ok(peers)
     }
 
-    /// mydocker itself with a root of its own, which may take 1.3 and 1.4 times as long as without; and bwrap in the same
+    /// mydocker itself with its own root, which may take 1.3 and 1.4 times as long as without; and bwrap in the same
     /// root with the same mounts.
     fn own_roots(&self) -> Result<Vec<Contender>> {
         let root = target_dir().join("tmp/bench/root");
@@ -238,7 +238,7 @@ impl Setting {
         ])
     }
 
-    /// A bundle with the nearest equivalent, for runc and crun.
+    /// An OCI bundle with the nearest equivalent, for runc and crun.
     fn bundle(&self, name: &str, words: &[&str]) -> Result<String> {
         let dir = target_dir().join("tmp/bench").join(format!("{name}-{}", words.len()));
         fs::create_dir_all(dir.join("rootfs/proc"))?;
@@ -269,7 +269,7 @@ impl Setting {
     }
 }
 
-/// The folder that cargo builds into. With a target named, its scratch folder lies one floor below.
+/// The directory that cargo builds into. If a target is named, cargo's scratch directory lies one level deeper.
 pub fn target_dir() -> PathBuf {
     let above = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap_or(Path::new("."));
     match above.ends_with(env!("MYDOCKER_TARGET")) {
@@ -289,7 +289,7 @@ fn build(what: &[&str]) -> Result<()> {
     }
 }
 
-/// Where the floor makes its groups: below this process's own, as mydocker does.
+/// The cgroups in which the floor makes its own: the cgroup of this process, as mydocker does.
 fn floor_groups() -> std::result::Result<Vec<String>, String> {
     let read = |file: &str| fs::read_to_string(file).map_err(|e| format!("{file}: {e}"));
     let (own, mounts) = (read("/proc/self/cgroup")?, read("/proc/self/mountinfo")?);
@@ -306,7 +306,7 @@ fn floor_groups() -> std::result::Result<Vec<String>, String> {
         return Err("memory, cpu and cpuset are mixed v1 and v2".into());
     }
     let own = own_group(&own, &mounts, None).ok_or("no cgroup is mounted")?;
-    // A group that hands the controllers down can hold others beside the processes below it.
+    // A cgroup that already enables the controllers for its children may have other children too.
     let parent = Path::new(&own).ancestors().find(|dir| {
         let enabled = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
         ["memory", "cpu", "cpuset"].iter().all(|controller| enabled.split_whitespace().any(|word| word == *controller))
@@ -315,7 +315,8 @@ fn floor_groups() -> std::result::Result<Vec<String>, String> {
     Ok(vec!["v2".into(), parent.join(name).display().to_string()])
 }
 
-/// This process's directory in the v1 hierarchy of a controller, or in the v2 hierarchy. Plain cases only.
+/// This process's directory in the v1 hierarchy of a controller, or in the v2 hierarchy. Only plain layouts are
+/// understood.
 fn own_group(own: &str, mounts: &str, controller: Option<&str>) -> Option<String> {
     let has = |list: &str| controller.is_none_or(|controller| list.split(',').any(|word| word == controller));
     let path = own.lines().find_map(|line| {
@@ -338,7 +339,8 @@ fn own_group(own: &str, mounts: &str, controller: Option<&str>) -> Option<String
     })
 }
 
-/// The floor checks nothing, so this does, once: a `cat` under it must see itself in the groups, and the limits.
+/// The floor checks nothing, so this function checks once: a `cat` under the floor must see itself in the cgroups, and
+/// the limits.
 fn floor_holds(floor: &Contender) -> bool {
     let groups = &floor.command[2..];
     let v1 = floor.command[1] == "v1";

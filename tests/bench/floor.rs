@@ -1,30 +1,31 @@
 //! The floor: what a run under four limits costs when nothing is looked up, checked or reported.
 //!
 //!     floor                                       a static `true`
-//!     floor wait                                  says "." and waits for the end of its input
+//!     floor wait                                  prints "." and waits for the end of its input
 //!     floor getppid                               how many nanoseconds one getppid(2) takes
 //!     floor flood                                 writes 100 MB
 //!     floor v1 MEMORY CPU CPUSET COMMAND [ARG..]  a run; the three directories are made, and removed at the end
 //!     floor v2 GROUP COMMAND [ARG..]              the same where one cgroup2 directory carries all limits
 //!
 //! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
-//! compares with it, in one straight line. It opens no file that it was not told of and ignores every result: on a
-//! host where a call fails it measures nothing, so the bench looks from inside once whether the limits are there.
+//! compares with it, in one straight line. It opens only the files that its command line names and ignores every
+//! result: on a host where a call fails it measures nothing, so the bench checks once, from inside, that the limits are
+//! in force.
 
 #![no_main]
 
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr::null;
 
-/// Room for a directory and the name of a file in it.
+/// A buffer for a directory and the name of a file in it.
 type Path = [u8; 512];
 
-/// For both sides of clone; the child has a copy of it.
+/// What both sides of clone use; the child has a copy of it.
 struct Run {
     go: [c_int; 2],
     /// The directories whose `tasks` the child joins: three on v1, none on v2.
     groups: &'static [*const c_char],
-    /// Both end with a null, as the C start-up code made them.
+    /// Both end with a null pointer, as the C start-up code made them.
     command: *const *const c_char,
     environment: *const *const c_char,
 }
@@ -32,43 +33,43 @@ struct Run {
 const NAMESPACES: c_int =
     libc::CLONE_NEWUTS | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
 
-/// <linux/sched.h>; libc has it for glibc alone.
+/// <linux/sched.h>; the libc crate has it only for glibc.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// What the C start-up code calls.
+/// The C start-up code calls this.
 ///
 /// # Safety
-/// `argv` must hold `argc` strings that live until the end, and a null.
+/// `argv` must hold `argc` strings that live until the process ends, followed by a null pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environment: *const *const c_char) -> c_int {
-    // SAFETY: as above
+    // SAFETY: our caller promises argc strings in argv
     let words: &'static [*const c_char] = unsafe { core::slice::from_raw_parts(argv, argc as usize) };
     match words {
         [] | [_] => 0,
-        // SAFETY: a string of the vector
+        // SAFETY: our caller promises that the strings of argv are NUL-terminated
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"getppid" => getppid(),
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"flood" => flood(),
         [_, _] => wait(),
         [_, version, ..] => {
-            // SAFETY: a string of the vector
+            // SAFETY: our caller promises that the strings of argv are NUL-terminated
             let v1 = unsafe { CStr::from_ptr(*version) } == c"v1";
             let command = if v1 { 5 } else { 3 };
             let (Some(groups), true) = (words.get(2..command), words.len() > command) else { return 125 };
-            // SAFETY: there are more words than that
+            // SAFETY: the match has checked that argc is large enough for these words
             let run = Run { go: [-1; 2], groups, command: unsafe { argv.add(command) }, environment };
             if v1 { run_v1(run) } else { run_v2(run) }
         }
     }
 }
 
-/// The cheapest call there is, many times: the least of ten loops.
+/// The cheapest system call there is, many times: the least of ten loops.
 fn getppid() -> c_int {
     const CALLS: u32 = 200_000;
     let mut least = f64::MAX;
     for _ in 0..10 {
         let begun = std::time::Instant::now();
         for _ in 0..CALLS {
-            // SAFETY: it takes nothing
+            // SAFETY: getppid takes no arguments
             unsafe { libc::syscall(libc::SYS_getppid) };
         }
         least = least.min(begun.elapsed().as_nanos() as f64 / f64::from(CALLS));
@@ -79,7 +80,7 @@ fn getppid() -> c_int {
 
 fn wait() -> c_int {
     let mut byte = [b'.'];
-    // SAFETY: both calls get the one byte that is there
+    // SAFETY: both calls get a pointer to one byte and the length 1
     unsafe {
         libc::write(1, byte.as_ptr().cast(), 1);
         while libc::read(0, byte.as_mut_ptr().cast(), 1) == 1 {}
@@ -87,7 +88,7 @@ fn wait() -> c_int {
     0
 }
 
-/// In blocks as most programs write them, of a byte that no terminal makes two of.
+/// In blocks of the size that most programs write, of a byte that a terminal does not expand to two.
 fn flood() -> c_int {
     let block = [b'.'; 8000];
     for _ in 0..100_000_000 / block.len() {
@@ -103,7 +104,7 @@ fn flood() -> c_int {
     0
 }
 
-/// The groups are made while the child mounts, as nobody waits for them before the word to go.
+/// The parent makes the cgroups while the child mounts: nothing waits for them before the word "go".
 fn run_v1(mut run: Run) -> c_int {
     let [memory, cpu, cpuset] = run.groups else { return 125 };
     // SAFETY: paths are NUL-terminated
@@ -124,7 +125,7 @@ fn run_v1(mut run: Run) -> c_int {
     }
 }
 
-/// The group comes first: the child is born in it.
+/// The cgroup comes first: the child is born in it.
 fn run_v2(run: Run) -> c_int {
     let [group] = run.groups else { return 125 };
     // SAFETY: paths are NUL-terminated
@@ -141,12 +142,12 @@ fn run_v2(run: Run) -> c_int {
     }
 }
 
-/// Returns in the parent alone. clone(2) on v1, as mydocker does; clone3(2) where a cgroup is named. With no stack named
-/// the child goes on where its copy of this one stands, which saves the mmap and the assembly.
+/// Returns only in the parent. It calls clone(2) on v1, as mydocker does, and clone3(2) where a cgroup is named. No
+/// stack is named, so the child continues on its copy of this one, which saves the mmap and the assembly.
 fn clone(run: &Run, more: u64, cgroup: c_int) -> c_int {
-    // struct clone_args as far as `cgroup`; the fifth word is the signal at the end.
+    // struct clone_args up to `cgroup`; the fifth word is the signal that the child's exit sends.
     let args = [NAMESPACES as u64 | more, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0, 0, 0, cgroup as u64];
-    // SAFETY: no memory is shared; the child never leaves this function
+    // SAFETY: the child shares no memory with us and never leaves this function
     unsafe {
         let pid = match more {
             0 => libc::syscall(libc::SYS_clone, NAMESPACES | libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize),
@@ -160,10 +161,10 @@ fn clone(run: &Run, more: u64, cgroup: c_int) -> c_int {
 }
 
 /// # Safety
-/// The groups must be NUL-terminated.
+/// The cgroups must be NUL-terminated.
 unsafe fn end(pid: c_int, groups: &[*const c_char]) -> c_int {
     let mut status = 0;
-    // SAFETY: `status` is there to be written; the rest is the caller's
+    // SAFETY: `status` is a local variable; our caller promises the rest
     unsafe {
         libc::waitpid(pid, &mut status, 0);
         for group in groups {
@@ -174,7 +175,7 @@ unsafe fn end(pid: c_int, groups: &[*const c_char]) -> c_int {
 }
 
 fn child(run: &Run) -> ! {
-    // SAFETY: all paths are NUL-terminated, both vectors end with a null
+    // SAFETY: all paths are NUL-terminated, both vectors end with a null pointer
     unsafe {
         if run.go[1] >= 0 {
             libc::close(run.go[1]);
@@ -197,7 +198,7 @@ fn child(run: &Run) -> ! {
 }
 
 fn bring_up_loopback() {
-    // SAFETY: an ifreq is plain data; the ioctl reads one
+    // SAFETY: an ifreq is plain data, so zeros are a valid one; the ioctl reads one
     unsafe {
         let mut request: libc::ifreq = core::mem::zeroed();
         request.ifr_name[0] = b'l' as c_char;
@@ -213,14 +214,15 @@ fn bring_up_loopback() {
 /// `directory` must be NUL-terminated.
 unsafe fn put(directory: *const c_char, file: &CStr, value: &[u8]) {
     let mut path: Path = [0; 512];
-    // SAFETY: the caller's; what does not fit is cut off before the last byte, which stays NUL
+    // SAFETY: our caller promises a NUL-terminated directory; longer paths are cut before the last byte, which stays
+    // NUL
     let directory = unsafe { CStr::from_ptr(directory) }.to_bytes();
     for (to, from) in path[..511].iter_mut().zip(directory.iter().chain(file.to_bytes())) {
         *to = *from;
     }
-    // SAFETY: `path` is NUL-terminated, `value` is as long as it says
+    // SAFETY: `path` is NUL-terminated, and the pointer and the length are those of `value`
     unsafe {
-        // No O_CLOEXEC: it is closed at once, and musl would spend an fcntl on it.
+        // No O_CLOEXEC: the descriptor is closed at once, and musl would spend an fcntl on it.
         let file = libc::open(path.as_ptr().cast(), libc::O_WRONLY);
         libc::write(file, value.as_ptr().cast(), value.len());
         libc::close(file);

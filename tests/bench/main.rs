@@ -1,5 +1,5 @@
-//! `cargo bench`: what a run costs beside the floor and the peers. Ratios only: the two sides of each are measured in
-//! turns, in one run, on one machine. `-- --profile`: where the time of one run goes.
+//! `cargo bench`: what a run costs compared with the floor and with the peers. All results are ratios: the two sides of
+//! each are measured in turns, in one run, on one machine. `-- --profile` shows where the time of one run goes.
 
 mod contenders;
 mod numbers;
@@ -51,14 +51,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// `None`: nothing is to be measured, for it was not asked for.
+/// `None` if the caller did not ask for a measurement.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
     let mut options = Options { cold: 40, hot: 200, terminal: 10, only: None, profile: false };
     let mut asked = false;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
-            // What `cargo bench` passes, and `cargo test --benches` does not.
+            // `cargo bench` passes this word, `cargo test --benches` does not.
             "--bench" => asked = true,
             "--quick" => (options.cold, options.hot, options.terminal) = (4, 20, 3),
             "--cold" => options.cold = value()?.parse()?,
@@ -76,7 +76,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
     Ok(Some(options).filter(|_| asked))
 }
 
-/// False if a count of the ledger is passed.
+/// False if a count exceeds the ledger.
 fn bench(options: &Options) -> Result<bool> {
     let setting = Setting::find()?;
     println!("{}\n", setting.description());
@@ -95,7 +95,7 @@ fn bench(options: &Options) -> Result<bool> {
         }
         peers.retain(|peer| only.contains(&peer.name));
     }
-    // What cannot work here is asked once, and left out with its own words.
+    // Each contender that cannot work here is tried once, and left out with its own error message.
     let (mut works, mut refusals) = (Vec::new(), Vec::new());
     for peer in peers {
         match peer.refusal() {

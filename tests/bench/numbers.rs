@@ -1,4 +1,4 @@
-//! The table of what can be counted: calls, memory while waiting, file sizes.
+//! The table of what can be counted: system calls, memory while waiting, file sizes.
 
 use crate::contenders::{Contender, Setting, target_dir, which};
 use crate::table::{median, row};
@@ -9,13 +9,14 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The ledger: calls of one run on v1 with everything dropped, and with --privileged; KiB of anonymous memory and of the peak while waiting.
+/// The ledger: system calls of one run on v1 with all privileges dropped, and with --privileged; KiB of anonymous
+/// memory and of the peak while waiting.
 const CALLS: u64 = 155;
 const CALLS_PRIVILEGED: u64 = 120;
 const ANONYMOUS: u64 = 100;
 const PEAK: u64 = 1024;
 
-/// False if the ledger is passed.
+/// False if a count exceeds the ledger.
 pub fn print(setting: &Setting, peers: &[Contender]) -> Result<bool> {
     let commands_own = calls(&[&setting.floor])?.saturating_sub(1);
     let own = format!("without the {commands_own} of `true`");
@@ -23,7 +24,7 @@ pub fn print(setting: &Setting, peers: &[Contender]) -> Result<bool> {
     let mut within = true;
     for contender in [&setting.mydocker].into_iter().chain(peers) {
         let words: Vec<&String> = contender.words(false).collect();
-        // The least of three: a sweep also looks at what others on this host have left.
+        // The least of three runs: a sweep also looks at what other processes on this host have left.
         let calls = [calls(&words)?, calls(&words)?, calls(&words)?].into_iter().min().unwrap_or(0);
         let (anonymous, peak) = memory(contender)?;
         let size = which(&contender.command[0]).and_then(|file| fs::metadata(file).ok()).map(|file| file.len());
@@ -71,7 +72,7 @@ pub fn print(setting: &Setting, peers: &[Contender]) -> Result<bool> {
     Ok(within)
 }
 
-/// What the seccomp filter costs a call, and how long the kernel takes to load it.
+/// What the seccomp filter costs per system call, and how long the kernel takes to load it.
 fn filter(setting: &Setting) -> Result<()> {
     let file = &setting.mydocker.command[0];
     let time = |options: &[&str]| -> Result<f64> {
@@ -97,7 +98,7 @@ fn filter(setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// Every call of every process, counted where it begins.
+/// The number of system calls of all processes, each counted where it begins.
 fn calls(words: &[&String]) -> Result<u64> {
     let log = target_dir().join("tmp/bench-strace");
     let status = Command::new("strace")
@@ -124,7 +125,7 @@ fn memory(contender: &Contender) -> Result<(u64, u64)> {
     let mut child = contender.start(true).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut byte = [0];
     let started = child.stdout.take().map(|mut pipe| pipe.read_exact(&mut byte));
-    // Whatever it does once the command runs.
+    // Wait for whatever the process does after the command has started.
     sleep(Duration::from_millis(50));
     let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap_or_default();
     let (rollup, status) = (proc("smaps_rollup"), proc("status"));

@@ -6,10 +6,10 @@ use crate::{Options, Result, table};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Long enough for the CPUs to fall asleep: what waits for all of them then takes its real time.
+/// Long enough for the CPUs to enter an idle state: a call that waits for all CPUs then takes its real time.
 const IDLE: Duration = Duration::from_millis(300);
 
-/// Those that leave all privileges as they are: the run command alone is measured against them with --privileged, too.
+/// Contenders that leave all privileges as they are: `run` alone is also measured against them with --privileged.
 const DROP_NOTHING: [&str; 2] = ["floor", "unshare"];
 
 pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Result<()> {
@@ -46,7 +46,7 @@ pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Re
     Ok(())
 }
 
-/// A B A B ..: the seconds of each pair.
+/// The seconds of each pair, in the order A B A B ..
 fn times(a: &Contender, b: &Contender, pairs: usize, idle: Option<Duration>) -> Result<Vec<(f64, f64)>> {
     let run = |contender: &Contender| {
         if let Some(idle) = idle {
@@ -54,7 +54,7 @@ fn times(a: &Contender, b: &Contender, pairs: usize, idle: Option<Duration>) -> 
         }
         contender.time().map(|time| time.as_secs_f64())
     };
-    // The first pair brings the files into memory and does not count.
+    // The first pair brings the files into memory and is not counted.
     run(a)?;
     run(b)?;
     (0..pairs).map(|_| Ok((run(a)?, run(b)?))).collect()

@@ -1,5 +1,5 @@
-//! Where the time of one run goes. The kernel's own trace of system calls (tracefs) tells: it costs about a microsecond
-//! a call, where strace stops both processes at each one. What it costs all the same is printed under the table.
+//! Where the time of one run goes, as the kernel's own trace of system calls (tracefs) shows it. The trace costs about
+//! a microsecond per call, where strace stops both processes at each one; the table prints that cost below.
 
 use crate::contenders::{Contender, Setting};
 use crate::table::{median, row};
@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use syscalls::Sysno;
 
-/// One moment of one process: a call begins, or ends with a result.
+/// One event of one process: a call begins, or returns a result.
 #[derive(Clone, Copy)]
 struct Event {
     /// Microseconds.
@@ -24,7 +24,7 @@ struct Event {
     result: Option<i64>,
 }
 
-/// The phases of one run, in microseconds. They follow each other without a gap, but for the last two.
+/// The phases of one run, in microseconds. Each begins where the one before it ends, except for the last two.
 type Phases = Vec<(&'static str, f64)>;
 
 pub fn print(setting: &Setting, options: &Options) -> Result<()> {
@@ -93,16 +93,17 @@ fn whole(contender: &Contender, runs: usize) -> Result<f64> {
     Ok(median(&times?))
 }
 
-/// Where the host has none: in a mount namespace of this process, so that the host has none afterwards either.
+/// If the host has no tracefs mounted, this process mounts it in its own mount namespace, so that the host still has
+/// none afterwards.
 fn mount_tracefs() -> std::io::Result<()> {
-    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     mount("tracefs", "/sys/kernel/tracing", "tracefs", MountFlags::empty(), None)?;
     Ok(())
 }
 
-/// A trace buffer of our own, beside whatever else is traced on this host.
+/// A trace instance of our own: other traces on this host are not disturbed.
 struct Trace {
     dir: PathBuf,
 }
@@ -116,7 +117,7 @@ impl Trace {
         let dir = instances.join(format!("mydocker-bench-{}", std::process::id()));
         fs::create_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let trace = Trace { dir };
-        // One clock for all CPUs; this process, and from fork to fork all that it starts.
+        // One clock for all CPUs; trace this process and, across fork, every process that it starts.
         for (file, value) in [("tracing_on", "0"), ("trace_clock", "mono"), ("options/event-fork", "1")] {
             trace.write(file, value)?;
         }
@@ -145,12 +146,12 @@ impl Trace {
         if !child.wait()?.success() {
             return Err(format!("{} does not work here", contender.name).into());
         }
-        // Or else reading the trace would lengthen it.
+        // Stop first, or reading the trace would lengthen it.
         self.write("tracing_on", "0")?;
         let text = fs::read_to_string(self.dir.join("trace"))?;
         let own = std::process::id();
         let mut events: Vec<Event> = text.lines().filter_map(event).filter(|event| event.pid != own).collect();
-        // Before its execve the process is still std's posix_spawn.
+        // Until its execve the process still runs std's posix_spawn.
         let start = events.iter().position(|event| event.pid == parent && event.call == Sysno::execve);
         events.drain(..start.ok_or("a run's trace is not whole")?);
         Ok((events, parent))
@@ -159,7 +160,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // What is left of the buffer is said, for it takes memory until it is removed.
+        // Report an instance that cannot be removed: it takes memory until somebody removes it.
         if let Err(error) = self.switch(false).and_then(|()| Ok(fs::remove_dir(&self.dir)?)) {
             eprintln!("bench: {}: {error}", self.dir.display());
         }
@@ -179,7 +180,7 @@ fn event(line: &str) -> Option<Event> {
     Some(Event { time, pid, call, result })
 }
 
-/// Each call with its process and how long it took.
+/// Each call with its process and its duration.
 fn durations(events: &[Event], parent: u32) -> Vec<(&'static str, &'static str, f64)> {
     let mut begun: BTreeMap<u32, Event> = BTreeMap::new();
     let mut all = Vec::new();
@@ -211,8 +212,8 @@ fn phases(events: &[Event], parent: u32) -> Option<Phases> {
     let cloned = of_parent().rfind(|event| clones(event) && event.result.is_some_and(|result| result > 0))?.time;
     let exec = of_child().rfind(|event| begins(event, Sysno::execve))?.time;
     let executed = of_child().rfind(|event| worked(event, Sysno::execve))?.time;
-    // The word to go is the parent's last write before the command is executed; where the child is born in its
-    // group, the floor has none.
+    // The word "go" is the parent's last write before the command is executed. On v2, where the child is born in its
+    // cgroup, the floor sends none.
     let go = of_parent().rfind(|event| begins(event, Sysno::write) && event.time < exec && event.time > cloned);
     let go = go.map_or(cloned, |event| event.time);
     let exit = of_child().rfind(|event| begins(event, Sysno::exit_group))?.time;

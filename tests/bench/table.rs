@@ -1,6 +1,6 @@
 //! Tables and medians.
 
-/// Prints rows in columns as wide as they need: the first one to the left, the others to the right.
+/// Prints rows in columns as wide as needed: the first column is aligned left, the others right.
 pub fn print(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -19,7 +19,7 @@ pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(String::from).to_vec()
 }
 
-/// The value below which this share of all lies; 0.5 is the median.
+/// The value below which this share of all values lies; 0.5 is the median.
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The table of the terminal: 100 MB through `-t`, beside `script` of util-linux, which relays a terminal likewise.
+//! The table of the terminal: 100 MB through `-t`, compared with `script` of util-linux, which also relays a terminal.
 
 use crate::contenders::{Setting, which};
 use crate::table::{median, quantile, row};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 const BYTES: u64 = 100_000_000;
 
-/// The ledger: at most this many times the time of `script`.
+/// The ledger: at most this many times as long as `script` takes.
 const MOST: f64 = 1.1;
 
-/// Each round runs all four; the ratios are of the same round.
+/// Each round runs all four; the ratios compare runs of the same round.
 pub fn print(setting: &Setting, rounds: usize) -> Result<()> {
     if which("script").is_none() {
         println!("no terminal to compare with: script of util-linux is not installed");
@@ -22,7 +22,7 @@ pub fn print(setting: &Setting, rounds: usize) -> Result<()> {
     let (mydocker, floor) = (setting.mydocker.command[0].as_str(), setting.floor.as_str());
     let flood = format!("{floor} flood");
     let inside = format!("{mydocker} run {flood}");
-    // -q: without words of its own; -c: this, by a shell. It keeps a copy of what comes, here nowhere.
+    // -q: no messages; -c: run this command, in a shell. `script` writes a copy of the output, here to /dev/null.
     let script = |command| ["script", "-q", "-c", command, "/dev/null"];
     let round = || {
         Ok::<_, Box<dyn std::error::Error>>([
@@ -32,7 +32,7 @@ pub fn print(setting: &Setting, rounds: usize) -> Result<()> {
             relay(&script(&inside))?,
         ])
     };
-    // The first one brings the files into memory and does not count.
+    // The first round brings the files into memory and is not counted.
     round()?;
     let times: Vec<[[f64; 2]; 4]> = (0..rounds).map(|_| round()).collect::<Result<_>>()?;
     let title = "100 MB through a terminal, against script";
@@ -62,7 +62,7 @@ pub fn print(setting: &Setting, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// Seconds, and seconds of processor time with all its children, of one run whose output is counted.
+/// The seconds, and the seconds of processor time of all its children, of one run whose output is counted.
 fn relay(words: &[&str]) -> Result<[f64; 2]> {
     let used = processor_time();
     let begun = Instant::now();
@@ -86,10 +86,10 @@ fn relay(words: &[&str]) -> Result<[f64; 2]> {
     }
 }
 
-/// What all children that have ended have used, and theirs.
+/// The processor time of all children that have been waited for, and of theirs.
 fn processor_time() -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the call fills one struct rusage, and one of zeros is one as well
+    // SAFETY: getrusage fills one struct rusage, and all zeros are a valid one
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
         usage.assume_init()

@@ -1,4 +1,4 @@
-//! Whether a run ended as it must, and whether it left nothing.
+//! Judges whether a run ended as it must, and whether it left anything behind.
 
 use crate::preparation::Preparation;
 use crate::program::STATUS;
@@ -11,37 +11,37 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// How the scenario ends when nothing is made to fail.
+/// How the scenario ends when no call is made to fail.
 #[derive(Clone, Copy)]
 pub enum Base {
     /// The command runs.
     Works,
-    /// mydocker refuses, with this status and these words in its message, when this call fails by itself.
+    /// mydocker refuses with this status, with these words in its message, because this call fails by itself.
     Refuses(i32, &'static str, &'static str),
 }
 
-/// What a run came to, for the totals.
+/// How a run ended, for the totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing was run, and a message said why.
+    /// The command did not run, and a message said why.
     Ended,
-    /// The command ran, in spite of a failure before it.
+    /// The command ran although a call had failed before it.
     Survived,
-    /// The failure came after the command had been let go.
+    /// The failure came after the command had been released.
     After,
-    /// The C library's start failed.
+    /// The failure hit the start-up code of the C library.
     Library,
     /// The call that was to fail was never made.
     NotReached,
-    /// A call failed again and again.
+    /// The same call failed on every occurrence.
     ForEver,
     /// A call was slowed down.
     Slowed,
-    /// A control file took a value in name only.
+    /// A control file only claimed to have taken a value.
     Lie,
 }
 
-/// A call that was made to fail, and what that has to lead to.
+/// A call that was made to fail, and the effect that this must have.
 type Failure<'a> = (&'a Call, Effect);
 
 /// What is wrong with the end of this run, if anything.
@@ -69,7 +69,7 @@ pub fn end(scenario: &Scenario, run: &Traced) -> (Kind, Vec<String>) {
     }
     let mut wrong = Vec::new();
     let loses = any(|effect| matches!(effect, Effect::Loses(_) | Effect::HangsUp(_)));
-    // A run that goes on after a failure prints all that it prints; one that ends prints nothing.
+    // A run that continues after a failure prints its whole output; a run that ends prints nothing.
     let expected = if executed { scenario.stdout } else { "" };
     if run.stdout != expected && !(loses && executed) {
         wrong.push(format!("standard output is {:?}, not {expected:?}:\n{}", run.stdout, run.told()));
@@ -88,8 +88,8 @@ pub fn end(scenario: &Scenario, run: &Traced) -> (Kind, Vec<String>) {
     (kind, wrong)
 }
 
-/// What is wrong with the end of a run in which one call failed again and again: whichever it was, there is an end, a
-/// status that fits, and nothing is said twice.
+/// What is wrong with the end of a run in which one call failed on every occurrence. Whichever call it was, the run
+/// ends, with a fitting status, and no message is printed twice.
 pub fn end_for_ever(run: &Traced) -> (Kind, Vec<String>) {
     let Some(status) = run.status else {
         let said = format!("hangs; standard error {:?}; its last calls:\n{}", run.stderr, last_calls(run));
@@ -104,9 +104,9 @@ pub fn end_for_ever(run: &Traced) -> (Kind, Vec<String>) {
         wrong.push(format!("says it twice: {:?}", run.stderr));
     }
     match (run.executed().is_some(), status.code()) {
-        // A terminal that cannot be served hangs up.
+        // A terminal that mydocker can no longer serve hangs up.
         (true, Some(STATUS | 129)) => {}
-        // Who cannot wait knows no status.
+        // A parent that cannot wait does not know the status.
         (true, Some(125)) if failed("wait4") && said > 0 => {}
         (false, Some(125..=127)) if said > 0 || failed("write") => {}
         (executed, _) => wrong.push(format!("executed: {executed}, {status}, {:?}", run.stderr)),
@@ -119,7 +119,8 @@ fn foreign_lines(run: &Traced) -> Vec<String> {
     foreign.map(|line| format!("a line that is no message: {line:?}")).collect()
 }
 
-/// The command ran: its status stands, with one warning that names what failed, or none if that had to be survived.
+/// The command ran: its status is kept, with one warning that names the failed call, or none if the run had to survive
+/// the failure.
 fn after_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Some((call, _)) = failures.iter().find(|(_, effect)| *effect == Effect::Ends) {
@@ -142,19 +143,20 @@ fn after_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failures:
     wrong
 }
 
-/// Nothing was run: that must have a reason, and the reason must be said, in one line.
+/// The command did not run: there must be a reason, and one line must name it.
 fn without_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
     let mut wrong = Vec::new();
     let of = |wanted: fn(&Effect) -> bool| -> Vec<&Call> {
         failures.iter().filter(|(_, effect)| wanted(effect)).map(|(call, _)| *call).collect()
     };
     let mut reasons = of(|effect| !matches!(effect, Effect::Survived(_)));
-    // What is taken for an answer leads to other calls, of which the first to fail is the reason.
+    // Where an errno is taken for an answer, mydocker takes another path, and the first call that fails there is the
+    // reason.
     for answer in of(|effect| matches!(effect, Effect::Either(_))) {
         let after = |call: &&Call| call.pid == answer.pid && call.began > answer.began && !call.worked();
         reasons.extend(run.calls.iter().filter(after));
     }
-    // What fails in the parent after the word to go ends nothing: the child goes on by itself.
+    // A failure in the parent after the word "go" does not end the run: the child continues by itself.
     let parents = |effect: &Effect| matches!(effect, Effect::Warned(_) | Effect::HangsUp(_) | Effect::Loses(_));
     let must_end = failures.iter().any(|(_, effect)| !matches!(effect, Effect::Survived(_)) && !parents(effect));
     if matches!(scenario.base, Base::Works) && !must_end {
@@ -166,12 +168,13 @@ fn without_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failure
     let mut statuses = if run.stderr.starts_with("mydocker: execve ") { vec![126, 127] } else { vec![125] };
     let mut base_said = false;
     if let Base::Refuses(status, words, name) = scenario.base {
-        // What failed by itself is said; more of what it means cannot be found out if that fails, too.
+        // The message names the call that fails by itself; if a lookup that explains its errno fails too, the
+        // explanation is missing.
         let named = name == "execve" && run.stderr.starts_with("mydocker: execve ");
         base_said = run.stderr.contains(words) || named;
         let own = |call: &&Call| call.name == name && call.result.starts_with("-1 ") && !call.injected();
         let first = run.calls.iter().find(own).map_or(usize::MAX, |call| call.returned);
-        // The reason comes up the error pipe; what cannot be read cannot be said.
+        // The reason arrives through the error pipe; if that read fails, the message cannot name the reason.
         let lost = reasons.iter().any(|call| call.name == "read" && call.arguments.contains("<pipe:"));
         if !base_said && !lost && reasons.iter().all(|call| call.began > first) {
             wrong.push(format!("what failed first is not said ({words:?}), but {:?}", run.stderr));
@@ -192,7 +195,7 @@ fn without_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failure
     wrong
 }
 
-/// What the message lacks, if it lacks anything: the call, its errno, what it was about (or one of these).
+/// What the message lacks, if anything: the call, its errno, or its object (one of several).
 fn unnamed(run: &Traced, about: &[&str], reasons: &[&Call]) -> Option<String> {
     let message = &run.stderr;
     let start = |call: &Call| [' ', ':'].map(|after| format!("mydocker: {}{after}", call.name));
@@ -219,7 +222,7 @@ fn last_calls(run: &Traced) -> String {
     lines[lines.len().saturating_sub(6)..].join("\n")
 }
 
-/// The lines of mountinfo less the paths, which change when somebody renames a folder above.
+/// The lines of mountinfo without the mount points, which change when another process renames a directory above them.
 fn without_points(mounts: &str) -> Vec<Vec<&str>> {
     const POINT: usize = 4;
     let mut lines: Vec<Vec<&str>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
@@ -229,7 +232,8 @@ fn without_points(mounts: &str) -> Vec<Vec<&str>> {
     lines
 }
 
-/// Loop devices with a file of ours. The kernel lets go of one with the last mount of it, which may be a moment later.
+/// Loop devices whose backing file is ours. The kernel releases a loop device with its last mount, perhaps a moment
+/// later.
 fn loop_devices(folder: &Path) -> Option<String> {
     let ours = || {
         let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
@@ -249,8 +253,8 @@ pub fn mounts() -> String {
     fs::read_to_string("/proc/self/mountinfo").unwrap_or_else(|error| format!("/proc cannot be read: {error}"))
 }
 
-/// What is left of a run, by what belongs to it: its directories in every hierarchy, its processes, mounts, files.
-/// Removes what it finds, so that the next run starts as this one did.
+/// What a run left behind: its directories in every hierarchy, its processes, mounts and files. Removes what it finds,
+/// so that the next run starts in the same state.
 pub fn left(
     scenario: &Scenario,
     worker: &Worker,
@@ -261,12 +265,13 @@ pub fn left(
     let mut left = Vec::new();
     let (pids, names) = run.processes();
     for pid in pids {
-        // Whoever has this number by now and is something else is not ours; a dead one waits only to be reaped, by init.
+        // A process that has got this pid since and has another name is not ours; a zombie only waits for init to reap
+        // it.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let ours = names.iter().find_map(|name| stat.split_once(&format!("({name}) ")));
         if ours.is_some_and(|(_, state)| !state.starts_with(['Z', 'X'])) {
             left.push(format!("process {}", stat.split(' ').take(3).collect::<Vec<_>>().join(" ")));
-            // SAFETY: kill takes two numbers
+            // SAFETY: kill takes two integers and no pointer
             unsafe { libc::kill(pid, libc::SIGKILL) };
         }
     }
@@ -285,7 +290,7 @@ pub fn left(
         let new: Vec<&str> =
             mounts_after.lines().filter(|line| !mounts_before.lines().any(|old| old == *line)).collect();
         left.push(format!("mounts: {new:?}"));
-        // What a run mounts; when it covers ours, nothing about ourselves can be read.
+        // The mounts that a run makes; a mount that covers ours hides this process's own files.
         for point in ["/proc", "/dev/pts"] {
             let covered = new.iter().any(|line| line.contains(&format!(" {point} ")));
             if (covered || mounts_after.starts_with(point))

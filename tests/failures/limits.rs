@@ -1,4 +1,5 @@
-//! What the limits of a run are when the command starts: with each call slowed down, and with control files that lie.
+//! The limits that are in force when the command starts: with each call delayed, and with control files that report a
+//! false success.
 
 use crate::judge::{self, Kind};
 use crate::scenario::{Occurrences, Scenario};
@@ -10,10 +11,10 @@ use crate::worker::engage;
 use libtest_mimic::Failed;
 use std::{env, fs};
 
-/// The fewest limits that a trace of a full run shows.
+/// The trace of a full run shows at least this many limits.
 const ALL_FOUR: u32 = 4;
 
-/// The files that `FULL` writes, and what they must hold.
+/// The files that `FULL` writes, and the values that they must hold.
 fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
     [
         ("memory", "memory.limit_in_bytes", "104857600", "memory.max", "104857600"),
@@ -30,8 +31,8 @@ fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
     .collect()
 }
 
-/// The command of the trials about order: says which group it is in, whether that one knows it, and what its limits are.
-/// The cgroup namespace is made when it has joined, so that it is at the top.
+/// The command of these trials: prints its cgroup in each hierarchy, whether cgroup.procs lists it, and its limits. The
+/// cgroup namespace is made after joining, so the command's own cgroup appears as the root.
 pub fn look() {
     let host = Host::look();
     let own = std::process::id();
@@ -43,8 +44,8 @@ pub fn look() {
     }
 }
 
-/// Slows every occurrence of `call` down, one at a time: at its first instruction the command has to be in its groups and
-/// under its limits all the same.
+/// Delays every occurrence of `call`, one at a time: at its first instruction the command must be in its cgroups and
+/// under its limits nevertheless.
 pub fn delay_each(scenario: &Scenario, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
     let worker = engage();
     const MICROSECONDS: u32 = 60_000;
@@ -76,7 +77,7 @@ pub fn delay_each(scenario: &Scenario, call: &str, occurrences: Occurrences) -> 
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
-/// Control files that say they took the value, and did not: what is read back has to tell.
+/// Control files that claim to have taken the value, and have not: reading the value back must reveal it.
 pub fn control_files_that_lie(scenario: &Scenario, occurrences: Occurrences) -> Result<(), Failed> {
     let worker = engage();
     let (plain, _) = scenario.run(&worker, &[], None)?;

@@ -1,17 +1,17 @@
-//! Every failure once: takes the calls of a run from strace, and makes each of them fail, one at a time, with each errno
-//! that it can give, in mydocker itself and in its child. Whatever fails before execve, the end is a message that names it,
-//! or a run that worked; whatever fails after it, the command's status stands; and nothing stays: no process, no cgroup, no
-//! mount, no file.
+//! Every failure once: records the calls of a run with strace, and then makes each of them fail, one at a time, with
+//! each errno that it can give, in mydocker itself and in its child. If a call before execve fails, the run ends with a
+//! message that names the call, or works; if a call after it fails, the command's status is kept; and nothing stays
+//! behind: no process, no cgroup, no mount, no file.
 //!
-//! One trial for each scenario and call. Which failures a run has to survive, and why, stands in `table.rs`.
+//! There is one trial for each scenario and call. `table.rs` says which failures a run must survive, and why.
 //!
-//! Trials run side by side, each in groups of its own: a directory that one run leaves would be swept by another before
-//! anyone looked.
+//! Trials run in parallel, each in cgroups of its own: otherwise one run would sweep the directory that another one
+//! left before this test could see it.
 //!
-//! This file is three programs: the tests; `--make-calls`, which becomes mydocker (see `trace.rs`); and `--look`, a command
-//! that runs inside.
+//! This file is three programs: the tests; `--make-calls`, which becomes mydocker (see `trace.rs`); and `--look`, a
+//! command that runs inside the container.
 
-// The C entry point: std's own start-up makes calls, ignores SIGPIPE, and finds no arguments on musl.
+// The C entry point: std's start-up code makes system calls, ignores SIGPIPE, and finds no arguments on musl.
 #![no_main]
 
 use crate::limits::{control_files_that_lie, delay_each, look};
@@ -50,7 +50,7 @@ mod totals;
 mod trace;
 mod worker;
 
-/// Why strace cannot do it here, with the command that mends it.
+/// Why strace cannot inject failures here, and the command that fixes it.
 fn strace_missing() -> Option<String> {
     let mend = "apt-get install strace (4.17 or newer)";
     let Some(strace) = tool("strace") else { return Some(format!("no strace in PATH: {mend}")) };
@@ -69,17 +69,17 @@ fn strace_missing() -> Option<String> {
     }
 }
 
-/// A mount namespace of our own in which everything is shared: what a run lets out comes here, where it is seen, and not
-/// to the host.
+/// Enters a new mount namespace in which every mount is shared: a mount that leaks from a run becomes visible here, and
+/// does not reach the host.
 fn own_mounts() -> io::Result<()> {
-    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
     Ok(())
 }
 
-/// The trials, and those that cannot run here with the reason.
+/// The trials; those that cannot run here are added to `not_run` with the reason.
 fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Trial> {
     let mut trials = Vec::new();
     let mut missing = |trials: &mut Vec<Trial>, name: String, reason: String| {
@@ -142,7 +142,7 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
 /// The C library calls it, with `argc` pointers to strings that live as long as the process.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    // SAFETY: as above
+    // SAFETY: the C library passes argc pointers to NUL-terminated strings
     let words: Vec<OsString> = (0..argc as usize)
         .map(|at| OsString::from_vec(unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes().to_vec()))
         .collect();
@@ -150,18 +150,19 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
         Some(trace::MAKE_CALLS) => trace::make_calls(words),
         Some("--look") => {
             look();
-            // The C library's exit knows nothing of what std keeps back.
+            // The C library's exit does not flush std's buffers.
             io::stdout().flush().map_or(1, |()| 0)
         }
         _ => run_tests(words),
     }
 }
 
-/// The two signals that the C library keeps for itself: whoever has started us with posix_spawn has set them to be ignored,
-/// and our first thread ends that. mydocker has to find the same whenever it is started.
+/// Resets the two signals that the C library reserves: a parent that used posix_spawn has left them ignored, and the C
+/// library of this process installs its handlers with the first thread. mydocker must find the same state whenever it
+/// is started.
 fn reset_library_signals() {
     for signal in [32, 33] {
-        // SAFETY: the kernel reads one struct sigaction of four words, and writes none
+        // SAFETY: rt_sigaction reads one struct sigaction of four words, and writes none
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, [0u64; 4].as_ptr(), 0usize, 8usize) };
     }
 }
@@ -177,11 +178,11 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     let points = host().points.iter().rev().filter_map(|point| CString::new(point.as_str()).ok()).collect();
     POINTS.get_or_init(|| points);
     let temporary = Folder::new();
-    // The scenarios, which live as long as the process, have it in their words.
+    // The scenarios live as long as the process, and their words contain this path.
     let folder: &'static Path = Box::leak(temporary.as_path().into());
     make_programs(folder).expect("write of the programs");
     let workers = make_workers(folder).expect("groups of our own");
-    // A failure in one trial must not be seen in another: as many threads as there are groups to be in.
+    // A failure in one trial must not show in another: there are as many threads as workers.
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(workers).clamp(1, workers));
     let mut not_run = Vec::new();
     let conclusion = libtest_mimic::run(&arguments, trials(folder, &mut not_run));

@@ -1,4 +1,5 @@
-//! What a run finds: leftovers of others, a name that is taken, a user's terminal. And what has to become of it.
+//! What a run finds: leftovers of other runs, a name that is taken, a user's terminal. And what must have happened to
+//! it after the run.
 
 use crate::place::remove_group;
 use crate::program;
@@ -18,23 +19,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 
-/// The programs, made before anyone forks.
+/// The directory of the programs, which are written before any fork.
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
-/// What was there before a run.
+/// What existed before a run.
 #[derive(Default)]
 pub struct Preparation {
-    /// Directories of others, and their inodes.
+    /// Directories of other runs, and their inode numbers.
     there: Vec<(PathBuf, u64)>,
-    /// They are leftovers, and have to go.
+    /// The directories are leftovers, and the run must sweep them.
     to_be_swept: bool,
-    /// Who is alive holds this.
+    /// The locks that a live mydocker holds.
     locks: Vec<File>,
     /// A process that has outlived its mydocker.
     member: Option<Child>,
-    /// The user's terminal: keys and screen, the side that programs see, its settings.
+    /// The user's terminal: the keyboard and screen side, the side that programs see, and its settings.
     terminal: Option<(OwnedFd, OwnedFd, Termios)>,
-    /// A root of the container's own, and what is in it.
+    /// The container's own root, and the files in it.
     root: Option<(PathBuf, Vec<PathBuf>)>,
 }
 
@@ -47,7 +48,7 @@ impl Preparation {
         Ok(Preparation::default())
     }
 
-    /// A terminal in which the user has typed a line already.
+    /// A terminal in which the user has already typed a line.
     pub fn terminal(_: &Worker) -> io::Result<Preparation> {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         unlockpt(&keys)?;
@@ -59,8 +60,8 @@ impl Preparation {
         Ok(preparation)
     }
 
-    /// What mydockers that were killed leave: directories, one with a group in it that the container had made, one with a
-    /// process that had got away.
+    /// What killed mydockers leave: directories, one of them with a child cgroup that the container had made, another
+    /// with a process that has escaped.
     pub fn leftovers(worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::directories("mydocker-left", worker)?;
         preparation.to_be_swept = true;
@@ -79,7 +80,7 @@ impl Preparation {
         Preparation::directories(&format!("mydocker-{}", name()), worker)
     }
 
-    /// The same, of one that is alive.
+    /// The same, of a run that is alive.
     pub fn name_taken(worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::name_left(worker)?;
         for (directory, _) in &preparation.there {
@@ -90,7 +91,7 @@ impl Preparation {
         Ok(preparation)
     }
 
-    /// A root with nothing but the command: all else is made in it.
+    /// A root that contains only the command: everything else must be made in it.
     pub fn root(worker: &Worker) -> io::Result<Preparation> {
         Preparation::root_in(&worker.folder)
     }
@@ -109,10 +110,10 @@ impl Preparation {
         Ok(preparation)
     }
 
-    /// A group below the own one, for `--cgroup-parent`.
+    /// A child cgroup of the caller's own cgroup, for `--cgroup-parent`.
     pub fn group_below(worker: &Worker) -> io::Result<Preparation> {
         let preparation = Preparation::directories(BELOW, worker)?;
-        // On v1, nobody can be in a cpuset or below one that has no CPUs or no memory nodes.
+        // On v1, no process can join a cpuset that has no CPUs or no memory nodes, nor a descendant of one.
         for group in worker.groups().iter().filter(|group| !on_v2("cpuset") && group.join("cpuset.cpus").exists()) {
             for file in ["cpuset.cpus", "cpuset.mems"] {
                 fs::write(group.join(BELOW).join(file), fs::read(group.join(file))?)?;
@@ -128,7 +129,7 @@ impl Preparation {
             if directory.exists() {
                 remove_group(&directory)?;
             }
-            // Sticky: the mark of a directory of mydocker's.
+            // The sticky bit marks a directory that mydocker made.
             DirBuilder::new().mode(0o1755).create(&directory)?;
             preparation.there.push((directory.clone(), inode(&directory)?));
         }
@@ -139,12 +140,12 @@ impl Preparation {
         self.terminal.as_ref().map(|(_, side, _)| side.as_fd())
     }
 
-    /// Whether this directory was there before the run.
+    /// Whether this directory existed before the run.
     pub fn had(&self, directory: &Path) -> bool {
         self.there.iter().any(|(path, number)| path == directory && inode(path).is_ok_and(|now| now == *number))
     }
 
-    /// What has not become of it what should.
+    /// What should have happened to it and has not.
     pub fn complaints(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for (directory, _) in &self.there {
@@ -160,8 +161,8 @@ impl Preparation {
         wrong
     }
 
-    /// The same after a run in which a call has failed: that one may have been the sweep's, or of a run that did not come
-    /// to sweep.
+    /// The same after a run in which a call has failed: the failed call may belong to the sweep, or to a run that ended
+    /// before the sweep.
     pub fn complaints_after(&self, run: &Traced) -> Vec<String> {
         if self.to_be_swept { Vec::new() } else { self.complaints_unless_restoring_failed(run) }
     }
@@ -170,7 +171,8 @@ impl Preparation {
         let restores = run.calls.iter().any(|call| call.injected() && call.arguments.contains("TCSETS"));
         let mut wrong = self.complaints();
         wrong.retain(|what| !(restores && what.starts_with(TERMINAL)));
-        // In a directory, what a run has made for its mounts stays, as in docker; if nothing was run, nothing was made.
+        // In a directory root, the mount points that a run has made stay, as in docker; if no command was run, none are
+        // made.
         if let Some((root, there)) =
             self.root.as_ref().filter(|_| run.executed().is_none() && may_stay_in_root(run).is_none())
         {
@@ -193,7 +195,7 @@ impl Preparation {
     }
 }
 
-/// Every path below a folder.
+/// Every path below a directory, recursively.
 fn all_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -212,7 +214,7 @@ const TERMINAL: &str = "the settings of the user's terminal";
 impl Drop for Preparation {
     fn drop(&mut self) {
         if let Some(member) = &mut self.member {
-            // The sweep may have ended it; it is our child, so its pid is still its own.
+            // The sweep may have killed it; it is our unreaped child, so its pid has not been reused.
             member.kill().ok();
             member.wait().ok();
         }
@@ -224,15 +226,15 @@ impl Drop for Preparation {
     }
 }
 
-/// The name of the containers that have one. Others run this test, too.
+/// The name of the containers that have one. It contains our pid, because this test may run several times at once.
 pub fn name() -> String {
     format!("failures-name-{}", std::process::id())
 }
 
-/// What `--cgroup-parent` names.
+/// The cgroup that `--cgroup-parent` names.
 pub const BELOW: &str = "below";
 
-/// The programs that are used here, by name.
+/// Writes the programs and files that the scenarios name.
 pub fn make_programs(folder: &Path) -> io::Result<()> {
     program::leaves(folder)?;
     program::reads(folder)?;
@@ -242,7 +244,7 @@ pub fn make_programs(folder: &Path) -> io::Result<()> {
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     fs::write(folder.join("variables"), "# a comment\nA=1\n")?;
     FOLDER.get_or_init(|| folder.to_path_buf());
-    // An image of the same as `Preparation::root`, where there is a tool that makes one.
+    // An image with the same content as `Preparation::root`, if a tool that makes one is installed.
     if let Some(mksquashfs) = tool("mksquashfs") {
         let Preparation { root: Some((root, _)), .. } = &Preparation::root_in(folder)? else { return Ok(()) };
         for name in ["proc", "sys", "dev"] {

@@ -1,38 +1,39 @@
-//! The commands that run inside: ELF files of some 150 bytes, made of machine code, without a C library. What they call
-//! is known to the last call, so that every other call in a trace is mydocker's; and two hundred of them weigh nothing.
+//! The commands that run inside the container: ELF files of some 150 bytes of machine code, without a C library. Every
+//! system call that they make is known, so all others in a trace are mydocker's; and two hundred of them use almost no
+//! memory.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The status that [`leaves`] ends with: one that nothing else gives.
+/// The exit status of [`leaves`], which no other program here gives.
 pub const STATUS: i32 = 42;
 
-/// Ends at once with [`STATUS`].
+/// Exits at once with [`STATUS`].
 pub fn leaves(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("leaves"), LEAVES)
 }
 
-/// Reads once, prints a dot, and ends with [`STATUS`].
+/// Reads once, prints a dot, and exits with [`STATUS`].
 #[allow(dead_code, reason = "tests/load and tests/failures use some of these each")]
 pub fn reads(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("reads"), READS)
 }
 
-/// Prints a dot, stays until its standard input ends, and ends with 0.
+/// Prints a dot, stays until the end of its standard input, and exits with 0.
 #[allow(dead_code, reason = "as above")]
 pub fn holds(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("holds"), HOLDS)
 }
 
-/// Stays until a signal ends it.
+/// Stays until a signal kills it.
 #[allow(dead_code, reason = "as above")]
 pub fn stays(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("stays"), STAYS)
 }
 
-/// exit_group(42), again and again.
+/// exit_group(42) in a loop.
 #[cfg(target_arch = "x86_64")]
 const LEAVES: &[u8] = &[
     0xbf, 0x2a, 0, 0, 0, // mov edi, 42
@@ -85,7 +86,7 @@ const STAYS: &[u8] = &[
     0xeb, 0xf7, // jmp to the start
 ];
 
-/// exit_group(42), again and again.
+/// exit_group(42) in a loop.
 #[cfg(target_arch = "aarch64")]
 const LEAVES: &[u8] = &code::<4, 16>([
     0xd2800540, // mov x0, 42
@@ -156,7 +157,7 @@ const fn code<const WORDS: usize, const BYTES: usize>(words: [u32; WORDS]) -> [u
     bytes
 }
 
-/// elf(5): the header of the file, one of a segment that is the whole file, and the code right after.
+/// elf(5): the header of the file, the header of one segment that covers the whole file, and then the code.
 fn write(file: &Path, code: &[u8]) -> io::Result<PathBuf> {
     const LOAD_AT: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;

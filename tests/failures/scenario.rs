@@ -18,30 +18,31 @@ pub struct Scenario {
     pub options: Vec<String>,
     /// The one word after the options.
     pub command: String,
-    /// The name of its directories, if not after mydocker's pid.
+    /// The name of its directories, unless they have mydocker's pid.
     pub group: Option<String>,
     pub base: Base,
     /// What the command prints.
     pub stdout: &'static str,
-    /// What a message may name instead of the object of the call that failed: what the user knows it by.
+    /// What a message may name instead of the failed call's object: the word by which the user knows it.
     pub about: &'static [&'static str],
-    /// What fails in every run of it.
+    /// An strace expression that applies to every run of the scenario.
     pub always: Option<&'static str>,
-    /// The calls to look at, where not all: what the scenario is about. The others take the same path as in `full`.
+    /// The calls to test, if not all: those that the scenario is about. The others take the same path as in `full`.
     pub only: &'static [&'static str],
-    /// Each call is also made to fail from its first occurrence on, for ever.
+    /// Each call is also made to fail on every occurrence, from the first one on.
     pub for_ever: bool,
-    /// Done in the new process before strace starts.
+    /// Called in the new process before strace starts.
     pub before: fn() -> io::Result<()>,
-    /// Done before each run.
+    /// Called before each run.
     pub prepare: fn(&Worker) -> io::Result<Preparation>,
     pub needs: Needs,
 }
 
-/// How many runs a call gets to be made in that others make: which process is faster varies, on a busy machine more.
+/// How many attempts a call gets that only some runs make: which process is faster varies, and more so on a busy
+/// machine.
 const ATTEMPTS: usize = 10;
 
-/// How often a run makes one call: at least and at most, in several runs.
+/// How often a run makes one call: the least and the most, over several runs.
 #[derive(Clone, Copy)]
 pub struct Times {
     at_least: usize,
@@ -54,30 +55,30 @@ pub struct Occurrences {
     /// In this test, before it becomes mydocker.
     before: usize,
     parent: Times,
-    /// In whichever of its children makes it more often.
+    /// In the child that makes it most often.
     child: Times,
-    /// The same, with what that does when it has become the command.
+    /// The same, including the calls that the child makes after it has become the command.
     with_command: usize,
-    /// The first ones of the parent are the C library's.
+    /// The first occurrences in the parent belong to the C library.
     library: usize,
 }
 
 /// One occurrence of a call, in one process.
 #[derive(Clone, Copy)]
 pub struct Place {
-    /// In the child that makes it most often, or in the parent; and which of its own occurrences it is.
+    /// In the child that makes it most often, or in the parent; and the ordinal within that process.
     child: bool,
     at: usize,
-    /// How often the call is made in vain before.
+    /// How many times this test makes the call before it becomes mydocker.
     pub in_vain: usize,
-    /// strace's ordinal.
+    /// The ordinal by which strace counts it.
     pub when: usize,
-    /// Every run makes it.
+    /// Whether every run makes it.
     pub certain: bool,
 }
 
 impl Occurrences {
-    /// Every place of the call; with `library`, those of the C library's start too.
+    /// Every occurrence of the call; with `library`, also those of the C library's start-up code.
     pub fn places(&self, library: bool) -> Vec<Place> {
         let child =
             |at| Place { child: true, at, in_vain: self.with_command, when: at, certain: at <= self.child.at_least };
@@ -85,7 +86,7 @@ impl Occurrences {
         (1..=self.child.at_most).map(child).chain(parents).collect()
     }
 
-    /// Those in mydocker itself, from the C library's start on.
+    /// The occurrences in mydocker itself, from the C library's start-up code on.
     pub fn parents(&self) -> Vec<Place> {
         let in_vain = self.with_command;
         let parent = |at| Place {
@@ -99,11 +100,11 @@ impl Occurrences {
     }
 }
 
-/// So many runs show how often a call is made: a sweep visits another hierarchy each time.
+/// This many runs show how often a call is made: a sweep visits another hierarchy each time.
 const LOOKS: usize = 4;
 
 impl Scenario {
-    /// Runs it once, with these faults.
+    /// Makes one run, with these faults.
     pub fn run(
         &self,
         worker: &Worker,
@@ -133,7 +134,7 @@ impl Scenario {
         Err(format!("strace could not do it, {ATTEMPTS} times: {expressions:?}").into())
     }
 
-    /// The calls of runs in which nothing is made to fail, and how often each process makes each.
+    /// The calls of runs without any injected failure, and how often each process makes each of them.
     pub fn calls(&self) -> Result<BTreeMap<String, Occurrences>, Failed> {
         let worker = engage();
         let mut looks = Vec::new();
@@ -180,7 +181,7 @@ impl Scenario {
         };
         let mut wrong = Vec::new();
         for errno in errnos {
-            // The C library's start is the same in every scenario.
+            // The start-up code of the C library is the same in every scenario.
             for place in occurrences.places(self.name == "full") {
                 let expression = format!("inject={call}:error={errno}:when={}", place.when);
                 for attempt in 1..=ATTEMPTS {
@@ -192,14 +193,15 @@ impl Scenario {
                     if reached || !place.certain {
                         break;
                     }
-                    // Another process was faster this time; or faster than in the looks, as it may be without a failure.
+                    // Another process was faster this time; or it is always slower than it was in the recorded runs,
+                    // which can also happen without a failure.
                     if attempt == ATTEMPTS && !self.may_lack(&worker, call, place)? {
                         wrong.push(format!("{expression}: never made, in {ATTEMPTS} runs"));
                     }
                 }
             }
             if self.for_ever && *errno != "EINTR" {
-                // From mydocker's first own one on; in its child, none comes before that.
+                // From mydocker's first own occurrence on; its child makes none before that.
                 let first = occurrences.before + occurrences.library + 1;
                 let expression = format!("inject={call}:error={errno}:when={first}+");
                 let (_, here) = self.fail(&worker, call, 0, &expression, true)?;
@@ -211,7 +213,7 @@ impl Scenario {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
     }
 
-    /// Whether there are runs in which nothing is made to fail, and this call is not made.
+    /// Whether there are runs without a failure that do not make this call.
     fn may_lack(&self, worker: &Worker, call: &str, place: Place) -> Result<bool, Failed> {
         for _ in 0..ATTEMPTS {
             let (run, _) = self.run(worker, &[], None)?;
@@ -224,7 +226,7 @@ impl Scenario {
         Ok(false)
     }
 
-    /// Makes one run fail. Whether it came to that, and what is wrong with its end.
+    /// Makes one run in which the call fails. Gives whether the run made the call, and what is wrong with its end.
     fn fail(
         &self,
         worker: &Worker,

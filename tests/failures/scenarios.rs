@@ -1,4 +1,4 @@
-//! The runs whose calls are made to fail: every way through mydocker that this host offers.
+//! The runs whose calls are made to fail: every path through mydocker that this host offers.
 
 use crate::judge::Base;
 use crate::preparation::{self, BELOW, Preparation};
@@ -12,13 +12,13 @@ use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// The four limits, and what else a run can be asked for.
+/// The four limits, and other options of a run.
 pub const FULL: &str = "-m 100m --cpu-set 0 --cpu-mems 0 --cpu-shares 2048 --pids-limit 50 --hostname x -w /";
 
 /// Two limits.
 const TWO: &str = "-m 100m --cpu-shares 2048";
 
-/// Words at their blanks.
+/// Splits at white space.
 fn words(words: &str) -> Vec<String> {
     words.split_whitespace().map(String::from).collect()
 }
@@ -49,13 +49,13 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
     vec![
         Scenario { for_ever: true, ..base("full", FULL, four) },
         base("defaults", "", Needs::ROOT),
-        // No PID namespace: orphans have to be looked for. Two signals are ignored, and have to be reset.
+        // No PID namespace: mydocker must look for orphans. Two signals are ignored, and must be reset.
         Scenario {
             before: ignore_two_signals,
             ..base("host", &format!("{TWO} --pid host --network host --ipc host --uts host"), two)
         },
         Scenario { for_ever: true, ..base("terminal", &format!("-t {TWO}"), two | Needs::TERMINAL) },
-        // A terminal on both sides, and something to pass on in both directions.
+        // A terminal on both sides, with data to relay in both directions.
         Scenario {
             command: file("reads"),
             stdout: "x\r\n.",
@@ -74,14 +74,15 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             only: &["openat", "read", "close"],
             ..base("environment", "", Needs::ROOT)
         },
-        // Where the command comes from: PATH, its second folder, and words at blanks as they were once given.
+        // How the command is found: the second directory of PATH, and one word that is split at blanks, as older
+        // versions accept it.
         Scenario {
             options: words(&format!("--no-limits -e PATH=/nowhere:{}", folder.display())),
             command: "leaves with words".into(),
             only: &["execve", "faccessat", "openat", "read"],
             ..base("path", "", Needs::ROOT)
         },
-        // The other ends: here it is the cleaning up that fails.
+        // Runs that end without a command: here the failures hit the clean-up.
         Scenario {
             command: "/nowhere/leaves".into(),
             base: Base::Refuses(127, "not found", "execve"),
@@ -97,13 +98,13 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             base: Base::Refuses(125, "not among the CPUs", "write"),
             ..base("refused", &format!("{TWO} --cpu-set 1023"), two | Needs::CPU_ON_V1 | Needs::CPUSET)
         },
-        // The kernel still has the directory in use when it is to be removed.
+        // The kernel reports the directory as busy when mydocker removes it.
         Scenario {
             always: Some("inject=unlinkat:error=EBUSY:when=1..3"),
             only: &["nanosleep", "getdents64", "wait4"],
             ..base("busy", FULL, four)
         },
-        // Something to sweep.
+        // Leftovers to sweep.
         Scenario { prepare: Preparation::leftovers, ..base("leftovers", FULL, four | places_needed()) },
         Scenario {
             prepare: Preparation::group_below,
@@ -113,11 +114,11 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         Scenario { prepare: Preparation::name_left, ..named("name_left") },
         Scenario {
             prepare: Preparation::name_taken,
-            // No call fails that should not.
+            // This refusal is not due to a call that fails.
             base: Base::Refuses(125, "already running", ""),
             ..named("name_taken")
         },
-        // A root of its own, of each kind, and what is put into it.
+        // A root of the container's own, of each kind, with everything that is mounted in it.
         Scenario {
             options: [
                 words("--no-limits --tmpfs /scratch -w /made/here -u 7:8 --ulimit nofile=99 --shm-size 1m -v"),
@@ -154,20 +155,20 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             only: &["mount_setattr", "openat"],
             ..base("read_only", "", Needs::ROOT)
         },
-        // Files that a run writes for others to read.
+        // Files that a run writes for other programs to read.
         Scenario {
             options: [words(&format!("{TWO} --pid-file")), vec![file("pid"), format!("--stats={}", file("stats"))]]
                 .concat(),
             only: &["openat", "read", "write", "close", "clock_gettime", "wait4", "getrusage"],
             ..base("stats", &format!("{TWO} --pid-file ../pid --stats=../stats"), two)
         },
-        // No cgroup is mounted: mydocker makes mounts of its own, that are attached nowhere.
+        // No cgroup is mounted: mydocker makes detached mounts of its own.
         Scenario { before: unmount_cgroups, ..base("nothing_mounted", FULL, four | Needs::MOUNTED) },
     ]
 }
 
 fn ignore_two_signals() -> io::Result<()> {
-    // SAFETY: signal takes numbers here
+    // SAFETY: SIG_IGN is no handler, so signal stores two integers
     unsafe {
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
         libc::signal(libc::SIGUSR1, libc::SIG_IGN);
@@ -175,11 +176,11 @@ fn ignore_two_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Where the cgroups are mounted: what is to be unmounted is known before the fork.
+/// The mount points of the cgroups: they are listed before the fork.
 pub static POINTS: OnceLock<Vec<CString>> = OnceLock::new();
 
 fn unmount_cgroups() -> io::Result<()> {
-    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     for point in POINTS.get().into_iter().flatten() {

@@ -1,13 +1,13 @@
-//! What each call can fail with, and which failures a run has to survive.
+//! The errnos of each call, and the failures that a run must survive.
 
 use crate::support::needs::on_v2;
 use crate::trace::{Call, Traced};
 
-/// The errnos to try for each call: what the kernel can give for it where mydocker makes it, ENOSYS for those newer than
-/// Linux 5.10 or often filtered, EINTR where a signal can come between. Nothing for calls that cannot fail.
+/// The errnos to try for each call: those that the kernel can give for it where mydocker makes it, ENOSYS for calls
+/// newer than Linux 5.10 or often filtered, EINTR where a signal can interrupt it. Empty for calls that cannot fail.
 pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
     Some(match call {
-        // The C library's start, in front of mydocker's own first call.
+        // The start-up code of the C library, before mydocker's own first call.
         "arch_prctl" => &["EINVAL"],
         "brk" => &["ENOMEM"],
         "set_tid_address" => &["ENOSYS"],
@@ -16,14 +16,14 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "getrandom" => &["ENOSYS"],
         "prlimit64" => &["EPERM"],
         "poll" => &["ENOMEM"],
-        // No call that can fail: there is no errno to try.
+        // These calls cannot fail: there is no errno to try.
         "clock_gettime" | "getpid" | "getuid" | "geteuid" | "getegid" | "getgid" | "getpgid" | "getsid" | "umask"
         | "exit_group" => &[],
 
         "openat" => &["ENOENT", "EACCES", "EMFILE", "ENOMEM", "EINTR"],
         "read" => &["EIO", "ENOMEM", "EINTR"],
         "pread64" => &["EIO", "EINTR"],
-        // The first ones are what control files give, EPIPE is a pipe's.
+        // Control files give the first ones, a pipe gives EPIPE.
         "write" => &["EINVAL", "EBUSY", "ENOSPC", "EPERM", "EPIPE", "EINTR"],
         "close" => &["EIO", "EINTR"],
         "fcntl" => &["EINVAL"],
@@ -85,30 +85,32 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// What a failure of one call has to lead to.
+/// The effect that the failure of one call must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// One message that names it, and nothing was run.
+    /// The command is not run, and one message names the call.
     Ends,
-    /// One message with these words, and nothing was run: what the errno of this call means, it alone does not tell.
+    /// The command is not run, and one message contains these words: the errno of this call alone would mislead.
     Says(&'static str),
-    /// A run that worked, without a word.
+    /// The run works, without a message.
     Survived(&'static str),
-    /// Either of them, by what exactly was looked at.
+    /// `Ends` or `Survived`, depending on what exactly the call looked at.
     Either(&'static str),
-    /// The command's status, and one warning that names it.
+    /// The command's status is kept, and one warning names the call.
     Warned(&'static str),
-    /// A run that worked, but for what was on its way through the terminal; the command may be hung up on.
+    /// The run works, but loses data on its way through the terminal; the terminal may hang up on the command.
     Loses(&'static str),
-    /// The same, with one warning that names it.
+    /// The same, with one warning that names the call.
     HangsUp(&'static str),
-    /// It was the message itself: only the status can tell.
+    /// The failed call would have written the message: only the status can tell.
     Mute,
-    /// The C library's own start, before mydocker's: any end at all, as long as nothing is left.
+    /// The failure hit the start-up code of the C library, before mydocker's own: any end is accepted, as long as
+    /// nothing stays behind.
     Library,
 }
 
-/// A row of the table: whose call, which, about what, with which errnos (none: all), in which scenarios (none: all).
+/// A row of the table: in which process, which call, with which arguments, with which errnos (none: all), in which
+/// scenarios (none: all).
 struct Row {
     scenarios: &'static [&'static str],
     child: Option<bool>,
@@ -134,13 +136,13 @@ const fn row(
     Row { scenarios: &[], child, call, about, errnos, effect }
 }
 
-/// The scenarios that ask for memory and CPU shares alone.
+/// The scenarios that set only memory and CPU shares.
 const TWO_LIMITS: &[&str] = &["host", "terminal", "init", "name_left", "name_taken", "stats"];
 
-/// Those with a terminal.
+/// The scenarios with a terminal.
 const TERMINALS: &[&str] = &["terminal", "users_terminal", "init_terminal"];
 
-/// Those without any limit.
+/// The scenarios without any limit.
 const NO_LIMITS: &[&str] = &[
     "users_terminal",
     "init_terminal",
@@ -153,7 +155,7 @@ const NO_LIMITS: &[&str] = &[
     "read_only",
 ];
 
-/// The limits of groups above, which are read on v2 before a group is made higher up.
+/// The limits of ancestor cgroups, which mydocker reads on v2 before it makes a cgroup higher up.
 const V2_LIMITS: &[&str] = &[
     "/memory.max\", O_RDONLY",
     "/memory.high\", O_RDONLY",
@@ -186,7 +188,8 @@ const BELOW: Effect = Survived("a mount below the root that an overlay cannot be
 const UNFOLLOWED: Effect = HangsUp("a command that cannot be followed is waited for, and its terminal hangs up");
 const ELSEWHERE: Effect = Survived("the file may be elsewhere in PATH, or be found at the second look for the reason");
 
-/// The failures before execve that a run survives; the first row that fits counts. What no row fits ends the run.
+/// The failures before execve that a run survives; the first row that matches counts. A failure that matches no row
+/// ends the run.
 const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
@@ -223,7 +226,7 @@ const TABLE: &[Row] = &[
     row(CHILD, "wait4", &[], &[], REAPER),
     Row { scenarios: &["path"], ..row(CHILD, "execve", &[], &["EACCES", "ENOENT", "ELOOP"], ELSEWHERE) },
     Row { scenarios: &["path"], ..row(CHILD, "faccessat", &[], &[], ELSEWHERE) },
-    // A root of its own.
+    // A root of the container's own.
     row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("moved instead, as on an initramfs")),
     row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], MISSING),
     row(CHILD, "openat2", &[], &["ENOENT"], Either("what is missing is made; what has been made just now is there")),
@@ -235,7 +238,7 @@ const TABLE: &[Row] = &[
         Either("of /etc, the root keeps what cannot be given"),
     ),
     row(CHILD, "mount", &["\"squashfs\""], &["EINVAL"], Says("no filesystem in")),
-    // With the writes in memory, the mounts below the root are read-only where an overlay cannot be.
+    // If writes go to memory, mounts below the root are read-only where an overlay cannot be mounted.
     row(CHILD, "mkdirat", &["/proc/upper0", "/proc/work0", "\"/proc/root\""], &[], Ends),
     row(CHILD, "mkdirat", &["/proc/upper", "/proc/work"], &[], BELOW),
     row(CHILD, "mount", &["\"/proc/root/"], &[], BELOW),
@@ -261,17 +264,17 @@ const TABLE: &[Row] = &[
     row(CHILD, "mount_setattr", &["\"/sys\""], &["ENOSYS"], Survived("before Linux 5.12, each mount by itself")),
     Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },
-    // For the layers of the root it must be read.
+    // The layers of the root require it.
     Row { scenarios: &["ephemeral"], ..row(PARENT, "openat", &["mountinfo"], &[], Ends) },
     Row { scenarios: &["ephemeral"], ..row(PARENT, "read", &["/mountinfo>"], &[], Ends) },
-    // A hierarchy that none of the scenario's limits needs.
+    // A hierarchy that carries none of the scenario's limits.
     Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
-    // Numbers of processes are counted for the record alone.
+    // The numbers of processes are only counted for the record.
     Row {
         scenarios: &["stats"],
         ..row(BOTH, "", &["/pids/", "/pids>", "\"pids.max\"", "subtree_control\""], &[], DEFAULT)
     },
-    // With everything at its default, nothing about cgroups was asked for.
+    // With only defaults, no cgroup option is explicit.
     Row { scenarios: &["defaults"], ..row(PARENT, "openat", &["cgroup", "\"mydocker-", "mountinfo"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "read", &["cgroup", "mountinfo"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "write", &["cgroup"], &[], DEFAULT) },
@@ -283,7 +286,7 @@ const TABLE: &[Row] = &[
     Row { scenarios: &["defaults"], ..row(CHILD, "write", &["/tasks>", "/cgroup.procs>"], &[], DEFAULT) },
 ];
 
-/// What comes after the command was let go, in the parent: its status stands, whatever fails.
+/// In the parent, after the command was released: the command's status is kept, whatever fails.
 const AFTER: &[Row] = &[
     row(PARENT, "close", &[], &[], Survived("the exit closes it")),
     row(PARENT, "", &[], &["EINTR"], RETRIED),
@@ -292,7 +295,7 @@ const AFTER: &[Row] = &[
     row(PARENT, "unlinkat", &[], &[], Survived("tried again, ten times")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
-    // Every directory that is opened by now is one to sweep in, or to sweep.
+    // Every directory that is opened from here on is searched by the sweep, or swept.
     row(PARENT, "openat", &["O_DIRECTORY", "mydocker-left>"], &[], SWEEP),
     row(PARENT, "getdents64", &[], &[], SWEEP),
     row(PARENT, "flock", &[], &[], SWEEP),
@@ -320,10 +323,10 @@ const AFTER: &[Row] = &[
     Row { scenarios: TERMINALS, ..row(PARENT, "wait4", &[], &[], UNFOLLOWED) },
 ];
 
-/// Those whose parent takes away what its child has made in the root.
+/// The scenarios whose parent removes what its child has made in the root.
 const UNDONE: &[&str] = &["root", "root_not_found"];
 
-/// What the failure of `call` has to lead to.
+/// The effect that the failure of `call` must have.
 pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
     if !run.is_child(call) && run.first_own().is_none_or(|own| call.began < own) {
         return Effect::Library;
@@ -351,7 +354,7 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
     table.iter().find(fits).map_or(default, |row| row.effect)
 }
 
-/// Why what a run that was not to be has made in a directory root may stay there.
+/// Why files that a failed run has made in a directory root may stay there.
 pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
     let failed = |call: &&Call| !run.is_child(call) && call.injected() && !call.result.contains(" EINTR ");
     let removal = |call: &Call| matches!(call.name.as_str(), "unlinkat" | "recvmsg");
@@ -359,7 +362,7 @@ pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
     refused.then_some("the removal itself failed: what stays is empty, and in the user's own folder")
 }
 
-/// Whether a run in which this call fails for ever may leave something: it is what would find or remove it.
+/// Whether a run in which this call always fails may leave something: the call would have found or removed it.
 pub fn removes(call: &str) -> bool {
     matches!(call, "unlinkat" | "faccessat")
 }

@@ -1,4 +1,4 @@
-//! What came of all the runs, in numbers.
+//! The results of all runs, as numbers.
 
 use crate::judge::Kind;
 use std::sync::Mutex;

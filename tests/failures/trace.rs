@@ -1,17 +1,17 @@
 //! One run of mydocker under strace, and its trace as a list of calls.
 //!
-//! What strace 6.1 does, tried out:
-//! - `-e inject=CALL:error=ERRNO:when=N` counts **for each process by itself**, from its first call on, and goes on
-//!   counting over execve. So an ordinal that two processes reach hits both.
-//! - The execve that starts its program is strace's own: it is neither counted nor hit.
-//! - A call that is made to fail is **not carried out**. For all calls but one that is what a failure means; close(2) frees
-//!   the descriptor whatever it returns, and here it stays open.
-//! - A call cannot be cut short: `retval=5` gives 5 and does nothing either. A pipe that took 5 of 22 bytes cannot be
-//!   made in this way; a control file that says it took a value and did not can, and is (`lies::write`).
-//! - SIGTERM does not end an strace that writes to a file: the watchdog ends what runs below it, then strace.
+//! What strace 6.1 does, found by experiment:
+//! - `-e inject=CALL:error=ERRNO:when=N` counts **in each process separately**, from its first call on, and continues
+//!   to count across execve. So an ordinal that two processes reach hits both.
+//! - The execve that starts its program is strace's own: strace neither counts nor hits it.
+//! - A call that is made to fail is **not carried out**. That is what a failure means for all calls but one: close(2) frees
+//!   the descriptor whatever it returns, and here the descriptor stays open.
+//! - A call cannot be cut short: `retval=5` returns 5 and also does nothing. So a pipe that took 5 of 22 bytes cannot be
+//!   simulated; a control file that claims to have taken a value can, and is (`lies::write`).
+//! - SIGTERM does not end an strace that writes to a file: the watchdog kills the processes below it, then strace.
 //!
-//! So that one process alone is hit, strace does not start mydocker but this test, which makes the call in question a few
-//! times in vain ([`make_calls`]) and then becomes mydocker: its ordinals lie behind those of its child.
+//! To hit one process alone, strace does not start mydocker but this test, which first makes the call in question a few
+//! times without effect ([`make_calls`]) and then becomes mydocker: its ordinals are larger than those of its child.
 
 use crate::support::host::tool;
 use crate::support::processes::children;
@@ -29,10 +29,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use syscalls::Sysno;
 
-/// How long one run may take: the longest retry of mydocker's own takes a second, an emulated machine is slow.
+/// How long one run may take: mydocker's own longest retry takes a second, and an emulated machine is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The word that makes this test [`make_calls`].
+/// The word that makes this program call [`make_calls`].
 pub const MAKE_CALLS: &str = "--make-calls";
 
 /// The file under test.
@@ -40,16 +40,16 @@ pub fn mydocker_file() -> PathBuf {
     std::env::var_os("MYDOCKER").map_or_else(|| env!("CARGO_BIN_EXE_mydocker").into(), PathBuf::from)
 }
 
-/// One system call, as strace has it.
+/// One system call, as strace prints it.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub pid: i32,
     pub name: String,
-    /// Between the brackets, with the paths of descriptors (`-y`).
+    /// The text between the parentheses, with the paths of descriptors (`-y`).
     pub arguments: String,
-    /// After the `=`; "?" if it never returned.
+    /// The text after the `=`; "?" if the call never returned.
     pub result: String,
-    /// The lines of the trace where it began and where it returned.
+    /// The lines of the trace where the call began and where it returned.
     pub began: usize,
     pub returned: usize,
 }
@@ -74,7 +74,7 @@ impl Call {
     }
 }
 
-/// The last part of a path. "." is a directory that messages know by another name.
+/// The last component of a path. Messages know the directory "." by another name.
 fn last_part(path: &str) -> Option<String> {
     let last = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/");
     (last != ".").then(|| last.to_string())
@@ -82,26 +82,26 @@ fn last_part(path: &str) -> Option<String> {
 
 /// How a traced run ended.
 pub struct Traced {
-    /// Nothing if it had to be ended by the watchdog.
+    /// None if the watchdog had to kill it.
     pub status: Option<ExitStatus>,
     pub stdout: String,
     pub stderr: String,
-    /// mydocker's calls and its children's. What this test did before it became mydocker is not among them.
+    /// The calls of mydocker and of its children, without those that this test made before it became mydocker.
     pub calls: Vec<Call>,
-    /// What the command did.
+    /// The calls of the command.
     pub of_command: Vec<Call>,
     /// The pid of mydocker; 0 if it was not started.
     pub mydocker: i32,
-    /// How often this test had made each call when it became mydocker.
+    /// The calls that this test had made before it became mydocker.
     pub before: Vec<String>,
-    /// What a process of the run may be called.
+    /// The names that a process of the run may have.
     names: Vec<String>,
     /// The program that was to run inside.
     program: String,
 }
 
 impl Traced {
-    /// Every process of the run, by its pid and the names it may go by.
+    /// Every process of the run, by its pid, and the names that it may have.
     pub fn processes(&self) -> (Vec<i32>, &[String]) {
         let mut pids: Vec<i32> = self.calls.iter().map(|call| call.pid).collect();
         pids.sort_unstable();
@@ -109,7 +109,7 @@ impl Traced {
         (pids, &self.names)
     }
 
-    /// Whether strace says that it could not make a call fail: its process was being killed at that very moment.
+    /// Whether strace reports that it could not make a call fail: the process was being killed at that moment.
     pub fn strace_failed(&self) -> bool {
         self.stderr.contains("strace: Failed to tamper with process")
     }
@@ -118,8 +118,8 @@ impl Traced {
         call.pid != self.mydocker
     }
 
-    /// The execve by which a child became the command. It may be killed on its way back, when the parent has seen already
-    /// that the error pipe is closed.
+    /// The execve with which a child became the command. The child may be killed before execve returns, after the
+    /// parent has already seen the error pipe close.
     pub fn executed(&self) -> Option<&Call> {
         let end = |call: &Call| call.name == "read" && call.arguments.contains("<pipe:") && call.result == "0";
         let seen = self.calls.iter().any(|call| !self.is_child(call) && end(call));
@@ -127,7 +127,7 @@ impl Traced {
         self.calls.iter().find(|call| self.is_child(call) && call.name == "execve" && worked(call))
     }
 
-    /// The parent's write of the command down the pipe: from then on the command may run.
+    /// The parent's write of the command into the pipe: from then on the command may run.
     pub fn let_go(&self) -> Option<&Call> {
         self.calls.iter().find(|call| {
             !self.is_child(call)
@@ -139,17 +139,17 @@ impl Traced {
         })
     }
 
-    /// mydocker's first call of its own: what comes before is the C library's start.
+    /// mydocker's first call of its own: the C library's start-up code makes those before it.
     pub fn first_own(&self) -> Option<usize> {
         self.calls.iter().find(|call| call.name == "getpid").map(|call| call.began)
     }
 
-    /// What the call was about, one of which a message has to name: the last part of a path, or a value. None if it was
-    /// about nothing that has a name.
+    /// The objects of the call, one of which a message must name: the last component of a path, or a value. Empty if
+    /// the call is about nothing that has a name.
     pub fn objects(&self, call: &Call) -> Vec<String> {
         let quoted = call.quoted();
         let whole: Vec<&str> = match call.name.as_str() {
-            // What is mounted or where; an overlay is put together from the working directory.
+            // The source or the target of the mount; an overlay is assembled in the working directory.
             "mount" => match quoted.first() {
                 Some(&"overlay") => vec![self.working_directory(call)],
                 _ => quoted.iter().take(2).map(|path| self.behind_number(call, path)).collect(),
@@ -168,7 +168,7 @@ impl Traced {
         whole.into_iter().filter_map(last_part).collect()
     }
 
-    /// A path such as /proc/self/fd/7 stands for what that descriptor was when it was opened.
+    /// A path such as /proc/self/fd/7 stands for the file that this descriptor was opened for.
     fn behind_number<'a>(&'a self, call: &Call, path: &'a str) -> &'a str {
         let Some(number) = path.strip_prefix("/proc/self/fd/") else { return path };
         let opened = |other: &&Call| other.pid == call.pid && other.began < call.began;
@@ -191,17 +191,17 @@ impl Traced {
 /// A run, to be made once under strace.
 pub struct Run<'a> {
     pub worker: &'a Worker,
-    /// `-e` expressions.
+    /// Expressions for strace's `-e`.
     pub expressions: Vec<String>,
-    /// Which call is made in vain, and how often, before this test becomes mydocker.
+    /// Which call this test makes without effect, and how often, before it becomes mydocker.
     pub in_vain: Option<(&'a str, usize)>,
-    /// What comes after `mydocker`.
+    /// The words after `mydocker`.
     pub words: Vec<String>,
     /// The program among them.
     pub program: String,
-    /// Its standard input; nothing if not said.
+    /// Its standard input; /dev/null if none is given.
     pub stdin: Option<BorrowedFd<'a>>,
-    /// What is done in the new process before strace starts.
+    /// Called in the new process before strace starts.
     pub before: fn() -> io::Result<()>,
 }
 
@@ -227,7 +227,7 @@ impl Run<'_> {
             None => Stdio::null(),
         });
         command.stdout(File::create(&out)?).stderr(File::create(&err)?);
-        // SAFETY: what is done are system calls on what was made before the fork
+        // SAFETY: both closures only make system calls on memory that was allocated before the fork
         unsafe { command.pre_exec(self.worker.joining()).pre_exec(self.before) };
         let mut child = command.spawn()?;
         let status = wait(&mut child)?;
@@ -245,26 +245,27 @@ impl Run<'_> {
     }
 }
 
-/// What /proc calls a process of this file: 15 bytes of its name, proc_pid_comm(5).
+/// The name that /proc shows for a process of this file: the first 15 bytes, proc_pid_comm(5).
 fn comm(file: &Path) -> Option<String> {
     Some(file.file_name()?.to_str()?.chars().take(15).collect())
 }
 
-/// `--make-calls NUMBER TIMES FILE WORD...`: makes a call that many times, with arguments that it refuses, and becomes
-/// FILE. Returns the status for when that cannot be.
+/// `--make-calls NUMBER TIMES FILE WORD...`: makes a call that many times, with arguments that the kernel refuses, and
+/// becomes FILE. If that fails, returns the exit status.
 pub fn make_calls(words: Vec<OsString>) -> i32 {
     let number = |at: usize| words.get(at).and_then(|word| word.to_str()).and_then(|word| word.parse::<i64>().ok());
     let (Some(call), Some(times)) = (number(2), number(3)) else { return 2 };
-    // -1 would be everybody; this is nobody, whatever the signal.
+    // kill(-1) would signal every process; this pid matches none, whatever the signal.
     let first = if call == libc::SYS_kill { i64::from(i32::MIN) } else { -1 };
     for _ in 0..times {
-        // SAFETY: as pointers, lengths, flags and descriptors, these are none: the kernel refuses them
+        // SAFETY: -1 is invalid as a pointer, length, flag and descriptor: the kernel refuses the call before it
+        // touches memory
         unsafe { libc::syscall(call, first, -1i64, -1i64, -1i64, -1i64, -1i64) };
     }
     let words: Vec<CString> = words.into_iter().skip(4).flat_map(|word| CString::new(word.into_vec())).collect();
     let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     pointers.push(std::ptr::null());
-    // SAFETY: the list ends with a null, and its strings live on
+    // SAFETY: the list ends with a null pointer, and `words` owns the strings until execv returns
     unsafe { libc::execv(pointers[0], pointers.as_ptr()) };
     2
 }
@@ -280,7 +281,7 @@ fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    // From the leaves up, each of them ours: strace, its mydocker, the container's processes.
+    // From the leaves of the process tree upwards, all of them ours: the container's processes, mydocker, strace.
     let mut below = vec![strace.id() as i32];
     let mut at = 0;
     while at < below.len() {
@@ -288,7 +289,7 @@ fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
         at += 1;
     }
     for &pid in below.iter().skip(1).rev() {
-        // SAFETY: kill takes two numbers; one that has just ended is no longer there
+        // SAFETY: kill takes two integers; a process that has just ended is not there any more
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
     thread::sleep(Duration::from_millis(200));
@@ -297,14 +298,14 @@ fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
     Ok(None)
 }
 
-/// The calls of mydocker and its children; what the command did; and the names of the calls that this test made before it
-/// became mydocker.
+/// The calls of mydocker and its children; the calls of the command; and the names of the calls that this test made
+/// before it became mydocker.
 fn of_mydocker(mut calls: Vec<Call>) -> (Vec<Call>, Vec<Call>, Vec<String>) {
     let file = format!("\"{}\"", mydocker_file().display());
     let became = |call: &Call| call.name == "execve" && call.worked() && call.arguments.starts_with(&file);
     let Some(became) = calls.iter().position(became) else { return (Vec::new(), Vec::new(), Vec::new()) };
     let mydocker = calls[became].pid;
-    // The first one is strace's own, which it does not count.
+    // The first execve is strace's own, which strace does not count.
     let before = calls.drain(..=became).skip(1).map(|call| call.name).collect();
     let became_command = |call: &&Call| call.pid != mydocker && call.name == "execve" && call.worked();
     let commands: Vec<(i32, usize)> = calls.iter().filter(became_command).map(|call| (call.pid, call.began)).collect();
@@ -320,7 +321,7 @@ fn parse(log: &str) -> Vec<Call> {
         let Some((pid, rest)) = line.split_once(' ') else { continue };
         let Ok(pid) = pid.parse::<i32>() else { continue };
         let rest = rest.trim_start();
-        // "???": it was killed as it entered the kernel, before strace saw with what.
+        // "???": the process was killed as it entered the kernel, before strace saw the call.
         if rest.starts_with("---") || rest.starts_with("+++") || rest.starts_with("???") {
             continue;
         }
@@ -333,7 +334,7 @@ fn parse(log: &str) -> Vec<Call> {
             }
             tail = resumed;
         }
-        // Both at once: a call that never returned because its process was killed.
+        // Both markers on one line: a call that never returned because its process was killed.
         let never = tail.contains("<unfinished ...>) = ?");
         let tail = tail.replace("<unfinished ...>) = ?", ") = ?");
         if let Some(start) = tail.strip_suffix("<unfinished ...>").filter(|_| !never) {
@@ -342,7 +343,7 @@ fn parse(log: &str) -> Vec<Call> {
         }
         calls.extend(call(pid, begun.0, at, &(begun.1 + &tail)));
     }
-    // Killed in the middle of it.
+    // Killed in the middle of the call.
     for (pid, began, text) in pending {
         calls.extend(call(pid, began, usize::MAX, &format!("{text}) = ?")));
     }

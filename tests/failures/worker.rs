@@ -1,5 +1,5 @@
-//! Where runs are made: groups in which nobody else makes or sweeps anything, and folders that nobody else looks into. So
-//! trials can run side by side, and beside other people's mydockers.
+//! Where runs take place: cgroups in which no other run makes or sweeps anything, and directories that no other run
+//! looks into. So trials can run in parallel, and alongside other mydockers.
 
 use crate::place::Place;
 use crate::support::host::host;
@@ -11,15 +11,16 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// One of those who run trials.
+/// One worker, which runs one trial at a time.
 pub struct Worker {
-    /// Groups of its own, if not the test's; gone with it.
+    /// The worker's own cgroups, if it does not use the test's; removed when the worker is dropped.
     _place: Option<Place>,
-    /// Where mydocker makes its groups: one in each hierarchy. None where that is not below the group that it is in.
+    /// The cgroups in which mydocker makes its own, one in each hierarchy. Empty if those are not children of its
+    /// current cgroup.
     groups: Vec<PathBuf>,
-    /// The files through which a process joins them: what is written is `0`.
+    /// The files through which a process joins the cgroups, by writing `0`.
     tasks: Vec<CString>,
-    /// What may be made during a run is made in here.
+    /// Everything that a run may create is created in here.
     pub folder: PathBuf,
 }
 
@@ -44,22 +45,22 @@ impl Worker {
         Ok(Worker { tasks: tasks.collect(), _place: place, groups, folder })
     }
 
-    /// Where mydocker makes its groups, one in each hierarchy.
+    /// The cgroups in which mydocker makes its own, one in each hierarchy.
     pub fn groups(&self) -> &[PathBuf] {
         &self.groups
     }
 
-    /// Its folder to start in, which must stay empty.
+    /// The working directory of its runs, which must stay empty.
     pub fn empty(&self) -> PathBuf {
         self.folder.join("empty")
     }
 
-    /// What is done in a new process, between fork and exec: it joins the groups.
+    /// Called in a new process between fork and exec: joins the cgroups.
     pub fn joining(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
         let tasks = self.tasks.clone();
         move || {
             for file in &tasks {
-                // SAFETY: open and write take a string that ends with a NUL, and one byte
+                // SAFETY: the path and "0" are NUL-terminated, and write reads one byte
                 let joined = unsafe {
                     let file = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
                     file >= 0 && libc::write(file, c"0".as_ptr().cast(), 1) == 1 && libc::close(file) == 0
@@ -72,7 +73,7 @@ impl Worker {
         }
     }
 
-    /// The directories called `name` in every hierarchy, less those in the groups of other workers.
+    /// The directories called `name` in every hierarchy, except those in the cgroups of other workers.
     pub fn directories(&self, name: &str) -> Vec<PathBuf> {
         let mut found = host().directories(name);
         found.retain(|path| {
@@ -83,7 +84,7 @@ impl Worker {
     }
 }
 
-/// Whether a group is some worker's.
+/// Whether a cgroup belongs to some worker.
 fn is_ours(group: &Path) -> bool {
     let end = format!("-{}", std::process::id());
     let name = group.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -92,7 +93,7 @@ fn is_ours(group: &Path) -> bool {
 
 const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuset", "pids"];
 
-/// The test's own groups.
+/// The cgroups of this test itself.
 fn own_groups() -> Vec<PathBuf> {
     let mut groups = CONTROLLERS.map(|controller| host().group(controller, std::process::id() as i32)).to_vec();
     groups.sort();
@@ -100,18 +101,19 @@ fn own_groups() -> Vec<PathBuf> {
     groups
 }
 
-/// Whether each worker has groups of its own. On v2 a group cannot hold processes and groups (but the root can): there
-/// mydocker makes its groups further up, for all workers in the same one.
+/// Whether each worker has cgroups of its own. On v2 a cgroup other than the root cannot hold both processes and
+/// children with controllers: there mydocker makes its cgroups higher up, in the same parent for all workers.
 fn side_by_side() -> bool {
     places_needed().missing().is_none() && CONTROLLERS.iter().all(|controller| !on_v2(controller))
 }
 
-/// What is needed so that mydocker makes its groups below the one that it is in.
+/// What the host must have so that mydocker makes its cgroups as children of its current one.
 pub fn places_needed() -> Needs {
     Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::GROUP_BELOW | Needs::MOUNTED
 }
 
-/// So many at a time: without groups of its own, a run may sweep what another one has left before anybody looked.
+/// Makes as many workers as can run at a time: without cgroups of its own, a run might sweep what another one has left
+/// before this test sees it.
 pub fn make_workers(folder: &Path) -> io::Result<usize> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let count = if side_by_side() { cpus } else { 1 };
@@ -120,15 +122,15 @@ pub fn make_workers(folder: &Path) -> io::Result<usize> {
     Ok(count)
 }
 
-/// The groups of all of them go.
+/// Drops all workers, which removes their cgroups.
 pub fn dismiss() {
     IDLE.lock().expect("workers").clear();
 }
 
-/// A worker, at work until this is dropped.
+/// A worker that is busy until this is dropped.
 pub struct Engaged(Option<Worker>);
 
-/// Engages one that is idle; there are as many as there are threads.
+/// Takes an idle worker; there are as many as there are threads.
 pub fn engage() -> Engaged {
     Engaged(IDLE.lock().expect("workers").pop())
 }

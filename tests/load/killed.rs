@@ -12,12 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-/// The seed of the random moments: a new one, or that of an earlier run.
+/// The seed of the random moments: a new one, or the one of an earlier run.
 fn seed() -> u64 {
     env::var("MYDOCKER_LOAD_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..))
 }
 
-/// A mydocker without streams, and so without anybody who would notice their end.
+/// A mydocker with /dev/null for its three streams, so that no reader notices its end.
 fn spawn(marker: &str, place: &Place, command: &str) -> io::Result<Child> {
     let (key, value) = marker.split_once('=').unwrap_or((marker, ""));
     let mut run = Command::new(mydocker_file());
@@ -25,7 +25,7 @@ fn spawn(marker: &str, place: &Place, command: &str) -> io::Result<Child> {
     run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
-/// How long a run takes from start to end: what the moments are spread over.
+/// How long a run takes from start to end: the random moments are spread over this time.
 fn length_of_a_run(marker: &str, place: &Place) -> Result<Duration, Failed> {
     let mut times = Vec::new();
     for _ in 0..15 {
@@ -40,7 +40,7 @@ fn length_of_a_run(marker: &str, place: &Place) -> Result<Duration, Failed> {
     Ok(times[times.len() / 2])
 }
 
-/// Nobody is left to end a container whose mydocker was killed, but the kernel: it has to, soon.
+/// If mydocker was killed, only the kernel can end its container, and it must do so soon.
 fn containers_end(marker: &str) -> Result<(), Failed> {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
@@ -59,8 +59,9 @@ fn containers_end(marker: &str) -> Result<(), Failed> {
     }
 }
 
-/// mydocker is killed with SIGKILL: at a moment anywhere from its start to a bit after its end, every second time with a
-/// command that would stay. Its container dies with it; what it could not remove is swept by the runs that follow.
+/// mydocker is killed with SIGKILL at a moment between its start and a little after its end, every second time with a
+/// command that would stay. Its container dies with it; the runs that follow sweep the directories that it could not
+/// remove.
 pub fn killed() -> Result<(), Failed> {
     let marker = marker("killed");
     let before = Before::look();
@@ -75,7 +76,7 @@ pub fn killed() -> Result<(), Failed> {
             let command = if turn % 2 == 0 { &programs().leaves } else { &programs().stays };
             let mut child = spawn(&marker, &place, command)?;
             names.push(format!("mydocker-{}", child.id()));
-            // Not slept: a sleep is as long as what it is to hit.
+            // A busy loop: a sleep would take as long as the run that it is to hit.
             let moment = Instant::now() + Duration::from_micros(random.u64(..spread));
             while Instant::now() < moment {
                 std::hint::spin_loop();
@@ -93,7 +94,8 @@ pub fn killed() -> Result<(), Failed> {
         let mut left: Vec<PathBuf> = host().containers().into_iter().filter(ours).collect();
         directories_left += left.len();
         left_behind += names.iter().filter(|name| left.iter().any(|path| path.ends_with(name))).count();
-        // A run looks at eight candidates in one hierarchy, and where it finds a leftover, for the same name in all.
+        // A run looks at eight candidates in one hierarchy; if one is a leftover, it looks for the same name in all
+        // hierarchies.
         let at_most = 50 + left.len();
         for turn in 0.. {
             left.retain(|path| path.exists());

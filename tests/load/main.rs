@@ -1,9 +1,9 @@
-//! Load and chaos: thousands of runs in a row, hundreds at once, runs whose mydocker is killed at a random moment, and
-//! containers that live side by side. What is asserted are effects: every status, nothing left, the memory of one that
-//! waits. Times are printed as ratios and never asserted.
+//! Load: thousands of runs in a row, hundreds at once, runs whose mydocker is killed at a random moment, and containers
+//! that live side by side. The trials assert effects: every exit status, nothing left behind, the memory of a waiting
+//! mydocker. Times are printed as ratios and never asserted.
 //!
-//! `MYDOCKER_SOAK_SECONDS=N` repeats the rounds of each trial for its share of N seconds (`just soak`). A number in
-//! `MYDOCKER_LOAD_SEED` repeats the random moments of an earlier run.
+//! `MYDOCKER_SOAK_SECONDS=N` repeats the rounds of each trial for its share of N seconds (`just soak`).
+//! `MYDOCKER_LOAD_SEED=N` repeats the random moments of an earlier run.
 
 use crate::killed::killed;
 use crate::support::folder::Folder;
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 200;
 const KILLED: usize = 300;
 const ALIVE: usize = 200;
 
-/// The promises about one mydocker that waits, for the released musl file: kibibytes.
+/// What is promised of one waiting mydocker, for the released musl file, in KiB.
 const ANONYMOUS: u64 = 100;
 const PEAK: u64 = 1024;
 
@@ -56,14 +56,14 @@ fn write_programs(folder: &Path) -> io::Result<Programs> {
     Ok(Programs { leaves: leaves?, holds: holds?, stays: stays? })
 }
 
-/// What was measured, for the end.
+/// The measurements, printed at the end.
 static REPORT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn report(line: String) {
     REPORT.lock().expect("report").push(line);
 }
 
-/// Does one round, and more of them while there is time left of this trial's share.
+/// Runs one round, and further rounds until this trial's share of the time is used up.
 fn rounds(mut round: impl FnMut() -> Result<(), Failed>) -> Result<usize, Failed> {
     let seconds = env::var("MYDOCKER_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let end = Instant::now() + Duration::from_secs_f64(seconds / TRIALS.len() as f64);
@@ -77,7 +77,7 @@ fn rounds(mut round: impl FnMut() -> Result<(), Failed>) -> Result<usize, Failed
     }
 }
 
-/// The host's mounts, as the runs must leave them.
+/// The host's mounts, which the runs must leave unchanged.
 struct Before {
     mounts: String,
 }
@@ -104,12 +104,12 @@ fn mounts() -> String {
     fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo")
 }
 
-/// A word for the environment of everything that one trial starts, commands included.
+/// A variable for the environment of every process that one trial starts, commands included.
 fn marker(trial: &str) -> String {
     format!("MYDOCKER_LOAD={trial}-{}", std::process::id())
 }
 
-/// The processes that have it.
+/// The processes that have `marker` in their environment.
 fn marked(marker: &str) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc");
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -125,7 +125,7 @@ fn start(marker: &str, command: &str) -> Running {
     run(LIMITS, &[command]).with(|run| run.env(key, value)).start()
 }
 
-/// One after the other: each ends as it should, and its directories are gone when it has ended, not some run later.
+/// One after the other: each ends as it should, and its directories are removed when it has ended, not by a later run.
 fn in_a_row() -> Result<(), Failed> {
     let marker = marker("row");
     let before = Before::look();
@@ -142,7 +142,7 @@ fn in_a_row() -> Result<(), Failed> {
     Ok(())
 }
 
-/// All at the same time, each sweeping past the directories of the others.
+/// All at the same time, so that each sweeps past the directories of the others.
 fn at_once() -> Result<(), Failed> {
     let marker = marker("once");
     let before = Before::look();
@@ -157,7 +157,7 @@ fn at_once() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A value of a line like `Anonymous:   84 kB`, in kibibytes.
+/// The value of a line such as `Anonymous:   84 kB`, in KiB.
 fn kibibytes(pid: i32, file: &str, key: &str) -> Result<u64, Failed> {
     let path = format!("/proc/{pid}/{file}");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -166,8 +166,8 @@ fn kibibytes(pid: i32, file: &str, key: &str) -> Result<u64, Failed> {
     Ok(number.parse()?)
 }
 
-/// Containers that live side by side: each start is a bit slower than the first ones, each mydocker that waits weighs
-/// little, and all end when they are told to.
+/// Containers that live side by side: later starts may be a little slower than the first ones, each waiting mydocker
+/// uses little memory, and all end when their standard input ends.
 fn alive() -> Result<(), Failed> {
     let marker = marker("alive");
     let before = Before::look();
@@ -182,7 +182,7 @@ fn alive() -> Result<(), Failed> {
             starts.push(began.elapsed());
             all.push(running);
         }
-        // What a run does after execve, a sweep among others, is part of its peak: wait until it waits.
+        // The work after execve, such as the sweep, counts in the peak: wait until mydocker sleeps.
         for running in &all {
             wait_until("mydocker waits", || sleeps(running.pid));
             anonymous = anonymous.max(kibibytes(running.pid, "smaps_rollup", "Anonymous:")?);
@@ -218,7 +218,8 @@ fn sleeps(pid: i32) -> bool {
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
 }
 
-/// The file that the promises about memory are about: built for musl, and small, as a debug build is not.
+/// Whether this is the file that the memory limits are promised for: built for musl, and small, which a debug build is
+/// not.
 fn is_released_musl() -> bool {
     let version = mydocker(&["--version"]).finish().good();
     let size = fs::metadata(mydocker_file()).map_or(u64::MAX, |file| file.len());
@@ -231,7 +232,8 @@ const TRIALS: [(&str, Test); 4] = [("in_a_row", in_a_row), ("at_once", at_once),
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Each is a load by itself, and the look at what is left must not see the next one's.
+    // One trial at a time: each needs the whole machine, and its check for leftovers must not see those of the next
+    // one.
     arguments.test_threads = Some(1);
     let needs = Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS;
     let missing = needs.missing();

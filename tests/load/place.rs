@@ -1,15 +1,15 @@
-//! Groups of our own, below our own: nobody but our own runs sweeps there.
+//! Cgroups of this test's own, as children of its current ones: only this test's runs sweep there.
 
 use crate::support::host::host;
 use crate::support::needs::on_v2;
 use std::path::PathBuf;
 use std::{fs, io};
 
-/// One group in each hierarchy that carries one of mydocker's controllers; gone at its end.
+/// One cgroup in each hierarchy that carries one of mydocker's controllers; removed when it is dropped.
 pub struct Place {
-    /// What `--cgroup-parent` calls them.
+    /// The value for `--cgroup-parent`.
     pub name: String,
-    /// Where they are.
+    /// The directories of the cgroups.
     pub folders: Vec<PathBuf>,
 }
 
@@ -24,7 +24,7 @@ impl Place {
                 fs::create_dir(&folder)?;
                 place.folders.push(folder.clone());
             }
-            // On v1, nobody can be in a cpuset or below one that has no CPUs or no memory nodes.
+            // On v1, no process can join a cpuset that has no CPUs or no memory nodes, nor a descendant of one.
             for file in ["cpuset.cpus", "cpuset.mems"].iter().filter(|_| controller == "cpuset" && !on_v2("cpuset")) {
                 fs::write(folder.join(file), fs::read(above.join(file))?)?;
             }
@@ -36,7 +36,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         for folder in &self.folders {
-            // What a failed trial left in it goes too.
+            // The cgroups that a failed trial left inside are removed too.
             if let Err(error) = remove_group(folder) {
                 println!("{} cannot be removed: {error}", folder.display());
             }
@@ -44,7 +44,7 @@ impl Drop for Place {
     }
 }
 
-/// Removes a group with the groups in it.
+/// Removes a cgroup and its descendants.
 pub fn remove_group(folder: &PathBuf) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

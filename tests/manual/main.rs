@@ -1,5 +1,5 @@
-//! `cargo run --example manual -- FOLDER`: writes the man page and the completions there. They are files beside the
-//! program, never inside it.
+//! `cargo run --example manual -- FOLDER`: writes the man page and the completions into FOLDER. They are installed as
+//! files next to the program, and are not part of it.
 
 use std::path::PathBuf;
 

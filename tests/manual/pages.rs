@@ -1,21 +1,21 @@
-//! The man page and the completions, made from the one table that `mydocker run --help` and the normaliser are made from.
+//! The man page and the completions, generated from the table that `mydocker run --help` and the normaliser come from.
 
-/// What `mydocker run --help` prints.
+/// The text that `mydocker run --help` prints.
 const HELP: &str = include_str!("../../src/texts/run");
 
-/// One option as the help has it.
+/// One option as the help shows it.
 pub struct Described {
-    /// The heading that it stands under.
+    /// The heading that it is listed under.
     pub group: String,
     /// `-m`, `--memory-limit` ...
     pub names: Vec<String>,
-    /// What follows, as the help calls it: `BYTES`, `none|host`; nothing for a switch.
+    /// Its value as the help writes it: `BYTES`, `none|host`; empty for a switch.
     pub value: Option<String>,
-    /// The value can be left out, and needs the `=`.
+    /// The value is optional, and must follow a `=`.
     pub optional: bool,
-    /// It can be given many times.
+    /// The option may be given several times.
     pub many: bool,
-    /// What it does.
+    /// What the option does.
     pub help: String,
 }
 
@@ -49,13 +49,13 @@ pub fn options(help: &str) -> Vec<Described> {
     found
 }
 
-/// The parts of the help that are not options: what it says before the first heading and behind the last option.
+/// The parts of the help that are not options: the text before the first heading and after the last option.
 fn paragraphs() -> Vec<String> {
     let plain = |part: &&str| !part.lines().any(|line| line.starts_with("  ")) && !part.starts_with("Usage:");
     HELP.split("\n\n").filter(plain).map(|part| part.trim().replace('\n', " ")).collect()
 }
 
-/// Text for troff: a line may not begin with a dot or a quote, a backslash is `\e`, a dash that is one is `\-`.
+/// Text for troff: a line must not begin with a dot or a quote, a backslash is written `\e`, a literal dash `\-`.
 fn troff(text: &str) -> String {
     let escaped = text.replace('\\', "\\e").replace('-', "\\-");
     escaped
@@ -64,7 +64,7 @@ fn troff(text: &str) -> String {
         .collect()
 }
 
-/// mydocker.1.
+/// The page mydocker(1).
 pub fn man_page() -> String {
     let mut page = String::from(
         ".\\\" Made by tests/manual from the table of options.\n\
@@ -108,7 +108,7 @@ pub fn man_page() -> String {
     page
 }
 
-/// What a value is, for completion.
+/// What kind of value an option takes, for completion.
 enum Kind {
     File,
     Directory,
@@ -125,7 +125,7 @@ fn kind(value: &str) -> Kind {
     }
 }
 
-/// Names that take the next word as their value.
+/// The names of options that take the next word as their value.
 fn with_value() -> Vec<String> {
     options(HELP).into_iter().filter(|o| o.value.is_some() && !o.optional).flat_map(|o| o.names).collect()
 }
@@ -263,7 +263,7 @@ pub fn fish() -> String {
     script
 }
 
-/// Each file, by its name.
+/// Each generated file, by its name.
 pub fn files() -> [(&'static str, String); 4] {
     [("mydocker.1", man_page()), ("mydocker.bash", bash()), ("_mydocker", zsh()), ("mydocker.fish", fish())]
 }

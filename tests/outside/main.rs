@@ -1,14 +1,14 @@
-//! mydocker, driven from outside: each case runs the built file and looks at what that did to the host and the command.
+//! mydocker, tested from outside: each case runs the built file and checks its effect on the host and on the command.
 //!
-//! This file is two programs. Started plainly it is the tests. Started as `outside --probe NAME ...` it is a probe: the
-//! command that the cases have mydocker run, which looks around inside and prints what it sees. So the cases need no
-//! language and no tool inside, and the same file runs on a host that has nothing but busybox.
+//! This file is two programs. Without `--probe` it is the tests. As `outside --probe NAME ...` it is a probe: the
+//! command that the cases make mydocker run, which looks around inside the container and prints what it sees. So the
+//! cases need no language and no tool inside, and the same file runs on a host that has only busybox.
 //!
-//! `MYDOCKER=PATH` names the file to test; without it, it is the one that cargo built. `PATIENCE=SECONDS` says how long
+//! `MYDOCKER=PATH` names the file to test; by default it is the one that cargo built. `PATIENCE=SECONDS` says how long
 //! anything may take before it counts as hanging. `TIMES=1` lists how long each case took, the slowest first.
 
-// The C entry point, because std's own start-up ignores SIGPIPE and opens closed streams before a probe can look, and
-// because std finds no arguments on musl when the entry point is another one.
+// The C entry point, because std's start-up code ignores SIGPIPE and opens closed streams before a probe can look, and
+// because std finds no arguments on musl when another entry point is used.
 #![no_main]
 
 use libtest_mimic::{Arguments, Trial};
@@ -27,16 +27,17 @@ mod cases;
 /// The C library calls it, with `argc` pointers to strings that live as long as the process.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    // SAFETY: as above
+    // SAFETY: the C library passes argc pointers to NUL-terminated strings
     let words: Vec<OsString> = (0..argc as usize)
         .map(|at| OsString::from_vec(unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes().to_vec()))
         .collect();
     if words.get(1).is_some_and(|word| word == "--probe") {
-        // A panic may not leave this function; it has been printed, and the status is one that no probe gives.
+        // A panic must not leave this function. It has been printed; no probe gives this status.
         return std::panic::catch_unwind(|| probes::run_and_flush(&words)).unwrap_or(99);
     }
-    // SAFETY: sets dispositions, before there are threads. Who runs this in the background, or under nohup, has some
-    // ignored, and mydocker would heed that; and a case may write to a command that has ended.
+    // SAFETY: sets dispositions to SIG_DFL and SIG_IGN before there are threads. A background job, or one under nohup,
+    // has some of these signals ignored, and mydocker would respect that; and a case may write to a command that has
+    // ended.
     unsafe {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
             libc::signal(signal, libc::SIG_DFL);

@@ -1,4 +1,4 @@
-//! The command's words: every byte of them arrives, whatever they hold and however long they are.
+//! The command's words: every byte of them arrives, whatever they contain and however long they are.
 
 use crate::probes::facts::words_of;
 use crate::support::folder::Folder;
@@ -7,7 +7,7 @@ use crate::support::needs::Needs;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-/// Runs the probe with `tail` behind its own words and checks that it got them all.
+/// Runs the probe with `tail` after its own words and checks that it received them all.
 fn arrive(options: &[&str], tail: Vec<OsString>) {
     let mut words = probe_words(&["argv"]);
     words.extend(tail);
@@ -30,7 +30,7 @@ fn every_byte_but_nul() {
 }
 
 case!(one_long_word, Needs::NAMESPACES);
-/// The kernel takes 128 KiB in one word; a pipe holds 64 KiB.
+/// The kernel accepts 128 KiB in one word; a pipe holds 64 KiB.
 fn one_long_word() {
     arrive(&[], vec![OsString::from_vec(vec![b'x'; 100 * 1024]), "after".into()]);
     arrive(&[], vec![OsString::from_vec(vec![b'x'; 128 * 1024 - 1])]);
@@ -46,7 +46,8 @@ fn many_words() {
 }
 
 case!(more_than_the_kernel_takes, Needs::NAMESPACES);
-/// No variable alone is too long; all of them together are. mydocker itself has to start, so they come from a file.
+/// No single variable is too long, but all of them together are. mydocker itself must still start, so they come from a
+/// file.
 fn more_than_the_kernel_takes() {
     let folder = Folder::new();
     let variables: String = (0..60).map(|at| format!("V{at}={}\n", "x".repeat(120_000))).collect();
@@ -91,7 +92,7 @@ fn one_word_with_blanks() {
 case!(a_file_with_a_blank_in_its_name_comes_first, Needs::NAMESPACES);
 fn a_file_with_a_blank_in_its_name_comes_first() {
     let folder = Folder::new();
-    // Split, these would be `tool` with an argument; whole, they are files of that name.
+    // If mydocker split these words, they would be `tool` with an argument; whole, they are files of that name.
     let whole = folder.link_to_probe("tool --probe");
     folder.write_program("tool", b"#!/nowhere\n");
     let words: Vec<OsString> = vec![whole.into(), "--probe".into(), "argv".into()];

@@ -1,4 +1,4 @@
-//! `mydocker check`: what it says of this host is what happens on it, and nothing is left.
+//! `mydocker check`: its report on this host is true, and nothing stays behind.
 
 use crate::support::harness::{Run, mydocker, probe, run};
 use crate::support::host::host;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::fs;
 use std::io;
 
-/// What a line says, and whether it says yes.
+/// What a line of the report says, and whether the feature works.
 struct Line {
     works: bool,
     says: String,
@@ -39,7 +39,7 @@ fn a_host_that_can() {
     let uname = rustix::system::uname();
     assert_eq!(line(&outcome, "kernel").says, uname.release().to_str().expect("UTF-8"));
     assert_eq!(line(&outcome, "architecture").says, uname.machine().to_str().expect("UTF-8"));
-    // What a line says of an option is what a run with it does.
+    // What the report says of an option must agree with a run that uses the option.
     for (name, options) in [
         ("-m", &["-m", "200m", "--memory-swap", "max"][..]),
         ("--memory-swap", &["-m", "200m"]),
@@ -80,9 +80,9 @@ fn the_status_tells_whether_run_works() {
     assert_eq!(json().finish().code(), i32::from(!works));
 }
 
-/// In this process's copy: neither a right nor an id that anybody has.
+/// Only in the copy of this process: drops every capability and takes an id that no user has.
 fn become_nobody() -> io::Result<()> {
-    // SAFETY: numbers only, and an empty list
+    // SAFETY: the calls take integers, and setgroups an empty list
     let done = unsafe {
         libc::setgroups(0, std::ptr::null()) == 0
             && libc::setresgid(65534, 65534, 65534) == 0
@@ -94,7 +94,7 @@ fn become_nobody() -> io::Result<()> {
 case!(an_ordinary_user_is_told_what_is_missing, Needs::ROOT);
 fn an_ordinary_user_is_told_what_is_missing() {
     let outcome = json().before(become_nobody).finish();
-    // A directory is no program: who gets as far as that has been in the container.
+    // A directory cannot be executed: a run that fails on that has set up the whole container.
     let works = run(&[], &["/"]).before(become_nobody).finish().code() == 126;
     assert_eq!(outcome.code(), i32::from(!works), "{outcome:?}");
     let pid = line(&outcome, "pid namespace");
@@ -121,9 +121,9 @@ fn where_each_controller_is() {
     }
 }
 
-/// Mounts of its own, from which nothing goes out.
+/// Enters a mount namespace of its own, from which no mount propagates to the host.
 pub fn own_mounts() -> io::Result<()> {
-    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     Ok(mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
 }
@@ -148,7 +148,8 @@ fn no_cgroups() {
     let outcome = json()
         .before(move || {
             own_mounts()?;
-            // /proc/self/cgroup names them still, so what is detached would be found again: here nobody sees that either.
+            // /proc/self/cgroup still names the cgroups, so mydocker would find them through a detached mount: here
+            // that fails too.
             points.iter().rev().try_for_each(|point| Ok(unmount(point.as_c_str(), UnmountFlags::DETACH)?))
         })
         .finish();
@@ -159,7 +160,7 @@ fn no_cgroups() {
 }
 
 case!(no_more_of_one_namespace, Needs::ROOT);
-/// A user namespace of its own has limits of its own, and here that of one kind is 0.
+/// A new user namespace has limits of its own, and here one of them is 0.
 fn no_more_of_one_namespace() {
     if fs::read_to_string("/proc/sys/user/max_user_namespaces").map_or(true, |most| most.trim() == "0") {
         println!("this host has no user namespaces");
@@ -171,7 +172,7 @@ fn no_more_of_one_namespace() {
     ] {
         let outcome = json()
             .before(move || {
-                // SAFETY: this process is a fork with one thread
+                // SAFETY: this process has just been forked and has one thread
                 unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }?;
                 for (file, content) in [
                     (c"/proc/self/uid_map", &b"0 0 1"[..]),

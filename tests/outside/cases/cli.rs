@@ -1,4 +1,4 @@
-//! The command line: help, version, docker's spellings, where the command begins.
+//! The command line: help, version, docker's spellings, and where the command begins.
 
 use crate::probes::facts::words_of;
 use crate::support::harness::{mydocker, mydocker_file, probe, probe_file, run, unique_name};
@@ -44,7 +44,7 @@ fn version() {
 }
 
 case!(the_file_is_static, Needs::NOTHING);
-/// No interpreter is named in the file's program headers: it needs no loader and no library.
+/// The program headers name no interpreter: the file needs no dynamic linker and no library.
 fn the_file_is_static() {
     const PT_INTERP: u32 = 3;
     let file = std::fs::read(mydocker_file()).expect("the file under test");
@@ -70,7 +70,7 @@ fn help_wins_over_a_missing_command() {
 }
 
 case!(spellings_of_a_value, Needs::NAMESPACES);
-/// Every way docker lets a value be written, and both names of this tool.
+/// Every way in which docker lets a value be written, with both names of this option.
 fn spellings_of_a_value() {
     for words in [
         &["--hostname", "spelt"][..],
@@ -142,7 +142,7 @@ fn two_dashes_end_the_options() {
 }
 
 case!(help_as_a_plain_word_is_a_word, Needs::NAMESPACES);
-/// argh alone would take `help` for `--help`.
+/// argh alone would take the word `help` for `--help`.
 fn help_as_a_plain_word_is_a_word() {
     let name = unique_name();
     run(&["--name", &name], &["help"]).with(|c| c.env("PATH", "/nowhere")).finish().refused(127, &["help"]);

@@ -1,4 +1,4 @@
-//! What of the caller's process state reaches the command, and what may not: descriptors, streams, signals.
+//! Which parts of the caller's process state reach the command, and which must not: descriptors, streams, signals.
 
 use crate::support::folder::Folder;
 use crate::support::harness::probe;
@@ -6,7 +6,7 @@ use crate::support::needs::Needs;
 use std::fs;
 use std::io;
 
-/// The descriptors that the command has, as lines `N TARGET`.
+/// The descriptors that the command has, one per line: `N TARGET`.
 fn inside(folder: &Folder, options: &[&str], before: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> String {
     let file = folder.text("descriptors");
     let outcome = probe(options, &["descriptors", &file]).before(before).finish();
@@ -31,7 +31,7 @@ fn the_callers_leaks_stop_here() {
     let folder = Folder::new();
     let leak = || {
         for to in [3, 4, 5, 6, 7, 8, 9, 10, 57, 900] {
-            // SAFETY: numbers only; the copy is not closed by exec
+            // SAFETY: dup2 takes two integers; the new descriptor is meant to survive exec
             if unsafe { libc::dup2(0, to) } < 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -57,15 +57,15 @@ fn streams_are_the_callers() {
 }
 
 case!(closed_streams_are_survived, Needs::NAMESPACES | Needs::MEMORY);
-/// Without 0, 1 or 2 the first pipe that mydocker makes lands there. The command then has nothing or `/dev/null` in its
-/// place, and nothing of mydocker's.
+/// If 0, 1 or 2 is closed, mydocker's first pipe gets that number. The command must find the stream closed or on
+/// `/dev/null`, and none of mydocker's descriptors.
 fn closed_streams_are_survived() {
     let folder = Folder::new();
     for closed in 1..8 {
         let close = move || {
             for descriptor in 0..3 {
                 if closed >> descriptor & 1 == 1 {
-                    // SAFETY: a number only
+                    // SAFETY: close takes an integer, in the new process's own descriptor table
                     unsafe { libc::close(descriptor) };
                 }
             }
@@ -82,7 +82,7 @@ fn closed_streams_are_survived() {
         }
         let outcome = probe(&["-m", "100m"], &["status", "7"]).before(close).finish();
         assert_eq!(outcome.code(), 7, "closed {closed:03b}: {outcome:?}");
-        // A failure has nowhere to be printed, and is still told from the command's own status.
+        // The failure cannot be printed, and still differs from the command's own exit status.
         let outcome = probe(&["-w", "/no/such/folder"], &["status", "7"]).before(close).finish();
         assert_eq!(outcome.code(), 125, "closed {closed:03b}: {outcome:?}");
     }
@@ -100,7 +100,7 @@ fn signals_start_at_their_defaults() {
 case!(the_callers_signals_do_not_come_in, Needs::NAMESPACES);
 fn the_callers_signals_do_not_come_in() {
     let spoil = || {
-        // SAFETY: dispositions and a mask of this process, from a set of this frame
+        // SAFETY: the calls change dispositions and the mask of the new process; the set lives in this frame
         unsafe {
             for signal in [libc::SIGHUP, libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, 40] {
                 libc::signal(signal, libc::SIG_IGN);
@@ -115,10 +115,10 @@ fn the_callers_signals_do_not_come_in() {
 }
 
 case!(an_ignored_sigchld_hides_no_status, Needs::NAMESPACES);
-/// With SIGCHLD ignored the kernel reaps at once, and there is no status to wait for.
+/// If SIGCHLD is ignored, the kernel reaps children at once, and there is no status to wait for.
 fn an_ignored_sigchld_hides_no_status() {
     let ignore = || {
-        // SAFETY: one disposition of this process
+        // SAFETY: SIG_IGN is no handler, so signal stores two integers
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
         Ok(())
     };

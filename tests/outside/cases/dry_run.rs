@@ -1,4 +1,5 @@
-//! `--dry-run`: the plan that is printed is the plan that is carried out, as a table and as a script; and nothing is touched.
+//! `--dry-run`: the plan that is printed is the plan that is carried out, as a table and as a script; and it changes
+//! nothing.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_file, probe, probe_file, run, unique_name};
@@ -37,7 +38,7 @@ fn nothing_is_touched() {
 }
 
 case!(it_only_looks, Needs::NAMESPACES | Needs::STRACE);
-/// None of its calls changes anything: it opens to read, and writes to standard output alone.
+/// None of its calls changes anything: it opens files only for reading, and writes only to standard output.
 fn it_only_looks() {
     for form in ["--dry-run", "--dry-run=sh"] {
         for options in OPTIONS {
@@ -87,7 +88,7 @@ fn it_only_looks() {
     }
 }
 
-/// Number, process, reason and calls of every line.
+/// The number, process, reason and calls of every line.
 fn rows(text: &str) -> Vec<(usize, bool, String, String)> {
     let rows = text.lines().map(|line| {
         let (number, rest) = line.trim_start().split_once("  ").unwrap_or_else(|| panic!("no number: {line}"));
@@ -115,7 +116,7 @@ fn steps_are_numbered_and_told_apart() {
     }
 }
 
-/// The names of the calls in a line of the table.
+/// The names of the calls in one line of the table.
 fn names(calls: &str) -> impl Iterator<Item = &str> {
     calls.split('(').filter_map(|part| {
         let name = part.rsplit([' ', ',']).next()?;
@@ -140,7 +141,7 @@ fn strace(options: &[&str]) -> String {
     fs::read_to_string(folder.text("trace")).expect("the trace")
 }
 
-/// The names of the calls of each of its processes.
+/// The names of the calls of each process.
 fn traced(options: &[&str]) -> Vec<Vec<String>> {
     let mut processes: Vec<(String, Vec<String>)> = Vec::new();
     for line in strace(options).lines() {
@@ -158,17 +159,17 @@ fn traced(options: &[&str]) -> Vec<Vec<String>> {
 }
 
 case!(its_calls_are_those_of_the_run, Needs::ROOT | Needs::STRACE);
-/// Every call in the table is made, in its order, by the process that the table says.
+/// The process that the table names makes every call of the table, in the table's order.
 fn its_calls_are_those_of_the_run() {
     for options in OPTIONS {
-        // A run leaves controllers enabled: after one the plan stays as it is.
+        // A run leaves controllers enabled: after one such run the plan does not change any more.
         probe(options, &["status", "0"]).finish().good();
         let rows = rows(&probe(&[options, &["--dry-run"]].concat(), &["status", "0"]).finish().good());
         let processes = traced(options);
         for child in [false, true] {
             let mut made: &[String] = &processes[usize::from(child)];
             for (_, _, why, calls) in rows.iter().filter(|row| row.1 == child) {
-                // The process that a reaper is made for goes on under another pid.
+                // With a reaper, the rest of the child's steps are made under another pid.
                 if why.contains("the other goes on") {
                     made = &processes[2];
                     continue;
@@ -176,12 +177,12 @@ fn its_calls_are_those_of_the_run() {
                 for name in names(calls) {
                     let is = |call: &String| call == name || name == "clone" && call == "clone3";
                     let at = made.iter().position(is);
-                    // The initramfs cannot be put elsewhere: the root is moved onto it, and nothing goes.
+                    // pivot_root cannot move the initramfs: the new root is moved over it, and nothing is unmounted.
                     if at.is_none() && name == "umount2" && root_is_initramfs() {
                         assert_eq!(made.get(..2), Some(&["mount".to_string(), "chroot".to_string()][..]), "{made:?}");
                         continue;
                     }
-                    // With v2 the child is born in its group, and a pipe of a v1 host is no pipe here.
+                    // On v2 the child is born in its cgroup, so it does not use the pipe that a v1 host needs.
                     if at.is_none() && why.starts_with("joins") {
                         continue;
                     }
@@ -194,7 +195,7 @@ fn its_calls_are_those_of_the_run() {
 }
 
 probe!("surroundings", |words| surroundings(words.rest));
-/// What a probe sees around it, without what differs from run to run: the ids of mounts.
+/// What a probe sees of its surroundings, without the mount ids, which differ between runs.
 pub fn surroundings(files: &[OsString]) {
     println!("hostname {:?}", rustix::system::uname().nodename());
     for line in fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").lines() {
@@ -223,7 +224,7 @@ fn script(options: &[&str], command: &[OsString]) -> String {
     run(&[options, &["--dry-run=sh"]].concat(), command).finish().good()
 }
 
-/// By a shell that takes unshare from PATH: busybox's prefers its own.
+/// Uses a shell that takes unshare from PATH: busybox's shell prefers its own.
 fn run_script(script: &str) -> std::process::Output {
     let shell = tool("dash").unwrap_or_else(|| "sh".into());
     Command::new(shell).arg("-c").arg(script).output().expect("a shell")
@@ -252,7 +253,7 @@ fn the_script_does_the_same() {
         &["-m", "100m", "--cpu-shares", "512", "--pids-limit", "77", "--cpus", "0.5", "-e", "A=it's \"quoted\" $HOME"],
         &["--network", "host", "--ipc", "host"],
     ] {
-        // Of the least privilege a shell cannot do much.
+        // A shell cannot drop most privileges.
         let options = [options, &name_options, &["--privileged"]].concat();
         let mut words: Vec<OsString> = vec![probe_file().into(), "--probe".into(), "surroundings".into()];
         words.extend(files.iter().map(OsString::from));
@@ -299,7 +300,7 @@ fn another_form_is_refused() {
 }
 
 case!(what_would_fail_fails, Needs::NOTHING);
-/// What cannot be planned ends as it does without the option.
+/// A run that cannot be planned ends as it does without the option.
 fn what_would_fail_fails() {
     run(&["--dry-run", "--rootfs", "/nonexistent"], &["x"]).finish().refused(125, &["/nonexistent"]);
     run(&["--dry-run", "-m", "1"], &["x"]).finish().usage_error(&["--memory-limit"]);

@@ -1,11 +1,11 @@
-//! What the command finds around it: environment, working directory, hostname.
+//! The command's environment, working directory and hostname.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, probe, probe_file, run, unique_name};
 use crate::support::needs::Needs;
 use std::process::Command;
 
-/// The variables that the command sees, where mydocker's own environment is exactly `own`.
+/// The variables that the command sees if mydocker's own environment is exactly `own`.
 fn variables(options: &[&str], own: &[(&str, &str)]) -> Vec<String> {
     let outcome = with_environment(probe(options, &["env"]), own).finish();
     outcome.good().lines().map(String::from).collect()
@@ -39,7 +39,7 @@ fn variables_are_added() {
 
 case!(a_variable_by_name_alone, Needs::NAMESPACES);
 fn a_variable_by_name_alone() {
-    // The caller's is passed on; one that the caller does not have is not made up.
+    // A name alone passes on the caller's variable; a variable that the caller does not have is not set.
     same(variables(&["-e", "O", "-e", "NONE"], &[("O", "own")]), &["O=own"]);
 }
 
@@ -50,7 +50,8 @@ fn a_later_variable_wins() {
 }
 
 case!(a_file_of_variables, Needs::NAMESPACES);
-/// Docker's format: lines, `#` comments, no quoting, a name alone for the caller's own, blanks before a name dropped.
+/// Docker's format: one variable per line, `#` comments, no quoting, a name alone for the caller's own value, blanks
+/// before a name dropped.
 fn a_file_of_variables() {
     let folder = Folder::new();
     let text = "A=1\n# a comment\n\n  B=two words \nC=\"quoted\"\nO\nNONE\nD=\nE=a=b#c\n\tF=1\nA=2\nLAST=no newline";
@@ -68,7 +69,7 @@ fn the_command_line_wins_over_the_file() {
     let file = folder.write("env", b"A=file\nO=file\n");
     same(variables(&["-e", "A=line", "--env-file", &file], &[("O", "own")]), &["A=line", "O=file"]);
     same(variables(&["--env-file", &file, "-e", "A=line"], &[]), &["A=line", "O=file"]);
-    // A name alone is the caller's value, and that is the command line's word too.
+    // A name alone takes the caller's value, even if a file has set another one.
     same(variables(&["--env-file", &file, "-e", "O"], &[("O", "own")]), &["A=file", "O=own"]);
 }
 
@@ -106,7 +107,7 @@ fn another_folder() {
         let seen = probe(options, &["folder"]).with(|command| command.current_dir("/")).finish().good();
         assert_eq!(seen.trim_end(), folder.as_path().to_str().expect("UTF-8"));
     }
-    // /proc is the container's: its own process 1, not the host's.
+    // /proc belongs to the container: it shows the container's process 1, not the host's.
     assert_eq!(probe(&["-w", "/proc/1"], &["folder"]).finish().good(), "/proc/1\n");
 }
 

@@ -1,4 +1,4 @@
-//! 126 and 127: what is wrong with the file, said so that it can be mended.
+//! 126 and 127: the message says what is wrong with the file, so that the user can fix it.
 
 use crate::support::folder::Folder;
 use crate::support::harness::run;
@@ -18,7 +18,7 @@ fn no_execute_permission() {
     let folder = Folder::new();
     let file = folder.write("plain", b"#!/bin/sh\n");
     run(&[], &[&file]).finish().refused(126, &[&file, "EACCES", "execute"]);
-    // Found in PATH, and not to be executed, is not the same as not found.
+    // A file that PATH finds but that cannot be executed differs from one that is not found.
     let path = format!("PATH={}", folder.text(""));
     run(&["-e", &path], &["plain"]).finish().refused(126, &["plain", "EACCES"]);
 }
@@ -53,7 +53,7 @@ fn a_missing_interpreter_of_a_script_is_named() {
 }
 
 case!(a_missing_loader_of_a_program_is_named, Needs::NAMESPACES);
-/// A program that asks for a loader that is not there, as a dynamic one does on a host of another distribution.
+/// A program that needs a dynamic linker which is missing here, as on a host with another distribution.
 fn a_missing_loader_of_a_program_is_named() {
     let folder = Folder::new();
     let file = folder.write_program("dynamic", &elf(own_machine(), Some("/no/such/ld.so")));
@@ -86,7 +86,7 @@ fn an_empty_file() {
 
 case!(nothing_is_left_after_a_failed_exec, Needs::NAMESPACES | Needs::MEMORY);
 fn nothing_is_left_after_a_failed_exec() {
-    // The look at the directories is in `finish`; here there are directories of each kind to remove.
+    // `finish` checks the directories; these limits make directories of each kind.
     let options = ["-m", "100m", "--cpu-shares", "512"];
     run(&options, &["no-such-tool"]).finish().refused(127, &["no-such-tool"]);
     run(&options, &["/"]).finish().refused(126, &[]);
@@ -97,7 +97,8 @@ case!(a_script_with_an_interpreter_runs, Needs::NAMESPACES);
 fn a_script_with_an_interpreter_runs() {
     let folder = Folder::new();
     let probe = folder.link_to_probe("interpreter");
-    // The kernel gives all after the interpreter as one word; `--probe` is enough, with the name behind the file's.
+    // The kernel passes everything after the interpreter as one word; `--probe` is enough, because the name follows the
+    // file.
     let file = folder.write_program("script", format!("#!{probe} --probe\n").as_bytes());
     let outcome = run(&[], &[&file]).finish();
     assert!(outcome.stderr_text().contains("no probe is called"), "the interpreter was run: {outcome:?}");
@@ -108,7 +109,7 @@ fn own_machine() -> u16 {
     u16::from_le_bytes([own[18], own[19]])
 }
 
-/// The smallest file that the kernel takes for a program of `machine`: a header, a loader if there is to be one, and a
+/// The smallest file that the kernel accepts as a program of `machine`: a header, an optional interpreter, and one
 /// segment to load.
 fn elf(machine: u16, loader: Option<&str>) -> Vec<u8> {
     const HEADER: u64 = 64;
@@ -119,7 +120,7 @@ fn elf(machine: u16, loader: Option<&str>) -> Vec<u8> {
     let name_at = HEADER + count * ENTRY;
     let whole = name_at + name.len() as u64;
     if loader.is_some() {
-        // Type and flags, offset, address twice, size twice, alignment.
+        // The type and flags, the offset, the address twice, the size twice, the alignment.
         segments.push([3 | 4 << 32, name_at, name_at, name_at, name.len() as u64, name.len() as u64, 1, 0]);
     }
     segments.push([1 | 5 << 32, 0, 0x40_0000, 0x40_0000, whole, whole, 0x1_0000, 0]);

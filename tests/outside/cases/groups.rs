@@ -1,4 +1,5 @@
-//! Groups: where the directories are made, how they are called, and that the command is in them from its first moment.
+//! Cgroups: where mydocker makes the directories, how it names them, and that the command is in them from its first
+//! instruction.
 
 use crate::support::harness::{Running, probe, unique_name};
 use crate::support::host::host;
@@ -37,12 +38,12 @@ case!(
     in_its_groups_at_its_first_instruction,
     Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS
 );
-/// The probe reads its own groups before it does anything else. One late run in two hundred is one too many.
+/// The probe reads its own cgroups before it does anything else. One late run in two hundred is one too many.
 fn in_its_groups_at_its_first_instruction() {
     let options = "-m 100m --cpu-shares 512 --cpu-set 0 --pids-limit 50".split(' ').collect::<Vec<_>>();
     for round in 0..200 {
         let name = unique_name();
-        // In a cgroup namespace of its own, the group would be the top and have no name.
+        // In a new cgroup namespace the cgroup would be the root and show no name.
         let own: Vec<&str> = options.iter().copied().chain(["--privileged", "--name", name.as_str()]).collect();
         let text = probe(&own, &["file", "/proc/self/cgroup"]).finish().good();
         for controller in ["memory", "cpu", "cpuset", "pids"] {
@@ -82,12 +83,12 @@ fn children_are_in_them_too() {
     assert_eq!(running.finish_by_itself().code(), 128 + libc::SIGTERM);
 }
 
-/// Directories that a case makes in the hierarchies of memory and cpu, gone at its end. Their name does not begin with
-/// `mydocker-`: no run takes them for left over.
+/// Directories that a case makes in the memory and cpu hierarchies, removed when this is dropped. Their names do not
+/// begin with `mydocker-`, so no run takes them for leftovers.
 struct Parents(Vec<PathBuf>);
 
 impl Parents {
-    /// Makes `path` in both hierarchies, and above it what is missing.
+    /// Makes `path` in both hierarchies, with the missing directories above it.
     fn make(path: &dyn Fn(&str) -> String) -> Parents {
         let mut made = Parents(Vec::new());
         for controller in ["memory", "cpu"] {
@@ -111,7 +112,7 @@ impl Drop for Parents {
     }
 }
 
-/// Runs below `parent`, which is `path` in the hierarchy of each controller.
+/// Runs in `parent`, which is `path` in the hierarchy of each controller.
 fn below(parent: &str, path: &dyn Fn(&str) -> String) {
     let parents = Parents::make(path);
     let name = unique_name();
@@ -134,7 +135,8 @@ fn a_relative_parent() {
 }
 
 case!(an_absolute_parent, Needs::ROOT | Needs::MEMORY | Needs::CPU);
-/// Below our own memory group, where alone this test may make groups; in the other hierarchies at the same path.
+/// As a child of our own memory cgroup, the only one in which this test may make cgroups; in the other hierarchies at
+/// the same path.
 fn an_absolute_parent() {
     let own = if on_v2("memory") { String::new() } else { own_path("memory").trim_end_matches('/').to_string() };
     let parent = format!("{own}/outside-{}", unique_name());
@@ -142,7 +144,7 @@ fn an_absolute_parent() {
 }
 
 case!(a_cpu_that_the_parent_has_not, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::TWO_CPUS);
-/// v1 refuses it. v2 takes it and keeps what was written; what is in force, another file tells (cgroup-v2.rst).
+/// v1 refuses the value. v2 accepts and keeps it; another file shows which CPUs are in force (cgroup-v2.rst).
 fn a_cpu_that_the_parent_has_not() {
     let own = if on_v2("memory") { String::new() } else { own_path("memory").trim_end_matches('/').to_string() };
     let parent = format!("{own}/outside-{}", unique_name());
@@ -168,8 +170,8 @@ fn a_cpu_that_the_parent_has_not() {
 }
 
 case!(a_limited_group_is_not_left, Needs::ROOT | Needs::MEMORY_ON_V2);
-/// A v2 group that holds processes can have no groups below it. To make them further up would leave the caller's limit
-/// behind, so that is refused, and the way out is named.
+/// A v2 cgroup that holds processes cannot have children with controllers. A cgroup higher up would escape the caller's
+/// limit, so mydocker refuses, and names the way out.
 fn a_limited_group_is_not_left() {
     let root = &host().carrier("memory").expect("a hierarchy").point;
     let group = root.join(format!("outside-{}", unique_name()));

@@ -1,4 +1,4 @@
-//! `--init`: mydocker's own PID 1. It passes signals on, reaps orphans, and ends when the command ends.
+//! `--init`: mydocker's own PID 1. It forwards signals, reaps orphans, and ends when the command ends.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{Running, mydocker_at, mydocker_file, probe, probe_file, probe_words, run};
@@ -34,7 +34,7 @@ fn the_command_is_its_child() {
         let running = started(options, &["hold"]);
         let (reaper, command) = pids(&running);
         let file = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).expect("exe");
-        // The same file, running on: nothing was executed.
+        // PID 1 still runs the mydocker file: it did not execute anything.
         assert_eq!(file(reaper), mydocker_file().canonicalize().expect("the file under test"));
         assert_eq!(file(command), probe_file());
         let words = |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).expect("cmdline");
@@ -54,7 +54,7 @@ fn it_reaps_orphans() {
     for options in BOTH {
         assert_eq!(probe(options, &["orphans", "20"]).finish().good().trim_end(), "0 left", "{options:?}");
     }
-    // A command that reaps nobody else's children shows that the case can see them.
+    // A command that does not reap adopted children shows that the case can detect zombies.
     assert_eq!(probe(&[], &["orphans", "20"]).finish().good(), "20 left\n");
 }
 
@@ -83,12 +83,12 @@ fn it_passes_signals_on_once() {
 }
 
 case!(it_passes_signals_on_from_the_first_word_on, Needs::NAMESPACES | Needs::STRACE);
-/// Whoever has heard from the command may send it a signal, however slow the reaper is to come to its work.
+/// Once the command has printed something, a signal to it must arrive, however slow the reaper is to start.
 fn it_passes_signals_on_from_the_first_word_on() {
     let folder = Folder::new();
     let strace = tool("strace").expect("strace");
     let file = mydocker_file();
-    // Each kill(2) takes its time to return: that which lets the command go, too.
+    // strace delays the return of each kill(2), including the one that lets the command continue.
     let seen = folder.text("strace");
     let mut words: Vec<OsString> =
         ["-f", "-o", &seen, "-e", "trace=kill", "-e", "inject=kill:delay_exit=300000"].map(OsString::from).into();
@@ -102,7 +102,7 @@ fn it_passes_signals_on_from_the_first_word_on() {
 }
 
 case!(a_foreign_init_is_left_to_itself, Needs::NAMESPACES);
-/// tini and its kind wait with sigtimedwait(2): they have no handler, and while they wait nothing is blocked.
+/// tini and similar programs wait with sigtimedwait(2): they have no handler, and while they wait no signal is blocked.
 fn a_foreign_init_is_left_to_itself() {
     for options in [&[][..], &["-t"], &["--init"]] {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
@@ -145,7 +145,7 @@ fn its_status_is_the_commands() {
 }
 
 case!(it_ends_with_the_command, Needs::NAMESPACES);
-/// Whatever else still runs.
+/// Whatever other processes still run.
 fn it_ends_with_the_command() {
     for options in [&["--init"][..], &["--init", "--pid", "host"]] {
         probe(options, &["leave-child"]).finish().silent(0);
@@ -199,7 +199,8 @@ fn the_command_starts_as_it_would_without() {
 }
 
 case!(stopped_and_continued, Needs::NAMESPACES | Needs::TERMINAL);
-/// By a signal to mydocker alone, and by a key on a terminal that all share; whether the command heeds SIGTSTP or not.
+/// By a signal to mydocker alone, and by a key on a terminal that all share; whether the command handles SIGTSTP or
+/// not.
 fn stopped_and_continued() {
     for (options, key) in [
         (&["--init"][..], false),
@@ -236,8 +237,8 @@ fn stopped_and_continued() {
 }
 
 case!(a_stop_comes_after_the_commands, Needs::NAMESPACES | Needs::TERMINAL);
-/// When the caller's shell sees mydocker stop, the command has stopped: it may not take what is typed from now on. This one
-/// is slow to stop: it cannot while a child of its vfork(2) goes on.
+/// When the caller's shell sees mydocker stop, the command must have stopped: it may not read what the user types from
+/// then on. This command is slow to stop, because it cannot stop while the child of its vfork(2) runs.
 fn a_stop_comes_after_the_commands() {
     for options in [&[][..], &["--init"], &["-t"], &["--init", "-t"], &["--pid", "host"]] {
         let mut inside = in_terminal(probe(options, &["vfork", "20"]));
@@ -256,9 +257,9 @@ fn a_stop_comes_after_the_commands() {
     }
 }
 
-/// Returns in the moment in which a child of ours stops, as a shell does; or when it ends.
+/// Returns at the moment when a child of ours stops, as a shell's wait does; or when the child ends.
 fn await_stop(pid: i32) {
-    // SAFETY: the call fills one siginfo_t
+    // SAFETY: waitid fills one siginfo_t, and all zeros are a valid one
     let stopped = unsafe {
         let mut news = std::mem::zeroed();
         libc::waitid(libc::P_PID, pid as u32, &mut news, libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT)

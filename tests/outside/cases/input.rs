@@ -1,4 +1,4 @@
-//! Bad input: one clear line, 125, nothing made and nothing run.
+//! Invalid input: one clear line, status 125, nothing is made and nothing is run.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe_words, run, unique_name};
@@ -8,13 +8,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 
-/// Runs a command that leaves a trace, with `options` that may not be accepted, and gives the outcome when there is
-/// neither trace nor directory.
+/// Runs a command that would leave a file, with `options` that must not be accepted, and gives the outcome if there is
+/// neither the file nor a directory.
 fn refused(options: &[&OsStr], what: &str) -> crate::support::outcome::Outcome {
     let folder = Folder::new();
     let name = unique_name();
     let mut words: Vec<OsString> = vec!["run".into()];
-    // First, so that a name among the options wins.
+    // First, so that a name among the options takes precedence.
     words.extend(["--name".into(), OsString::from(&name)]);
     words.extend(options.iter().map(OsString::from));
     words.extend(probe_words(&["touch", &folder.text("trace")]));
@@ -51,7 +51,7 @@ fn options_that_are_none() {
         let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
         let outcome = refused(&words, &format!("{words:?}"));
         if named == "-" {
-            // A lone dash is a word, not an option: a command of that name, which there is not.
+            // A lone dash is a word and not an option: the name of a command that does not exist.
             assert!([125, 127].contains(&outcome.code()), "{outcome:?}");
         } else {
             outcome.usage_error(&[named]);
@@ -124,7 +124,7 @@ case!(sizes_too_small, Needs::NOTHING);
 fn sizes_too_small() {
     bad_values("-m", &["0", "1", "10b", "1k", "100k"]);
     bad_values("--memory", &["0", "511k"]);
-    // Less than the memory limit, given or by default.
+    // Less than the memory limit, explicit or default.
     bad_values("--memory-swap", &["0", "100m"]);
     let words = ["-m", "100m", "--memory-swap", "50m"].map(OsStr::new);
     refused(&words, "swap below memory").usage_error(&["50m"]);
@@ -251,7 +251,7 @@ fn a_parent_that_is_none() {
 }
 
 case!(not_root, Needs::NOTHING);
-/// As an ordinary user without a user namespace: one line that says what is missing.
+/// As an ordinary user without a user namespace: one line that names what is missing.
 fn not_root() {
     let folder = Folder::new();
     let file = folder.path("mydocker");

@@ -1,7 +1,9 @@
-//! What people do at a terminal, with the host's own tools, so that it also runs where there is no tmux: a shell with job
-//! control, a window that changes, an editor, a pager. And the host's console as the terminal, where the tests run on it.
+//! What people do at a terminal, with the host's own tools, so that it also runs where there is no tmux: a shell with
+//! job control, a window that changes its size, an editor, a pager. And the host's console as the terminal, if the
+//! tests run on it.
 //!
-//! What is typed holds `$((..))` or `$?` where its answer holds a number: an echo of the input is no answer.
+//! The input contains `$((..))` or `$?` where its answer contains a number: an echo of the input cannot be taken for
+//! the answer.
 
 use crate::support::folder::Folder;
 use crate::support::harness::run;
@@ -42,7 +44,7 @@ fn a_shell_with_job_control() {
         inside.press(b"sleep 100000\n");
         wait_until("a job", || sleeping(inside.running.pid).len() == 1);
         let job = sleeping(inside.running.pid)[0];
-        // In its own group, in the foreground.
+        // In its own process group, in the foreground.
         wait_until("it sleeps there", || state(job) == Some('S') && is_in_foreground(job));
         inside.press(b"\x1a");
         wait_until("it stops", || state(job) == Some('T'));
@@ -67,11 +69,12 @@ fn a_window_that_changes() {
         ask(&mut inside, "echo size $(stty size).", "size 24 80.");
         for (rows, columns) in [(30, 100), (17, 61)] {
             inside.terminal.resize(rows, columns);
-            // The user's terminal and the container's change one after the other.
+            // The settings of the user's terminal and of the container's change one after the other.
             let script = format!("until [ \"$(stty size)\" = '{rows} {columns}' ]; do :; done; echo size{rows} $?.");
             ask(&mut inside, &script, &format!("size{rows} 0."));
         }
-        // A shell that edits lines is between two of them in another mode, which makes nothing of a Ctrl-D.
+        // Between two lines, a shell with line editing has the terminal in another mode, in which a Ctrl-D has no
+        // effect.
         inside.press(b"exit\n");
         assert_eq!(inside.running.finish_by_itself().code(), 0, "{options:?}");
     }
@@ -88,7 +91,7 @@ fn an_editor() {
         inside.press(b"osecond line");
         inside.await_screen("second line");
         inside.press(b"\x1b");
-        // An editor waits a moment whether more of a key comes.
+        // An editor waits a moment for further bytes of a key sequence.
         thread::sleep(Duration::from_millis(1500));
         inside.press(b":wq\r");
         let before = UserTerminal::new().settings();
@@ -105,7 +108,7 @@ fn a_pager() {
     let file = folder.write("text", text.as_bytes());
     for options in BOTH {
         let mut inside = in_terminal(run(options, &["less", &file]).with(|command| command.env("TERM", "vt100")));
-        // As many lines as fit, less its own.
+        // As many lines as fit on the screen, without the pager's own line.
         inside.await_screen("line number 23.");
         assert_eq!(inside.count("line number 24."), 0);
         inside.press(b"G");
@@ -119,8 +122,8 @@ fn a_pager() {
 }
 
 case!(the_console, Needs::ROOT | Needs::CONSOLE | Needs::SLEEP);
-/// A serial line or a screen with a keyboard, and no pseudo-terminal: raw and back, and a key that ends what runs there.
-/// Nothing is written to it: others write there meanwhile.
+/// The console is a serial line, or a screen with a keyboard, and no pseudo-terminal: raw mode and back, and a key that
+/// ends the command. The case writes nothing to it, because other programs write there at the same time.
 fn the_console() {
     let console = File::options().read(true).write(true).open("/dev/console").expect("/dev/console");
     let settings = || settings_of(&console);
@@ -150,9 +153,9 @@ fn the_console() {
         send(running.command_pid(), SIGKILL);
         assert_eq!(running.finish_by_itself().code(), 128 + SIGKILL, "{options:?}");
         assert_eq!(settings(), before, "{options:?}");
-        // A key, for want of somebody at the keyboard; the container's terminal echoes it.
+        // Pushes a key, because nobody sits at the keyboard; the container's terminal echoes it.
         let running = start(options, true);
-        // SAFETY: the call reads one byte
+        // SAFETY: the ioctl reads one byte, which lives in this frame
         let typed = unsafe { libc::ioctl(console.as_raw_fd(), libc::TIOCSTI as _, b"\x03") } == 0;
         if !typed {
             println!("this kernel has no TIOCSTI");

@@ -1,5 +1,5 @@
-//! Cgroup layouts other than this host's own, as far as a mount namespace of mydocker's own can make them: nothing
-//! mounted, mounted at an unusual path, mounted read-only. The virtual hosts do the rest.
+//! Cgroup layouts other than this host's own, as far as a mount namespace can simulate them: nothing mounted, mounted
+//! at an unusual path, mounted read-only. The virtual hosts cover the rest.
 
 use crate::probes::c_string;
 use crate::support::folder::Folder;
@@ -9,7 +9,7 @@ use crate::support::needs::{Needs, on_v2};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, mount_remount, unmount};
 use std::ffi::CString;
 
-/// What to do in the new mount namespace, between fork and exec: with everything allocated beforehand.
+/// What to do in the new mount namespace, between fork and exec: everything is allocated beforehand.
 enum Act {
     Unmount(CString),
     MakeFolder(CString),
@@ -18,10 +18,10 @@ enum Act {
     ReadOnly(CString),
 }
 
-/// `run`, in a mount namespace of its own where `acts` have been done.
+/// `run`, in a mount namespace of its own in which `acts` have been carried out.
 fn in_own_mounts(run: Run, acts: Vec<Act>) -> Run {
     run.before(move || {
-        // SAFETY: a new mount namespace changes nothing that memory safety rests on
+        // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
         mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         for act in &acts {
@@ -47,7 +47,7 @@ fn without_any() -> Vec<Act> {
 }
 
 case!(nothing_mounted_and_a_script, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
-/// A cgroup without a path is nothing that a shell could make.
+/// A cgroup in a detached mount has no path, so a shell cannot make it.
 fn nothing_mounted_and_a_script() {
     let name = unique_name();
     let run = probe(&["-m", "100m", "--name", &name, "--dry-run=sh"], &["status", "0"]);
@@ -61,7 +61,7 @@ fn nothing_mounted_and_a_script() {
     assert!(made && joined, "{script}");
 }
 
-/// A container that waits, with its limits read from outside, where all is as ever.
+/// A container that waits, so that its limits can be read from outside, where nothing is changed.
 fn limits_hold(acts: Vec<Act>) {
     let name = unique_name();
     let run = probe(&["-m", "100m", "--cpu-shares", "1024", "--name", &name], &["hold"]);
@@ -91,7 +91,7 @@ fn nothing_mounted_and_out_of_memory() {
 }
 
 case!(mounted_at_a_path_with_a_blank, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED);
-/// mountinfo escapes the blank; whoever does not undo that opens a path that is not there.
+/// mountinfo escapes the blank; a reader that does not decode it opens a path that does not exist.
 fn mounted_at_a_path_with_a_blank() {
     let folder = Folder::new();
     let mut acts = without_any();
@@ -122,7 +122,7 @@ fn read_only() -> Vec<Act> {
 }
 
 case!(read_only_and_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
-/// A limit that was asked for is applied, or nothing runs.
+/// A limit that the user asked for is applied, or nothing runs.
 fn read_only_and_asked_for() {
     let folder = Folder::new();
     let run = probe(&["-m", "100m"], &["touch", &folder.text("trace")]);
@@ -131,7 +131,7 @@ fn read_only_and_asked_for() {
 }
 
 case!(read_only_and_not_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
-/// A default that this host cannot apply is left out, without a word.
+/// A default that this host cannot apply is left out, without a message.
 fn read_only_and_not_asked_for() {
     in_own_mounts(probe(&[], &["status", "5"]), read_only()).finish().silent(5);
 }

@@ -1,5 +1,5 @@
-//! What stays behind: nothing after a run; of a mydocker that was killed, nothing after the runs that follow; and
-//! nothing is taken from a container that is alive.
+//! What stays behind: nothing after a run; of a killed mydocker, nothing after the runs that follow; and nothing is
+//! taken from a live container.
 
 use crate::support::harness::{Running, probe, unique_name};
 use crate::support::host::host;
@@ -15,7 +15,7 @@ fn held(options: &[&str]) -> Running {
 }
 
 /// Kills mydocker with SIGKILL, sees its container end while its standard input stays open, and gives the name of the
-/// directories it may have left.
+/// directories that it may have left.
 fn kill(running: Running) -> String {
     let directory = running.directory_name();
     let inside = running.command_pid();
@@ -35,7 +35,7 @@ fn fifty_at_once() {
         running.await_output("ready");
     }
     for running in all {
-        // Each looks for its own directories.
+        // Each run looks for its own directories.
         running.finish().good();
     }
     for name in names {
@@ -54,7 +54,7 @@ case!(later_runs_sweep, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
 fn later_runs_sweep() {
     let left: Vec<String> =
         (0..3).map(|_| kill(held(&["-m", "100m", "--cpu-shares", "512", "--name", &unique_name()]))).collect();
-    // At most eight candidates a run, one hierarchy in turn, and other cases leave some as well.
+    // A run sweeps at most eight candidates, in one hierarchy at a time, and other cases leave directories too.
     let swept = (0..100).any(|_| {
         probe(&[], &["status", "0"]).finish().silent(0);
         left.iter().all(|name| host().directories(name).is_empty())
@@ -86,14 +86,14 @@ fn a_name_that_is_running() {
         let options: Vec<&str> = limits.iter().copied().chain(["--name", name.as_str()]).collect();
         let second = probe(&options, &["status", "0"]).start();
         second.reap().refused(125, &[&name, "running"]);
-        // The first one's directories are still there, and no more than those.
+        // The first one's directories still exist, and no others.
         assert_eq!(host().directories(&running.directory_name()), before, "{options:?}");
     }
     running.finish().good();
 }
 
 case!(a_name_that_was_left, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
-/// What was left is made anew: a limit that the first run had and the second has not does not live on.
+/// Leftovers are made anew: a limit that the first run had and the second has not does not persist.
 fn a_name_that_was_left() {
     let name = unique_name();
     kill(held(&["-m", "100m", "--cpus", "0.5", "--name", &name]));

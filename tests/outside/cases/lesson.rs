@@ -1,11 +1,11 @@
-//! The lesson of the README: its ten commands print what stands there.
+//! The README's lesson: its ten commands print what the README shows.
 
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker_file;
 use crate::support::needs::Needs;
 use std::process::Command;
 
-/// Each command with the lines behind it.
+/// Each command with the output that follows it.
 fn lesson() -> Vec<(String, String)> {
     let readme = include_str!("../../../README.md");
     let section = readme.split("\n## A lesson\n").nth(1).expect("the lesson").split("\n## ").next().expect("it");
@@ -21,7 +21,7 @@ fn lesson() -> Vec<(String, String)> {
     commands
 }
 
-/// Whether `seen` is `expected`, with anything within a line where that has `...`.
+/// Whether `seen` equals `expected`, where `...` stands for anything within a line.
 fn is(seen: &str, expected: &str) -> bool {
     let line = |seen: &str, expected: &str| {
         let mut rest = seen;

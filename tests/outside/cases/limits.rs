@@ -1,4 +1,4 @@
-//! Limits, read from outside while the command runs: what was asked for, what comes by default, what is lifted.
+//! Limits, read from outside while the command runs: explicit ones, defaults, and lifted ones.
 
 use crate::support::harness::{Running, probe, unique_name};
 use crate::support::host::host;
@@ -13,7 +13,7 @@ fn held(options: &[&str]) -> Running {
     running
 }
 
-/// The command's file for `controller`: `v1` or `v2`, whichever carries it here.
+/// The command's file for `controller`: `v1` or `v2`, depending on the hierarchy that carries it here.
 fn file(running: &Running, controller: &str, v1: &str, v2: &str) -> String {
     let name = if on_v2(controller) { v2 } else { v1 };
     let path = host().group(controller, running.command_pid()).join(name);
@@ -25,7 +25,7 @@ fn file(running: &Running, controller: &str, v1: &str, v2: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_string()
 }
 
-/// The limit on memory, in bytes.
+/// The memory limit, in bytes.
 fn memory_limit(running: &Running) -> u64 {
     file(running, "memory", "memory.limit_in_bytes", "memory.max").parse().expect("a number of bytes")
 }
@@ -55,7 +55,7 @@ fn memory() {
 
 case!(memory_is_rounded_to_pages_in_peace, Needs::NAMESPACES | Needs::MEMORY);
 fn memory_is_rounded_to_pages_in_peace() {
-    // SAFETY: a number in, a number out
+    // SAFETY: sysconf takes and returns an integer
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
     let running = held(&["-m", &(100 * MIB + 1).to_string()]);
     assert!(memory_limit(&running).abs_diff(100 * MIB) <= page);
@@ -93,13 +93,13 @@ fn no_swap_on_top_of_memory() {
     running.finish().good();
 }
 
-/// `max` on v2; on v1 the largest number of whole pages, which is above any real size.
+/// `max` on v2; on v1 the largest number of whole pages, which exceeds any real size.
 fn is_unlimited(value: &str) -> bool {
     value == "max" || value.parse::<u64>().is_ok_and(|bytes| bytes > 1 << 60)
 }
 
 case!(cpu_shares, Needs::NAMESPACES | Needs::CPU);
-/// Shares as they are on v1; on v2 the weight that runc and crun give them too.
+/// Shares as they are on v1; on v2 the weight that runc and crun derive from them.
 fn cpu_shares() {
     for (shares, weight) in
         [("2", "1"), ("100", "17"), ("512", "59"), ("1024", "100"), ("2048", "174"), ("262144", "10000")]
@@ -122,7 +122,7 @@ fn cpu_set() {
     for options in [["--cpu-set", "0"], ["--cpuset-cpus", "0"]] {
         let running = held(&options);
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0", "{options:?}");
-        // The other list is the caller's own: without one, on v1, nobody could join.
+        // The other list is the caller's own: on v1, no process can join a cpuset that has an empty list.
         let own = own_list("cpuset.mems", "cpuset.mems.effective");
         assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), own);
         running.finish().good();
@@ -130,7 +130,7 @@ fn cpu_set() {
 }
 
 case!(cpu_set_of_two, Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS);
-/// The kernel turns each of these into `0-1`: compared as text, they would differ from what was asked.
+/// The kernel rewrites each of these as `0-1`: compared as text, they would differ from the request.
 fn cpu_set_of_two() {
     for list in ["0-1", "0,1", "1,0", "1,0-1"] {
         let running = held(&["--cpuset-cpus", list]);
@@ -195,7 +195,7 @@ fn the_defaults() {
     let running = held(&[]);
     assert_eq!(memory_limit(&running), 200 * MIB);
     assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "174" } else { "2048" });
-    // A controller without a limit gets no directory, so only these two are there.
+    // A controller without a limit gets no directory, so only these two exist.
     let expected = if on_v2("memory") && on_v2("cpu") { 1 } else { 2 };
     let found = host().directories(&running.directory_name());
     assert_eq!(found.len(), expected, "{found:?}");
@@ -208,7 +208,8 @@ fn a_lifted_limit() {
     for limit in [&["-m", "max", "--pids-limit", "max"][..], &["--memory=max", "--pids-limit=-1"]] {
         let options: Vec<&str> = limit.iter().chain(&lists).copied().collect();
         let running = held(&options);
-        // What is left is the default for CPU shares: one directory, which is no use to memory on v1.
+        // The only limit left is the default for CPU shares: one directory, which does not belong to the memory
+        // hierarchy on v1.
         let found = host().directories(&running.directory_name());
         assert_eq!(found.len(), 1, "{options:?}: {found:?}");
         let path = host().path_of_group("memory", running.command_pid());

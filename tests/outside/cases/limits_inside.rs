@@ -1,4 +1,4 @@
-//! Limits as the command feels them, and limits that cannot be applied.
+//! Limits as the command experiences them, and limits that cannot be applied.
 
 use crate::support::folder::Folder;
 use crate::support::harness::probe;
@@ -21,7 +21,7 @@ fn the_command_runs_on_its_cpus() {
 
 case!(no_more_processes_than_allowed, Needs::NAMESPACES | Needs::PIDS);
 fn no_more_processes_than_allowed() {
-    // The probe itself is one of the ten.
+    // The probe itself is one of the ten processes.
     assert_eq!(probe(&["--pids-limit", "10"], &["fork", "30"]).finish().good(), "9\n");
 }
 
@@ -32,7 +32,7 @@ fn more_processes_where_allowed() {
     }
 }
 
-/// Refused with 125 and all of `words`, before the command did anything; `finish` looks at the directories.
+/// The run is refused with 125 and all of `words`, before the command did anything; `finish` checks the directories.
 #[track_caller]
 fn not_applied(options: &[&str], words: &[&str]) {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! The man page and the completions say what `--help` says: they are made from the same table, and this holds them to it.
+//! The man page and the completions say what `--help` says: all come from the same table, and these cases compare them.
 
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker;
@@ -54,7 +54,7 @@ fn the_man_page_says_what_help_says() {
             (plain(lines.next().expect("names")), plain(lines.next().expect("what it does")))
         })
         .collect();
-    // The help's own lines, with its columns as they are.
+    // The help's own lines, with their columns.
     let text = mydocker(&["run", "--help"]).finish().good();
     let helped: Vec<(String, String)> = text
         .lines()
@@ -147,7 +147,7 @@ fn zsh_reads_it() {
     let file = folder.write("_mydocker", pages::zsh().as_bytes());
     let output = Command::new("zsh").args(["-n", &file]).output().expect("zsh");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    // Its own parser of the specifications, called as a completion calls it, has nothing to complain of.
+    // zsh's own parser of the specifications, called as a completion calls it, reports no error.
     let script = format!(
         "autoload -U compinit && compinit -D -u; fpath=({0} $fpath); zmodload zsh/zpty; \
          zpty z 'zsh -f -i'; zpty -w z 'PS1=; fpath=({0} $fpath); autoload -U compinit; compinit -D -u; compdef _mydocker mydocker; \
@@ -176,7 +176,7 @@ fn fish_completes() {
 }
 
 case!(install_installs_them, Needs::NOTHING);
-/// `just install` knows each of the files.
+/// `just install` names each of the files.
 fn install_installs_them() {
     let justfile = include_str!("../../../Justfile");
     let recipe = justfile.split("\ninstall ").nth(1).expect("install");

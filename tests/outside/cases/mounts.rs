@@ -1,7 +1,7 @@
-//! Mounts: the container's own `/proc`, nothing that goes out to the host, and what still comes in from it.
+//! Mounts: the container's own `/proc`, no mounts that propagate to the host, and those that still propagate from it.
 //!
-//! Where a case needs a shared `/`, it starts this file as a probe in a mount namespace of its own, so that no mistake
-//! reaches the host; and that probe runs mydocker.
+//! Where a case needs a shared `/`, it starts this file as a probe in a new mount namespace, so that no mistake reaches
+//! the host; and that probe runs mydocker.
 
 use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;
@@ -36,7 +36,7 @@ fn the_command_sees_the_hosts_files() {
 }
 
 case!(every_mount_inside_is_a_slave, Needs::ROOT);
-/// Slave, not private: an unmount on the host has to come in, or the device stays busy.
+/// Slave, not private: an unmount on the host must propagate into the container, or the device stays busy.
 fn every_mount_inside_is_a_slave() {
     in_own_mounts("shared", "mounts-slaves");
 }
@@ -93,7 +93,7 @@ fn slaves() {
     for line in inside.lines() {
         let options: Vec<&str> = line.split(' ').skip(6).take_while(|field| *field != "-").collect();
         assert!(!options.iter().any(|option| option.starts_with("shared:")), "goes out: {line}");
-        // Its own /proc has nobody to be a slave of.
+        // The container's own /proc has no master.
         let own = line.split(' ').nth(4) == Some("/proc") && options.is_empty();
         assert!(own || options.iter().any(|option| option.starts_with("master:")), "no slave: {line}");
     }
@@ -106,7 +106,7 @@ fn out() {
     mount_tmpfs(&folder.text("."));
     fs::create_dir(folder.path("inside")).expect("mkdir");
     let before = mounts_of("self");
-    // Only with CAP_SYS_ADMIN can the command mount at all.
+    // The command can only mount with CAP_SYS_ADMIN.
     let running = probe(&["--cap-add", "SYS_ADMIN"], &["mount", &folder.text("inside")]).start();
     running.await_output("ready");
     assert!(has_mount(running.command_pid(), &folder.text("inside")), "the mount is there inside");

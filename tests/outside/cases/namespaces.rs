@@ -1,4 +1,4 @@
-//! The five namespaces, what is in them, and the options that keep the host's.
+//! The five namespaces, their contents, and the options that keep the host's.
 
 use crate::probes::facts::NAMESPACES;
 use crate::support::harness::{probe, probe_file, run, unique_name};
@@ -11,7 +11,7 @@ fn hosts() -> Vec<String> {
     NAMESPACES.map(link).to_vec()
 }
 
-/// Which namespaces a container with `options` shares with the host.
+/// The namespaces that a container with `options` shares with the host.
 fn shared(options: &[&str]) -> Vec<&'static str> {
     let text = probe(options, &["namespaces"]).finish().good();
     let inside: Vec<&str> = text.lines().collect();
@@ -58,10 +58,10 @@ fn proc_shows_the_host_where_asked() {
 }
 
 case!(loopback_is_up, Needs::NAMESPACES);
-/// Not only the flag: a byte over 127.0.0.1.
+/// Not only the interface flag: a byte over 127.0.0.1 arrives.
 fn loopback_is_up() {
     let names = probe(&[], &["interfaces"]).finish().good();
-    // Some kernels put tunnels, down, into every new namespace.
+    // Some kernels put tunnel devices, which are down, into every new namespace.
     assert!(names.split_whitespace().any(|name| name == "lo"), "{names}");
 }
 
@@ -72,7 +72,7 @@ fn network_none_is_the_default() {
 }
 
 case!(the_hosts_uts_keeps_its_name, Needs::ROOT);
-/// In a UTS namespace of the test's own, so that a mistake does not rename the host.
+/// In a new UTS namespace, so that a mistake does not rename the host.
 fn the_hosts_uts_keeps_its_name() {
     let name = unique_name();
     let unshare = || rustix_unshare_uts();
@@ -83,12 +83,12 @@ fn the_hosts_uts_keeps_its_name() {
 }
 
 fn rustix_unshare_uts() -> std::io::Result<()> {
-    // SAFETY: a new UTS namespace changes nothing that memory safety rests on
+    // SAFETY: unshare with CLONE_NEWUTS leaves the address space and the descriptor table alone
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUTS) }.map_err(Into::into)
 }
 
 case!(processes_end_with_pid_1, Needs::NAMESPACES);
-/// The kernel ends the rest with PID 1: nothing that it left holds a pipe of ours, or runs on.
+/// The kernel kills the rest with PID 1: no process that it left keeps our pipes open, or runs on.
 fn processes_end_with_pid_1() {
     let name = unique_name();
     let outcome = probe(&["--name", &name], &["leave-child"]).finish();
@@ -96,15 +96,16 @@ fn processes_end_with_pid_1() {
 }
 
 case!(no_process_outlives_a_run_in_the_hosts_pids, Needs::NAMESPACES | Needs::MEMORY);
-/// In the host's pids nobody ends the rest by itself; a session and streams of its own do not save it.
+/// In the host's PID namespace the kernel does not kill the rest; a session and streams of its own do not save it from
+/// mydocker.
 fn no_process_outlives_a_run_in_the_hosts_pids() {
     for options in [&["--pid", "host"][..], &["--pid=host", "--no-limits"], &["--pid=host", "-m100m"]] {
         let left = probe(options, &["leave-child"]).finish().good();
         let pid: i32 = left.trim().parse().expect("a pid");
-        // It may be a moment until whoever inherited it has reaped it; alive it may not be.
+        // The process that adopted it may need a moment to reap it; but it must not be alive.
         let alive = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
         if alive {
-            // SAFETY: numbers only; the probe printed this pid
+            // SAFETY: kill takes two integers; the probe printed this pid
             unsafe { libc::kill(pid, libc::SIGKILL) };
             wait_for_end(pid);
         }

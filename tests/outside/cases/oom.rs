@@ -1,4 +1,4 @@
-//! Out of memory: who is killed, what is said about it, and what is not.
+//! Out of memory: which process is killed, and what mydocker reports.
 
 use crate::support::harness::probe;
 use crate::support::needs::Needs;
@@ -8,11 +8,11 @@ fn mib(count: usize) -> String {
 }
 
 case!(more_than_the_limit_is_killed, Needs::NAMESPACES | Needs::MEMORY);
-/// One line with the limit, and no way out offered: the limit was the caller's own choice.
+/// One line with the limit, and no hint: the caller chose the limit.
 fn more_than_the_limit_is_killed() {
     let outcome = probe(&["-m", "100m"], &["eat", &mib(200)]).finish();
     outcome.refused(137, &["memory", "104857600"]);
-    // The peak is there as well: it cannot be under what the kernel killed at, nor over the limit.
+    // The message also has the peak: it can be neither below the usage at which the kernel kills, nor above the limit.
     assert!(outcome.stderr_text().contains("peak"), "{outcome:?}");
     assert!(!outcome.stderr_text().contains("-m"), "{outcome:?}");
 }
@@ -37,10 +37,10 @@ fn without_a_limit_it_is_not_killed() {
 }
 
 case!(a_kill_below_the_command_is_said_too, Needs::NAMESPACES | Needs::MEMORY);
-/// The command lives on and ends with a status of its own: the line comes whatever that is.
+/// The command survives and exits with a status of its own: the line is printed whatever that status is.
 fn a_kill_below_the_command_is_said_too() {
     let outcome = probe(&["-m", "100m"], &["child-eats", &mib(200)]).finish();
-    // The status is the command's word on its child: 128 + 9.
+    // The status is what the command reports of its child: 128 + 9.
     outcome.refused(137, &["memory", "104857600"]);
     probe(&["-m", "100m"], &["child-eats", &mib(90)]).finish().silent(0);
 }

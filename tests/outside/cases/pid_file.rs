@@ -1,4 +1,4 @@
-//! `--pid-file`: the container's pid on the host, for whoever looks after it.
+//! `--pid-file`: the container's pid on the host, for programs that supervise it.
 
 use crate::support::folder::Folder;
 use crate::support::harness::probe;

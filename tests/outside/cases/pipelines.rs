@@ -15,7 +15,7 @@ fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start")
 }
 
-/// Waits for the end, which has to come by itself: standard input stays open.
+/// Waits for the end, which must come without an end of standard input: that stays open.
 fn finish(mut child: Child, what: &str) -> (String, String) {
     let stdin = child.stdin.take();
     if !wait_for_end(child.id() as i32) {
@@ -28,12 +28,12 @@ fn finish(mut child: Child, what: &str) -> (String, String) {
 }
 
 case!(a_reader_that_goes_first, Needs::NAMESPACES | Needs::SH);
-/// `... | head -1`: it ends, and mydocker has nothing to say about it. (A PID 1 that catches no SIGPIPE gets none: it
-/// has its own word about EPIPE, as in every container. With `--init` and with `-t` it has not.)
+/// `... | head -1`: it ends, and mydocker prints nothing about it. (A PID 1 without a handler for SIGPIPE gets none: it
+/// prints its own message about EPIPE, as in every container. With `--init` and with `-t` it does not.)
 fn a_reader_that_goes_first() {
     let folder = Folder::new();
     let once = [("", "yes"), ("--init", "yes"), ("", "cat"), ("--init", "cat")];
-    // Here the end of the terminal and that of the command must not race.
+    // The end of the terminal and the end of the command must not race here.
     let often = [("-t", "yes")].repeat(10);
     for (options, words) in once.into_iter().chain(often) {
         let file = folder.text("status");
@@ -41,7 +41,7 @@ fn a_reader_that_goes_first() {
         let mut shell = start(Command::new("sh").args(["-c", &line]).env("MYDOCKER", mydocker_file()));
         if words == "cat" {
             let mut stdin = shell.stdin.take().expect("a pipe");
-            // For as long as someone reads; cat sees at its second write that nobody does.
+            // The writer runs as long as somebody reads; cat notices at its second write that nobody does.
             std::thread::spawn(move || while stdin.write_all(b"y\n").is_ok() {});
         }
         let (out, err) = finish(shell, &line);
@@ -61,8 +61,8 @@ fn a_reader_that_goes_first() {
 }
 
 case!(a_time_limit, Needs::NAMESPACES | Needs::SLEEP | Needs::TIMEOUT | Needs::MEMORY);
-/// As long as `timeout 1 sleep` takes, and not half a second more; on a slow host, what a run takes there besides, measured
-/// right before. The best of five rounds counts: others may use the machine too.
+/// As long as `timeout 1 sleep` takes, plus at most half a second; on a slow host, plus the duration of a run there,
+/// measured just before. The best of five rounds counts: other processes may use the machine too.
 fn a_time_limit() {
     let timed = |words: &[&str]| {
         let before = Instant::now();

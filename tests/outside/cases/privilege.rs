@@ -1,5 +1,5 @@
-//! What the command may do: capabilities, the filter, and every way out that is known, each shown to fail; and that it
-//! works with `--privileged`, for a test of what cannot work anyway shows nothing.
+//! What the command may do: capabilities, the filter, and every known way out, each shown to fail; and that the same
+//! way works with `--privileged`, because a test of something that never works shows nothing.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe, probe_file, probe_words, run};
@@ -9,7 +9,7 @@ use std::fs;
 
 const DEFAULT: u64 = 0xa004_25fb;
 
-/// Our own, as whoever runs this has them.
+/// Our own capabilities, those of the user who runs this.
 fn own_set(key: &str) -> u64 {
     set(&fs::read_to_string("/proc/self/status").expect("status"), key)
 }
@@ -23,7 +23,7 @@ fn set(status: &str, key: &str) -> u64 {
     u64::from_str_radix(&field(status, key), 16).expect("hexadecimal")
 }
 
-/// What a container can have at most: in a user namespace all, else what we have.
+/// The most that a container can have: all capabilities in a user namespace, otherwise ours.
 fn at_most() -> u64 {
     if host().root { own_set("CapPrm") } else { (1 << 41) - 1 }
 }
@@ -92,7 +92,7 @@ fn one_thing_lifted() {
 }
 
 case!(a_filter_without_no_new_privs, Needs::NAMESPACES);
-/// The kernel wants CAP_SYS_ADMIN for such a filter, and that is dropped as well.
+/// The kernel requires CAP_SYS_ADMIN to load such a filter, and that capability is dropped too.
 fn a_filter_without_no_new_privs() {
     let options = ["--security-opt", "no-new-privileges=false", "--cap-drop", "ALL", "--init"];
     let status = status(&options);
@@ -101,16 +101,17 @@ fn a_filter_without_no_new_privs() {
 
 case!(a_capability_that_mydocker_has_not, Needs::ROOT);
 fn a_capability_that_mydocker_has_not() {
-    // What is not in the bounding set, root loses with execve (capabilities(7)). Nothing here sets an alarm clock.
+    // A capability outside the bounding set is lost by root at execve (capabilities(7)). Nothing here needs
+    // CAP_WAKE_ALARM.
     const CAP_WAKE_ALARM: i32 = 35;
-    // SAFETY: numbers only
+    // SAFETY: prctl takes integers here and no pointer
     let drop = || unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_WAKE_ALARM, 0, 0, 0) };
     let lacks = move || if drop() == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
     let name =
         include_str!("../../../src/capabilities").split_whitespace().nth(CAP_WAKE_ALARM as usize).expect("a name");
     let says = |name| probe(&["--cap-add", name], &["status", "0"]).before(lacks).finish();
     says(name).refused(125, &["capset", "EPERM"]);
-    // As part of ALL it was not asked for.
+    // As part of ALL, the capability was not asked for by name.
     says("ALL").silent(0);
 }
 
@@ -130,7 +131,7 @@ fn words_that_are_none() {
     }
 }
 
-/// The answer of each call in the probe's table, by name.
+/// The answer to each call in the probe's table, by name.
 fn answers(options: &[&str]) -> impl Fn(&str) -> String {
     let text = probe(options, &["calls"]).finish().good();
     move |name| {
@@ -145,7 +146,7 @@ fn what_every_call_answers() {
     for name in ["getppid", "socket", "personality", "personality_8", "unshare_nothing", "unshare_files"] {
         assert_eq!(answer(name), "0", "{name}");
     }
-    // Allowed, so that the kernel itself has looked at the arguments.
+    // These calls are allowed, so the answer comes from the kernel's own check of the arguments.
     for name in ["read", "ioctl"] {
         assert_eq!(answer(name), "EBADF", "{name}");
     }
@@ -209,7 +210,7 @@ fn what_calls_answer_with_a_capability() {
 }
 
 case!(what_calls_answer_without_the_filter, Needs::ROOT);
-/// What shows that it was the filter.
+/// These answers show that the filter refused the call.
 fn what_calls_answer_without_the_filter() {
     let answer = answers(&["--security-opt", "seccomp=unconfined"]);
     for (name, expected) in [
@@ -225,15 +226,15 @@ fn what_calls_answer_without_the_filter() {
 }
 
 case!(another_machines_calls_kill, Needs::NAMESPACES);
-/// 32-bit calls on x86_64: the numbers mean other calls, so there is no answer but the end.
+/// 32-bit calls on x86_64: the same numbers mean other calls, so the filter kills the process instead of answering.
 fn another_machines_calls_kill() {
     let outcome = probe(&[], &["foreign-call"]).finish();
-    // Another machine than x86_64 has no such instruction.
+    // Machines other than x86_64 have no such instruction.
     let expected = if cfg!(target_arch = "x86_64") { 128 + libc::SIGSYS } else { 77 };
     assert_eq!(outcome.code(), expected, "{outcome:?}");
 }
 
-/// What the way out answers by default, and with `--privileged` besides.
+/// What the attempt answers by default, and what it answers with `--privileged`.
 #[track_caller]
 fn escape(options: &[&str], way: &str, refused: &[&str]) {
     let folder = Folder::new();
@@ -250,7 +251,7 @@ case!(no_disk_and_no_memory_device, Needs::ROOT);
 fn no_disk_and_no_memory_device() {
     escape(&[], "disk", &["EPERM"]);
     escape(&[], "memory", &["EPERM"]);
-    // With the filter out of the way it is the capability.
+    // Without the filter, the missing capability refuses the call.
     escape(&["--security-opt", "seccomp=unconfined"], "disk", &["EPERM"]);
 }
 
@@ -264,10 +265,10 @@ fn no_mount_no_remount_no_unmount() {
 
 case!(no_namespace_of_the_hosts, Needs::ROOT);
 fn no_namespace_of_the_hosts() {
-    // Only who may trace a process sees its namespaces and its root.
+    // Only a process that may trace another one can see its namespaces and its root.
     escape(&["--pid", "host"], "namespace", &["EACCES", "EPERM"]);
     escape(&["--pid", "host"], "root-of-parent", &["EACCES", "EPERM"]);
-    // A host's PID 1 may have more than we have, so that there is nothing to compare with.
+    // The host's PID 1 may have more capabilities than we have, so there is nothing to compare with.
     for way in ["namespace-of-1", "root-of-1"] {
         let answer = probe(&["--pid", "host"], &["way-out", way, "/"]).finish().good();
         assert!(["EACCES\n", "EPERM\n"].contains(&answer.as_str()), "{way}: {answer}");
@@ -279,7 +280,7 @@ fn no_tracing_of_the_parent() {
     escape(&["--pid", "host"], "trace-parent", &["EPERM"]);
 }
 
-/// All answers but the last line, which says how many files there were to try.
+/// All answers except the last line, which says how many files were tried.
 fn answers_of(options: &[&str], way: &str) -> Vec<String> {
     let text = probe(options, &["way-out", way, "/"]).finish().good();
     let mut lines: Vec<String> = text.lines().map(String::from).collect();
@@ -313,7 +314,7 @@ fn a_cgroup_namespace_of_its_own() {
     let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
     assert_ne!(inside.display().to_string(), own);
     running.finish().good();
-    // Made after joining: the group is the top.
+    // The cgroup namespace is made after joining: the container's cgroup is its root.
     let text = probe(&["-m", "100m"], &["file", "/proc/self/cgroup"]).finish().good();
     let line = text.lines().find(|line| match crate::support::needs::on_v2("memory") {
         true => line.starts_with("0::"),
@@ -340,14 +341,15 @@ fn sys_is_read_only() {
     assert_eq!(ours, fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"));
 }
 
-/// A copy of the file under test, so that a test that fails harms nobody.
+/// A copy of the file under test, so that a failing test damages nothing.
 fn copy(folder: &Folder) -> std::path::PathBuf {
     folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
     folder.path("mydocker")
 }
 
 case!(the_reaper_keeps_its_file, Needs::NAMESPACES);
-/// The known attack (CVE-2019-5736) on the reaper, which is mydocker's own file: nobody inside gets hold of it.
+/// The known attack (CVE-2019-5736) on the reaper, which runs mydocker's own file: no process inside gets a descriptor
+/// of it.
 fn the_reaper_keeps_its_file() {
     let folder = Folder::new();
     let file = copy(&folder);
@@ -360,7 +362,7 @@ fn the_reaper_keeps_its_file() {
 }
 
 case!(the_binary_is_not_overwritten, Needs::NAMESPACES);
-/// In the host's pids the parent is there to be looked at; it runs until the last process of the container has ended.
+/// In the host's PID namespace the parent can be looked at; it runs until the last process of the container has ended.
 fn the_binary_is_not_overwritten() {
     let folder = Folder::new();
     let file = copy(&folder);
@@ -388,7 +390,7 @@ fn the_reaper_is_confined_too() {
 }
 
 case!(set_user_id_programs_give_nothing, Needs::ROOT | Needs::SH);
-/// A set-user-ID program, started by somebody who is not root inside.
+/// A set-user-ID program, started by a user who is not root inside.
 fn set_user_id_programs_give_nothing() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();

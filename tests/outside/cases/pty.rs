@@ -1,4 +1,4 @@
-//! `-t`: a terminal of the container's own devpts, as large as the user's, that what is inside cannot leave.
+//! `-t`: a terminal of the container's own devpts, as large as the user's, which the processes inside cannot leave.
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
@@ -24,7 +24,7 @@ fn it_is_the_first_of_an_own_devpts() {
                         pts [\"0\", \"ptmx\"]\r\n";
         assert_eq!(text, format!("{expected}device {device}\r\ntty true\r\n"), "{options:?}");
     }
-    // Two at the same time have one each.
+    // Two containers at the same time have one each.
     let [mut one, mut two] = [0, 1].map(|_| probe(&["-t"], &["echo"]).start());
     one.say(b"one\n");
     two.say(b"two\n");
@@ -95,8 +95,9 @@ fn a_resize_while_stopped_arrives() {
 }
 
 case!(nothing_inside_types_into_the_users_terminal, Needs::NAMESPACES | Needs::TERMINAL);
-/// TIOCSTI and TIOCLINUX on everything inside. A filter forbids them; and with a terminal of its own nothing reaches the
-/// user's even without one. Where there is neither, what is pushed arrives: so the case sees what it looks for.
+/// TIOCSTI and TIOCLINUX on every terminal that is reachable inside. The filter forbids them; and with a terminal of
+/// the container's own, nothing reaches the user's even without the filter. Where there is neither, the pushed bytes
+/// arrive: so the case can detect them.
 fn nothing_inside_types_into_the_users_terminal() {
     for own in [&[][..], &["-t"], &["-t", "--init"]] {
         for filter in [&[][..], &["--security-opt", "seccomp=unconfined"], &["--privileged"]] {
@@ -119,9 +120,9 @@ fn nothing_inside_types_into_the_users_terminal() {
     }
 }
 
-/// Whether this kernel lets a process without CAP_SYS_ADMIN type on its own terminal.
+/// Whether this kernel lets a process without CAP_SYS_ADMIN push input into its own terminal.
 fn may_type() -> bool {
-    // Before Linux 6.2 there is no such file, and it does.
+    // Before Linux 6.2 this file does not exist, and the kernel allows it.
     let told = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_default();
     let may = told.trim() != "0";
     if !may {
@@ -163,7 +164,7 @@ fn a_key_ends_what_does_not_catch_it() {
 }
 
 case!(a_quoted_key_is_a_byte, Needs::NAMESPACES | Needs::TERMINAL);
-/// Ctrl-V before it: the line discipline takes the key for a character.
+/// Ctrl-V first: the line discipline then takes the key as a literal character.
 fn a_quoted_key_is_a_byte() {
     let mut inside = in_terminal(probe(&["-t"], &["echo"]));
     inside.press(b"first\n");
@@ -175,8 +176,8 @@ fn a_quoted_key_is_a_byte() {
 }
 
 case!(a_key_is_quoted_only_where_the_terminal_makes_lines, Needs::NAMESPACES | Needs::TERMINAL);
-/// By a probe, for a shell catches Ctrl-C itself, even one that is just about to become another program; what reaches a
-/// PID 1 in the midst of its execve is lost with the handler.
+/// With a probe, because a shell catches Ctrl-C itself, even while it is about to execute another program; a signal
+/// that reaches a PID 1 during its execve is lost together with the handler.
 fn a_key_is_quoted_only_where_the_terminal_makes_lines() {
     for options in [&["-t"][..], &["-t", "--init"]] {
         let mut inside = in_terminal(probe(options, &["hold-without-lines"]));
@@ -187,7 +188,7 @@ fn a_key_is_quoted_only_where_the_terminal_makes_lines() {
 }
 
 case!(a_key_that_means_nothing_is_a_byte, Needs::NAMESPACES | Needs::TERMINAL);
-/// A program that takes every key itself, like an editor, is not ended by one.
+/// A program that reads every key itself, like an editor, is not ended by one.
 fn a_key_that_means_nothing_is_a_byte() {
     let mut inside = in_terminal(probe(&["-t"], &["mirror", "3"]));
     inside.await_screen("ready\n");
@@ -213,7 +214,7 @@ fn a_signal_to_mydocker_arrives_once() {
             assert_eq!(inside.running.finish_by_itself().code(), 7);
         }
     }
-    // WINCH is about the user's terminal: where that has not changed, there is nothing to say.
+    // WINCH concerns the user's terminal: if its size has not changed, nothing is forwarded.
     let mut inside = in_terminal(probe(&["-t"], &["catch", "28", "12"]));
     inside.await_screen("ready");
     inside.running.send(SIGWINCH);
@@ -226,12 +227,12 @@ fn a_signal_to_mydocker_arrives_once() {
 }
 
 case!(a_hangup_of_the_users_terminal_ends_it, Needs::NAMESPACES | Needs::TERMINAL);
-/// The window is closed. What would end any process ends the container; what catches or ignores it sees the end of its
-/// input, and an error (99) if it still has something to say.
+/// The window is closed. A signal that would end any process ends the container; a command that catches or ignores it
+/// sees the end of its input, and an error (99) if it still writes something.
 fn a_hangup_of_the_users_terminal_ends_it() {
     for (options, words, statuses) in [
         (&["-t"][..], &["hold"][..], &[128 + libc::SIGHUP][..]),
-        // On the way through the reaper the signal may come second: after the end of the input, or an error there.
+        // Through the reaper the signal may arrive second: after the end of the input, or after an error there.
         (&["-t", "--init"], &["hold"], &[128 + libc::SIGHUP, 0, 99]),
         (&["-t"], &["catch", "1"], &[7, 99]),
         (&["-t"], &["catch", "i1"], &[7, 99]),
@@ -246,15 +247,15 @@ fn a_hangup_of_the_users_terminal_ends_it() {
 }
 
 case!(a_users_terminal_without_a_foreground, Needs::NAMESPACES | Needs::TERMINAL);
-/// The other side of a pseudo-terminal is one as well, and has no groups: nobody is in the foreground there, and nobody in
-/// the background.
+/// The other side of a pseudo-terminal is a terminal as well, but has no process groups: no process is in its
+/// foreground or background.
 fn a_users_terminal_without_a_foreground() {
     for options in OPTIONS {
         let terminal = UserTerminal::new();
         let null = || std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into();
-        // A stop, if it came to that, would be one of its group.
+        // A stop signal, if there were one, would go to the process group.
         let in_own_group = || {
-            // SAFETY: numbers only
+            // SAFETY: setpgid takes two integers
             unsafe { libc::setpgid(0, 0) };
             Ok(())
         };

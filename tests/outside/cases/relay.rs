@@ -1,5 +1,5 @@
-//! `-t` without a terminal on standard input, and all that the relay has to carry: the end of the input, every byte
-//! value, much, slowly, and never more work than there is.
+//! `-t` without a terminal on standard input, and everything that the relay must carry: the end of the input, every
+//! byte value, large amounts, slow data; and it must not burn processor time.
 
 use crate::probes::terminal::{pattern, pattern_bytes};
 use crate::support::folder::Folder;
@@ -20,7 +20,7 @@ fn null() -> OwnedFd {
     File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into()
 }
 
-/// A pipe, for a file to read from and one to write to.
+/// A pipe: the file to read from and the file to write to.
 fn pipe() -> (OwnedFd, OwnedFd) {
     pipe_with(PipeFlags::CLOEXEC).expect("pipe")
 }
@@ -32,7 +32,7 @@ fn with_input(run: Run, input: &[u8]) -> Outcome {
 }
 
 case!(input_and_its_end, Needs::NAMESPACES);
-/// `cat` by any name: each line comes twice, once as the terminal's echo, once from the command.
+/// `cat` by any name: each line appears twice, once as the terminal's echo, once from the command.
 fn input_and_its_end() {
     for options in [&["-t"][..], &["-t", "--init"]] {
         for (input, output) in [
@@ -47,7 +47,7 @@ fn input_and_its_end() {
                 bytes.sort();
                 bytes
             };
-            // Echo and answer can change places; nothing can be missing.
+            // Echo and answer may appear in either order; nothing may be missing.
             assert_eq!(sorted(&outcome.stdout), sorted(output), "{outcome:?}");
             outcome.silent(0);
         }
@@ -55,7 +55,7 @@ fn input_and_its_end() {
 }
 
 case!(the_end_reaches_shells_that_edit_lines, Needs::NAMESPACES | Needs::BASH);
-/// A shell that edits lines does not let the terminal make them: it wants Ctrl-D, whenever it comes to look.
+/// A shell with line editing turns the terminal's line mode off: it expects Ctrl-D, whenever it reads.
 fn the_end_reaches_shells_that_edit_lines() {
     let bash = ["bash", "--norc", "--noprofile"];
     let mut early = run(&["-t"], &bash).start();
@@ -72,7 +72,7 @@ fn the_end_reaches_shells_that_edit_lines() {
 }
 
 case!(an_end_that_was_heard_is_told_again, Needs::NAMESPACES | Needs::SH | Needs::STTY);
-/// A file that has ended has ended for everyone who reads it: for each command of a shell, and the shell itself.
+/// A file that has ended has ended for every reader: for each command of a shell, and for the shell itself.
 fn an_end_that_was_heard_is_told_again() {
     for (script, input) in [
         ("exec sh", &b"cat\n"[..]),
@@ -86,7 +86,7 @@ fn an_end_that_was_heard_is_told_again() {
             outcome.silent(0);
         }
     }
-    // A shell that edits lines, and a command in it that does not.
+    // A shell with line editing, and a command in it that uses line mode.
     if Needs::BASH.missing().is_none() {
         with_input(run(&["-t"], &["bash", "--norc", "--noprofile"]), b"cat\n").silent(0);
     }
@@ -119,7 +119,7 @@ fn every_byte_value_both_ways() {
     }
 }
 
-/// Writes to a pipe for as long as someone reads it.
+/// Writes to a pipe for as long as somebody reads it.
 fn pour(into: OwnedFd, what: u8) {
     thread::spawn(move || {
         let mut file = File::from(into);
@@ -128,7 +128,7 @@ fn pour(into: OwnedFd, what: u8) {
 }
 
 case!(more_input_than_the_command_takes, Needs::NAMESPACES);
-/// `yes | mydocker run -t true`: the command does not care, and its end is the end.
+/// `yes | mydocker run -t true`: the command does not read its input, and its exit ends the run.
 fn more_input_than_the_command_takes() {
     for (words, status) in [(&["status", "7"][..], 7), (&["mirror", "10"], 0), (&["deaf"], 5)] {
         for options in [&["-t"][..], &["-t", "--init"]] {
@@ -140,7 +140,7 @@ fn more_input_than_the_command_takes() {
             }
         }
     }
-    // One that stays, and takes nothing: it can still be ended.
+    // A command that stays and reads nothing can still be ended.
     let (stdin, writer) = pipe();
     pour(writer, b'\n');
     let running = run(&["-t"], &["sleep", "100000"]).start_on([stdin, null(), null()]);
@@ -151,7 +151,7 @@ fn more_input_than_the_command_takes() {
 }
 
 case!(input_waits_for_a_command_that_writes_first, Needs::NAMESPACES);
-/// The command reads nothing before it has written a lot: whoever waits for it to read, waits for ever.
+/// The command reads nothing before it has written a lot: a relay that waits for it to read would wait for ever.
 fn input_waits_for_a_command_that_writes_first() {
     const COUNT: usize = 300_000;
     let mut running = probe(&["-t"], &["take", "1000000", &COUNT.to_string()]).start();
@@ -173,14 +173,14 @@ fn a_lot_of_input_arrives_whole() {
     assert_eq!(running.finish().good(), "ready\nall there\n");
 }
 
-/// Starts it with its output in a pipe that the case reads itself, and its own messages in a file.
+/// Starts the run with its output in a pipe that the case reads itself, and mydocker's messages in a file.
 fn piped(run: Run, stdin: OwnedFd, folder: &Folder) -> (Running, File) {
     let (reader, writer) = pipe();
     let messages = File::create(folder.path("messages")).expect("a file");
     (run.start_on([stdin, writer, messages.into()]), File::from(reader))
 }
 
-/// Reads to the end, and compares with the pattern all the way.
+/// Reads to the end, and compares every byte with the pattern.
 fn compare(mut from: impl Read, count: usize) {
     const BLOCK: usize = 1 << 16;
     let (mut pattern, mut total) = (pattern(), 0);
@@ -196,7 +196,7 @@ fn compare(mut from: impl Read, count: usize) {
 }
 
 case!(a_hundred_megabytes, Needs::NAMESPACES);
-/// 10 MB first: where these take seconds, on an emulated machine, they are enough.
+/// 10 MB first: if these already take seconds, as on an emulated machine, they are enough.
 fn a_hundred_megabytes() {
     let folder = Folder::new();
     for count in [10_000_000, 100_000_000] {
@@ -213,7 +213,8 @@ fn a_hundred_megabytes() {
 }
 
 case!(a_slow_reader_loses_nothing, Needs::NAMESPACES);
-/// The reader comes when the command has long ended, or waits for it; the input ends meanwhile, or brings more.
+/// The reader comes after the command has ended, or while it waits for the reader; meanwhile the input ends, or brings
+/// more.
 fn a_slow_reader_loses_nothing() {
     let folder = Folder::new();
     for count in [5_000, 70_000, 84_000, 90_000, 110_000, 500_000] {
@@ -222,11 +223,11 @@ fn a_slow_reader_loses_nothing() {
                 let (stdin, writer) = pipe();
                 let run = probe(options, &["flood", &count.to_string()]);
                 let (running, mut output) = piped(run, stdin, &folder);
-                // From the first byte on there is no echo.
+                // Once the first byte has arrived, the terminal no longer echoes.
                 let mut first = [0];
                 output.read_exact(&mut first).expect("read");
                 thread::sleep(Duration::from_millis(40));
-                // What is small has all been taken by now, and mydocker has ended.
+                // A small amount has been taken completely by now, and mydocker has ended.
                 rustix::io::write(&writer, late_input).ok();
                 drop(writer);
                 thread::sleep(Duration::from_millis(20));
@@ -239,7 +240,7 @@ fn a_slow_reader_loses_nothing() {
 }
 
 case!(a_writer_that_outlives_the_command, Needs::NAMESPACES);
-/// The command's end is the container's: what it left behind can neither hold it up nor break it.
+/// The command's exit ends the container: the processes that it leaves behind can neither delay nor break that.
 fn a_writer_that_outlives_the_command() {
     for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]] {
         for how in ["300", "for-ever"] {
@@ -249,7 +250,7 @@ fn a_writer_that_outlives_the_command() {
             assert!(text == "early\r\n" || text == "early\r\nlate\r\n", "{options:?}: {text:?}");
         }
     }
-    // One that is still there while the command goes on is heard.
+    // The output of a background process arrives while the command still runs.
     if Needs::SH.missing().is_none() {
         let outcome = run(&["-t"], &["sh", "-c", "(sleep 0.2; echo late) & echo early; wait; exit 4"]).finish();
         outcome.silent(4);
@@ -262,13 +263,13 @@ fn a_command_that_closes_its_terminal() {
     for options in [&["-t"][..], &["-t", "--init"]] {
         probe(options, &["deaf"]).finish().silent(5);
         let running = probe(options, &["deaf"]).start();
-        // Standard input stays open: nothing but the command's end can end it.
+        // Standard input stays open: only the command's exit can end the run.
         running.finish_by_itself().silent(5);
     }
 }
 
 case!(a_command_that_closes_its_terminal_and_opens_it_again, Needs::NAMESPACES);
-/// As one does that asks for a password, whatever its streams are.
+/// As a program does that asks for a password, whatever its streams are.
 fn a_command_that_closes_its_terminal_and_opens_it_again() {
     for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
         let mut running = probe(options, &["reopen"]).start();
@@ -286,7 +287,7 @@ fn closed_streams() {
         let close = move || {
             for descriptor in 0..3 {
                 if closed >> descriptor & 1 == 1 {
-                    // SAFETY: a number only
+                    // SAFETY: close takes an integer, in the new process's own descriptor table
                     unsafe { libc::close(descriptor) };
                 }
             }
@@ -305,7 +306,7 @@ fn closed_streams() {
 }
 
 case!(an_output_that_takes_nothing, Needs::NAMESPACES);
-/// A full disk: said once, and the command is not left to wait for a reader that never comes.
+/// A full disk: reported once, and the command does not wait for a reader that never comes.
 fn an_output_that_takes_nothing() {
     let folder = Folder::new();
     for count in ["10", "10000000"] {
@@ -320,7 +321,7 @@ fn an_output_that_takes_nothing() {
 }
 
 case!(a_signal_ends_it_while_nobody_reads, Needs::NAMESPACES | Needs::TERMINAL);
-/// What waits for a reader is not worth more than the word of the user.
+/// Pending output does not delay a signal of the user.
 fn a_signal_ends_it_while_nobody_reads() {
     let folder = Folder::new();
     for options in [&["-t"][..], &["-t", "--init"]] {
@@ -340,7 +341,7 @@ fn a_signal_ends_it_while_nobody_reads() {
 }
 
 case!(last_words_after_a_signal_arrive, Needs::NAMESPACES);
-/// What a command says when it is told to end belongs to its output, and there may be much of it.
+/// The output that a command writes when it is told to end must arrive, however much it is.
 fn last_words_after_a_signal_arrive() {
     let folder = Folder::new();
     for round in 0..20 {
@@ -356,7 +357,7 @@ fn last_words_after_a_signal_arrive() {
 }
 
 case!(waiting_costs_nothing, Needs::NAMESPACES | Needs::TERMINAL | Needs::SLEEP);
-/// Processor time of mydocker in half a second, in all the states in which it waits.
+/// The processor time that mydocker uses in half a second, in each state in which it waits.
 fn waiting_costs_nothing() {
     let folder = Folder::new();
     let sleep = ["sleep", "100000"];
@@ -368,11 +369,11 @@ fn waiting_costs_nothing() {
             thread::sleep(Duration::from_millis(500));
             ticks(pid) - before
         };
-        // On a slow host the start takes its time, too; what spins does so for ever.
+        // On a slow host the start uses time as well; a busy loop would use it for ever.
         thread::sleep(Duration::from_millis(200));
         let least = (0..6).map(|_| used()).find(|used| *used <= 2);
         assert!(least.is_some(), "{what}: it is never quiet");
-        // A look in between, as at a terminal whose input has ended, is no reason not to find it asleep.
+        // mydocker may wake once in between, as at a terminal whose input has ended; it must be asleep in the end.
         wait_until(what, || state(pid) == Some('S'));
         running.send(SIGTERM);
         running.finish_by_itself();
@@ -399,7 +400,7 @@ fn waiting_costs_nothing() {
     for what in [b'\n', b'y'] {
         let (stdin, writer) = pipe();
         pour(writer, what);
-        // In the line that a terminal makes there is room for ever: what is too much is dropped, as from a keyboard.
+        // A line that a terminal assembles has limited room: the excess is dropped, as from a keyboard.
         if what == b'\n' {
             idle("more input than is taken", run(&["-t"], &sleep).start_on([stdin, null(), null()]));
         }
@@ -414,7 +415,7 @@ fn waiting_costs_nothing() {
 }
 
 case!(memory_does_not_grow, Needs::NAMESPACES);
-/// What a waiting mydocker has of its own, and that nothing of what goes through stays.
+/// The memory of a waiting mydocker, and that none of the relayed data stays in it.
 fn memory_does_not_grow() {
     let folder = Folder::new();
     let waiting = |options: &[&str]| {
@@ -427,7 +428,7 @@ fn memory_does_not_grow() {
     let (without, with) = (waiting(&[]), waiting(&["-t"]));
     assert!(with <= without + 64, "{with} KiB Anonymous with -t, {without} without");
     let (running, mut output) = piped(probe(&["-t"], &["flood", "20000000"]), null(), &folder);
-    // As long as nobody reads, it collects as much as it ever does.
+    // As long as nobody reads, mydocker buffers as much as it ever does.
     let mut early = 0;
     wait_until("its buffer is full", || {
         let before = std::mem::replace(&mut early, anonymous(running.pid));

@@ -1,4 +1,4 @@
-//! A folder as the root: what is in it, what is not, and what a command expects to find.
+//! A directory as the root: what is in it, what is not, and what a command expects to find.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{probe, unique_name};
@@ -36,7 +36,7 @@ fn nothing_of_the_hosts_mounts_is_left() {
             || ["/proc/", "/sys/", "/dev/", "/etc/"].iter().any(|own| point.starts_with(own));
         assert!(known, "{line}");
     }
-    // Nor above the root, where only another process can see it.
+    // Not above the root either, where only another process can see it.
     let (running, pid) = started(root.probe(&[], &["hold"]));
     let seen = fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo");
     assert_eq!(seen.lines().count(), mounts.lines().count(), "{seen}");
@@ -49,7 +49,7 @@ fn mounts_below_the_folder_come_along() {
 }
 
 probe!("below-root", |_| below_root());
-/// The check of that name: a mount below the root is there, the writes reach it, and it is a slave.
+/// A mount below the root is present, writes reach it, and it is a slave.
 fn below_root() {
     let root = Root::whole();
     fs::create_dir(root.0.path("below")).expect("mkdir");
@@ -74,7 +74,7 @@ fn what_is_missing_is_made_and_stays() {
     let root = Root::new();
     root.says(&[], &["status", "0"]);
     assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
-    // A run that fails before its command takes it away again.
+    // A run that fails before its command removes it again.
     let root = Root::new();
     root.refuses(&["-u", "nobody-of-that-name"], &["nobody-of-that-name"]);
     root.refuses(&["-w", "/proc/self/cwd"], &["openat2", "/proc/self/cwd"]);
@@ -93,7 +93,7 @@ fn proc_and_sys() {
             assert!(has_option(line, option), "{option}: {line}");
         }
     }
-    // Of its own network namespace.
+    // The /sys of its own network namespace.
     assert_eq!(root.says(&[], &["list", "/sys/class/net"]), "lo\n");
     assert_eq!(root.says(&[], &["write", "/sys/kernel/profiling"]), "EROFS\n");
 }
@@ -128,10 +128,10 @@ fn the_usual_devices() {
     let listed = root.says(&[], &["list", "/dev"]);
     assert_eq!(listed.lines().count(), 14, "{listed}");
     assert_eq!(root.says(&[], &["see", "/dev/pts/ptmx"]), "char 5:2 666\n");
-    // The umask of the caller changes none of it, and the command has the usual one.
+    // The umask of the caller has no effect on it, and the command has the usual umask.
     use std::os::unix::process::CommandExt;
     let run = root.probe(&[], &["see", "/dev/null"]).with(|command| {
-        // SAFETY: umask takes a number and is async-signal-safe
+        // SAFETY: umask takes an integer and is async-signal-safe
         unsafe {
             command.pre_exec(|| {
                 rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -181,7 +181,7 @@ fn files_of_etc() {
     for file in ["hosts", "hostname", "resolv.conf"] {
         assert_eq!(fs::read(root.0.path("etc").join(file)).expect("read"), b"the root's own\n", "{file} is as it was");
     }
-    // A read-only root with these files is given them, one without goes without.
+    // A read-only root that has these files gets ours over them; one without them gets none.
     let hosts = root.says(&["--read-only", "--hostname", "h"], &["file", "/etc/hosts"]);
     assert!(hosts.contains("localhost h\n"), "{hosts}");
     fs::remove_file(root.0.path("etc/hosts")).expect("remove");
@@ -193,7 +193,7 @@ fn files_of_etc_are_made() {
     let root = Root::new();
     assert!(root.says(&[], &["file", "/etc/hosts"]).contains("localhost"));
     assert_eq!(fs::read(root.0.path("etc/hosts")).expect("a place for the mount"), b"");
-    // A link that leads nowhere is left alone.
+    // A dangling link is left alone.
     let root = Root::whole();
     fs::remove_file(root.0.path("etc/resolv.conf")).expect("remove");
     symlink("../run/nowhere", root.0.path("etc/resolv.conf")).expect("symlink");
@@ -259,7 +259,7 @@ fn the_command_is_looked_for_inside() {
     };
     run(&[], &["only-inside", "--probe", "status", "5"]).silent(5);
     run(&["-e", "PATH=/nowhere"], &["only-inside"]).refused(127, &["only-inside"]);
-    // The host's own path of the same file is nothing inside.
+    // The host's own path of the same file does not exist inside.
     run(&[], &[&root.0.text("bin/only-inside")]).refused(127, &["only-inside"]);
 }
 
@@ -282,7 +282,7 @@ fn a_root_with_links_for_directories() {
         symlink(outside.as_path(), root.0.path(name)).expect("symlink");
         root.refuses(&[], &[&format!("/{name}"), "a link or a file"]);
         assert_eq!(fs::read_dir(outside.as_path()).expect("readdir").count(), 0);
-        // Before anything is made.
+        // Before anything is made in the root.
         let root = Root::new();
         symlink("/", root.0.path(name)).expect("symlink");
         root.refuses(&[], &[&format!("/{name}")]);
@@ -300,7 +300,7 @@ fn with_the_hosts_namespaces() {
     running.finish().good();
     let seen = root.says(&["--pid", "host"], &["see", &format!("/proc/{}", std::process::id())]);
     assert!(seen.starts_with("folder"), "{seen}");
-    // With the host's IPC its shared memory comes along.
+    // With the host's IPC namespace, its shared memory is mounted too.
     let name = format!("mydocker-{}", unique_name());
     let shared = format!("/dev/shm/{name}");
     fs::write(&shared, "shared\n").expect("write");

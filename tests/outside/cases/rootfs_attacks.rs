@@ -1,4 +1,4 @@
-//! Roots that were made to get out, and commands that try.
+//! Malicious roots, and commands that try to escape.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{FORKING, Run, mydocker_at, mydocker_file};
@@ -19,13 +19,13 @@ fn a_target_that_is_a_link_to_the_host() {
     source.write("file", b"source\n");
     symlink(outside.as_path(), root.0.path("link")).expect("symlink");
     let volume = |target: &str| format!("{}:{target}", source.text("."));
-    // Inside there is no such folder: the link leads nowhere, and nothing is made where it leads to on the host.
+    // Inside, this directory does not exist: the link dangles, and nothing is made at its target on the host.
     root.refuses(&["-v", &volume("/link")], &["/link"]);
     root.refuses(&["-v", &volume("/link/below")], &["/link"]);
     root.refuses(&["--tmpfs", "/link/below"], &["/link"]);
     root.refuses(&["-w", "/link/below"], &["/link"]);
     nothing_in(&outside);
-    // Where it does lead somewhere inside, the mount is there.
+    // If the link has a target inside, the mount is made there.
     let inside = root.0.as_path().join(outside.as_path().strip_prefix("/").expect("absolute"));
     fs::create_dir_all(&inside).expect("mkdir");
     let deep = outside.text("below/file");
@@ -52,7 +52,7 @@ fn a_target_with_dots() {
 fn with_leak(run: Run, folder: &Folder) -> Run {
     let leak = fs::File::open(folder.as_path()).expect("open");
     run.before(move || {
-        // SAFETY: numbers only
+        // SAFETY: dup2 takes two integers
         match unsafe { libc::dup2(leak.as_raw_fd(), 9) } {
             9 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
@@ -119,7 +119,7 @@ fn a_leaked_directory() {
     assert_eq!(seen.good(), "ENOENT\nENOENT\n");
 }
 
-/// With all the powers there are, too.
+/// With every capability, too.
 const POWERS: [&[&str]; 3] = [&[], &["--privileged"], &["--privileged", "--init"]];
 
 case!(out_of_the_root_by_chroot, Needs::NAMESPACES);
@@ -142,7 +142,7 @@ fn out_of_the_root_by_dots_and_links() {
 }
 
 case!(the_program_itself_is_overwritten, Needs::NAMESPACES);
-/// CVE-2019-5736: the file that runs is reached through /proc and written to.
+/// CVE-2019-5736: the running file is reached through /proc and written to.
 fn the_program_itself_is_overwritten() {
     let (root, place) = (Root::whole(), Folder::new());
     let file = place.path("mydocker");
@@ -152,7 +152,8 @@ fn the_program_itself_is_overwritten() {
     }
     let before = fs::read(&file).expect("read");
     let intact = || assert!(fs::read(&file).expect("read") == before, "mydocker's own file has changed");
-    // As the command: a link, and a script's interpreter. It runs as what it is, inside, alone.
+    // As the command: a link, and the interpreter of a script. It runs the container's own file, inside, and nothing
+    // else.
     symlink("/proc/self/exe", root.0.path("link")).expect("symlink");
     root.0.write_program("script", b"#!/proc/self/exe --version\n");
     let path = root.path();
@@ -160,7 +161,7 @@ fn the_program_itself_is_overwritten() {
         mydocker_at(&file, &["run", "--rootfs", &path, command]).finish();
         intact();
     }
-    // From beside it: PID 1 is mydocker's reaper.
+    // From another process inside: PID 1 is mydocker's reaper.
     let words = ["run", "--privileged", "--rootfs", &path, "--init", "/probe", "--probe", "overwrite", "/proc/1/exe"];
     let outcome = mydocker_at(&file, &words).finish();
     assert!(!outcome.stdout_text().contains("ok"), "{outcome:?}");

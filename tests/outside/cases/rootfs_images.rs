@@ -1,4 +1,4 @@
-//! A file with a filesystem in it as the root.
+//! A file that contains a filesystem as the root.
 
 use crate::support::folder::Folder;
 use crate::support::needs::Needs;
@@ -37,11 +37,11 @@ fn image(kind: &str) {
     let before = fs::read(&file).expect("read");
     let says = |options: &[&str], words: &[&str]| probe_in(&file, options, words).finish().good();
     assert_eq!(says(&[], &["file", "/mark"]), "inside\n");
-    // Writes go to memory unless told otherwise.
+    // Writes go to memory by default.
     assert_eq!(says(&[], &["write", "/mark", "/new"]), "ok\nok\n");
     assert_eq!(says(&["--ephemeral=2m"], &["fill", "/new"]).split(' ').next(), Some("ENOSPC"));
     assert_eq!(says(&["--read-only"], &["write", "/mark", "/new"]), "EROFS\nEROFS\n");
-    // Free when the container has ended, at the latest a moment later.
+    // The loop device is released when the container has ended, or a moment later.
     let (running, _) = started(probe_in(&file, &[], &["hold"]));
     assert_eq!(loops_of(&file).len(), 1);
     running.finish().good();

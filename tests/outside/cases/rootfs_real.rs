@@ -21,7 +21,7 @@ fn debian() {
     if !place().join("etc/debian_version").exists() {
         let new = place().with_extension(format!("new-{}", std::process::id()));
         fs::create_dir_all(&new).expect("mkdir");
-        // It mounts a /proc in there: where it is ended early, that goes with its mount namespace.
+        // It mounts a /proc in the new root: if it is killed early, that mount disappears with its mount namespace.
         let output = Command::new("unshare")
             .arg("--mount")
             .arg(tool("debootstrap").expect("debootstrap"))

@@ -1,4 +1,4 @@
-//! Who the command is, where it starts, and its resource limits.
+//! The user and groups of the command, its working directory, and its resource limits.
 
 use crate::support::folder::Folder;
 use crate::support::harness::probe;
@@ -27,7 +27,7 @@ fn numbers() {
     assert_eq!(root.says(&["--user", "1000:7"], &["ids"]), "1000 7 \n");
     assert_eq!(root.says(&["-u", "0"], &["ids"]), "0 0 \n");
     assert_eq!(root.says(&["-u", "4294967294:4294967294"], &["ids"]), "4294967294 4294967294 \n");
-    // It has no powers: it may not write to root's files.
+    // The command has no capabilities: it may not write to root's files.
     assert_eq!(root.says(&["-u", "1000"], &["write", "/etc/passwd", "/dev/null"]), "EACCES\nok\n");
 }
 
@@ -37,7 +37,7 @@ fn names() {
     assert_eq!(root.says(&["-u", "alice"], &["ids"]), "1000 1001 29,30,50\n");
     assert_eq!(root.says(&["-u", "1000"], &["ids"]), "1000 1001 29,30,50\n");
     assert_eq!(root.says(&["-u", "bob"], &["ids"]), "1002 1002 29,44\n");
-    // A name that looks like a number is a name, if it comes first.
+    // A name that looks like a number is a name, if passwd lists it first.
     assert_eq!(root.says(&["-u", "7"], &["ids"]), "7 7 \n");
     assert_eq!(root.says(&["-u", "nohome"], &["ids"]), "8 8 \n");
 }
@@ -76,7 +76,7 @@ fn unknown() {
 case!(odd_files, Needs::ROOT);
 fn odd_files() {
     let root = Root::whole();
-    // A FIFO must not hold it up.
+    // A FIFO must not block mydocker.
     rustix::fs::mknodat(
         rustix::fs::CWD,
         root.0.path("etc/passwd"),
@@ -118,10 +118,11 @@ fn on_the_hosts_own_files() {
 }
 
 case!(the_user_dies_with_mydocker, Needs::ROOT);
-/// A change of credentials clears the signal that ends a container with mydocker: it is set afterwards.
+/// A change of credentials clears the parent-death signal, which ends a container with its mydocker: mydocker sets it
+/// afterwards.
 fn the_user_dies_with_mydocker() {
     let root = root_with_users();
-    // Without a group: what sweeps there would end it too.
+    // Without a cgroup: a run that sweeps there would kill it as well.
     for options in [&["--no-limits", "-u", "alice"][..], &["--no-limits", "-u", "alice", "--init"]] {
         let (running, pid) = crate::support::roots::started(root.probe(options, &["hold"]));
         running.send(libc::SIGKILL);
@@ -160,7 +161,7 @@ fn limits_of_resources() {
     }
     let text = root.says(&["--ulimit", "nofile=64", "-u", "1000"], &["limits"]);
     assert!(text.starts_with("64 64 "), "{text}");
-    // More than the kernel takes.
+    // More groups than the kernel accepts.
     root.refuses(&["--ulimit", "nofile=unlimited"], &["prlimit64", "nofile", "EPERM"]);
 }
 

@@ -1,4 +1,4 @@
-//! What is mounted beside the root: folders and files of the host, memory, devices.
+//! What is mounted in the root: directories and files of the host, memory, devices.
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
@@ -90,7 +90,7 @@ fn what_is_mounted_below_comes_along() {
 }
 
 probe!("volume-below", |_| volume_below());
-/// The check of that name.
+/// A volume with a mount below it.
 fn volume_below() {
     let (root, host) = (Root::whole(), Folder::new());
     fs::create_dir(host.path("below")).expect("mkdir");
@@ -100,7 +100,7 @@ fn volume_below() {
     assert_eq!(root.says(&["-v", &volume], &["file", "/data/below/file"]), "deep\n");
     let seen = root.says(&["-v", &format!("{volume}:ro")], &["write", "/data/new", "/data/below/file"]);
     assert_eq!(seen, "EROFS\nEROFS\n");
-    // Read-only inside is not read-only outside; and what is mounted inside stays there.
+    // Read-only inside does not mean read-only outside; and a mount made inside does not propagate.
     fs::write(host.path("below/file"), "deep\n").expect("the host can still write");
     let running = root.probe(&["--privileged", "-v", &volume], &["mount", "/data/below"]).start();
     running.await_output("ready");

@@ -1,4 +1,4 @@
-//! Where writes go: nowhere, or to memory; over a folder and over the host's own files.
+//! Where writes go: nowhere, or to memory; over a directory and over the host's own files.
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
@@ -39,9 +39,9 @@ fn writes_to_memory() {
     assert_eq!(fs::read(root.0.path("kept")).expect("read"), b"as it was\n");
     assert!(!root.0.path("new").exists() && !root.0.path("etc/new").exists());
     assert_eq!(root.says(&["--ephemeral"], &["file", "/kept"]), "as it was\n");
-    // The top looks like the folder.
+    // The top directory has the mode and owner of the directory below it.
     assert_eq!(root.says(&["--ephemeral"], &["see", "/"]), "folder 751\n");
-    // What is missing is made there too, and does not stay.
+    // Missing directories are made there too, and do not stay.
     let root = Root::new();
     root.says(&["--ephemeral"], &["status", "0"]);
     assert!(root.names().is_empty());
@@ -58,7 +58,7 @@ fn memory_is_bounded() {
     let within =
         |written: u64, bytes: u64| assert!(written > bytes / 10 * 9 && written <= bytes, "{written} of {bytes}");
     within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/big"])), 8 << 20);
-    // Everywhere together.
+    // All combinations.
     within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/etc/big"])), 8 << 20);
 }
 
@@ -112,14 +112,14 @@ fn the_hosts_other_mounts() {
 }
 
 probe!("layers", |_| layers());
-/// The check of that name: every other mount shows its files, and none can be written to.
+/// Every other mount shows its files, and none of them can be written to.
 fn layers() {
     let folder = Folder::new();
     let point = |name: &str| {
         fs::create_dir(folder.path(name)).expect("mkdir");
         folder.text(name)
     };
-    // One with a mode and an owner of its own, one below it, one that is read-only, one in an odd place.
+    // A mount with a mode and an owner of its own, one below it, a read-only one, and one with an odd path.
     let outer = point("outer");
     mount("t", &outer, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=1770,uid=7,gid=8")).expect("mount");
     fs::write(folder.path("outer/file"), "outer\n").expect("write");
@@ -129,14 +129,14 @@ fn layers() {
     let odd = point("odd ,:\\\n");
     mount_tmpfs(&odd);
     fs::write(folder.path("odd ,:\\\n/file"), "odd\n").expect("write");
-    // A file can be a mount point; an overlay cannot be on it.
+    // A file can be a mount point, but an overlay cannot be mounted on it.
     let file = folder.write("file", b"below\n");
     let other = folder.write("other", b"above\n");
     mount(other.as_str(), file.as_str(), "", MountFlags::BIND, None).expect("bind");
-    // And a /proc elsewhere would be a way to every file.
+    // A /proc at another path would lead to every file of the host.
     let proc = point("proc");
     mount("proc", &proc, "proc", MountFlags::empty(), None).expect("mount of proc");
-    // A mount that another one hides is not seen, and no harm.
+    // A mount that is hidden by another one is not visible, and does no harm.
     let hidden = point("hidden");
     fs::create_dir(folder.path("hidden/below")).expect("mkdir");
     mount_tmpfs(&folder.text("hidden/below"));
@@ -158,7 +158,7 @@ fn layers() {
     for (path, content) in files.iter().zip(["outer\n", "inner\n", "odd\n", "above\n"]) {
         assert_eq!(fs::read_to_string(path).expect("read"), content, "{path} is as it was");
     }
-    // The same over a folder that has mounts below it.
+    // The same over a directory that has mounts below it.
     let root = folder.text(".");
     fs::copy(probe_file(), folder.path("probe")).expect("the probe in a root");
     let written = probe_in(&root, &["--ephemeral"], &["write", "/outer/inner/file", "/new"]).finish().good();
@@ -175,7 +175,7 @@ fn everything_removed_and_everything_there() {
 }
 
 probe!("remove-host-files", |_| remove_everything());
-/// The check of that name, in a namespace whose root is small: a tmpfs with a few files, and a filesystem below it.
+/// In a mount namespace whose root is small: a tmpfs with a few files, and another filesystem below it.
 fn remove_everything() {
     let folder = Folder::new();
     let top = folder.text(".");
@@ -199,7 +199,7 @@ fn remove_everything() {
         rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
     )
     .expect("propagation");
-    // The program that looks afterwards runs in a process of its own: here the root is another one from now on.
+    // The check afterwards runs in a process of its own: this process has another root from now on.
     rustix::process::pivot_root(".", "put-old").expect("pivot_root");
     rustix::process::chdir("/").expect("chdir");
     let output = std::process::Command::new("/bin/mydocker")
@@ -216,7 +216,7 @@ fn remove_everything() {
 }
 
 case!(everything_of_a_virtual_host, Needs::ROOT | Needs::OVERLAY | Needs::VIRTUAL_HOST | Needs::BUSYBOX);
-/// `rm -rf --no-preserve-root /` on a host whose loss would be none, with a second filesystem mounted below its root.
+/// `rm -rf --no-preserve-root /` on a host that may be lost, with a second filesystem mounted below its root.
 fn everything_of_a_virtual_host() {
     mount_tmpfs("/media");
     fs::create_dir("/media/folder").expect("mkdir");
@@ -224,11 +224,11 @@ fn everything_of_a_virtual_host() {
     fs::write("/media/file", "kept\n").expect("write");
     let files = || -> Vec<_> {
         let all = listing(std::path::Path::new("/"));
-        // The other cases come and go there.
+        // Other cases create and remove files there.
         all.into_iter().filter(|path| !path.starts_with("/tmp")).collect()
     };
     let before = files();
-    // The container's own /etc/hosts and the like are mounts, and stay.
+    // The container's own /etc/hosts and similar files are mounts, and stay.
     let script =
         "rm -rf /media/* /etc/pass* /usr /root /lib /sbin; rm -rf /*; echo left: /media/* /usr* /init* /etc/pass*";
     let outcome = crate::support::harness::run(&["--ephemeral"], &["/bin/busybox", "sh", "-c", script]).finish();
@@ -245,13 +245,13 @@ fn everything_of_a_virtual_host() {
     assert_eq!(kept, b"kept\n");
 }
 
-/// Every path below, but for what the kernel shows.
+/// Every path below, without the filesystems of the kernel.
 fn listing(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).expect("readdir").flatten() {
-            // What is in there is not files, and comes and goes.
+            // These entries are no files, and change all the time.
             let kernel = ["proc", "sys", "dev"].iter().any(|name| entry.file_name() == *name)
                 || host().points.iter().any(|point| entry.path() == std::path::Path::new(point));
             if !kernel && entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -1,5 +1,5 @@
-//! As somebody who is not root: a user namespace comes by itself. Where the tests are run by root, each of these makes an
-//! ordinary user of itself first.
+//! As an ordinary user: a user namespace is used automatically. If root runs the tests, each of these cases first
+//! becomes an ordinary user.
 
 use crate::probes::c_string;
 use crate::support::folder::Folder;
@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt;
 
 const USER: u32 = 65534;
 
-/// The two files where anybody can read them.
+/// mydocker and the probe at paths that every user can read.
 struct Place {
     folder: Folder,
     mydocker: String,
@@ -30,21 +30,21 @@ impl Place {
         Place { folder, mydocker, probe }
     }
 
-    /// `mydocker run OPTIONS probe WORDS`, by whoever runs the tests.
+    /// `mydocker run OPTIONS probe WORDS`, as the user who runs the tests.
     fn probe(&self, options: &[&str], words: &[&str]) -> Run {
         let command = [self.probe.as_str(), "--probe"];
         let words: Vec<&str> = ["run"].iter().chain(options).chain(&command).chain(words).copied().collect();
         mydocker_at(self.mydocker.as_ref(), &words).with(|command| command.current_dir("/"))
     }
 
-    /// The same, by an ordinary user.
+    /// The same, as an ordinary user.
     fn as_user(&self, options: &[&str], words: &[&str]) -> Run {
         let run = self.probe(options, words);
         if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
     }
 }
 
-/// Who we are when the run is as an ordinary user.
+/// The uid of a run as an ordinary user.
 fn user() -> (u32, u32) {
     match host().root {
         true => (USER, USER),
@@ -104,7 +104,7 @@ fn privileged_inside_only() {
     let status = place.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().good();
     assert!(status.contains("Seccomp:\t0") && status.contains("NoNewPrivs:\t0"), "{status}");
     assert_eq!(place.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().good(), "0\n");
-    // A device is the host's.
+    // A device node is the host's.
     assert_eq!(place.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().good(), "EPERM\n");
 }
 
@@ -124,12 +124,12 @@ fn files_of_others_stay_theirs() {
     let secret = place.folder.write("secret", b"of root");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("chmod");
     let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
-    // Who runs the tests as an ordinary user owns the file.
+    // If an ordinary user runs the tests, they own the file.
     assert_eq!(outcome.code(), if host().root { 99 } else { 0 }, "{outcome:?}");
 }
 
 case!(an_id_that_is_not_there, Needs::USER_NAMESPACES);
-/// With the own id alone, root is the only one to be.
+/// If only the user's own id is mapped, root is the only user inside.
 fn an_id_that_is_not_there() {
     let place = Place::new();
     if words(&place.as_user(&[], &["file", "/proc/self/gid_map"]).finish().good()).len() > 3 {
@@ -144,7 +144,7 @@ fn an_id_that_is_not_there() {
     }
 }
 
-/// A root that is the user's: the probe, and nothing else.
+/// A root that the user owns: the probe, and nothing else.
 fn own_root() -> (Place, Folder) {
     let (place, root) = (Place::new(), Folder::new());
     root.write_program("probe", &fs::read(probe_file()).expect("this file"));
@@ -169,7 +169,7 @@ fn a_root_of_its_own() {
     let (place, root) = own_root();
     let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
     assert_eq!(says(&[], &["list", "/"]), "dev\netc\nprobe\nproc\nsys\n");
-    // The host's root is gone, and so is the way up.
+    // The host's root is unmounted, and no path leads back to it.
     assert_eq!(says(&[], &["list", "/../.."]), "dev\netc\nprobe\nproc\nsys\n");
     let dev = says(&[], &["list", "/dev"]);
     for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"] {
@@ -191,7 +191,7 @@ fn a_root_of_its_own() {
 }
 
 case!(a_root_of_its_own_in_namespaces_of_the_host, Needs::USER_NAMESPACES);
-/// Who owns no namespace cannot mount what shows it, and has what the host has mounted.
+/// A user who does not own a namespace cannot mount its /proc or /sys, and gets the host's mount.
 fn a_root_of_its_own_in_namespaces_of_the_host() {
     let (place, root) = own_root();
     let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
@@ -206,7 +206,7 @@ fn a_root_of_its_own_in_namespaces_of_the_host() {
     assert_eq!(says(&["--network", "host"], &["list", "/sys/class/net"]), names("/sys/class/net"));
     let pid = std::process::id();
     assert!(says(&["--pid", "host"], &["list", "/proc"]).lines().any(|name| name == pid.to_string()));
-    // Seen, and not to be written to.
+    // It can be read and not written to.
     let outcome = place.in_root(&root, &of_host, &["touch", "/sys/kernel/uevent_seqnum"]).finish();
     assert!(outcome.code() == 99 && outcome.stderr_text().contains("Read-only file system"), "{outcome:?}");
 }
@@ -215,7 +215,7 @@ fn link(path: &str) -> String {
     fs::read_link(path).expect("readlink").display().to_string()
 }
 
-/// What is in a directory of the host's, as the probe lists it.
+/// The entries of a directory of the host, as the probe lists them.
 fn names(path: &str) -> String {
     let entries = fs::read_dir(path).expect("readdir").map(|entry| entry.expect("readdir").file_name());
     let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -228,13 +228,13 @@ fn writes_in_memory() {
     let (place, root) = own_root();
     place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().good();
     assert!(!root.path("new").exists());
-    // The host's own root, with the host's mounts below it, is not for a user namespace.
+    // An overlay over the host's own root, with the host's mounts below it, needs more than a user namespace.
     place.as_user(&["--ephemeral"], &["touch", "/new"]).finish().refused(125, &["EINVAL", "mounts of the host"]);
     place.in_root(&root, &[], &["touch", "/new"]).finish().good();
     assert!(root.path("new").exists());
     let outcome = place.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
     assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
-    // Nor need it be his own.
+    // The user need not own it either.
     if host().root {
         std::os::unix::fs::chown(root.as_path(), Some(0), Some(0)).expect("chown");
         place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().good();
@@ -245,7 +245,7 @@ fn writes_in_memory() {
 case!(a_limit_needs_a_delegated_group, Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn a_limit_needs_a_delegated_group() {
     let place = Place::new();
-    // The default is left out.
+    // The default limit is left out.
     place.as_user(&[], &["status", "0"]).finish().silent(0);
     let outcome = place.as_user(&["-m", "100m"], &["status", "0"]).finish();
     outcome.refused(125, &["EACCES", "delegated", "systemd-run --user --scope -p Delegate=yes"]);
@@ -255,7 +255,7 @@ case!(
     a_delegated_group_is_used,
     Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::MOUNTED | Needs::GROUP_BELOW
 );
-/// A group that is the user's, with a leaf for mydocker itself, as systemd delegates it.
+/// A cgroup that the user owns, with a leaf for mydocker itself, as systemd delegates it.
 fn a_delegated_group_is_used() {
     let place = Place::new();
     let top = &host().carrier("memory").expect("memory").point;
@@ -272,7 +272,7 @@ fn a_delegated_group_is_used() {
         become_user()
     });
     let outcome = run.finish();
-    // Two levels, and a moment until the last process is gone.
+    // Two levels, and a moment until the last process has ended.
     crate::support::processes::wait_until("the groups are empty", || fs::remove_dir(&leaf).is_ok() || !leaf.exists());
     fs::remove_dir(&delegated).expect("nothing is left in it");
     assert_eq!(outcome.good(), "104857600\n");
@@ -285,9 +285,9 @@ fn userns_host_forbids_it() {
     place.as_user(&["--userns=auto"], &["status", "3"]).finish().silent(3);
 }
 
-/// Between fork and exec: no allocation.
+/// Called between fork and exec: it must not allocate.
 fn write(file: &CStr, bytes: &[u8]) -> io::Result<()> {
-    // SAFETY: a string that ends with a NUL, and a slice with its length
+    // SAFETY: the path is NUL-terminated, and the pointer and the length are those of one slice
     unsafe {
         let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if fd < 0 || libc::write(fd, bytes.as_ptr().cast(), bytes.len()) < 0 {
@@ -299,19 +299,19 @@ fn write(file: &CStr, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn become_user() -> io::Result<()> {
-    // SAFETY: numbers, and a null list of no groups
+    // SAFETY: the calls take integers, and setgroups a null pointer with the length 0
     match unsafe { (libc::setgroups(0, std::ptr::null()), libc::setgid(USER), libc::setuid(USER)) } {
         (0, 0, 0) => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// In mounts of its own, other files over the host's: nothing of the host is changed.
+/// In a mount namespace of its own, mounts other files over the host's: nothing on the host changes.
 fn with_files(run: Run, files: Vec<(String, &'static str)>) -> Run {
     let files: Vec<_> = files.iter().map(|(ours, theirs)| (c_string(ours), c_string(theirs))).collect();
     run.before(move || {
         let null = std::ptr::null::<libc::c_char>();
-        // SAFETY: strings that end with a NUL, and null where the kernel takes null
+        // SAFETY: all strings are NUL-terminated, and the other pointers are null where mount(2) allows it
         unsafe {
             let flags = libc::MS_REC | libc::MS_PRIVATE;
             if libc::unshare(libc::CLONE_NEWNS) != 0
@@ -327,7 +327,7 @@ fn with_files(run: Run, files: Vec<(String, &'static str)>) -> Run {
     })
 }
 
-/// passwd, subuid and subgid in which the user has a range.
+/// A passwd, subuid and subgid in which the user has a range.
 fn files_with_ranges(place: &Place) -> Vec<(String, &'static str)> {
     let passwd = format!("root:x:0:0::/:/bin/sh\nordinary:x:{USER}:{USER}::/:/bin/sh\n");
     let mut files = Vec::new();
@@ -349,7 +349,7 @@ fn ranges_of_subuid() {
     let file = |name| with_files(place.probe(&[], &["file", name]), files_with_ranges(&place)).finish().good();
     assert_eq!(words(&file("/proc/self/uid_map")), ["0", "65534", "1", "1", "200000", "65536"]);
     assert_eq!(words(&file("/proc/self/gid_map")), ["0", "65534", "1", "1", "300000", "65536"]);
-    // So other users can be had, and the terminal is the group's that terminals have.
+    // So other users exist inside, and the terminal belongs to the group of terminals.
     let words = ["as-user", "1000", &place.probe, "--probe", "file", "/proc/self/status"];
     let status = with_files(place.probe(&["-t"], &words), files_with_ranges(&place)).finish();
     assert!(status.stdout_text().contains("Uid:\t1000\t1000"), "{status:?}");
@@ -366,13 +366,13 @@ fn ranges_that_newuidmap_refuses() {
 }
 
 case!(this_host_without_user_namespaces, Needs::USER_NAMESPACES_FORBIDDEN);
-/// In a user namespace with a limit of none, where we are not root.
+/// In a user namespace whose limit for further ones is 0, and in which we are not root.
 fn this_host_without_user_namespaces() {
     for options in [&[][..], &["--no-limits"], &["-t"], &["--privileged", "--network", "host"]] {
         let outcome = crate::support::harness::probe(options, &["status", "0"]).finish();
         outcome.refused(125, &["clone", "ENOSPC", "user.max_user_namespaces is 0"]);
     }
-    // And what needs none, works.
+    // A run that needs no user namespace works.
     crate::support::harness::mydocker(&["--help"]).finish().good();
 }
 
@@ -380,7 +380,7 @@ case!(a_host_without_user_namespaces, Needs::USER_NAMESPACES | Needs::ROOT);
 fn a_host_without_user_namespaces() {
     let place = Place::new();
     let run = place.probe(&[], &["status", "0"]).before(|| {
-        // SAFETY: numbers only
+        // SAFETY: unshare with CLONE_NEWUSER leaves the address space and the descriptor table alone
         if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -399,7 +399,7 @@ fn nothing_is_left_and_the_status_stands() {
         assert_eq!(place.as_user(&[], &["status", status]).finish().code().to_string(), status);
     }
     let outcome = place.as_user(&[], &["kill-self", "9"]).finish();
-    // PID 1 hears no signal of its own; with a reaper the command is another one.
+    // PID 1 does not get signals that it sends to itself; with a reaper the command is not PID 1.
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     assert_eq!(place.as_user(&["--init"], &["kill-self", "9"]).finish().code(), 128 + 9);
     let missing = mydocker_at(place.mydocker.as_ref(), &["run", "/no/such/file"]);

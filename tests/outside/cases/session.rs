@@ -1,4 +1,4 @@
-//! The exercise's own session, replayed in one shell, with a look from outside between the steps.
+//! The session of the exercise, replayed in one shell, with a check from outside between the steps.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{probe_file, run};
@@ -7,7 +7,8 @@ use crate::support::needs::{Needs, on_v2};
 use std::fs;
 
 case!(one_shell_under_100m, Needs::NAMESPACES | Needs::SH | Needs::MEMORY | Needs::CPU | Needs::CPUSET);
-/// What the shell is told holds `$((..))` or `$?` where its answer holds a number: an echo of the input is no answer.
+/// The input contains `$((..))` or `$?` where its answer contains a number: an echo of the input cannot be taken for
+/// the answer.
 fn one_shell_under_100m() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     let options = "-t -m 100m --cpu-mems 0 --cpu-set 0 --cpu-shares 2048";
@@ -21,7 +22,7 @@ fn one_shell_under_100m() {
     shell.say(b"\"$PROBE\" --probe eat 209715200 </dev/null; echo large: $?.\n");
     shell.await_output("large: 137.");
 
-    // The shell lives. From outside, its limits and its pid are where they should be.
+    // The shell runs. From outside, its limits and its pid are where they should be.
     let pid = shell.command_pid();
     let directories = host().directories(&shell.directory_name());
     for (controller, v1, v2, value, weight) in [

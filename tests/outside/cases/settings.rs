@@ -1,5 +1,5 @@
-//! The user's line settings: raw while the command runs, only where standard input is a terminal, and as they were after
-//! every way out. The user's terminal here has settings that no default has.
+//! The user's line settings: raw while the command runs, only if standard input is a terminal, and restored on every
+//! exit. The user's terminal in these cases has settings that differ from every default.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, probe, run};
@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 
 const BOTH: [&[&str]; 2] = [&["-t"], &["-t", "--init"]];
 
-/// Starts it, waits for `ready`, and checks that the settings are raw; gives what ran, and what the settings were.
+/// Starts the run, waits for `ready`, and checks that the settings are raw; gives the run and the earlier settings.
 fn raw(run: Run) -> (InTerminal, crate::support::user_terminal::Settings) {
     let terminal = UserTerminal::new();
     let before = terminal.settings();
@@ -33,7 +33,7 @@ fn back_after_an_exit() {
 }
 
 case!(back_after_an_error, Needs::NAMESPACES | Needs::TERMINAL);
-/// Errors that come before execve, at every stage of the way; the message stands on a line that begins at the left.
+/// Errors before execve, at every stage; the message begins at the left margin.
 fn back_after_an_error() {
     let folder = Folder::new();
     let file = folder.write("not-a-program", b"");
@@ -72,7 +72,8 @@ fn back_after_a_signal_to_mydocker() {
 }
 
 case!(back_after_a_fault_that_someone_sent, Needs::NAMESPACES | Needs::TERMINAL);
-/// SIGABRT is what a watchdog sends. That the kernel sends these for faults is no reason to die of somebody else's.
+/// A watchdog sends SIGABRT. The kernel also sends these signals for faults, but mydocker must not die when another
+/// process sends one.
 fn back_after_a_fault_that_someone_sent() {
     let faults = [libc::SIGABRT, libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
     for signal in faults {
@@ -93,7 +94,7 @@ fn back_after_the_command_was_killed() {
             let command = children(first).first().copied().unwrap_or(first);
             send(command, signal);
             if command == first && signal == SIGTERM {
-                // The kernel keeps it from a PID 1 that does not catch it.
+                // The kernel does not deliver it to a PID 1 without a handler.
                 send(command, SIGKILL);
             }
             let expected = if command == first { SIGKILL } else { signal };
@@ -101,7 +102,7 @@ fn back_after_the_command_was_killed() {
             assert_eq!(inside.terminal.settings(), before, "{options:?}");
         }
     }
-    // The reaper itself.
+    // The signal goes to the reaper itself.
     let (inside, before) = raw(probe(&["-t", "--init"], &["hold"]));
     send(inside.running.command_pid(), SIGKILL);
     assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGKILL);
@@ -142,7 +143,7 @@ fn back_while_stopped_and_raw_again() {
 }
 
 case!(raw_again_after_a_stop_that_nobody_can_see, Needs::NAMESPACES | Needs::TERMINAL);
-/// SIGSTOP cannot be seen coming: the settings stay. The shell sets its own meanwhile; mydocker sets them right again.
+/// SIGSTOP cannot be caught: the settings stay raw. The shell sets its own meanwhile; mydocker sets raw mode again.
 fn raw_again_after_a_stop_that_nobody_can_see() {
     let terminal = UserTerminal::new();
     let shells = terminal.termios();
@@ -176,7 +177,7 @@ fn untouched_without_a_terminal_on_stdin() {
     drop(writer);
     assert_eq!(running.finish_by_itself().code(), 0);
     assert_eq!(terminal.settings(), before);
-    // Nor is there anything to be raw where the streams are no terminals, and that is no error.
+    // If the streams are no terminals, there are no settings to change, and that is no error.
     assert_eq!(probe(&["-t"], &["status", "4"]).start_on([null(), null(), null()]).finish_by_itself().code(), 4);
 }
 

@@ -1,7 +1,8 @@
-//! Signals that mydocker is sent: what the command catches reaches it once, what would have ended it ends it.
+//! Signals that are sent to mydocker: a signal that the command catches reaches it once, a signal that would end it
+//! ends it.
 //!
-//! That nothing more comes after a signal is seen without waiting: mydocker takes its signals one after the other, the
-//! lower number first, so when WINCH, sent later, has arrived inside, the one before it is done with.
+//! These cases need not wait to see that nothing else arrives: mydocker takes its signals one after the other, the
+//! lower number first, so once a later WINCH has arrived inside, the signal before it has been dealt with.
 
 use crate::support::harness::{Running, probe, run};
 use crate::support::needs::Needs;
@@ -11,14 +12,14 @@ use std::os::unix::process::ExitStatusExt;
 
 const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
-/// Starts the probe that treats signals as `how` says, and prints a WINCH too.
+/// Starts the probe that treats signals as `how` says, and prints WINCH too.
 fn catching(how: &str) -> Running {
     let running = probe(&["-m100m"], &["catch", how, "28"]).start();
     running.await_output("ready");
     running
 }
 
-/// Sends `signal` and then WINCH, and gives all that arrived inside, the mark itself left out.
+/// Sends `signal` and then WINCH, and gives everything that arrived inside, without the WINCH.
 fn arrived(running: Running, signal: i32) -> Vec<String> {
     running.send(signal);
     running.send(SIGWINCH);
@@ -47,7 +48,7 @@ case!(sleep_ends_at_once, Needs::NAMESPACES | Needs::SLEEP | Needs::MEMORY);
 fn sleep_ends_at_once() {
     for signal in ENDING {
         let running = run(&["-t", "-m", "100m"], &["sleep", "100000"]).start();
-        // Nothing is printed: it runs when its name has changed, which execve does.
+        // The command prints nothing: it runs once the name of the process has changed, which execve does.
         crate::support::processes::wait_until("sleep runs", || {
             let children = crate::support::processes::children(running.pid);
             children.first().is_some_and(|pid| {
@@ -79,7 +80,7 @@ fn a_caught_signal_arrives_once() {
 }
 
 case!(a_caught_signal_is_never_made_worse, Needs::NAMESPACES | Needs::MEMORY);
-/// The same signal again and again: the command stays alive and gets each.
+/// The same signal several times: the command stays alive and gets each.
 fn a_caught_signal_is_never_made_worse() {
     let running = catching("15");
     for round in 1..=5 {
@@ -97,7 +98,7 @@ fn an_ignored_signal_changes_nothing() {
 }
 
 case!(a_blocked_signal_arrives, Needs::NAMESPACES | Needs::MEMORY);
-/// A command that blocks a signal and takes it with sigwait or signalfd has no handler, and still wants it.
+/// A command that blocks a signal and takes it with sigwait or signalfd has no handler, and still expects it.
 fn a_blocked_signal_arrives() {
     for signal in ENDING {
         assert_eq!(arrived(catching(&format!("b{signal}")), signal), [format!("got {signal}")]);
@@ -108,11 +109,11 @@ case!(what_nohup_ignores_is_not_passed_on, Needs::NAMESPACES);
 fn what_nohup_ignores_is_not_passed_on() {
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2] {
         let ignore = move || {
-            // SAFETY: one disposition of this process
+            // SAFETY: SIG_IGN is no handler, so signal stores two integers
             unsafe { libc::signal(signal, libc::SIG_IGN) };
             Ok(())
         };
-        // Not to one that catches it, and one that does not is not ended by it.
+        // The signal neither goes to a command that catches it, nor ends one that does not.
         for how in [signal.to_string(), "12".to_string()] {
             let running = probe(&[], &["catch", &how, "28"]).before(ignore).start();
             running.await_output("ready");
@@ -126,12 +127,12 @@ fn the_harmless_ones_are_passed_on() {
     for signal in [SIGUSR1, SIGUSR2, SIGCONT] {
         assert_eq!(arrived(catching(&signal.to_string()), signal), [format!("got {signal}")]);
     }
-    // WINCH itself: the mark of the others.
+    // WINCH itself, which marks the end in the other cases.
     assert_eq!(arrived(catching("15"), SIGWINCH), [""; 0]);
 }
 
 case!(a_harmless_signal_that_nobody_wants_ends_nothing, Needs::NAMESPACES | Needs::MEMORY);
-/// USR1 would end an ordinary process; PID 1 takes no harm, and mydocker is not to end it either.
+/// USR1 would end an ordinary process; PID 1 is not harmed, and mydocker must not end it either.
 fn a_harmless_signal_that_nobody_wants_ends_nothing() {
     for signal in [SIGUSR1, SIGUSR2, SIGCONT] {
         assert_eq!(arrived(catching("15"), signal), [""; 0], "signal {signal}");
@@ -151,10 +152,10 @@ fn a_signal_in_the_hosts_pids() {
 }
 
 case!(a_signal_that_the_caller_blocked_still_works, Needs::NAMESPACES);
-/// Whoever starts mydocker may have TERM blocked; that does not make the container unstoppable.
+/// The caller of mydocker may have TERM blocked; the container must still be stoppable.
 fn a_signal_that_the_caller_blocked_still_works() {
     let block = || {
-        // SAFETY: a set of this frame, and this process's mask
+        // SAFETY: the set lives in this frame; the calls change the mask of the new process
         unsafe {
             let mut set = std::mem::zeroed();
             libc::sigemptyset(&mut set);
@@ -173,8 +174,8 @@ fn a_signal_that_the_caller_blocked_still_works() {
 }
 
 case!(a_signal_during_the_start_is_not_lost, Needs::NAMESPACES | Needs::MEMORY);
-/// Sent once, at any moment: before mydocker looks after signals it ends mydocker itself, later it ends the container.
-/// With standard input open nothing else ends it.
+/// The signal is sent once, at any moment: before mydocker handles signals it ends mydocker itself, later it ends the
+/// container. Standard input stays open, so nothing else can end it.
 fn a_signal_during_the_start_is_not_lost() {
     for round in 0..200 {
         let running = probe(&["-m100m"], &["hold"]).start();
@@ -193,7 +194,7 @@ fn processes_below_the_command_end_too() {
     running.say(b"sleep 100000 & sleep 100000 & echo read$((1+1))\n");
     running.await_output("read2");
     running.send(SIGTERM);
-    // Both children of the shell hold its standard output: its end is theirs.
+    // Both children of the shell hold its standard output open: the output ends with the later of them.
     let outcome = running.finish_by_itself();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
 }

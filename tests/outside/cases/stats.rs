@@ -1,4 +1,4 @@
-//! `--stats`: one record for each run, true, and JSON whatever the command is called.
+//! `--stats`: one record for each run, correct, and valid JSON whatever the command is called.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker, probe, probe_words, run, unique_name};
@@ -26,10 +26,10 @@ fn seconds(record: &Value, name: &str) -> f64 {
     record[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {record}"))
 }
 
-/// Name and type of each field, from the README's table.
+/// The name and type of each field, from the README's table.
 fn schema() -> Vec<(String, String)> {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap_or_else(|_| {
-        // On a host that has but this file.
+        // For a host that has only this file.
         include_str!("../../../README.md").to_string()
     });
     let table = readme.split("\n| field | type |").nth(1).expect("the table of the fields");
@@ -80,7 +80,7 @@ fn the_schema_is_the_readmes() {
     }
 }
 
-/// A word that is not UTF-8 has U+FFFD for every byte that is not ASCII.
+/// In a word that is not UTF-8, every byte that is not ASCII becomes U+FFFD.
 fn as_json_has_it(word: &OsString) -> String {
     let one = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { char::REPLACEMENT_CHARACTER };
     word.to_str().map_or_else(|| word.as_bytes().iter().map(one).collect(), String::from)
@@ -105,7 +105,7 @@ fn json_under_any_name() {
         let record = record(&run(&["--stats=json"], &all).finish());
         assert_eq!(record["command"][4], as_json_has_it(&word), "{record}");
         assert_eq!(record["status"], 0);
-        // As the command itself: there is none of that name.
+        // Also as the command itself: there is no file of that name.
         if !word.is_empty() {
             let outcome = run(&["--stats=json"], std::slice::from_ref(&word)).finish();
             assert_eq!(outcome.code(), 127, "{outcome:?}");
@@ -153,7 +153,7 @@ case!(how_it_ended, Needs::NAMESPACES);
 fn how_it_ended() {
     let exited = of(&[], &["status", "7"]);
     assert_eq!((&exited["status"], &exited["signal"]), (&7.into(), &Value::Null), "{exited}");
-    // In the host's pids a signal ends it like any other process.
+    // In the host's PID namespace a signal ends it like any other process.
     let killed = of(&["--pid", "host"], &["kill-self", "15"]);
     assert_eq!((&killed["status"], &killed["signal"]), (&(128 + SIGTERM).into(), &SIGTERM.into()), "{killed}");
     for (signal, ended_by) in [(SIGTERM, SIGTERM), (SIGKILL, SIGKILL)] {
@@ -200,7 +200,7 @@ fn times() {
 }
 
 case!(earlier_children_are_not_counted, Needs::NAMESPACES | Needs::SH);
-/// A shell that becomes mydocker leaves it with children of its own behind it.
+/// A shell that becomes mydocker by exec leaves its own children to it.
 fn earlier_children_are_not_counted() {
     let words = |words: &[OsString]| {
         words.iter().map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect::<Vec<_>>().join(" ")
@@ -243,12 +243,12 @@ fn kills_for_want_of_memory() {
 }
 
 case!(peak_pids, Needs::NAMESPACES | Needs::PIDS);
-/// The peak is counted whether there is a limit or not.
+/// The peak is counted with and without a limit.
 fn peak_pids() {
     for options in [&[][..], &["--pids-limit", "50"], &["--pids-limit", "max"]] {
         let record = of(options, &["fork", "9"]);
         let peak = &record["peak_pids"];
-        // Linux 6.1 has brought pids.peak.
+        // pids.peak exists since Linux 6.1.
         assert!(*peak == 10 || peak.is_null() && !kernel_is_at_least(6, 1), "{options:?}: {record}");
     }
     assert_eq!(of(&["--no-limits"], &["status", "0"])["peak_pids"], Value::Null);
@@ -269,7 +269,7 @@ fn limits_asked_and_in_force() {
     };
     let memory = limit(["memory.limit_in_bytes", "memory.max"]);
     assert_eq!(memory["value"], "104857601");
-    // The kernel counts in pages.
+    // The kernel counts pages.
     assert_eq!((&memory["asked"], &memory["in_force"]), (&true.into(), &"104857600".into()), "{record}");
     let shares = limit(["cpu.shares", "cpu.weight"]);
     assert_eq!((&shares["asked"], &shares["in_force"]), (&false.into(), &shares["value"]), "{record}");

@@ -12,7 +12,7 @@ fn every_status_from_0_to_255() {
 }
 
 case!(faults_of_the_command, Needs::NAMESPACES);
-/// PID 1 is spared the signals that it has no handler for, but not the faults of its own.
+/// The kernel does not deliver signals without a handler to PID 1, except for faults of its own.
 fn faults_of_the_command() {
     for (name, signal) in
         [("segv", libc::SIGSEGV), ("bus", libc::SIGBUS), ("ill", libc::SIGILL), ("trap", libc::SIGTRAP)]
@@ -28,14 +28,14 @@ fn a_kill_from_outside() {
     send(running.command_pid(), libc::SIGKILL);
     let outcome = running.finish_by_itself();
     assert_eq!(outcome.code(), 128 + libc::SIGKILL, "{outcome:?}");
-    // Nobody ran out of memory: nobody is to say so.
+    // No process ran out of memory, so no message may say so.
     assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
 }
 
 case!(a_shells_status, Needs::NAMESPACES | Needs::SH);
 fn a_shells_status() {
     run(&["-t"], &["sh", "-c", "exit 19"]).finish().silent(19);
-    // A command of the shell's, not PID 1: the shell says 128 + 15 itself.
+    // A command of the shell, not PID 1: the shell itself reports 128 + 15.
     run(&[], &["sh", "-c", "sh -c 'kill -TERM $$' 2>/dev/null; exit $?"]).finish().silent(128 + libc::SIGTERM);
 }
 
@@ -47,7 +47,7 @@ fn a_status_like_mydockers_own_is_silent() {
 }
 
 case!(signals_that_end_it_in_the_hosts_pids, Needs::NAMESPACES);
-/// In the host's pids the command is an ordinary process, and any signal ends it.
+/// In the host's PID namespace the command is an ordinary process, and any signal ends it.
 fn signals_that_end_it_in_the_hosts_pids() {
     for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 40] {
         let run = probe(&["--pid", "host"], &["kill-self", &signal.to_string()]);
@@ -55,10 +55,10 @@ fn signals_that_end_it_in_the_hosts_pids() {
     }
 }
 
-/// No core file in whatever folder the tests run in.
+/// No core file in the working directory of the tests.
 fn no_core() -> std::io::Result<()> {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: reads one structure of this frame
+    // SAFETY: setrlimit reads one struct, which lives in this frame
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `--step`: it stops before each step of the plan, says what comes and where to look, and goes on, to the end or back.
+//! `--step`: mydocker stops before each step of the plan, prints what comes and where to look, and continues, to the
+//! end or back.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{probe, probe_words, run, unique_name};
@@ -10,11 +11,11 @@ use std::fs;
 
 const ASKS: &str = "q: undo and quit] ";
 
-/// Goes on at every stop with these keys; gives how many stops there were.
+/// Presses these keys at every stop; gives the number of stops.
 fn press_through(inside: &mut InTerminal, keys: &[u8]) -> usize {
     let mut stops = 0;
     while !has_ended(inside) {
-        // Whoever has asked waits for the key.
+        // mydocker reads a key only after it has printed its question.
         if inside.terminal.screen().matches(ASKS).count() > stops {
             stops += 1;
             inside.press(keys);
@@ -27,8 +28,8 @@ fn has_ended(inside: &InTerminal) -> bool {
     crate::support::processes::state(inside.running.pid).is_none_or(|state| state == 'Z')
 }
 
-/// The reasons and the calls of the plan, as `--dry-run` shows them; after a run, which leaves controllers enabled that
-/// other cases may need, too.
+/// The reasons and the calls of the plan, as `--dry-run` shows them; after one run, which leaves controllers enabled
+/// that other cases may need, too.
 fn planned(options: &[&str], words: &[&str]) -> Vec<(String, String)> {
     probe(options, &["status", "0"]).finish().good();
     let text = probe(&[options, &["--dry-run"]].concat(), words).finish().good();
@@ -121,7 +122,8 @@ fn a_signal_or_the_end_is_a_q() {
             } else {
                 inside.press(end.as_bytes());
             }
-            // A signal ends what has not been executed yet; if it is the parent that sees it, as it ends what has.
+            // A signal ends a command that has not been executed yet; if the parent takes the signal, as it ends one
+            // that has.
             let code = inside.running.finish_by_itself().code();
             assert!(code == 125 || end != "\x04" && code == 128 + libc::SIGINT, "{stops} {end:?}: {code}");
         }
@@ -148,7 +150,7 @@ fn what_it_points_at_is_there() {
                         assert_ne!(theirs, fs::read_link("/proc/self/ns/mnt").expect("ours"));
                         namespaces += 1;
                     } else if let Some(word) = command.strip_prefix("ls ") {
-                        // A path with a blank is one word of a shell all the same.
+                        // A path that contains a blank is still one word of a shell.
                         let path = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')).expect("quotes");
                         assert!(fs::metadata(path).expect("its group").is_dir());
                         assert!(host().directories(&format!("mydocker-{name}")).contains(&path.into()));
@@ -166,7 +168,7 @@ fn what_it_points_at_is_there() {
 case!(with_a_terminal_of_its_own, Needs::NAMESPACES | Needs::TERMINAL);
 fn with_a_terminal_of_its_own() {
     let mut inside = in_terminal(probe(&["--step", "-t"], &["terminal"]));
-    // Half way the user's terminal is raw: there Enter is a carriage return.
+    // In the middle of the plan the user's terminal is raw: there Enter is a carriage return.
     press_through(&mut inside, b"\r");
     let screen = inside.terminal.screen();
     assert_eq!(inside.running.finish_by_itself().code(), 0, "{screen}");
@@ -178,7 +180,7 @@ fn without_a_terminal_one_clear_line() {
     let folder = Folder::new();
     let mark = folder.text("mark");
     let alone = || {
-        // SAFETY: takes nothing
+        // SAFETY: getppid takes no arguments
         if unsafe { libc::setsid() } >= 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     };
     let outcome = probe(&["--step"], &["touch", &mark]).before(alone).finish();
@@ -201,7 +203,7 @@ fn a_kill_takes_the_child_along() {
 }
 
 case!(the_commands_input_is_not_touched, Needs::NAMESPACES | Needs::TERMINAL);
-/// The keys come from the terminal, not from standard input.
+/// The keys are read from the terminal, not from standard input.
 fn the_commands_input_is_not_touched() {
     let mut terminal = crate::support::user_terminal::UserTerminal::new();
     let (read, write) = std::io::pipe().expect("a pipe");

@@ -1,4 +1,5 @@
-//! In a terminal: what is pressed there reaches the whole group, mydocker and command, and may not arrive twice.
+//! In a terminal: a key that sends a signal reaches the whole process group, mydocker and command, and the signal must
+//! not arrive twice.
 
 use crate::support::harness::probe;
 use crate::support::needs::Needs;
@@ -13,7 +14,7 @@ fn a_pressed_key_arrives_once() {
         terminal.await_screen("ready");
         terminal.press(key);
         terminal.await_screen(&format!("got {signal}\r\n"));
-        // When USR1 has come through, mydocker is done with what was pressed.
+        // Once USR1 has arrived, mydocker has dealt with the keys.
         terminal.running.await_taken(signal);
         terminal.running.send(SIGUSR1);
         terminal.await_screen("got 10\r\n");
@@ -36,16 +37,16 @@ fn a_pressed_key_ends_what_does_not_catch_it() {
 }
 
 case!(a_hangup_reaches_the_command, Needs::NAMESPACES | Needs::TERMINAL);
-/// When a terminal goes away, the kernel tells the leader of its session, and nobody else. A mydocker that leads one,
-/// as under `ssh -t HOST mydocker ...` or in a terminal's window, has to pass it on.
+/// When a terminal hangs up, the kernel signals only the leader of its session. If mydocker is that leader, as under
+/// `ssh -t HOST mydocker ...` or in a terminal window, it must forward the signal.
 fn a_hangup_reaches_the_command() {
     for (how, status, seen) in [("1", 7, "got 1\n"), ("15", 128 + libc::SIGHUP, "")] {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
         unlockpt(&keys).expect("unlockpt");
         let name = ptsname(&keys, Vec::new()).expect("ptsname");
         let lead = move || {
-            // SAFETY: numbers and a string that lives in this closure. The first terminal that the leader of a session
-            // opens becomes its own; it stays open in mydocker.
+            // SAFETY: the calls take integers, and open a NUL-terminated string that this closure owns. The first
+            // terminal that a session leader opens becomes its controlling terminal; it stays open in mydocker.
             let done = unsafe { libc::setsid() >= 0 && libc::open(name.as_ptr(), libc::O_RDWR) >= 0 };
             if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         };
@@ -62,7 +63,7 @@ fn a_hangup_reaches_the_command() {
 }
 
 case!(a_signal_from_elsewhere_is_still_passed_on, Needs::NAMESPACES | Needs::TERMINAL);
-/// The same signal, sent to mydocker alone: there is nobody else to bring it in.
+/// The same signal, sent to mydocker alone: only mydocker can deliver it to the command.
 fn a_signal_from_elsewhere_is_still_passed_on() {
     let mut terminal = in_terminal(probe(&[], &["catch", "2"]));
     terminal.await_screen("ready");

@@ -1,6 +1,7 @@
-//! In a real terminal: tmux is the user, with bash as the shell. Keys are sent, the screen is read.
+//! In a real terminal: tmux is the user, with bash as the shell. The cases send keys and read the screen.
 //!
-//! What is typed holds `$((..))` or `$?` where its answer holds a number: an echo of the input is no answer.
+//! The input contains `$((..))` or `$?` where its answer contains a number: an echo of the input cannot be taken for
+//! the answer.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{FORKING, mydocker_file};
@@ -82,7 +83,8 @@ impl Window {
         });
     }
 
-    /// Whether a key that interrupts is a byte like any other: in mydocker's hands, for a shell leaves that on.
+    /// Whether a key that interrupts is an ordinary byte: then mydocker controls the terminal, because a shell leaves
+    /// ISIG on.
     fn is_raw(&self) -> bool {
         let terminal = self.tmux(&["display-message", "-p", "#{pane_tty}"]);
         let mut command = Command::new("stty");
@@ -95,13 +97,13 @@ impl Window {
         children(pid).into_iter().any(|child| state(child) == Some('T') || self.has_stopped(child))
     }
 
-    /// Has the shell send SIGTERM to its one job, and waits until it says how that ended: at its next prompt. (With
-    /// `set -b` it would say so at once; but on a busy machine bash then lost the end of a stopped job three times in a
-    /// hundred, of mydocker or not.)
+    /// Makes the shell send SIGTERM to its one job, and waits until it reports how that ended, at its next prompt.
+    /// (With `set -b` the shell would report at once; but on a busy machine bash then lost the end of a stopped job
+    /// three times in a hundred, whether the job was mydocker or not.)
     fn ends_by_term(&self, mydocker: i32) {
         self.line("clear; kill %1");
         assert!(wait_for_end(mydocker), "it goes on; the screen:\n{}", self.screen());
-        // Not an empty line: what has ended is asked about after a child's end.
+        // Not an empty line: bash only looks for ended jobs after a child has ended.
         self.line("clear");
         self.await_screen("Exit 143");
     }
@@ -189,7 +191,7 @@ fn the_callers_shell_stops_and_continues_it() {
 }
 
 case!(the_callers_shell_stops_one_with_a_terminal, SHELL);
-/// With `-t` Ctrl-Z belongs to the container; from another window, a signal stops the whole.
+/// With `-t`, Ctrl-Z goes to the container; a signal from another window stops the whole job.
 fn the_callers_shell_stops_one_with_a_terminal() {
     for options in ["-t", "-t --init"] {
         let window = Window::open();
@@ -221,7 +223,8 @@ fn the_callers_shell_stops_one_with_a_terminal() {
 }
 
 case!(a_job_in_the_background, SHELL | Needs::STTY);
-/// One that wants the terminal stops, like any job: it can be killed there, and goes on in the foreground.
+/// A background job that uses the terminal stops, like any job: it can be killed there, and continues in the
+/// foreground.
 fn a_job_in_the_background() {
     for options in ["-t", "-t --init"] {
         let window = Window::open();
@@ -239,7 +242,7 @@ fn a_job_in_the_background() {
             window.line(&format!("clear; bg; echo back$((7+{round}))"));
             window.await_screen(&format!("back{}", 7 + round));
             wait_until("it stops again", || state(mydocker) == Some('T'));
-            // The shell's own settings, which are no more raw than they are cooked: it is about to read a line.
+            // The shell's own settings are neither raw nor line mode: it is about to read a line.
             window.line("clear; stty -g >\"$F/meanwhile\"; fg");
             wait_until("raw", || window.is_raw());
             window.line(&format!("line$((3+{round}))"));
@@ -247,7 +250,7 @@ fn a_job_in_the_background() {
             send(mydocker, SIGTSTP);
         }
         window.await_prompt("out>");
-        // The cat that it is catches nothing.
+        // The cat under test catches no signal.
         window.ends_by_term(window.mydocker());
         window.line("stty -g >\"$F/after\"; echo end$((1+1))");
         window.await_screen("end2");
@@ -268,7 +271,7 @@ fn a_window_that_changes() {
         window.tmux(&["resize-window", "-x", columns, "-y", rows]);
         window.await_screen(&format!("size {rows} {columns}."));
     }
-    // A key that falls between two commands of the loop is the shell's own; one that stty is there to take is lost on it.
+    // A key between two commands of the loop goes to the shell; a key that stty should read is lost.
     let start = Instant::now();
     while !window.screen().trim_end().ends_with("in>") {
         assert!(start.elapsed() < patience(), "the loop goes on: {}", window.screen());
@@ -280,7 +283,7 @@ fn a_window_that_changes() {
 }
 
 case!(a_window_that_changes_meanwhile, SHELL | Needs::STTY);
-/// While it is stopped, mydocker is not in the foreground, and nobody tells it of a new size.
+/// While mydocker is stopped, it is not in the foreground, and the kernel does not signal a new size to it.
 fn a_window_that_changes_meanwhile() {
     let window = Window::open();
     window.line("\"$M\" run -t sh -c 'while :; do echo size $(stty size).; sleep 0.05; done'");
@@ -309,7 +312,7 @@ fn the_hosts_settings_come_back() {
             let command = children(first).first().copied().unwrap_or(first);
             match signal {
                 0 => window.line("exit 0"),
-                // An interactive shell ignores TERM: a process that does not takes its place.
+                // An interactive shell ignores TERM: a process that does not is used instead.
                 SIGTERM => {
                     window.line("echo up$((1+1)); exec sleep 100000");
                     window.await_screen("up2");
@@ -317,7 +320,7 @@ fn the_hosts_settings_come_back() {
                         let comm = fs::read_to_string(format!("/proc/{command}/comm")).unwrap_or_default();
                         comm.trim() == "sleep"
                     });
-                    // The kernel keeps it from PID 1; mydocker does not.
+                    // The kernel does not deliver it to PID 1; mydocker ends the container.
                     send(if round == 0 { window.mydocker() } else { command }, SIGTERM);
                 }
                 signal => send(command, signal),
@@ -369,7 +372,8 @@ fn vi_in_it() {
 }
 
 case!(top_in_it, SHELL | Needs::TOP);
-/// All that there is inside, in as many lines as there are, and again when they are more; a key that it takes itself.
+/// The processes inside, in as many lines as the window has, and again when it has more; and a key that top reads
+/// itself.
 fn top_in_it() {
     for options in ["-t", "-t --init"] {
         let window = Window::open();
@@ -407,7 +411,7 @@ fn a_reader_that_goes_first() {
 }
 
 case!(a_pipeline_with_keys, SHELL);
-/// `mydocker run cat | head -1`, typed at: the first line ends the reader, the second one the writer.
+/// `mydocker run cat | head -1`, with typed input: the first line ends the reader, the second one the writer.
 fn a_pipeline_with_keys() {
     let window = Window::open();
     window.line("\"$M\" run sh -c 'echo up$((1+1)) >&2; exec cat' | head -n 1; echo end$((1+1))");

@@ -1,4 +1,4 @@
-//! `--trace`: what it shows is what strace sees of the same run, call by call.
+//! `--trace`: it shows the same calls that strace sees of the same run.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_file, probe, probe_file, unique_name};
@@ -9,19 +9,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A call, by what can be compared.
+/// A call, reduced to what can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
     name: String,
-    /// What stands in quotes, as bytes.
+    /// The text between quotes, as bytes.
     strings: Vec<Vec<u8>>,
-    /// A number, or the name of an errno; nothing of a call that does not return.
+    /// A number, or the name of an errno; none for a call that does not return.
     result: Option<String>,
-    /// Names of flags.
+    /// The names of flags.
     flags: Vec<String>,
 }
 
-/// Reads `name(arguments) = result`, as strace and mydocker write it.
+/// Parses `name(arguments) = result`, as strace and mydocker print it.
 fn call(line: &str) -> Option<Call> {
     let (name, rest) = line.split_once('(')?;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
@@ -70,7 +70,7 @@ fn call(line: &str) -> Option<Call> {
         let words: Vec<&str> = result.split_whitespace().collect();
         match words.as_slice() {
             ["-1", errno, ..] => errno.to_string(),
-            // strace writes the permissions of umask with zeros before them.
+            // strace prints the mode of umask with leading zeros.
             ["0" | "00" | "000", ..] => "0".to_string(),
             [value, ..] => value.to_string(),
             [] => String::new(),
@@ -83,7 +83,7 @@ fn call(line: &str) -> Option<Call> {
     Some(Call { name: name.to_string(), strings, result, flags })
 }
 
-/// The calls of mydocker's own trace: who makes each, and what it is. execve is there on its way in, and again if it fails.
+/// The calls of mydocker's own trace, each with its process. execve is printed before the call, and again if it fails.
 fn own(trace: &str) -> Vec<(String, Call)> {
     let mut calls: Vec<(String, Call)> = Vec::new();
     for line in trace.lines() {
@@ -109,7 +109,7 @@ fn own(trace: &str) -> Vec<(String, Call)> {
     calls
 }
 
-/// What strace sees of each process, from where the trace begins, less what the trace needs itself.
+/// What strace sees of each process, from where the trace begins, without the calls that the trace itself needs.
 fn strace(options: &[&str], words: &[&str]) -> (Vec<Vec<Call>>, String) {
     let folder = Folder::new();
     let (seen, own) = (folder.text("strace"), folder.text("own"));
@@ -159,7 +159,7 @@ fn strace(options: &[&str], words: &[&str]) -> (Vec<Vec<Call>>, String) {
         }
     }
     for (_, calls) in &mut processes {
-        // What is the command's own comes after execve.
+        // The calls of the command itself come after execve.
         if let Some(at) = calls.iter().position(|call| call.name == "execve" && call.result.as_deref() == Some("0")) {
             calls.truncate(at + 1);
         }
@@ -167,21 +167,21 @@ fn strace(options: &[&str], words: &[&str]) -> (Vec<Vec<Call>>, String) {
     (processes.into_iter().map(|(_, calls)| calls).collect(), fs::read_to_string(&own).expect("the trace"))
 }
 
-/// Two lists, call by call.
+/// Compares two lists, call by call.
 fn compare(ours: &[Call], theirs: &[Call], told: &str) {
-    // The parent's end is the C library's where there is one.
+    // If there is a C library, it makes the parent's last call.
     let end = |calls: &[Call]| calls.last().is_some_and(|call| call.name == "exit_group");
     let ours = if end(ours) { &ours[..ours.len() - 1] } else { ours };
     let theirs = if end(theirs) { &theirs[..theirs.len() - 1] } else { theirs };
     for (at, (own, seen)) in ours.iter().zip(theirs).enumerate() {
         assert_eq!(own.name, seen.name, "{told}: call {at}\n{own:?}\n{seen:?}");
         match (own.name.as_str(), &own.result) {
-            // On its way in.
+            // Printed before the call.
             ("execve", None) => assert_eq!(seen.result.as_deref(), Some("0"), "{told}: {own:?}"),
             _ => assert_eq!(own.result, seen.result, "{told}: call {at}\n{own:?}\n{seen:?}"),
         }
-        // strace shows more of some structures; what mydocker shows is there.
-        // Of a directory it shows how many entries there are.
+        // strace shows more of some structures; everything that mydocker shows must be there. For a directory, mydocker
+        // shows the number of entries.
         for string in own.strings.iter().filter(|string| own.name != "getdents64" && !string.is_empty()) {
             let is = |other: &Vec<u8>| other == string || other.len() >= 32 && string.starts_with(other);
             assert!(seen.strings.iter().any(is), "{told}: call {at}\n{own:?}\n{seen:?}");
@@ -215,7 +215,7 @@ fn call_by_call_with_strace() {
 }
 
 case!(the_reaper_too, Needs::NAMESPACES | Needs::STRACE);
-/// With a reaper the child becomes two processes: together they have made what the trace has of both.
+/// With a reaper the child becomes two processes: together they have made the calls that the trace shows of both.
 fn the_reaper_too() {
     let (processes, trace) = strace(&["--init"], &["status", "0"]);
     let calls = own(&trace);
@@ -228,7 +228,7 @@ fn the_reaper_too() {
         names
     };
     let ours = names(calls.iter().filter(|(who, _)| who != "parent").map(|(_, call)| call).collect());
-    // The second of them begins where clone has returned, which is its maker's call.
+    // The second process begins where clone returns, which is a call of the first one.
     let theirs = names(processes[1..].iter().flatten().collect());
     assert_eq!(ours, theirs);
     assert!(trace.contains("\nreaper "), "{trace}");
@@ -253,7 +253,7 @@ fn a_failing_mount() {
     let child = of(&text, "child");
     let at = child.iter().position(|line| line.contains("mount(\"devpts\"")).expect("the mount");
     assert!(child[at].ends_with("= -1 ENOENT (No such file or directory)"), "{}", child[at]);
-    // Behind it there is nothing but the report, and the end.
+    // After it there is only the report, and the end.
     let rest: Vec<&str> =
         child[at + 1..].iter().filter_map(|line| line.split(' ').find(|word| word.contains('('))).collect();
     assert!(rest.iter().all(|call| call.starts_with("write(") || call.starts_with("exit_group(")), "{rest:?}");
@@ -281,7 +281,7 @@ fn lines_are_marked() {
     }
     phases.dedup();
     assert_eq!(phases, ["parent plan", "parent start", "parent wait", "parent end", "child start"]);
-    // Each step is announced, with the reason that --dry-run has for it.
+    // Each step is announced, with the reason that --dry-run prints for it.
     let plan = probe(&["--dry-run"], &["status", "5"]).finish().good();
     for line in plan.lines() {
         let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
@@ -328,7 +328,7 @@ fn the_commands_descriptors_are_as_they_were() {
 }
 
 case!(it_stays_where_stderr_was, Needs::NAMESPACES);
-/// With a terminal of its own the command's stderr is another one; the trace stays on mydocker's.
+/// With `-t` the command has another stderr; the trace stays on mydocker's.
 fn it_stays_where_stderr_was() {
     let outcome = probe(&["-t", "--trace"], &["status", "0"]).finish();
     assert_eq!(outcome.stdout_text(), "");
@@ -359,7 +359,7 @@ case!(a_closed_stderr_takes_no_trace, Needs::NOTHING);
 fn a_closed_stderr_takes_no_trace() {
     let folder = Folder::new();
     let mark = folder.text("mark");
-    // SAFETY: takes a number
+    // SAFETY: umask takes an integer
     let close = || if unsafe { libc::close(2) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
     let outcome = probe(&["--trace"], &["touch", &mark]).before(close).finish();
     assert_eq!(outcome.code(), 125, "{outcome:?}");
@@ -368,7 +368,7 @@ fn a_closed_stderr_takes_no_trace() {
 }
 
 case!(long_words_are_cut, Needs::NAMESPACES);
-/// A line has an end, and all its words, however long the command's are.
+/// A line is complete, with all its words, however long those of the command are.
 fn long_words_are_cut() {
     let long = "x".repeat(100_000);
     let outcome = probe(&["--trace"], &["status", "0", &long]).finish();

@@ -1,4 +1,4 @@
-//! Probes that do something: end with a status, wait, make processes, use memory and processor time.
+//! Probes that do something: exit with a status, wait, make processes, use memory and processor time.
 
 use crate::probes::line;
 use crate::probes::own_mounts::mount_tmpfs;
@@ -9,7 +9,7 @@ use std::io::Read;
 probe!("status", |words| words.number(0) as i32);
 
 probe!("kill-self", |words| {
-    // SAFETY: numbers only
+    // SAFETY: getpid takes no arguments, kill two integers
     unsafe { libc::kill(libc::getpid(), words.number(0) as i32) };
 });
 
@@ -20,7 +20,7 @@ probe!("echo", |_| {
 });
 
 probe!("hold", |_| hold());
-/// Says that it is there, and stays until its standard input ends.
+/// Prints `ready`, and stays until the end of its standard input.
 fn hold() {
     line(&[b"ready"]);
     let mut block = [0; 64];
@@ -38,7 +38,7 @@ probe!("mount", |words| {
 });
 
 probe!("fork", |words| fork(words.number(0)));
-/// Makes up to `count` children that wait, and prints how many there came to be.
+/// Forks up to `count` children that wait, and prints how many forks succeeded.
 fn fork(count: usize) {
     let mut pids = Vec::new();
     while pids.len() < count {
@@ -46,7 +46,7 @@ fn fork(count: usize) {
         match unsafe { libc::fork() } {
             -1 => break,
             0 => loop {
-                // SAFETY: pause takes nothing
+                // SAFETY: pause takes no arguments
                 unsafe { libc::pause() };
             },
             pid => pids.push(pid),
@@ -54,15 +54,15 @@ fn fork(count: usize) {
     }
     println!("{}", pids.len());
     for pid in pids {
-        // SAFETY: its own children, not yet reaped
+        // SAFETY: the pids are those of our own children, which are not reaped yet
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
 }
 
 probe!("eat", |words| eat(words.number(0)));
-/// Takes this many bytes of memory and writes to each page.
+/// Allocates this many bytes of memory and writes to each page.
 fn eat(bytes: usize) {
-    // SAFETY: a new mapping, as large as what is then written to
+    // SAFETY: the mapping is new, and all writes stay within its length
     unsafe {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -80,23 +80,24 @@ probe!("eat-then-hold", |words| {
 });
 
 probe!("child-eats", |words| child_eats(words.number(0)));
-/// Has a child of its own eat, and says with its status how the child ended: 128 + signal, or its status.
+/// Lets a child of its own allocate memory, and reports with its exit status how the child ended: 128 + signal, or its
+/// status.
 fn child_eats(bytes: usize) -> i32 {
     // SAFETY: this process has one thread
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         eat(bytes);
-        // SAFETY: takes a number
+        // SAFETY: _exit takes an integer
         unsafe { libc::_exit(0) };
     }
     let mut status = 0;
-    // SAFETY: writes the status of our child to a live variable
+    // SAFETY: waitpid writes to a variable of this frame
     assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid, "waitpid");
     if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }
 
 probe!("burn", |words| burn(words.number(0)));
-/// Spends this many milliseconds of processor time.
+/// Uses this many milliseconds of processor time.
 fn burn(milliseconds: usize) {
     use rustix::time::{ClockId, clock_gettime};
     let used = || clock_gettime(ClockId::ProcessCPUTime);
@@ -104,13 +105,13 @@ fn burn(milliseconds: usize) {
 }
 
 probe!("leave-child", |_| leave_child());
-/// Ends and leaves a process of another session, without any stream of ours; prints its pid.
+/// Exits and leaves a process in another session, without our streams; prints its pid.
 fn leave_child() {
     // SAFETY: this process has one thread; the child closes, leaves the session and waits for ever
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork");
     if pid == 0 {
-        // SAFETY: numbers only
+        // SAFETY: the calls take integers
         unsafe {
             libc::setsid();
             (0..3).for_each(|descriptor| assert_eq!(libc::close(descriptor), 0));

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 probe!("argv", |words| argv(words.line));
-/// Every word it was called with, in hexadecimal, one a line: no byte can be lost or made up.
+/// Every word that it was called with, in hexadecimal, one per line: no byte can be lost or invented.
 fn argv(words: &[OsString]) {
     for word in words {
         let hex: String = word.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -16,7 +16,7 @@ fn argv(words: &[OsString]) {
     }
 }
 
-/// The other way round, for the case that reads it.
+/// The inverse, for the case that reads the output.
 pub fn words_of(printed: &str) -> Vec<OsString> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("hex"), 16).expect("hex");
     printed.lines().map(|line| OsString::from_vec(line.as_bytes().chunks(2).map(byte).collect())).collect()
@@ -28,7 +28,7 @@ probe!("folder", |_| line(&[std::env::current_dir().expect("getcwd").as_os_str()
 
 probe!("hostname", |_| line(&[rustix::system::uname().nodename().to_bytes()]));
 
-// SAFETY: neither takes an argument, neither can fail
+// SAFETY: neither call takes an argument, neither can fail
 probe!("pids", |_| println!("{} {}", unsafe { libc::getpid() }, unsafe { libc::getppid() }));
 
 pub const NAMESPACES: [&str; 5] = ["uts", "pid", "mnt", "net", "ipc"];
@@ -72,7 +72,7 @@ fn cpus() {
 }
 
 probe!("limit", |words| print!("{}", limit(words.text(0), words.text(1))));
-/// The content of `file` in the group of this process for `controller`, found from inside.
+/// The content of `file` in this process's cgroup for `controller`, found from inside.
 fn limit(controller: &str, file: &str) -> String {
     let host = Host::look();
     let path = host.group(controller, std::process::id() as i32).join(file);
@@ -80,7 +80,7 @@ fn limit(controller: &str, file: &str) -> String {
 }
 
 probe!("descriptors", |words| descriptors(words.text(0)));
-/// Writes every open descriptor and what it is into a file, since it may have no stream to print to.
+/// Writes every open descriptor and its target into a file, because the probe may have no stream to print to.
 fn descriptors(file: &str) {
     let mut found = String::new();
     for descriptor in 0..4096 {

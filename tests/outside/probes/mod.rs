@@ -1,5 +1,5 @@
-//! The probes: what runs inside and says what it sees. Each prints plain lines, or acts and ends with a status that
-//! says how it went. They run before any start-up of std's, so what they see is what mydocker gave them.
+//! The probes: programs that run inside and print what they see. Each prints plain lines, or acts and reports success
+//! with its exit status. They run without std's start-up code, so they see exactly what mydocker gave them.
 //!
 //! A probe is registered where it stands, with one line:
 //!
@@ -8,7 +8,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
 
-/// Registers a probe: its name, and a closure that takes its [`Words`] and gives nothing, or its exit status.
+/// Registers a probe: its name, and a closure that takes its [`Words`] and returns nothing, or its exit status.
 macro_rules! probe {
     ($name:literal, $run:expr) => {
         inventory::submit! {
@@ -31,7 +31,7 @@ mod root;
 mod signals;
 pub mod terminal;
 
-/// One probe: its name on the command line, and what it does; the number is its exit status.
+/// One probe: its name on the command line, and its function, which returns the exit status.
 pub struct Probe {
     pub name: &'static str,
     pub run: fn(Words) -> i32,
@@ -39,7 +39,7 @@ pub struct Probe {
 
 inventory::collect!(Probe);
 
-/// What a probe ends with: a status of its own, or 0.
+/// What a probe returns: its own exit status, or `()` for 0.
 pub trait ExitStatus {
     fn number(self) -> i32;
 }
@@ -61,7 +61,7 @@ impl ExitStatus for i32 {
 pub struct Words<'a> {
     /// The whole command line.
     pub line: &'a [OsString],
-    /// What follows the probe's name.
+    /// The words after the probe's name.
     pub rest: &'a [OsString],
 }
 
@@ -76,11 +76,11 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Runs the probe that the third word names, after `outside --probe`, and gives its exit status.
+/// Runs the probe that the third word names, after `outside --probe`, and returns its exit status.
 pub fn run_and_flush(words: &[OsString]) -> i32 {
     let name = words.get(2).map(OsString::as_os_str).unwrap_or_default();
     let status = run(name, Words { line: words, rest: &words[3.min(words.len())..] });
-    // Without std's own start-up there is nobody else to do it at the end.
+    // std's start-up code, which would flush at exit, does not run here.
     std::io::stdout().flush().expect("flush");
     status
 }
@@ -99,7 +99,7 @@ pub fn line(parts: &[&[u8]]) {
     out.flush().expect("flush");
 }
 
-/// A C string for acts between fork and exec, which may not allocate.
+/// A C string for code between fork and exec, which must not allocate.
 pub fn c_string(text: &str) -> CString {
     CString::new(text).expect("no NUL")
 }

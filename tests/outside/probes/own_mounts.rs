@@ -1,11 +1,11 @@
-//! Checks of whole mount tables, each a probe in a mount namespace of its own, so that no mistake reaches the host.
+//! Checks of the whole mount table, each a probe in a mount namespace of its own, so that no mistake reaches the host.
 
 use crate::probes::{Words, run};
 use crate::support::harness::{mydocker_file, probe_file};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::process::Command;
 
-/// Runs the probe `check` on the host, in a mount namespace of its own whose mounts are all `propagation`: `private` or
+/// Runs the probe `check` on the host, in a new mount namespace in which all mounts are `propagation`: `private` or
 /// `shared`. A failed check is a panic of the probe.
 pub fn in_own_mounts(propagation: &str, check: &str) {
     let words = ["--probe", "in-own-mounts", propagation, check];
@@ -22,9 +22,9 @@ pub fn in_own_mounts(propagation: &str, check: &str) {
 probe!("in-own-mounts", enter_own_mounts);
 /// `in-own-mounts PROPAGATION PROBE`
 fn enter_own_mounts(words: Words) -> i32 {
-    // SAFETY: a new mount namespace changes nothing that memory safety rests on
+    // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshare");
-    // Private first: a copy of a shared mount still shares with the host's.
+    // Private first: a copy of a shared mount is still a peer of the host's.
     let all = |flags| mount_change("/", flags | MountPropagationFlags::REC).expect("propagation of /");
     all(MountPropagationFlags::PRIVATE);
     if words.text(0) == "shared" {

@@ -1,4 +1,4 @@
-//! Probes that try what they should not be able to do, and print what the kernel answers.
+//! Probes that try what they should not be able to do, and print the kernel's answers.
 
 use std::ffi::CString;
 use std::fs;
@@ -30,14 +30,15 @@ fn told(result: std::io::Result<()>) -> String {
     match result {
         Ok(()) => "0".into(),
         Err(error) => {
-            // SAFETY: errno is this thread's own
+            // SAFETY: errno belongs to this thread
             unsafe { *libc::__errno_location() = error.raw_os_error().unwrap_or_default() };
             outcome(-1)
         }
     }
 }
 
-/// Calls with arguments that do no harm where they are allowed, so that the answer says which: name, number, arguments.
+/// Calls with arguments that do no harm if the call is allowed, so that the errno shows whether it is: name, number,
+/// arguments.
 #[rustfmt::skip]
 const CALLS: &[(&str, libc::c_long, [libc::c_long; 4])] = &[
     ("getppid", libc::SYS_getppid, [0; 4]),
@@ -93,13 +94,13 @@ const CALLS: &[(&str, libc::c_long, [libc::c_long; 4])] = &[
 ];
 
 probe!("calls", |_| calls());
-/// Every call of the table, and what it answers.
+/// Makes every call of the table, and prints the answers.
 pub fn calls() {
     for (name, number, [a, b, c, d]) in CALLS {
-        // SAFETY: null pointers and descriptors that are none
+        // SAFETY: all pointers are null and all descriptors invalid: the kernel refuses them before it touches memory
         let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, 0, 0) };
         if *name == "clone_signal" && result == 0 {
-            // SAFETY: the child of a clone without a shared memory
+            // SAFETY: clone without CLONE_VM: the child has its own memory
             unsafe { libc::_exit(0) };
         }
         let answer = outcome(result);
@@ -108,12 +109,12 @@ pub fn calls() {
 }
 
 probe!("foreign-call", |_| foreign_call());
-/// A call of the 32-bit machine that this one can be as well.
+/// A call of the 32-bit architecture that this machine also supports.
 pub fn foreign_call() -> i32 {
     #[cfg(target_arch = "x86_64")]
     {
         let result: i32;
-        // SAFETY: getpid of i386, which takes nothing
+        // SAFETY: getpid of i386 takes no arguments
         unsafe { std::arch::asm!("int 0x80", inlateout("eax") 20 => result, options(nostack)) };
         println!("{result}");
         0
@@ -123,14 +124,14 @@ pub fn foreign_call() -> i32 {
 }
 
 probe!("way-out", |words| way_out(words.text(0), words.text(1)));
-/// Tries one way out, and prints what came of it. `folder` is one that can be written to.
+/// Tries one way out, and prints the result. `folder` is a writable directory.
 pub fn way_out(way: &str, folder: &str) {
     let path = |path: &str| CString::new(path).expect("no NUL");
     let null = std::ptr::null::<libc::c_char>();
     let inside = format!("{folder}/escape-{way}");
-    // SAFETY: it takes nothing
+    // SAFETY: getppid takes no arguments
     let process = if way.ends_with("-of-1") { 1 } else { unsafe { libc::getppid() } };
-    // SAFETY: strings that live as long as the calls, numbers, and null where the kernel takes null
+    // SAFETY: the strings live as long as the calls; null is passed only where the kernel accepts it
     let result = unsafe {
         match way {
             "raise-limit" => return raise_limit(),
@@ -173,11 +174,11 @@ pub fn way_out(way: &str, folder: &str) {
     println!("{answer}");
 }
 
-/// Every place where a cgroup filesystem is mounted, as this process sees it.
+/// Every mount point of a cgroup filesystem, as this process sees it.
 fn cgroups() -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     let is_cgroup = |line: &&str| line.contains(" - cgroup cgroup ") || line.contains(" - cgroup2 ");
-    // A blank in a path is written \\040.
+    // mountinfo writes a blank as \\040.
     let point = |line: &str| line.split(' ').nth(4).unwrap_or_default().replace("\\040", " ");
     mounts.lines().filter(is_cgroup).map(point).collect()
 }
@@ -209,7 +210,7 @@ fn try_files(names: &[&str], text: &str) {
 
 fn raise_limit() {
     let points = cgroups();
-    // Only what is this container's own may be written to by a test.
+    // A test may write only to the container's own files.
     let v1 = points.iter().map(|point| format!("{point}/memory.limit_in_bytes"));
     let v2 = points.iter().map(|point| format!("{point}/memory.max"));
     let mut tried = 0;
@@ -224,14 +225,15 @@ fn raise_limit() {
 }
 
 fn leave_group() {
-    // Opening is enough: nobody is moved by a test that works. An empty write does nothing.
+    // Opening is enough: a successful test does not move any process, because an empty write has no effect.
     try_files(&["tasks", "cgroup.procs"], "");
 }
 
 probe!("overwrite-exe", |words| overwrite(words.text(0)));
-/// Opens the file that PID 1, or the parent, is running, and tries to write to it. Then leaves somebody who tries on.
+/// Opens the file that PID 1, or the parent, is running, and tries to write to it. Then leaves a process that keeps
+/// trying.
 pub fn overwrite(pid: &str) {
-    // SAFETY: it takes nothing
+    // SAFETY: getppid takes no arguments
     let pid = if pid == "parent" { unsafe { libc::getppid() }.to_string() } else { pid.to_string() };
     let file = format!("/proc/{pid}/exe");
     println!("write {}", told(fs::OpenOptions::new().write(true).open(&file).map(drop)));
@@ -244,7 +246,7 @@ pub fn overwrite(pid: &str) {
             println!("again {}", told(write().map(drop)));
             // SAFETY: this process has one thread; the child opens and writes
             if unsafe { libc::fork() } == 0 {
-                // SAFETY: numbers only
+                // SAFETY: the calls take integers
                 unsafe { libc::setsid() };
                 for _ in 0..200_000 {
                     if let Ok(mut file) = write() {
@@ -252,7 +254,7 @@ pub fn overwrite(pid: &str) {
                         file.write_all(b"overwritten").expect("write");
                     }
                 }
-                // SAFETY: takes a number
+                // SAFETY: _exit takes an integer
                 unsafe { libc::_exit(0) };
             }
         }
@@ -260,20 +262,20 @@ pub fn overwrite(pid: &str) {
 }
 
 probe!("threads", |words| threads(words.number(0)));
-/// Threads that all do something, and are all waited for.
+/// Starts threads that all do something, and joins them.
 pub fn threads(count: usize) {
     let threads: Vec<_> = (0..count).map(|n| std::thread::spawn(move || n * n)).collect();
     println!("{}", threads.into_iter().map(|thread| thread.join().expect("a thread")).sum::<usize>());
 }
 
 probe!("getppid", |words| getppid(words.number(0)));
-/// Nanoseconds that one getppid takes, the fastest of several loops.
+/// The nanoseconds that one getppid takes, in the fastest of several loops.
 pub fn getppid(rounds: usize) {
     let mut best = u128::MAX;
     for _ in 0..10 {
         let start = std::time::Instant::now();
         for _ in 0..rounds {
-            // SAFETY: it takes nothing
+            // SAFETY: getppid takes no arguments
             unsafe { libc::syscall(libc::SYS_getppid) };
         }
         best = best.min(start.elapsed().as_nanos());
@@ -282,11 +284,11 @@ pub fn getppid(rounds: usize) {
 }
 
 probe!("as-user", |words| as_user(words.rest));
-/// Becomes another user, and then another program.
+/// Becomes another user, and then executes another program.
 pub fn as_user(words: &[std::ffi::OsString]) {
     use std::os::unix::process::CommandExt;
     let id: u32 = words[0].to_str().and_then(|word| word.parse().ok()).expect("a number");
-    // SAFETY: numbers only
+    // SAFETY: the calls take integers, and setgroups an empty list
     assert_eq!(unsafe { (libc::setgid(id), libc::setuid(id)) }, (0, 0), "setgid and setuid");
     panic!("{}", std::process::Command::new(&words[1]).args(&words[2..]).exec());
 }

@@ -1,4 +1,4 @@
-//! Probes for a root of its own: what files are, whether they can be written, who the command is.
+//! Probes for the container's own root: what files are, whether they can be written to, and the user of the command.
 
 use crate::probes::line;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 probe!("see", |words| see(words.rest));
-/// What is at each path, a line each: `file 644`, `folder 755`, `char 1:3 666`, `link TARGET`, or why it cannot be said.
+/// What is at each path, one per line: `file 644`, `folder 755`, `char 1:3 666`, `link TARGET`, or the errno.
 pub fn see(paths: &[OsString]) {
     for path in paths {
         let status = match fs::symlink_metadata(path) {
@@ -48,7 +48,7 @@ fn name(error: &std::io::Error) -> String {
 }
 
 probe!("write", |words| write(words.rest));
-/// Writes to each path, which is made if need be; says how it went, a line each.
+/// Writes to each path, which is created if necessary; prints the result, one per line.
 pub fn write(paths: &[OsString]) {
     for path in paths {
         match OpenOptions::new().append(true).create(true).open(path).and_then(|mut file| file.write_all(b"written")) {
@@ -59,7 +59,7 @@ pub fn write(paths: &[OsString]) {
 }
 
 probe!("fill", |words| fill(&words.rest[0]));
-/// Writes to a file until that fails; says why, and how many bytes it took.
+/// Writes to a file until that fails; prints the errno, and the number of bytes written.
 pub fn fill(path: &OsString) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).expect("open");
     let block = [1u8; 65536];
@@ -91,7 +91,7 @@ pub fn limits() {
 }
 
 probe!("remove-everything", |_| remove_everything());
-/// `rm -rf /`, as far as it goes, but for what the kernel itself shows.
+/// `rm -rf /`, as far as it succeeds, without the kernel's own filesystems.
 pub fn remove_everything() {
     fn empty(folder: &std::path::Path) -> usize {
         let mut removed = 0;
@@ -112,7 +112,7 @@ pub fn remove_everything() {
 }
 
 probe!("overwrite", |words| overwrite(words.text(0)));
-/// Tries to write to the file behind a link of /proc: first through it, then through a descriptor of it.
+/// Tries to write to the file behind a link of /proc: first through the link, then through a descriptor of the file.
 pub fn overwrite(link: &str) {
     let through = |path: &str| match OpenOptions::new().write(true).open(path) {
         Ok(mut file) => match file.write_all(b"overwritten") {
@@ -127,7 +127,7 @@ pub fn overwrite(link: &str) {
 }
 
 probe!("escape", |_| escape());
-/// The classic way out of a chroot; lists what it then finds at the top.
+/// The classic escape from a chroot; then lists the root directory.
 pub fn escape() {
     let top = fs::File::open("/").expect("open");
     fs::create_dir("/x")

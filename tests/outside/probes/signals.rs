@@ -1,4 +1,4 @@
-//! The probes about signals: what state they come in, what arrives, and how it is to be ended by one.
+//! The probes about signals: their initial state, which of them arrive, and how a process is ended by one.
 
 use crate::probes::line;
 use std::ffi::OsString;
@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 probe!("signals", |_| show());
-/// Prints the mask, and which signals are ignored or caught, as the kernel holds them.
+/// Prints the mask, and which signals are ignored or caught, as the kernel reports them.
 pub fn show() {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status");
     for field in ["SigBlk", "SigIgn", "SigCgt"] {
@@ -19,17 +19,17 @@ static NOTE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn note(signal: libc::c_int) {
     let byte = signal as u8;
-    // SAFETY: one byte from the stack; write may be called in a handler
+    // SAFETY: write is async-signal-safe and reads one byte from the stack
     unsafe { libc::write(NOTE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
 }
 
 probe!("catch", |words| catch(words.rest));
 /// Treats each signal as its word says: `15` catches it, `i15` ignores it, `b15` blocks it and waits for it. Prints
-/// `got N` for each that arrives, until its standard input ends; then ends with status 7.
+/// `got N` for each that arrives, until its standard input ends; then exits with status 7.
 pub fn catch(words: &[OsString]) -> i32 {
     let (notes, into) = rustix::pipe::pipe().expect("pipe");
     NOTE.store(into.as_raw_fd(), Ordering::Relaxed);
-    // SAFETY: sets of this frame; handlers that only write a byte
+    // SAFETY: the sets live in this frame; the handler only writes a byte
     let waited = unsafe {
         let mut blocked = std::mem::zeroed();
         libc::sigemptyset(&mut blocked);
@@ -50,13 +50,13 @@ pub fn catch(words: &[OsString]) -> i32 {
     line(&[b"ready"]);
     loop {
         let mut polled = [0, notes.as_raw_fd(), waited].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        // SAFETY: three live entries
+        // SAFETY: the array has three entries
         if unsafe { libc::poll(polled.as_mut_ptr(), 3, -1) } < 0 {
             continue;
         }
         let mut block = [0u8; 128];
         let mut read = |fd: i32| {
-            // SAFETY: at most as many bytes as the block has
+            // SAFETY: read writes at most as many bytes as the block has
             unsafe { libc::read(fd, block.as_mut_ptr().cast(), block.len()) }
         };
         if polled[1].revents != 0 {
@@ -73,9 +73,10 @@ pub fn catch(words: &[OsString]) -> i32 {
 }
 
 probe!("wait-for", |words| wait_for(words.number(0) as i32));
-/// Waits for one signal with sigtimedwait(2), as init programs do: while it waits, the kernel shows it as not blocked.
+/// Waits for one signal with sigtimedwait(2), as init programs do: meanwhile the kernel shows the signal as not
+/// blocked.
 pub fn wait_for(signal: i32) -> i32 {
-    // SAFETY: a set of this frame
+    // SAFETY: the set lives in this frame
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -88,32 +89,33 @@ pub fn wait_for(signal: i32) -> i32 {
 }
 
 probe!("vfork", |words| vfork(words.number(0)));
-/// Waits as vfork(2) does, for a child that lives for so many milliseconds, again and again. No stop interrupts that.
+/// Waits as vfork(2) does, for a child that lives for this many milliseconds, again and again. A stop signal does not
+/// interrupt that wait.
 pub fn vfork(milliseconds: usize) {
     extern "C" fn child(milliseconds: *mut libc::c_void) -> libc::c_int {
         let time = libc::timespec { tv_sec: 0, tv_nsec: milliseconds.addr() as i64 * 1_000_000 };
-        // SAFETY: reads one struct timespec
+        // SAFETY: nanosleep reads one struct timespec of this frame
         unsafe { libc::nanosleep(&time, std::ptr::null_mut()) }
     }
     let mut stack = vec![0u128; 4096];
     line(&[b"ready"]);
     loop {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the child has a stack of its own, and ends before this thread goes on
+        // SAFETY: the child has a stack of its own, and ends before this thread continues
         let child = unsafe {
             let top = stack.as_mut_ptr_range().end.cast();
             libc::clone(child, top, flags, std::ptr::without_provenance_mut(milliseconds))
         };
         assert!(child > 0, "clone");
-        // SAFETY: a number, and no status
+        // SAFETY: waitpid accepts a null pointer for the status
         assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child, "waitpid");
     }
 }
 
 probe!("last-words", |words| last_words(words.number(0)));
-/// Waits for a SIGTERM, and then has this much to say.
+/// Waits for a SIGTERM, and then writes this many bytes.
 pub fn last_words(count: usize) -> i32 {
-    // SAFETY: a set of this frame
+    // SAFETY: the set lives in this frame
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -131,9 +133,9 @@ fn got(signal: &u8) {
 }
 
 probe!("fault", |words| fault(words.text(0)));
-/// Ends by a fault, which ends PID 1 as well: the kernel does not ignore these for anyone.
+/// Ends by a fault, which also ends a PID 1: the kernel ignores faults for no process.
 pub fn fault(name: &str) {
-    // SAFETY: none of it is safe: to end by a signal is what is asked for
+    // SAFETY: none of this is sound: the purpose is to be killed by a signal
     unsafe {
         match name {
             "segv" => {
@@ -142,7 +144,7 @@ pub fn fault(name: &str) {
                 page.cast::<u8>().read_volatile();
             }
             "bus" => {
-                // A page of a file that has no such page.
+                // A page beyond the end of the mapped file.
                 let file = rustix::fs::memfd_create("empty", rustix::fs::MemfdFlags::empty()).expect("memfd_create");
                 let null = std::ptr::null_mut();
                 let page = libc::mmap(null, 4096, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0);

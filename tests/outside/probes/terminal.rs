@@ -1,4 +1,4 @@
-//! The probes about terminals: which one it is, how large, and that what goes through it comes out whole.
+//! The probes about terminals: which terminal it is, how large, and that data passes through it unchanged.
 
 use crate::probes::line;
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 probe!("terminal", |_| facts());
-/// The streams, and what the kernel thinks of the terminal that is standard input.
+/// The streams, and what the kernel reports of the terminal that is standard input.
 pub fn facts() {
     let target = |fd| fs::read_link(format!("/proc/self/fd/{fd}")).expect("readlink").display().to_string();
     println!("streams {} {} {}", target(0), target(1), target(2));
@@ -15,7 +15,7 @@ pub fn facts() {
     let stat = fs::read_to_string("/proc/self/stat").expect("/proc/self/stat");
     let number: u64 =
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(4)).unwrap().parse().expect("tty_nr");
-    // SAFETY: numbers only
+    // SAFETY: the calls take integers
     let (session, group) = unsafe { (libc::getsid(0) == libc::tcgetsid(0), libc::getpid() == libc::tcgetpgrp(0)) };
     println!("controlling {}", number == own.rdev());
     println!("session {session}");
@@ -30,16 +30,16 @@ pub fn facts() {
 
 fn window_size() -> [u16; 4] {
     let mut size = [0; 4];
-    // SAFETY: the call fills one struct winsize, four u16
+    // SAFETY: the ioctl fills one struct winsize, four u16
     assert_eq!(unsafe { libc::ioctl(0, libc::TIOCGWINSZ, size.as_mut_ptr()) }, 0, "TIOCGWINSZ");
     size
 }
 
 probe!("size", |words| size(words.text(0) == "follow"));
-/// Asks for the size as its first act, and prints it; then again for each SIGWINCH until its standard input ends.
+/// Reads the size first of all, and prints it; then again for each SIGWINCH until its standard input ends.
 pub fn size(follow: bool) {
     let mut size = window_size();
-    // SAFETY: a set of this frame
+    // SAFETY: the set lives in this frame, and the new descriptor has no other owner
     let changes = unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -51,7 +51,7 @@ pub fn size(follow: bool) {
         line(&[format!("size {} {}.", size[0], size[1]).as_bytes()]);
         let mut polled = [0, changes.as_raw_fd()].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         let mut block = [0u8; 128];
-        // SAFETY: two live entries; a block as long as is said
+        // SAFETY: the array has two entries; read writes at most as many bytes as the block has
         let ended = !follow
             || unsafe {
                 libc::poll(polled.as_mut_ptr(), 2, -1);
@@ -65,8 +65,9 @@ pub fn size(follow: bool) {
 }
 
 probe!("push", |_| push());
-/// Pushes a line into the input of every terminal it can name: with TIOCSTI, and what is selected on a console with
-/// TIOCLINUX; the kernel looks at 32 bits of either number. Prints which errno each gave, on standard input first.
+/// Pushes a line into the input of every terminal that it can name: with TIOCSTI, and what is selected on a console
+/// with TIOCLINUX; the kernel looks at 32 bits of either number. Prints the errno of each attempt, standard input
+/// first.
 pub fn push() {
     const TIOCSTI: u64 = 0x5412;
     const TIOCLINUX: u64 = 0x541c;
@@ -77,7 +78,7 @@ pub fn push() {
             let paste = [3u8];
             let bytes = if request as u32 == TIOCLINUX as u32 { &paste[..] } else { b"x\n" };
             for byte in bytes {
-                // SAFETY: the call reads one byte
+                // SAFETY: the ioctl reads one byte, which lives as long as the call
                 let pushed = unsafe { libc::syscall(libc::SYS_ioctl, fd, request, byte) };
                 let error = std::io::Error::last_os_error().raw_os_error().unwrap_or_default();
                 told += &format!(" {}", if pushed == 0 { 0 } else { error });
@@ -88,7 +89,7 @@ pub fn push() {
 }
 
 probe!("another", |_| another());
-/// Makes a pseudo-terminal of its own, inside.
+/// Makes a pseudo-terminal of its own inside the container.
 pub fn another() {
     use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
     let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("openpt");
@@ -109,17 +110,17 @@ fn change_settings(change: impl FnOnce(&mut libc::termios)) {
 }
 
 fn be_raw() {
-    // SAFETY: it changes one struct termios
+    // SAFETY: cfmakeraw changes one struct termios
     change_settings(|termios| unsafe { libc::cfmakeraw(termios) });
 }
 
-/// Takes what is typed byte by byte, and leaves the rest to the terminal.
+/// Turns off line mode, so that input is read byte by byte; all other settings stay.
 pub fn make_no_lines() {
     change_settings(|termios| termios.c_lflag &= !libc::ICANON);
 }
 
-/// A source of bytes of which no two stretches are alike, the same ones every time: what is lost, doubled or moved shows.
-/// Each `fill` but the last has to be of a multiple of 8 bytes, which is what the generator makes at a time.
+/// A generator of bytes of which no two stretches are alike, the same ones every time: lost, doubled or moved bytes
+/// show. Each `fill` but the last must be of a multiple of 8 bytes, because the generator makes 8 at a time.
 pub fn pattern() -> fastrand::Rng {
     fastrand::Rng::with_seed(1)
 }
@@ -147,7 +148,7 @@ pub fn flood(mut count: usize) {
 }
 
 probe!("take", |words| take(words.number(0), words.number(1)));
-/// Writes `first` bytes before it reads anything; then takes `count` bytes and says whether they are the pattern.
+/// Writes `first` bytes before it reads anything; then reads `count` bytes and prints whether they are the pattern.
 pub fn take(first: usize, count: usize) {
     be_raw();
     line(&[b"ready"]);
@@ -159,7 +160,7 @@ pub fn take(first: usize, count: usize) {
 }
 
 probe!("mirror", |words| mirror(words.number(0)));
-/// Gives back this many bytes, as they come.
+/// Writes this many bytes back, as they arrive.
 pub fn mirror(count: usize) {
     be_raw();
     line(&[b"ready"]);
@@ -169,10 +170,10 @@ pub fn mirror(count: usize) {
 }
 
 probe!("late", |words| late(words.text(0)));
-/// Ends with status 3, and leaves a process that has the terminal open and cares for no hang-up: one that writes after
-/// so many milliseconds, or that stays.
+/// Exits with status 3, and leaves a process that has the terminal open and ignores its hangup: one that writes after
+/// this many milliseconds, or that stays.
 pub fn late(milliseconds: &str) -> i32 {
-    // SAFETY: this process has one thread; numbers only
+    // SAFETY: this process has one thread; the calls take integers
     unsafe {
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
         if libc::fork() == 0 {
@@ -191,22 +192,22 @@ pub fn late(milliseconds: &str) -> i32 {
 }
 
 probe!("deaf", |_| deaf());
-/// Closes all its streams, goes on for a moment, and ends with status 5.
+/// Closes all its streams, waits for a moment, and exits with status 5.
 pub fn deaf() -> i32 {
-    // SAFETY: numbers only; nothing here writes any more
+    // SAFETY: close takes an integer; nothing in this process writes any more
     (0..3).for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
     std::thread::sleep(std::time::Duration::from_millis(200));
     5
 }
 
 probe!("reopen", |_| reopen());
-/// Closes all its streams, and after a moment opens its terminal by name and talks there.
+/// Closes all its streams, and after a moment opens its terminal by name and talks to the user there.
 pub fn reopen() {
-    // SAFETY: numbers only; nothing here writes before there are streams again
+    // SAFETY: close takes an integer; nothing here writes before the streams are open again
     (0..3).for_each(|fd| assert_eq!(unsafe { libc::close(fd) }, 0));
     std::thread::sleep(std::time::Duration::from_millis(100));
     for _ in 0..3 {
-        // SAFETY: a literal; the streams are the lowest numbers that are free
+        // SAFETY: the path is a C string literal; open uses the lowest free number, so these are the streams
         assert!(unsafe { libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR) } >= 0, "/dev/tty");
     }
     line(&[b"who?"]);
@@ -216,8 +217,8 @@ pub fn reopen() {
 }
 
 probe!("orphans", |words| orphans(words.number(0)));
-/// Makes this many processes whose parent ends before them, and prints how many of them are dead and not reaped in the
-/// end. PID 1 has to reap them: this process cannot.
+/// Makes this many processes whose parent ends before they do, and prints how many of them are zombies in the end. Only
+/// PID 1 can reap them: this process is not their parent.
 pub fn orphans(count: usize) {
     for _ in 0..count {
         // SAFETY: this process has one thread, and so have its children

@@ -1,4 +1,4 @@
-//! Folders and files of a case's own.
+//! Temporary folders and files of a case.
 
 use crate::support::harness::{FORKING, probe_file};
 use std::fs::{self, File, Permissions};
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A temporary directory that is removed when it is dropped. Everybody may enter it.
+/// A temporary directory that is removed when it is dropped. Every user may enter it.
 pub struct Folder(TempDir);
 
 impl Folder {
@@ -26,7 +26,7 @@ impl Folder {
         self.0.path()
     }
 
-    /// Removes it now, to see whether that works.
+    /// Removes the directory now and returns the error that a drop would ignore.
     #[allow(dead_code, reason = "only tests/load and tests/failures report this error")]
     pub fn close(self) -> io::Result<()> {
         self.0.close()
@@ -55,7 +55,7 @@ impl Folder {
         self.text(name)
     }
 
-    /// Makes `name` another name of the probe.
+    /// Makes `name` a symbolic link to the probe.
     pub fn link_to_probe(&self, name: &str) -> String {
         std::os::unix::fs::symlink(probe_file(), self.path(name)).expect("symlink to the probe");
         self.text(name)

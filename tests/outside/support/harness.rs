@@ -1,4 +1,4 @@
-//! Runs mydocker: with a watch on its time, with all its output, and with a look at the groups after every end.
+//! Runs mydocker: with a timeout, with all of its output, and with a check of the cgroups after every end.
 
 use crate::support::host::host;
 use crate::support::outcome::Outcome;
@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-/// A fork copies every open descriptor, and a file that someone has open for writing cannot be executed. So files to
-/// execute are written while nobody forks.
+/// A fork copies every open descriptor, and a file that any process has open for writing cannot be executed. So
+/// executable files are written while no thread forks.
 pub static FORKING: RwLock<()> = RwLock::new(());
 
 /// The file under test.
@@ -23,7 +23,7 @@ pub fn mydocker_file() -> PathBuf {
     std::env::var_os("MYDOCKER").map_or_else(|| env!("CARGO_BIN_EXE_mydocker").into(), PathBuf::from)
 }
 
-/// This very file, as the command to run inside.
+/// This test's own file, as the command to run inside.
 pub fn probe_file() -> PathBuf {
     std::env::current_exe().expect("/proc/self/exe")
 }
@@ -31,13 +31,13 @@ pub fn probe_file() -> PathBuf {
 /// A name that no other container here has.
 pub fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Pids come round, and a run that was killed leaves its folders: the time tells the two apart.
+    // Pids are reused, and a run that was killed leaves its directories: the start time distinguishes the two.
     static BEGUN: OnceLock<u128> = OnceLock::new();
     let begun = BEGUN.get_or_init(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis()));
     format!("case{}-{begun:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// One call of mydocker, not yet made.
+/// A command line of mydocker that has not been started yet.
 pub struct Run {
     words: Vec<OsString>,
     name: Option<String>,
@@ -49,7 +49,7 @@ pub fn mydocker<S: AsRef<OsStr>>(words: &[S]) -> Run {
     mydocker_at(&mydocker_file(), words)
 }
 
-/// `mydocker WORDS`, from another place than the usual one.
+/// `mydocker WORDS`, with the file at another path.
 pub fn mydocker_at<S: AsRef<OsStr>>(file: &Path, words: &[S]) -> Run {
     let words: Vec<OsString> = words.iter().map(|word| word.as_ref().to_os_string()).collect();
     let name = words.iter().position(|word| word == "--name").and_then(|at| words.get(at + 1)).cloned();
@@ -71,7 +71,7 @@ pub fn probe(options: &[&str], words: &[&str]) -> Run {
     run(options, &command)
 }
 
-/// The words that run a probe, for cases that put them somewhere unusual.
+/// The words that run a probe, for cases that put them in an unusual position.
 pub fn probe_words(words: &[&str]) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![probe_file().into(), "--probe".into()];
     all.extend(words.iter().map(OsString::from));
@@ -79,21 +79,21 @@ pub fn probe_words(words: &[&str]) -> Vec<OsString> {
 }
 
 impl Run {
-    /// Changes how mydocker is started: its environment, its folder.
+    /// Changes how mydocker is started: its environment, its working directory.
     pub fn with(mut self, change: impl FnOnce(&mut Command) -> &mut Command) -> Run {
         change(&mut self.command);
         self
     }
 
-    /// Does something in the new process, between fork and exec. It must not allocate: other threads may hold the
+    /// Calls `act` in the new process, between fork and exec. It must not allocate: another thread may hold the
     /// allocator's lock.
     pub fn before(mut self, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Run {
-        // SAFETY: the acts of the cases are system calls on what was made before the fork
+        // SAFETY: the closures of the cases only make system calls on memory that was allocated before the fork
         unsafe { self.command.pre_exec(act) };
         self
     }
 
-    /// Runs it to its end with nothing on standard input, and checks that its directories are gone.
+    /// Runs it to its end with an empty standard input, and checks that its directories are removed.
     pub fn finish(self) -> Outcome {
         self.start().finish()
     }
@@ -129,7 +129,7 @@ impl Run {
     }
 }
 
-/// A mydocker that runs.
+/// A running mydocker.
 pub struct Running {
     told: String,
     name: String,
@@ -142,7 +142,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// What the directories of its groups are called.
+    /// The name of its cgroup directories.
     pub fn directory_name(&self) -> String {
         format!("mydocker-{}", self.name)
     }
@@ -156,7 +156,7 @@ impl Running {
         }
     }
 
-    /// Writes to its standard input, and closes it, while the case goes on: whoever reads may be slow, or never come.
+    /// Writes to its standard input, and closes it, in another thread: the reader may be slow, or never come.
     pub fn say_meanwhile(&mut self, bytes: Vec<u8>) {
         let mut stdin = self.child.stdin.take().expect("standard input is a pipe");
         thread::spawn(move || stdin.write_all(&bytes));
@@ -175,14 +175,14 @@ impl Running {
         }
     }
 
-    /// The host's pid of the command inside.
+    /// The pid on the host of the command inside.
     pub fn command_pid(&self) -> i32 {
         let children = children(self.pid);
         assert_eq!(children.len(), 1, "{}: one child of mydocker, not {children:?}", self.told);
         children[0]
     }
 
-    /// Waits until mydocker has its signals in hand: before that, one ends it as it ends any program.
+    /// Waits until mydocker blocks the signals that it handles: before that, a signal ends it as it ends any program.
     pub fn await_signals(&self) {
         wait_until("mydocker blocks its signals", || status_field(self.pid, "SigBlk:").is_none_or(|set| set != 0));
     }
@@ -192,7 +192,7 @@ impl Running {
         send(self.pid, signal);
     }
 
-    /// Waits until mydocker has taken `signal` off its pending ones.
+    /// Waits until `signal` is no longer pending for mydocker.
     pub fn await_taken(&self, signal: i32) {
         let bit = 1u64 << (signal - 1);
         wait_until("a pending signal is taken", || {
@@ -201,12 +201,12 @@ impl Running {
         });
     }
 
-    /// Waits for the end, with standard input at its end, and checks that the directories are gone.
+    /// Closes its standard input, waits for the end, and checks that the directories are removed.
     pub fn finish(self) -> Outcome {
         self.checked(Running::reap)
     }
 
-    /// Waits for an end that has to come by itself: standard input stays open.
+    /// Waits for an end that must come while standard input stays open, and checks that the directories are removed.
     pub fn finish_by_itself(self) -> Outcome {
         self.checked(Running::end_by_itself)
     }
@@ -219,19 +219,20 @@ impl Running {
         outcome
     }
 
-    /// Waits for the end without a look at what is left.
+    /// Closes its standard input and waits for the end, without checking the directories.
     pub fn reap(mut self) -> Outcome {
         drop(self.child.stdin.take());
         self.end_by_itself()
     }
 
-    /// The same without a look at what is left.
+    /// Waits for an end while standard input stays open, without checking the directories.
     pub fn end_by_itself(mut self) -> Outcome {
-        // Held until all is over: `Child::wait` would close it, and a command that outlives mydocker would see its end.
+        // Held until the end: `Child::wait` would close it, and a command that outlives mydocker would see the end of
+        // its input.
         let stdin = self.child.stdin.take();
         let ended = wait_for_end(self.pid);
         if !ended {
-            // Only this one: the container has to end with it.
+            // Kill only mydocker: the container must end with it.
             self.child.kill().expect("kill of a mydocker that hangs");
         }
         let status = self.child.wait().expect("wait for mydocker");
@@ -256,19 +257,19 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.reaped {
-            // A case failed half way: its mydocker goes, and its container with it.
+            // A case failed half way: kill its mydocker, and with it the container.
             self.child.kill().ok();
             self.child.wait().ok();
         }
     }
 }
 
-/// What comes down a pipe.
+/// Everything that a pipe has delivered.
 #[derive(Clone)]
 struct Stream(Arc<Flow>);
 
 struct Flow {
-    /// What has come so far, and whether it has ended.
+    /// The bytes so far, and whether the pipe has ended.
     state: Mutex<(Vec<u8>, bool)>,
     changed: Condvar,
 }
@@ -294,7 +295,7 @@ impl Stream {
         stream
     }
 
-    /// Waits until `enough` holds or the pipe ends; nothing if it takes too long.
+    /// Waits until `enough` holds or the pipe ends; None if that takes too long.
     fn wait(&self, enough: impl Fn(&[u8], bool) -> bool) -> Option<Vec<u8>> {
         let state = self.0.state.lock().expect("stream");
         let (state, waited) = self
@@ -310,7 +311,7 @@ impl Stream {
     }
 }
 
-/// Whether `part` is somewhere in `bytes`.
+/// Whether `bytes` contains `part`.
 pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }

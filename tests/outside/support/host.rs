@@ -1,5 +1,5 @@
-//! What this host offers: who we are, where the cgroups are, which tools are there. Written to be obviously right: the
-//! cases use it to check what mydocker found out for itself.
+//! What this host offers: our privileges, the cgroups, the tools. Written to be obviously right: the cases use it to
+//! check what mydocker found out for itself.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -7,16 +7,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// One cgroup hierarchy that can be looked at.
+/// One cgroup hierarchy whose files can be read.
 pub struct Hierarchy {
     pub v2: bool,
-    /// Its controllers; none for a named one.
+    /// Its controllers; empty for a named hierarchy.
     pub controllers: Vec<String>,
-    /// Where it can be seen.
+    /// Its mount point.
     pub point: PathBuf,
-    /// Which of its directories is seen there.
+    /// The directory of the hierarchy that is mounted there.
     pub root: String,
-    /// A hierarchy that is mounted nowhere is seen through this descriptor.
+    /// The descriptor through which a hierarchy that is mounted nowhere is read.
     _detached: Option<OwnedFd>,
 }
 
@@ -24,18 +24,18 @@ pub struct Host {
     pub hierarchies: Vec<Hierarchy>,
     /// Every mount point of a cgroup filesystem, in the order of mountinfo.
     pub points: Vec<String>,
-    /// Whether any cgroup is mounted, so that a command inside can see its own.
+    /// Whether any cgroup hierarchy is mounted, so that a command inside can see its own cgroup.
     pub mounted: bool,
     /// Whether this process may make namespaces and cgroups.
     pub root: bool,
     /// Whether an ordinary user may make a user namespace, and mount in it.
     pub user_namespaces: bool,
-    /// The directories of mydockers that were there already, by their inodes: somebody killed one in a group where nobody
-    /// has swept since. A run of ours may well get a pid that one of them is called by.
+    /// The directories of other mydockers that existed before, with their inode numbers: those of a killed mydocker
+    /// whose parent cgroup nobody has swept since. A run of this test may get a pid that one of them is named after.
     earlier: Vec<(PathBuf, u64)>,
 }
 
-/// This host, looked at once, before the first case.
+/// This host, inspected once, before the first case.
 pub fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
     HOST.get_or_init(Host::look)
@@ -56,7 +56,7 @@ impl Host {
         host
     }
 
-    /// The hierarchy that carries `controller`: a v1 mount of it, or v2 where it is listed.
+    /// The hierarchy that carries `controller`: a v1 mount of it, or v2 if cgroup.controllers lists it.
     pub fn carrier(&self, controller: &str) -> Option<&Hierarchy> {
         let mut carriers: Vec<&Hierarchy> =
             self.hierarchies.iter().filter(|h| h.controllers.iter().any(|name| name == controller)).collect();
@@ -64,7 +64,7 @@ impl Host {
         carriers.first().copied()
     }
 
-    /// Whether the group that this process is in, or the one above it, can be written to.
+    /// Whether the cgroup of this process, or its parent, is writable.
     pub fn may_make_groups(&self, controller: &str) -> bool {
         let own = self.group(controller, std::process::id() as i32);
         [Some(own.as_path()), own.parent()]
@@ -73,13 +73,13 @@ impl Host {
             .any(|group| rustix::fs::access(group, rustix::fs::Access::WRITE_OK).is_ok())
     }
 
-    /// The directory of process `pid`'s group for `controller`.
+    /// The directory of process `pid`'s cgroup for `controller`.
     pub fn group(&self, controller: &str, pid: i32) -> PathBuf {
         let hierarchy = self.carrier(controller).expect("a case that needs this controller");
         hierarchy.directory(&self.path_of_group(controller, pid))
     }
 
-    /// The path, in its hierarchy, of process `pid`'s group for `controller`.
+    /// The path, in its hierarchy, of process `pid`'s cgroup for `controller`.
     pub fn path_of_group(&self, controller: &str, pid: i32) -> String {
         let hierarchy = self.carrier(controller).expect("a case that needs this controller");
         let file = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("/proc/PID/cgroup");
@@ -103,7 +103,7 @@ impl Host {
         self.containers().into_iter().filter(|path| path.ends_with(name)).collect()
     }
 
-    /// Every directory of a mydocker in every hierarchy, less those that were there before us.
+    /// Every directory of a mydocker in every hierarchy, except those that existed before this test.
     pub fn containers(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for hierarchy in &self.hierarchies {
@@ -114,9 +114,9 @@ impl Host {
     }
 }
 
-/// Tried by a child, as somebody who is not root.
+/// Tried by a child process, as a user who is not root.
 fn user_namespaces() -> bool {
-    // SAFETY: the child makes system calls only, and ends
+    // SAFETY: the child only makes system calls, and exits
     unsafe {
         let pid = libc::fork();
         if pid == 0 {
@@ -138,7 +138,7 @@ fn inode(path: &Path) -> Option<u64> {
 }
 
 impl Hierarchy {
-    /// Where the group with this path in the hierarchy can be seen.
+    /// The directory of the cgroup that has this path in the hierarchy.
     pub fn directory(&self, path: &str) -> PathBuf {
         let below = path.strip_prefix(self.root.trim_end_matches('/')).expect("a group below the mount's root");
         self.point.join(below.trim_start_matches('/'))
@@ -146,7 +146,7 @@ impl Hierarchy {
 }
 
 fn look_for(prefix: &str, directory: &Path, found: &mut Vec<PathBuf>) {
-    // Other runs make and remove directories meanwhile: what is gone is passed over.
+    // Other runs make and remove directories meanwhile: those that have disappeared are skipped.
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -160,7 +160,7 @@ fn look_for(prefix: &str, directory: &Path, found: &mut Vec<PathBuf>) {
 
 fn mounted_hierarchies() -> (Vec<Hierarchy>, Vec<String>) {
     let file = fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo");
-    // The options of a v1 mount hold more than its controllers; these are the words that are some.
+    // The options of a v1 mount include words that are not controllers; /proc/self/cgroup lists the controllers.
     let own = fs::read_to_string("/proc/self/cgroup").expect("/proc/self/cgroup");
     let known: Vec<&str> = own.lines().filter_map(|line| line.split(':').nth(1)).flat_map(|l| l.split(',')).collect();
     let mut hierarchies: Vec<Hierarchy> = Vec::new();
@@ -186,7 +186,7 @@ fn mounted_hierarchies() -> (Vec<Hierarchy>, Vec<String>) {
     (hierarchies, points)
 }
 
-/// The v2 hierarchy where no cgroup is mounted at all: a mount that is attached nowhere.
+/// The v2 hierarchy on a host where no cgroup is mounted: a detached mount.
 fn detached_hierarchy() -> Option<Hierarchy> {
     use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
     let context = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
@@ -201,7 +201,7 @@ fn listed(point: &Path) -> Vec<String> {
     file.split_whitespace().map(String::from).collect()
 }
 
-/// A field of mountinfo without its escapes.
+/// Decodes the escapes of a field of mountinfo.
 fn plain(field: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()
@@ -216,7 +216,7 @@ fn has_sys_admin() -> bool {
     line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set >> CAP_SYS_ADMIN & 1 == 1)
 }
 
-/// Where PATH has the tool `name`.
+/// The path of the tool `name`, if PATH has it.
 pub fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())

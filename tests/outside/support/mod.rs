@@ -1,5 +1,5 @@
-//! What the cases stand on: mydocker's runs and their outcomes, the host and what it has, folders, roots, terminals.
-//! tests/load and tests/failures use it too.
+//! The parts that all cases use: runs of mydocker and their outcomes, the host and what it offers, folders, roots,
+//! terminals. tests/load and tests/failures use them too.
 
 pub mod folder;
 pub mod harness;

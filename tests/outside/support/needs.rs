@@ -1,4 +1,4 @@
-//! What a case needs of the host, and whether this host has it.
+//! What a case needs of the host, and whether this host offers it.
 
 use crate::support::host::{host, tool};
 use std::ops::BitOr;
@@ -8,7 +8,7 @@ use std::process::Command;
 #[derive(Clone, Copy)]
 pub struct Needs(u64);
 
-/// Gives each need a number of its own.
+/// Gives each need a bit of its own.
 macro_rules! numbered {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
@@ -22,7 +22,7 @@ macro_rules! numbered {
 }
 
 numbered! {
-    /// Namespaces and cgroups can be made.
+    /// This process can make namespaces and cgroups.
     ROOT,
     MEMORY,
     CPU,
@@ -32,18 +32,18 @@ numbered! {
     SWAP,
     /// The cgroups are mounted, so that a command can see its own.
     MOUNTED,
-    /// The caller's CPUs are at least 0 and 1.
+    /// The caller may use at least the CPUs 0 and 1.
     TWO_CPUS,
-    /// CPU shares are v1's, which the kernel clamps.
+    /// CPU shares are those of v1, which the kernel clamps.
     CPU_ON_V1,
-    /// Memory is on v1, so that the groups nest anywhere.
+    /// The memory controller is on v1, where a cgroup can hold both processes and children.
     MEMORY_ON_V1,
     MEMORY_ON_V2,
     SH,
     LS,
-    /// A pseudo-terminal can be had.
+    /// A pseudo-terminal can be opened.
     TERMINAL,
-    /// A group can be made below our own (on v2, none can that holds processes, but the root).
+    /// Our own cgroup can have children (on v2, only the root can if it holds processes).
     GROUP_BELOW,
     SLEEP,
     TMUX,
@@ -51,39 +51,39 @@ numbered! {
     STTY,
     LESS,
     VI,
-    /// The one of procps.
+    /// The top of procps.
     TOP,
     TIMEOUT,
-    /// These tests run on the host's console: nobody else is disturbed there.
+    /// The tests run on the host's console: nobody else is disturbed there.
     CONSOLE,
-    /// The root is not the initramfs, which pivot_root cannot put elsewhere.
+    /// The root is not the initramfs, which pivot_root cannot move.
     NO_INITRAMFS,
-    /// A virtual host of tests/vm, where nothing is lost.
+    /// The host is a virtual one of tests/vm, where nothing can be lost.
     VIRTUAL_HOST,
     #[allow(dead_code, reason = "tests/failures makes an image of its own")]
     MKSQUASHFS,
-    /// An image of this kind can be made, or is there.
+    /// An image of this kind exists, or can be made.
     SQUASHFS_IMAGE,
     EROFS_IMAGE,
     EXT4_IMAGE,
     BUSYBOX,
-    /// Loop devices can be had.
+    /// Loop devices are available.
     LOOP,
-    /// This kernel has overlay.
+    /// The kernel supports overlay.
     OVERLAY,
-    /// A Debian root can be made, or is there from an earlier time.
+    /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
-    /// What a script of --dry-run=sh uses: util-linux's unshare, ip, hostname.
+    /// The tools that a script of --dry-run=sh calls: util-linux's unshare, ip, hostname.
     SCRIPT_TOOLS,
     /// Namespaces can be made: as root, or in a user namespace.
     NAMESPACES,
     PYTHON,
     PERL,
     CC,
-    /// An ordinary user could make a user namespace.
+    /// An ordinary user can make a user namespace.
     USER_NAMESPACES,
-    /// This host has none, and we need one.
+    /// No user namespace can be made on this host, and we are not root.
     USER_NAMESPACES_FORBIDDEN,
     NEWUIDMAP,
     ZSH,
@@ -94,7 +94,7 @@ numbered! {
 impl Needs {
     pub const NOTHING: Needs = Needs(0);
 
-    /// Both, where `|` cannot be: in a constant.
+    /// Both, for constants, in which `|` cannot be used.
     pub const fn and(self, other: Needs) -> Needs {
         Needs(self.0 | other.0)
     }
@@ -204,7 +204,7 @@ fn accounts_swap() -> bool {
     if !hierarchy.v2 {
         return hierarchy.point.join("memory.memsw.limit_in_bytes").exists();
     }
-    // On v2 the root has no such file, any group below it has one, unless the kernel was told not to.
+    // On v2 the root cgroup has no such file; every other one has it, unless the kernel's command line forbids it.
     let told = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     std::path::Path::new("/proc/swaps").exists() && !told.contains("swapaccount=0")
 }
@@ -219,7 +219,7 @@ fn user_namespaces_forbidden() -> bool {
     !host().root && most.is_ok_and(|most| most.trim() == "0")
 }
 
-/// A mount of a module that is not loaded yet loads it; without its options it is then refused all the same.
+/// A mount loads the module if it is not loaded yet; this mount has no options, so it always fails.
 fn has_overlay() -> bool {
     use rustix::mount::{MountFlags, mount};
     let known = || std::fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n");
@@ -228,7 +228,7 @@ fn has_overlay() -> bool {
 
 fn has_loops() -> bool {
     let there = || std::path::Path::new("/dev/loop-control").exists();
-    // A module that nobody has needed yet.
+    // Load the module if no process has needed it yet.
     there() || tool("modprobe").is_some_and(|tool| Command::new(tool).arg("loop").status().is_ok()) && there()
 }
 
@@ -241,7 +241,7 @@ fn is_virtual_host() -> bool {
     std::fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("mydocker.host=")
 }
 
-/// A virtual host has no tools that make images, but images.
+/// A virtual host has no tools that make images; it has ready-made images.
 pub fn packed_image(kind: &str) -> Option<std::path::PathBuf> {
     let file = std::path::Path::new("/srv/images").join(format!("busybox.{kind}"));
     (is_virtual_host() && file.exists()).then_some(file)
@@ -251,7 +251,7 @@ fn has_image(kind: &str, tool_that_makes_it: &str) -> bool {
     packed_image(kind).is_some() || tool(tool_that_makes_it).is_some()
 }
 
-/// Where a Debian root is kept from one time to the next, beside what cargo builds.
+/// Where a Debian root is kept between runs of the tests, in cargo's target directory.
 pub fn place_of_debian() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian")
 }

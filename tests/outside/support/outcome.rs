@@ -1,4 +1,4 @@
-//! How a run of mydocker ended, and what may be asked of it.
+//! How a run of mydocker ended, and the assertions about it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -13,7 +13,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The exit status; it is an error if a signal ended mydocker itself.
+    /// The exit status; a signal that ended mydocker itself is an error.
     pub fn code(&self) -> i32 {
         assert_eq!(self.status.signal(), None, "a signal ended mydocker itself: {self:?}");
         self.status.code().expect("an exit status")
@@ -27,21 +27,21 @@ impl Outcome {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// Status 0 and nothing on standard error; gives what was printed.
+    /// Asserts status 0 and an empty standard error; returns standard output.
     #[track_caller]
     pub fn good(&self) -> String {
         self.silent(0);
         self.stdout_text()
     }
 
-    /// This status, and no word of mydocker's own.
+    /// Asserts this status, and no message of mydocker's own.
     #[track_caller]
     pub fn silent(&self, status: i32) {
         assert_eq!(self.code(), status, "{self:?}");
         assert_eq!(self.stderr_text(), "", "{self:?}");
     }
 
-    /// Status 0, these bytes on standard output and nothing else.
+    /// Asserts status 0, exactly these bytes on standard output, and an empty standard error.
     #[track_caller]
     pub fn silent_bytes(&self, bytes: &[u8]) {
         assert_eq!(self.code(), 0, "{self:?}");
@@ -49,7 +49,8 @@ impl Outcome {
         assert!(self.stdout == bytes, "{} bytes came out, not these {}: {self:?}", self.stdout.len(), bytes.len());
     }
 
-    /// This status, nothing on standard output, and one line that begins as designed and holds each of `words`.
+    /// Asserts this status, an empty standard output, and one line that begins as designed and contains each of
+    /// `words`.
     #[track_caller]
     pub fn refused(&self, status: i32, words: &[&str]) {
         assert_eq!(self.code(), status, "{self:?}");
@@ -62,7 +63,7 @@ impl Outcome {
         }
     }
 
-    /// 125 with one line of what is wrong, and one that points at `--help`.
+    /// Asserts 125, one line that says what is wrong, and one that points at `--help`.
     #[track_caller]
     pub fn usage_error(&self, words: &[&str]) {
         assert_eq!(self.code(), 125, "{self:?}");

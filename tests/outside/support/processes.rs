@@ -1,4 +1,4 @@
-//! Processes, as the host sees them: their ends, their children, their status.
+//! Processes, as the host sees them: their ends, their children, their state.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -8,15 +8,15 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before it counts as hanging: long, for an emulated machine under load. `PATIENCE=SECONDS`
-/// says otherwise.
+/// How long anything may take before it counts as hanging: long enough for an emulated machine under load.
+/// `PATIENCE=SECONDS` overrides it.
 pub fn patience() -> Duration {
     static SECONDS: OnceLock<u64> = OnceLock::new();
     let told = || std::env::var("PATIENCE").ok()?.parse().ok();
     Duration::from_secs(*SECONDS.get_or_init(|| told().unwrap_or(180)))
 }
 
-/// Waits until `pid`, a child of ours or not, has ended; false if it takes too long.
+/// Waits until `pid`, a child of ours or not, has ended; false if that takes too long.
 pub fn wait_for_end(pid: i32) -> bool {
     let pid = Pid::from_raw(pid).expect("a pid");
     let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -36,7 +36,7 @@ pub fn wait_for_end(pid: i32) -> bool {
     }
 }
 
-/// Looks again and again until `done`; fails when that takes too long.
+/// Polls until `done` returns true; fails if that takes too long.
 #[track_caller]
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -48,7 +48,7 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Sends a signal to one process that a case started.
 pub fn send(pid: i32, signal: i32) {
-    // SAFETY: kill takes two numbers
+    // SAFETY: kill takes two integers and no pointer
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill {pid} {signal}");
 }
 
@@ -63,22 +63,22 @@ fn parent(pid: i32) -> Option<i32> {
     stat_fields(pid)?.get(1)?.parse().ok()
 }
 
-/// What /proc/PID/stat calls its state: `S` asleep, `T` stopped, `Z` dead and not reaped; nothing if it is gone.
+/// The state in /proc/PID/stat: `S` sleeping, `T` stopped, `Z` zombie; None if the process does not exist.
 pub fn state(pid: i32) -> Option<char> {
     stat_fields(pid)?.first()?.chars().next()
 }
 
-/// Whether it is in the foreground of its terminal.
+/// Whether it is in the foreground process group of its terminal.
 pub fn is_in_foreground(pid: i32) -> bool {
     stat_fields(pid).is_some_and(|fields| fields.get(2).is_some() && fields.get(2) == fields.get(5))
 }
 
-/// The processes below `pid` that lead their lives as `sleep`.
+/// The descendants of `pid` that run `sleep`.
 pub fn sleeping(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     for child in children(pid) {
         let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-        // A busybox keeps its own name.
+        // busybox keeps its own name in /proc/PID/comm, so argv[0] is compared.
         if words.split(|&byte| byte == 0).next().is_some_and(|word| word.ends_with(b"sleep")) {
             found.push(child);
         }
@@ -106,7 +106,7 @@ pub fn anonymous(pid: i32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("KiB")
 }
 
-/// A hexadecimal field of /proc/PID/status; nothing if the process is gone.
+/// A hexadecimal field of /proc/PID/status; None if the process does not exist.
 pub fn status_field(pid: i32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;

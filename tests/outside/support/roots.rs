@@ -1,4 +1,4 @@
-//! Roots that the cases make themselves: a folder with the probe in it, busybox, images.
+//! Roots that the cases make themselves: a directory with the probe in it, busybox, images.
 
 use crate::support::folder::Folder;
 use crate::support::harness::{FORKING, Run, Running, probe_file, run};
@@ -8,13 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A folder that is a root: the probe at `/probe`, and nothing else.
+/// A directory that serves as a root: the probe at `/probe`, and nothing else.
 pub struct Root(pub Folder);
 
 impl Root {
     pub fn new() -> Root {
         let root = Root(Folder::new());
-        // A copy is written while nobody forks, or executing it may fail.
+        // The copy is written while no thread forks, or executing it may fail.
         let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         fs::hard_link(probe_file(), root.0.path("probe"))
             .or_else(|_| fs::copy(probe_file(), root.0.path("probe")).map(drop))
@@ -22,7 +22,7 @@ impl Root {
         root
     }
 
-    /// With the directories that a root has.
+    /// A root that has the usual directories.
     pub fn whole() -> Root {
         let root = Root::new();
         for name in ["proc", "sys", "dev", "etc"] {
@@ -34,7 +34,7 @@ impl Root {
         root
     }
 
-    /// With a busybox of the host.
+    /// Adds the host's busybox.
     pub fn with_busybox(self) -> Root {
         fs::create_dir(self.0.path("bin")).expect("mkdir");
         let busybox = tool("busybox").expect("busybox");
@@ -50,7 +50,7 @@ impl Root {
         self.0.text("").trim_end_matches('/').to_string()
     }
 
-    /// Everything in it, by name.
+    /// The names of its entries, without the probe.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.as_path()).expect("readdir").flatten();
         let mut names: Vec<String> = entries
@@ -61,18 +61,18 @@ impl Root {
         names
     }
 
-    /// Not yet run: the probe in this root.
+    /// A run of the probe in this root, not started yet.
     pub fn probe(&self, options: &[&str], words: &[&str]) -> Run {
         probe_in(&self.path(), options, words)
     }
 
-    /// What the probe printed.
+    /// Runs the probe and returns what it printed.
     #[track_caller]
     pub fn says(&self, options: &[&str], words: &[&str]) -> String {
         self.probe(options, words).finish().good()
     }
 
-    /// One clear line, 125, and the root, the mounts and the loop devices as they were.
+    /// Asserts one clear line and 125, and that the root, the mounts and the loop devices are unchanged.
     #[track_caller]
     pub fn refuses(&self, options: &[&str], words: &[&str]) {
         let before = self.names();
@@ -83,7 +83,7 @@ impl Root {
     }
 }
 
-/// Not yet run: the probe in the root at `path`, a folder or a file.
+/// A run of the probe in the root at `path`, a directory or a file, not started yet.
 pub fn probe_in(path: &str, options: &[&str], words: &[&str]) -> Run {
     let mut all = vec!["--rootfs", path];
     all.extend(options);
@@ -92,7 +92,7 @@ pub fn probe_in(path: &str, options: &[&str], words: &[&str]) -> Run {
     run(&all, &command)
 }
 
-/// The loop devices that have this file behind them.
+/// The loop devices whose backing file is this one.
 pub fn loops_of(file: &str) -> Vec<String> {
     let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     blocks
@@ -104,8 +104,8 @@ pub fn loops_of(file: &str) -> Vec<String> {
         .collect()
 }
 
-/// An image of `root` at `file`, made by one of the host's tools; or, where there are none, a copy of a packed one, which
-/// has the probe and the mark as well.
+/// Makes an image of `root` at `file` with one of the host's tools; or, if there are none, copies a ready-made one,
+/// which also contains the probe and the marker file.
 pub fn make_image(kind: &str, root: &Root, file: &str) {
     let folder = root.path();
     if let Some(packed) = packed_image(kind) {
@@ -126,7 +126,7 @@ pub fn make_image(kind: &str, root: &Root, file: &str) {
     assert!(Path::new(file).exists());
 }
 
-/// With nothing but busybox: an empty one, mounted, and filled.
+/// With busybox alone: makes an empty image, mounts it, and fills it.
 fn make_ext2(folder: &str, file: &str) {
     let busybox = |words: &[&str]| {
         let output = Command::new(tool("busybox").expect("busybox")).args(words).output().expect("start of busybox");
@@ -143,18 +143,18 @@ fn make_ext2(folder: &str, file: &str) {
     crate::support::processes::wait_until("the loop device is free", || loops_of(file).is_empty());
 }
 
-/// The lines of its mountinfo whose mount point is `point`; the last one counts.
+/// The line of mountinfo whose mount point is `point`; the last one is the visible one.
 pub fn mount_at<'a>(mountinfo: &'a str, point: &str) -> &'a str {
     let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some(point));
     line.unwrap_or_else(|| panic!("no mount at {point} in {mountinfo}"))
 }
 
-/// Whether a mount has an option.
+/// Whether a mount has this option.
 pub fn has_option(line: &str, option: &str) -> bool {
     line.split(' ').nth(5).is_some_and(|options| options.split(',').any(|word| word == option))
 }
 
-/// Waits for its first word and gives its pid on the host.
+/// Starts the run, waits for its first line, and returns it with its pid on the host.
 pub fn started(run: Run) -> (Running, i32) {
     let running = run.start();
     running.await_output("ready");

@@ -1,5 +1,5 @@
-//! The user's terminal: a pseudo-terminal of a case's own that mydocker is started in, with keys to press, a screen to
-//! read and settings to compare.
+//! The user's terminal: a pseudo-terminal that a case starts mydocker in, with keys to press, a screen to read and
+//! settings to compare.
 
 use crate::support::harness::{Run, Running, contains};
 use crate::support::processes::patience;
@@ -9,18 +9,18 @@ use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// A terminal: where its keys go in and its screen comes out, and the side that programs see.
+/// A terminal: the side with the keyboard and the screen, and the side that programs see.
 pub struct UserTerminal {
     keys: OwnedFd,
     pub side: OwnedFd,
     seen: Vec<u8>,
 }
 
-/// Line settings: the four sets of flags, and the characters.
+/// Line settings: the four sets of flags, and the control characters.
 pub type Settings = ([libc::tcflag_t; 4], Vec<libc::cc_t>);
 
 fn termios_of(terminal: &impl AsRawFd) -> libc::termios {
-    // SAFETY: the call fills one struct termios, all of whose bytes may be anything
+    // SAFETY: tcgetattr fills one struct termios, and all zeros are a valid one
     unsafe {
         let mut termios = std::mem::zeroed();
         assert_eq!(libc::tcgetattr(terminal.as_raw_fd(), &mut termios), 0, "tcgetattr");
@@ -28,14 +28,15 @@ fn termios_of(terminal: &impl AsRawFd) -> libc::termios {
     }
 }
 
-/// Those of any terminal.
+/// The line settings of any terminal.
 pub fn settings_of(terminal: &impl AsRawFd) -> Settings {
     let t = termios_of(terminal);
     ([t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag], t.c_cc.to_vec())
 }
 
 impl UserTerminal {
-    /// One of 24 rows and 80 columns, whose settings are not the kernel's own: Ctrl-G interrupts, and UTF-8 is on.
+    /// A terminal of 24 rows and 80 columns, whose settings differ from the kernel's defaults: Ctrl-G ends a line, and
+    /// UTF-8 is on.
     pub fn new() -> UserTerminal {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
         unlockpt(&keys).expect("unlockpt");
@@ -51,20 +52,20 @@ impl UserTerminal {
         terminal
     }
 
-    /// A stream on it.
+    /// A descriptor of the side that programs see.
     pub fn stream(&self) -> OwnedFd {
         self.side.try_clone().expect("dup")
     }
 
-    /// The side where the keys go in, as a stream.
+    /// A descriptor of the side with the keyboard.
     pub fn other_side(&self) -> OwnedFd {
         self.keys.try_clone().expect("dup")
     }
 
-    /// What a process does between fork and exec to lead a session on the terminal that is its stream `number`.
+    /// For a process between fork and exec: leads a session on the terminal that is its stream `number`.
     pub fn lead(number: i32) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
         move || {
-            // SAFETY: numbers only
+            // SAFETY: the calls take integers
             let done = unsafe { libc::setsid() >= 0 && libc::ioctl(number, libc::TIOCSCTTY as _, 0) == 0 };
             if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         }
@@ -74,7 +75,7 @@ impl UserTerminal {
         rustix::io::write(&self.keys, keys).expect("write to the terminal");
     }
 
-    /// Reads the screen until `text` is on it.
+    /// Reads the screen until it contains `text`.
     #[track_caller]
     pub fn await_screen(&mut self, text: &str) {
         while !contains(&self.seen, text.as_bytes()) {
@@ -83,7 +84,7 @@ impl UserTerminal {
         }
     }
 
-    /// Reads the screen until `text` has been on it `count` times; `false` if the screen ends before that.
+    /// Reads the screen until `text` has appeared `count` times; `false` if the screen ends before that.
     pub fn await_count(&mut self, text: &str, count: usize) -> bool {
         while self.count(text) < count {
             if !self.look(patience().as_millis() as i64) {
@@ -93,13 +94,13 @@ impl UserTerminal {
         true
     }
 
-    /// Reads what is on the screen by now, and gives all that has ever been.
+    /// Reads what is on the screen by now, and returns everything that has ever been on it.
     pub fn screen(&mut self) -> String {
         while self.look(50) {}
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 
-    /// Reads a little of the screen, if any comes within this time.
+    /// Reads a part of the screen, if any arrives within this time.
     fn look(&mut self, milliseconds: i64) -> bool {
         let timeout = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
         let ready = poll(&mut [PollFd::new(&self.keys, PollFlags::IN)], Some(&timeout)).expect("poll");
@@ -124,7 +125,7 @@ impl UserTerminal {
     }
 
     pub fn set(&self, termios: &libc::termios) {
-        // SAFETY: reads one struct termios
+        // SAFETY: tcsetattr reads one struct termios
         assert_eq!(unsafe { libc::tcsetattr(self.side.as_raw_fd(), libc::TCSANOW, termios) }, 0, "tcsetattr");
     }
 
@@ -132,7 +133,7 @@ impl UserTerminal {
         settings_of(&self.side)
     }
 
-    /// Whether what is typed goes through byte by byte, without echo, lines or signals.
+    /// Whether input passes byte by byte, without echo, line mode or signals.
     pub fn is_raw(&self) -> bool {
         let t = self.termios();
         t.c_lflag & (libc::ICANON | libc::ECHO | libc::ISIG | libc::IEXTEN) == 0
@@ -143,7 +144,7 @@ impl UserTerminal {
     /// How many bytes a program that reads this terminal would get.
     pub fn waiting_input(&self) -> i32 {
         let mut count = 0;
-        // SAFETY: the call writes one int
+        // SAFETY: the ioctl writes one int of this frame
         assert_eq!(unsafe { libc::ioctl(self.side.as_raw_fd(), libc::FIONREAD as _, &mut count) }, 0, "FIONREAD");
         count
     }
