@@ -60,7 +60,7 @@ impl Contender {
             Err(error) => return Some(error.to_string()),
         };
         let text = String::from_utf8_lossy(&output.stderr);
-        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no error message");
         (!output.status.success()).then(|| format!("{}: {}", output.status, last.trim()))
     }
 }
@@ -96,7 +96,7 @@ impl Setting {
         };
         let floor = target_dir().join(floor).display().to_string();
         let (file, origin) = match std::env::var("MYDOCKER") {
-            Ok(file) => (file, "MYDOCKER says so".to_string()),
+            Ok(file) => (file, "set by MYDOCKER".to_string()),
             Err(_) if linked == "musl" && build(&["--bin", "mydocker", "--target", &target]).is_ok() => {
                 (target_dir().join(&target).join("release/mydocker").display().to_string(), "musl, built now".into())
             }
@@ -192,7 +192,7 @@ impl Setting {
         }
         match self.floor() {
             Ok(floor) if floor_holds(&floor) => peers.insert(0, floor),
-            Ok(_) => println!("the floor does not hold its limits on this host and is left out"),
+            Ok(_) => println!("the floor does not apply its limits on this host and is left out"),
             Err(reason) => println!("no floor on this host: {reason}"),
         }
         Ok(peers)

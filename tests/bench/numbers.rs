@@ -67,7 +67,7 @@ pub fn print(setting: &Setting, peers: &[Contender]) -> Result<bool> {
     }
     println!("mydocker check: {:.0} ms (at most 100)", median(&times));
     if !within {
-        println!("mydocker passes the ledger");
+        println!("mydocker exceeds the ledger");
     }
     Ok(within)
 }
@@ -78,7 +78,7 @@ fn filter(setting: &Setting) -> Result<()> {
     let time = |options: &[&str]| -> Result<f64> {
         let output = Command::new(file).arg("run").args(options).args([&setting.floor, "getppid"]).output()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_string();
-        text.parse().map_err(|_| format!("getppid inside says {text:?}").into())
+        text.parse().map_err(|_| format!("getppid inside printed {text:?}").into())
     };
     let (with, without) = (time(&[])?, time(&["--security-opt", "seccomp=unconfined"])?);
     println!("getppid inside: {with:.1} ns with the filter, {without:.1} ns without");
@@ -136,6 +136,6 @@ fn memory(contender: &Contender) -> Result<(u64, u64)> {
     };
     match (started, kib(&rollup, "Anonymous:"), kib(&status, "VmHWM:")) {
         (Some(Ok(())), Some(anonymous), Some(peak)) => Ok((anonymous, peak)),
-        _ => Err(format!("{} did not get its command to wait", contender.name).into()),
+        _ => Err(format!("the command of {} did not start to wait", contender.name).into()),
     }
 }

@@ -82,7 +82,7 @@ fn relay(words: &[&str]) -> Result<[f64; 2]> {
     let time = begun.elapsed().as_secs_f64();
     match total == BYTES && status.success() {
         true => Ok([time, (processor_time() - used).as_secs_f64()]),
-        false => Err(format!("{} passes {total} bytes of {BYTES} on and ends with {status}", words[0]).into()),
+        false => Err(format!("{} relays {total} bytes of {BYTES} and exits with {status}", words[0]).into()),
     }
 }
 

@@ -72,7 +72,7 @@ pub fn end(scenario: &Scenario, run: &Traced) -> (Kind, Vec<String>) {
     // A run that continues after a failure prints its whole output; a run that ends prints nothing.
     let expected = if executed { scenario.stdout } else { "" };
     if run.stdout != expected && !(loses && executed) {
-        wrong.push(format!("standard output is {:?}, not {expected:?}:\n{}", run.stdout, run.told()));
+        wrong.push(format!("standard output is {:?}, not {expected:?}:\n{}", run.stdout, run.listing()));
     }
     wrong.extend(foreign_lines(run));
     if any(|effect| *effect == Effect::Mute) {
@@ -101,7 +101,7 @@ pub fn end_for_ever(run: &Traced) -> (Kind, Vec<String>) {
     let said = lines.len();
     lines.dedup();
     if lines.len() < said {
-        wrong.push(format!("says it twice: {:?}", run.stderr));
+        wrong.push(format!("prints a message twice: {:?}", run.stderr));
     }
     match (run.executed().is_some(), status.code()) {
         // A terminal that mydocker can no longer serve hangs up.
@@ -116,7 +116,7 @@ pub fn end_for_ever(run: &Traced) -> (Kind, Vec<String>) {
 
 fn foreign_lines(run: &Traced) -> Vec<String> {
     let foreign = run.stderr.lines().filter(|line| !line.starts_with("mydocker: "));
-    foreign.map(|line| format!("a line that is no message: {line:?}")).collect()
+    foreign.map(|line| format!("a line that is not a message of mydocker: {line:?}")).collect()
 }
 
 /// The command ran: its status is kept, with one warning that names the failed call, or none if the run had to survive
@@ -124,21 +124,21 @@ fn foreign_lines(run: &Traced) -> Vec<String> {
 fn after_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Some((call, _)) = failures.iter().find(|(_, effect)| *effect == Effect::Ends) {
-        wrong.push(format!("the command was run, although {} failed before", call.name));
+        wrong.push(format!("the command ran although {} had failed before", call.name));
     }
     let of = |wanted: fn(&Effect) -> bool| -> Vec<&Call> {
         failures.iter().filter(|(_, effect)| wanted(effect)).map(|(call, _)| *call).collect()
     };
     let hung_up = of(|effect| matches!(effect, Effect::Loses(_) | Effect::HangsUp(_)));
     if status.code() != Some(STATUS) && (hung_up.is_empty() || status.code() != Some(128 + libc::SIGHUP)) {
-        wrong.push(format!("the command was run, and its status {STATUS} became {status}; {:?}", run.stderr));
+        wrong.push(format!("the command ran, but its status {STATUS} became {status}; {:?}", run.stderr));
     }
     let to_be_said = of(|effect| matches!(effect, Effect::Warned(_) | Effect::HangsUp(_)));
     match run.stderr.lines().count() {
         0 if to_be_said.is_empty() => {}
-        0 => wrong.push(format!("{} failed, and nothing is said of it", to_be_said[0].name)),
+        0 => wrong.push(format!("{} failed, and no message says so", to_be_said[0].name)),
         1 if !to_be_said.is_empty() => wrong.extend(unnamed(run, scenario.about, &to_be_said)),
-        _ => wrong.push(format!("it says more than it should: {:?}", run.stderr)),
+        _ => wrong.push(format!("more messages than expected: {:?}", run.stderr)),
     }
     wrong
 }
@@ -160,7 +160,7 @@ fn without_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failure
     let parents = |effect: &Effect| matches!(effect, Effect::Warned(_) | Effect::HangsUp(_) | Effect::Loses(_));
     let must_end = failures.iter().any(|(_, effect)| !matches!(effect, Effect::Survived(_)) && !parents(effect));
     if matches!(scenario.base, Base::Works) && !must_end {
-        return vec![format!("the command was not run: {status}, {:?}", run.stderr)];
+        return vec![format!("the command did not run: {status}, {:?}", run.stderr)];
     }
     if run.stderr.lines().count() != 1 {
         wrong.push(format!("not one line: {:?}", run.stderr));
@@ -177,7 +177,7 @@ fn without_execve(scenario: &Scenario, run: &Traced, status: ExitStatus, failure
         // The reason arrives through the error pipe; if that read fails, the message cannot name the reason.
         let lost = reasons.iter().any(|call| call.name == "read" && call.arguments.contains("<pipe:"));
         if !base_said && !lost && reasons.iter().all(|call| call.began > first) {
-            wrong.push(format!("what failed first is not said ({words:?}), but {:?}", run.stderr));
+            wrong.push(format!("the message does not name the first failure ({words:?}): {:?}", run.stderr));
         }
         if base_said && !named {
             statuses = vec![status];
@@ -217,7 +217,7 @@ fn unnamed(run: &Traced, about: &[&str], reasons: &[&Call]) -> Option<String> {
 }
 
 fn last_calls(run: &Traced) -> String {
-    let told = run.told();
+    let told = run.listing();
     let lines: Vec<&str> = told.lines().collect();
     lines[lines.len().saturating_sub(6)..].join("\n")
 }
@@ -255,7 +255,7 @@ pub fn mounts() -> String {
 
 /// What a run left behind: its directories in every hierarchy, its processes, mounts and files. Removes what it finds,
 /// so that the next run starts in the same state.
-pub fn left(
+pub fn leftovers(
     scenario: &Scenario,
     worker: &Worker,
     run: &Traced,

@@ -7,7 +7,7 @@ use crate::support::host::Host;
 use crate::support::needs::on_v2;
 use crate::totals::TOTALS;
 use crate::trace::Run;
-use crate::worker::engage;
+use crate::worker::take_worker;
 use libtest_mimic::Failed;
 use std::{env, fs};
 
@@ -33,8 +33,8 @@ fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
 
 /// The command of these trials: prints its cgroup in each hierarchy, whether cgroup.procs lists it, and its limits. The
 /// cgroup namespace is made after joining, so the command's own cgroup appears as the root.
-pub fn look() {
-    let host = Host::look();
+pub fn print_limits() {
+    let host = Host::inspect();
     let own = std::process::id();
     for (controller, file, _) in limits() {
         let group = host.group(controller, own as i32);
@@ -47,17 +47,17 @@ pub fn look() {
 /// Delays every occurrence of `call`, one at a time: at its first instruction the command must be in its cgroups and
 /// under its limits nevertheless.
 pub fn delay_each(scenario: &Scenario, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
-    let worker = engage();
+    let worker = take_worker();
     const MICROSECONDS: u32 = 60_000;
     let itself = env::current_exe()?.display().to_string();
     let mut wrong = Vec::new();
-    for place in occurrences.places(false) {
+    for occurrence in occurrences.all(false) {
         let command = [itself.as_str(), "--look"].map(String::from);
-        let expression = format!("inject={call}:delay_enter={MICROSECONDS}:when={}", place.when);
+        let expression = format!("inject={call}:delay_enter={MICROSECONDS}:when={}", occurrence.when);
         let run = Run {
             worker: &worker,
             expressions: vec![expression.clone()],
-            in_vain: Some((call, place.in_vain)),
+            dummy_calls: Some((call, occurrence.dummy_calls)),
             words: ["run".to_string()].into_iter().chain(scenario.options.iter().cloned()).chain(command).collect(),
             program: itself.clone(),
             stdin: None,
@@ -69,8 +69,8 @@ pub fn delay_each(scenario: &Scenario, call: &str, occurrences: Occurrences) -> 
         let expected: String = limits().into_iter().map(line).collect();
         if run.stdout != expected || run.status.and_then(|status| status.code()) != Some(0) || !run.stderr.is_empty() {
             wrong.push(format!(
-                "{expression} after {} in vain: {:?}, {:?}, and the command saw\n{}",
-                place.in_vain, run.status, run.stderr, run.stdout
+                "{expression} after {} dummy calls: {:?}, {:?}, and the command saw\n{}",
+                occurrence.dummy_calls, run.status, run.stderr, run.stdout
             ));
         }
     }
@@ -79,18 +79,18 @@ pub fn delay_each(scenario: &Scenario, call: &str, occurrences: Occurrences) -> 
 
 /// Control files that claim to have taken the value, and have not: reading the value back must reveal it.
 pub fn control_files_that_lie(scenario: &Scenario, occurrences: Occurrences) -> Result<(), Failed> {
-    let worker = engage();
+    let worker = take_worker();
     let (plain, _) = scenario.run(&worker, &[], None)?;
     let mut written = 0;
     let mut wrong = Vec::new();
     let writes = plain.calls.iter().filter(|call| call.name == "write" && !plain.is_child(call));
-    for (call, place) in writes.zip(occurrences.parents()) {
-        let asked = limits().into_iter().find(|(_, file, _)| call.arguments.contains(&format!("/{file}>")));
-        let Some((_, file, value)) = asked else { continue };
-        let expression = format!("inject=write:retval={}:when={}", value.len(), place.when);
+    for (call, occurrence) in writes.zip(occurrences.in_parent()) {
+        let limit = limits().into_iter().find(|(_, file, _)| call.arguments.contains(&format!("/{file}>")));
+        let Some((_, file, value)) = limit else { continue };
+        let expression = format!("inject=write:retval={}:when={}", value.len(), occurrence.when);
         let mounts = judge::mounts();
         let (run, preparation) =
-            scenario.run(&worker, std::slice::from_ref(&expression), Some(("write", place.in_vain)))?;
+            scenario.run(&worker, std::slice::from_ref(&expression), Some(("write", occurrence.dummy_calls)))?;
         TOTALS.count(Kind::Lie);
         written += 1;
         let message = format!("mydocker: {file}: asked for {value}, the kernel made it ");
@@ -98,10 +98,10 @@ pub fn control_files_that_lie(scenario: &Scenario, occurrences: Occurrences) -> 
         if !refused || run.executed().is_some() {
             wrong.push(format!("{expression} ({file}): {:?}, {:?}", run.status, run.stderr));
         }
-        wrong.extend(judge::left(scenario, &worker, &run, &preparation, &mounts));
+        wrong.extend(judge::leftovers(scenario, &worker, &run, &preparation, &mounts));
     }
     if written < ALL_FOUR {
-        wrong.push(format!("only {written} writes of limits in the trace:\n{}", plain.told()));
+        wrong.push(format!("only {written} writes of limits in the trace:\n{}", plain.listing()));
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }

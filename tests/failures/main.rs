@@ -14,7 +14,7 @@
 // The C entry point: std's start-up code makes system calls, ignores SIGPIPE, and finds no arguments on musl.
 #![no_main]
 
-use crate::limits::{control_files_that_lie, delay_each, look};
+use crate::limits::{control_files_that_lie, delay_each, print_limits};
 use crate::preparation::make_programs;
 use crate::scenario::Scenario;
 use crate::scenarios::{POINTS, scenarios};
@@ -22,7 +22,7 @@ use crate::support::folder::Folder;
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::totals::TOTALS;
-use crate::worker::{dismiss, make_workers};
+use crate::worker::{drop_workers, make_workers};
 use libtest_mimic::{Arguments, Trial};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -33,16 +33,16 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, io};
 
+#[allow(dead_code, reason = "tests/load uses the rest")]
+#[path = "../load/cgroup_parent.rs"]
+mod cgroup_parent;
 mod judge;
 mod limits;
-#[allow(dead_code, reason = "tests/load needs more than these")]
-#[path = "../load/place.rs"]
-mod place;
 mod preparation;
 mod program;
 mod scenario;
 mod scenarios;
-#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
+#[allow(dead_code, reason = "the cases of tests/outside use the rest")]
 #[path = "../outside/support/mod.rs"]
 mod support;
 mod table;
@@ -52,8 +52,8 @@ mod worker;
 
 /// Why strace cannot inject failures here, and the command that fixes it.
 fn strace_missing() -> Option<String> {
-    let mend = "apt-get install strace (4.17 or newer)";
-    let Some(strace) = tool("strace") else { return Some(format!("no strace in PATH: {mend}")) };
+    let fix = "apt-get install strace (4.17 or newer)";
+    let Some(strace) = tool("strace") else { return Some(format!("no strace in PATH: {fix}")) };
     let probe = Command::new(strace)
         .args(["-f", "-o", "/dev/null", "-e", "inject=execve:error=EPERM:when=999", "true"])
         .output();
@@ -62,10 +62,10 @@ fn strace_missing() -> Option<String> {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
             Some(format!(
-                "strace cannot inject here ({said}): {mend}, and allow ptrace (sysctl kernel.yama.ptrace_scope=1)"
+                "strace cannot inject here ({said}): {fix}, and allow ptrace (sysctl kernel.yama.ptrace_scope=1)"
             ))
         }
-        Err(error) => Some(format!("strace cannot be started ({error}): {mend}")),
+        Err(error) => Some(format!("strace cannot be started ({error}): {fix}")),
     }
 }
 
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     match words.get(1).and_then(|word| word.to_str()) {
         Some(trace::MAKE_CALLS) => trace::make_calls(words),
         Some("--look") => {
-            look();
+            print_limits();
             // The C library's exit does not flush std's buffers.
             io::stdout().flush().map_or(1, |()| 0)
         }
@@ -173,7 +173,7 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     if rustix::process::geteuid().is_root()
         && let Err(error) = own_mounts()
     {
-        println!("no mount namespace of our own ({error}): mounts that a run lets out may not be seen");
+        println!("no mount namespace of our own ({error}): mounts that leak from a run may go unnoticed");
     }
     let points = host().points.iter().rev().filter_map(|point| CString::new(point.as_str()).ok()).collect();
     POINTS.get_or_init(|| points);
@@ -192,7 +192,7 @@ fn run_tests(words: Vec<OsString>) -> c_int {
         }
         TOTALS.print();
     }
-    dismiss();
+    drop_workers();
     if let Err(error) = temporary.close() {
         println!("{error}");
     }

@@ -1,7 +1,7 @@
 //! What a run finds: leftovers of other runs, a name that is taken, a user's terminal. And what must have happened to
 //! it after the run.
 
-use crate::place::remove_group;
+use crate::cgroup_parent::remove_group;
 use crate::program;
 use crate::support::host::tool;
 use crate::support::needs::on_v2;
@@ -26,9 +26,9 @@ static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 #[derive(Default)]
 pub struct Preparation {
     /// Directories of other runs, and their inode numbers.
-    there: Vec<(PathBuf, u64)>,
+    existing: Vec<(PathBuf, u64)>,
     /// The directories are leftovers, and the run must sweep them.
-    to_be_swept: bool,
+    must_be_swept: bool,
     /// The locks that a live mydocker holds.
     locks: Vec<File>,
     /// A process that has outlived its mydocker.
@@ -64,7 +64,7 @@ impl Preparation {
     /// with a process that has escaped.
     pub fn leftovers(worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::directories("mydocker-left", worker)?;
-        preparation.to_be_swept = true;
+        preparation.must_be_swept = true;
         let groups = worker.groups();
         let group = |at: usize| groups[at % groups.len()].join("mydocker-left");
         fs::create_dir(group(1).join("made inside"))?;
@@ -83,7 +83,7 @@ impl Preparation {
     /// The same, of a run that is alive.
     pub fn name_taken(worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::name_left(worker)?;
-        for (directory, _) in &preparation.there {
+        for (directory, _) in &preparation.existing {
             let lock = File::open(directory)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
             preparation.locks.push(lock);
@@ -105,8 +105,8 @@ impl Preparation {
         fs::create_dir(&root)?;
         fs::hard_link(programs.join("leaves"), root.join("leaves"))?;
         let mut preparation = Preparation::default();
-        let there = all_below(&root)?;
-        preparation.root = Some((root, there));
+        let existing = all_below(&root)?;
+        preparation.root = Some((root, existing));
         Ok(preparation)
     }
 
@@ -131,7 +131,7 @@ impl Preparation {
             }
             // The sticky bit marks a directory that mydocker made.
             DirBuilder::new().mode(0o1755).create(&directory)?;
-            preparation.there.push((directory.clone(), inode(&directory)?));
+            preparation.existing.push((directory.clone(), inode(&directory)?));
         }
         Ok(preparation)
     }
@@ -142,19 +142,19 @@ impl Preparation {
 
     /// Whether this directory existed before the run.
     pub fn had(&self, directory: &Path) -> bool {
-        self.there.iter().any(|(path, number)| path == directory && inode(path).is_ok_and(|now| now == *number))
+        self.existing.iter().any(|(path, number)| path == directory && inode(path).is_ok_and(|now| now == *number))
     }
 
     /// What should have happened to it and has not.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        for (directory, _) in &self.there {
+        for (directory, _) in &self.existing {
             let is_there = self.had(directory);
-            if self.to_be_swept && is_there {
+            if self.must_be_swept && is_there {
                 wrong.push(format!("not swept: {}", directory.display()));
             }
             if !self.locks.is_empty() && !is_there {
-                wrong.push(format!("taken from a mydocker that is alive: {}", directory.display()));
+                wrong.push(format!("removed although its mydocker is alive: {}", directory.display()));
             }
         }
         wrong.extend(self.terminal_changed());
@@ -163,22 +163,22 @@ impl Preparation {
 
     /// The same after a run in which a call has failed: the failed call may belong to the sweep, or to a run that ended
     /// before the sweep.
-    pub fn complaints_after(&self, run: &Traced) -> Vec<String> {
-        if self.to_be_swept { Vec::new() } else { self.complaints_unless_restoring_failed(run) }
+    pub fn problems_after(&self, run: &Traced) -> Vec<String> {
+        if self.must_be_swept { Vec::new() } else { self.problems_unless_restoring_failed(run) }
     }
 
-    fn complaints_unless_restoring_failed(&self, run: &Traced) -> Vec<String> {
+    fn problems_unless_restoring_failed(&self, run: &Traced) -> Vec<String> {
         let restores = run.calls.iter().any(|call| call.injected() && call.arguments.contains("TCSETS"));
-        let mut wrong = self.complaints();
+        let mut wrong = self.problems();
         wrong.retain(|what| !(restores && what.starts_with(TERMINAL)));
         // In a directory root, the mount points that a run has made stay, as in docker; if no command was run, none are
         // made.
-        if let Some((root, there)) =
+        if let Some((root, existing)) =
             self.root.as_ref().filter(|_| run.executed().is_none() && may_stay_in_root(run).is_none())
         {
             match all_below(root) {
-                Ok(now) if now == *there => {}
-                other => wrong.push(format!("in the root: {other:?}, not {there:?}")),
+                Ok(now) if now == *existing => {}
+                other => wrong.push(format!("the root contains {other:?}, not {existing:?}")),
             }
         }
         wrong
@@ -218,7 +218,7 @@ impl Drop for Preparation {
             member.kill().ok();
             member.wait().ok();
         }
-        for (directory, _) in self.there.iter().filter(|(directory, _)| directory.exists()) {
+        for (directory, _) in self.existing.iter().filter(|(directory, _)| directory.exists()) {
             if let Err(error) = remove_group(directory) {
                 println!("{} cannot be removed: {error}", directory.display());
             }

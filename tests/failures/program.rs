@@ -16,7 +16,7 @@ pub fn leaves(folder: &Path) -> io::Result<PathBuf> {
 }
 
 /// Reads once, prints a dot, and exits with [`STATUS`].
-#[allow(dead_code, reason = "tests/load and tests/failures use some of these each")]
+#[allow(dead_code, reason = "tests/load and tests/failures each use some of these")]
 pub fn reads(folder: &Path) -> io::Result<PathBuf> {
     write(&folder.join("reads"), READS)
 }

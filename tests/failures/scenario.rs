@@ -7,7 +7,7 @@ use crate::support::needs::Needs;
 use crate::table;
 use crate::totals::TOTALS;
 use crate::trace::{Call, Run, Traced};
-use crate::worker::{Worker, engage};
+use crate::worker::{Worker, take_worker};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
 use std::io;
@@ -65,12 +65,12 @@ pub struct Occurrences {
 
 /// One occurrence of a call, in one process.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub struct Occurrence {
     /// In the child that makes it most often, or in the parent; and the ordinal within that process.
     child: bool,
     at: usize,
     /// How many times this test makes the call before it becomes mydocker.
-    pub in_vain: usize,
+    pub dummy_calls: usize,
     /// The ordinal by which strace counts it.
     pub when: usize,
     /// Whether every run makes it.
@@ -79,21 +79,26 @@ pub struct Place {
 
 impl Occurrences {
     /// Every occurrence of the call; with `library`, also those of the C library's start-up code.
-    pub fn places(&self, library: bool) -> Vec<Place> {
-        let child =
-            |at| Place { child: true, at, in_vain: self.with_command, when: at, certain: at <= self.child.at_least };
-        let parents = self.parents().into_iter().skip(if library { 0 } else { self.library });
+    pub fn all(&self, library: bool) -> Vec<Occurrence> {
+        let child = |at| Occurrence {
+            child: true,
+            at,
+            dummy_calls: self.with_command,
+            when: at,
+            certain: at <= self.child.at_least,
+        };
+        let parents = self.in_parent().into_iter().skip(if library { 0 } else { self.library });
         (1..=self.child.at_most).map(child).chain(parents).collect()
     }
 
     /// The occurrences in mydocker itself, from the C library's start-up code on.
-    pub fn parents(&self) -> Vec<Place> {
-        let in_vain = self.with_command;
-        let parent = |at| Place {
+    pub fn in_parent(&self) -> Vec<Occurrence> {
+        let dummy_calls = self.with_command;
+        let parent = |at| Occurrence {
             child: false,
             at,
-            in_vain,
-            when: self.before + in_vain + at,
+            dummy_calls,
+            when: self.before + dummy_calls + at,
             certain: at <= self.parent.at_least,
         };
         (1..=self.parent.at_most).map(parent).collect()
@@ -101,7 +106,7 @@ impl Occurrences {
 }
 
 /// This many runs show how often a call is made: a sweep visits another hierarchy each time.
-const LOOKS: usize = 4;
+const RECORDED_RUNS: usize = 4;
 
 impl Scenario {
     /// Makes one run, with these faults.
@@ -109,7 +114,7 @@ impl Scenario {
         &self,
         worker: &Worker,
         expressions: &[String],
-        in_vain: Option<(&str, usize)>,
+        dummy_calls: Option<(&str, usize)>,
     ) -> Result<(Traced, Preparation), Failed> {
         let words = ["run".to_string()].into_iter().chain(self.options.iter().cloned()).chain([self.command.clone()]);
         let words: Vec<String> = words.collect();
@@ -120,7 +125,7 @@ impl Scenario {
             let run = Run {
                 worker,
                 expressions: expressions.clone(),
-                in_vain,
+                dummy_calls,
                 words: words.clone(),
                 program: self.command.clone(),
                 stdin: preparation.stdin(),
@@ -131,14 +136,14 @@ impl Scenario {
                 return Ok((traced, preparation));
             }
         }
-        Err(format!("strace could not do it, {ATTEMPTS} times: {expressions:?}").into())
+        Err(format!("strace failed to inject the failure {ATTEMPTS} times: {expressions:?}").into())
     }
 
     /// The calls of runs without any injected failure, and how often each process makes each of them.
     pub fn calls(&self) -> Result<BTreeMap<String, Occurrences>, Failed> {
-        let worker = engage();
-        let mut looks = Vec::new();
-        for _ in 0..LOOKS {
+        let worker = take_worker();
+        let mut recorded = Vec::new();
+        for _ in 0..RECORDED_RUNS {
             let mounts = judge::mounts();
             let (run, preparation) = self.run(&worker, &[], None)?;
             let base = match (self.base, run.status.and_then(|status| status.code())) {
@@ -146,57 +151,55 @@ impl Scenario {
                     status == Some(program::STATUS)
                         && run.stderr.is_empty()
                         && run.stdout == self.stdout
-                        && run.let_go().is_some()
+                        && run.release().is_some()
                         && run.executed().is_some()
                 }
                 (Base::Refuses(expected, words, _), status) => status == Some(expected) && run.stderr.contains(words),
             };
-            let mut wrong = judge::left(self, &worker, &run, &preparation, &mounts);
-            wrong.extend(preparation.complaints());
+            let mut wrong = judge::leftovers(self, &worker, &run, &preparation, &mounts);
+            wrong.extend(preparation.problems());
             if !base || !wrong.is_empty() || run.first_own().is_none() {
                 return Err(format!(
                     "without any failure: {:?}, {:?}, {:?}, {wrong:?}\n{}",
                     run.status,
                     run.stdout,
                     run.stderr,
-                    run.told()
+                    run.listing()
                 )
                 .into());
             }
-            looks.push(run);
+            recorded.push(run);
         }
-        let mut names: Vec<&str> = looks.iter().flat_map(|run| &run.calls).map(|call| call.name.as_str()).collect();
+        let mut names: Vec<&str> = recorded.iter().flat_map(|run| &run.calls).map(|call| call.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        Ok(names.into_iter().map(|name| (name.to_string(), occurrences(name, &looks))).collect())
+        Ok(names.into_iter().map(|name| (name.to_string(), occurrences(name, &recorded))).collect())
     }
 
     /// Makes every occurrence of `call` fail, in either process, with each of its errnos.
     pub fn fail_each(&self, call: &str, occurrences: Occurrences) -> Result<(), Failed> {
-        let worker = engage();
+        let worker = take_worker();
         let Some(errnos) = table::errnos(call) else {
-            return Err(
-                format!("which errnos {call} can give is not in tests/failures/table.rs: add them there").into()
-            );
+            return Err(format!("tests/failures/table.rs does not list the errnos of {call}: add them there").into());
         };
         let mut wrong = Vec::new();
         for errno in errnos {
             // The start-up code of the C library is the same in every scenario.
-            for place in occurrences.places(self.name == "full") {
-                let expression = format!("inject={call}:error={errno}:when={}", place.when);
+            for occurrence in occurrences.all(self.name == "full") {
+                let expression = format!("inject={call}:error={errno}:when={}", occurrence.when);
                 for attempt in 1..=ATTEMPTS {
-                    let (reached, here) = self.fail(&worker, call, place.in_vain, &expression, false)?;
+                    let (reached, here) = self.fail(&worker, call, occurrence.dummy_calls, &expression, false)?;
                     if !here.is_empty() {
                         wrong.push(here);
                         break;
                     }
-                    if reached || !place.certain {
+                    if reached || !occurrence.certain {
                         break;
                     }
                     // Another process was faster this time; or it is always slower than it was in the recorded runs,
                     // which can also happen without a failure.
-                    if attempt == ATTEMPTS && !self.may_lack(&worker, call, place)? {
-                        wrong.push(format!("{expression}: never made, in {ATTEMPTS} runs"));
+                    if attempt == ATTEMPTS && !self.may_be_missing(&worker, call, occurrence)? {
+                        wrong.push(format!("{expression}: no run of {ATTEMPTS} made this call"));
                     }
                 }
             }
@@ -214,12 +217,12 @@ impl Scenario {
     }
 
     /// Whether there are runs without a failure that do not make this call.
-    fn may_lack(&self, worker: &Worker, call: &str, place: Place) -> Result<bool, Failed> {
+    fn may_be_missing(&self, worker: &Worker, call: &str, occurrence: Occurrence) -> Result<bool, Failed> {
         for _ in 0..ATTEMPTS {
             let (run, _) = self.run(worker, &[], None)?;
             let occurrences = occurrences(call, &[run]);
-            let made = if place.child { occurrences.child } else { occurrences.parent };
-            if made.at_most < place.at {
+            let made = if occurrence.child { occurrences.child } else { occurrences.parent };
+            if made.at_most < occurrence.at {
                 return Ok(true);
             }
         }
@@ -231,21 +234,21 @@ impl Scenario {
         &self,
         worker: &Worker,
         call: &str,
-        in_vain: usize,
+        dummy_calls: usize,
         expression: &str,
         for_ever: bool,
     ) -> Result<(bool, String), Failed> {
         let mounts = judge::mounts();
-        let in_vain = Some((call, in_vain)).filter(|(_, times)| *times > 0);
-        let (run, preparation) = self.run(worker, std::slice::from_ref(&expression.to_string()), in_vain)?;
+        let dummy_calls = Some((call, dummy_calls)).filter(|(_, times)| *times > 0);
+        let (run, preparation) = self.run(worker, std::slice::from_ref(&expression.to_string()), dummy_calls)?;
         let (kind, mut wrong) = if for_ever { judge::end_for_ever(&run) } else { judge::end(self, &run) };
         TOTALS.count(kind);
-        let left = judge::left(self, worker, &run, &preparation, &mounts);
+        let left = judge::leftovers(self, worker, &run, &preparation, &mounts);
         if !(for_ever && table::removes(call)) {
             wrong.extend(left.into_iter().map(|what| format!("left: {what}")));
         }
         if !for_ever {
-            wrong.extend(preparation.complaints_after(&run));
+            wrong.extend(preparation.problems_after(&run));
         }
         if wrong.is_empty() {
             return Ok((kind != judge::Kind::NotReached, String::new()));
@@ -255,14 +258,14 @@ impl Scenario {
             format!("{who} {}({})", call.name, call.arguments)
         });
         let hit = hit.collect::<Vec<_>>().join(" and ");
-        let after = in_vain.map_or(String::new(), |(_, times)| format!(" after {times} in vain"));
+        let after = dummy_calls.map_or(String::new(), |(_, times)| format!(" after {times} dummy calls"));
         Ok((true, format!("{expression}{after}  [{hit}]\n      {}", wrong.join("\n      "))))
     }
 }
 
-fn occurrences(name: &str, looks: &[Traced]) -> Occurrences {
+fn occurrences(name: &str, recorded: &[Traced]) -> Occurrences {
     let times = |count: &dyn Fn(&Traced) -> usize| {
-        let counts = || looks.iter().map(count);
+        let counts = || recorded.iter().map(count);
         Times { at_least: counts().min().unwrap_or(0), at_most: counts().max().unwrap_or(0) }
     };
     let of = |calls: &[Call], pid: i32| calls.iter().filter(|call| call.pid == pid && call.name == name).count();
@@ -275,10 +278,10 @@ fn occurrences(name: &str, looks: &[Traced]) -> Occurrences {
         run.calls.iter().filter(|call| !run.is_child(call) && call.name == name && call.began < own).count()
     };
     Occurrences {
-        before: looks.first().map_or(0, |run| run.before.iter().filter(|call| *call == name).count()),
+        before: recorded.first().map_or(0, |run| run.before.iter().filter(|call| *call == name).count()),
         parent: times(&|run| of(&run.calls, run.mydocker)),
         child: times(&|run| most(run, &|pid| of(&run.calls, pid))),
-        with_command: times(&|run| most(run, &|pid| of(&run.calls, pid) + of(&run.of_command, pid))).at_most,
-        library: looks.first().map_or(0, library),
+        with_command: times(&|run| most(run, &|pid| of(&run.calls, pid) + of(&run.command_calls, pid))).at_most,
+        library: recorded.first().map_or(0, library),
     }
 }

@@ -4,7 +4,7 @@ use crate::judge::Base;
 use crate::preparation::{self, BELOW, Preparation};
 use crate::scenario::Scenario;
 use crate::support::needs::Needs;
-use crate::worker::places_needed;
+use crate::worker::needs_for_own_cgroups;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::CString;
@@ -44,7 +44,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
     };
     let named = |name| Scenario {
         group: Some(preparation::name()),
-        ..base(name, &format!("{TWO} --name {}", preparation::name()), two | places_needed())
+        ..base(name, &format!("{TWO} --name {}", preparation::name()), two | needs_for_own_cgroups())
     };
     vec![
         Scenario { for_ever: true, ..base("full", FULL, four) },
@@ -105,11 +105,11 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             ..base("busy", FULL, four)
         },
         // Leftovers to sweep.
-        Scenario { prepare: Preparation::leftovers, ..base("leftovers", FULL, four | places_needed()) },
+        Scenario { prepare: Preparation::leftovers, ..base("leftovers", FULL, four | needs_for_own_cgroups()) },
         Scenario {
             prepare: Preparation::group_below,
             only: &["openat", "mkdirat", "unlinkat", "read", "write"],
-            ..base("cgroup_parent", &format!("{FULL} --cgroup-parent {BELOW}"), four | places_needed())
+            ..base("cgroup_parent", &format!("{FULL} --cgroup-parent {BELOW}"), four | needs_for_own_cgroups())
         },
         Scenario { prepare: Preparation::name_left, ..named("name_left") },
         Scenario {

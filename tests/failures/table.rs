@@ -167,26 +167,27 @@ const V2_LIMITS: &[&str] = &[
     "/io.max\", O_RDONLY",
 ];
 
-const SWAP: Effect = Survived("no swap on top is a consequence of -m, not asked for");
-const NO_STATUS: Effect = Survived("which signals the caller ignores is not known: all are reset");
-const RETRIED: Effect = Survived("interrupted calls are made again");
-const COUNTERS: Effect = Survived("a report of kills is an extra; the kill itself shows in the status");
-const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to a limit that was asked for");
-const ORPHANS: Effect = Survived("where /proc does not tell, no orphans are looked for");
-const SWEEP: Effect = Survived("a sweep is a service to others");
-const AGAIN: Effect = Survived("the directory seems to be another's, or swept: it is made again");
+const SWAP: Effect = Survived("the swap limit follows from -m and is not explicit");
+const NO_STATUS: Effect = Survived("mydocker does not learn which signals the caller ignores, and resets all");
+const RETRIED: Effect = Survived("interrupted calls are retried");
+const COUNTERS: Effect = Survived("the count of OOM kills is optional; the kill itself shows in the status");
+const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to an explicit limit");
+const ORPHANS: Effect = Survived("without this file of /proc, mydocker does not look for orphans");
+const SWEEP: Effect = Survived("the sweep is optional: it removes the leftovers of other runs");
+const AGAIN: Effect = Survived("the directory seems to be another run's, or swept: mydocker makes it again");
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
-const NO_TERMINAL: Effect = Survived("what does not tell its size or its settings is taken for no terminal");
-const AS_IT_IS: Effect = Survived("stdout is written to as it is, no more than it takes at once");
-const REAPER: Effect = Survived("the reaper then waits for the command alone");
-const MOUNTS: Effect = Survived("without limits, the mounts matter before Linux 5.12 alone");
-const MISSING: Effect = Survived("what is missing in the root is made");
-const OWN_FILE: Effect = Survived("where a file of /etc cannot be given, the root keeps its own, or none");
-const HOSTS_FILE: Effect = Survived("a host without this file has none to give");
-const NO_NUMBER: Effect = Survived("a number that is not known is left out of the record");
-const BELOW: Effect = Survived("a mount below the root that an overlay cannot be on is read-only");
-const UNFOLLOWED: Effect = HangsUp("a command that cannot be followed is waited for, and its terminal hangs up");
-const ELSEWHERE: Effect = Survived("the file may be elsewhere in PATH, or be found at the second look for the reason");
+const NO_TERMINAL: Effect = Survived("a file without a size or settings is not treated as a terminal");
+const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only as much as it accepts at once");
+const REAPER: Effect = Survived("the reaper then waits only for the command");
+const MOUNTS: Effect = Survived("without limits, the mounts matter only before Linux 5.12");
+const MISSING: Effect = Survived("missing files and directories of the root are made");
+const OWN_FILE: Effect = Survived("if a file of /etc cannot be mounted, the root keeps its own, or has none");
+const HOSTS_FILE: Effect = Survived("on a host without this file, the container gets none");
+const NO_NUMBER: Effect = Survived("an unknown number is left out of the record");
+const BELOW: Effect = Survived("a mount below the root is read-only if no overlay can be mounted on it");
+const UNFOLLOWED: Effect = HangsUp("mydocker waits for a command that it cannot serve, and its terminal hangs up");
+const ELSEWHERE: Effect =
+    Survived("the file may be in another directory of PATH, or be found when mydocker looks for the reason");
 
 /// The failures before execve that a run survives; the first row that matches counts. A failure that matches no row
 /// ends the run.
@@ -203,39 +204,51 @@ const TABLE: &[Row] = &[
         "faccessat",
         &["cgroup.type\""],
         &["ENOENT"],
-        Either("the root alone has no such file, and may hold both"),
+        Either("only the root cgroup has no such file, and it may hold both processes and children"),
     ),
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
-    row(PARENT, "unlinkat", &["mydocker-failures-name"], &["EBUSY"], Survived("first the groups in it, then again")),
+    row(
+        PARENT,
+        "unlinkat",
+        &["mydocker-failures-name"],
+        &["EBUSY"],
+        Survived("mydocker first removes the child cgroups, then tries again"),
+    ),
     row(PARENT, "ioctl", &["TIOCGWINSZ", "TCGETS", "TIOCGPGRP"], &[], NO_TERMINAL),
     row(PARENT, "statx", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
-    row(BOTH, "clone3", &[], &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"], Survived("clone, and joining by hand")),
+    row(
+        BOTH,
+        "clone3",
+        &[],
+        &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP"],
+        Survived("mydocker uses clone, and the child joins its cgroup itself"),
+    ),
     row(
         CHILD,
         "close_range",
         &["CLOSE_RANGE_CLOEXEC"],
         &["EINVAL"],
-        Survived("Linux 5.10 cannot mark: they are closed"),
+        Survived("Linux 5.10 has no CLOSE_RANGE_CLOEXEC: the descriptors are closed instead"),
     ),
     row(CHILD, "rt_sigtimedwait", &["~[KILL STOP]"], &[], REAPER),
     row(CHILD, "wait4", &[], &[], REAPER),
     Row { scenarios: &["path"], ..row(CHILD, "execve", &[], &["EACCES", "ENOENT", "ELOOP"], ELSEWHERE) },
     Row { scenarios: &["path"], ..row(CHILD, "faccessat", &[], &[], ELSEWHERE) },
     // A root of the container's own.
-    row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("moved instead, as on an initramfs")),
+    row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("the root is moved instead, as on an initramfs")),
     row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], MISSING),
-    row(CHILD, "openat2", &[], &["ENOENT"], Either("what is missing is made; what has been made just now is there")),
+    row(CHILD, "openat2", &[], &["ENOENT"], Either("a missing path is made; a path that was just made must exist")),
     row(
         CHILD,
         "openat2",
         &["\"/etc/h", "\"/etc/r"],
         &["ELOOP"],
-        Either("of /etc, the root keeps what cannot be given"),
+        Either("a file of /etc that cannot be mounted over stays the root's own"),
     ),
     row(CHILD, "mount", &["\"squashfs\""], &["EINVAL"], Says("no filesystem in")),
     // If writes go to memory, mounts below the root are read-only where an overlay cannot be mounted.
@@ -250,18 +263,30 @@ const TABLE: &[Row] = &[
     row(CHILD, "mknodat", &["\"hosts\"", "\"hostname\"", "\"resolv.conf\""], &["EEXIST", "EROFS"], OWN_FILE),
     row(PARENT, "openat", &["/etc/resolv.conf", "/etc/hosts"], &[], HOSTS_FILE),
     row(PARENT, "read", &["/etc/resolv.conf>", "/etc/hosts>"], &[], HOSTS_FILE),
-    row(PARENT, "uname", &[], &[], Survived("a hostname that is not known is none")),
+    row(PARENT, "uname", &[], &[], Survived("an unknown hostname is left out")),
     // Privilege.
     row(
         CHILD,
         "prctl",
         &["PR_CAPBSET_DROP"],
         &["EINVAL"],
-        Survived("no such capability; the other sets are lost anyway"),
+        Survived("this kernel has no such capability; the other sets are cleared anyway"),
     ),
     row(CHILD, "unshare", &["CLONE_NEWCGROUP"], &["EINVAL"], Survived("a kernel without cgroups")),
-    row(CHILD, "mount_setattr", &["\"/sys\""], &["EINVAL"], Survived("no mount, nothing that could be written to")),
-    row(CHILD, "mount_setattr", &["\"/sys\""], &["ENOSYS"], Survived("before Linux 5.12, each mount by itself")),
+    row(
+        CHILD,
+        "mount_setattr",
+        &["\"/sys\""],
+        &["EINVAL"],
+        Survived("this path is not a mount, so nothing there is writable"),
+    ),
+    row(
+        CHILD,
+        "mount_setattr",
+        &["\"/sys\""],
+        &["ENOSYS"],
+        Survived("before Linux 5.12, mydocker remounts each mount separately"),
+    ),
     Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },
     // The layers of the root require it.
@@ -288,11 +313,11 @@ const TABLE: &[Row] = &[
 
 /// In the parent, after the command was released: the command's status is kept, whatever fails.
 const AFTER: &[Row] = &[
-    row(PARENT, "close", &[], &[], Survived("the exit closes it")),
+    row(PARENT, "close", &[], &[], Survived("the exit of the process closes it")),
     row(PARENT, "", &[], &["EINTR"], RETRIED),
     row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
     row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
-    row(PARENT, "unlinkat", &[], &[], Survived("tried again, ten times")),
+    row(PARENT, "unlinkat", &[], &[], Survived("mydocker retries ten times")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     // Every directory that is opened from here on is searched by the sweep, or swept.
@@ -308,16 +333,28 @@ const AFTER: &[Row] = &[
     row(PARENT, "getrusage", &[], &[], NO_NUMBER),
     // The relay.
     row(PARENT, "ioctl", &["TIOCGWINSZ"], &[], NO_TERMINAL),
-    row(PARENT, "ioctl", &["TCGETS", "TIOCGPGRP"], &[], Survived("no key is taken for a signal, no end is told")),
-    row(PARENT, "read", &["0<"], &[], Loses("an input that cannot be read has ended")),
-    row(PARENT, "read", &["ptmx>"], &[], Loses("EIO is how a terminal's end looks; others end it, too")),
-    row(PARENT, "write", &["ptmx>"], &[], Loses("a terminal that takes nothing has no programs any more")),
-    row(PARENT, "write", &["1<"], &["EPIPE"], Loses("who read the output has gone: so has the terminal")),
-    row(PARENT, "write", &["1<"], &[], HangsUp("nobody sees the output: the terminal hangs up")),
+    row(
+        PARENT,
+        "ioctl",
+        &["TCGETS", "TIOCGPGRP"],
+        &[],
+        Survived("mydocker then treats no key as a signal, and passes on no end of input"),
+    ),
+    row(PARENT, "read", &["0<"], &[], Loses("unreadable input counts as ended")),
+    row(PARENT, "read", &["ptmx>"], &[], Loses("EIO is the normal end of a terminal; other errors end it too")),
+    row(PARENT, "write", &["ptmx>"], &[], Loses("a terminal that accepts nothing has no programs any more")),
+    row(PARENT, "write", &["1<"], &["EPIPE"], Loses("the reader of the output has gone, so the terminal hangs up")),
+    row(PARENT, "write", &["1<"], &[], HangsUp("nobody can see the output: the terminal hangs up")),
     row(PARENT, "ppoll", &["ptmx>"], &[], HangsUp("a terminal that cannot be served hangs up")),
     Row {
         scenarios: TERMINALS,
-        ..row(PARENT, "ppoll", &["POLLIN}], 1, {tv_sec=0"], &[], Survived("whether its end was read is asked again"))
+        ..row(
+            PARENT,
+            "ppoll",
+            &["POLLIN}], 1, {tv_sec=0"],
+            &[],
+            Survived("mydocker checks again whether its end was read"),
+        )
     },
     Row { scenarios: TERMINALS, ..row(PARENT, "read", &["<anon_inode:[signalfd]>"], &[], UNFOLLOWED) },
     Row { scenarios: TERMINALS, ..row(PARENT, "wait4", &[], &[], UNFOLLOWED) },
@@ -332,14 +369,14 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
         return Effect::Library;
     }
     if UNDONE.contains(&scenario) && !run.is_child(call) && matches!(call.name.as_str(), "unlinkat" | "recvmsg") {
-        return Survived("what the run was to be, was decided before");
+        return Survived("the outcome of the run was decided before this call");
     }
     if call.name == "write" && call.arguments.starts_with("2<") {
         return if call.result.contains(" EINTR ") { RETRIED } else { Effect::Mute };
     }
     let answer = call.name == "openat" && call.result.contains(" ENOENT ") && on_v2("cpuset");
     if answer && V2_LIMITS.iter().any(|limit| call.arguments.contains(limit)) {
-        return Survived("without the controller there is no such limit to be left");
+        return Survived("without the controller, there is no such limit to escape");
     }
     let fits = |row: &&Row| {
         (row.scenarios.is_empty() || row.scenarios.contains(&scenario))
@@ -348,8 +385,8 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
             && (row.about.is_empty() || row.about.iter().any(|part| call.arguments.contains(part)))
             && (row.errnos.is_empty() || row.errnos.iter().any(|errno| call.result.contains(&format!(" {errno} "))))
     };
-    let after = !run.is_child(call) && run.let_go().is_some_and(|go| go.began < call.began);
-    let default = if after { Warned("the command may have run: its status stands") } else { Ends };
+    let after = !run.is_child(call) && run.release().is_some_and(|go| go.began < call.began);
+    let default = if after { Warned("the command may have run: its status is kept") } else { Ends };
     let table = if after { AFTER } else { TABLE };
     table.iter().find(fits).map_or(default, |row| row.effect)
 }
@@ -359,7 +396,7 @@ pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
     let failed = |call: &&Call| !run.is_child(call) && call.injected() && !call.result.contains(" EINTR ");
     let removal = |call: &Call| matches!(call.name.as_str(), "unlinkat" | "recvmsg");
     let refused = run.calls.iter().filter(failed).any(removal);
-    refused.then_some("the removal itself failed: what stays is empty, and in the user's own folder")
+    refused.then_some("the removal itself failed: the files that stay are empty, and in the user's own directory")
 }
 
 /// Whether a run in which this call always fails may leave something: the call would have found or removed it.

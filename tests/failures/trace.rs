@@ -4,10 +4,10 @@
 //! - `-e inject=CALL:error=ERRNO:when=N` counts **in each process separately**, from its first call on, and continues
 //!   to count across execve. So an ordinal that two processes reach hits both.
 //! - The execve that starts its program is strace's own: strace neither counts nor hits it.
-//! - A call that is made to fail is **not carried out**. That is what a failure means for all calls but one: close(2) frees
-//!   the descriptor whatever it returns, and here the descriptor stays open.
-//! - A call cannot be cut short: `retval=5` returns 5 and also does nothing. So a pipe that took 5 of 22 bytes cannot be
-//!   simulated; a control file that claims to have taken a value can, and is (`lies::write`).
+//! - A call that is made to fail is **not carried out**. That is what a failure means for all calls but one: close(2)
+//!   frees the descriptor whatever it returns, and here the descriptor stays open.
+//! - A call cannot be cut short: `retval=5` returns 5 and also does nothing. So a pipe that took 5 of 22 bytes cannot
+//!   be simulated; a control file that claims to have taken a value can, and is (`lies::write`).
 //! - SIGTERM does not end an strace that writes to a file: the watchdog kills the processes below it, then strace.
 //!
 //! To hit one process alone, strace does not start mydocker but this test, which first makes the call in question a few
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use syscalls::Sysno;
 
 /// How long one run may take: mydocker's own longest retry takes a second, and an emulated machine is slow.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RUN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The word that makes this program call [`make_calls`].
 pub const MAKE_CALLS: &str = "--make-calls";
@@ -69,7 +69,7 @@ impl Call {
     }
 
     /// The path of the first descriptor among its arguments.
-    fn of_descriptor(&self) -> Option<&str> {
+    fn descriptor_path(&self) -> Option<&str> {
         self.arguments.split_once("</").and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| path)
     }
 }
@@ -89,7 +89,7 @@ pub struct Traced {
     /// The calls of mydocker and of its children, without those that this test made before it became mydocker.
     pub calls: Vec<Call>,
     /// The calls of the command.
-    pub of_command: Vec<Call>,
+    pub command_calls: Vec<Call>,
     /// The pid of mydocker; 0 if it was not started.
     pub mydocker: i32,
     /// The calls that this test had made before it became mydocker.
@@ -128,7 +128,7 @@ impl Traced {
     }
 
     /// The parent's write of the command into the pipe: from then on the command may run.
-    pub fn let_go(&self) -> Option<&Call> {
+    pub fn release(&self) -> Option<&Call> {
         self.calls.iter().find(|call| {
             !self.is_child(call)
                 && call.name == "write"
@@ -152,7 +152,7 @@ impl Traced {
             // The source or the target of the mount; an overlay is assembled in the working directory.
             "mount" => match quoted.first() {
                 Some(&"overlay") => vec![self.working_directory(call)],
-                _ => quoted.iter().take(2).map(|path| self.behind_number(call, path)).collect(),
+                _ => quoted.iter().take(2).map(|path| self.opened_path(call, path)).collect(),
             },
             "openat" | "openat2" | "mkdirat" | "mknodat" | "unlinkat" | "faccessat" | "chdir" | "execve" | "statx"
             | "sethostname" => quoted.into_iter().take(1).collect(),
@@ -160,7 +160,7 @@ impl Traced {
             "pread64" | "write" | "flock" | "read" | "getdents64" => match call.arguments.split_once('<') {
                 Some((_, object)) if object.starts_with("pipe:") => vec!["pipe"],
                 Some(("1", _)) => vec!["stdout"],
-                _ => call.of_descriptor().into_iter().collect(),
+                _ => call.descriptor_path().into_iter().collect(),
             },
             "kill" => call.arguments.split(',').take(1).collect(),
             _ => Vec::new(),
@@ -169,7 +169,7 @@ impl Traced {
     }
 
     /// A path such as /proc/self/fd/7 stands for the file that this descriptor was opened for.
-    fn behind_number<'a>(&'a self, call: &Call, path: &'a str) -> &'a str {
+    fn opened_path<'a>(&'a self, call: &Call, path: &'a str) -> &'a str {
         let Some(number) = path.strip_prefix("/proc/self/fd/") else { return path };
         let opened = |other: &&Call| other.pid == call.pid && other.began < call.began;
         let result = |other: &'a Call| other.result.strip_prefix(number)?.strip_prefix('<')?.split('>').next();
@@ -182,7 +182,7 @@ impl Traced {
     }
 
     /// The trace, for a report.
-    pub fn told(&self) -> String {
+    pub fn listing(&self) -> String {
         let line = |call: &Call| format!("    {} {}({}) = {}\n", call.pid, call.name, call.arguments, call.result);
         self.calls.iter().map(line).collect()
     }
@@ -194,7 +194,7 @@ pub struct Run<'a> {
     /// Expressions for strace's `-e`.
     pub expressions: Vec<String>,
     /// Which call this test makes without effect, and how often, before it becomes mydocker.
-    pub in_vain: Option<(&'a str, usize)>,
+    pub dummy_calls: Option<(&'a str, usize)>,
     /// The words after `mydocker`.
     pub words: Vec<String>,
     /// The program among them.
@@ -217,7 +217,7 @@ impl Run<'_> {
         for expression in &self.expressions {
             command.args(["-e", expression]);
         }
-        let (call, times) = self.in_vain.unwrap_or(("getpid", 0));
+        let (call, times) = self.dummy_calls.unwrap_or(("getpid", 0));
         let call: Sysno = call.parse().map_err(|()| io::Error::other(format!("{call} has no number")))?;
         command.arg(std::env::current_exe()?).args([MAKE_CALLS, &call.id().to_string(), &times.to_string()]);
         command.arg(mydocker_file()).args(&self.words).current_dir(self.worker.empty());
@@ -232,12 +232,12 @@ impl Run<'_> {
         let mut child = command.spawn()?;
         let status = wait(&mut child)?;
         let text = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let (calls, of_command, before) = of_mydocker(parse(&text(&log)?));
+        let (calls, command_calls, before) = split_at_mydocker(parse(&text(&log)?));
         let mydocker = calls.first().map_or(0, |call| call.pid);
         let names = [mydocker_file(), self.program.clone().into()].iter().filter_map(|file| comm(file)).collect();
         let program = self.program.clone();
         let (stdout, stderr) = (text(&out)?, text(&err)?);
-        let traced = Traced { status, stdout, stderr, calls, of_command, mydocker, before, names, program };
+        let traced = Traced { status, stdout, stderr, calls, command_calls, mydocker, before, names, program };
         for file in [log, out, err] {
             fs::remove_file(file)?;
         }
@@ -271,7 +271,7 @@ pub fn make_calls(words: Vec<OsString>) -> i32 {
 }
 
 fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + RUN_TIMEOUT;
     loop {
         if let Some(status) = strace.try_wait()? {
             return Ok(Some(status));
@@ -300,7 +300,7 @@ fn wait(strace: &mut Child) -> io::Result<Option<ExitStatus>> {
 
 /// The calls of mydocker and its children; the calls of the command; and the names of the calls that this test made
 /// before it became mydocker.
-fn of_mydocker(mut calls: Vec<Call>) -> (Vec<Call>, Vec<Call>, Vec<String>) {
+fn split_at_mydocker(mut calls: Vec<Call>) -> (Vec<Call>, Vec<Call>, Vec<String>) {
     let file = format!("\"{}\"", mydocker_file().display());
     let became = |call: &Call| call.name == "execve" && call.worked() && call.arguments.starts_with(&file);
     let Some(became) = calls.iter().position(became) else { return (Vec::new(), Vec::new(), Vec::new()) };
@@ -310,8 +310,8 @@ fn of_mydocker(mut calls: Vec<Call>) -> (Vec<Call>, Vec<Call>, Vec<String>) {
     let became_command = |call: &&Call| call.pid != mydocker && call.name == "execve" && call.worked();
     let commands: Vec<(i32, usize)> = calls.iter().filter(became_command).map(|call| (call.pid, call.began)).collect();
     let is_command = |call: &Call| commands.iter().any(|(pid, since)| *pid == call.pid && call.began > *since);
-    let (of_command, calls) = calls.into_iter().partition(is_command);
-    (calls, of_command, before)
+    let (command_calls, calls) = calls.into_iter().partition(is_command);
+    (calls, command_calls, before)
 }
 
 fn parse(log: &str) -> Vec<Call> {

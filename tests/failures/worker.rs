@@ -1,7 +1,7 @@
-//! Where runs take place: cgroups in which no other run makes or sweeps anything, and directories that no other run
-//! looks into. So trials can run in parallel, and alongside other mydockers.
+//! Where runs take parent: cgroups in which no other run makes or sweeps anything, and directories that no other run
+//! recorded into. So trials can run in parallel, and alongside other mydockers.
 
-use crate::place::Place;
+use crate::cgroup_parent::CgroupParent;
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 use std::ffi::CString;
@@ -14,7 +14,7 @@ use std::sync::Mutex;
 /// One worker, which runs one trial at a time.
 pub struct Worker {
     /// The worker's own cgroups, if it does not use the test's; removed when the worker is dropped.
-    _place: Option<Place>,
+    _parent: Option<CgroupParent>,
     /// The cgroups in which mydocker makes its own, one in each hierarchy. Empty if those are not children of its
     /// current cgroup.
     groups: Vec<PathBuf>,
@@ -30,11 +30,12 @@ impl Worker {
     fn new(number: usize, folder: &Path) -> io::Result<Worker> {
         let folder = folder.join(number.to_string());
         fs::create_dir_all(folder.join("empty"))?;
-        let place = if side_by_side() { Some(Place::make(&format!("failures-{number}"))?) } else { None };
-        let folders = || place.iter().flat_map(|place| &place.folders);
-        let groups = match &place {
-            Some(place) => place.folders.clone(),
-            None if places_needed().missing().is_none() => own_groups(),
+        let parent =
+            if can_run_in_parallel() { Some(CgroupParent::make(&format!("failures-{number}"))?) } else { None };
+        let folders = || parent.iter().flat_map(|parent| &parent.directories);
+        let groups = match &parent {
+            Some(parent) => parent.directories.clone(),
+            None if needs_for_own_cgroups().missing().is_none() => own_groups(),
             None => Vec::new(),
         };
         let file = |group: &PathBuf| {
@@ -42,7 +43,7 @@ impl Worker {
             if v1.exists() { v1 } else { group.join("cgroup.procs") }
         };
         let tasks = folders().filter_map(|group| CString::new(file(group).into_os_string().into_encoded_bytes()).ok());
-        Ok(Worker { tasks: tasks.collect(), _place: place, groups, folder })
+        Ok(Worker { tasks: tasks.collect(), _parent: parent, groups, folder })
     }
 
     /// The cgroups in which mydocker makes its own, one in each hierarchy.
@@ -78,14 +79,14 @@ impl Worker {
         let mut found = host().directories(name);
         found.retain(|path| {
             let parent = path.parent().unwrap_or(path);
-            self.groups().iter().any(|group| parent == group) || !is_ours(parent)
+            self.groups().iter().any(|group| parent == group) || !is_worker_cgroup(parent)
         });
         found
     }
 }
 
 /// Whether a cgroup belongs to some worker.
-fn is_ours(group: &Path) -> bool {
+fn is_worker_cgroup(group: &Path) -> bool {
     let end = format!("-{}", std::process::id());
     let name = group.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.strip_prefix("failures-").is_some_and(|rest| rest.ends_with(&end))
@@ -103,12 +104,12 @@ fn own_groups() -> Vec<PathBuf> {
 
 /// Whether each worker has cgroups of its own. On v2 a cgroup other than the root cannot hold both processes and
 /// children with controllers: there mydocker makes its cgroups higher up, in the same parent for all workers.
-fn side_by_side() -> bool {
-    places_needed().missing().is_none() && CONTROLLERS.iter().all(|controller| !on_v2(controller))
+fn can_run_in_parallel() -> bool {
+    needs_for_own_cgroups().missing().is_none() && CONTROLLERS.iter().all(|controller| !on_v2(controller))
 }
 
 /// What the host must have so that mydocker makes its cgroups as children of its current one.
-pub fn places_needed() -> Needs {
+pub fn needs_for_own_cgroups() -> Needs {
     Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::GROUP_BELOW | Needs::MOUNTED
 }
 
@@ -116,33 +117,33 @@ pub fn places_needed() -> Needs {
 /// before this test sees it.
 pub fn make_workers(folder: &Path) -> io::Result<usize> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = if side_by_side() { cpus } else { 1 };
+    let count = if can_run_in_parallel() { cpus } else { 1 };
     let workers: io::Result<Vec<Worker>> = (0..count).map(|number| Worker::new(number, folder)).collect();
     *IDLE.lock().expect("workers") = workers?;
     Ok(count)
 }
 
 /// Drops all workers, which removes their cgroups.
-pub fn dismiss() {
+pub fn drop_workers() {
     IDLE.lock().expect("workers").clear();
 }
 
 /// A worker that is busy until this is dropped.
-pub struct Engaged(Option<Worker>);
+pub struct BusyWorker(Option<Worker>);
 
 /// Takes an idle worker; there are as many as there are threads.
-pub fn engage() -> Engaged {
-    Engaged(IDLE.lock().expect("workers").pop())
+pub fn take_worker() -> BusyWorker {
+    BusyWorker(IDLE.lock().expect("workers").pop())
 }
 
-impl Deref for Engaged {
+impl Deref for BusyWorker {
     type Target = Worker;
     fn deref(&self) -> &Worker {
         self.0.as_ref().expect("as many workers as threads")
     }
 }
 
-impl Drop for Engaged {
+impl Drop for BusyWorker {
     fn drop(&mut self) {
         IDLE.lock().expect("workers").extend(self.0.take());
     }

@@ -1,10 +1,10 @@
 //! Runs whose mydocker is killed with SIGKILL at a random moment, and the runs that sweep after them.
 
-use crate::place::Place;
+use crate::cgroup_parent::CgroupParent;
 use crate::support::harness::mydocker_file;
 use crate::support::host::host;
 use crate::support::processes::{send, wait_for_end};
-use crate::{Before, KILLED, LIMITS, marked, marker, program, programs, report, rounds};
+use crate::{KILLED, LIMITS, MountSnapshot, marked_processes, marker, program, programs, report, rounds};
 use libc::SIGKILL;
 use libtest_mimic::Failed;
 use std::path::PathBuf;
@@ -18,19 +18,19 @@ fn seed() -> u64 {
 }
 
 /// A mydocker with /dev/null for its three streams, so that no reader notices its end.
-fn spawn(marker: &str, place: &Place, command: &str) -> io::Result<Child> {
+fn spawn(marker: &str, parent: &CgroupParent, command: &str) -> io::Result<Child> {
     let (key, value) = marker.split_once('=').unwrap_or((marker, ""));
     let mut run = Command::new(mydocker_file());
-    run.arg("run").args(LIMITS).args(["--cgroup-parent", &place.name]).arg(command).env(key, value);
+    run.arg("run").args(LIMITS).args(["--cgroup-parent", &parent.name]).arg(command).env(key, value);
     run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 /// How long a run takes from start to end: the random moments are spread over this time.
-fn length_of_a_run(marker: &str, place: &Place) -> Result<Duration, Failed> {
+fn duration_of_a_run(marker: &str, parent: &CgroupParent) -> Result<Duration, Failed> {
     let mut times = Vec::new();
     for _ in 0..15 {
         let began = Instant::now();
-        let status = spawn(marker, place, &programs().leaves)?.wait()?;
+        let status = spawn(marker, parent, &programs().leaves)?.wait()?;
         if status.code() != Some(program::STATUS) {
             return Err(format!("{status}, not {}", program::STATUS).into());
         }
@@ -41,10 +41,10 @@ fn length_of_a_run(marker: &str, place: &Place) -> Result<Duration, Failed> {
 }
 
 /// If mydocker was killed, only the kernel can end its container, and it must do so soon.
-fn containers_end(marker: &str) -> Result<(), Failed> {
+fn await_containers_end(marker: &str) -> Result<(), Failed> {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
-        let alive = marked(marker);
+        let alive = marked_processes(marker);
         if alive.is_empty() {
             return Ok(());
         }
@@ -64,17 +64,17 @@ fn containers_end(marker: &str) -> Result<(), Failed> {
 /// remove.
 pub fn killed() -> Result<(), Failed> {
     let marker = marker("killed");
-    let before = Before::look();
-    let place = Place::make("load")?;
+    let before = MountSnapshot::take();
+    let parent = CgroupParent::make("load")?;
     let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
-    let spread = length_of_a_run(&marker, &place)?.mul_f64(1.2).as_micros() as u64 + 1;
+    let spread = duration_of_a_run(&marker, &parent)?.mul_f64(1.2).as_micros() as u64 + 1;
     let (mut too_late, mut left_behind, mut directories_left, mut sweeps, mut runs) = (0, 0, 0, 0, 0);
     let done = rounds(|| {
         let mut names = Vec::new();
         for turn in 0..KILLED {
             let command = if turn % 2 == 0 { &programs().leaves } else { &programs().stays };
-            let mut child = spawn(&marker, &place, command)?;
+            let mut child = spawn(&marker, &parent, command)?;
             names.push(format!("mydocker-{}", child.id()));
             // A busy loop: a sleep would take as long as the run that it is to hit.
             let moment = Instant::now() + Duration::from_micros(random.u64(..spread));
@@ -85,11 +85,11 @@ pub fn killed() -> Result<(), Failed> {
             match child.wait()?.code() {
                 None => {}
                 Some(program::STATUS) => too_late += 1,
-                Some(other) => return Err(format!("it ended with {other} before it was killed").into()),
+                Some(other) => return Err(format!("mydocker exited with {other} before it was killed").into()),
             }
         }
         runs += KILLED;
-        containers_end(&marker)?;
+        await_containers_end(&marker)?;
         let ours = |path: &PathBuf| names.iter().any(|name| path.ends_with(name));
         let mut left: Vec<PathBuf> = host().containers().into_iter().filter(ours).collect();
         directories_left += left.len();
@@ -104,11 +104,13 @@ pub fn killed() -> Result<(), Failed> {
                 break;
             }
             if turn == at_most {
-                return Err(format!("after {at_most} runs these are left (seed {seed}): {left:?}").into());
+                return Err(
+                    format!("{at_most} runs later these directories still exist (seed {seed}): {left:?}").into()
+                );
             }
-            let status = spawn(&marker, &place, &programs().leaves)?.wait()?;
+            let status = spawn(&marker, &parent, &programs().leaves)?.wait()?;
             if status.code() != Some(program::STATUS) {
-                return Err(format!("a run that sweeps ended with {status}").into());
+                return Err(format!("a sweeping run exited with {status}").into());
             }
         }
         before.compare(&marker)

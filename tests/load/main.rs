@@ -17,11 +17,11 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
+mod cgroup_parent;
 mod killed;
-mod place;
 #[path = "../failures/program.rs"]
 mod program;
-#[allow(dead_code, reason = "the cases of tests/outside need more than these")]
+#[allow(dead_code, reason = "the cases of tests/outside use the rest")]
 #[path = "../outside/support/mod.rs"]
 mod support;
 
@@ -78,13 +78,13 @@ fn rounds(mut round: impl FnMut() -> Result<(), Failed>) -> Result<usize, Failed
 }
 
 /// The host's mounts, which the runs must leave unchanged.
-struct Before {
+struct MountSnapshot {
     mounts: String,
 }
 
-impl Before {
-    fn look() -> Before {
-        Before { mounts: mounts() }
+impl MountSnapshot {
+    fn take() -> MountSnapshot {
+        MountSnapshot { mounts: mounts() }
     }
 
     /// Fails if the mounts have changed, or if a process with `marker` in its environment lives.
@@ -92,9 +92,9 @@ impl Before {
         if mounts() != self.mounts {
             return Err(format!("the mounts have changed:\n{}\nwere\n{}", mounts(), self.mounts).into());
         }
-        let alive = marked(marker);
+        let alive = marked_processes(marker);
         if !alive.is_empty() {
-            return Err(format!("these processes live on: {alive:?}").into());
+            return Err(format!("these processes are still alive: {alive:?}").into());
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ fn marker(trial: &str) -> String {
 }
 
 /// The processes that have `marker` in their environment.
-fn marked(marker: &str) -> Vec<i32> {
+fn marked_processes(marker: &str) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc");
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let has = |pid: &i32| {
@@ -128,7 +128,7 @@ fn start(marker: &str, command: &str) -> Running {
 /// One after the other: each ends as it should, and its directories are removed when it has ended, not by a later run.
 fn in_a_row() -> Result<(), Failed> {
     let marker = marker("row");
-    let before = Before::look();
+    let before = MountSnapshot::take();
     let began = Instant::now();
     let done = rounds(|| {
         for _ in 0..IN_A_ROW {
@@ -138,14 +138,14 @@ fn in_a_row() -> Result<(), Failed> {
     })?;
     let runs = done * IN_A_ROW;
     let each = began.elapsed().as_secs_f64() * 1000.0 / runs as f64;
-    report(format!("in a row: {runs} runs, each {each:.2} ms with the look at what it left"));
+    report(format!("in a row: {runs} runs, each {each:.2} ms including the check for leftovers"));
     Ok(())
 }
 
 /// All at the same time, so that each sweeps past the directories of the others.
 fn at_once() -> Result<(), Failed> {
     let marker = marker("once");
-    let before = Before::look();
+    let before = MountSnapshot::take();
     let done = rounds(|| {
         let all: Vec<Running> = (0..AT_ONCE).map(|_| start(&marker, &programs().leaves)).collect();
         for running in all {
@@ -170,7 +170,7 @@ fn kibibytes(pid: i32, file: &str, key: &str) -> Result<u64, Failed> {
 /// uses little memory, and all end when their standard input ends.
 fn alive() -> Result<(), Failed> {
     let marker = marker("alive");
-    let before = Before::look();
+    let before = MountSnapshot::take();
     let (mut anonymous, mut peak, mut ratios) = (0, 0, Vec::new());
     let done = rounds(|| {
         let mut all = Vec::new();
@@ -202,7 +202,7 @@ fn alive() -> Result<(), Failed> {
         ratios[ratios.len() / 2]
     ));
     if !is_released_musl() {
-        report(format!("alive: not the released musl file, so {ANONYMOUS} and {PEAK} KiB are not asked for"));
+        report(format!("alive: not the released musl file, so the limits of {ANONYMOUS} and {PEAK} KiB do not apply"));
         return Ok(());
     }
     if anonymous > ANONYMOUS || peak > PEAK {
@@ -221,7 +221,7 @@ fn sleeps(pid: i32) -> bool {
 /// Whether this is the file that the memory limits are promised for: built for musl, and small, which a debug build is
 /// not.
 fn is_released_musl() -> bool {
-    let version = mydocker(&["--version"]).finish().good();
+    let version = mydocker(&["--version"]).finish().success();
     let size = fs::metadata(mydocker_file()).map_or(u64::MAX, |file| file.len());
     version.contains("-linux-musl") && size < 1024 * 1024
 }

@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStringExt;
 fn arrive(options: &[&str], tail: Vec<OsString>) {
     let mut words = probe_words(&["argv"]);
     words.extend(tail);
-    let printed = run(options, &words).finish().good();
-    assert!(words_of(&printed) == words, "{} words went in, {} came out", words.len(), printed.lines().count());
+    let printed = run(options, &words).finish().success();
+    assert!(words_of(&printed) == words, "{} words were passed, {} arrived", words.len(), printed.lines().count());
 }
 
 case!(blanks_newlines_and_nothing, Needs::NAMESPACES);
@@ -62,7 +62,7 @@ fn the_first_word_as_typed() {
     let path = format!("PATH={}", folder.text(""));
     for (options, first) in [(vec!["-e", &path], "tool"), (vec![], "./tool"), (vec![], &folder.text("tool"))] {
         let words: Vec<OsString> = [first, "--probe", "argv"].map(OsString::from).to_vec();
-        let printed = run(&options, &words).with(|command| command.current_dir(folder.as_path())).finish().good();
+        let printed = run(&options, &words).with(|command| command.current_dir(folder.as_path())).finish().success();
         assert_eq!(words_of(&printed), words);
     }
 }
@@ -73,7 +73,7 @@ fn a_command_that_is_not_utf8() {
     let name = OsString::from_vec(b"t\xff\xfeol".to_vec());
     std::os::unix::fs::symlink(crate::support::harness::probe_file(), folder.as_path().join(&name)).expect("symlink");
     let words = [folder.as_path().join(&name).into_os_string(), "--probe".into(), "argv".into()];
-    assert_eq!(words_of(&run(&["-t"], &words).finish().good()), words);
+    assert_eq!(words_of(&run(&["-t"], &words).finish().success()), words);
 }
 
 case!(one_word_with_blanks, Needs::NAMESPACES | Needs::LS);
@@ -82,7 +82,7 @@ fn one_word_with_blanks() {
     folder.write("seen-from-inside", b"12345");
     for options in [&["-t"][..], &[], &["-it"], &["--"]] {
         for words in [&["ls -l"][..], &["ls", "-l"], &["ls  -l "]] {
-            let list = run(options, words).with(|command| command.current_dir(folder.as_path())).finish().good();
+            let list = run(options, words).with(|command| command.current_dir(folder.as_path())).finish().success();
             let line = list.lines().find(|line| line.contains("seen-from-inside"));
             assert!(line.is_some_and(|line| line.starts_with("-rw")), "{options:?} {words:?}: {list}");
         }
@@ -96,10 +96,10 @@ fn a_file_with_a_blank_in_its_name_comes_first() {
     let whole = folder.link_to_probe("tool --probe");
     folder.write_program("tool", b"#!/nowhere\n");
     let words: Vec<OsString> = vec![whole.into(), "--probe".into(), "argv".into()];
-    assert_eq!(words_of(&run(&[], &words).finish().good()), words);
+    assert_eq!(words_of(&run(&[], &words).finish().success()), words);
     let words: Vec<OsString> = ["tool --probe", "--probe", "argv"].map(OsString::from).to_vec();
     let path = format!("PATH={}", folder.text(""));
-    assert_eq!(words_of(&run(&["-e", &path], &words).finish().good()), words);
+    assert_eq!(words_of(&run(&["-e", &path], &words).finish().success()), words);
 }
 
 case!(a_split_word_that_is_not_found_is_named_whole, Needs::NAMESPACES);
@@ -116,7 +116,7 @@ fn standard_input_passes_through() {
     let bytes: Vec<u8> = (0..200_000u32).map(|at| (at * 7 % 251) as u8).collect();
     for options in [&[][..], &["-i"]] {
         let mut running = probe(options, &["echo"]).start();
-        running.say(&bytes);
+        running.write_stdin(&bytes);
         let outcome = running.finish();
         outcome.silent_bytes(&bytes);
     }

@@ -100,7 +100,7 @@ fn an_ordinary_user_is_told_what_is_missing() {
     let pid = line(&outcome, "pid namespace");
     assert!(pid.works || pid.says.contains("EPERM") && pid.says.contains("root"), "{}", pid.says);
     let memory = line(&outcome, "-m");
-    assert!(!memory.works && memory.says.contains('E'), "no cgroup is his: {}", memory.says);
+    assert!(!memory.works && memory.says.contains('E'), "the user owns no cgroup: {}", memory.says);
 }
 
 case!(where_each_controller_is, Needs::ROOT | Needs::MOUNTED);
@@ -139,7 +139,7 @@ fn no_dev() {
     let (terminal, image) = (line(&outcome, "devpts"), line(&outcome, "loop"));
     assert!(!terminal.works && terminal.says.contains("-t needs /dev/pts"), "{}", terminal.says);
     assert!(!image.works && image.says.contains("modprobe loop"), "{}", image.says);
-    assert_eq!(outcome.code(), 0, "run needs neither: {outcome:?}");
+    assert_eq!(outcome.code(), 0, "run works without both: {outcome:?}");
 }
 
 case!(no_cgroups, Needs::ROOT | Needs::MOUNTED);
@@ -156,7 +156,7 @@ fn no_cgroups() {
     let memory = line(&outcome, "cgroup memory");
     assert!(!memory.says.contains("/sys/fs/cgroup"), "{}", memory.says);
     assert_eq!(line(&outcome, "-m").works, memory.works, "{}", line(&outcome, "-m").says);
-    assert_eq!(outcome.code(), 0, "the defaults do without: {outcome:?}");
+    assert_eq!(outcome.code(), 0, "the defaults work without it: {outcome:?}");
 }
 
 case!(no_more_of_one_namespace, Needs::ROOT);
@@ -191,7 +191,7 @@ fn no_more_of_one_namespace() {
         let other = if name == "uts namespace" { "network namespace" } else { "uts namespace" };
         let missing = line(&outcome, name);
         assert!(!missing.works && missing.says.contains("ENOSPC"), "{name}: {} {outcome:?}", missing.says);
-        assert!(missing.says.contains("/proc/sys/user"), "the mend: {}", missing.says);
+        assert!(missing.says.contains("/proc/sys/user"), "the line says how to fix it: {}", missing.says);
         assert!(line(&outcome, other).works, "{other}: {}", line(&outcome, other).says);
         assert_eq!(outcome.code(), 1, "run needs it: {outcome:?}");
         assert!(line(&outcome, "run").says.contains("ENOSPC"));

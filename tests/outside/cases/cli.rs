@@ -8,14 +8,14 @@ use std::ffi::OsString;
 case!(help_goes_to_standard_output, Needs::NOTHING);
 fn help_goes_to_standard_output() {
     for words in [&["-h"][..], &["--help"], &["run", "-h"], &["run", "--help"], &["run", "-m", "100m", "--help"]] {
-        let text = mydocker(words).finish().good();
+        let text = mydocker(words).finish().success();
         assert!(text.contains("mydocker") && text.contains("run"), "{words:?}: {text}");
     }
 }
 
 case!(run_help_names_every_option, Needs::NOTHING);
 fn run_help_names_every_option() {
-    let text = mydocker(&["run", "--help"]).finish().good();
+    let text = mydocker(&["run", "--help"]).finish().success();
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
     let options = "-m --memory-limit --memory --memory-swap --cpu-shares --cpu-set --cpuset-cpus --cpu-mems \
         --cpuset-mems --cpus --pids-limit --no-limits --cgroup-parent --name -t --tty -i --interactive -e --env \
@@ -30,13 +30,13 @@ fn alone_it_prints_help_to_standard_error() {
     let outcome = mydocker::<&str>(&[]).finish();
     assert_eq!(outcome.code(), 125, "{outcome:?}");
     assert_eq!(outcome.stdout_text(), "", "{outcome:?}");
-    let help = mydocker(&["--help"]).finish().good();
+    let help = mydocker(&["--help"]).finish().success();
     assert_eq!(outcome.stderr_text(), help, "the same help, on the other stream");
 }
 
 case!(version, Needs::NOTHING);
 fn version() {
-    let text = mydocker(&["--version"]).finish().good();
+    let text = mydocker(&["--version"]).finish().success();
     assert_eq!(text.lines().count(), 1, "{text}");
     for word in ["mydocker", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, "linux"] {
         assert!(text.contains(word), "{word} is not in {text}");
@@ -66,7 +66,7 @@ fn an_unknown_subcommand_is_named() {
 
 case!(help_wins_over_a_missing_command, Needs::NOTHING);
 fn help_wins_over_a_missing_command() {
-    mydocker(&["run", "--name", "x", "-h"]).finish().good();
+    mydocker(&["run", "--name", "x", "-h"]).finish().success();
 }
 
 case!(spellings_of_a_value, Needs::NAMESPACES);
@@ -83,8 +83,8 @@ fn spellings_of_a_value() {
         &["-iteA=1", "--hostname", "spelt"],
         &["--env=A=1", "--hostname", "spelt"],
     ] {
-        assert_eq!(probe(words, &["hostname"]).finish().good().trim_end(), "spelt", "{words:?}");
-        let a = probe(words, &["env"]).with(|command| command.env_remove("A")).finish().good();
+        assert_eq!(probe(words, &["hostname"]).finish().success().trim_end(), "spelt", "{words:?}");
+        let a = probe(words, &["env"]).with(|command| command.env_remove("A")).finish().success();
         let given = words.iter().any(|word| word.contains("A=1"));
         assert_eq!(a.lines().any(|line| line.trim_end() == "A=1"), given, "{words:?}: {a}");
     }
@@ -120,7 +120,7 @@ fn options_stop_at_the_command() {
     for options in [&[][..], &["-t"], &["-it", "-m100m"], &["--rm", "--hostname", "x"]] {
         let mut words: Vec<OsString> = crate::support::harness::probe_words(&["argv"]);
         words.extend(tail.iter().map(OsString::from));
-        let printed = run(options, &words).finish().good();
+        let printed = run(options, &words).finish().success();
         assert_eq!(words_of(&printed), words, "{options:?}");
     }
 }
@@ -129,7 +129,7 @@ case!(two_dashes_end_the_options, Needs::NAMESPACES);
 fn two_dashes_end_the_options() {
     let mut words: Vec<OsString> = crate::support::harness::probe_words(&["argv", "--", "-t", "--"]);
     for options in [&["--"][..], &["-t", "--"], &["--name", &unique_name(), "--"]] {
-        let printed = run(options, &words).finish().good();
+        let printed = run(options, &words).finish().success();
         assert_eq!(words_of(&printed), words, "{options:?}");
     }
     // After `--`, a command may begin with a dash.
@@ -137,7 +137,7 @@ fn two_dashes_end_the_options() {
     folder.link_to_probe("-t");
     words[0] = "-t".into();
     let path = format!("PATH={}", folder.text(""));
-    let printed = run(&["-e", &path, "--"], &words).finish().good();
+    let printed = run(&["-e", &path, "--"], &words).finish().success();
     assert_eq!(words_of(&printed), words);
 }
 
@@ -146,14 +146,14 @@ case!(help_as_a_plain_word_is_a_word, Needs::NAMESPACES);
 fn help_as_a_plain_word_is_a_word() {
     let name = unique_name();
     run(&["--name", &name], &["help"]).with(|c| c.env("PATH", "/nowhere")).finish().refused(127, &["help"]);
-    assert_eq!(probe(&["--hostname", "help"], &["hostname"]).finish().good(), "help\n");
+    assert_eq!(probe(&["--hostname", "help"], &["hostname"]).finish().success(), "help\n");
     let printed = run(&[], &[probe_file().as_os_str(), "--probe".as_ref(), "argv".as_ref(), "help".as_ref()]);
-    assert_eq!(words_of(&printed.finish().good())[3], "help");
+    assert_eq!(words_of(&printed.finish().success())[3], "help");
 }
 
 case!(a_value_may_begin_with_a_dash, Needs::NAMESPACES);
 fn a_value_may_begin_with_a_dash() {
-    let text = probe(&["-e", "A=-x", "--env", "B=--help", "--memory-swap", "-1"], &["env"]).finish().good();
+    let text = probe(&["-e", "A=-x", "--env", "B=--help", "--memory-swap", "-1"], &["env"]).finish().success();
     assert!(text.lines().any(|line| line == "A=-x") && text.lines().any(|line| line == "B=--help"), "{text}");
     probe(&["--memory-swap=-1", "--pids-limit=-1"], &["status", "3"]).finish().silent(3);
     probe(&["--pids-limit", "-1"], &["status", "3"]).finish().silent(3);

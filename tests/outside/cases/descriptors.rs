@@ -53,7 +53,7 @@ fn streams_are_the_callers() {
     let streams = [file(&input), file(&output), file(&output)].map(Into::into);
     probe(&[], &["descriptors", &lines]).start_on(streams).finish().silent(0);
     let expected = format!("0 {input}\n1 {output}\n2 {output}\n");
-    assert_eq!(fs::read_to_string(&lines).expect("read"), expected, "the very same files");
+    assert_eq!(fs::read_to_string(&lines).expect("read"), expected, "the same open files");
 }
 
 case!(closed_streams_are_survived, Needs::NAMESPACES | Needs::MEMORY);
@@ -93,7 +93,7 @@ const DEFAULTS: &str = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSi
 case!(signals_start_at_their_defaults, Needs::NAMESPACES);
 fn signals_start_at_their_defaults() {
     for options in [&[][..], &["--pid", "host"]] {
-        assert_eq!(probe(options, &["signals"]).finish().good(), DEFAULTS, "{options:?}");
+        assert_eq!(probe(options, &["signals"]).finish().success(), DEFAULTS, "{options:?}");
     }
 }
 
@@ -111,7 +111,7 @@ fn the_callers_signals_do_not_come_in() {
         }
         Ok(())
     };
-    assert_eq!(probe(&[], &["signals"]).before(spoil).finish().good(), DEFAULTS);
+    assert_eq!(probe(&[], &["signals"]).before(spoil).finish().success(), DEFAULTS);
 }
 
 case!(an_ignored_sigchld_hides_no_status, Needs::NAMESPACES);
@@ -123,5 +123,5 @@ fn an_ignored_sigchld_hides_no_status() {
         Ok(())
     };
     probe(&[], &["status", "42"]).before(ignore).finish().silent(42);
-    assert_eq!(probe(&[], &["signals"]).before(ignore).finish().good(), DEFAULTS);
+    assert_eq!(probe(&[], &["signals"]).before(ignore).finish().success(), DEFAULTS);
 }

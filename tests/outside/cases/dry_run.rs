@@ -29,7 +29,7 @@ fn nothing_is_touched() {
             let name = unique_name();
             let stats = format!("--stats={stats}");
             let own = [form, "--pid-file", &pid, &stats, "--name", &name];
-            let text = probe(&[options, &own].concat(), &["touch", &mark]).finish().good();
+            let text = probe(&[options, &own].concat(), &["touch", &mark]).finish().success();
             assert!(text.lines().count() > 5, "{text}");
             assert_eq!(host().directories(&format!("mydocker-{name}")), Vec::<PathBuf>::new());
             assert_eq!(fs::read_dir(folder.as_path()).expect("the folder").count(), 0, "{form} {options:?}");
@@ -104,14 +104,14 @@ fn rows(text: &str) -> Vec<(usize, bool, String, String)> {
 case!(steps_are_numbered_and_told_apart, Needs::NOTHING);
 fn steps_are_numbered_and_told_apart() {
     for options in OPTIONS {
-        let rows = rows(&run(&[options, &["--dry-run"]].concat(), &["x"]).finish().good());
+        let rows = rows(&run(&[options, &["--dry-run"]].concat(), &["x"]).finish().success());
         for (at, (number, _, why, calls)) in rows.iter().enumerate() {
             assert_eq!(*number, at + 1);
             assert!(!why.is_empty() && calls.contains('(') && calls.ends_with(')'), "{why}: {calls}");
         }
         let clone = rows.iter().position(|row| row.3.starts_with("clone(CLONE_NEWNS")).expect("clone");
-        let first = rows.iter().position(|row| row.1).expect("a step of the child's");
-        assert!(clone < first, "no child before it is born");
+        let first = rows.iter().position(|row| row.1).expect("a step of the child");
+        assert!(clone < first, "the child makes no calls before clone");
         assert_eq!(rows.last().expect("a step").3, "execve(\"x\")");
     }
 }
@@ -163,8 +163,8 @@ case!(its_calls_are_those_of_the_run, Needs::ROOT | Needs::STRACE);
 fn its_calls_are_those_of_the_run() {
     for options in OPTIONS {
         // A run leaves controllers enabled: after one such run the plan does not change any more.
-        probe(options, &["status", "0"]).finish().good();
-        let rows = rows(&probe(&[options, &["--dry-run"]].concat(), &["status", "0"]).finish().good());
+        probe(options, &["status", "0"]).finish().success();
+        let rows = rows(&probe(&[options, &["--dry-run"]].concat(), &["status", "0"]).finish().success());
         let processes = traced(options);
         for child in [false, true] {
             let mut made: &[String] = &processes[usize::from(child)];
@@ -207,7 +207,7 @@ pub fn surroundings(files: &[OsString]) {
     print!("{}", fs::read_to_string("/proc/self/cgroup").expect("cgroup"));
     for file in files {
         let (controller, name) = file.to_str().expect("UTF-8").split_once(':').expect("CONTROLLER:FILE");
-        let path = Host::look().group(controller, std::process::id() as i32).join(name);
+        let path = Host::inspect().group(controller, std::process::id() as i32).join(name);
         println!("{name} {:?}", fs::read_to_string(path).ok());
     }
     for namespace in crate::probes::facts::NAMESPACES {
@@ -221,7 +221,7 @@ pub fn surroundings(files: &[OsString]) {
 }
 
 fn script(options: &[&str], command: &[OsString]) -> String {
-    run(&[options, &["--dry-run=sh"]].concat(), command).finish().good()
+    run(&[options, &["--dry-run=sh"]].concat(), command).finish().success()
 }
 
 /// Uses a shell that takes unshare from PATH: busybox's shell prefers its own.
@@ -257,7 +257,7 @@ fn the_script_does_the_same() {
         let options = [options, &name_options, &["--privileged"]].concat();
         let mut words: Vec<OsString> = vec![probe_file().into(), "--probe".into(), "surroundings".into()];
         words.extend(files.iter().map(OsString::from));
-        let real = run(&options, &words).finish().good();
+        let real = run(&options, &words).finish().success();
         let script = script(&options, &words);
         assert!(!script.contains("a shell cannot"), "{script}");
         let output = run_script(&script);

@@ -8,7 +8,7 @@ use std::process::Command;
 /// The variables that the command sees if mydocker's own environment is exactly `own`.
 fn variables(options: &[&str], own: &[(&str, &str)]) -> Vec<String> {
     let outcome = with_environment(probe(options, &["env"]), own).finish();
-    outcome.good().lines().map(String::from).collect()
+    outcome.success().lines().map(String::from).collect()
 }
 
 fn with_environment(run: Run, own: &[(&str, &str)]) -> Run {
@@ -95,7 +95,7 @@ fn the_folder_is_kept() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("a b")).expect("mkdir");
     let start = probe(&[], &["folder"]).with(|command| command.current_dir(folder.path("a b")));
-    assert_eq!(start.finish().good(), format!("{}\n", folder.text("a b")));
+    assert_eq!(start.finish().success(), format!("{}\n", folder.text("a b")));
 }
 
 case!(another_folder, Needs::NAMESPACES);
@@ -104,11 +104,11 @@ fn another_folder() {
     for options in
         [["-w", &folder.text("")].as_slice(), &["--workdir", &folder.text("")], &[&format!("-w{}", folder.text(""))]]
     {
-        let seen = probe(options, &["folder"]).with(|command| command.current_dir("/")).finish().good();
+        let seen = probe(options, &["folder"]).with(|command| command.current_dir("/")).finish().success();
         assert_eq!(seen.trim_end(), folder.as_path().to_str().expect("UTF-8"));
     }
     // /proc belongs to the container: it shows the container's process 1, not the host's.
-    assert_eq!(probe(&["-w", "/proc/1"], &["folder"]).finish().good(), "/proc/1\n");
+    assert_eq!(probe(&["-w", "/proc/1"], &["folder"]).finish().success(), "/proc/1\n");
 }
 
 case!(a_relative_command_starts_from_the_folder, Needs::NAMESPACES);
@@ -121,7 +121,7 @@ fn a_relative_command_starts_from_the_folder() {
 case!(hostname_option, Needs::NAMESPACES);
 fn hostname_option() {
     for options in [["--hostname", "else.where"].as_slice(), &["--hostname=else.where", "--name", &unique_name()]] {
-        assert_eq!(probe(options, &["hostname"]).finish().good(), "else.where\n");
+        assert_eq!(probe(options, &["hostname"]).finish().success(), "else.where\n");
     }
     assert_ne!(own_hostname(), "else.where");
 }
@@ -129,13 +129,13 @@ fn hostname_option() {
 case!(name_is_the_hostname, Needs::NAMESPACES);
 fn name_is_the_hostname() {
     let name = unique_name();
-    assert_eq!(probe(&["--name", &name], &["hostname"]).finish().good(), format!("{name}\n"));
+    assert_eq!(probe(&["--name", &name], &["hostname"]).finish().success(), format!("{name}\n"));
     assert_ne!(own_hostname(), name);
 }
 
 case!(hostname_unchanged, Needs::NAMESPACES);
 fn hostname_unchanged() {
-    assert_eq!(probe(&[], &["hostname"]).finish().good(), format!("{}\n", own_hostname()));
+    assert_eq!(probe(&[], &["hostname"]).finish().success(), format!("{}\n", own_hostname()));
 }
 
 fn own_hostname() -> String {

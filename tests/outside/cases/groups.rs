@@ -23,7 +23,7 @@ fn below_the_callers_own() {
     let running = held(&["-m", "100m", "--name", &name]);
     let expected = format!("{}/mydocker-{name}", own_path("memory").trim_end_matches('/'));
     assert_eq!(host().path_of_group("memory", running.command_pid()), expected);
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(named_after_mydockers_pid, Needs::NAMESPACES | Needs::MEMORY);
@@ -31,7 +31,7 @@ fn named_after_mydockers_pid() {
     let running = held(&["-m", "100m"]);
     let path = host().path_of_group("memory", running.command_pid());
     assert!(path.ends_with(&format!("/mydocker-{}", running.pid)), "{path}");
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(
@@ -45,7 +45,7 @@ fn in_its_groups_at_its_first_instruction() {
         let name = unique_name();
         // In a new cgroup namespace the cgroup would be the root and show no name.
         let own: Vec<&str> = options.iter().copied().chain(["--privileged", "--name", name.as_str()]).collect();
-        let text = probe(&own, &["file", "/proc/self/cgroup"]).finish().good();
+        let text = probe(&own, &["file", "/proc/self/cgroup"]).finish().success();
         for controller in ["memory", "cpu", "cpuset", "pids"] {
             let in_it = text.lines().any(|line| {
                 let fields: Vec<&str> = line.splitn(3, ':').collect();
@@ -53,7 +53,7 @@ fn in_its_groups_at_its_first_instruction() {
                     if on_v2(controller) { fields[0] == "0" } else { fields[1].split(',').any(|c| c == controller) };
                 carries && fields[2].ends_with(&format!("/mydocker-{name}"))
             });
-            assert!(in_it, "run {round}: not in its group for {controller} at the start:\n{text}");
+            assert!(in_it, "run {round}: not in its {controller} cgroup at the start:\n{text}");
         }
     }
 }
@@ -69,18 +69,18 @@ fn only_the_command_is_in_them() {
     for directory in host().directories(&running.directory_name()) {
         assert_eq!(processes(&directory), [running.command_pid()], "{}", directory.display());
     }
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(children_are_in_them_too, Needs::NAMESPACES | Needs::MEMORY | Needs::SH);
 fn children_are_in_them_too() {
     let mut running = crate::support::harness::run(&["-m", "100m"], &["sh"]).start();
-    running.say(b"sleep 100000 & echo read$((1+1))\n");
+    running.write_stdin(b"sleep 100000 & echo read$((1+1))\n");
     running.await_output("read2");
     let group = host().group("memory", running.command_pid());
     assert_eq!(processes(&group).len(), 2, "the shell and its child");
     running.send(libc::SIGTERM);
-    assert_eq!(running.finish_by_itself().code(), 128 + libc::SIGTERM);
+    assert_eq!(running.finish_with_stdin_open().code(), 128 + libc::SIGTERM);
 }
 
 /// Directories that a case makes in the memory and cpu hierarchies, removed when this is dropped. Their names do not
@@ -121,9 +121,9 @@ fn below(parent: &str, path: &dyn Fn(&str) -> String) {
         let found = host().path_of_group(controller, running.command_pid());
         assert_eq!(found, format!("{}/mydocker-{name}", path(controller)), "{controller}");
     }
-    running.finish().good();
+    running.finish().success();
     for folder in &parents.0 {
-        assert!(folder.exists(), "{} was not mydocker's to remove", folder.display());
+        assert!(folder.exists(), "mydocker removed {}, which is not its own", folder.display());
     }
 }
 

@@ -30,7 +30,7 @@ fn pids(running: &Running) -> (i32, i32) {
 case!(the_command_is_its_child, Needs::ROOT);
 fn the_command_is_its_child() {
     for options in BOTH {
-        assert_eq!(probe(options, &["pids"]).finish().good().trim_end(), "2 1", "{options:?}");
+        assert_eq!(probe(options, &["pids"]).finish().success().trim_end(), "2 1", "{options:?}");
         let running = started(options, &["hold"]);
         let (reaper, command) = pids(&running);
         let file = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).expect("exe");
@@ -45,17 +45,17 @@ fn the_command_is_its_child() {
 
 case!(without_it_the_command_is_pid_1, Needs::NAMESPACES);
 fn without_it_the_command_is_pid_1() {
-    assert_eq!(probe(&[], &["pids"]).finish().good(), "1 0\n");
-    assert_eq!(probe(&["-t"], &["pids"]).finish().good(), "1 0\r\n");
+    assert_eq!(probe(&[], &["pids"]).finish().success(), "1 0\n");
+    assert_eq!(probe(&["-t"], &["pids"]).finish().success(), "1 0\r\n");
 }
 
 case!(it_reaps_orphans, Needs::NAMESPACES);
 fn it_reaps_orphans() {
     for options in BOTH {
-        assert_eq!(probe(options, &["orphans", "20"]).finish().good().trim_end(), "0 left", "{options:?}");
+        assert_eq!(probe(options, &["orphans", "20"]).finish().success().trim_end(), "0 left", "{options:?}");
     }
     // A command that does not reap adopted children shows that the case can detect zombies.
-    assert_eq!(probe(&[], &["orphans", "20"]).finish().good(), "20 left\n");
+    assert_eq!(probe(&[], &["orphans", "20"]).finish().success(), "20 left\n");
 }
 
 case!(it_passes_signals_on_once, Needs::NAMESPACES);
@@ -68,7 +68,7 @@ fn it_passes_signals_on_once() {
                 running.send(signal);
                 let got = |signal| format!("got {signal}{}\n", if options.contains(&"-t") { "\r" } else { "" });
                 running.await_output(&got(signal));
-                running.await_taken(signal);
+                running.await_delivery(signal);
                 running.send(mark);
                 let seen = running.await_output(&got(mark));
                 assert_eq!(seen.matches(&got(signal)).count(), 1, "{options:?}: {seen}");
@@ -109,7 +109,7 @@ fn a_foreign_init_is_left_to_itself() {
             let running = started(options, &["wait-for", &signal.to_string()]);
             wait_until("it waits", || state(running.command_pid()) == Some('S'));
             running.send(signal);
-            let outcome = running.finish_by_itself();
+            let outcome = running.finish_with_stdin_open();
             outcome.silent(7);
             assert!(outcome.stdout_text().contains(&format!("got {signal}")), "{outcome:?}");
         }
@@ -122,7 +122,7 @@ fn a_signal_that_nobody_catches_ends_the_command() {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1] {
             let running = started(options, &["hold"]);
             running.send(signal);
-            let outcome = running.finish_by_itself();
+            let outcome = running.finish_with_stdin_open();
             assert_eq!(outcome.code(), 128 + signal, "{options:?}: {outcome:?}");
         }
     }
@@ -151,10 +151,10 @@ fn it_ends_with_the_command() {
         probe(options, &["leave-child"]).finish().silent(0);
     }
     let mut left = probe(&["--init", "--pid", "host"], &["leave-child"]).start();
-    left.say(b"");
+    left.write_stdin(b"");
     let pid = left.await_output("\n").trim().parse::<i32>().expect("a pid of the host");
     left.finish().silent(0);
-    assert!(wait_for_end(pid), "what the command left is gone");
+    assert!(wait_for_end(pid), "the processes that the command left are gone");
 }
 
 case!(a_command_that_is_not_there, Needs::NAMESPACES | Needs::MEMORY);
@@ -182,7 +182,7 @@ fn it_holds_nothing_but_the_streams() {
             names.sort();
             names
         };
-        wait_until("the reaper has closed what it need not have", || open() == ["0", "1", "2"]);
+        wait_until("the reaper has closed the descriptors that it does not need", || open() == ["0", "1", "2"]);
         assert_eq!(running.finish().code(), 0);
         let file = folder.text("descriptors");
         assert_eq!(probe(options, &["descriptors", &file]).finish().code(), 0);
@@ -192,9 +192,9 @@ fn it_holds_nothing_but_the_streams() {
 
 case!(the_command_starts_as_it_would_without, Needs::NAMESPACES);
 fn the_command_starts_as_it_would_without() {
-    let plain = probe(&[], &["signals"]).finish().good();
+    let plain = probe(&[], &["signals"]).finish().success();
     for options in BOTH {
-        assert_eq!(probe(options, &["signals"]).finish().good().replace('\r', ""), plain, "{options:?}");
+        assert_eq!(probe(options, &["signals"]).finish().success().replace('\r', ""), plain, "{options:?}");
     }
 }
 
@@ -225,13 +225,13 @@ fn stopped_and_continued() {
             assert_eq!(state(command), Some('T'), "{options:?} {tstp} {key}");
             inside.running.send(SIGCONT);
             inside.await_screen("got 18\r\n");
-            wait_until("all goes on", || state(pid) == Some('S') && state(command) == Some('S'));
-            inside.running.await_taken(SIGCONT);
+            wait_until("every process continues", || state(pid) == Some('S') && state(command) == Some('S'));
+            inside.running.await_delivery(SIGCONT);
             inside.running.send(SIGUSR2);
             inside.await_screen("got 12\r\n");
             assert_eq!(inside.count("got 18\r\n"), 1, "{options:?} {tstp} {key}");
             inside.press(b"\x04");
-            assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?} {tstp} {key}");
+            assert_eq!(inside.running.finish_with_stdin_open().code(), 7, "{options:?} {tstp} {key}");
         }
     }
 }
@@ -253,7 +253,7 @@ fn a_stop_comes_after_the_commands() {
             inside.running.send(SIGCONT);
         }
         inside.running.send(SIGTERM);
-        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "{options:?}");
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 128 + SIGTERM, "{options:?}");
     }
 }
 
@@ -273,7 +273,7 @@ fn it_dies_with_mydocker() {
         let running = started(options, &["hold"]);
         let (reaper, command) = pids(&running);
         running.send(SIGKILL);
-        assert_eq!(running.end_by_itself().status.signal(), Some(SIGKILL));
+        assert_eq!(running.reap_with_stdin_open().status.signal(), Some(SIGKILL));
         assert!(wait_for_end(reaper) && wait_for_end(command), "{options:?}");
     }
 }
@@ -284,7 +284,7 @@ fn a_killed_reaper_takes_all_with_it() {
         let running = started(options, &["hold"]);
         let (reaper, command) = pids(&running);
         send(reaper, SIGKILL);
-        assert_eq!(running.finish_by_itself().code(), 128 + SIGKILL, "{options:?}");
+        assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGKILL, "{options:?}");
         assert!(wait_for_end(command), "{options:?}");
     }
 }

@@ -19,7 +19,7 @@ fn refused(options: &[&OsStr], what: &str) -> crate::support::outcome::Outcome {
     words.extend(options.iter().map(OsString::from));
     words.extend(probe_words(&["touch", &folder.text("trace")]));
     let outcome = crate::support::harness::mydocker(&words).finish();
-    assert!(!folder.path("trace").exists(), "{what}: the command ran all the same: {outcome:?}");
+    assert!(!folder.path("trace").exists(), "{what}: the command ran nevertheless: {outcome:?}");
     assert!(host().directories(&format!("mydocker-{name}")).is_empty(), "{outcome:?}");
     outcome
 }

@@ -8,7 +8,7 @@
 use crate::support::folder::Folder;
 use crate::support::harness::run;
 use crate::support::needs::Needs;
-use crate::support::processes::{is_in_foreground, send, sleeping, state, wait_until};
+use crate::support::processes::{is_in_foreground, send, sleep_processes, state, wait_until};
 use crate::support::user_terminal::{InTerminal, UserTerminal, in_terminal, settings_of};
 use libc::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP};
 use std::fs::{self, File};
@@ -42,23 +42,23 @@ fn a_shell_with_job_control() {
         let mut inside = shell(options);
         assert!(!inside.terminal.screen().contains("job control"), "{}", inside.terminal.screen());
         inside.press(b"sleep 100000\n");
-        wait_until("a job", || sleeping(inside.running.pid).len() == 1);
-        let job = sleeping(inside.running.pid)[0];
+        wait_until("a job", || sleep_processes(inside.running.pid).len() == 1);
+        let job = sleep_processes(inside.running.pid)[0];
         // In its own process group, in the foreground.
-        wait_until("it sleeps there", || state(job) == Some('S') && is_in_foreground(job));
+        wait_until("sleep runs inside", || state(job) == Some('S') && is_in_foreground(job));
         inside.press(b"\x1a");
         wait_until("it stops", || state(job) == Some('T'));
         ask(&mut inside, "jobs; echo jobs$((1+1))", "jobs2");
         assert!(inside.terminal.screen().contains("Stopped"), "{}", inside.terminal.screen());
         ask(&mut inside, "bg; echo bg$((1+1))", "bg2");
-        wait_until("it goes on", || state(job) == Some('S'));
+        wait_until("the job continues", || state(job) == Some('S'));
         inside.press(b"fg\n");
-        wait_until("it is there again", || is_in_foreground(job));
+        wait_until("the prompt is back", || is_in_foreground(job));
         inside.press(b"\x03");
-        wait_until("it ends", || sleeping(inside.running.pid).is_empty());
+        wait_until("it ends", || sleep_processes(inside.running.pid).is_empty());
         ask(&mut inside, "echo status$?.", "status130.");
         inside.press(b"exit 7\n");
-        assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?}");
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 7, "{options:?}");
     }
 }
 
@@ -76,7 +76,7 @@ fn a_window_that_changes() {
         // Between two lines, a shell with line editing has the terminal in another mode, in which a Ctrl-D has no
         // effect.
         inside.press(b"exit\n");
-        assert_eq!(inside.running.finish_by_itself().code(), 0, "{options:?}");
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 0, "{options:?}");
     }
 }
 
@@ -95,7 +95,7 @@ fn an_editor() {
         thread::sleep(Duration::from_millis(1500));
         inside.press(b":wq\r");
         let before = UserTerminal::new().settings();
-        assert_eq!(inside.running.finish_by_itself().code(), 0, "{options:?}: {}", inside.terminal.screen());
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 0, "{options:?}: {}", inside.terminal.screen());
         assert_eq!(fs::read_to_string(&file).expect("text"), "first\nsecond line\n");
         assert_eq!(inside.terminal.settings(), before);
     }
@@ -116,7 +116,7 @@ fn a_pager() {
         assert_eq!(inside.count("line number 400."), 0);
         inside.press(b"q");
         let before = UserTerminal::new().settings();
-        assert_eq!(inside.running.finish_by_itself().code(), 0, "{options:?}: {}", inside.terminal.screen());
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 0, "{options:?}: {}", inside.terminal.screen());
         assert_eq!(inside.terminal.settings(), before);
     }
 }
@@ -134,9 +134,9 @@ fn the_console() {
         let null = File::options().write(true).open("/dev/null").expect("/dev/null");
         let streams =
             [&console, if silent { &null } else { &console }, &null].map(|file| file.try_clone().expect("dup").into());
-        let running = run(options, &["sleep", "100000"]).before(UserTerminal::lead(0)).start_on(streams);
+        let running = run(options, &["sleep", "100000"]).before(UserTerminal::lead_session(0)).start_on(streams);
         wait_until("raw", is_raw);
-        wait_until("the command runs", || sleeping(running.pid).len() == 1);
+        wait_until("the command runs", || sleep_processes(running.pid).len() == 1);
         running
     };
     for options in BOTH {
@@ -147,11 +147,11 @@ fn the_console() {
         running.send(SIGCONT);
         wait_until("raw again", is_raw);
         running.send(SIGTERM);
-        assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM, "{options:?}");
+        assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGTERM, "{options:?}");
         assert_eq!(settings(), before, "{options:?}");
         let running = start(options, false);
         send(running.command_pid(), SIGKILL);
-        assert_eq!(running.finish_by_itself().code(), 128 + SIGKILL, "{options:?}");
+        assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGKILL, "{options:?}");
         assert_eq!(settings(), before, "{options:?}");
         // Pushes a key, because nobody sits at the keyboard; the container's terminal echoes it.
         let running = start(options, true);
@@ -161,7 +161,7 @@ fn the_console() {
             println!("this kernel has no TIOCSTI");
             running.send(libc::SIGINT);
         }
-        assert_eq!(running.finish_by_itself().code(), 128 + libc::SIGINT, "{options:?}");
+        assert_eq!(running.finish_with_stdin_open().code(), 128 + libc::SIGINT, "{options:?}");
         assert_eq!(settings(), before, "{options:?}");
     }
 }

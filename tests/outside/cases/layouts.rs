@@ -19,7 +19,7 @@ enum Act {
 }
 
 /// `run`, in a mount namespace of its own in which `acts` have been carried out.
-fn in_own_mounts(run: Run, acts: Vec<Act>) -> Run {
+fn with_acts(run: Run, acts: Vec<Act>) -> Run {
     run.before(move || {
         // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
@@ -51,7 +51,7 @@ case!(nothing_mounted_and_a_script, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED
 fn nothing_mounted_and_a_script() {
     let name = unique_name();
     let run = probe(&["-m", "100m", "--name", &name, "--dry-run=sh"], &["status", "0"]);
-    let script = in_own_mounts(run, without_any()).finish().good();
+    let script = with_acts(run, without_any()).finish().success();
     let (mut made, mut joined) = (false, false);
     for line in script.lines().filter(|line| line.contains(&format!("mydocker-{name}"))) {
         assert!(line.contains("# a shell cannot: "), "{line} in\n{script}");
@@ -65,7 +65,7 @@ fn nothing_mounted_and_a_script() {
 fn limits_hold(acts: Vec<Act>) {
     let name = unique_name();
     let run = probe(&["-m", "100m", "--cpu-shares", "1024", "--name", &name], &["hold"]);
-    let running = in_own_mounts(run, acts).start();
+    let running = with_acts(run, acts).start();
     running.await_output("ready");
     let read = |controller: &str, v1: &str, v2: &str| {
         let group = host().group(controller, running.command_pid());
@@ -75,7 +75,7 @@ fn limits_hold(acts: Vec<Act>) {
     };
     assert_eq!(read("memory", "memory.limit_in_bytes", "memory.max"), "104857600\n");
     assert_eq!(read("cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "100\n" } else { "1024\n" });
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(nothing_mounted, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED);
@@ -86,7 +86,7 @@ fn nothing_mounted() {
 case!(nothing_mounted_and_out_of_memory, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn nothing_mounted_and_out_of_memory() {
     let run = probe(&["-m", "100m"], &["eat", "209715200"]);
-    let outcome = in_own_mounts(run, without_any()).finish();
+    let outcome = with_acts(run, without_any()).finish();
     outcome.refused(137, &["memory"]);
 }
 
@@ -126,12 +126,12 @@ case!(read_only_and_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn read_only_and_asked_for() {
     let folder = Folder::new();
     let run = probe(&["-m", "100m"], &["touch", &folder.text("trace")]);
-    in_own_mounts(run, read_only()).finish().refused(125, &["EROFS"]);
-    assert!(!folder.path("trace").exists(), "the command ran all the same");
+    with_acts(run, read_only()).finish().refused(125, &["EROFS"]);
+    assert!(!folder.path("trace").exists(), "the command ran nevertheless");
 }
 
 case!(read_only_and_not_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 /// A default that this host cannot apply is left out, without a message.
 fn read_only_and_not_asked_for() {
-    in_own_mounts(probe(&[], &["status", "5"]), read_only()).finish().silent(5);
+    with_acts(probe(&[], &["status", "5"]), read_only()).finish().silent(5);
 }

@@ -20,7 +20,7 @@ fn kill(running: Running) -> String {
     let directory = running.directory_name();
     let inside = running.command_pid();
     running.send(SIGKILL);
-    let outcome = running.end_by_itself();
+    let outcome = running.reap_with_stdin_open();
     assert_eq!(outcome.status.signal(), Some(SIGKILL), "{outcome:?}");
     assert!(wait_for_end(inside), "the command outlived its mydocker");
     directory
@@ -36,10 +36,10 @@ fn fifty_at_once() {
     }
     for running in all {
         // Each run looks for its own directories.
-        running.finish().good();
+        running.finish().success();
     }
     for name in names {
-        assert!(host().directories(&format!("mydocker-{name}")).is_empty(), "{name} was made again by someone");
+        assert!(host().directories(&format!("mydocker-{name}")).is_empty(), "{name} was made again by another process");
     }
 }
 
@@ -74,7 +74,7 @@ fn a_live_container_is_not_swept() {
     assert_eq!(host().directories(&running.directory_name()), before);
     let path = host().path_of_group("memory", running.command_pid());
     assert!(path.ends_with(&running.directory_name()), "{path}");
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(a_name_that_is_running, Needs::NAMESPACES | Needs::MEMORY);
@@ -89,7 +89,7 @@ fn a_name_that_is_running() {
         // The first one's directories still exist, and no others.
         assert_eq!(host().directories(&running.directory_name()), before, "{options:?}");
     }
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(a_name_that_was_left, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
@@ -103,7 +103,7 @@ fn a_name_that_was_left() {
     let (file, none) = if on_v2("cpu") { ("cpu.max", "max 100000") } else { ("cpu.cfs_quota_us", "-1") };
     let group = host().group("cpu", running.command_pid());
     assert_eq!(std::fs::read_to_string(group.join(file)).expect(file).trim(), none);
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(a_name_can_be_used_again, Needs::NAMESPACES | Needs::MEMORY);

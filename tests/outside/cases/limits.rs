@@ -49,7 +49,7 @@ fn memory() {
     ] {
         let running = held(options);
         assert_eq!(memory_limit(&running), bytes, "{options:?}");
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -59,7 +59,7 @@ fn memory_is_rounded_to_pages_in_peace() {
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
     let running = held(&["-m", &(100 * MIB + 1).to_string()]);
     assert!(memory_limit(&running).abs_diff(100 * MIB) <= page);
-    running.finish().good();
+    running.finish().success();
 }
 
 /// Memory and swap together on v1, swap alone on v2.
@@ -75,13 +75,13 @@ fn swap() {
         let running = held(options);
         assert_eq!(swap_limit(&running), expected.to_string(), "{options:?}");
         assert_eq!(memory_limit(&running), 100 * MIB, "{options:?}");
-        running.finish().good();
+        running.finish().success();
     }
     for value in ["-1", "max"] {
         let running = held(&["-m", "100m", "--memory-swap", value]);
         assert!(is_unlimited(&swap_limit(&running)), "{value}: {}", swap_limit(&running));
         assert_eq!(memory_limit(&running), 100 * MIB);
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -90,7 +90,7 @@ fn no_swap_on_top_of_memory() {
     let expected = if on_v2("memory") { 0 } else { 100 * MIB };
     let running = held(&["-m", "100m"]);
     assert_eq!(swap_limit(&running), expected.to_string());
-    running.finish().good();
+    running.finish().success();
 }
 
 /// `max` on v2; on v1 the largest number of whole pages, which exceeds any real size.
@@ -107,7 +107,7 @@ fn cpu_shares() {
         let running = held(&["--cpu-shares", shares]);
         let expected = if on_v2("cpu") { weight } else { shares };
         assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), expected, "{shares} shares");
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -125,7 +125,7 @@ fn cpu_set() {
         // The other list is the caller's own: on v1, no process can join a cpuset that has an empty list.
         let own = own_list("cpuset.mems", "cpuset.mems.effective");
         assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), own);
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -135,7 +135,7 @@ fn cpu_set_of_two() {
     for list in ["0-1", "0,1", "1,0", "1,0-1"] {
         let running = held(&["--cpuset-cpus", list]);
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0-1", "{list}");
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -146,7 +146,7 @@ fn memory_nodes() {
         assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), "0", "{options:?}");
         let own = own_list("cpuset.cpus", "cpuset.cpus.effective");
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), own);
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -162,7 +162,7 @@ fn cpus() {
         };
         let numbers: Vec<f64> = quota_and_period.split(' ').map(|word| word.parse().expect("a number")).collect();
         assert!((numbers[0] / numbers[1] - share).abs() < 1e-6, "--cpus {value}: {quota_and_period}");
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -171,7 +171,7 @@ fn pids() {
     for options in [["--pids-limit", "77"].as_slice(), &["--pids-limit=77"]] {
         let running = held(options);
         assert_eq!(file(&running, "pids", "pids.max", "pids.max"), "77", "{options:?}");
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -187,7 +187,7 @@ fn all_at_once() {
     assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0");
     assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), "0");
     assert_eq!(file(&running, "pids", "pids.max", "pids.max"), "50");
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(the_defaults, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
@@ -199,7 +199,7 @@ fn the_defaults() {
     let expected = if on_v2("memory") && on_v2("cpu") { 1 } else { 2 };
     let found = host().directories(&running.directory_name());
     assert_eq!(found.len(), expected, "{found:?}");
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(a_lifted_limit, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::PIDS);
@@ -218,7 +218,7 @@ fn a_lifted_limit() {
         } else {
             assert!(!path.ends_with(&running.directory_name()), "{options:?}: {path}");
         }
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -227,12 +227,12 @@ fn no_limits_at_all() {
     let running = held(&["--no-limits", "--name", &unique_name()]);
     let found = host().directories(&running.directory_name());
     assert!(found.is_empty(), "{found:?}");
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(a_later_option_wins, Needs::NAMESPACES | Needs::MEMORY);
 fn a_later_option_wins() {
     let running = held(&["-m", "50m", "--memory-limit=70m", "--memory", "90m"]);
     assert_eq!(memory_limit(&running), 90 * MIB);
-    running.finish().good();
+    running.finish().success();
 }

@@ -8,27 +8,27 @@ case!(the_files_read_from_inside, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU
 fn the_files_read_from_inside() {
     let options = ["-m", "100m", "--cpu-shares", "1024"];
     let memory = if on_v2("memory") { "memory.max" } else { "memory.limit_in_bytes" };
-    assert_eq!(probe(&options, &["limit", "memory", memory]).finish().good(), "104857600\n");
+    assert_eq!(probe(&options, &["limit", "memory", memory]).finish().success(), "104857600\n");
     let (cpu, value) = if on_v2("cpu") { ("cpu.weight", "100\n") } else { ("cpu.shares", "1024\n") };
-    assert_eq!(probe(&options, &["limit", "cpu", cpu]).finish().good(), value);
+    assert_eq!(probe(&options, &["limit", "cpu", cpu]).finish().success(), value);
 }
 
 case!(the_command_runs_on_its_cpus, Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS);
 fn the_command_runs_on_its_cpus() {
-    assert_eq!(probe(&["--cpuset-cpus", "1"], &["cpus"]).finish().good(), "1\n");
-    assert_eq!(probe(&["--cpuset-cpus=0,1"], &["cpus"]).finish().good(), "0,1\n");
+    assert_eq!(probe(&["--cpuset-cpus", "1"], &["cpus"]).finish().success(), "1\n");
+    assert_eq!(probe(&["--cpuset-cpus=0,1"], &["cpus"]).finish().success(), "0,1\n");
 }
 
 case!(no_more_processes_than_allowed, Needs::NAMESPACES | Needs::PIDS);
 fn no_more_processes_than_allowed() {
     // The probe itself is one of the ten processes.
-    assert_eq!(probe(&["--pids-limit", "10"], &["fork", "30"]).finish().good(), "9\n");
+    assert_eq!(probe(&["--pids-limit", "10"], &["fork", "30"]).finish().success(), "9\n");
 }
 
 case!(more_processes_where_allowed, Needs::NAMESPACES | Needs::PIDS);
 fn more_processes_where_allowed() {
     for options in [["--pids-limit", "40"].as_slice(), &[], &["--pids-limit", "max"]] {
-        assert_eq!(probe(options, &["fork", "30"]).finish().good(), "30\n", "{options:?}");
+        assert_eq!(probe(options, &["fork", "30"]).finish().success(), "30\n", "{options:?}");
     }
 }
 
@@ -38,7 +38,7 @@ fn not_applied(options: &[&str], words: &[&str]) {
     let folder = Folder::new();
     let trace = folder.text("trace");
     probe(options, &["touch", &trace]).finish().refused(125, words);
-    assert!(!folder.path("trace").exists(), "{options:?}: the command ran all the same");
+    assert!(!folder.path("trace").exists(), "{options:?}: the command ran nevertheless");
 }
 
 case!(shares_that_the_kernel_clamps, Needs::NAMESPACES | Needs::CPU_ON_V1);

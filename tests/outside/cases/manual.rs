@@ -10,12 +10,12 @@ use std::process::Command;
 mod pages;
 
 fn help() -> Vec<Described> {
-    options(&mydocker(&["run", "--help"]).finish().good())
+    options(&mydocker(&["run", "--help"]).finish().success())
 }
 
 case!(help_fits_on_a_screen, Needs::NOTHING);
 fn help_fits_on_a_screen() {
-    let text = mydocker(&["--help"]).finish().good();
+    let text = mydocker(&["--help"]).finish().success();
     assert!(text.lines().count() <= 24, "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     for word in ["run", "check", "--help", "--version", "--dry-run"] {
@@ -28,7 +28,7 @@ fn run_help_is_grouped() {
     let mut groups: Vec<String> = help().into_iter().map(|option| option.group).collect();
     groups.dedup();
     assert_eq!(groups, ["Limits", "Root", "Process", "Namespaces", "Privilege", "Seeing"]);
-    let text = mydocker(&["run", "--help"]).finish().good();
+    let text = mydocker(&["run", "--help"]).finish().success();
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
 
@@ -55,7 +55,7 @@ fn the_man_page_says_what_help_says() {
         })
         .collect();
     // The help's own lines, with their columns.
-    let text = mydocker(&["run", "--help"]).finish().good();
+    let text = mydocker(&["run", "--help"]).finish().success();
     let helped: Vec<(String, String)> = text
         .lines()
         .filter_map(|line| line.strip_prefix("  ")?.trim_start().split_once("  "))

@@ -13,7 +13,7 @@ use std::fs;
 
 case!(proc_is_mounted_with_its_flags, Needs::NAMESPACES);
 fn proc_is_mounted_with_its_flags() {
-    let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().good();
+    let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().success();
     let last = text.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc")).expect("a mount on /proc");
     let fields: Vec<&str> = last.split(' ').collect();
     let flags: Vec<&str> = fields[5].split(',').collect();
@@ -29,9 +29,9 @@ case!(the_command_sees_the_hosts_files, Needs::NAMESPACES);
 fn the_command_sees_the_hosts_files() {
     let folder = Folder::new();
     let file = folder.write("from-the-host", b"some bytes\n");
-    assert_eq!(probe(&[], &["file", &file]).finish().good(), "some bytes\n");
+    assert_eq!(probe(&[], &["file", &file]).finish().success(), "some bytes\n");
     let made = folder.text("from-inside");
-    probe(&[], &["touch", &made]).finish().good();
+    probe(&[], &["touch", &made]).finish().success();
     assert_eq!(fs::read(made).expect("the file that the command made"), b"was here");
 }
 
@@ -62,7 +62,7 @@ fn the_hosts_mounts_still_come_in() {
 }
 
 fn mounts_of(pid: &str) -> String {
-    fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo: the host's /proc is whole")
+    fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo: the host's /proc is intact")
 }
 
 fn has_mount(pid: i32, folder: &str) -> bool {
@@ -73,12 +73,12 @@ probe!("mounts-unchanged", |_| unchanged());
 fn unchanged() {
     let before = mounts_of("self");
     for options in [&[][..], &["-t", "-m", "100m"], &["--pid", "host"], &["--no-limits"]] {
-        probe(options, &["pids"]).finish().good();
+        probe(options, &["pids"]).finish().success();
         let running = probe(options, &["hold"]).start();
         running.await_output("ready");
         assert_eq!(mounts_of("self"), before, "while {options:?} runs");
         fs::read_link("/proc/self/exe").expect("the host's /proc while a container runs");
-        running.finish().good();
+        running.finish().success();
         assert_eq!(mounts_of("self"), before, "after {options:?}");
         let stat = fs::read_to_string("/proc/self/stat").expect("the host's /proc after a run");
         assert!(stat.starts_with(&format!("{} ", std::process::id())), "{stat}");
@@ -92,12 +92,12 @@ fn slaves() {
     let inside = mounts_of(&running.command_pid().to_string());
     for line in inside.lines() {
         let options: Vec<&str> = line.split(' ').skip(6).take_while(|field| *field != "-").collect();
-        assert!(!options.iter().any(|option| option.starts_with("shared:")), "goes out: {line}");
+        assert!(!options.iter().any(|option| option.starts_with("shared:")), "propagates to the host: {line}");
         // The container's own /proc has no master.
         let own = line.split(' ').nth(4) == Some("/proc") && options.is_empty();
-        assert!(own || options.iter().any(|option| option.starts_with("master:")), "no slave: {line}");
+        assert!(own || options.iter().any(|option| option.starts_with("master:")), "not a slave: {line}");
     }
-    running.finish().good();
+    running.finish().success();
 }
 
 probe!("mounts-out", |_| out());
@@ -109,11 +109,11 @@ fn out() {
     // The command can only mount with CAP_SYS_ADMIN.
     let running = probe(&["--cap-add", "SYS_ADMIN"], &["mount", &folder.text("inside")]).start();
     running.await_output("ready");
-    assert!(has_mount(running.command_pid(), &folder.text("inside")), "the mount is there inside");
-    assert_eq!(mounts_of("self"), before, "and not outside");
-    running.finish().good();
+    assert!(has_mount(running.command_pid(), &folder.text("inside")), "the mount is visible inside");
+    assert_eq!(mounts_of("self"), before, "the mount is not visible outside");
+    running.finish().success();
     assert_eq!(mounts_of("self"), before);
-    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: nothing holds it");
+    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: no process keeps it busy");
 }
 
 probe!("mounts-in", |_| come_in());
@@ -130,11 +130,11 @@ fn come_in() {
     let inside = running.command_pid();
     assert!(has_mount(inside, &before) && !has_mount(inside, &during));
     mount_tmpfs(&during);
-    wait_until("a mount on the host comes in", || has_mount(inside, &during));
+    wait_until("a mount on the host propagates into the container", || has_mount(inside, &during));
     for name in [&before, &during] {
         unmount(name.as_str(), UnmountFlags::empty()).expect("unmount on the host");
-        wait_until("an unmount on the host comes in", || !has_mount(inside, name));
+        wait_until("an unmount on the host propagates into the container", || !has_mount(inside, name));
     }
-    running.finish().good();
-    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: nothing holds it");
+    running.finish().success();
+    unmount(folder.text(".").as_str(), UnmountFlags::empty()).expect("unmount: no process keeps it busy");
 }

@@ -13,7 +13,7 @@ fn hosts() -> Vec<String> {
 
 /// The namespaces that a container with `options` shares with the host.
 fn shared(options: &[&str]) -> Vec<&'static str> {
-    let text = probe(options, &["namespaces"]).finish().good();
+    let text = probe(options, &["namespaces"]).finish().success();
     let inside: Vec<&str> = text.lines().collect();
     assert_eq!(inside.len(), NAMESPACES.len(), "{text}");
     let hosts = hosts();
@@ -38,29 +38,29 @@ fn the_hosts_are_kept_where_asked() {
 
 case!(pid_1_and_parent_0, Needs::NAMESPACES);
 fn pid_1_and_parent_0() {
-    assert_eq!(probe(&[], &["pids"]).finish().good(), "1 0\n");
+    assert_eq!(probe(&[], &["pids"]).finish().success(), "1 0\n");
 }
 
 case!(proc_shows_the_container, Needs::NAMESPACES);
 fn proc_shows_the_container() {
-    let text = probe(&[], &["list", "/proc"]).finish().good();
+    let text = probe(&[], &["list", "/proc"]).finish().success();
     let pids: Vec<&str> = text.lines().filter(|name| name.parse::<u32>().is_ok()).collect();
     assert_eq!(pids, ["1"], "processes in the container's /proc");
 }
 
 case!(proc_shows_the_host_where_asked, Needs::NAMESPACES);
 fn proc_shows_the_host_where_asked() {
-    let text = probe(&["--pid", "host"], &["list", "/proc"]).finish().good();
+    let text = probe(&["--pid", "host"], &["list", "/proc"]).finish().success();
     let own = std::process::id().to_string();
     assert!(text.lines().any(|name| name == own), "this test's pid is not in /proc: {text}");
-    let pids = probe(&["--pid", "host"], &["pids"]).finish().good();
+    let pids = probe(&["--pid", "host"], &["pids"]).finish().success();
     assert!(!pids.starts_with("1 ") && !pids.ends_with(" 0\n"), "pids of the host: {pids}");
 }
 
 case!(loopback_is_up, Needs::NAMESPACES);
 /// Not only the interface flag: a byte over 127.0.0.1 arrives.
 fn loopback_is_up() {
-    let names = probe(&[], &["interfaces"]).finish().good();
+    let names = probe(&[], &["interfaces"]).finish().success();
     // Some kernels put tunnel devices, which are down, into every new namespace.
     assert!(names.split_whitespace().any(|name| name == "lo"), "{names}");
 }
@@ -68,7 +68,7 @@ fn loopback_is_up() {
 case!(network_none_is_the_default, Needs::NAMESPACES);
 fn network_none_is_the_default() {
     assert_eq!(shared(&["--network", "none"]), [""; 0]);
-    probe(&["--network=none"], &["interfaces"]).finish().good();
+    probe(&["--network=none"], &["interfaces"]).finish().success();
 }
 
 case!(the_hosts_uts_keeps_its_name, Needs::ROOT);
@@ -79,7 +79,7 @@ fn the_hosts_uts_keeps_its_name() {
     let before = std::process::Command::new(probe_file()).args(["--probe", "hostname"]).output().expect("a probe");
     let seen = probe(&["--uts", "host", "--name", &name], &["hostname"]).before(unshare).finish();
     assert_eq!(seen.stdout, before.stdout, "{seen:?}");
-    assert_eq!(seen.good().lines().count(), 1);
+    assert_eq!(seen.success().lines().count(), 1);
 }
 
 fn rustix_unshare_uts() -> std::io::Result<()> {
@@ -92,7 +92,7 @@ case!(processes_end_with_pid_1, Needs::NAMESPACES);
 fn processes_end_with_pid_1() {
     let name = unique_name();
     let outcome = probe(&["--name", &name], &["leave-child"]).finish();
-    assert_eq!(outcome.good(), "2\n");
+    assert_eq!(outcome.success(), "2\n");
 }
 
 case!(no_process_outlives_a_run_in_the_hosts_pids, Needs::NAMESPACES | Needs::MEMORY);
@@ -100,7 +100,7 @@ case!(no_process_outlives_a_run_in_the_hosts_pids, Needs::NAMESPACES | Needs::ME
 /// mydocker.
 fn no_process_outlives_a_run_in_the_hosts_pids() {
     for options in [&["--pid", "host"][..], &["--pid=host", "--no-limits"], &["--pid=host", "-m100m"]] {
-        let left = probe(options, &["leave-child"]).finish().good();
+        let left = probe(options, &["leave-child"]).finish().success();
         let pid: i32 = left.trim().parse().expect("a pid");
         // The process that adopted it may need a moment to reap it; but it must not be alive.
         let alive = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
@@ -124,6 +124,6 @@ fn the_hosts_own_namespaces_are_as_before() {
         assert_eq!(link(running.pid), before[at]);
         assert_ne!(link(children(running.pid)[0]), before[at]);
     }
-    running.finish().good();
+    running.finish().success();
     assert_eq!(hosts(), before);
 }

@@ -13,7 +13,7 @@ fn it_holds_the_pid_on_the_host() {
         let running = probe(&[options, &["--pid-file", &file]].concat(), &["hold"]).start();
         running.await_output("ready");
         assert_eq!(fs::read_to_string(&file).expect("the file"), format!("{}\n", running.command_pid()), "{options:?}");
-        running.finish().good();
+        running.finish().success();
     }
 }
 
@@ -21,7 +21,7 @@ case!(it_is_there_before_the_command, Needs::NAMESPACES);
 fn it_is_there_before_the_command() {
     let folder = Folder::new();
     let file = folder.text("pid");
-    let inside = probe(&["--pid-file", &file], &["file", &file]).finish().good();
+    let inside = probe(&["--pid-file", &file], &["file", &file]).finish().success();
     assert!(inside.trim_end().parse::<i32>().expect("a pid") > 1 && inside.ends_with('\n'), "{inside:?}");
 }
 
@@ -29,7 +29,7 @@ case!(an_older_one_is_replaced, Needs::NAMESPACES);
 fn an_older_one_is_replaced() {
     let folder = Folder::new();
     let file = folder.write("pid", b"1234567890123\n");
-    let inside = probe(&["--pid-file", &file], &["file", &file]).finish().good();
+    let inside = probe(&["--pid-file", &file], &["file", &file]).finish().success();
     assert!(inside.trim_end().parse::<i32>().expect("a pid") > 1, "{inside:?}");
 }
 
@@ -38,5 +38,5 @@ fn one_that_cannot_be_written_ends_it_at_once() {
     let folder = Folder::new();
     let (file, mark) = (folder.text("no/pid"), folder.text("mark"));
     probe(&["--pid-file", &file], &["touch", &mark]).finish().refused(125, &["openat", &file, "ENOENT"]);
-    assert!(!folder.path("mark").exists(), "nothing was to run");
+    assert!(!folder.path("mark").exists(), "the command must not run");
 }

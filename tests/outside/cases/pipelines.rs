@@ -1,7 +1,7 @@
 //! mydocker between other programs: in a pipeline, under `timeout`.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORKING, mydocker_file};
+use crate::support::harness::{FORK_LOCK, mydocker_file};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::processes::wait_for_end;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn start(command: &mut Command) -> Child {
-    let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _forks_allowed = FORK_LOCK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start")
 }
 
@@ -19,7 +19,7 @@ fn start(command: &mut Command) -> Child {
 fn finish(mut child: Child, what: &str) -> (String, String) {
     let stdin = child.stdin.take();
     if !wait_for_end(child.id() as i32) {
-        child.kill().expect("kill of what hangs");
+        child.kill().expect("kill of the hanging process");
         panic!("hangs: {what}");
     }
     let output = child.wait_with_output().expect("output");
@@ -80,7 +80,7 @@ fn a_time_limit() {
             let quick = timed(&[&run[..], &["true"]].concat());
             timed(&[&run[..], &["sleep", "100"]].concat()) < plain + quick + Duration::from_millis(500)
         };
-        assert!((0..5).any(in_time), "{options:?}: not once in time");
+        assert!((0..5).any(in_time), "{options:?}: no round ended in time");
         let left = host().directories(&format!("mydocker-{name}"));
         assert!(left.is_empty(), "{options:?} left {left:?}");
     }

@@ -29,7 +29,7 @@ fn at_most() -> u64 {
 }
 
 fn status(options: &[&str]) -> String {
-    probe(options, &["file", "/proc/self/status"]).finish().good()
+    probe(options, &["file", "/proc/self/status"]).finish().success()
 }
 
 case!(dropped_from_every_set, Needs::NAMESPACES);
@@ -133,7 +133,7 @@ fn words_that_are_none() {
 
 /// The answer to each call in the probe's table, by name.
 fn answers(options: &[&str]) -> impl Fn(&str) -> String {
-    let text = probe(options, &["calls"]).finish().good();
+    let text = probe(options, &["calls"]).finish().success();
     move |name| {
         let answer = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         answer.unwrap_or_else(|| panic!("no {name} in {text}")).to_string()
@@ -240,11 +240,11 @@ fn escape(options: &[&str], way: &str, refused: &[&str]) {
     let folder = Folder::new();
     let answer = |more: &[&str]| {
         let options: Vec<&str> = options.iter().chain(more).copied().collect();
-        probe(&options, &["way-out", way, &folder.text(".")]).finish().good()
+        probe(&options, &["way-out", way, &folder.text(".")]).finish().success()
     };
     let answered = answer(&[]);
     assert!(refused.contains(&answered.trim()), "{way}: {answered}");
-    assert_eq!(answer(&["--privileged"]), "0\n", "{way} does not work with --privileged, so its failing shows nothing");
+    assert_eq!(answer(&["--privileged"]), "0\n", "{way} does not work with --privileged, so its failure shows nothing");
 }
 
 case!(no_disk_and_no_memory_device, Needs::ROOT);
@@ -270,7 +270,7 @@ fn no_namespace_of_the_hosts() {
     escape(&["--pid", "host"], "root-of-parent", &["EACCES", "EPERM"]);
     // The host's PID 1 may have more capabilities than we have, so there is nothing to compare with.
     for way in ["namespace-of-1", "root-of-1"] {
-        let answer = probe(&["--pid", "host"], &["way-out", way, "/"]).finish().good();
+        let answer = probe(&["--pid", "host"], &["way-out", way, "/"]).finish().success();
         assert!(["EACCES\n", "EPERM\n"].contains(&answer.as_str()), "{way}: {answer}");
     }
 }
@@ -282,7 +282,7 @@ fn no_tracing_of_the_parent() {
 
 /// All answers except the last line, which says how many files were tried.
 fn answers_of(options: &[&str], way: &str) -> Vec<String> {
-    let text = probe(options, &["way-out", way, "/"]).finish().good();
+    let text = probe(options, &["way-out", way, "/"]).finish().success();
     let mut lines: Vec<String> = text.lines().map(String::from).collect();
     let last = lines.pop().expect("a last line");
     assert_eq!(last, format!("tried {}", lines.len()));
@@ -313,9 +313,9 @@ fn a_cgroup_namespace_of_its_own() {
     running.await_output("ready");
     let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
     assert_ne!(inside.display().to_string(), own);
-    running.finish().good();
+    running.finish().success();
     // The cgroup namespace is made after joining: the container's cgroup is its root.
-    let text = probe(&["-m", "100m"], &["file", "/proc/self/cgroup"]).finish().good();
+    let text = probe(&["-m", "100m"], &["file", "/proc/self/cgroup"]).finish().success();
     let line = text.lines().find(|line| match crate::support::needs::on_v2("memory") {
         true => line.starts_with("0::"),
         false => line.split(':').nth(1).is_some_and(|list| list.split(',').any(|name| name == "memory")),
@@ -325,7 +325,7 @@ fn a_cgroup_namespace_of_its_own() {
 
 case!(sys_is_read_only, Needs::NAMESPACES);
 fn sys_is_read_only() {
-    let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().good();
+    let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().success();
     let mut seen = 0;
     for line in text.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -356,7 +356,7 @@ fn the_reaper_keeps_its_file() {
     let before = fs::read(&file).expect("read");
     let words: Vec<std::ffi::OsString> =
         ["run", "--init"].into_iter().map(Into::into).chain(probe_words(&["overwrite-exe", "1"])).collect();
-    let text = mydocker_at(&file, &words).finish().good();
+    let text = mydocker_at(&file, &words).finish().success();
     assert_eq!(text, "write EACCES\nread EACCES\n");
     assert!(fs::read(&file).expect("read") == before, "mydocker's file has changed");
 }
@@ -372,7 +372,7 @@ fn the_binary_is_not_overwritten() {
     {
         let words: Vec<std::ffi::OsString> =
             options.iter().map(|word| (*word).into()).chain(probe_words(&["overwrite-exe", "parent"])).collect();
-        let text = mydocker_at(&file, &words).finish().good();
+        let text = mydocker_at(&file, &words).finish().success();
         assert!(!text.contains("write 0") && !text.contains("again 0"), "{options:?}: {text}");
         assert!(fs::read(&file).expect("read") == before, "{options:?}: mydocker's file has changed");
     }
@@ -386,7 +386,7 @@ fn the_reaper_is_confined_too() {
     let status = fs::read_to_string(format!("/proc/{reaper}/status")).expect("status");
     assert_eq!((set(&status, "CapEff"), set(&status, "CapBnd")), (DEFAULT & at_most(), DEFAULT & at_most()));
     assert_eq!((field(&status, "NoNewPrivs").as_str(), field(&status, "Seccomp").as_str()), ("1", "2"));
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(set_user_id_programs_give_nothing, Needs::ROOT | Needs::SH);
@@ -398,17 +398,17 @@ fn set_user_id_programs_give_nothing() {
     fs::set_permissions(folder.path("probe"), fs::Permissions::from_mode(0o4755)).expect("chmod");
     let ids = |options: &[&str]| {
         let words = ["as-user", "65534", &folder.text("probe"), "--probe", "file", "/proc/self/status"];
-        let status = probe(options, &words).finish().good();
+        let status = probe(options, &words).finish().success();
         let uids = field(&status, "Uid");
         uids.split_whitespace().nth(1).expect("an effective uid").to_string()
     };
     assert_eq!(ids(&[]), "65534");
-    assert_eq!(ids(&["--security-opt", "no-new-privileges=false"]), "0", "not set-user-ID at all");
+    assert_eq!(ids(&["--security-opt", "no-new-privileges=false"]), "0", "the set-user-ID bit has no effect anywhere");
 }
 
 case!(twenty_threads, Needs::NAMESPACES);
 fn twenty_threads() {
-    assert_eq!(probe(&[], &["threads", "20"]).finish().good(), "2470\n");
+    assert_eq!(probe(&[], &["threads", "20"]).finish().success(), "2470\n");
 }
 
 case!(python_works, Needs::NAMESPACES | Needs::PYTHON);
@@ -419,7 +419,7 @@ fn python_works() {
                   s = socket.socketpair(); s[0].send(b'x')\n\
                   print(subprocess.check_output(['/bin/sh', '-c', 'echo out']).decode().strip(), s[1].recv(1).decode())";
     assert_eq!(
-        run(&[], &[tool("python3").expect("python3").to_str().expect("UTF-8"), "-c", script]).finish().good(),
+        run(&[], &[tool("python3").expect("python3").to_str().expect("UTF-8"), "-c", script]).finish().success(),
         "out x\n"
     );
 }
@@ -428,7 +428,7 @@ case!(perl_works, Needs::NAMESPACES | Needs::PERL);
 fn perl_works() {
     let script = "print `echo out`; my $pid = fork; if (!$pid) { exit 3 } waitpid $pid, 0; print $? >> 8, \"\\n\"";
     assert_eq!(
-        run(&[], &[tool("perl").expect("perl").to_str().expect("UTF-8"), "-e", script]).finish().good(),
+        run(&[], &[tool("perl").expect("perl").to_str().expect("UTF-8"), "-e", script]).finish().success(),
         "out\n3\n"
     );
 }
@@ -438,8 +438,8 @@ fn a_compiler_works() {
     let folder = Folder::new();
     let source = folder.write("hello.c", b"#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n");
     let program = folder.text("hello");
-    run(&[], &[tool("cc").expect("cc").to_str().expect("UTF-8"), "-o", &program, &source]).finish().good();
-    assert_eq!(run(&[], &[program.as_str()]).finish().good(), "hello\n");
+    run(&[], &[tool("cc").expect("cc").to_str().expect("UTF-8"), "-o", &program, &source]).finish().success();
+    assert_eq!(run(&[], &[program.as_str()]).finish().success(), "hello\n");
 }
 
 case!(with_everything_at_once, Needs::NAMESPACES);

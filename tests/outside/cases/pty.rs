@@ -5,7 +5,7 @@ use crate::probes::own_mounts::mount_tmpfs;
 use crate::support::harness::{probe, run};
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
-use crate::support::user_terminal::{UserTerminal, in_terminal, in_this_terminal};
+use crate::support::user_terminal::{UserTerminal, in_given_terminal, in_terminal};
 use libc::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
 use rustix::mount::{UnmountFlags, unmount};
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,7 @@ case!(it_is_the_first_of_an_own_devpts, Needs::NAMESPACES);
 fn it_is_the_first_of_an_own_devpts() {
     let hosts = std::fs::metadata("/dev/pts").map_or(0, |pts| pts.dev());
     for options in OPTIONS {
-        let text = probe(options, &["terminal"]).finish().good();
+        let text = probe(options, &["terminal"]).finish().success();
         let device: u64 =
             text.lines().find_map(|line| line.strip_prefix("device ")).unwrap().parse().expect("a device");
         assert_ne!(device, hosts, "{options:?}");
@@ -26,17 +26,17 @@ fn it_is_the_first_of_an_own_devpts() {
     }
     // Two containers at the same time have one each.
     let [mut one, mut two] = [0, 1].map(|_| probe(&["-t"], &["echo"]).start());
-    one.say(b"one\n");
-    two.say(b"two\n");
+    one.write_stdin(b"one\n");
+    two.write_stdin(b"two\n");
     one.await_output("one\r\none\r\n");
     two.await_output("two\r\ntwo\r\n");
-    assert_eq!(one.finish().good(), "one\r\none\r\n");
-    assert_eq!(two.finish().good(), "two\r\ntwo\r\n");
+    assert_eq!(one.finish().success(), "one\r\none\r\n");
+    assert_eq!(two.finish().success(), "two\r\ntwo\r\n");
 }
 
 case!(programs_inside_can_make_more, Needs::NAMESPACES);
 fn programs_inside_can_make_more() {
-    assert_eq!(probe(&["-t"], &["another"]).finish().good(), "/dev/pts/1\r\n");
+    assert_eq!(probe(&["-t"], &["another"]).finish().success(), "/dev/pts/1\r\n");
 }
 
 case!(the_size_is_there_from_the_first_moment, Needs::NAMESPACES | Needs::TERMINAL);
@@ -45,9 +45,9 @@ fn the_size_is_there_from_the_first_moment() {
         for (rows, columns) in [(33, 99), (1, 1), (65535, 65535)] {
             let terminal = UserTerminal::new();
             terminal.resize(rows, columns);
-            let mut inside = in_this_terminal(probe(options, &["size"]), terminal);
+            let mut inside = in_given_terminal(probe(options, &["size"]), terminal);
             inside.await_screen(&format!("size {rows} {columns}.\r\n"));
-            assert_eq!(inside.running.finish_by_itself().code(), 0);
+            assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
         }
     }
 }
@@ -59,7 +59,7 @@ fn the_size_of_any_stream_will_do() {
         terminal.resize(12, 34);
         let null = || std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null").into();
         let streams = [0, 1, 2].map(|stream| if stream == only || stream == 1 { terminal.stream() } else { null() });
-        let outcome = probe(&["-t"], &["size"]).start_on(streams).finish_by_itself();
+        let outcome = probe(&["-t"], &["size"]).start_on(streams).finish_with_stdin_open();
         terminal.await_screen("size 12 34.");
         assert_eq!(outcome.code(), 0);
     }
@@ -75,7 +75,7 @@ fn a_resize_arrives_once() {
             inside.await_screen(&format!("size {rows} {columns}."));
         }
         inside.press(b"\n");
-        assert_eq!(inside.running.finish_by_itself().code(), 0);
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
         let screen = inside.terminal.screen();
         assert_eq!(screen.matches("size ").count(), 4, "{options:?}: {screen}");
     }
@@ -91,7 +91,7 @@ fn a_resize_while_stopped_arrives() {
     inside.running.send(SIGCONT);
     inside.await_screen("size 40 140.");
     inside.press(b"\n");
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
 }
 
 case!(nothing_inside_types_into_the_users_terminal, Needs::NAMESPACES | Needs::TERMINAL);
@@ -105,7 +105,7 @@ fn nothing_inside_types_into_the_users_terminal() {
             let mut inside = in_terminal(probe(&options, &["push"]));
             inside.await_screen(".\r\n");
             let screen = inside.terminal.screen();
-            assert_eq!(inside.running.finish_by_itself().code(), 0);
+            assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
             let waiting = inside.terminal.waiting_input();
             if filter.is_empty() {
                 let (_, errors) = screen.split_once("pushed ").expect("the probe's word");
@@ -139,13 +139,13 @@ fn a_key_arrives_once() {
             inside.await_screen("ready");
             inside.press(key);
             inside.await_screen(&format!("got {signal}\r\n"));
-            inside.running.await_taken(signal);
+            inside.running.await_delivery(signal);
             inside.running.send(SIGUSR1);
             inside.await_screen("got 10\r\n");
             inside.press(b"\x04");
             inside.await_screen("end\r\n");
             assert_eq!(inside.count(&format!("got {signal}\r\n")), 1, "{options:?}");
-            assert_eq!(inside.running.finish_by_itself().code(), 7, "{options:?}");
+            assert_eq!(inside.running.finish_with_stdin_open().code(), 7, "{options:?}");
         }
     }
 }
@@ -157,7 +157,7 @@ fn a_key_ends_what_does_not_catch_it() {
             let mut inside = in_terminal(probe(options, &["hold"]));
             inside.await_screen("ready");
             inside.press(key);
-            let outcome = inside.running.finish_by_itself();
+            let outcome = inside.running.finish_with_stdin_open();
             assert_eq!(outcome.code(), 128 + signal, "{options:?}: {outcome:?}");
         }
     }
@@ -172,7 +172,7 @@ fn a_quoted_key_is_a_byte() {
     inside.press(b"\x16\x03second\n");
     inside.await_screen("\x03second\r\n");
     inside.press(b"\x04");
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
 }
 
 case!(a_key_is_quoted_only_where_the_terminal_makes_lines, Needs::NAMESPACES | Needs::TERMINAL);
@@ -183,7 +183,7 @@ fn a_key_is_quoted_only_where_the_terminal_makes_lines() {
         let mut inside = in_terminal(probe(options, &["hold-without-lines"]));
         inside.await_screen("ready");
         inside.press(b"\x16\x03");
-        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGINT, "{options:?}");
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 128 + SIGINT, "{options:?}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_key_that_means_nothing_is_a_byte() {
     let mut inside = in_terminal(probe(&["-t"], &["mirror", "3"]));
     inside.await_screen("ready\n");
     inside.press(b"\x03\x1c\x1a");
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
     assert!(inside.terminal.screen().ends_with("ready\n\x03\x1c\x1a"));
 }
 
@@ -205,25 +205,25 @@ fn a_signal_to_mydocker_arrives_once() {
             inside.await_screen("ready");
             inside.running.send(signal);
             inside.await_screen(&format!("got {signal}\r\n"));
-            inside.running.await_taken(signal);
+            inside.running.await_delivery(signal);
             inside.running.send(libc::SIGUSR2);
             inside.await_screen("got 12\r\n");
             inside.press(b"\x04");
             inside.await_screen("end\r\n");
             assert_eq!(inside.count(&format!("got {signal}\r\n")), 1, "{options:?}");
-            assert_eq!(inside.running.finish_by_itself().code(), 7);
+            assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
         }
     }
     // WINCH concerns the user's terminal: if its size has not changed, nothing is forwarded.
     let mut inside = in_terminal(probe(&["-t"], &["catch", "28", "12"]));
     inside.await_screen("ready");
     inside.running.send(SIGWINCH);
-    inside.running.await_taken(SIGWINCH);
+    inside.running.await_delivery(SIGWINCH);
     inside.running.send(libc::SIGUSR2);
     inside.await_screen("got 12\r\n");
     assert_eq!(inside.count("got 28"), 0);
     inside.press(b"\x04");
-    assert_eq!(inside.running.finish_by_itself().code(), 7);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
 }
 
 case!(a_hangup_of_the_users_terminal_ends_it, Needs::NAMESPACES | Needs::TERMINAL);
@@ -241,7 +241,7 @@ fn a_hangup_of_the_users_terminal_ends_it() {
         inside.await_screen("ready");
         let running = inside.running;
         drop(inside.terminal);
-        let status = running.finish_by_itself().code();
+        let status = running.finish_with_stdin_open().code();
         assert!(statuses.contains(&status), "{options:?} {words:?}: {status}");
     }
 }
@@ -260,8 +260,8 @@ fn a_users_terminal_without_a_foreground() {
             Ok(())
         };
         let run = probe(options, &["status", "7"]).before(in_own_group);
-        let running = run.start_on([terminal.other_side(), null(), null()]);
-        assert_eq!(running.finish_by_itself().code(), 7, "{options:?}");
+        let running = run.start_on([terminal.keyboard_side(), null(), null()]);
+        assert_eq!(running.finish_with_stdin_open().code(), 7, "{options:?}");
     }
 }
 
@@ -274,7 +274,7 @@ probe!("no-devpts", |_| without_devpts());
 /// In a mount namespace of its own: a `/dev` without `/dev/pts`, and a host that has no devpts mounted on it.
 fn without_devpts() {
     if unmount("/dev/pts", UnmountFlags::DETACH).is_ok() {
-        assert_eq!(run(&["-t"], &["true"]).finish().code(), 0, "an empty /dev/pts is all that is needed");
+        assert_eq!(run(&["-t"], &["true"]).finish().code(), 0, "an empty /dev/pts is enough");
     }
     mount_tmpfs("/dev");
     for options in [&["-t"][..], &["-t", "--init"], &["-t", "-m", "100m"], &["-t", "--pid", "host"]] {

@@ -6,7 +6,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, probe, run};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
-use crate::support::processes::{anonymous, state, ticks, wait_until};
+use crate::support::processes::{anonymous_kib, cpu_ticks, state, wait_until};
 use crate::support::user_terminal::{UserTerminal, in_terminal};
 use libc::SIGTERM;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -27,7 +27,7 @@ fn pipe() -> (OwnedFd, OwnedFd) {
 
 fn with_input(run: Run, input: &[u8]) -> Outcome {
     let mut running = run.start();
-    running.say(input);
+    running.write_stdin(input);
     running.finish()
 }
 
@@ -59,12 +59,12 @@ case!(the_end_reaches_shells_that_edit_lines, Needs::NAMESPACES | Needs::BASH);
 fn the_end_reaches_shells_that_edit_lines() {
     let bash = ["bash", "--norc", "--noprofile"];
     let mut early = run(&["-t"], &bash).start();
-    early.say(b"echo sum$((1+1))\n");
+    early.write_stdin(b"echo sum$((1+1))\n");
     let outcome = early.finish();
     assert!(outcome.stdout_text().contains("sum2"), "{outcome:?}");
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     let mut later = run(&["-t"], &bash).start();
-    later.say(b"echo sum$((1+1))\n");
+    later.write_stdin(b"echo sum$((1+1))\n");
     later.await_output("sum2");
     thread::sleep(Duration::from_millis(100));
     assert_eq!(later.finish().code(), 0);
@@ -95,9 +95,9 @@ fn an_end_that_was_heard_is_told_again() {
 case!(no_input_at_all, Needs::NAMESPACES);
 fn no_input_at_all() {
     for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
-        let outcome = probe(options, &["echo"]).start_on([null(), null(), null()]).finish_by_itself();
+        let outcome = probe(options, &["echo"]).start_on([null(), null(), null()]).finish_with_stdin_open();
         assert_eq!(outcome.code(), 0, "{options:?}");
-        assert_eq!(probe(options, &["echo"]).finish().good(), "", "{options:?}");
+        assert_eq!(probe(options, &["echo"]).finish().success(), "", "{options:?}");
     }
 }
 
@@ -114,7 +114,7 @@ fn every_byte_value_both_ways() {
     for part in [bytes.len(), 7, 1000] {
         let mut mirror = probe(&["-t"], &["mirror", &bytes.len().to_string()]).start();
         mirror.await_output("ready\n");
-        bytes.chunks(part).for_each(|chunk| mirror.say(chunk));
+        bytes.chunks(part).for_each(|chunk| mirror.write_stdin(chunk));
         mirror.finish().silent_bytes(&[b"ready\n", bytes.as_slice()].concat());
     }
 }
@@ -135,7 +135,7 @@ fn more_input_than_the_command_takes() {
             for what in [b'y', b'\n'] {
                 let (stdin, writer) = pipe();
                 pour(writer, what);
-                let outcome = probe(options, words).start_on([stdin, null(), null()]).finish_by_itself();
+                let outcome = probe(options, words).start_on([stdin, null(), null()]).finish_with_stdin_open();
                 assert_eq!(outcome.code(), status, "{options:?} {words:?}");
             }
         }
@@ -144,10 +144,10 @@ fn more_input_than_the_command_takes() {
     let (stdin, writer) = pipe();
     pour(writer, b'\n');
     let running = run(&["-t"], &["sleep", "100000"]).start_on([stdin, null(), null()]);
-    running.await_signals();
+    running.await_signal_handling();
     thread::sleep(Duration::from_millis(300));
     running.send(SIGTERM);
-    assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM);
+    assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGTERM);
 }
 
 case!(input_waits_for_a_command_that_writes_first, Needs::NAMESPACES);
@@ -156,7 +156,7 @@ fn input_waits_for_a_command_that_writes_first() {
     const COUNT: usize = 300_000;
     let mut running = probe(&["-t"], &["take", "1000000", &COUNT.to_string()]).start();
     running.await_output("ready\n");
-    running.say_meanwhile(pattern_bytes(COUNT));
+    running.write_stdin_in_background(pattern_bytes(COUNT));
     let outcome = running.finish();
     outcome.silent(0);
     let text = outcome.stdout_text();
@@ -169,8 +169,8 @@ fn a_lot_of_input_arrives_whole() {
     const COUNT: usize = 5_000_000;
     let mut running = probe(&["-t"], &["take", "0", &COUNT.to_string()]).start();
     running.await_output("ready\n");
-    running.say_meanwhile(pattern_bytes(COUNT));
-    assert_eq!(running.finish().good(), "ready\nall there\n");
+    running.write_stdin_in_background(pattern_bytes(COUNT));
+    assert_eq!(running.finish().success(), "ready\nall there\n");
 }
 
 /// Starts the run with its output in a pipe that the case reads itself, and mydocker's messages in a file.
@@ -203,10 +203,10 @@ fn a_hundred_megabytes() {
         let start = Instant::now();
         let (running, output) = piped(probe(&["-t"], &["flood", &count.to_string()]), null(), &folder);
         compare(output, count);
-        assert_eq!(running.finish_by_itself().code(), 0);
+        assert_eq!(running.finish_with_stdin_open().code(), 0);
         assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
         if start.elapsed() > Duration::from_secs(4) {
-            println!("relay::a_hundred_megabytes: {count} bytes took {:?}, and that is all", start.elapsed());
+            println!("relay::a_hundred_megabytes: stopped after {count} bytes, which took {:?}", start.elapsed());
             break;
         }
     }
@@ -232,7 +232,7 @@ fn a_slow_reader_loses_nothing() {
                 drop(writer);
                 thread::sleep(Duration::from_millis(20));
                 compare(first.chain(output), count);
-                assert_eq!(running.finish_by_itself().code(), 0, "{count} {late_input:?} {options:?}");
+                assert_eq!(running.finish_with_stdin_open().code(), 0, "{count} {late_input:?} {options:?}");
                 assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
             }
         }
@@ -264,7 +264,7 @@ fn a_command_that_closes_its_terminal() {
         probe(options, &["deaf"]).finish().silent(5);
         let running = probe(options, &["deaf"]).start();
         // Standard input stays open: only the command's exit can end the run.
-        running.finish_by_itself().silent(5);
+        running.finish_with_stdin_open().silent(5);
     }
 }
 
@@ -274,8 +274,8 @@ fn a_command_that_closes_its_terminal_and_opens_it_again() {
     for options in [&["-t"][..], &["-t", "--init"], &["-t", "--pid", "host"]] {
         let mut running = probe(options, &["reopen"]).start();
         running.await_output("who?");
-        running.say(b"me\n");
-        let outcome = running.finish_by_itself();
+        running.write_stdin(b"me\n");
+        let outcome = running.finish_with_stdin_open();
         outcome.silent(0);
         assert!(outcome.stdout_text().contains("hello me"), "{outcome:?}");
     }
@@ -313,7 +313,7 @@ fn an_output_that_takes_nothing() {
         let full = File::options().write(true).open("/dev/full").expect("/dev/full");
         let messages = File::create(folder.path("messages")).expect("a file");
         let running = probe(&["-t"], &["flood", count]).start_on([null(), full.into(), messages.into()]);
-        running.finish_by_itself().code();
+        running.finish_with_stdin_open().code();
         let said = std::fs::read_to_string(folder.path("messages")).expect("messages");
         assert!(said.starts_with("mydocker: ") && said.contains("ENOSPC"), "{said:?}");
         assert_eq!(said.lines().count(), 1, "{said:?}");
@@ -326,16 +326,16 @@ fn a_signal_ends_it_while_nobody_reads() {
     let folder = Folder::new();
     for options in [&["-t"][..], &["-t", "--init"]] {
         let (running, _output) = piped(probe(options, &["flood", "100000000"]), null(), &folder);
-        running.await_signals();
+        running.await_signal_handling();
         thread::sleep(Duration::from_millis(300));
         running.send(SIGTERM);
-        assert_eq!(running.finish_by_itself().code(), 128 + SIGTERM, "a pipe, {options:?}");
+        assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGTERM, "a pipe, {options:?}");
         let inside = in_terminal(probe(options, &["flood", "100000000"]));
         let before = UserTerminal::new().settings();
-        inside.running.await_signals();
+        inside.running.await_signal_handling();
         thread::sleep(Duration::from_millis(300));
         inside.running.send(SIGTERM);
-        assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGTERM, "a terminal, {options:?}");
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 128 + SIGTERM, "a terminal, {options:?}");
         assert_eq!(inside.terminal.settings(), before);
     }
 }
@@ -351,7 +351,7 @@ fn last_words_after_a_signal_arrive() {
             output.read_exact(&mut ready).expect("read");
             running.send(SIGTERM);
             compare(output, count);
-            assert_eq!(running.finish_by_itself().code(), 7, "round {round}");
+            assert_eq!(running.finish_with_stdin_open().code(), 7, "round {round}");
         }
     }
 }
@@ -363,20 +363,20 @@ fn waiting_costs_nothing() {
     let sleep = ["sleep", "100000"];
     let idle = |what: &str, running: Running| {
         let pid = running.pid;
-        running.await_signals();
+        running.await_signal_handling();
         let used = || {
-            let before = ticks(pid);
+            let before = cpu_ticks(pid);
             thread::sleep(Duration::from_millis(500));
-            ticks(pid) - before
+            cpu_ticks(pid) - before
         };
         // On a slow host the start uses time as well; a busy loop would use it for ever.
         thread::sleep(Duration::from_millis(200));
         let least = (0..6).map(|_| used()).find(|used| *used <= 2);
-        assert!(least.is_some(), "{what}: it is never quiet");
+        assert!(least.is_some(), "{what}: mydocker never sleeps");
         // mydocker may wake once in between, as at a terminal whose input has ended; it must be asleep in the end.
         wait_until(what, || state(pid) == Some('S'));
         running.send(SIGTERM);
-        running.finish_by_itself();
+        running.finish_with_stdin_open();
     };
     for options in [&["-t"][..], &["-t", "--init"], &[], &["-t", "--pid", "host"]] {
         let inside = in_terminal(run(options, &sleep));
@@ -421,7 +421,7 @@ fn memory_does_not_grow() {
     let waiting = |options: &[&str]| {
         let running = probe(options, &["hold"]).start();
         running.await_output("ready");
-        let memory = anonymous(running.pid);
+        let memory = anonymous_kib(running.pid);
         assert_eq!(running.finish().code(), 0);
         memory
     };
@@ -431,7 +431,7 @@ fn memory_does_not_grow() {
     // As long as nobody reads, mydocker buffers as much as it ever does.
     let mut early = 0;
     wait_until("its buffer is full", || {
-        let before = std::mem::replace(&mut early, anonymous(running.pid));
+        let before = std::mem::replace(&mut early, anonymous_kib(running.pid));
         thread::sleep(Duration::from_millis(100));
         early >= with + 32 && early == before
     });
@@ -439,9 +439,9 @@ fn memory_does_not_grow() {
     for _ in 0..19 {
         output.read_exact(&mut block).expect("read");
     }
-    assert_eq!(anonymous(running.pid), early, "KiB Anonymous after 19 MB and with a full buffer");
+    assert_eq!(anonymous_kib(running.pid), early, "KiB Anonymous after 19 MB and with a full buffer");
     output.read_to_end(&mut block).expect("read");
-    assert_eq!(running.finish_by_itself().code(), 0);
+    assert_eq!(running.finish_with_stdin_open().code(), 0);
     let mut inside = in_terminal(probe(&["-t"], &["catch", "2", "28"]));
     inside.await_screen("ready");
     let mut early = 0;
@@ -451,14 +451,14 @@ fn memory_does_not_grow() {
             _ => inside.terminal.resize(round, 80),
         }
         if round == 200 {
-            early = anonymous(inside.running.pid);
+            early = anonymous_kib(inside.running.pid);
         }
         if round % 50 == 0 {
             inside.terminal.screen();
         }
     }
-    let late = anonymous(inside.running.pid);
+    let late = anonymous_kib(inside.running.pid);
     assert!(late <= early + 8, "{early} KiB Anonymous after 200 keys and sizes, {late} after 2000");
     inside.press(b"\x04");
-    assert_eq!(inside.running.finish_by_itself().code(), 7);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
 }

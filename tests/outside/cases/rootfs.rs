@@ -3,33 +3,33 @@
 use crate::support::folder::Folder;
 use crate::support::harness::{probe, unique_name};
 use crate::support::needs::Needs;
-use crate::support::roots::{Root, has_option, mount_at, probe_in, started};
+use crate::support::roots::{Root, has_option, mount_at, probe_in, start_ready};
 use std::fs;
 use std::os::unix::fs::symlink;
 
 case!(the_folder_is_the_root, Needs::NAMESPACES);
 fn the_folder_is_the_root() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     root.0.write("mark", b"inside\n");
-    assert_eq!(root.says(&[], &["list", "/"]), "dev\netc\nmark\nprobe\nproc\nsys\n");
-    assert_eq!(root.says(&[], &["file", "/mark"]), "inside\n");
-    assert_eq!(root.says(&[], &["folder"]), "/\n");
-    assert_eq!(root.says(&[], &["pids"]), "1 0\n");
-    root.says(&[], &["touch", "/made"]);
+    assert_eq!(root.probe_output(&[], &["list", "/"]), "dev\netc\nmark\nprobe\nproc\nsys\n");
+    assert_eq!(root.probe_output(&[], &["file", "/mark"]), "inside\n");
+    assert_eq!(root.probe_output(&[], &["folder"]), "/\n");
+    assert_eq!(root.probe_output(&[], &["pids"]), "1 0\n");
+    root.probe_output(&[], &["touch", "/made"]);
     assert_eq!(fs::read(root.0.path("made")).expect("what the command made"), b"was here");
 }
 
 case!(a_relative_folder, Needs::NAMESPACES);
 fn a_relative_folder() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let run = probe_in(".", &[], &["list", "/etc"]).with(|command| command.current_dir(root.0.as_path()));
-    assert_eq!(run.finish().good(), "hostname\nhosts\nresolv.conf\n");
+    assert_eq!(run.finish().success(), "hostname\nhosts\nresolv.conf\n");
 }
 
 case!(nothing_of_the_hosts_mounts_is_left, Needs::NAMESPACES);
 fn nothing_of_the_hosts_mounts_is_left() {
-    let root = Root::whole();
-    let mounts = root.says(&[], &["file", "/proc/self/mountinfo"]);
+    let root = Root::with_directories();
+    let mounts = root.probe_output(&[], &["file", "/proc/self/mountinfo"]);
     for line in mounts.lines() {
         let point = line.split(' ').nth(4).expect("a mount point");
         let known = ["/", "/proc", "/sys", "/dev", "/etc"].contains(&point)
@@ -37,10 +37,10 @@ fn nothing_of_the_hosts_mounts_is_left() {
         assert!(known, "{line}");
     }
     // Not above the root either, where only another process can see it.
-    let (running, pid) = started(root.probe(&[], &["hold"]));
+    let (running, pid) = start_ready(root.probe(&[], &["hold"]));
     let seen = fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo");
     assert_eq!(seen.lines().count(), mounts.lines().count(), "{seen}");
-    running.finish().good();
+    running.finish().success();
 }
 
 case!(mounts_below_the_folder_come_along, Needs::ROOT);
@@ -51,28 +51,29 @@ fn mounts_below_the_folder_come_along() {
 probe!("below-root", |_| below_root());
 /// A mount below the root is present, writes reach it, and it is a slave.
 fn below_root() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     fs::create_dir(root.0.path("below")).expect("mkdir");
     crate::probes::own_mounts::mount_tmpfs(&root.0.text("below"));
     fs::write(root.0.path("below/file"), "there\n").expect("write");
-    assert_eq!(root.says(&[], &["file", "/below/file"]), "there\n");
-    let mounts = root.says(&[], &["file", "/proc/self/mountinfo"]);
+    assert_eq!(root.probe_output(&[], &["file", "/below/file"]), "there\n");
+    let mounts = root.probe_output(&[], &["file", "/proc/self/mountinfo"]);
     assert!(mount_at(&mounts, "/below").contains(" master:"), "{mounts}");
     assert!(mount_at(&mounts, "/").contains(" master:"), "{mounts}");
-    assert_eq!(root.says(&[], &["write", "/below/new"]), "ok\n");
-    assert_eq!(root.says(&["--read-only"], &["write", "/below/other", "/x"]), "EROFS\nEROFS\n");
+    assert_eq!(root.probe_output(&[], &["write", "/below/new"]), "ok\n");
+    assert_eq!(root.probe_output(&["--read-only"], &["write", "/below/other", "/x"]), "EROFS\nEROFS\n");
     if crate::support::needs::Needs::OVERLAY.missing().is_none() {
-        assert_eq!(root.says(&["--ephemeral"], &["write", "/below/other", "/below/file"]), "ok\nok\n");
+        assert_eq!(root.probe_output(&["--ephemeral"], &["write", "/below/other", "/below/file"]), "ok\nok\n");
         assert_eq!(fs::read(root.0.path("below/file")).expect("read"), b"there\n");
     }
     assert!(!root.0.path("below/other").exists() && root.0.path("below/new").exists());
-    rustix::mount::unmount(root.0.text("below"), rustix::mount::UnmountFlags::empty()).expect("nothing holds it");
+    rustix::mount::unmount(root.0.text("below"), rustix::mount::UnmountFlags::empty())
+        .expect("no process keeps it busy");
 }
 
 case!(what_is_missing_is_made_and_stays, Needs::NAMESPACES);
 fn what_is_missing_is_made_and_stays() {
     let root = Root::new();
-    root.says(&[], &["status", "0"]);
+    root.probe_output(&[], &["status", "0"]);
     assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
     // A run that fails before its command removes it again.
     let root = Root::new();
@@ -84,8 +85,8 @@ fn what_is_missing_is_made_and_stays() {
 
 case!(proc_and_sys, Needs::NAMESPACES);
 fn proc_and_sys() {
-    let root = Root::whole();
-    let mounts = root.says(&[], &["file", "/proc/self/mountinfo"]);
+    let root = Root::with_directories();
+    let mounts = root.probe_output(&[], &["file", "/proc/self/mountinfo"]);
     for (point, kind, wanted) in [("/proc", "proc", "rw"), ("/sys", "sysfs", "ro")] {
         let line = mount_at(&mounts, point);
         assert!(line.contains(&format!(" - {kind} ")), "{line}");
@@ -94,14 +95,14 @@ fn proc_and_sys() {
         }
     }
     // The /sys of its own network namespace.
-    assert_eq!(root.says(&[], &["list", "/sys/class/net"]), "lo\n");
-    assert_eq!(root.says(&[], &["write", "/sys/kernel/profiling"]), "EROFS\n");
+    assert_eq!(root.probe_output(&[], &["list", "/sys/class/net"]), "lo\n");
+    assert_eq!(root.probe_output(&[], &["write", "/sys/kernel/profiling"]), "EROFS\n");
 }
 
 case!(the_usual_devices, Needs::NAMESPACES);
 fn the_usual_devices() {
-    let root = Root::whole();
-    let seen = root.says(
+    let root = Root::with_directories();
+    let seen = root.probe_output(
         &[],
         &[
             "see",
@@ -125,9 +126,9 @@ fn the_usual_devices() {
         link /proc/self/fd\nlink /proc/self/fd/0\nlink /proc/self/fd/1\nlink /proc/self/fd/2\nlink pts/ptmx\n\
         folder 755\nfolder 1777\nfolder 1777\n";
     assert_eq!(seen, expected);
-    let listed = root.says(&[], &["list", "/dev"]);
+    let listed = root.probe_output(&[], &["list", "/dev"]);
     assert_eq!(listed.lines().count(), 14, "{listed}");
-    assert_eq!(root.says(&[], &["see", "/dev/pts/ptmx"]), "char 5:2 666\n");
+    assert_eq!(root.probe_output(&[], &["see", "/dev/pts/ptmx"]), "char 5:2 666\n");
     // The umask of the caller has no effect on it, and the command has the usual umask.
     use std::os::unix::process::CommandExt;
     let run = root.probe(&[], &["see", "/dev/null"]).with(|command| {
@@ -139,90 +140,90 @@ fn the_usual_devices() {
             })
         }
     });
-    assert_eq!(run.finish().good(), "char 1:3 666\n");
-    assert!(root.says(&[], &["limits"]).ends_with(" 22\n"));
+    assert_eq!(run.finish().success(), "char 1:3 666\n");
+    assert!(root.probe_output(&[], &["limits"]).ends_with(" 22\n"));
 }
 
 case!(devices_work, Needs::NAMESPACES);
 fn devices_work() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     assert_eq!(
-        root.says(&[], &["write", "/dev/null", "/dev/full", "/dev/stdout", "/dev/tty"]),
+        root.probe_output(&[], &["write", "/dev/null", "/dev/full", "/dev/stdout", "/dev/tty"]),
         "ok\nENOSPC\nwrittenok\nENXIO\n"
     );
 }
 
 case!(shared_memory_has_a_size, Needs::NAMESPACES);
 fn shared_memory_has_a_size() {
-    let root = Root::whole();
-    assert_eq!(root.says(&[], &["fill", "/dev/shm/x"]), format!("ENOSPC {}\n", 64 << 20));
-    assert_eq!(root.says(&["--shm-size", "1m"], &["fill", "/dev/shm/x"]), format!("ENOSPC {}\n", 1 << 20));
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&[], &["fill", "/dev/shm/x"]), format!("ENOSPC {}\n", 64 << 20));
+    assert_eq!(root.probe_output(&["--shm-size", "1m"], &["fill", "/dev/shm/x"]), format!("ENOSPC {}\n", 1 << 20));
 }
 
 case!(a_terminal_in_a_root, Needs::NAMESPACES | Needs::TERMINAL);
 fn a_terminal_in_a_root() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let outcome = root.probe(&["-t"], &["see", "/dev/pts/0", "/dev/pts/1"]).finish();
-    assert_eq!(outcome.good(), "char 136:0 620\r\nENOENT\r\n");
-    let variables = root.probe(&["-t"], &["env"]).finish().good();
+    assert_eq!(outcome.success(), "char 136:0 620\r\nENOENT\r\n");
+    let variables = root.probe(&["-t"], &["env"]).finish().success();
     assert!(variables.contains("TERM=xterm\r\n"), "{variables}");
 }
 
 case!(files_of_etc, Needs::NAMESPACES);
 fn files_of_etc() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let name = unique_name();
-    assert_eq!(root.says(&["--name", &name], &["file", "/etc/hostname"]), format!("{name}\n"));
-    let hosts = root.says(&["--hostname", "some.where"], &["file", "/etc/hosts"]);
+    assert_eq!(root.probe_output(&["--name", &name], &["file", "/etc/hostname"]), format!("{name}\n"));
+    let hosts = root.probe_output(&["--hostname", "some.where"], &["file", "/etc/hosts"]);
     assert!(hosts.starts_with("127.0.0.1\tlocalhost some.where\n::1\t"), "{hosts}");
     let expected = fs::read_to_string("/etc/resolv.conf").unwrap_or("the root's own\n".into());
-    assert_eq!(root.says(&[], &["file", "/etc/resolv.conf"]), expected);
-    assert_eq!(root.says(&[], &["write", "/etc/hosts"]), "ok\n");
+    assert_eq!(root.probe_output(&[], &["file", "/etc/resolv.conf"]), expected);
+    assert_eq!(root.probe_output(&[], &["write", "/etc/hosts"]), "ok\n");
     for file in ["hosts", "hostname", "resolv.conf"] {
-        assert_eq!(fs::read(root.0.path("etc").join(file)).expect("read"), b"the root's own\n", "{file} is as it was");
+        assert_eq!(fs::read(root.0.path("etc").join(file)).expect("read"), b"the root's own\n", "{file} is unchanged");
     }
     // A read-only root that has these files gets ours over them; one without them gets none.
-    let hosts = root.says(&["--read-only", "--hostname", "h"], &["file", "/etc/hosts"]);
+    let hosts = root.probe_output(&["--read-only", "--hostname", "h"], &["file", "/etc/hosts"]);
     assert!(hosts.contains("localhost h\n"), "{hosts}");
     fs::remove_file(root.0.path("etc/hosts")).expect("remove");
-    assert_eq!(root.says(&["--read-only"], &["see", "/etc/hosts"]), "ENOENT\n");
+    assert_eq!(root.probe_output(&["--read-only"], &["see", "/etc/hosts"]), "ENOENT\n");
 }
 
 case!(files_of_etc_are_made, Needs::NAMESPACES);
 fn files_of_etc_are_made() {
     let root = Root::new();
-    assert!(root.says(&[], &["file", "/etc/hosts"]).contains("localhost"));
-    assert_eq!(fs::read(root.0.path("etc/hosts")).expect("a place for the mount"), b"");
+    assert!(root.probe_output(&[], &["file", "/etc/hosts"]).contains("localhost"));
+    assert_eq!(fs::read(root.0.path("etc/hosts")).expect("a mount point"), b"");
     // A dangling link is left alone.
-    let root = Root::whole();
+    let root = Root::with_directories();
     fs::remove_file(root.0.path("etc/resolv.conf")).expect("remove");
     symlink("../run/nowhere", root.0.path("etc/resolv.conf")).expect("symlink");
-    assert_eq!(root.says(&[], &["see", "/etc/resolv.conf"]), "link ../run/nowhere\n");
+    assert_eq!(root.probe_output(&[], &["see", "/etc/resolv.conf"]), "link ../run/nowhere\n");
 }
 
 case!(masked_paths, Needs::NAMESPACES);
 fn masked_paths() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     for file in ["interrupts", "kcore", "keys", "latency_stats", "sched_debug", "timer_list"] {
         let path = format!("/proc/{file}");
         if std::path::Path::new(&path).exists() {
-            assert_eq!(root.says(&[], &["file", &path]), "", "{path}");
-            assert!(root.says(&[], &["see", &path]).starts_with("char 1:3 "), "{path}");
+            assert_eq!(root.probe_output(&[], &["file", &path]), "", "{path}");
+            assert!(root.probe_output(&[], &["see", &path]).starts_with("char 1:3 "), "{path}");
         }
     }
     for folder in ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"] {
         if std::path::Path::new(folder).exists() {
-            assert_eq!(root.says(&[], &["list", folder]), "", "{folder}");
-            assert_eq!(root.says(&[], &["write", &format!("{folder}/x")]), "EROFS\n", "{folder}");
+            assert_eq!(root.probe_output(&[], &["list", folder]), "", "{folder}");
+            assert_eq!(root.probe_output(&[], &["write", &format!("{folder}/x")]), "EROFS\n", "{folder}");
         }
     }
 }
 
 case!(read_only_kernel_paths, Needs::ROOT);
 fn read_only_kernel_paths() {
-    let root = Root::whole();
-    assert_eq!(root.says(&[], &["write", "/proc/sys/kernel/domainname"]), "EROFS\n");
-    let mounts = root.says(&[], &["file", "/proc/self/mountinfo"]);
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&[], &["write", "/proc/sys/kernel/domainname"]), "EROFS\n");
+    let mounts = root.probe_output(&[], &["file", "/proc/self/mountinfo"]);
     for path in ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] {
         if std::path::Path::new(path).exists() {
             assert!(has_option(mount_at(&mounts, path), "ro"), "{path}");
@@ -232,10 +233,10 @@ fn read_only_kernel_paths() {
 
 case!(the_environment, Needs::NAMESPACES);
 fn the_environment() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let variables = |options: &[&str]| {
         let run = root.probe(options, &["env"]).with(|command| command.env("OWN", "caller's").env("PATH", "/host"));
-        let mut lines: Vec<String> = run.finish().good().lines().map(String::from).collect();
+        let mut lines: Vec<String> = run.finish().success().lines().map(String::from).collect();
         lines.sort();
         lines
     };
@@ -250,7 +251,7 @@ fn the_environment() {
 
 case!(the_command_is_looked_for_inside, Needs::NAMESPACES);
 fn the_command_is_looked_for_inside() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     fs::create_dir(root.0.path("bin")).expect("mkdir");
     fs::rename(root.0.path("probe"), root.0.path("bin/only-inside")).expect("rename");
     let run = |options: &[&str], command: &[&str]| {
@@ -276,7 +277,7 @@ fn what_is_no_root() {
 case!(a_root_with_links_for_directories, Needs::NAMESPACES);
 fn a_root_with_links_for_directories() {
     for name in ["dev", "proc", "sys"] {
-        let root = Root::whole();
+        let root = Root::with_directories();
         let outside = Folder::new();
         fs::remove_dir(root.0.path(name)).expect("rmdir");
         symlink(outside.as_path(), root.0.path(name)).expect("symlink");
@@ -294,11 +295,11 @@ fn a_root_with_links_for_directories() {
 
 case!(with_the_hosts_namespaces, Needs::ROOT);
 fn with_the_hosts_namespaces() {
-    let root = Root::whole();
-    let (running, pid) = started(root.probe(&["--pid", "host"], &["hold"]));
+    let root = Root::with_directories();
+    let (running, pid) = start_ready(root.probe(&["--pid", "host"], &["hold"]));
     assert!(std::path::Path::new(&format!("/proc/{pid}/root/probe")).exists(), "it has the root");
-    running.finish().good();
-    let seen = root.says(&["--pid", "host"], &["see", &format!("/proc/{}", std::process::id())]);
+    running.finish().success();
+    let seen = root.probe_output(&["--pid", "host"], &["see", &format!("/proc/{}", std::process::id())]);
     assert!(seen.starts_with("folder"), "{seen}");
     // With the host's IPC namespace, its shared memory is mounted too.
     let name = format!("mydocker-{}", unique_name());
@@ -306,28 +307,28 @@ fn with_the_hosts_namespaces() {
     fs::write(&shared, "shared\n").expect("write");
     let seen = root.probe(&["--ipc", "host"], &["file", &shared]).finish();
     fs::remove_file(&shared).expect("remove");
-    assert_eq!(seen.good(), "shared\n");
-    assert_eq!(root.says(&[], &["see", &shared]), "ENOENT\n");
-    let host = probe(&["--network", "host"], &["list", "/sys/class/net"]).finish().good();
-    assert_eq!(root.says(&["--network", "host"], &["list", "/sys/class/net"]), host);
+    assert_eq!(seen.success(), "shared\n");
+    assert_eq!(root.probe_output(&[], &["see", &shared]), "ENOENT\n");
+    let host = probe(&["--network", "host"], &["list", "/sys/class/net"]).finish().success();
+    assert_eq!(root.probe_output(&["--network", "host"], &["list", "/sys/class/net"]), host);
 }
 
 case!(with_a_reaper, Needs::NAMESPACES);
 fn with_a_reaper() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     root.probe(&["--init"], &["status", "9"]).finish().silent(9);
-    assert_eq!(root.says(&["--init"], &["pids"]), "2 1\n");
+    assert_eq!(root.probe_output(&["--init"], &["pids"]), "2 1\n");
 }
 
 case!(odd_names, Needs::NAMESPACES);
 fn odd_names() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     for name in ["a,b", "a:b", "a\\b", "a b", "a\nb", "a=b", "ä\u{1f333}"] {
         let path = root.0.path("..").join(format!("mydocker-{}-{name}", unique_name()));
         std::os::unix::fs::symlink(root.0.as_path(), &path).expect("symlink");
         let outcome = probe_in(path.to_str().expect("UTF-8"), &[], &["list", "/etc"]).finish();
         fs::remove_file(&path).expect("remove");
-        assert_eq!(outcome.good(), "hostname\nhosts\nresolv.conf\n", "{name:?}");
+        assert_eq!(outcome.success(), "hostname\nhosts\nresolv.conf\n", "{name:?}");
     }
     let root = Root(Folder::with_suffix("-,:\\ \n"));
     fs::hard_link(crate::support::harness::probe_file(), root.0.path("probe"))
@@ -338,9 +339,9 @@ fn odd_names() {
     } else {
         "hostname\nhosts\n"
     };
-    assert_eq!(root.says(&[], &["list", "/etc"]), expected);
+    assert_eq!(root.probe_output(&[], &["list", "/etc"]), expected);
     if Needs::OVERLAY.missing().is_none() {
-        assert_eq!(root.says(&["--ephemeral"], &["write", "/new"]), "ok\n");
+        assert_eq!(root.probe_output(&["--ephemeral"], &["write", "/new"]), "ok\n");
         assert!(!root.0.path("new").exists());
     }
 }

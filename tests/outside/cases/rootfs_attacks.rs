@@ -1,7 +1,7 @@
 //! Malicious roots, and commands that try to escape.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORKING, Run, mydocker_at, mydocker_file};
+use crate::support::harness::{FORK_LOCK, Run, mydocker_at, mydocker_file};
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use std::fs;
@@ -15,7 +15,7 @@ fn nothing_in(folder: &Folder) {
 
 case!(a_target_that_is_a_link_to_the_host, Needs::NAMESPACES);
 fn a_target_that_is_a_link_to_the_host() {
-    let (root, outside, source) = (Root::whole(), Folder::new(), Folder::new());
+    let (root, outside, source) = (Root::with_directories(), Folder::new(), Folder::new());
     source.write("file", b"source\n");
     symlink(outside.as_path(), root.0.path("link")).expect("symlink");
     let volume = |target: &str| format!("{}:{target}", source.text("."));
@@ -29,20 +29,20 @@ fn a_target_that_is_a_link_to_the_host() {
     let inside = root.0.as_path().join(outside.as_path().strip_prefix("/").expect("absolute"));
     fs::create_dir_all(&inside).expect("mkdir");
     let deep = outside.text("below/file");
-    assert_eq!(root.says(&["-v", &volume("/link/below")], &["file", &deep]), "source\n");
+    assert_eq!(root.probe_output(&["-v", &volume("/link/below")], &["file", &deep]), "source\n");
     assert!(inside.join("below").is_dir());
     nothing_in(&outside);
 }
 
 case!(a_target_with_dots, Needs::NAMESPACES);
 fn a_target_with_dots() {
-    let (root, source) = (Root::whole(), Folder::new());
+    let (root, source) = (Root::with_directories(), Folder::new());
     source.write("file", b"source\n");
     symlink("../../../../../../../..", root.0.path("up")).expect("symlink");
     let name = format!("made-{}", crate::support::harness::unique_name());
     for target in [format!("/../../../{name}"), format!("/up/{name}"), format!("/etc/../../{name}")] {
         let volume = format!("{}:{target}", source.text("."));
-        assert_eq!(root.says(&["-v", &volume], &["file", &format!("/{name}/file")]), "source\n", "{target}");
+        assert_eq!(root.probe_output(&["-v", &volume], &["file", &format!("/{name}/file")]), "source\n", "{target}");
         assert!(root.0.path(&name).is_dir() && !Path::new("/").join(&name).exists());
         fs::remove_dir(root.0.path(&name)).expect("rmdir");
     }
@@ -62,7 +62,7 @@ fn with_leak(run: Run, folder: &Folder) -> Run {
 
 case!(a_target_that_is_a_magic_link, Needs::NAMESPACES);
 fn a_target_that_is_a_magic_link() {
-    let (root, outside, source) = (Root::whole(), Folder::new(), Folder::new());
+    let (root, outside, source) = (Root::with_directories(), Folder::new(), Folder::new());
     symlink("/proc/self/fd/9", root.0.path("link")).expect("symlink");
     for target in ["/link", "/link/below", "/link/below/more"] {
         let volume = format!("{}:{target}", source.text("."));
@@ -76,7 +76,7 @@ fn a_target_that_is_a_magic_link() {
 
 case!(a_target_that_leads_to_proc, Needs::NAMESPACES);
 fn a_target_that_leads_to_proc() {
-    let (root, source) = (Root::whole(), Folder::new());
+    let (root, source) = (Root::with_directories(), Folder::new());
     let file = source.write("file", b"1\n");
     symlink("/proc/sys", root.0.path("link")).expect("symlink");
     symlink("/proc", root.0.path("proc-itself")).expect("symlink");
@@ -87,7 +87,7 @@ fn a_target_that_leads_to_proc() {
 
 case!(a_working_directory_that_is_a_magic_link, Needs::NAMESPACES);
 fn a_working_directory_that_is_a_magic_link() {
-    let (root, outside) = (Root::whole(), Folder::new());
+    let (root, outside) = (Root::with_directories(), Folder::new());
     for dir in ["/proc/self/fd/9", "/proc/self/fd/9/..", "/proc/self/cwd", "/proc/thread-self/root", "/proc/1/cwd"] {
         let run = with_leak(root.probe(&["-w", dir], &["status", "0"]), &outside);
         run.finish().refused(125, &[dir, "ELOOP"]);
@@ -98,7 +98,7 @@ fn a_working_directory_that_is_a_magic_link() {
 
 case!(files_of_etc_that_are_links, Needs::NAMESPACES);
 fn files_of_etc_that_are_links() {
-    let (root, outside) = (Root::whole(), Folder::new());
+    let (root, outside) = (Root::with_directories(), Folder::new());
     fs::remove_dir_all(root.0.path("etc")).expect("remove");
     symlink("/proc/self/fd/9", root.0.path("etc")).expect("symlink");
     with_leak(root.probe(&[], &["status", "0"]), &outside).finish().silent(0);
@@ -111,12 +111,12 @@ fn files_of_etc_that_are_links() {
 
 case!(a_leaked_directory, Needs::ROOT);
 fn a_leaked_directory() {
-    let (root, outside) = (Root::whole(), Folder::new());
+    let (root, outside) = (Root::with_directories(), Folder::new());
     outside.write("secret", b"secret\n");
     let seen = with_leak(root.probe(&[], &["see", "/proc/self/fd/9", "/proc/self/fd/9/secret"]), &outside).finish();
-    assert_eq!(seen.good(), "ENOENT\nENOENT\n");
+    assert_eq!(seen.success(), "ENOENT\nENOENT\n");
     let seen = with_leak(root.probe(&["--init"], &["see", "/proc/1/fd/9", "/proc/self/fd/9"]), &outside).finish();
-    assert_eq!(seen.good(), "ENOENT\nENOENT\n");
+    assert_eq!(seen.success(), "ENOENT\nENOENT\n");
 }
 
 /// With every capability, too.
@@ -124,19 +124,19 @@ const POWERS: [&[&str]; 3] = [&[], &["--privileged"], &["--privileged", "--init"
 
 case!(out_of_the_root_by_chroot, Needs::NAMESPACES);
 fn out_of_the_root_by_chroot() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     for options in POWERS {
-        assert_eq!(root.says(options, &["escape"]), "dev\netc\nprobe\nproc\nsys\nx\n", "{options:?}");
+        assert_eq!(root.probe_output(options, &["escape"]), "dev\netc\nprobe\nproc\nsys\nx\n", "{options:?}");
     }
 }
 
 case!(out_of_the_root_by_dots_and_links, Needs::ROOT);
 fn out_of_the_root_by_dots_and_links() {
-    let root = Root::whole();
-    let names = root.says(&[], &["list", "/"]);
+    let root = Root::with_directories();
+    let names = root.probe_output(&[], &["list", "/"]);
     for path in ["/..", "/../../..", "/proc/1/root", "/proc/1/cwd", "/proc/1/root/..", "/proc/self/cwd/.."] {
         for options in POWERS {
-            assert_eq!(root.says(options, &["list", path]), names, "{options:?} {path}");
+            assert_eq!(root.probe_output(options, &["list", path]), names, "{options:?} {path}");
         }
     }
 }
@@ -144,10 +144,10 @@ fn out_of_the_root_by_dots_and_links() {
 case!(the_program_itself_is_overwritten, Needs::NAMESPACES);
 /// CVE-2019-5736: the running file is reached through /proc and written to.
 fn the_program_itself_is_overwritten() {
-    let (root, place) = (Root::whole(), Folder::new());
+    let (root, place) = (Root::with_directories(), Folder::new());
     let file = place.path("mydocker");
     {
-        let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         fs::copy(mydocker_file(), &file).expect("copy of mydocker");
     }
     let before = fs::read(&file).expect("read");

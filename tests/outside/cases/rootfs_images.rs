@@ -3,7 +3,7 @@
 use crate::support::folder::Folder;
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
-use crate::support::roots::{Root, loops_of, make_image, probe_in, started};
+use crate::support::roots::{Root, loops_of, make_image, probe_in, start_ready};
 use std::fs;
 
 const IMAGE: Needs = Needs::ROOT.and(Needs::LOOP);
@@ -31,33 +31,33 @@ fn ext4() {
 fn image(kind: &str) {
     let folder = Folder::new();
     let file = folder.text("an, image: \\");
-    let root = Root::whole();
+    let root = Root::with_directories();
     root.0.write("mark", b"inside\n");
     make_image(kind, &root, &file);
     let before = fs::read(&file).expect("read");
-    let says = |options: &[&str], words: &[&str]| probe_in(&file, options, words).finish().good();
+    let says = |options: &[&str], words: &[&str]| probe_in(&file, options, words).finish().success();
     assert_eq!(says(&[], &["file", "/mark"]), "inside\n");
     // Writes go to memory by default.
     assert_eq!(says(&[], &["write", "/mark", "/new"]), "ok\nok\n");
     assert_eq!(says(&["--ephemeral=2m"], &["fill", "/new"]).split(' ').next(), Some("ENOSPC"));
     assert_eq!(says(&["--read-only"], &["write", "/mark", "/new"]), "EROFS\nEROFS\n");
     // The loop device is released when the container has ended, or a moment later.
-    let (running, _) = started(probe_in(&file, &[], &["hold"]));
+    let (running, _) = start_ready(probe_in(&file, &[], &["hold"]));
     assert_eq!(loops_of(&file).len(), 1);
-    running.finish().good();
+    running.finish().success();
     wait_until("the loop device is free", || loops_of(&file).is_empty());
-    assert!(fs::read(&file).expect("read") == before, "the image is as it was");
+    assert!(fs::read(&file).expect("read") == before, "the image is unchanged");
     probe_in(&file, &["-v", "/missing-source:/x"], &["status", "0"]).finish().refused(125, &["/missing-source"]);
     wait_until("the loop device is free", || loops_of(&file).is_empty());
 }
 
 case!(the_device_goes_when_mydocker_is_killed, IMAGE | Needs::BUSYBOX | Needs::OVERLAY);
 fn the_device_goes_when_mydocker_is_killed() {
-    let (folder, root) = (Folder::new(), Root::whole());
+    let (folder, root) = (Folder::new(), Root::with_directories());
     let file = folder.text("image");
     make_image("ext2", &root, &file);
     for options in [&[][..], &["--read-only"]] {
-        let (running, pid) = started(probe_in(&file, options, &["hold"]));
+        let (running, pid) = start_ready(probe_in(&file, options, &["hold"]));
         assert_eq!(loops_of(&file).len(), 1);
         running.send(libc::SIGKILL);
         assert!(crate::support::processes::wait_for_end(pid));
@@ -84,12 +84,12 @@ fn a_file_that_is_no_filesystem() {
 
 case!(two_at_once, IMAGE | Needs::EXT4_IMAGE | Needs::OVERLAY);
 fn two_at_once() {
-    let (folder, root) = (Folder::new(), Root::whole());
+    let (folder, root) = (Folder::new(), Root::with_directories());
     let file = folder.text("image");
     make_image("ext4", &root, &file);
-    let (one, _) = started(probe_in(&file, &[], &["hold"]));
-    let (two, _) = started(probe_in(&file, &[], &["hold"]));
-    one.finish().good();
-    two.finish().good();
+    let (one, _) = start_ready(probe_in(&file, &[], &["hold"]));
+    let (two, _) = start_ready(probe_in(&file, &[], &["hold"]));
+    one.finish().success();
+    two.finish().success();
     wait_until("the loop devices are free", || loops_of(&file).is_empty());
 }

@@ -2,24 +2,24 @@
 
 use crate::support::harness::run;
 use crate::support::host::tool;
-use crate::support::needs::{Needs, place_of_debian as place};
+use crate::support::needs::{Needs, debian_root};
 use crate::support::roots::Root;
 use std::fs;
 use std::process::{Command, Stdio};
 
 case!(busybox_serves_a_file_to_itself, Needs::ROOT | Needs::BUSYBOX);
 fn busybox_serves_a_file_to_itself() {
-    let root = Root::whole().with_busybox();
+    let root = Root::with_directories().with_busybox();
     root.0.write("page", b"over the loopback\n");
     let script = "httpd -p 127.0.0.1:80 -h / && wget -q -O - http://127.0.0.1/page";
     let outcome = run(&["--rootfs", &root.path()], &["sh", "-c", script]).finish();
-    assert_eq!(outcome.good(), "over the loopback\n");
+    assert_eq!(outcome.success(), "over the loopback\n");
 }
 
 case!(debian, Needs::ROOT | Needs::OVERLAY | Needs::DEBIAN);
 fn debian() {
-    if !place().join("etc/debian_version").exists() {
-        let new = place().with_extension(format!("new-{}", std::process::id()));
+    if !debian_root().join("etc/debian_version").exists() {
+        let new = debian_root().with_extension(format!("new-{}", std::process::id()));
         fs::create_dir_all(&new).expect("mkdir");
         // It mounts a /proc in the new root: if it is killed early, that mount disappears with its mount namespace.
         let output = Command::new("unshare")
@@ -31,11 +31,11 @@ fn debian() {
             .output()
             .expect("start of debootstrap");
         assert!(output.status.success(), "debootstrap: {}", String::from_utf8_lossy(&output.stdout));
-        fs::rename(&new, place()).expect("rename");
+        fs::rename(&new, debian_root()).expect("rename");
     }
-    let root = place().into_os_string().into_string().expect("UTF-8");
+    let root = debian_root().into_os_string().into_string().expect("UTF-8");
     let says = |options: &[&str], command: &[&str]| {
-        run(&[&["--rootfs", &root, "--ephemeral"], options].concat(), command).finish().good()
+        run(&[&["--rootfs", &root, "--ephemeral"], options].concat(), command).finish().success()
     };
     assert!(says(&[], &["apt-get", "--version"]).starts_with("apt 2."));
     assert_eq!(says(&[], &["perl", "-e", "print 6 * 7, qq(\\n)"]), "42\n");

@@ -7,7 +7,7 @@ use crate::support::roots::Root;
 use std::fs;
 
 fn root_with_users() -> Root {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let passwd = "root:x:0:0:root:/root:/bin/sh\n# none\nbad line\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n\
         bob:x:1002:1002::/home/bob:/bin/sh\n1002:x:7:7::/seven:\nnohome:x:8:8:::/bin/sh";
     fs::write(root.0.path("etc/passwd"), passwd).expect("write");
@@ -22,39 +22,39 @@ fn root_with_users() -> Root {
 
 case!(numbers, Needs::ROOT);
 fn numbers() {
-    let root = Root::whole();
-    assert_eq!(root.says(&["-u", "1000"], &["ids"]), "1000 0 \n");
-    assert_eq!(root.says(&["--user", "1000:7"], &["ids"]), "1000 7 \n");
-    assert_eq!(root.says(&["-u", "0"], &["ids"]), "0 0 \n");
-    assert_eq!(root.says(&["-u", "4294967294:4294967294"], &["ids"]), "4294967294 4294967294 \n");
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&["-u", "1000"], &["ids"]), "1000 0 \n");
+    assert_eq!(root.probe_output(&["--user", "1000:7"], &["ids"]), "1000 7 \n");
+    assert_eq!(root.probe_output(&["-u", "0"], &["ids"]), "0 0 \n");
+    assert_eq!(root.probe_output(&["-u", "4294967294:4294967294"], &["ids"]), "4294967294 4294967294 \n");
     // The command has no capabilities: it may not write to root's files.
-    assert_eq!(root.says(&["-u", "1000"], &["write", "/etc/passwd", "/dev/null"]), "EACCES\nok\n");
+    assert_eq!(root.probe_output(&["-u", "1000"], &["write", "/etc/passwd", "/dev/null"]), "EACCES\nok\n");
 }
 
 case!(names, Needs::ROOT);
 fn names() {
     let root = root_with_users();
-    assert_eq!(root.says(&["-u", "alice"], &["ids"]), "1000 1001 29,30,50\n");
-    assert_eq!(root.says(&["-u", "1000"], &["ids"]), "1000 1001 29,30,50\n");
-    assert_eq!(root.says(&["-u", "bob"], &["ids"]), "1002 1002 29,44\n");
+    assert_eq!(root.probe_output(&["-u", "alice"], &["ids"]), "1000 1001 29,30,50\n");
+    assert_eq!(root.probe_output(&["-u", "1000"], &["ids"]), "1000 1001 29,30,50\n");
+    assert_eq!(root.probe_output(&["-u", "bob"], &["ids"]), "1002 1002 29,44\n");
     // A name that looks like a number is a name, if passwd lists it first.
-    assert_eq!(root.says(&["-u", "7"], &["ids"]), "7 7 \n");
-    assert_eq!(root.says(&["-u", "nohome"], &["ids"]), "8 8 \n");
+    assert_eq!(root.probe_output(&["-u", "7"], &["ids"]), "7 7 \n");
+    assert_eq!(root.probe_output(&["-u", "nohome"], &["ids"]), "8 8 \n");
 }
 
 case!(groups, Needs::ROOT);
 fn groups() {
     let root = root_with_users();
-    assert_eq!(root.says(&["-u", "alice:audio"], &["ids"]), "1000 29 \n");
-    assert_eq!(root.says(&["-u", "alice:5"], &["ids"]), "1000 5 \n");
-    assert_eq!(root.says(&["-u", "9:last"], &["ids"]), "9 50 \n");
+    assert_eq!(root.probe_output(&["-u", "alice:audio"], &["ids"]), "1000 29 \n");
+    assert_eq!(root.probe_output(&["-u", "alice:5"], &["ids"]), "1000 5 \n");
+    assert_eq!(root.probe_output(&["-u", "9:last"], &["ids"]), "9 50 \n");
 }
 
 case!(home, Needs::ROOT);
 fn home() {
     let root = root_with_users();
     let home = |options: &[&str]| {
-        let text = root.says(options, &["env"]);
+        let text = root.probe_output(options, &["env"]);
         text.lines().filter_map(|line| line.strip_prefix("HOME=")).map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(home(&[]), ["/root"]);
@@ -75,7 +75,7 @@ fn unknown() {
 
 case!(odd_files, Needs::ROOT);
 fn odd_files() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     // A FIFO must not block mydocker.
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -85,10 +85,10 @@ fn odd_files() {
         0,
     )
     .expect("mkfifo");
-    assert_eq!(root.says(&["-u", "5"], &["ids"]), "5 0 \n");
+    assert_eq!(root.probe_output(&["-u", "5"], &["ids"]), "5 0 \n");
     fs::remove_file(root.0.path("etc/passwd")).expect("remove");
     std::os::unix::fs::symlink("/proc/self/fd/0", root.0.path("etc/passwd")).expect("symlink");
-    assert_eq!(root.says(&["-u", "5"], &["ids"]), "5 0 \n");
+    assert_eq!(root.probe_output(&["-u", "5"], &["ids"]), "5 0 \n");
     fs::remove_file(root.0.path("etc/passwd")).expect("remove");
     fs::create_dir(root.0.path("etc/passwd")).expect("mkdir");
     root.refuses(&["-u", "5"], &["/etc/passwd", "EISDIR"]);
@@ -101,19 +101,19 @@ case!(a_terminal_is_the_users, Needs::ROOT | Needs::TERMINAL);
 fn a_terminal_is_the_users() {
     let root = root_with_users();
     let seen = root.probe(&["-t", "-u", "alice"], &["write", "/dev/pts/0", "/dev/stdout"]).finish();
-    assert_eq!(seen.good(), "writtenok\r\nwrittenok\r\n");
+    assert_eq!(seen.success(), "writtenok\r\nwrittenok\r\n");
 }
 
 case!(with_a_reaper, Needs::ROOT);
 fn with_a_reaper() {
     let root = root_with_users();
     root.probe(&["--init", "-u", "alice"], &["status", "3"]).finish().silent(3);
-    assert_eq!(root.says(&["--init", "-u", "alice"], &["ids"]), "1000 1001 29,30,50\n");
+    assert_eq!(root.probe_output(&["--init", "-u", "alice"], &["ids"]), "1000 1001 29,30,50\n");
 }
 
 case!(on_the_hosts_own_files, Needs::ROOT);
 fn on_the_hosts_own_files() {
-    assert_eq!(probe(&["-u", "65534:65534"], &["ids"]).finish().good(), "65534 65534 \n");
+    assert_eq!(probe(&["-u", "65534:65534"], &["ids"]).finish().success(), "65534 65534 \n");
     probe(&["-u", "nobody-of-that-name"], &["ids"]).finish().refused(125, &["unknown user"]);
 }
 
@@ -124,7 +124,7 @@ fn the_user_dies_with_mydocker() {
     let root = root_with_users();
     // Without a cgroup: a run that sweeps there would kill it as well.
     for options in [&["--no-limits", "-u", "alice"][..], &["--no-limits", "-u", "alice", "--init"]] {
-        let (running, pid) = crate::support::roots::started(root.probe(options, &["hold"]));
+        let (running, pid) = crate::support::roots::start_ready(root.probe(options, &["hold"]));
         running.send(libc::SIGKILL);
         assert!(crate::support::processes::wait_for_end(pid), "{options:?}");
         running.reap();
@@ -133,11 +133,11 @@ fn the_user_dies_with_mydocker() {
 
 case!(working_directory, Needs::NAMESPACES);
 fn working_directory() {
-    let root = Root::whole();
-    assert_eq!(root.says(&["-w", "/etc"], &["folder"]), "/etc\n");
-    assert_eq!(root.says(&["-w", "/made/for/it"], &["folder"]), "/made/for/it\n");
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&["-w", "/etc"], &["folder"]), "/etc\n");
+    assert_eq!(root.probe_output(&["-w", "/made/for/it"], &["folder"]), "/made/for/it\n");
     assert!(root.0.path("made/for/it").is_dir());
-    assert_eq!(root.says(&["-w", "/dev/shm/x"], &["folder"]), "/dev/shm/x\n");
+    assert_eq!(root.probe_output(&["-w", "/dev/shm/x"], &["folder"]), "/dev/shm/x\n");
     root.refuses(&["--read-only", "-w", "/missing"], &["/missing", "EROFS"]);
     root.refuses(&["-w", "/probe"], &["/probe", "ENOTDIR"]);
     root.probe(&["-w", "relative"], &["status", "0"]).finish().usage_error(&["relative"]);
@@ -152,14 +152,14 @@ fn working_directory_of_the_host() {
 
 case!(limits_of_resources, Needs::ROOT);
 fn limits_of_resources() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     for run in
         [root.probe(&["--ulimit", "nofile=100:200"], &["limits"]), probe(&["--ulimit", "nofile=100:200"], &["limits"])]
     {
-        let text = run.finish().good();
+        let text = run.finish().success();
         assert!(text.starts_with("100 200 "), "{text}");
     }
-    let text = root.says(&["--ulimit", "nofile=64", "-u", "1000"], &["limits"]);
+    let text = root.probe_output(&["--ulimit", "nofile=64", "-u", "1000"], &["limits"]);
     assert!(text.starts_with("64 64 "), "{text}");
     // More groups than the kernel accepts.
     root.refuses(&["--ulimit", "nofile=unlimited"], &["prlimit64", "nofile", "EPERM"]);

@@ -11,46 +11,47 @@ use std::fs;
 
 case!(a_folder_and_a_file, Needs::NAMESPACES);
 fn a_folder_and_a_file() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"the host's\n");
     let volume = format!("{}:/data", host.text("."));
-    assert_eq!(root.says(&["-v", &volume], &["file", "/data/file"]), "the host's\n");
-    assert_eq!(root.says(&["--volume", &volume], &["write", "/data/new"]), "ok\n");
+    assert_eq!(root.probe_output(&["-v", &volume], &["file", "/data/file"]), "the host's\n");
+    assert_eq!(root.probe_output(&["--volume", &volume], &["write", "/data/new"]), "ok\n");
     assert_eq!(fs::read(host.path("new")).expect("what the command wrote"), b"written");
-    assert_eq!(root.says(&["-v", &format!("{file}:/one")], &["file", "/one"]), "the host's\n");
+    assert_eq!(root.probe_output(&["-v", &format!("{file}:/one")], &["file", "/one"]), "the host's\n");
     // A path of the host may be relative.
     let run = root.probe(&["-v", "file:/one"], &["file", "/one"]).with(|command| command.current_dir(host.as_path()));
-    assert_eq!(run.finish().good(), "the host's\n");
+    assert_eq!(run.finish().success(), "the host's\n");
 }
 
 case!(read_only, Needs::NAMESPACES);
 fn read_only() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"");
     let (folder, one) = (format!("{}:/data:ro", host.text(".")), format!("{file}:/one:ro"));
-    let seen = root.says(&["-v", &folder, "-v", &one], &["write", "/data/new", "/data/file", "/one", "/else"]);
+    let seen = root.probe_output(&["-v", &folder, "-v", &one], &["write", "/data/new", "/data/file", "/one", "/else"]);
     assert_eq!(seen, "EROFS\nEROFS\nEROFS\nok\n");
-    let seen = root.says(&["--read-only", "-v", &folder.replace(":ro", ":rw")], &["write", "/data/new", "/new"]);
+    let seen =
+        root.probe_output(&["--read-only", "-v", &folder.replace(":ro", ":rw")], &["write", "/data/new", "/new"]);
     assert_eq!(seen, "ok\nEROFS\n");
 }
 
 case!(odd_paths, Needs::NAMESPACES);
 fn odd_paths() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     for name in ["a,b", "a\\b", "a b", "a\nb", "a\tb", "a=b", "ä"] {
         fs::create_dir(host.path(name)).expect("mkdir");
         fs::write(host.path(name).join("file"), name).expect("write");
         let volume = format!("{}:/to/{name}:ro", host.text(name));
-        assert_eq!(root.says(&["-v", &volume], &["file", &format!("/to/{name}/file")]), name, "{name:?}");
+        assert_eq!(root.probe_output(&["-v", &volume], &["file", &format!("/to/{name}/file")]), name, "{name:?}");
     }
 }
 
 case!(targets_are_made, Needs::NAMESPACES);
 fn targets_are_made() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"x\n");
     let folder = format!("{}:/a/b/c", host.text("."));
-    root.says(&["-v", &folder, "-v", &format!("{file}:/a/file")], &["status", "0"]);
+    root.probe_output(&["-v", &folder, "-v", &format!("{file}:/a/file")], &["status", "0"]);
     assert!(root.0.path("a/b/c").is_dir());
     assert_eq!(fs::read(root.0.path("a/file")).expect("a file"), b"");
     assert_eq!(fs::read_dir(root.0.path("a/b/c")).expect("readdir").count(), 0);
@@ -58,30 +59,30 @@ fn targets_are_made() {
 
 case!(targets_in_an_overlay, Needs::NAMESPACES | Needs::OVERLAY);
 fn targets_in_an_overlay() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     host.write("file", b"x\n");
     let folder = format!("{}:/a/b/c", host.text("."));
-    assert_eq!(root.says(&["--ephemeral", "-v", &folder], &["file", "/a/b/c/file"]), "x\n");
+    assert_eq!(root.probe_output(&["--ephemeral", "-v", &folder], &["file", "/a/b/c/file"]), "x\n");
     assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
 }
 
 case!(targets_in_a_read_only_root, Needs::NAMESPACES);
 fn targets_in_a_read_only_root() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     root.refuses(&["--read-only", "-v", &format!("{}:/new", host.text("."))], &["/new", "EROFS"]);
     root.refuses(&["--read-only", "--tmpfs", "/new"], &["/new", "EROFS"]);
-    assert_eq!(root.says(&["--read-only", "--tmpfs", "/etc"], &["write", "/etc/new"]), "ok\n");
+    assert_eq!(root.probe_output(&["--read-only", "--tmpfs", "/etc"], &["write", "/etc/new"]), "ok\n");
 }
 
 case!(one_below_another, Needs::NAMESPACES);
 fn one_below_another() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"x\n");
     let below = format!("{file}:/a/b/file");
     let memory = "/a/b";
-    let seen = root.says(&["-v", &below, "--tmpfs", memory], &["list", "/a/b"]);
+    let seen = root.probe_output(&["-v", &below, "--tmpfs", memory], &["list", "/a/b"]);
     assert_eq!(seen, "file\n");
-    assert_eq!(fs::read_dir(root.0.path("a/b")).expect("readdir").count(), 0, "its place was made in the memory");
+    assert_eq!(fs::read_dir(root.0.path("a/b")).expect("readdir").count(), 0, "the mount point was made in memory");
 }
 
 case!(what_is_mounted_below_comes_along, Needs::ROOT);
@@ -92,41 +93,41 @@ fn what_is_mounted_below_comes_along() {
 probe!("volume-below", |_| volume_below());
 /// A volume with a mount below it.
 fn volume_below() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     fs::create_dir(host.path("below")).expect("mkdir");
     mount_tmpfs(&host.text("below"));
     fs::write(host.path("below/file"), "deep\n").expect("write");
     let volume = format!("{}:/data", host.text("."));
-    assert_eq!(root.says(&["-v", &volume], &["file", "/data/below/file"]), "deep\n");
-    let seen = root.says(&["-v", &format!("{volume}:ro")], &["write", "/data/new", "/data/below/file"]);
+    assert_eq!(root.probe_output(&["-v", &volume], &["file", "/data/below/file"]), "deep\n");
+    let seen = root.probe_output(&["-v", &format!("{volume}:ro")], &["write", "/data/new", "/data/below/file"]);
     assert_eq!(seen, "EROFS\nEROFS\n");
     // Read-only inside does not mean read-only outside; and a mount made inside does not propagate.
     fs::write(host.path("below/file"), "deep\n").expect("the host can still write");
     let running = root.probe(&["--privileged", "-v", &volume], &["mount", "/data/below"]).start();
     running.await_output("ready");
     assert_eq!(fs::read(host.path("below/file")).expect("read"), b"deep\n");
-    running.finish().good();
-    unmount(host.text("below").as_str(), UnmountFlags::empty()).expect("nothing holds it");
+    running.finish().success();
+    unmount(host.text("below").as_str(), UnmountFlags::empty()).expect("no process keeps it busy");
 }
 
 case!(over_the_files_of_etc, Needs::NAMESPACES);
 fn over_the_files_of_etc() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"mine\n");
-    assert_eq!(root.says(&["-v", &format!("{file}:/etc/hosts")], &["file", "/etc/hosts"]), "mine\n");
-    assert_eq!(root.says(&["-v", &format!("{}:/etc", host.text("."))], &["list", "/etc"]), "file\n");
+    assert_eq!(root.probe_output(&["-v", &format!("{file}:/etc/hosts")], &["file", "/etc/hosts"]), "mine\n");
+    assert_eq!(root.probe_output(&["-v", &format!("{}:/etc", host.text("."))], &["list", "/etc"]), "file\n");
     assert_eq!(fs::read_dir(host.as_path()).expect("readdir").count(), 1);
 }
 
 case!(memory, Needs::NAMESPACES);
 fn memory() {
-    let root = Root::whole();
-    assert_eq!(root.says(&["--tmpfs", "/t"], &["see", "/t"]), "folder 1777\n");
-    assert_eq!(root.says(&["--tmpfs", "/t:size=1m,mode=700"], &["see", "/t"]), "folder 700\n");
-    assert_eq!(root.says(&["--tmpfs", "/t:size=1m"], &["fill", "/t/x"]), format!("ENOSPC {}\n", 1 << 20));
-    assert_eq!(root.says(&["--tmpfs", "/t:ro"], &["write", "/t/x"]), "EROFS\n");
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&["--tmpfs", "/t"], &["see", "/t"]), "folder 1777\n");
+    assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m,mode=700"], &["see", "/t"]), "folder 700\n");
+    assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m"], &["fill", "/t/x"]), format!("ENOSPC {}\n", 1 << 20));
+    assert_eq!(root.probe_output(&["--tmpfs", "/t:ro"], &["write", "/t/x"]), "EROFS\n");
     assert_eq!(fs::read_dir(root.0.path("t")).expect("readdir").count(), 0);
-    let mounts = root.says(&["--tmpfs", "/t:exec"], &["file", "/proc/self/mountinfo"]);
+    let mounts = root.probe_output(&["--tmpfs", "/t:exec"], &["file", "/proc/self/mountinfo"]);
     let line = crate::support::roots::mount_at(&mounts, "/t");
     for (option, there) in [("nosuid", true), ("nodev", true), ("noexec", false)] {
         assert_eq!(crate::support::roots::has_option(line, option), there, "{line}");
@@ -136,11 +137,11 @@ fn memory() {
 
 case!(devices, Needs::NAMESPACES);
 fn devices() {
-    let root = Root::whole();
-    assert_eq!(root.says(&[], &["see", "/dev/kmsg"]), "ENOENT\n");
-    let host = probe(&[], &["see", "/dev/kmsg"]).finish().good();
-    assert_eq!(root.says(&["--device", "/dev/kmsg"], &["see", "/dev/kmsg"]), host);
-    assert_eq!(root.says(&["--device", "/dev/zero"], &["write", "/dev/zero"]), "ok\n");
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&[], &["see", "/dev/kmsg"]), "ENOENT\n");
+    let host = probe(&[], &["see", "/dev/kmsg"]).finish().success();
+    assert_eq!(root.probe_output(&["--device", "/dev/kmsg"], &["see", "/dev/kmsg"]), host);
+    assert_eq!(root.probe_output(&["--device", "/dev/zero"], &["write", "/dev/zero"]), "ok\n");
     root.refuses(&["--device", "/etc/passwd"], &["/etc/passwd", "no device"]);
     root.refuses(&["--device", "/dev/no-such-thing"], &["/dev/no-such-thing", "ENOENT"]);
 }
@@ -150,7 +151,7 @@ fn on_the_hosts_own_files() {
     let (host, place) = (Folder::new(), Folder::new());
     host.write("file", b"x\n");
     let volume = format!("{}:{}", host.text("."), place.text("").trim_end_matches('/'));
-    assert_eq!(probe(&["-v", &volume], &["file", &place.text("file")]).finish().good(), "x\n");
+    assert_eq!(probe(&["-v", &volume], &["file", &place.text("file")]).finish().success(), "x\n");
     assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
     // Nothing is made there.
     let missing = format!("{}:{}", host.text("."), place.text("missing"));
@@ -162,7 +163,7 @@ case!(over_the_hosts_own_root, Needs::ROOT | Needs::OVERLAY);
 fn over_the_hosts_own_root() {
     let host = Folder::new();
     let volume = format!("{}:/made-for-this/one", host.text("."));
-    assert_eq!(probe(&["--ephemeral", "-v", &volume], &["write", "/made-for-this/one/x"]).finish().good(), "ok\n");
+    assert_eq!(probe(&["--ephemeral", "-v", &volume], &["write", "/made-for-this/one/x"]).finish().success(), "ok\n");
     assert!(host.path("x").exists() && !std::path::Path::new("/made-for-this").exists());
 }
 
@@ -190,7 +191,7 @@ fn what_is_no_volume() {
 
 case!(what_cannot_be_mounted, Needs::NAMESPACES);
 fn what_cannot_be_mounted() {
-    let (root, host) = (Root::whole(), Folder::new());
+    let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"");
     root.refuses(&["-v", &format!("{}:/x", host.text("missing"))], &["open_tree", "missing", "ENOENT"]);
     root.refuses(&["-v", &format!("{file}:/etc")], &["/etc", "a file onto a file"]);

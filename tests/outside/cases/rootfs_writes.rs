@@ -13,8 +13,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 case!(a_read_only_root, Needs::NAMESPACES);
 fn a_read_only_root() {
-    let root = Root::whole();
-    let seen = root.says(&["--read-only"], &["write", "/x", "/etc/x", "/dev/shm/x", "/dev/x"]);
+    let root = Root::with_directories();
+    let seen = root.probe_output(&["--read-only"], &["write", "/x", "/etc/x", "/dev/shm/x", "/dev/x"]);
     assert_eq!(seen, "EROFS\nEROFS\nok\nok\n");
     assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
 }
@@ -23,38 +23,38 @@ case!(read_only_host_files, Needs::NAMESPACES);
 fn read_only_host_files() {
     let folder = Folder::new();
     let file = folder.text("x");
-    assert_eq!(probe(&["--read-only"], &["write", &file, "/dev/null"]).finish().good(), "EROFS\nok\n");
+    assert_eq!(probe(&["--read-only"], &["write", &file, "/dev/null"]).finish().success(), "EROFS\nok\n");
     assert!(!folder.path("x").exists());
-    fs::write(&file, "the host still can").expect("write");
+    fs::write(&file, "the host can still write").expect("write");
 }
 
 case!(writes_to_memory, Needs::ROOT | Needs::OVERLAY);
 fn writes_to_memory() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     root.0.write("kept", b"as it was\n");
     fs::set_permissions(root.0.as_path(), fs::Permissions::from_mode(0o751)).expect("chmod");
     chown(root.0.as_path(), Some(3), Some(4)).expect("chown");
-    let seen = root.says(&["--ephemeral"], &["write", "/kept", "/new", "/etc/new"]);
+    let seen = root.probe_output(&["--ephemeral"], &["write", "/kept", "/new", "/etc/new"]);
     assert_eq!(seen, "ok\nok\nok\n");
     assert_eq!(fs::read(root.0.path("kept")).expect("read"), b"as it was\n");
     assert!(!root.0.path("new").exists() && !root.0.path("etc/new").exists());
-    assert_eq!(root.says(&["--ephemeral"], &["file", "/kept"]), "as it was\n");
+    assert_eq!(root.probe_output(&["--ephemeral"], &["file", "/kept"]), "as it was\n");
     // The top directory has the mode and owner of the directory below it.
-    assert_eq!(root.says(&["--ephemeral"], &["see", "/"]), "folder 751\n");
+    assert_eq!(root.probe_output(&["--ephemeral"], &["see", "/"]), "folder 751\n");
     // Missing directories are made there too, and do not stay.
     let root = Root::new();
-    root.says(&["--ephemeral"], &["status", "0"]);
+    root.probe_output(&["--ephemeral"], &["status", "0"]);
     assert!(root.names().is_empty());
 }
 
 fn filled(run: Run) -> u64 {
-    let text = run.finish().good();
+    let text = run.finish().success();
     text.trim_end().strip_prefix("ENOSPC ").unwrap_or_else(|| panic!("{text}")).parse().expect("a number")
 }
 
 case!(memory_is_bounded, Needs::NAMESPACES | Needs::OVERLAY);
 fn memory_is_bounded() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let within =
         |written: u64, bytes: u64| assert!(written > bytes / 10 * 9 && written <= bytes, "{written} of {bytes}");
     within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/big"])), 8 << 20);
@@ -64,15 +64,15 @@ fn memory_is_bounded() {
 
 case!(a_full_root_is_no_oom_kill, Needs::NAMESPACES.and(Needs::OVERLAY).and(Needs::MEMORY));
 fn a_full_root_is_no_oom_kill() {
-    let root = Root::whole();
+    let root = Root::with_directories();
     let written = filled(root.probe(&["-m", "64m", "--ephemeral"], &["fill", "/big"]));
     assert!(written > 30 << 20 && written <= 32 << 20, "{written}: half of 64m");
 }
 
 case!(ephemeral_and_read_only, Needs::NAMESPACES | Needs::OVERLAY);
 fn ephemeral_and_read_only() {
-    let root = Root::whole();
-    assert_eq!(root.says(&["--ephemeral", "--read-only"], &["write", "/x"]), "EROFS\n");
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&["--ephemeral", "--read-only"], &["write", "/x"]), "EROFS\n");
 }
 
 case!(sizes_that_are_none, Needs::NOTHING);
@@ -88,8 +88,8 @@ fn the_hosts_own_root() {
     let folder = Folder::new();
     let file = folder.write("file", b"the host's\n");
     let new = folder.text("new");
-    assert_eq!(probe(&["--ephemeral"], &["file", &file]).finish().good(), "the host's\n");
-    assert_eq!(probe(&["--ephemeral"], &["write", &file, &new, "/new-at-the-top"]).finish().good(), "ok\nok\nok\n");
+    assert_eq!(probe(&["--ephemeral"], &["file", &file]).finish().success(), "the host's\n");
+    assert_eq!(probe(&["--ephemeral"], &["write", &file, &new, "/new-at-the-top"]).finish().success(), "ok\nok\nok\n");
     assert_eq!(fs::read(&file).expect("read"), b"the host's\n");
     assert!(!folder.path("new").exists() && !std::path::Path::new("/new-at-the-top").exists());
 }
@@ -97,13 +97,13 @@ fn the_hosts_own_root() {
 case!(the_hosts_own_root_is_a_root_of_its_own, Needs::ROOT | Needs::OVERLAY);
 fn the_hosts_own_root_is_a_root_of_its_own() {
     let run = probe(&["--ephemeral", "--hostname", "h"], &["env"]).with(|command| command.env("OWN", "1"));
-    let mut lines: Vec<String> = run.finish().good().lines().map(String::from).collect();
+    let mut lines: Vec<String> = run.finish().success().lines().map(String::from).collect();
     lines.sort();
     assert_eq!(lines[..2], ["HOME=/root", "HOSTNAME=h"], "{lines:?}");
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert_eq!(probe(&["--ephemeral"], &["folder"]).finish().good(), "/\n");
-    assert_eq!(probe(&["--ephemeral"], &["list", "/dev"]).finish().good().lines().count(), 14);
-    assert_eq!(probe(&["--ephemeral"], &["list", "/sys/class/net"]).finish().good(), "lo\n");
+    assert_eq!(probe(&["--ephemeral"], &["folder"]).finish().success(), "/\n");
+    assert_eq!(probe(&["--ephemeral"], &["list", "/dev"]).finish().success().lines().count(), 14);
+    assert_eq!(probe(&["--ephemeral"], &["list", "/sys/class/net"]).finish().success(), "lo\n");
 }
 
 case!(the_hosts_other_mounts, Needs::ROOT | Needs::OVERLAY);
@@ -142,7 +142,7 @@ fn layers() {
     mount_tmpfs(&folder.text("hidden/below"));
     mount_tmpfs(&hidden);
 
-    let seen = |words: &[&str]| probe(&["--ephemeral"], words).finish().good();
+    let seen = |words: &[&str]| probe(&["--ephemeral"], words).finish().success();
     let files = [format!("{outer}/file"), format!("{inner}/file"), format!("{odd}/file"), file.clone()];
     for (path, content) in files.iter().zip(["outer\n", "inner\n", "odd\n", "above\n"]) {
         assert_eq!(seen(&["file", path]), content, "{path}");
@@ -156,12 +156,12 @@ fn layers() {
     let line = mount_at(&mounts, &outer);
     assert!(line.contains(" - overlay ") && has_option(line, "nosuid") && has_option(line, "nodev"), "{line}");
     for (path, content) in files.iter().zip(["outer\n", "inner\n", "odd\n", "above\n"]) {
-        assert_eq!(fs::read_to_string(path).expect("read"), content, "{path} is as it was");
+        assert_eq!(fs::read_to_string(path).expect("read"), content, "{path} is unchanged");
     }
     // The same over a directory that has mounts below it.
     let root = folder.text(".");
     fs::copy(probe_file(), folder.path("probe")).expect("the probe in a root");
-    let written = probe_in(&root, &["--ephemeral"], &["write", "/outer/inner/file", "/new"]).finish().good();
+    let written = probe_in(&root, &["--ephemeral"], &["write", "/outer/inner/file", "/new"]).finish().success();
     assert_eq!(written, "ok\nok\n");
     assert_eq!(fs::read_to_string(&files[1]).expect("read"), "inner\n");
     for path in [&hidden, &folder.text("hidden/below"), &proc, &file, &odd, &inner, &outer] {
@@ -234,12 +234,12 @@ fn everything_of_a_virtual_host() {
     let outcome = crate::support::harness::run(&["--ephemeral"], &["/bin/busybox", "sh", "-c", script]).finish();
     let removed = probe(&["--ephemeral"], &["remove-everything"]).finish();
     let (after, kept) = (files(), fs::read("/media/folder/file").expect("read"));
-    unmount("/media", UnmountFlags::empty()).expect("nothing holds it");
+    unmount("/media", UnmountFlags::empty()).expect("no process keeps it busy");
     assert!(
         outcome.stdout_text().contains("left: /media/* /usr* /init* /etc/pass*"),
         "all was gone inside: {outcome:?}"
     );
-    assert!(removed.good().trim_end().parse::<usize>().expect("a number") > 100, "{removed:?}");
+    assert!(removed.success().trim_end().parse::<usize>().expect("a number") > 100, "{removed:?}");
     let gone: Vec<_> = before.iter().filter(|path| !after.contains(path)).collect();
     assert_eq!((gone.len(), after.len()), (0, before.len()), "{gone:?}");
     assert_eq!(kept, b"kept\n");

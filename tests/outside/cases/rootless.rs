@@ -15,19 +15,19 @@ use std::os::unix::process::CommandExt;
 const USER: u32 = 65534;
 
 /// mydocker and the probe at paths that every user can read.
-struct Place {
+struct SharedFiles {
     folder: Folder,
     mydocker: String,
     probe: String,
 }
 
-impl Place {
-    fn new() -> Place {
+impl SharedFiles {
+    fn new() -> SharedFiles {
         let folder = Folder::new();
         fs::set_permissions(folder.path("."), fs::Permissions::from_mode(0o755)).expect("chmod");
         let mydocker = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
         let probe = folder.write_program("probe", &fs::read(probe_file()).expect("this file"));
-        Place { folder, mydocker, probe }
+        SharedFiles { folder, mydocker, probe }
     }
 
     /// `mydocker run OPTIONS probe WORDS`, as the user who runs the tests.
@@ -58,9 +58,9 @@ fn words(text: &str) -> Vec<&str> {
 
 case!(own_id_is_root_inside, Needs::USER_NAMESPACES);
 fn own_id_is_root_inside() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     let (uid, gid) = user();
-    let file = |name: &str| place.as_user(&[], &["file", name]).finish().good();
+    let file = |name: &str| place.as_user(&[], &["file", name]).finish().success();
     let status = file("/proc/self/status");
     assert!(status.contains("Uid:\t0\t0\t0\t0") && status.contains("Gid:\t0\t0\t0\t0"), "{status}");
     // With a range of subuid there are further lines.
@@ -73,45 +73,45 @@ fn own_id_is_root_inside() {
 
 case!(in_namespaces_of_its_own, Needs::USER_NAMESPACES);
 fn in_namespaces_of_its_own() {
-    let place = Place::new();
-    let text = place.as_user(&[], &["namespaces"]).finish().good();
+    let place = SharedFiles::new();
+    let text = place.as_user(&[], &["namespaces"]).finish().success();
     for (name, inside) in crate::probes::facts::NAMESPACES.iter().zip(text.lines()) {
         let ours = fs::read_link(format!("/proc/self/ns/{name}")).expect("readlink").display().to_string();
         assert_ne!(inside, ours);
     }
-    assert_eq!(place.as_user(&[], &["pids"]).finish().good(), "1 0\n");
-    assert_eq!(place.as_user(&["--hostname", "mine"], &["hostname"]).finish().good(), "mine\n");
+    assert_eq!(place.as_user(&[], &["pids"]).finish().success(), "1 0\n");
+    assert_eq!(place.as_user(&["--hostname", "mine"], &["hostname"]).finish().success(), "mine\n");
     let pids = place.as_user(&["--pid", "host", "--network", "host", "--ipc=host", "--uts=host"], &["pids"]).finish();
-    assert!(!pids.good().starts_with("1 "));
+    assert!(!pids.success().starts_with("1 "));
 }
 
 case!(as_confined_as_roots, Needs::USER_NAMESPACES);
 fn as_confined_as_roots() {
-    let place = Place::new();
-    let status = place.as_user(&[], &["file", "/proc/self/status"]).finish().good();
+    let place = SharedFiles::new();
+    let status = place.as_user(&[], &["file", "/proc/self/status"]).finish().success();
     for line in ["CapEff:\t00000000a00425fb", "CapBnd:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"] {
         assert!(status.contains(line), "no {line:?} in {status}");
     }
     for way in ["mount", "unmount", "memory"] {
-        let answer = place.as_user(&[], &["way-out", way, "/tmp"]).finish().good();
+        let answer = place.as_user(&[], &["way-out", way, "/tmp"]).finish().success();
         assert_eq!(answer, "EPERM\n", "{way}");
     }
 }
 
 case!(privileged_inside_only, Needs::USER_NAMESPACES);
 fn privileged_inside_only() {
-    let place = Place::new();
-    let status = place.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().good();
+    let place = SharedFiles::new();
+    let status = place.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().success();
     assert!(status.contains("Seccomp:\t0") && status.contains("NoNewPrivs:\t0"), "{status}");
-    assert_eq!(place.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().good(), "0\n");
+    assert_eq!(place.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().success(), "0\n");
     // A device node is the host's.
-    assert_eq!(place.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().good(), "EPERM\n");
+    assert_eq!(place.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().success(), "EPERM\n");
 }
 
 case!(loopback_terminal_and_reaper, Needs::USER_NAMESPACES | Needs::TERMINAL);
 fn loopback_terminal_and_reaper() {
-    let place = Place::new();
-    let names = place.as_user(&[], &["interfaces"]).finish().good();
+    let place = SharedFiles::new();
+    let names = place.as_user(&[], &["interfaces"]).finish().success();
     assert!(names.split_whitespace().any(|name| name == "lo"), "{names}");
     let outcome = place.as_user(&["-t", "--init"], &["hostname"]).finish();
     assert_eq!(outcome.code(), 0, "{outcome:?}");
@@ -120,7 +120,7 @@ fn loopback_terminal_and_reaper() {
 
 case!(files_of_others_stay_theirs, Needs::USER_NAMESPACES);
 fn files_of_others_stay_theirs() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     let secret = place.folder.write("secret", b"of root");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("chmod");
     let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
@@ -131,8 +131,8 @@ fn files_of_others_stay_theirs() {
 case!(an_id_that_is_not_there, Needs::USER_NAMESPACES);
 /// If only the user's own id is mapped, root is the only user inside.
 fn an_id_that_is_not_there() {
-    let place = Place::new();
-    if words(&place.as_user(&[], &["file", "/proc/self/gid_map"]).finish().good()).len() > 3 {
+    let place = SharedFiles::new();
+    if words(&place.as_user(&[], &["file", "/proc/self/gid_map"]).finish().success()).len() > 3 {
         println!("this user has a range of ids");
         return;
     }
@@ -145,8 +145,8 @@ fn an_id_that_is_not_there() {
 }
 
 /// A root that the user owns: the probe, and nothing else.
-fn own_root() -> (Place, Folder) {
-    let (place, root) = (Place::new(), Folder::new());
+fn own_root() -> (SharedFiles, Folder) {
+    let (place, root) = (SharedFiles::new(), Folder::new());
     root.write_program("probe", &fs::read(probe_file()).expect("this file"));
     if host().root {
         std::os::unix::fs::chown(root.as_path(), Some(USER), Some(USER)).expect("chown");
@@ -154,7 +154,7 @@ fn own_root() -> (Place, Folder) {
     (place, root)
 }
 
-impl Place {
+impl SharedFiles {
     fn in_root(&self, root: &Folder, options: &[&str], words: &[&str]) -> Run {
         let root = root.text(".");
         let own = ["run", "--rootfs", &root].into_iter().chain(options.iter().copied());
@@ -167,7 +167,7 @@ impl Place {
 case!(a_root_of_its_own, Needs::USER_NAMESPACES);
 fn a_root_of_its_own() {
     let (place, root) = own_root();
-    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
+    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().success();
     assert_eq!(says(&[], &["list", "/"]), "dev\netc\nprobe\nproc\nsys\n");
     // The host's root is unmounted, and no path leads back to it.
     assert_eq!(says(&[], &["list", "/../.."]), "dev\netc\nprobe\nproc\nsys\n");
@@ -194,7 +194,7 @@ case!(a_root_of_its_own_in_namespaces_of_the_host, Needs::USER_NAMESPACES);
 /// A user who does not own a namespace cannot mount its /proc or /sys, and gets the host's mount.
 fn a_root_of_its_own_in_namespaces_of_the_host() {
     let (place, root) = own_root();
-    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().good();
+    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().success();
     let of_host = ["--network", "host", "--pid", "host", "--ipc", "host", "--uts", "host"];
     let inside = says(&of_host, &["namespaces"]);
     let outside: Vec<String> =
@@ -226,25 +226,25 @@ fn names(path: &str) -> String {
 case!(writes_in_memory, Needs::USER_NAMESPACES | Needs::OVERLAY);
 fn writes_in_memory() {
     let (place, root) = own_root();
-    place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().good();
+    place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().success();
     assert!(!root.path("new").exists());
     // An overlay over the host's own root, with the host's mounts below it, needs more than a user namespace.
     place.as_user(&["--ephemeral"], &["touch", "/new"]).finish().refused(125, &["EINVAL", "mounts of the host"]);
-    place.in_root(&root, &[], &["touch", "/new"]).finish().good();
+    place.in_root(&root, &[], &["touch", "/new"]).finish().success();
     assert!(root.path("new").exists());
     let outcome = place.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
     assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
     // The user need not own it either.
     if host().root {
         std::os::unix::fs::chown(root.as_path(), Some(0), Some(0)).expect("chown");
-        place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().good();
+        place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().success();
         assert!(!root.path("third").exists());
     }
 }
 
 case!(a_limit_needs_a_delegated_group, Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn a_limit_needs_a_delegated_group() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     // The default limit is left out.
     place.as_user(&[], &["status", "0"]).finish().silent(0);
     let outcome = place.as_user(&["-m", "100m"], &["status", "0"]).finish();
@@ -257,7 +257,7 @@ case!(
 );
 /// A cgroup that the user owns, with a leaf for mydocker itself, as systemd delegates it.
 fn a_delegated_group_is_used() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     let top = &host().carrier("memory").expect("memory").point;
     let delegated = top.join(format!("delegated-{}", std::process::id()));
     let leaf = delegated.join("leaf");
@@ -275,12 +275,12 @@ fn a_delegated_group_is_used() {
     // Two levels, and a moment until the last process has ended.
     crate::support::processes::wait_until("the groups are empty", || fs::remove_dir(&leaf).is_ok() || !leaf.exists());
     fs::remove_dir(&delegated).expect("nothing is left in it");
-    assert_eq!(outcome.good(), "104857600\n");
+    assert_eq!(outcome.success(), "104857600\n");
 }
 
 case!(userns_host_forbids_it, Needs::USER_NAMESPACES);
 fn userns_host_forbids_it() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     place.as_user(&["--userns", "host"], &["status", "0"]).finish().refused(125, &["clone", "EPERM", "root"]);
     place.as_user(&["--userns=auto"], &["status", "3"]).finish().silent(3);
 }
@@ -328,7 +328,7 @@ fn with_files(run: Run, files: Vec<(String, &'static str)>) -> Run {
 }
 
 /// A passwd, subuid and subgid in which the user has a range.
-fn files_with_ranges(place: &Place) -> Vec<(String, &'static str)> {
+fn files_with_ranges(place: &SharedFiles) -> Vec<(String, &'static str)> {
     let passwd = format!("root:x:0:0::/:/bin/sh\nordinary:x:{USER}:{USER}::/:/bin/sh\n");
     let mut files = Vec::new();
     for (name, text, theirs) in [
@@ -345,8 +345,8 @@ fn files_with_ranges(place: &Place) -> Vec<(String, &'static str)> {
 
 case!(ranges_of_subuid, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
 fn ranges_of_subuid() {
-    let place = Place::new();
-    let file = |name| with_files(place.probe(&[], &["file", name]), files_with_ranges(&place)).finish().good();
+    let place = SharedFiles::new();
+    let file = |name| with_files(place.probe(&[], &["file", name]), files_with_ranges(&place)).finish().success();
     assert_eq!(words(&file("/proc/self/uid_map")), ["0", "65534", "1", "1", "200000", "65536"]);
     assert_eq!(words(&file("/proc/self/gid_map")), ["0", "65534", "1", "1", "300000", "65536"]);
     // So other users exist inside, and the terminal belongs to the group of terminals.
@@ -357,7 +357,7 @@ fn ranges_of_subuid() {
 
 case!(ranges_that_newuidmap_refuses, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
 fn ranges_that_newuidmap_refuses() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     let mut files = files_with_ranges(&place);
     let refuses = place.folder.write_program("refuses", b"#!/bin/sh\necho loud >&2\nexit 1\n");
     files.push((refuses, "/usr/bin/newuidmap"));
@@ -373,12 +373,12 @@ fn this_host_without_user_namespaces() {
         outcome.refused(125, &["clone", "ENOSPC", "user.max_user_namespaces is 0"]);
     }
     // A run that needs no user namespace works.
-    crate::support::harness::mydocker(&["--help"]).finish().good();
+    crate::support::harness::mydocker(&["--help"]).finish().success();
 }
 
 case!(a_host_without_user_namespaces, Needs::USER_NAMESPACES | Needs::ROOT);
 fn a_host_without_user_namespaces() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     let run = place.probe(&[], &["status", "0"]).before(|| {
         // SAFETY: unshare with CLONE_NEWUSER leaves the address space and the descriptor table alone
         if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0 {
@@ -394,7 +394,7 @@ fn a_host_without_user_namespaces() {
 
 case!(nothing_is_left_and_the_status_stands, Needs::USER_NAMESPACES);
 fn nothing_is_left_and_the_status_stands() {
-    let place = Place::new();
+    let place = SharedFiles::new();
     for status in ["0", "1", "42"] {
         assert_eq!(place.as_user(&[], &["status", status]).finish().code().to_string(), status);
     }

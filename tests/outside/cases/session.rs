@@ -15,11 +15,11 @@ fn one_shell_under_100m() {
     let shell = run(&options.split(' ').collect::<Vec<_>>(), &["/bin/sh"]);
     let mut shell = shell.with(|command| command.env("PROBE", probe_file())).start();
 
-    shell.say(b"echo first: pid $$, hostname \"$(uname -n)\", $((1+1))\n");
+    shell.write_stdin(b"echo first: pid $$, hostname \"$(uname -n)\", $((1+1))\n");
     let first = shell.await_output(", 2");
     assert!(first.contains("first: pid 1,"), "{first}");
 
-    shell.say(b"\"$PROBE\" --probe eat 209715200 </dev/null; echo large: $?.\n");
+    shell.write_stdin(b"\"$PROBE\" --probe eat 209715200 </dev/null; echo large: $?.\n");
     shell.await_output("large: 137.");
 
     // The shell runs. From outside, its limits and its pid are where they should be.
@@ -32,24 +32,24 @@ fn one_shell_under_100m() {
         ("cpuset", "cpuset.mems", "cpuset.mems", "0", "0"),
     ] {
         let group = host().group(controller, pid);
-        assert!(directories.contains(&group), "{} is none of {directories:?}", group.display());
+        assert!(directories.contains(&group), "{} is not one of {directories:?}", group.display());
         let (file, expected) = if on_v2(controller) { (v2, weight) } else { (v1, value) };
         assert_eq!(fs::read_to_string(group.join(file)).expect(file).trim(), expected, "{file}");
         let members = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
         assert_eq!(members.trim(), pid.to_string(), "in {}", group.display());
     }
 
-    shell.say(b"\"$PROBE\" --probe eat 94371840 </dev/null; echo small: $?.\n");
+    shell.write_stdin(b"\"$PROBE\" --probe eat 94371840 </dev/null; echo small: $?.\n");
     shell.await_output("small: 0.");
 
-    shell.say(b"exit\n");
-    let outcome = shell.finish_by_itself();
+    shell.write_stdin(b"exit\n");
+    let outcome = shell.finish_with_stdin_open();
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     let text = outcome.stderr_text();
     let said: Vec<&str> = text.lines().filter(|line| line.starts_with("mydocker: ")).collect();
     assert_eq!(said.len(), 1, "one line about the kill: {outcome:?}");
     assert!(said[0].contains("memory") && said[0].contains("104857600"), "{outcome:?}");
-    let stat = fs::read_to_string("/proc/self/stat").expect("the host's /proc is whole");
+    let stat = fs::read_to_string("/proc/self/stat").expect("the host's /proc is intact");
     assert!(stat.starts_with(&format!("{} ", std::process::id())), "{stat}");
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), mounts);
 }
@@ -63,7 +63,7 @@ fn ls_from_another_folder() {
     let ls = crate::support::host::tool("ls").expect("ls");
     for options in [&["-t"][..], &["-t", "-m", "100m", "--cpu-mems", "0", "--cpu-set", "0", "--cpu-shares", "2048"]] {
         let options = if Needs::CPUSET.missing().is_some() { &options[..1] } else { options };
-        let list = run(options, &[&ls]).with(|command| command.current_dir(folder.as_path())).finish().good();
+        let list = run(options, &[&ls]).with(|command| command.current_dir(folder.as_path())).finish().success();
         let names: Vec<&str> = list.split_whitespace().collect();
         assert_eq!(names, ["one", "two"], "{options:?}");
     }

@@ -16,7 +16,7 @@ fn raw(run: Run) -> (InTerminal, crate::support::user_terminal::Settings) {
     let terminal = UserTerminal::new();
     let before = terminal.settings();
     assert!(!terminal.is_raw());
-    let mut inside = crate::support::user_terminal::in_this_terminal(run, terminal);
+    let mut inside = crate::support::user_terminal::in_given_terminal(run, terminal);
     inside.await_screen("ready");
     assert!(inside.terminal.is_raw(), "{:?}", inside.terminal.settings());
     (inside, before)
@@ -27,7 +27,7 @@ fn back_after_an_exit() {
     for options in BOTH {
         let (inside, before) = raw(probe(options, &["catch", "15"]));
         inside.press(b"\x04");
-        assert_eq!(inside.running.finish_by_itself().code(), 7);
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
         assert_eq!(inside.terminal.settings(), before, "{options:?}");
     }
 }
@@ -47,9 +47,9 @@ fn back_after_an_error() {
             let options = [options, more].concat();
             let terminal = UserTerminal::new();
             let before = terminal.settings();
-            let mut inside = crate::support::user_terminal::in_this_terminal(run(&options, &[command]), terminal);
+            let mut inside = crate::support::user_terminal::in_given_terminal(run(&options, &[command]), terminal);
             inside.await_screen("mydocker: ");
-            assert_eq!(inside.running.finish_by_itself().code(), status, "{options:?} {command}");
+            assert_eq!(inside.running.finish_with_stdin_open().code(), status, "{options:?} {command}");
             assert_eq!(inside.terminal.settings(), before, "{options:?} {command}");
             let screen = inside.terminal.screen();
             assert!(screen.starts_with("mydocker: ") && screen.ends_with("\r\n"), "{screen:?}");
@@ -64,7 +64,7 @@ fn back_after_a_signal_to_mydocker() {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, libc::SIGVTALRM, libc::SIGXCPU, 40] {
             let (inside, before) = raw(probe(options, &["hold"]));
             inside.running.send(signal);
-            let outcome = inside.running.finish_by_itself();
+            let outcome = inside.running.finish_with_stdin_open();
             assert_eq!(outcome.code(), 128 + signal, "{options:?}");
             assert_eq!(inside.terminal.settings(), before, "{options:?} {signal}");
         }
@@ -79,7 +79,7 @@ fn back_after_a_fault_that_someone_sent() {
     for signal in faults {
         let (inside, before) = raw(probe(&["-t"], &["hold"]));
         inside.running.send(signal);
-        let outcome = inside.running.finish_by_itself();
+        let outcome = inside.running.finish_with_stdin_open();
         assert_eq!(inside.terminal.settings(), before, "{signal}: {outcome:?}");
         assert_eq!(outcome.code(), 128 + signal);
     }
@@ -98,14 +98,14 @@ fn back_after_the_command_was_killed() {
                 send(command, SIGKILL);
             }
             let expected = if command == first { SIGKILL } else { signal };
-            assert_eq!(inside.running.finish_by_itself().code(), 128 + expected, "{options:?}");
+            assert_eq!(inside.running.finish_with_stdin_open().code(), 128 + expected, "{options:?}");
             assert_eq!(inside.terminal.settings(), before, "{options:?}");
         }
     }
     // The signal goes to the reaper itself.
     let (inside, before) = raw(probe(&["-t", "--init"], &["hold"]));
     send(inside.running.command_pid(), SIGKILL);
-    assert_eq!(inside.running.finish_by_itself().code(), 128 + SIGKILL);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 128 + SIGKILL);
     assert_eq!(inside.terminal.settings(), before);
 }
 
@@ -113,7 +113,7 @@ case!(back_when_the_command_left_its_own_a_mess, Needs::NAMESPACES | Needs::TERM
 fn back_when_the_command_left_its_own_a_mess() {
     let (inside, before) = raw(probe(&["-t"], &["mirror", "1"]));
     inside.press(b"x");
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
     assert_eq!(inside.terminal.settings(), before);
 }
 
@@ -135,9 +135,9 @@ fn back_while_stopped_and_raw_again() {
         }
         inside.running.send(libc::SIGUSR2);
         inside.await_screen("got 12\r\n");
-        assert_eq!(inside.count("got 18\r\n"), 3, "{options:?}: once each time");
+        assert_eq!(inside.count("got 18\r\n"), 3, "{options:?}: the message appears once each time");
         inside.press(b"\x04");
-        assert_eq!(inside.running.finish_by_itself().code(), 7);
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
         assert_eq!(inside.terminal.settings(), before, "{options:?}");
     }
 }
@@ -147,7 +147,7 @@ case!(raw_again_after_a_stop_that_nobody_can_see, Needs::NAMESPACES | Needs::TER
 fn raw_again_after_a_stop_that_nobody_can_see() {
     let terminal = UserTerminal::new();
     let shells = terminal.termios();
-    let mut inside = crate::support::user_terminal::in_this_terminal(probe(&["-t"], &["echo"]), terminal);
+    let mut inside = crate::support::user_terminal::in_given_terminal(probe(&["-t"], &["echo"]), terminal);
     wait_until("raw", || inside.terminal.is_raw());
     let before = inside.terminal.settings();
     inside.running.send(SIGSTOP);
@@ -158,7 +158,7 @@ fn raw_again_after_a_stop_that_nobody_can_see() {
     inside.press(b"line\n");
     inside.await_screen("line\r\nline\r\n");
     inside.press(b"\x04");
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
 }
 
 fn null() -> OwnedFd {
@@ -170,15 +170,15 @@ fn untouched_without_a_terminal_on_stdin() {
     let mut terminal = UserTerminal::new();
     let before = terminal.settings();
     let (stdin, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
-    let run = probe(&["-t"], &["hold"]).before(UserTerminal::lead(1));
+    let run = probe(&["-t"], &["hold"]).before(UserTerminal::lead_session(1));
     let running = run.start_on([stdin, terminal.stream(), terminal.stream()]);
     terminal.await_screen("ready");
     assert_eq!(terminal.settings(), before, "while it runs");
     drop(writer);
-    assert_eq!(running.finish_by_itself().code(), 0);
+    assert_eq!(running.finish_with_stdin_open().code(), 0);
     assert_eq!(terminal.settings(), before);
     // If the streams are no terminals, there are no settings to change, and that is no error.
-    assert_eq!(probe(&["-t"], &["status", "4"]).start_on([null(), null(), null()]).finish_by_itself().code(), 4);
+    assert_eq!(probe(&["-t"], &["status", "4"]).start_on([null(), null(), null()]).finish_with_stdin_open().code(), 4);
 }
 
 case!(untouched_without_t, Needs::NAMESPACES | Needs::TERMINAL);
@@ -188,6 +188,6 @@ fn untouched_without_t() {
     inside.await_screen("ready");
     assert_eq!(inside.terminal.settings(), before);
     inside.press(b"\x04");
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
     assert_eq!(inside.terminal.settings(), before);
 }

@@ -37,7 +37,7 @@ fn what_would_end_a_process_ends_the_container() {
         running.await_output("ready");
         let inside = running.command_pid();
         running.send(signal);
-        let outcome = running.finish_by_itself();
+        let outcome = running.finish_with_stdin_open();
         assert_eq!(outcome.code(), 128 + signal, "{outcome:?}");
         assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
         assert!(wait_for_end(inside), "the command is gone");
@@ -65,10 +65,10 @@ fn sleep_ends_at_once() {
 case!(a_shell_ends_at_once, Needs::NAMESPACES | Needs::SH);
 fn a_shell_ends_at_once() {
     let mut running = run(&[], &["sh"]).start();
-    running.say(b"echo read$((1+1))\n");
+    running.write_stdin(b"echo read$((1+1))\n");
     running.await_output("read2");
     running.send(SIGTERM);
-    let outcome = running.finish_by_itself();
+    let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
 }
 
@@ -144,7 +144,7 @@ fn a_signal_in_the_hosts_pids() {
     let running = probe(&["--pid", "host"], &["hold"]).start();
     running.await_output("ready");
     running.send(SIGTERM);
-    let outcome = running.finish_by_itself();
+    let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
     let running = probe(&["--pid", "host"], &["catch", "15", "28"]).start();
     running.await_output("ready");
@@ -168,7 +168,7 @@ fn a_signal_that_the_caller_blocked_still_works() {
     let running = probe(&[], &["hold"]).before(block).start();
     running.await_output("ready");
     running.send(SIGTERM);
-    let outcome = running.finish_by_itself();
+    let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
     probe(&[], &["status", "5"]).before(block).finish().silent(5);
 }
@@ -181,7 +181,7 @@ fn a_signal_during_the_start_is_not_lost() {
         let running = probe(&["-m100m"], &["hold"]).start();
         std::thread::sleep(std::time::Duration::from_micros(round * 50));
         running.send(SIGTERM);
-        let outcome = running.end_by_itself();
+        let outcome = running.reap_with_stdin_open();
         let ended = outcome.status.signal() == Some(SIGTERM) || outcome.status.code() == Some(128 + SIGTERM);
         assert!(ended, "{outcome:?}");
         assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
@@ -191,10 +191,10 @@ fn a_signal_during_the_start_is_not_lost() {
 case!(processes_below_the_command_end_too, Needs::NAMESPACES | Needs::SH);
 fn processes_below_the_command_end_too() {
     let mut running = run(&[], &["sh"]).start();
-    running.say(b"sleep 100000 & sleep 100000 & echo read$((1+1))\n");
+    running.write_stdin(b"sleep 100000 & sleep 100000 & echo read$((1+1))\n");
     running.await_output("read2");
     running.send(SIGTERM);
     // Both children of the shell hold its standard output open: the output ends with the later of them.
-    let outcome = running.finish_by_itself();
+    let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
 }

@@ -26,7 +26,7 @@ fn a_kill_from_outside() {
     let running = probe(&[], &["hold"]).start();
     running.await_output("ready");
     send(running.command_pid(), libc::SIGKILL);
-    let outcome = running.finish_by_itself();
+    let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + libc::SIGKILL, "{outcome:?}");
     // No process ran out of memory, so no message may say so.
     assert_eq!(outcome.stderr_text(), "", "{outcome:?}");

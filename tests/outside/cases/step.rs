@@ -31,8 +31,8 @@ fn has_ended(inside: &InTerminal) -> bool {
 /// The reasons and the calls of the plan, as `--dry-run` shows them; after one run, which leaves controllers enabled
 /// that other cases may need, too.
 fn planned(options: &[&str], words: &[&str]) -> Vec<(String, String)> {
-    probe(options, &["status", "0"]).finish().good();
-    let text = probe(&[options, &["--dry-run"]].concat(), words).finish().good();
+    probe(options, &["status", "0"]).finish().success();
+    let text = probe(&[options, &["--dry-run"]].concat(), words).finish().success();
     text.lines()
         .map(|line| {
             let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
@@ -51,7 +51,7 @@ fn it_stops_before_every_step_of_the_plan() {
         let mut inside = in_terminal(probe(&[options, &["--step"]].concat(), &["status", "7"]));
         let stops = press_through(&mut inside, b"\n");
         let screen = inside.terminal.screen();
-        assert_eq!(inside.running.finish_by_itself().code(), 7, "{screen}");
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 7, "{screen}");
         assert_eq!(stops, plan.len(), "{screen}");
         for who in ["parent: ", "child: "] {
             let shown: Vec<(String, String)> = screen
@@ -77,7 +77,7 @@ fn c_goes_on_to_the_end() {
         }
         assert!(inside.terminal.await_count(ASKS, before + 1));
         inside.press(b"c\n");
-        assert_eq!(inside.running.finish_by_itself().code(), 7);
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
         assert_eq!(inside.terminal.screen().matches(ASKS).count(), before + 1);
     }
 }
@@ -98,7 +98,7 @@ fn q_undoes_wherever_it_is_pressed() {
         assert!(inside.terminal.await_count(ASKS, stops + 1));
         let child = children(inside.running.pid);
         inside.press(b"q\n");
-        let outcome = inside.running.finish_by_itself();
+        let outcome = inside.running.finish_with_stdin_open();
         assert_eq!(outcome.code(), 125, "after {stops}: {outcome:?}");
         assert!(child.iter().all(|pid| wait_for_end(*pid)));
         let screen = inside.terminal.screen();
@@ -124,7 +124,7 @@ fn a_signal_or_the_end_is_a_q() {
             }
             // A signal ends a command that has not been executed yet; if the parent takes the signal, as it ends one
             // that has.
-            let code = inside.running.finish_by_itself().code();
+            let code = inside.running.finish_with_stdin_open().code();
             assert!(code == 125 || end != "\x04" && code == 128 + libc::SIGINT, "{stops} {end:?}: {code}");
         }
     }
@@ -161,7 +161,7 @@ fn what_it_points_at_is_there() {
             inside.press(b"\n");
         }
     }
-    assert_eq!(inside.running.finish_by_itself().code(), 0);
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
     assert!(namespaces > 5 && groups > 5, "{namespaces} and {groups}");
 }
 
@@ -171,7 +171,7 @@ fn with_a_terminal_of_its_own() {
     // In the middle of the plan the user's terminal is raw: there Enter is a carriage return.
     press_through(&mut inside, b"\r");
     let screen = inside.terminal.screen();
-    assert_eq!(inside.running.finish_by_itself().code(), 0, "{screen}");
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 0, "{screen}");
     assert!(screen.contains("streams /dev/pts/0 /dev/pts/0 /dev/pts/0"), "{screen}");
 }
 
@@ -180,7 +180,7 @@ fn without_a_terminal_one_clear_line() {
     let folder = Folder::new();
     let mark = folder.text("mark");
     let alone = || {
-        // SAFETY: getppid takes no arguments
+        // SAFETY: setsid takes no arguments
         if unsafe { libc::setsid() } >= 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     };
     let outcome = probe(&["--step"], &["touch", &mark]).before(alone).finish();
@@ -199,7 +199,7 @@ fn a_kill_takes_the_child_along() {
     let child = inside.running.command_pid();
     inside.running.send(libc::SIGKILL);
     drop(inside.running.reap());
-    assert!(wait_for_end(child), "the child outlives mydocker");
+    assert!(wait_for_end(child), "the child has outlived mydocker");
 }
 
 case!(the_commands_input_is_not_touched, Needs::NAMESPACES | Needs::TERMINAL);
@@ -211,10 +211,10 @@ fn the_commands_input_is_not_touched() {
     std::io::Write::write_all(&mut &write, b"c\nq\n").expect("write");
     drop(write);
     let words = probe_words(&["echo"]);
-    let run = run(&["--step"], &words).before(crate::support::user_terminal::UserTerminal::lead(2));
+    let run = run(&["--step"], &words).before(crate::support::user_terminal::UserTerminal::lead_session(2));
     let running = run.start_on([read.into(), out_write.into(), terminal.stream()]);
     assert!(terminal.await_count(ASKS, 1));
     terminal.press(b"c\n");
-    assert_eq!(running.finish_by_itself().code(), 0);
+    assert_eq!(running.finish_with_stdin_open().code(), 0);
     assert_eq!(std::io::read_to_string(out).expect("output"), "c\nq\n");
 }

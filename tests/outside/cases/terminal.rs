@@ -15,13 +15,13 @@ fn a_pressed_key_arrives_once() {
         terminal.press(key);
         terminal.await_screen(&format!("got {signal}\r\n"));
         // Once USR1 has arrived, mydocker has dealt with the keys.
-        terminal.running.await_taken(signal);
+        terminal.running.await_delivery(signal);
         terminal.running.send(SIGUSR1);
         terminal.await_screen("got 10\r\n");
         assert_eq!(terminal.count(&format!("got {signal}\r\n")), 1, "signal {signal}");
         terminal.press(b"\x04");
         terminal.await_screen("end\r\n");
-        assert_eq!(terminal.running.finish_by_itself().code(), 7);
+        assert_eq!(terminal.running.finish_with_stdin_open().code(), 7);
     }
 }
 
@@ -31,7 +31,7 @@ fn a_pressed_key_ends_what_does_not_catch_it() {
         let mut terminal = in_terminal(probe(&[], &["hold"]));
         terminal.await_screen("ready");
         terminal.press(key);
-        let outcome = terminal.running.finish_by_itself();
+        let outcome = terminal.running.finish_with_stdin_open();
         assert_eq!(outcome.code(), 128 + signal, "{outcome:?}");
     }
 }
@@ -57,7 +57,7 @@ fn a_hangup_reaches_the_command() {
             running.await_output(seen);
             assert_eq!(running.finish().code(), status);
         } else {
-            assert_eq!(running.finish_by_itself().code(), status);
+            assert_eq!(running.finish_with_stdin_open().code(), status);
         }
     }
 }
@@ -71,5 +71,5 @@ fn a_signal_from_elsewhere_is_still_passed_on() {
     terminal.await_screen("got 2\r\n");
     terminal.press(b"\x04");
     terminal.await_screen("end\r\n");
-    assert_eq!(terminal.running.finish_by_itself().code(), 7);
+    assert_eq!(terminal.running.finish_with_stdin_open().code(), 7);
 }

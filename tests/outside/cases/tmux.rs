@@ -4,10 +4,10 @@
 //! the answer.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORKING, mydocker_file};
+use crate::support::harness::{FORK_LOCK, mydocker_file};
 use crate::support::needs::Needs;
 use crate::support::processes::{
-    children, is_in_foreground, patience, send, sleeping, state, wait_for_end, wait_until,
+    children, is_in_foreground, send, sleep_processes, state, timeout, wait_for_end, wait_until,
 };
 use libc::{SIGKILL, SIGTERM, SIGTSTP};
 use std::fs;
@@ -36,7 +36,7 @@ impl Window {
         command.arg("-S").arg(self.folder.path("socket")).args(words).stdin(Stdio::null());
         command.env_remove("TMUX").env("M", mydocker_file()).env("F", self.folder.as_path()).env("LC_ALL", "C.UTF-8");
         let child = {
-            let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let _forks_allowed = FORK_LOCK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start of tmux")
         };
         let output = child.wait_with_output().expect("tmux");
@@ -65,7 +65,7 @@ impl Window {
             if good(&screen) {
                 return screen;
             }
-            assert!(start.elapsed() < patience(), "never came: {what}; the screen:\n{screen}");
+            assert!(start.elapsed() < timeout(), "timed out waiting for {what}; the screen:\n{screen}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -102,7 +102,7 @@ impl Window {
     /// three times in a hundred, whether the job was mydocker or not.)
     fn ends_by_term(&self, mydocker: i32) {
         self.line("clear; kill %1");
-        assert!(wait_for_end(mydocker), "it goes on; the screen:\n{}", self.screen());
+        assert!(wait_for_end(mydocker), "the job continues; the screen:\n{}", self.screen());
         // Not an empty line: bash only looks for ended jobs after a child has ended.
         self.line("clear");
         self.await_screen("Exit 143");
@@ -142,7 +142,7 @@ fn a_shell_with_job_control() {
         window.line("echo up$((1+1)); sleep 100000");
         window.await_screen("up2");
         let mydocker = window.mydocker();
-        wait_until("it sleeps in the foreground", || sleeping(mydocker).into_iter().any(is_in_foreground));
+        wait_until("sleep runs in the foreground", || sleep_processes(mydocker).into_iter().any(is_in_foreground));
         window.key("C-z");
         window.await_screen("Stopped");
         window.await_prompt("in>");
@@ -153,7 +153,7 @@ fn a_shell_with_job_control() {
         window.line("kill %2; wait %2; echo gone$?");
         window.await_screen("gone143");
         window.line("fg %1");
-        wait_until("it goes on", || !window.has_stopped(mydocker));
+        wait_until("the job continues", || !window.has_stopped(mydocker));
         window.key("C-c");
         window.await_prompt("in>");
         window.line("echo status$?");
@@ -209,7 +209,7 @@ fn the_callers_shell_stops_one_with_a_terminal() {
         wait_until("the command stops too", || state(command) == Some('T'));
         window.line("stty -g >\"$F/stopped\" 2>&1; clear; echo back$((1+1)); fg");
         window.await_screen("back2");
-        wait_until("it goes on", || state(command) == Some('S'));
+        wait_until("the job continues", || state(command) == Some('S'));
         window.line("two");
         window.await_that("two, twice", |screen| screen.matches("\ntwo").count() == 2);
         window.key("C-d");
@@ -241,7 +241,7 @@ fn a_job_in_the_background() {
             wait_until("it stops", || state(mydocker) == Some('T'));
             window.line(&format!("clear; bg; echo back$((7+{round}))"));
             window.await_screen(&format!("back{}", 7 + round));
-            wait_until("it stops again", || state(mydocker) == Some('T'));
+            wait_until("the job stops again", || state(mydocker) == Some('T'));
             // The shell's own settings are neither raw nor line mode: it is about to read a line.
             window.line("clear; stty -g >\"$F/meanwhile\"; fg");
             wait_until("raw", || window.is_raw());
@@ -274,7 +274,7 @@ fn a_window_that_changes() {
     // A key between two commands of the loop goes to the shell; a key that stty should read is lost.
     let start = Instant::now();
     while !window.screen().trim_end().ends_with("in>") {
-        assert!(start.elapsed() < patience(), "the loop goes on: {}", window.screen());
+        assert!(start.elapsed() < timeout(), "the loop continues: {}", window.screen());
         window.key("C-c");
         thread::sleep(Duration::from_millis(300));
     }

@@ -137,7 +137,7 @@ fn strace(options: &[&str], words: &[&str]) -> (Vec<Vec<Call>>, String) {
             continue;
         }
         if let Some((_, end)) = rest.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
-            let at = unfinished.iter().position(|(other, _)| other == pid).expect("a call that was begun");
+            let at = unfinished.iter().position(|(other, _)| other == pid).expect("a call that has begun");
             rest = unfinished.remove(at).1 + end;
         }
         let Some(call) = call(&rest) else { continue };
@@ -257,7 +257,7 @@ fn a_failing_mount() {
     let rest: Vec<&str> =
         child[at + 1..].iter().filter_map(|line| line.split(' ').find(|word| word.contains('('))).collect();
     assert!(rest.iter().all(|call| call.starts_with("write(") || call.starts_with("exit_group(")), "{rest:?}");
-    let (failed, removed) = (text.find(child[at]).expect("it"), text.rfind("unlinkat(").expect("the cleaning up"));
+    let (failed, removed) = (text.find(child[at]).expect("it"), text.rfind("unlinkat(").expect("the clean-up"));
     assert!(failed < removed && of(&text, "parent end").iter().any(|line| line.contains("unlinkat(")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("mydocker: mount \"/dev/pts\": ENOENT")), "{text}");
 }
@@ -282,7 +282,7 @@ fn lines_are_marked() {
     phases.dedup();
     assert_eq!(phases, ["parent plan", "parent start", "parent wait", "parent end", "child start"]);
     // Each step is announced, with the reason that --dry-run prints for it.
-    let plan = probe(&["--dry-run"], &["status", "5"]).finish().good();
+    let plan = probe(&["--dry-run"], &["status", "5"]).finish().success();
     for line in plan.lines() {
         let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
         let why = rest.split_once(' ').expect("a process").1.trim_start().split_once("  ").expect("two columns").0;
@@ -305,7 +305,7 @@ fn a_file_that_cannot_be_written_ends_it_at_once() {
     let folder = Folder::new();
     let (file, mark) = (folder.text("no/trace"), folder.text("mark"));
     probe(&[&format!("--trace={file}")], &["touch", &mark]).finish().refused(125, &["openat", &file, "ENOENT"]);
-    assert!(!folder.path("mark").exists(), "nothing was to run");
+    assert!(!folder.path("mark").exists(), "the command must not run");
 }
 
 case!(the_commands_descriptors_are_as_they_were, Needs::NAMESPACES);
@@ -347,7 +347,7 @@ fn colours_on_a_terminal_alone() {
         let mut inside = in_terminal(run);
         inside.await_screen(" execve(");
         let screen = inside.terminal.screen();
-        assert_eq!(inside.running.finish_by_itself().code(), 0);
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
         assert_eq!(screen.contains("\x1b[32mparent") && screen.contains("\x1b[36mchild"), coloured, "{screen}");
         assert_eq!(screen.contains('\x1b'), coloured, "{screen}");
     }
@@ -359,7 +359,7 @@ case!(a_closed_stderr_takes_no_trace, Needs::NOTHING);
 fn a_closed_stderr_takes_no_trace() {
     let folder = Folder::new();
     let mark = folder.text("mark");
-    // SAFETY: umask takes an integer
+    // SAFETY: close takes an integer, in the new process's own descriptor table
     let close = || if unsafe { libc::close(2) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
     let outcome = probe(&["--trace"], &["touch", &mark]).before(close).finish();
     assert_eq!(outcome.code(), 125, "{outcome:?}");

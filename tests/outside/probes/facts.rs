@@ -74,7 +74,7 @@ fn cpus() {
 probe!("limit", |words| print!("{}", limit(words.text(0), words.text(1))));
 /// The content of `file` in this process's cgroup for `controller`, found from inside.
 fn limit(controller: &str, file: &str) -> String {
-    let host = Host::look();
+    let host = Host::inspect();
     let path = host.group(controller, std::process::id() as i32).join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Error;
 
 /// `0`, or the name of the errno.
-fn outcome(result: i64) -> String {
+fn call_result(result: i64) -> String {
     if result >= 0 {
         return "0".into();
     }
@@ -26,13 +26,13 @@ fn outcome(result: i64) -> String {
     }
 }
 
-fn told(result: std::io::Result<()>) -> String {
+fn result_name(result: std::io::Result<()>) -> String {
     match result {
         Ok(()) => "0".into(),
         Err(error) => {
             // SAFETY: errno belongs to this thread
             unsafe { *libc::__errno_location() = error.raw_os_error().unwrap_or_default() };
-            outcome(-1)
+            call_result(-1)
         }
     }
 }
@@ -103,7 +103,7 @@ pub fn calls() {
             // SAFETY: clone without CLONE_VM: the child has its own memory
             unsafe { libc::_exit(0) };
         }
-        let answer = outcome(result);
+        let answer = call_result(result);
         println!("{name} {answer}");
     }
 }
@@ -148,7 +148,7 @@ pub fn way_out(way: &str, folder: &str) {
             }
             "unmount" => i64::from(libc::umount2(path("/proc").as_ptr(), libc::MNT_DETACH)),
             "namespace" | "namespace-of-1" => match fs::File::open(format!("/proc/{process}/ns/uts")) {
-                Err(error) => return println!("{}", told(Err(error))),
+                Err(error) => return println!("{}", result_name(Err(error))),
                 Ok(file) => {
                     use std::os::fd::AsRawFd;
                     i64::from(libc::setns(file.as_raw_fd(), 0))
@@ -164,12 +164,12 @@ pub fn way_out(way: &str, folder: &str) {
                 result
             }
             "root-of-parent" | "root-of-1" => {
-                return println!("{}", told(fs::read_dir(format!("/proc/{process}/root")).map(drop)));
+                return println!("{}", result_name(fs::read_dir(format!("/proc/{process}/root")).map(drop)));
             }
             _ => panic!("no escape is called {way}"),
         }
     };
-    let answer = outcome(result);
+    let answer = call_result(result);
     fs::remove_file(&inside).ok();
     println!("{answer}");
 }
@@ -197,7 +197,7 @@ fn try_files(names: &[&str], text: &str) {
                 tried += 1;
                 println!(
                     "{}",
-                    told(fs::OpenOptions::new().write(true).open(&file).and_then(|mut file| {
+                    result_name(fs::OpenOptions::new().write(true).open(&file).and_then(|mut file| {
                         use std::io::Write;
                         file.write_all(text.as_bytes())
                     }))
@@ -218,7 +218,7 @@ fn raise_limit() {
         let own = fs::read_to_string(&file).is_ok_and(|limit| limit.trim() == "104857600");
         if own {
             tried += 1;
-            println!("{}", told(fs::write(&file, text)));
+            println!("{}", result_name(fs::write(&file, text)));
         }
     }
     println!("tried {tried}");
@@ -236,17 +236,17 @@ pub fn overwrite(pid: &str) {
     // SAFETY: getppid takes no arguments
     let pid = if pid == "parent" { unsafe { libc::getppid() }.to_string() } else { pid.to_string() };
     let file = format!("/proc/{pid}/exe");
-    println!("write {}", told(fs::OpenOptions::new().write(true).open(&file).map(drop)));
+    println!("write {}", result_name(fs::OpenOptions::new().write(true).open(&file).map(drop)));
     match fs::File::open(&file) {
-        Err(error) => println!("read {}", told(Err(error))),
+        Err(error) => println!("read {}", result_name(Err(error))),
         Ok(held) => {
             use std::os::fd::AsRawFd;
             let again = format!("/proc/self/fd/{}", held.as_raw_fd());
             let write = || fs::OpenOptions::new().write(true).open(&again);
-            println!("again {}", told(write().map(drop)));
+            println!("again {}", result_name(write().map(drop)));
             // SAFETY: this process has one thread; the child opens and writes
             if unsafe { libc::fork() } == 0 {
-                // SAFETY: the calls take integers
+                // SAFETY: setsid takes no arguments
                 unsafe { libc::setsid() };
                 for _ in 0..200_000 {
                     if let Ok(mut file) = write() {
@@ -288,7 +288,7 @@ probe!("as-user", |words| as_user(words.rest));
 pub fn as_user(words: &[std::ffi::OsString]) {
     use std::os::unix::process::CommandExt;
     let id: u32 = words[0].to_str().and_then(|word| word.parse().ok()).expect("a number");
-    // SAFETY: the calls take integers, and setgroups an empty list
+    // SAFETY: setgid and setuid take integers
     assert_eq!(unsafe { (libc::setgid(id), libc::setuid(id)) }, (0, 0), "setgid and setuid");
     panic!("{}", std::process::Command::new(&words[1]).args(&words[2..]).exec());
 }

@@ -14,7 +14,7 @@ pub fn see(paths: &[OsString]) {
         let status = match fs::symlink_metadata(path) {
             Ok(status) => status,
             Err(error) => {
-                println!("{}", name(&error));
+                println!("{}", errno_name(&error));
                 continue;
             }
         };
@@ -34,7 +34,7 @@ pub fn see(paths: &[OsString]) {
     }
 }
 
-fn name(error: &std::io::Error) -> String {
+fn errno_name(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ENOENT) => "ENOENT".into(),
         Some(libc::EROFS) => "EROFS".into(),
@@ -53,7 +53,7 @@ pub fn write(paths: &[OsString]) {
     for path in paths {
         match OpenOptions::new().append(true).create(true).open(path).and_then(|mut file| file.write_all(b"written")) {
             Ok(()) => println!("ok"),
-            Err(error) => println!("{}", name(&error)),
+            Err(error) => println!("{}", errno_name(&error)),
         }
     }
 }
@@ -68,7 +68,7 @@ pub fn fill(path: &OsString) {
         match file.write(&block) {
             Ok(n) => written += n,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return println!("{} {written}", name(&error)),
+            Err(error) => return println!("{} {written}", errno_name(&error)),
         }
     }
 }
@@ -117,9 +117,9 @@ pub fn overwrite(link: &str) {
     let through = |path: &str| match OpenOptions::new().write(true).open(path) {
         Ok(mut file) => match file.write_all(b"overwritten") {
             Ok(()) => "ok".into(),
-            Err(error) => name(&error),
+            Err(error) => errno_name(&error),
         },
-        Err(error) => name(&error),
+        Err(error) => errno_name(&error),
     };
     println!("{}", through(link));
     let held = fs::File::open(link).expect("open for reading");

@@ -17,7 +17,7 @@ pub fn show() {
 
 static NOTE: AtomicI32 = AtomicI32::new(-1);
 
-extern "C" fn note(signal: libc::c_int) {
+extern "C" fn note_signal(signal: libc::c_int) {
     let byte = signal as u8;
     // SAFETY: write is async-signal-safe and reads one byte from the stack
     unsafe { libc::write(NOTE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
@@ -40,7 +40,7 @@ pub fn catch(words: &[OsString]) -> i32 {
             match how {
                 "i" => drop(libc::signal(number, libc::SIG_IGN)),
                 "b" => drop(libc::sigaddset(&mut blocked, number)),
-                _ => drop(libc::signal(number, note as *const () as libc::sighandler_t)),
+                _ => drop(libc::signal(number, note_signal as *const () as libc::sighandler_t)),
             }
         }
         libc::sigprocmask(libc::SIG_BLOCK, &blocked, std::ptr::null_mut());
@@ -61,10 +61,10 @@ pub fn catch(words: &[OsString]) -> i32 {
         };
         if polled[1].revents != 0 {
             let count = read(polled[1].fd);
-            block[..count.max(0) as usize].iter().for_each(got);
+            block[..count.max(0) as usize].iter().for_each(print_signal);
         } else if polled[2].revents != 0 {
             read(polled[2].fd);
-            got(&block[0]);
+            print_signal(&block[0]);
         } else if read(0) <= 0 {
             line(&[b"end"]);
             return 7;
@@ -83,7 +83,7 @@ pub fn wait_for(signal: i32) -> i32 {
         libc::sigaddset(&mut set, signal);
         libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
         line(&[b"ready"]);
-        got(&(libc::sigwaitinfo(&set, std::ptr::null_mut()) as u8));
+        print_signal(&(libc::sigwaitinfo(&set, std::ptr::null_mut()) as u8));
     }
     7
 }
@@ -112,9 +112,9 @@ pub fn vfork(milliseconds: usize) {
     }
 }
 
-probe!("last-words", |words| last_words(words.number(0)));
+probe!("last-words", |words| write_before_exit(words.number(0)));
 /// Waits for a SIGTERM, and then writes this many bytes.
-pub fn last_words(count: usize) -> i32 {
+pub fn write_before_exit(count: usize) -> i32 {
     // SAFETY: the set lives in this frame
     unsafe {
         let mut set = std::mem::zeroed();
@@ -128,7 +128,7 @@ pub fn last_words(count: usize) -> i32 {
     7
 }
 
-fn got(signal: &u8) {
+fn print_signal(signal: &u8) {
     line(&[format!("got {signal}").as_bytes()]);
 }
 

@@ -72,7 +72,7 @@ pub fn push() {
     const TIOCSTI: u64 = 0x5412;
     const TIOCLINUX: u64 = 0x541c;
     let tty = fs::File::open("/dev/tty");
-    let mut told = String::from("pushed");
+    let mut report = String::from("pushed");
     for fd in [0, 1, 2].into_iter().chain(tty.iter().map(|tty| tty.as_raw_fd())) {
         for request in [TIOCSTI, TIOCLINUX].into_iter().flat_map(|low| [low, low | 1 << 32]) {
             let paste = [3u8];
@@ -81,11 +81,11 @@ pub fn push() {
                 // SAFETY: the ioctl reads one byte, which lives as long as the call
                 let pushed = unsafe { libc::syscall(libc::SYS_ioctl, fd, request, byte) };
                 let error = std::io::Error::last_os_error().raw_os_error().unwrap_or_default();
-                told += &format!(" {}", if pushed == 0 { 0 } else { error });
+                report += &format!(" {}", if pushed == 0 { 0 } else { error });
             }
         }
     }
-    line(&[told.as_bytes(), b"."]);
+    line(&[report.as_bytes(), b"."]);
 }
 
 probe!("another", |_| another());

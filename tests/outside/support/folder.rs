@@ -1,6 +1,6 @@
 //! Temporary folders and files of a case.
 
-use crate::support::harness::{FORKING, probe_file};
+use crate::support::harness::{FORK_LOCK, probe_file};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +48,7 @@ impl Folder {
 
     /// Writes a file that can be executed.
     pub fn write_program(&self, name: &str, bytes: &[u8]) -> String {
-        let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut file = File::create(self.path(name)).expect("create of a test's program");
         file.write_all(bytes).expect("write of a test's program");
         file.set_permissions(Permissions::from_mode(0o755)).expect("mode of a test's program");

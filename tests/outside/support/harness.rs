@@ -2,7 +2,7 @@
 
 use crate::support::host::host;
 use crate::support::outcome::Outcome;
-use crate::support::processes::{children, patience, send, status_field, wait_for_end, wait_until};
+use crate::support::processes::{children, send, status_field, timeout, wait_for_end, wait_until};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -16,7 +16,7 @@ use std::time::UNIX_EPOCH;
 
 /// A fork copies every open descriptor, and a file that any process has open for writing cannot be executed. So
 /// executable files are written while no thread forks.
-pub static FORKING: RwLock<()> = RwLock::new(());
+pub static FORK_LOCK: RwLock<()> = RwLock::new(());
 
 /// The file under test.
 pub fn mydocker_file() -> PathBuf {
@@ -32,9 +32,9 @@ pub fn probe_file() -> PathBuf {
 pub fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Pids are reused, and a run that was killed leaves its directories: the start time distinguishes the two.
-    static BEGUN: OnceLock<u128> = OnceLock::new();
-    let begun = BEGUN.get_or_init(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis()));
-    format!("case{}-{begun:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    static START: OnceLock<u128> = OnceLock::new();
+    let start = START.get_or_init(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis()));
+    format!("case{}-{start:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A command line of mydocker that has not been started yet.
@@ -73,9 +73,9 @@ pub fn probe(options: &[&str], words: &[&str]) -> Run {
 
 /// The words that run a probe, for cases that put them in an unusual position.
 pub fn probe_words(words: &[&str]) -> Vec<OsString> {
-    let mut all: Vec<OsString> = vec![probe_file().into(), "--probe".into()];
-    all.extend(words.iter().map(OsString::from));
-    all
+    let mut probe_command: Vec<OsString> = vec![probe_file().into(), "--probe".into()];
+    probe_command.extend(words.iter().map(OsString::from));
+    probe_command
 }
 
 impl Run {
@@ -113,12 +113,12 @@ impl Run {
 
     fn launch(mut self) -> Running {
         let mut child = {
-            let _forking = FORKING.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let _forks_allowed = FORK_LOCK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             self.command.spawn().expect("start of mydocker")
         };
         let pid = child.id() as i32;
         Running {
-            told: format!("{:?}", self.words),
+            command_line: format!("{:?}", self.words),
             name: self.name.unwrap_or_else(|| pid.to_string()),
             out: Stream::reading(child.stdout.take()),
             err: Stream::reading(child.stderr.take()),
@@ -131,7 +131,7 @@ impl Run {
 
 /// A running mydocker.
 pub struct Running {
-    told: String,
+    command_line: String,
     name: String,
     /// The pid of mydocker itself; valid until it is reaped.
     pub pid: i32,
@@ -148,7 +148,7 @@ impl Running {
     }
 
     /// Writes to its standard input.
-    pub fn say(&mut self, bytes: &[u8]) {
+    pub fn write_stdin(&mut self, bytes: &[u8]) {
         let stdin = self.child.stdin.as_mut().expect("standard input is a pipe");
         match stdin.write_all(bytes) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -157,7 +157,7 @@ impl Running {
     }
 
     /// Writes to its standard input, and closes it, in another thread: the reader may be slow, or never come.
-    pub fn say_meanwhile(&mut self, bytes: Vec<u8>) {
+    pub fn write_stdin_in_background(&mut self, bytes: Vec<u8>) {
         let mut stdin = self.child.stdin.take().expect("standard input is a pipe");
         thread::spawn(move || stdin.write_all(&bytes));
     }
@@ -168,7 +168,7 @@ impl Running {
             Some(seen) if contains(&seen, text.as_bytes()) => String::from_utf8_lossy(&seen).into_owned(),
             other => panic!(
                 "{} never printed {text:?}; standard output {:?}, standard error {:?}",
-                self.told,
+                self.command_line,
                 String::from_utf8_lossy(&other.unwrap_or_default()),
                 String::from_utf8_lossy(&self.err.so_far())
             ),
@@ -178,12 +178,12 @@ impl Running {
     /// The pid on the host of the command inside.
     pub fn command_pid(&self) -> i32 {
         let children = children(self.pid);
-        assert_eq!(children.len(), 1, "{}: one child of mydocker, not {children:?}", self.told);
+        assert_eq!(children.len(), 1, "{}: one child of mydocker, not {children:?}", self.command_line);
         children[0]
     }
 
     /// Waits until mydocker blocks the signals that it handles: before that, a signal ends it as it ends any program.
-    pub fn await_signals(&self) {
+    pub fn await_signal_handling(&self) {
         wait_until("mydocker blocks its signals", || status_field(self.pid, "SigBlk:").is_none_or(|set| set != 0));
     }
 
@@ -193,7 +193,7 @@ impl Running {
     }
 
     /// Waits until `signal` is no longer pending for mydocker.
-    pub fn await_taken(&self, signal: i32) {
+    pub fn await_delivery(&self, signal: i32) {
         let bit = 1u64 << (signal - 1);
         wait_until("a pending signal is taken", || {
             status_field(self.pid, "SigPnd:").is_none_or(|hex| hex & bit == 0)
@@ -203,15 +203,15 @@ impl Running {
 
     /// Closes its standard input, waits for the end, and checks that the directories are removed.
     pub fn finish(self) -> Outcome {
-        self.checked(Running::reap)
+        self.check_directories(Running::reap)
     }
 
     /// Waits for an end that must come while standard input stays open, and checks that the directories are removed.
-    pub fn finish_by_itself(self) -> Outcome {
-        self.checked(Running::end_by_itself)
+    pub fn finish_with_stdin_open(self) -> Outcome {
+        self.check_directories(Running::reap_with_stdin_open)
     }
 
-    fn checked(self, end: fn(Running) -> Outcome) -> Outcome {
+    fn check_directories(self, end: fn(Running) -> Outcome) -> Outcome {
         let directory = self.directory_name();
         let outcome = end(self);
         let left = host().directories(&directory);
@@ -222,11 +222,11 @@ impl Running {
     /// Closes its standard input and waits for the end, without checking the directories.
     pub fn reap(mut self) -> Outcome {
         drop(self.child.stdin.take());
-        self.end_by_itself()
+        self.reap_with_stdin_open()
     }
 
     /// Waits for an end while standard input stays open, without checking the directories.
-    pub fn end_by_itself(mut self) -> Outcome {
+    pub fn reap_with_stdin_open(mut self) -> Outcome {
         // Held until the end: `Child::wait` would close it, and a command that outlives mydocker would see the end of
         // its input.
         let stdin = self.child.stdin.take();
@@ -237,16 +237,16 @@ impl Running {
         }
         let status = self.child.wait().expect("wait for mydocker");
         self.reaped = true;
-        let told = std::mem::take(&mut self.told);
-        let all = |stream: &Stream, what: &str| {
+        let command_line = std::mem::take(&mut self.command_line);
+        let collect = |stream: &Stream, what: &str| {
             let bytes = stream.wait(|_, ended| ended);
-            bytes.unwrap_or_else(|| panic!("{told}: someone still has its {what} open"))
+            bytes.unwrap_or_else(|| panic!("{command_line}: some process still has its {what} open"))
         };
         let outcome = Outcome {
-            told: told.clone(),
+            command_line: command_line.clone(),
             status,
-            stdout: all(&self.out, "standard output"),
-            stderr: all(&self.err, "standard error"),
+            stdout: collect(&self.out, "standard output"),
+            stderr: collect(&self.err, "standard error"),
         };
         drop(stdin);
         assert!(ended, "hangs: {outcome:?}");
@@ -301,7 +301,7 @@ impl Stream {
         let (state, waited) = self
             .0
             .changed
-            .wait_timeout_while(state, patience(), |(bytes, ended)| !*ended && !enough(bytes, *ended))
+            .wait_timeout_while(state, timeout(), |(bytes, ended)| !*ended && !enough(bytes, *ended))
             .expect("stream");
         (!waited.timed_out()).then(|| state.0.clone())
     }

@@ -32,17 +32,17 @@ pub struct Host {
     pub user_namespaces: bool,
     /// The directories of other mydockers that existed before, with their inode numbers: those of a killed mydocker
     /// whose parent cgroup nobody has swept since. A run of this test may get a pid that one of them is named after.
-    earlier: Vec<(PathBuf, u64)>,
+    preexisting: Vec<(PathBuf, u64)>,
 }
 
 /// This host, inspected once, before the first case.
 pub fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(Host::look)
+    HOST.get_or_init(Host::inspect)
 }
 
 impl Host {
-    pub fn look() -> Host {
+    pub fn inspect() -> Host {
         let (mut hierarchies, points) = mounted_hierarchies();
         let mounted = !hierarchies.is_empty();
         let root = rustix::process::geteuid().is_root() && has_sys_admin();
@@ -50,9 +50,9 @@ impl Host {
             hierarchies.extend(detached_hierarchy());
         }
         let user_namespaces = user_namespaces();
-        let mut host = Host { hierarchies, points, mounted, root, user_namespaces, earlier: Vec::new() };
-        let there = host.containers();
-        host.earlier = there.into_iter().filter_map(|path| inode(&path).map(|number| (path, number))).collect();
+        let mut host = Host { hierarchies, points, mounted, root, user_namespaces, preexisting: Vec::new() };
+        let found = host.containers();
+        host.preexisting = found.into_iter().filter_map(|path| inode(&path).map(|number| (path, number))).collect();
         host
     }
 
@@ -107,9 +107,11 @@ impl Host {
     pub fn containers(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for hierarchy in &self.hierarchies {
-            look_for("mydocker-", &hierarchy.point, &mut found);
+            collect_directories("mydocker-", &hierarchy.point, &mut found);
         }
-        found.retain(|path| !self.earlier.iter().any(|(known, number)| known == path && inode(path) == Some(*number)));
+        found.retain(|path| {
+            !self.preexisting.iter().any(|(known, number)| known == path && inode(path) == Some(*number))
+        });
         found
     }
 }
@@ -145,7 +147,7 @@ impl Hierarchy {
     }
 }
 
-fn look_for(prefix: &str, directory: &Path, found: &mut Vec<PathBuf>) {
+fn collect_directories(prefix: &str, directory: &Path, found: &mut Vec<PathBuf>) {
     // Other runs make and remove directories meanwhile: those that have disappeared are skipped.
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
@@ -153,7 +155,7 @@ fn look_for(prefix: &str, directory: &Path, found: &mut Vec<PathBuf>) {
             if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
                 found.push(entry.path());
             }
-            look_for(prefix, &entry.path(), found);
+            collect_directories(prefix, &entry.path(), found);
         }
     }
 }
@@ -168,17 +170,17 @@ fn mounted_hierarchies() -> (Vec<Hierarchy>, Vec<String>) {
     for line in file.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
         let dash = fields.iter().position(|field| *field == "-").expect("a dash in every line");
-        let (root, point) = (plain(fields[3]), PathBuf::from(plain(fields[4])));
+        let (root, point) = (decode_escapes(fields[3]), PathBuf::from(decode_escapes(fields[4])));
         let controllers = match fields[dash + 1] {
             "cgroup" => {
                 let words = fields[dash + 3].split(',');
                 words.filter(|word| known.contains(word) && !word.starts_with("name=")).map(String::from).collect()
             }
-            "cgroup2" => listed(&point),
+            "cgroup2" => listed_controllers(&point),
             _ => continue,
         };
         let v2 = fields[dash + 1] == "cgroup2";
-        points.push(plain(fields[4]));
+        points.push(decode_escapes(fields[4]));
         if !hierarchies.iter().any(|h| h.v2 == v2 && h.controllers == controllers) && !root.starts_with("/..") {
             hierarchies.push(Hierarchy { v2, controllers, point, root, _detached: None });
         }
@@ -193,16 +195,22 @@ fn detached_hierarchy() -> Option<Hierarchy> {
     fsconfig_create(&context).ok()?;
     let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).ok()?;
     let point = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
-    Some(Hierarchy { v2: true, controllers: listed(&point), point, root: "/".into(), _detached: Some(mount) })
+    Some(Hierarchy {
+        v2: true,
+        controllers: listed_controllers(&point),
+        point,
+        root: "/".into(),
+        _detached: Some(mount),
+    })
 }
 
-fn listed(point: &Path) -> Vec<String> {
+fn listed_controllers(point: &Path) -> Vec<String> {
     let file = fs::read_to_string(point.join("cgroup.controllers")).unwrap_or_default();
     file.split_whitespace().map(String::from).collect()
 }
 
 /// Decodes the escapes of a field of mountinfo.
-fn plain(field: &str) -> String {
+fn decode_escapes(field: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()
         .zip([" ", "\t", "\n", "\\"])

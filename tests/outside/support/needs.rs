@@ -9,7 +9,7 @@ use std::process::Command;
 pub struct Needs(u64);
 
 /// Gives each need a bit of its own.
-macro_rules! numbered {
+macro_rules! numbered_needs {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum Number {
@@ -21,7 +21,7 @@ macro_rules! numbered {
     };
 }
 
-numbered! {
+numbered_needs! {
     /// This process can make namespaces and cgroups.
     ROOT,
     MEMORY,
@@ -109,7 +109,7 @@ impl Needs {
             return Some("needs root with CAP_SYS_ADMIN".into());
         }
         if self.has(Needs::NAMESPACES) && !host().root && !host().user_namespaces {
-            return Some("needs root, or user namespaces for everybody".into());
+            return Some("needs root, or user namespaces for ordinary users".into());
         }
         for (need, controller) in [
             (Needs::MEMORY, "memory"),
@@ -164,20 +164,20 @@ impl Needs {
             (Needs::EROFS_IMAGE, || has_image("erofs", "mkfs.erofs"), "no mkfs.erofs in PATH"),
             (Needs::EXT4_IMAGE, || has_image("ext4", "mkfs.ext4"), "no mkfs.ext4 in PATH"),
             (Needs::NO_INITRAMFS, || !root_is_initramfs(), "the root is the initramfs"),
-            (Needs::VIRTUAL_HOST, is_virtual_host, "this is no virtual host of tests/vm"),
+            (Needs::VIRTUAL_HOST, is_virtual_host, "this is not a virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
-            (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root from earlier"),
+            (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
             (Needs::USER_NAMESPACES_FORBIDDEN, user_namespaces_forbidden, "user.max_user_namespaces is not 0"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
-            (Needs::TWO_CPUS, has_cpus_0_and_1, "the CPUs 0 and 1 are not both ours"),
+            (Needs::TWO_CPUS, has_cpus_0_and_1, "this process may not use both CPU 0 and CPU 1"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
             (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
             (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
             (Needs::CONSOLE, is_on_console, "the tests do not run on the host's console"),
-            (Needs::TERMINAL, has_terminals, "no pseudo-terminal can be had"),
-            (Needs::GROUP_BELOW, can_nest, "our own v2 group holds processes and can have no groups below it"),
+            (Needs::TERMINAL, has_terminals, "no pseudo-terminal can be opened"),
+            (Needs::GROUP_BELOW, can_nest, "our own v2 cgroup holds processes and cannot have children"),
         ];
         others.iter().find(|(need, there, _)| self.has(*need) && !there()).map(|(_, _, reason)| reason.to_string())
     }
@@ -205,8 +205,8 @@ fn accounts_swap() -> bool {
         return hierarchy.point.join("memory.memsw.limit_in_bytes").exists();
     }
     // On v2 the root cgroup has no such file; every other one has it, unless the kernel's command line forbids it.
-    let told = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    std::path::Path::new("/proc/swaps").exists() && !told.contains("swapaccount=0")
+    let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    std::path::Path::new("/proc/swaps").exists() && !command_line.contains("swapaccount=0")
 }
 
 fn has_cpus_0_and_1() -> bool {
@@ -242,22 +242,22 @@ fn is_virtual_host() -> bool {
 }
 
 /// A virtual host has no tools that make images; it has ready-made images.
-pub fn packed_image(kind: &str) -> Option<std::path::PathBuf> {
+pub fn ready_made_image(kind: &str) -> Option<std::path::PathBuf> {
     let file = std::path::Path::new("/srv/images").join(format!("busybox.{kind}"));
     (is_virtual_host() && file.exists()).then_some(file)
 }
 
 fn has_image(kind: &str, tool_that_makes_it: &str) -> bool {
-    packed_image(kind).is_some() || tool(tool_that_makes_it).is_some()
+    ready_made_image(kind).is_some() || tool(tool_that_makes_it).is_some()
 }
 
 /// Where a Debian root is kept between runs of the tests, in cargo's target directory.
-pub fn place_of_debian() -> std::path::PathBuf {
+pub fn debian_root() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian")
 }
 
 fn has_debian() -> bool {
-    place_of_debian().join("etc/debian_version").exists() || host().root && tool("debootstrap").is_some()
+    debian_root().join("etc/debian_version").exists() || host().root && tool("debootstrap").is_some()
 }
 
 fn is_on_console() -> bool {

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 /// How a run ended.
 pub struct Outcome {
     /// The words mydocker was called with.
-    pub told: String,
+    pub command_line: String,
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -29,7 +29,7 @@ impl Outcome {
 
     /// Asserts status 0 and an empty standard error; returns standard output.
     #[track_caller]
-    pub fn good(&self) -> String {
+    pub fn success(&self) -> String {
         self.silent(0);
         self.stdout_text()
     }
@@ -46,7 +46,7 @@ impl Outcome {
     pub fn silent_bytes(&self, bytes: &[u8]) {
         assert_eq!(self.code(), 0, "{self:?}");
         assert_eq!(self.stderr_text(), "", "{self:?}");
-        assert!(self.stdout == bytes, "{} bytes came out, not these {}: {self:?}", self.stdout.len(), bytes.len());
+        assert!(self.stdout == bytes, "{} bytes arrived, not these {}: {self:?}", self.stdout.len(), bytes.len());
     }
 
     /// Asserts this status, an empty standard output, and one line that begins as designed and contains each of
@@ -82,10 +82,10 @@ impl Outcome {
 impl std::fmt::Debug for Outcome {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         let cut = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
-        let told: String = self.told.chars().take(600).collect();
+        let command_line: String = self.command_line.chars().take(600).collect();
         write!(
             out,
-            "mydocker {told}: {}, standard output {:?}, standard error {:?}",
+            "mydocker {command_line}: {}, standard output {:?}, standard error {:?}",
             self.status,
             cut(&self.stdout),
             cut(&self.stderr)

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as hanging: long enough for an emulated machine under load.
 /// `PATIENCE=SECONDS` overrides it.
-pub fn patience() -> Duration {
+pub fn timeout() -> Duration {
     static SECONDS: OnceLock<u64> = OnceLock::new();
-    let told = || std::env::var("PATIENCE").ok()?.parse().ok();
-    Duration::from_secs(*SECONDS.get_or_init(|| told().unwrap_or(180)))
+    let configured = || std::env::var("PATIENCE").ok()?.parse().ok();
+    Duration::from_secs(*SECONDS.get_or_init(|| configured().unwrap_or(180)))
 }
 
 /// Waits until `pid`, a child of ours or not, has ended; false if that takes too long.
@@ -24,7 +24,7 @@ pub fn wait_for_end(pid: i32) -> bool {
         Err(Errno::SRCH) => return true,
         Err(error) => panic!("pidfd_open: {error}"),
     };
-    let end = Instant::now() + patience();
+    let end = Instant::now() + timeout();
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
@@ -41,7 +41,7 @@ pub fn wait_for_end(pid: i32) -> bool {
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < patience(), "never happened: {what}");
+        assert!(start.elapsed() < timeout(), "timed out waiting until {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -63,7 +63,7 @@ fn parent(pid: i32) -> Option<i32> {
     stat_fields(pid)?.get(1)?.parse().ok()
 }
 
-/// The state in /proc/PID/stat: `S` sleeping, `T` stopped, `Z` zombie; None if the process does not exist.
+/// The state in /proc/PID/stat: `S` sleep_processes, `T` stopped, `Z` zombie; None if the process does not exist.
 pub fn state(pid: i32) -> Option<char> {
     stat_fields(pid)?.first()?.chars().next()
 }
@@ -74,7 +74,7 @@ pub fn is_in_foreground(pid: i32) -> bool {
 }
 
 /// The descendants of `pid` that run `sleep`.
-pub fn sleeping(pid: i32) -> Vec<i32> {
+pub fn sleep_processes(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     for child in children(pid) {
         let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
@@ -82,13 +82,13 @@ pub fn sleeping(pid: i32) -> Vec<i32> {
         if words.split(|&byte| byte == 0).next().is_some_and(|word| word.ends_with(b"sleep")) {
             found.push(child);
         }
-        found.extend(sleeping(child));
+        found.extend(sleep_processes(child));
     }
     found
 }
 
 /// The processor time that it has used, in ticks of a hundredth of a second.
-pub fn ticks(pid: i32) -> u64 {
+pub fn cpu_ticks(pid: i32) -> u64 {
     let fields = stat_fields(pid).expect("a live process");
     [11, 12].iter().map(|&at| fields[at].parse::<u64>().expect("ticks")).sum()
 }
@@ -100,7 +100,7 @@ fn stat_fields(pid: i32) -> Option<Vec<String>> {
 }
 
 /// Its anonymous memory, in KiB.
-pub fn anonymous(pid: i32) -> u64 {
+pub fn anonymous_kib(pid: i32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("Anonymous");
     line.trim().trim_end_matches(" kB").parse().expect("KiB")

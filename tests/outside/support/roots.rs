@@ -1,9 +1,9 @@
 //! Roots that the cases make themselves: a directory with the probe in it, busybox, images.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORKING, Run, Running, probe_file, run};
+use crate::support::harness::{FORK_LOCK, Run, Running, probe_file, run};
 use crate::support::host::tool;
-use crate::support::needs::packed_image;
+use crate::support::needs::ready_made_image;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ impl Root {
     pub fn new() -> Root {
         let root = Root(Folder::new());
         // The copy is written while no thread forks, or executing it may fail.
-        let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         fs::hard_link(probe_file(), root.0.path("probe"))
             .or_else(|_| fs::copy(probe_file(), root.0.path("probe")).map(drop))
             .expect("the probe in a root");
@@ -23,7 +23,7 @@ impl Root {
     }
 
     /// A root that has the usual directories.
-    pub fn whole() -> Root {
+    pub fn with_directories() -> Root {
         let root = Root::new();
         for name in ["proc", "sys", "dev", "etc"] {
             fs::create_dir(root.0.path(name)).expect("mkdir");
@@ -38,7 +38,7 @@ impl Root {
     pub fn with_busybox(self) -> Root {
         fs::create_dir(self.0.path("bin")).expect("mkdir");
         let busybox = tool("busybox").expect("busybox");
-        let _alone = FORKING.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         fs::copy(busybox, self.0.path("bin/busybox")).expect("copy of busybox");
         for applet in ["sh", "httpd", "wget", "cat", "sleep", "ls"] {
             std::os::unix::fs::symlink("busybox", self.0.path("bin").join(applet)).expect("symlink");
@@ -68,8 +68,8 @@ impl Root {
 
     /// Runs the probe and returns what it printed.
     #[track_caller]
-    pub fn says(&self, options: &[&str], words: &[&str]) -> String {
-        self.probe(options, words).finish().good()
+    pub fn probe_output(&self, options: &[&str], words: &[&str]) -> String {
+        self.probe(options, words).finish().success()
     }
 
     /// Asserts one clear line and 125, and that the root, the mounts and the loop devices are unchanged.
@@ -108,7 +108,7 @@ pub fn loops_of(file: &str) -> Vec<String> {
 /// which also contains the probe and the marker file.
 pub fn make_image(kind: &str, root: &Root, file: &str) {
     let folder = root.path();
-    if let Some(packed) = packed_image(kind) {
+    if let Some(packed) = ready_made_image(kind) {
         return fs::copy(packed, file).map(drop).expect("a copy of an image");
     }
     if kind == "ext2" {
@@ -155,7 +155,7 @@ pub fn has_option(line: &str, option: &str) -> bool {
 }
 
 /// Starts the run, waits for its first line, and returns it with its pid on the host.
-pub fn started(run: Run) -> (Running, i32) {
+pub fn start_ready(run: Run) -> (Running, i32) {
     let running = run.start();
     running.await_output("ready");
     let pid = running.command_pid();

@@ -2,7 +2,7 @@
 //! settings to compare.
 
 use crate::support::harness::{Run, Running, contains};
-use crate::support::processes::patience;
+use crate::support::processes::timeout;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
@@ -58,12 +58,12 @@ impl UserTerminal {
     }
 
     /// A descriptor of the side with the keyboard.
-    pub fn other_side(&self) -> OwnedFd {
+    pub fn keyboard_side(&self) -> OwnedFd {
         self.keys.try_clone().expect("dup")
     }
 
     /// For a process between fork and exec: leads a session on the terminal that is its stream `number`.
-    pub fn lead(number: i32) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
+    pub fn lead_session(number: i32) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
         move || {
             // SAFETY: the calls take integers
             let done = unsafe { libc::setsid() >= 0 && libc::ioctl(number, libc::TIOCSCTTY as _, 0) == 0 };
@@ -79,15 +79,15 @@ impl UserTerminal {
     #[track_caller]
     pub fn await_screen(&mut self, text: &str) {
         while !contains(&self.seen, text.as_bytes()) {
-            let came = self.look(patience().as_millis() as i64);
-            assert!(came, "{text:?} never came; the screen: {:?}", String::from_utf8_lossy(&self.seen));
+            let arrived = self.read_some(timeout().as_millis() as i64);
+            assert!(arrived, "{text:?} never appeared; the screen: {:?}", String::from_utf8_lossy(&self.seen));
         }
     }
 
     /// Reads the screen until `text` has appeared `count` times; `false` if the screen ends before that.
     pub fn await_count(&mut self, text: &str, count: usize) -> bool {
         while self.count(text) < count {
-            if !self.look(patience().as_millis() as i64) {
+            if !self.read_some(timeout().as_millis() as i64) {
                 return false;
             }
         }
@@ -96,12 +96,12 @@ impl UserTerminal {
 
     /// Reads what is on the screen by now, and returns everything that has ever been on it.
     pub fn screen(&mut self) -> String {
-        while self.look(50) {}
+        while self.read_some(50) {}
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 
     /// Reads a part of the screen, if any arrives within this time.
-    fn look(&mut self, milliseconds: i64) -> bool {
+    fn read_some(&mut self, milliseconds: i64) -> bool {
         let timeout = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
         let ready = poll(&mut [PollFd::new(&self.keys, PollFlags::IN)], Some(&timeout)).expect("poll");
         let mut block = [0; 4096];
@@ -157,12 +157,12 @@ pub struct InTerminal {
 }
 
 pub fn in_terminal(run: Run) -> InTerminal {
-    in_this_terminal(run, UserTerminal::new())
+    in_given_terminal(run, UserTerminal::new())
 }
 
-pub fn in_this_terminal(run: Run, terminal: UserTerminal) -> InTerminal {
+pub fn in_given_terminal(run: Run, terminal: UserTerminal) -> InTerminal {
     let streams = [terminal.stream(), terminal.stream(), terminal.stream()];
-    let running = run.before(UserTerminal::lead(0)).start_on(streams);
+    let running = run.before(UserTerminal::lead_session(0)).start_on(streams);
     InTerminal { terminal, running }
 }
 

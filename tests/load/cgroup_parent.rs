@@ -6,50 +6,50 @@ use std::path::PathBuf;
 use std::{fs, io};
 
 /// One cgroup in each hierarchy that carries one of mydocker's controllers; removed when it is dropped.
-pub struct Place {
+pub struct CgroupParent {
     /// The value for `--cgroup-parent`.
     pub name: String,
     /// The directories of the cgroups.
-    pub folders: Vec<PathBuf>,
+    pub directories: Vec<PathBuf>,
 }
 
-impl Place {
-    pub fn make(purpose: &str) -> io::Result<Place> {
+impl CgroupParent {
+    pub fn make(purpose: &str) -> io::Result<CgroupParent> {
         let own = std::process::id() as i32;
-        let mut place = Place { name: format!("{purpose}-{own}"), folders: Vec::new() };
+        let mut parent = CgroupParent { name: format!("{purpose}-{own}"), directories: Vec::new() };
         for controller in ["memory", "cpu", "cpuset", "pids"] {
             let above = host().group(controller, own);
-            let folder = above.join(&place.name);
-            if !place.folders.contains(&folder) {
-                fs::create_dir(&folder)?;
-                place.folders.push(folder.clone());
+            let directory = above.join(&parent.name);
+            if !parent.directories.contains(&directory) {
+                fs::create_dir(&directory)?;
+                parent.directories.push(directory.clone());
             }
             // On v1, no process can join a cpuset that has no CPUs or no memory nodes, nor a descendant of one.
             for file in ["cpuset.cpus", "cpuset.mems"].iter().filter(|_| controller == "cpuset" && !on_v2("cpuset")) {
-                fs::write(folder.join(file), fs::read(above.join(file))?)?;
+                fs::write(directory.join(file), fs::read(above.join(file))?)?;
             }
         }
-        Ok(place)
+        Ok(parent)
     }
 }
 
-impl Drop for Place {
+impl Drop for CgroupParent {
     fn drop(&mut self) {
-        for folder in &self.folders {
+        for directory in &self.directories {
             // The cgroups that a failed trial left inside are removed too.
-            if let Err(error) = remove_group(folder) {
-                println!("{} cannot be removed: {error}", folder.display());
+            if let Err(error) = remove_group(directory) {
+                println!("{} cannot be removed: {error}", directory.display());
             }
         }
     }
 }
 
 /// Removes a cgroup and its descendants.
-pub fn remove_group(folder: &PathBuf) -> io::Result<()> {
-    for entry in fs::read_dir(folder)?.flatten() {
+pub fn remove_group(directory: &PathBuf) -> io::Result<()> {
+    for entry in fs::read_dir(directory)?.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_group(&entry.path())?;
         }
     }
-    fs::remove_dir(folder)
+    fs::remove_dir(directory)
 }
