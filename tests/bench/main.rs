@@ -54,12 +54,12 @@ fn main() -> ExitCode {
 /// `None` if the caller did not ask for a measurement.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
     let mut options = Options { cold: 40, hot: 200, terminal: 10, only: None, profile: false };
-    let mut asked = false;
+    let mut measure = false;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             // `cargo bench` passes this word, `cargo test --benches` does not.
-            "--bench" => asked = true,
+            "--bench" => measure = true,
             "--quick" => (options.cold, options.hot, options.terminal) = (4, 20, 3),
             "--cold" => options.cold = value()?.parse()?,
             "--hot" => options.hot = value()?.parse()?,
@@ -73,7 +73,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
     if [options.cold, options.hot, options.terminal].contains(&0) {
         return Err("at least one pair of each kind".into());
     }
-    Ok(Some(options).filter(|_| asked))
+    Ok(Some(options).filter(|_| measure))
 }
 
 /// False if a count exceeds the ledger.
@@ -84,7 +84,7 @@ fn bench(options: &Options) -> Result<bool> {
         phases::print(&setting, options)?;
         return Ok(true);
     }
-    let asked = |name: &str| options.only.as_ref().is_none_or(|only| only.iter().any(|word| word == name));
+    let measure = |name: &str| options.only.as_ref().is_none_or(|only| only.iter().any(|word| word == name));
     if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "script")) {
         return terminal::print(&setting, options.terminal).map(|()| true);
     }
@@ -118,7 +118,7 @@ fn bench(options: &Options) -> Result<bool> {
     }
     println!();
     let within = numbers::print(&setting, &works)?;
-    if asked("script") {
+    if measure("script") {
         println!();
         terminal::print(&setting, options.terminal)?;
     }

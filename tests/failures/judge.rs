@@ -217,8 +217,8 @@ fn unnamed(run: &Traced, about: &[&str], reasons: &[&Call]) -> Option<String> {
 }
 
 fn last_calls(run: &Traced) -> String {
-    let told = run.listing();
-    let lines: Vec<&str> = told.lines().collect();
+    let listing = run.listing();
+    let lines: Vec<&str> = listing.lines().collect();
     lines[lines.len().saturating_sub(6)..].join("\n")
 }
 

@@ -81,8 +81,8 @@ pub fn man_page() -> String {
         page += ".PP\n";
     }
     page += &troff(
-        "mydocker check says what this host offers, a line for each thing, with the reason and what mends it where something \
-         does not work. It ends with 0 if run works without options.",
+        "mydocker check says what this host offers, a line for each feature; if one does not work, with the reason and how to \
+         fix it. It ends with 0 if run works without options.",
     );
     page += ".SH OPTIONS\n";
     let mut group = String::new();

@@ -16,7 +16,7 @@ fn with_environment(run: Run, own: &[(&str, &str)]) -> Run {
 }
 
 #[track_caller]
-fn same(mut found: Vec<String>, expected: &[&str]) {
+fn assert_same(mut found: Vec<String>, expected: &[&str]) {
     let mut expected: Vec<String> = expected.iter().map(|word| word.to_string()).collect();
     found.sort();
     expected.sort();
@@ -25,13 +25,13 @@ fn same(mut found: Vec<String>, expected: &[&str]) {
 
 case!(the_environment_is_kept, Needs::NAMESPACES);
 fn the_environment_is_kept() {
-    same(variables(&[], &[("A", "1"), ("EMPTY", ""), ("B", "x y=z")]), &["A=1", "EMPTY=", "B=x y=z"]);
-    same(variables(&[], &[]), &[]);
+    assert_same(variables(&[], &[("A", "1"), ("EMPTY", ""), ("B", "x y=z")]), &["A=1", "EMPTY=", "B=x y=z"]);
+    assert_same(variables(&[], &[]), &[]);
 }
 
 case!(variables_are_added, Needs::NAMESPACES);
 fn variables_are_added() {
-    same(
+    assert_same(
         variables(&["-e", "A=1", "--env", "B=", "-eC=x=y", "--env=D=a b"], &[("O", "own")]),
         &["A=1", "B=", "C=x=y", "D=a b", "O=own"],
     );
@@ -40,13 +40,13 @@ fn variables_are_added() {
 case!(a_variable_by_name_alone, Needs::NAMESPACES);
 fn a_variable_by_name_alone() {
     // A name alone passes on the caller's variable; a variable that the caller does not have is not set.
-    same(variables(&["-e", "O", "-e", "NONE"], &[("O", "own")]), &["O=own"]);
+    assert_same(variables(&["-e", "O", "-e", "NONE"], &[("O", "own")]), &["O=own"]);
 }
 
 case!(a_later_variable_wins, Needs::NAMESPACES);
 fn a_later_variable_wins() {
-    same(variables(&["-e", "O=1"], &[("O", "own")]), &["O=1"]);
-    same(variables(&["-e", "A=1", "-e", "B=2", "-e", "A=3"], &[]), &["A=3", "B=2"]);
+    assert_same(variables(&["-e", "O=1"], &[("O", "own")]), &["O=1"]);
+    assert_same(variables(&["-e", "A=1", "-e", "B=2", "-e", "A=3"], &[]), &["A=3", "B=2"]);
 }
 
 case!(a_file_of_variables, Needs::NAMESPACES);
@@ -57,27 +57,27 @@ fn a_file_of_variables() {
     let text = "A=1\n# a comment\n\n  B=two words \nC=\"quoted\"\nO\nNONE\nD=\nE=a=b#c\n\tF=1\nA=2\nLAST=no newline";
     let file = folder.write("env", text.as_bytes());
     let expected = ["A=2", "B=two words ", "C=\"quoted\"", "O=own", "D=", "E=a=b#c", "F=1", "LAST=no newline"];
-    same(variables(&["--env-file", &file], &[("O", "own")]), &expected);
+    assert_same(variables(&["--env-file", &file], &[("O", "own")]), &expected);
     let marked = folder.write("marked", b"\xef\xbb\xbfA=1\nB=2\n");
-    same(variables(&["--env-file", &marked], &[]), &["A=1", "B=2"]);
-    same(variables(&["--env-file", &folder.write("empty", b"")], &[("O", "own")]), &["O=own"]);
+    assert_same(variables(&["--env-file", &marked], &[]), &["A=1", "B=2"]);
+    assert_same(variables(&["--env-file", &folder.write("empty", b"")], &[("O", "own")]), &["O=own"]);
 }
 
 case!(the_command_line_wins_over_the_file, Needs::NAMESPACES);
 fn the_command_line_wins_over_the_file() {
     let folder = Folder::new();
     let file = folder.write("env", b"A=file\nO=file\n");
-    same(variables(&["-e", "A=line", "--env-file", &file], &[("O", "own")]), &["A=line", "O=file"]);
-    same(variables(&["--env-file", &file, "-e", "A=line"], &[]), &["A=line", "O=file"]);
+    assert_same(variables(&["-e", "A=line", "--env-file", &file], &[("O", "own")]), &["A=line", "O=file"]);
+    assert_same(variables(&["--env-file", &file, "-e", "A=line"], &[]), &["A=line", "O=file"]);
     // A name alone takes the caller's value, even if a file has set another one.
-    same(variables(&["--env-file", &file, "-e", "O"], &[("O", "own")]), &["A=file", "O=own"]);
+    assert_same(variables(&["--env-file", &file, "-e", "O"], &[("O", "own")]), &["A=file", "O=own"]);
 }
 
 case!(several_files_of_variables, Needs::NAMESPACES);
 fn several_files_of_variables() {
     let folder = Folder::new();
     let (one, two) = (folder.write("one", b"A=1\nB=1\n"), folder.write("two", b"B=2\nC=2\n"));
-    same(variables(&["--env-file", &one, "--env-file", &two], &[]), &["A=1", "B=2", "C=2"]);
+    assert_same(variables(&["--env-file", &one, "--env-file", &two], &[]), &["A=1", "B=2", "C=2"]);
 }
 
 case!(path_is_the_containers_own, Needs::NAMESPACES);

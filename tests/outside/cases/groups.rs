@@ -1,17 +1,11 @@
 //! Cgroups: where mydocker makes the directories, how it names them, and that the command is in them from its first
 //! instruction.
 
-use crate::support::harness::{Running, probe, unique_name};
+use crate::support::harness::{probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-fn held(options: &[&str]) -> Running {
-    let running = probe(options, &["hold"]).start();
-    running.await_output("ready");
-    running
-}
 
 fn own_path(controller: &str) -> String {
     host().path_of_group(controller, std::process::id() as i32)
@@ -20,7 +14,7 @@ fn own_path(controller: &str) -> String {
 case!(below_the_callers_own, Needs::NAMESPACES | Needs::MEMORY | Needs::GROUP_BELOW);
 fn below_the_callers_own() {
     let name = unique_name();
-    let running = held(&["-m", "100m", "--name", &name]);
+    let running = waiting_container(&["-m", "100m", "--name", &name]);
     let expected = format!("{}/mydocker-{name}", own_path("memory").trim_end_matches('/'));
     assert_eq!(host().path_of_group("memory", running.command_pid()), expected);
     running.finish().success();
@@ -28,7 +22,7 @@ fn below_the_callers_own() {
 
 case!(named_after_mydockers_pid, Needs::NAMESPACES | Needs::MEMORY);
 fn named_after_mydockers_pid() {
-    let running = held(&["-m", "100m"]);
+    let running = waiting_container(&["-m", "100m"]);
     let path = host().path_of_group("memory", running.command_pid());
     assert!(path.ends_with(&format!("/mydocker-{}", running.pid)), "{path}");
     running.finish().success();
@@ -65,7 +59,7 @@ fn processes(group: &Path) -> Vec<i32> {
 
 case!(only_the_command_is_in_them, Needs::NAMESPACES | Needs::MEMORY);
 fn only_the_command_is_in_them() {
-    let running = held(&["-m", "100m", "--cpu-shares", "512"]);
+    let running = waiting_container(&["-m", "100m", "--cpu-shares", "512"]);
     for directory in host().directories(&running.directory_name()) {
         assert_eq!(processes(&directory), [running.command_pid()], "{}", directory.display());
     }
@@ -116,7 +110,7 @@ impl Drop for Parents {
 fn below(parent: &str, path: &dyn Fn(&str) -> String) {
     let parents = Parents::make(path);
     let name = unique_name();
-    let running = held(&["--cgroup-parent", parent, "-m", "100m", "--cpu-shares=512", "--name", &name]);
+    let running = waiting_container(&["--cgroup-parent", parent, "-m", "100m", "--cpu-shares=512", "--name", &name]);
     for controller in ["memory", "cpu"] {
         let found = host().path_of_group(controller, running.command_pid());
         assert_eq!(found, format!("{}/mydocker-{name}", path(controller)), "{controller}");

@@ -1,7 +1,9 @@
 //! `--init`: mydocker's own PID 1. It forwards signals, reaps orphans, and ends when the command ends.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{Running, mydocker_at, mydocker_file, probe, probe_file, probe_words, run};
+use crate::support::harness::{
+    Running, mydocker_at, mydocker_file, probe, probe_file, probe_words, run, waiting_container,
+};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{children, send, state, wait_for_end, wait_until};
@@ -12,12 +14,6 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 const BOTH: [&[&str]; 2] = [&["--init"], &["--init", "-t"]];
-
-fn started(options: &[&str], words: &[&str]) -> Running {
-    let running = probe(options, words).start();
-    running.await_output("ready");
-    running
-}
 
 /// The host's pids of PID 1 and of the command.
 fn pids(running: &Running) -> (i32, i32) {
@@ -31,7 +27,7 @@ case!(the_command_is_its_child, Needs::ROOT);
 fn the_command_is_its_child() {
     for options in BOTH {
         assert_eq!(probe(options, &["pids"]).finish().success().trim_end(), "2 1", "{options:?}");
-        let running = started(options, &["hold"]);
+        let running = waiting_container(options);
         let (reaper, command) = pids(&running);
         let file = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).expect("exe");
         // PID 1 still runs the mydocker file: it did not execute anything.
@@ -64,7 +60,7 @@ fn it_passes_signals_on_once() {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT] {
             for how in ["", "b"] {
                 let mark = if signal == SIGUSR1 { SIGUSR2 } else { SIGUSR1 };
-                let running = started(options, &["catch", &format!("{how}{signal}"), &mark.to_string()]);
+                let running = probe(options, &["catch", &format!("{how}{signal}"), &mark.to_string()]).start_ready();
                 running.send(signal);
                 let got = |signal| format!("got {signal}{}\n", if options.contains(&"-t") { "\r" } else { "" });
                 running.await_output(&got(signal));
@@ -76,7 +72,7 @@ fn it_passes_signals_on_once() {
             }
         }
     }
-    let running = started(&["--init"], &["catch", "28"]);
+    let running = probe(&["--init"], &["catch", "28"]).start_ready();
     running.send(SIGWINCH);
     running.await_output("got 28");
     running.finish().silent(7);
@@ -94,8 +90,7 @@ fn it_passes_signals_on_from_the_first_word_on() {
         ["-f", "-o", &seen, "-e", "trace=kill", "-e", "inject=kill:delay_exit=300000"].map(OsString::from).into();
     words.extend([file.into(), "run".into(), "--init".into()]);
     words.extend(probe_words(&["catch", "1"]));
-    let running = mydocker_at(&strace, &words).start();
-    running.await_output("ready");
+    let running = mydocker_at(&strace, &words).start_ready();
     send(children(running.pid)[0], SIGHUP);
     running.await_output("got 1\n");
     assert_eq!(running.reap().code(), 7);
@@ -106,7 +101,7 @@ case!(a_foreign_init_is_left_to_itself, Needs::NAMESPACES);
 fn a_foreign_init_is_left_to_itself() {
     for options in [&[][..], &["-t"], &["--init"]] {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
-            let running = started(options, &["wait-for", &signal.to_string()]);
+            let running = probe(options, &["wait-for", &signal.to_string()]).start_ready();
             wait_until("it waits", || state(running.command_pid()) == Some('S'));
             running.send(signal);
             let outcome = running.finish_with_stdin_open();
@@ -120,7 +115,7 @@ case!(a_signal_that_nobody_catches_ends_the_command, Needs::NAMESPACES);
 fn a_signal_that_nobody_catches_ends_the_command() {
     for options in BOTH {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1] {
-            let running = started(options, &["hold"]);
+            let running = waiting_container(options);
             running.send(signal);
             let outcome = running.finish_with_stdin_open();
             assert_eq!(outcome.code(), 128 + signal, "{options:?}: {outcome:?}");
@@ -174,7 +169,7 @@ case!(it_holds_nothing_but_the_streams, Needs::ROOT);
 fn it_holds_nothing_but_the_streams() {
     let folder = Folder::new();
     for options in [&["--init"][..], &["--init", "-t"], &["--init", "-m", "100m"]] {
-        let running = started(options, &["hold"]);
+        let running = waiting_container(options);
         let (reaper, _) = pids(&running);
         let open = || {
             let entries = fs::read_dir(format!("/proc/{reaper}/fd")).expect("/proc/PID/fd").flatten();
@@ -270,7 +265,7 @@ fn await_stop(pid: i32) {
 case!(it_dies_with_mydocker, Needs::NAMESPACES);
 fn it_dies_with_mydocker() {
     for options in [&["--init"][..], &["--init", "-t"], &["--init", "--pid", "host"]] {
-        let running = started(options, &["hold"]);
+        let running = waiting_container(options);
         let (reaper, command) = pids(&running);
         running.send(SIGKILL);
         assert_eq!(running.reap_with_stdin_open().status.signal(), Some(SIGKILL));
@@ -281,7 +276,7 @@ fn it_dies_with_mydocker() {
 case!(a_killed_reaper_takes_all_with_it, Needs::NAMESPACES);
 fn a_killed_reaper_takes_all_with_it() {
     for options in [&["--init"][..], &["--init", "-t"], &["--init", "--pid", "host"]] {
-        let running = started(options, &["hold"]);
+        let running = waiting_container(options);
         let (reaper, command) = pids(&running);
         send(reaper, SIGKILL);
         assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGKILL, "{options:?}");

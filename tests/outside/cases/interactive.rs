@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Duration;
 
-const THERE: Needs = Needs::ROOT.and(Needs::TERMINAL);
+const NEEDS: Needs = Needs::ROOT.and(Needs::TERMINAL);
 
 const BOTH: [&[&str]; 2] = [&["-t"], &["-t", "--init"]];
 
@@ -36,7 +36,7 @@ fn ask(inside: &mut InTerminal, line: &str, text: &str) {
     inside.await_screen(text);
 }
 
-case!(a_shell_with_job_control, THERE | Needs::SH | Needs::SLEEP);
+case!(a_shell_with_job_control, NEEDS | Needs::SH | Needs::SLEEP);
 fn a_shell_with_job_control() {
     for options in BOTH {
         let mut inside = shell(options);
@@ -62,7 +62,7 @@ fn a_shell_with_job_control() {
     }
 }
 
-case!(a_window_that_changes, THERE | Needs::SH | Needs::STTY);
+case!(a_window_that_changes, NEEDS | Needs::SH | Needs::STTY);
 fn a_window_that_changes() {
     for options in BOTH {
         let mut inside = shell(options);
@@ -80,7 +80,7 @@ fn a_window_that_changes() {
     }
 }
 
-case!(an_editor, THERE | Needs::VI);
+case!(an_editor, NEEDS | Needs::VI);
 fn an_editor() {
     for options in BOTH {
         let folder = Folder::new();
@@ -101,7 +101,7 @@ fn an_editor() {
     }
 }
 
-case!(a_pager, THERE | Needs::LESS);
+case!(a_pager, NEEDS | Needs::LESS);
 fn a_pager() {
     let folder = Folder::new();
     let text: String = (1..=500).map(|n| format!("line number {n}.\n")).collect();

@@ -42,7 +42,7 @@ fn with_acts(run: Run, acts: Vec<Act>) -> Run {
 }
 
 /// Unmounts every cgroup mount that the host has.
-fn without_any() -> Vec<Act> {
+fn unmount_all() -> Vec<Act> {
     host().points.iter().rev().map(|point| Act::Unmount(c_string(point))).collect()
 }
 
@@ -51,7 +51,7 @@ case!(nothing_mounted_and_a_script, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED
 fn nothing_mounted_and_a_script() {
     let name = unique_name();
     let run = probe(&["-m", "100m", "--name", &name, "--dry-run=sh"], &["status", "0"]);
-    let script = with_acts(run, without_any()).finish().success();
+    let script = with_acts(run, unmount_all()).finish().success();
     let (mut made, mut joined) = (false, false);
     for line in script.lines().filter(|line| line.contains(&format!("mydocker-{name}"))) {
         assert!(line.contains("# a shell cannot: "), "{line} in\n{script}");
@@ -65,8 +65,7 @@ fn nothing_mounted_and_a_script() {
 fn limits_hold(acts: Vec<Act>) {
     let name = unique_name();
     let run = probe(&["-m", "100m", "--cpu-shares", "1024", "--name", &name], &["hold"]);
-    let running = with_acts(run, acts).start();
-    running.await_output("ready");
+    let running = with_acts(run, acts).start_ready();
     let read = |controller: &str, v1: &str, v2: &str| {
         let group = host().group(controller, running.command_pid());
         assert!(group.ends_with(running.directory_name()), "{}", group.display());
@@ -80,13 +79,13 @@ fn limits_hold(acts: Vec<Act>) {
 
 case!(nothing_mounted, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED);
 fn nothing_mounted() {
-    limits_hold(without_any());
+    limits_hold(unmount_all());
 }
 
 case!(nothing_mounted_and_out_of_memory, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn nothing_mounted_and_out_of_memory() {
     let run = probe(&["-m", "100m"], &["eat", "209715200"]);
-    let outcome = with_acts(run, without_any()).finish();
+    let outcome = with_acts(run, unmount_all()).finish();
     outcome.refused(137, &["memory"]);
 }
 
@@ -94,7 +93,7 @@ case!(mounted_at_a_path_with_a_blank, Needs::ROOT | Needs::MEMORY | Needs::CPU |
 /// mountinfo escapes the blank; a reader that does not decode it opens a path that does not exist.
 fn mounted_at_a_path_with_a_blank() {
     let folder = Folder::new();
-    let mut acts = without_any();
+    let mut acts = unmount_all();
     acts.push(Act::Tmpfs(c_string(&folder.text("."))));
     for hierarchy in &host().hierarchies {
         if hierarchy.controllers.is_empty() {
@@ -109,7 +108,7 @@ fn mounted_at_a_path_with_a_blank() {
     limits_hold(acts);
 }
 
-fn read_only() -> Vec<Act> {
+fn remount_read_only() -> Vec<Act> {
     let mut points: Vec<&str> = Vec::new();
     for controller in ["memory", "cpu"] {
         let Some(hierarchy) = host().carrier(controller) else { continue };
@@ -126,12 +125,12 @@ case!(read_only_and_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn read_only_and_asked_for() {
     let folder = Folder::new();
     let run = probe(&["-m", "100m"], &["touch", &folder.text("trace")]);
-    with_acts(run, read_only()).finish().refused(125, &["EROFS"]);
+    with_acts(run, remount_read_only()).finish().refused(125, &["EROFS"]);
     assert!(!folder.path("trace").exists(), "the command ran nevertheless");
 }
 
 case!(read_only_and_not_asked_for, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 /// A default that this host cannot apply is left out, without a message.
 fn read_only_and_not_asked_for() {
-    with_acts(probe(&[], &["status", "5"]), read_only()).finish().silent(5);
+    with_acts(probe(&[], &["status", "5"]), remount_read_only()).finish().silent(5);
 }

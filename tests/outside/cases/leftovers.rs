@@ -1,18 +1,12 @@
 //! What stays behind: nothing after a run; of a killed mydocker, nothing after the runs that follow; and nothing is
 //! taken from a live container.
 
-use crate::support::harness::{Running, probe, unique_name};
+use crate::support::harness::{Running, probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 use crate::support::processes::wait_for_end;
 use libc::SIGKILL;
 use std::os::unix::process::ExitStatusExt;
-
-fn held(options: &[&str]) -> Running {
-    let running = probe(options, &["hold"]).start();
-    running.await_output("ready");
-    running
-}
 
 /// Kills mydocker with SIGKILL, sees its container end while its standard input stays open, and gives the name of the
 /// directories that it may have left.
@@ -45,15 +39,16 @@ fn fifty_at_once() {
 
 case!(the_container_dies_with_mydocker, Needs::NAMESPACES | Needs::MEMORY);
 fn the_container_dies_with_mydocker() {
-    kill(held(&["-m", "100m"]));
-    kill(held(&["--no-limits"]));
-    kill(held(&["--pid", "host"]));
+    kill(waiting_container(&["-m", "100m"]));
+    kill(waiting_container(&["--no-limits"]));
+    kill(waiting_container(&["--pid", "host"]));
 }
 
 case!(later_runs_sweep, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
 fn later_runs_sweep() {
-    let left: Vec<String> =
-        (0..3).map(|_| kill(held(&["-m", "100m", "--cpu-shares", "512", "--name", &unique_name()]))).collect();
+    let left: Vec<String> = (0..3)
+        .map(|_| kill(waiting_container(&["-m", "100m", "--cpu-shares", "512", "--name", &unique_name()])))
+        .collect();
     // A run sweeps at most eight candidates, in one hierarchy at a time, and other cases leave directories too.
     let swept = (0..100).any(|_| {
         probe(&[], &["status", "0"]).finish().silent(0);
@@ -65,7 +60,7 @@ fn later_runs_sweep() {
 
 case!(a_live_container_is_not_swept, Needs::NAMESPACES | Needs::MEMORY);
 fn a_live_container_is_not_swept() {
-    let running = held(&["-m", "100m", "--name", &unique_name()]);
+    let running = waiting_container(&["-m", "100m", "--name", &unique_name()]);
     let before = host().directories(&running.directory_name());
     assert!(!before.is_empty());
     for _ in 0..30 {
@@ -80,7 +75,7 @@ fn a_live_container_is_not_swept() {
 case!(a_name_that_is_running, Needs::NAMESPACES | Needs::MEMORY);
 fn a_name_that_is_running() {
     let name = unique_name();
-    let running = held(&["-m", "100m", "--name", &name]);
+    let running = waiting_container(&["-m", "100m", "--name", &name]);
     let before = host().directories(&running.directory_name());
     for limits in [&["-m", "50m"][..], &[], &["--pids-limit", "5", "-m", "50m"]] {
         let options: Vec<&str> = limits.iter().copied().chain(["--name", name.as_str()]).collect();
@@ -96,8 +91,8 @@ case!(a_name_that_was_left, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
 /// Leftovers are made anew: a limit that the first run had and the second has not does not persist.
 fn a_name_that_was_left() {
     let name = unique_name();
-    kill(held(&["-m", "100m", "--cpus", "0.5", "--name", &name]));
-    let running = held(&["-m", "60m", "--name", &name]);
+    kill(waiting_container(&["-m", "100m", "--cpus", "0.5", "--name", &name]));
+    let running = waiting_container(&["-m", "60m", "--name", &name]);
     let path = host().path_of_group("memory", running.command_pid());
     assert!(path.ends_with(&format!("/mydocker-{name}")), "{path}");
     let (file, none) = if on_v2("cpu") { ("cpu.max", "max 100000") } else { ("cpu.cfs_quota_us", "-1") };

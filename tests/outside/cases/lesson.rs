@@ -22,7 +22,7 @@ fn lesson() -> Vec<(String, String)> {
 }
 
 /// Whether `seen` equals `expected`, where `...` stands for anything within a line.
-fn is(seen: &str, expected: &str) -> bool {
+fn matches_expected(seen: &str, expected: &str) -> bool {
     let line = |seen: &str, expected: &str| {
         let mut rest = seen;
         for (at, part) in expected.split("...").enumerate() {
@@ -64,6 +64,6 @@ fn all_ten_print_what_the_readme_says() {
             .output()
             .expect("sh");
         let seen = String::from_utf8_lossy(&output.stdout);
-        assert!(is(&seen, &expected), "{command}\nprints\n{seen}\nand not\n{expected}");
+        assert!(matches_expected(&seen, &expected), "{command}\nprints\n{seen}\nand not\n{expected}");
     }
 }

@@ -1,17 +1,10 @@
 //! Limits, read from outside while the command runs: explicit ones, defaults, and lifted ones.
 
-use crate::support::harness::{Running, probe, unique_name};
+use crate::support::harness::{Running, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 
 const MIB: u64 = 1 << 20;
-
-/// A container that waits, so that its files can be read.
-fn held(options: &[&str]) -> Running {
-    let running = probe(options, &["hold"]).start();
-    running.await_output("ready");
-    running
-}
 
 /// The command's file for `controller`: `v1` or `v2`, depending on the hierarchy that carries it here.
 fn file(running: &Running, controller: &str, v1: &str, v2: &str) -> String {
@@ -47,7 +40,7 @@ fn memory() {
         (&["-m", "1g"], 1024 * MIB),
         (&["-m", "1T"], 1024 * 1024 * MIB),
     ] {
-        let running = held(options);
+        let running = waiting_container(options);
         assert_eq!(memory_limit(&running), bytes, "{options:?}");
         running.finish().success();
     }
@@ -57,7 +50,7 @@ case!(memory_is_rounded_to_pages_in_peace, Needs::NAMESPACES | Needs::MEMORY);
 fn memory_is_rounded_to_pages_in_peace() {
     // SAFETY: sysconf takes and returns an integer
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
-    let running = held(&["-m", &(100 * MIB + 1).to_string()]);
+    let running = waiting_container(&["-m", &(100 * MIB + 1).to_string()]);
     assert!(memory_limit(&running).abs_diff(100 * MIB) <= page);
     running.finish().success();
 }
@@ -72,13 +65,13 @@ fn swap() {
     let (both, alone) = (150 * MIB, 50 * MIB);
     let expected = if on_v2("memory") { alone } else { both };
     for options in [["-m", "100m", "--memory-swap", "150m"].as_slice(), &["--memory-swap=150m", "-m100m"]] {
-        let running = held(options);
+        let running = waiting_container(options);
         assert_eq!(swap_limit(&running), expected.to_string(), "{options:?}");
         assert_eq!(memory_limit(&running), 100 * MIB, "{options:?}");
         running.finish().success();
     }
     for value in ["-1", "max"] {
-        let running = held(&["-m", "100m", "--memory-swap", value]);
+        let running = waiting_container(&["-m", "100m", "--memory-swap", value]);
         assert!(is_unlimited(&swap_limit(&running)), "{value}: {}", swap_limit(&running));
         assert_eq!(memory_limit(&running), 100 * MIB);
         running.finish().success();
@@ -88,7 +81,7 @@ fn swap() {
 case!(no_swap_on_top_of_memory, Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP);
 fn no_swap_on_top_of_memory() {
     let expected = if on_v2("memory") { 0 } else { 100 * MIB };
-    let running = held(&["-m", "100m"]);
+    let running = waiting_container(&["-m", "100m"]);
     assert_eq!(swap_limit(&running), expected.to_string());
     running.finish().success();
 }
@@ -104,7 +97,7 @@ fn cpu_shares() {
     for (shares, weight) in
         [("2", "1"), ("100", "17"), ("512", "59"), ("1024", "100"), ("2048", "174"), ("262144", "10000")]
     {
-        let running = held(&["--cpu-shares", shares]);
+        let running = waiting_container(&["--cpu-shares", shares]);
         let expected = if on_v2("cpu") { weight } else { shares };
         assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), expected, "{shares} shares");
         running.finish().success();
@@ -120,7 +113,7 @@ fn own_list(v1: &str, v2: &str) -> String {
 case!(cpu_set, Needs::NAMESPACES | Needs::CPUSET);
 fn cpu_set() {
     for options in [["--cpu-set", "0"], ["--cpuset-cpus", "0"]] {
-        let running = held(&options);
+        let running = waiting_container(&options);
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0", "{options:?}");
         // The other list is the caller's own: on v1, no process can join a cpuset that has an empty list.
         let own = own_list("cpuset.mems", "cpuset.mems.effective");
@@ -133,7 +126,7 @@ case!(cpu_set_of_two, Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS);
 /// The kernel rewrites each of these as `0-1`: compared as text, they would differ from the request.
 fn cpu_set_of_two() {
     for list in ["0-1", "0,1", "1,0", "1,0-1"] {
-        let running = held(&["--cpuset-cpus", list]);
+        let running = waiting_container(&["--cpuset-cpus", list]);
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0-1", "{list}");
         running.finish().success();
     }
@@ -142,7 +135,7 @@ fn cpu_set_of_two() {
 case!(memory_nodes, Needs::NAMESPACES | Needs::CPUSET);
 fn memory_nodes() {
     for options in [["--cpu-mems", "0"], ["--cpuset-mems", "0"]] {
-        let running = held(&options);
+        let running = waiting_container(&options);
         assert_eq!(file(&running, "cpuset", "cpuset.mems", "cpuset.mems.effective"), "0", "{options:?}");
         let own = own_list("cpuset.cpus", "cpuset.cpus.effective");
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), own);
@@ -153,7 +146,7 @@ fn memory_nodes() {
 case!(cpus, Needs::NAMESPACES | Needs::CPU);
 fn cpus() {
     for (value, share) in [("0.5", 0.5), ("1", 1.0), ("1.5", 1.5), ("0.01", 0.01), ("2.0", 2.0), (".25", 0.25)] {
-        let running = held(&["--cpus", value]);
+        let running = waiting_container(&["--cpus", value]);
         let quota_and_period = if on_v2("cpu") {
             file(&running, "cpu", "", "cpu.max")
         } else {
@@ -169,7 +162,7 @@ fn cpus() {
 case!(pids, Needs::NAMESPACES | Needs::PIDS);
 fn pids() {
     for options in [["--pids-limit", "77"].as_slice(), &["--pids-limit=77"]] {
-        let running = held(options);
+        let running = waiting_container(options);
         assert_eq!(file(&running, "pids", "pids.max", "pids.max"), "77", "{options:?}");
         running.finish().success();
     }
@@ -180,7 +173,7 @@ fn all_at_once() {
     let name = unique_name();
     let options = "-t -m 100m --cpu-mems 0 --cpu-set 0 --cpu-shares 512 --cpus 0.5 --pids-limit 50 --name";
     let options: Vec<&str> = options.split(' ').chain([name.as_str()]).collect();
-    let running = held(&options);
+    let running = waiting_container(&options);
     assert_eq!(running.directory_name(), format!("mydocker-{name}"));
     assert_eq!(memory_limit(&running), 100 * MIB);
     assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "59" } else { "512" });
@@ -192,7 +185,7 @@ fn all_at_once() {
 
 case!(the_defaults, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
 fn the_defaults() {
-    let running = held(&[]);
+    let running = waiting_container(&[]);
     assert_eq!(memory_limit(&running), 200 * MIB);
     assert_eq!(file(&running, "cpu", "cpu.shares", "cpu.weight"), if on_v2("cpu") { "174" } else { "2048" });
     // A controller without a limit gets no directory, so only these two exist.
@@ -207,7 +200,7 @@ fn a_lifted_limit() {
     let lists = ["--cpu-set", "all", "--cpu-mems", "all", "--cpus", "max", "--memory-swap", "max"];
     for limit in [&["-m", "max", "--pids-limit", "max"][..], &["--memory=max", "--pids-limit=-1"]] {
         let options: Vec<&str> = limit.iter().chain(&lists).copied().collect();
-        let running = held(&options);
+        let running = waiting_container(&options);
         // The only limit left is the default for CPU shares: one directory, which does not belong to the memory
         // hierarchy on v1.
         let found = host().directories(&running.directory_name());
@@ -224,7 +217,7 @@ fn a_lifted_limit() {
 
 case!(no_limits_at_all, Needs::NAMESPACES);
 fn no_limits_at_all() {
-    let running = held(&["--no-limits", "--name", &unique_name()]);
+    let running = waiting_container(&["--no-limits", "--name", &unique_name()]);
     let found = host().directories(&running.directory_name());
     assert!(found.is_empty(), "{found:?}");
     running.finish().success();
@@ -232,7 +225,7 @@ fn no_limits_at_all() {
 
 case!(a_later_option_wins, Needs::NAMESPACES | Needs::MEMORY);
 fn a_later_option_wins() {
-    let running = held(&["-m", "50m", "--memory-limit=70m", "--memory", "90m"]);
+    let running = waiting_container(&["-m", "50m", "--memory-limit=70m", "--memory", "90m"]);
     assert_eq!(memory_limit(&running), 90 * MIB);
     running.finish().success();
 }

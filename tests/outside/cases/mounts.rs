@@ -5,7 +5,7 @@
 
 use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;
-use crate::support::harness::{probe, run};
+use crate::support::harness::{probe, run, waiting_container};
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
 use rustix::mount::{UnmountFlags, unmount};
@@ -74,8 +74,7 @@ fn unchanged() {
     let before = mounts_of("self");
     for options in [&[][..], &["-t", "-m", "100m"], &["--pid", "host"], &["--no-limits"]] {
         probe(options, &["pids"]).finish().success();
-        let running = probe(options, &["hold"]).start();
-        running.await_output("ready");
+        let running = waiting_container(options);
         assert_eq!(mounts_of("self"), before, "while {options:?} runs");
         fs::read_link("/proc/self/exe").expect("the host's /proc while a container runs");
         running.finish().success();
@@ -87,8 +86,7 @@ fn unchanged() {
 
 probe!("mounts-slaves", |_| slaves());
 fn slaves() {
-    let running = probe(&[], &["hold"]).start();
-    running.await_output("ready");
+    let running = waiting_container(&[]);
     let inside = mounts_of(&running.command_pid().to_string());
     for line in inside.lines() {
         let options: Vec<&str> = line.split(' ').skip(6).take_while(|field| *field != "-").collect();
@@ -107,8 +105,7 @@ fn out() {
     fs::create_dir(folder.path("inside")).expect("mkdir");
     let before = mounts_of("self");
     // The command can only mount with CAP_SYS_ADMIN.
-    let running = probe(&["--cap-add", "SYS_ADMIN"], &["mount", &folder.text("inside")]).start();
-    running.await_output("ready");
+    let running = probe(&["--cap-add", "SYS_ADMIN"], &["mount", &folder.text("inside")]).start_ready();
     assert!(has_mount(running.command_pid(), &folder.text("inside")), "the mount is visible inside");
     assert_eq!(mounts_of("self"), before, "the mount is not visible outside");
     running.finish().success();
@@ -125,8 +122,7 @@ fn come_in() {
     }
     let (before, during) = (folder.text("before"), folder.text("during"));
     mount_tmpfs(&before);
-    let running = run(&[], &crate::support::harness::probe_words(&["hold"])).start();
-    running.await_output("ready");
+    let running = run(&[], &crate::support::harness::probe_words(&["hold"])).start_ready();
     let inside = running.command_pid();
     assert!(has_mount(inside, &before) && !has_mount(inside, &during));
     mount_tmpfs(&during);

@@ -116,8 +116,7 @@ fn no_process_outlives_a_run_in_the_hosts_pids() {
 case!(the_hosts_own_namespaces_are_as_before, Needs::NAMESPACES);
 fn the_hosts_own_namespaces_are_as_before() {
     let before = hosts();
-    let running = run(&[], &crate::support::harness::probe_words(&["hold"])).start();
-    running.await_output("ready");
+    let running = run(&[], &crate::support::harness::probe_words(&["hold"])).start_ready();
     // mydocker itself stays in the host's namespaces; only the command is in new ones.
     for (at, name) in NAMESPACES.iter().enumerate() {
         let link = |pid| fs::read_link(format!("/proc/{pid}/ns/{name}")).expect("readlink").display().to_string();

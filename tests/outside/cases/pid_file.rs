@@ -1,7 +1,7 @@
 //! `--pid-file`: the container's pid on the host, for programs that supervise it.
 
 use crate::support::folder::Folder;
-use crate::support::harness::probe;
+use crate::support::harness::{probe, waiting_container};
 use crate::support::needs::Needs;
 use std::fs;
 
@@ -10,8 +10,7 @@ fn it_holds_the_pid_on_the_host() {
     let folder = Folder::new();
     for options in [&[][..], &["--init"], &["--pid", "host"]] {
         let file = folder.text("pid");
-        let running = probe(&[options, &["--pid-file", &file]].concat(), &["hold"]).start();
-        running.await_output("ready");
+        let running = waiting_container(&[options, &["--pid-file", &file]].concat());
         assert_eq!(fs::read_to_string(&file).expect("the file"), format!("{}\n", running.command_pid()), "{options:?}");
         running.finish().success();
     }

@@ -2,7 +2,7 @@
 //! way works with `--privileged`, because a test of something that never works shows nothing.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker_at, mydocker_file, probe, probe_file, probe_words, run};
+use crate::support::harness::{mydocker_at, mydocker_file, probe, probe_file, probe_words, run, waiting_container};
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use std::fs;
@@ -309,8 +309,7 @@ fn no_group_is_left_from_inside() {
 case!(a_cgroup_namespace_of_its_own, Needs::ROOT | Needs::MEMORY);
 fn a_cgroup_namespace_of_its_own() {
     let own = fs::read_link("/proc/self/ns/cgroup").expect("readlink").display().to_string();
-    let running = probe(&["-m", "100m"], &["hold"]).start();
-    running.await_output("ready");
+    let running = waiting_container(&["-m", "100m"]);
     let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
     assert_ne!(inside.display().to_string(), own);
     running.finish().success();
@@ -342,7 +341,7 @@ fn sys_is_read_only() {
 }
 
 /// A copy of the file under test, so that a failing test damages nothing.
-fn copy(folder: &Folder) -> std::path::PathBuf {
+fn copy_of_mydocker(folder: &Folder) -> std::path::PathBuf {
     folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
     folder.path("mydocker")
 }
@@ -352,7 +351,7 @@ case!(the_reaper_keeps_its_file, Needs::NAMESPACES);
 /// of it.
 fn the_reaper_keeps_its_file() {
     let folder = Folder::new();
-    let file = copy(&folder);
+    let file = copy_of_mydocker(&folder);
     let before = fs::read(&file).expect("read");
     let words: Vec<std::ffi::OsString> =
         ["run", "--init"].into_iter().map(Into::into).chain(probe_words(&["overwrite-exe", "1"])).collect();
@@ -365,7 +364,7 @@ case!(the_binary_is_not_overwritten, Needs::NAMESPACES);
 /// In the host's PID namespace the parent can be looked at; it runs until the last process of the container has ended.
 fn the_binary_is_not_overwritten() {
     let folder = Folder::new();
-    let file = copy(&folder);
+    let file = copy_of_mydocker(&folder);
     let before = fs::read(&file).expect("read");
     for options in
         [&["run", "--pid", "host"][..], &["run", "--pid", "host", "--init"], &["run", "--pid=host", "--privileged"]]
@@ -380,8 +379,7 @@ fn the_binary_is_not_overwritten() {
 
 case!(the_reaper_is_confined_too, Needs::NAMESPACES);
 fn the_reaper_is_confined_too() {
-    let running = probe(&["--init"], &["hold"]).start();
-    running.await_output("ready");
+    let running = waiting_container(&["--init"]);
     let reaper = crate::support::processes::children(running.pid)[0];
     let status = fs::read_to_string(format!("/proc/{reaper}/status")).expect("status");
     assert_eq!((set(&status, "CapEff"), set(&status, "CapBnd")), (DEFAULT & at_most(), DEFAULT & at_most()));

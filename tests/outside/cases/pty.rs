@@ -123,8 +123,8 @@ fn nothing_inside_types_into_the_users_terminal() {
 /// Whether this kernel lets a process without CAP_SYS_ADMIN push input into its own terminal.
 fn may_type() -> bool {
     // Before Linux 6.2 this file does not exist, and the kernel allows it.
-    let told = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_default();
-    let may = told.trim() != "0";
+    let setting = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_default();
+    let may = setting.trim() != "0";
     if !may {
         println!("this kernel has no TIOCSTI");
     }

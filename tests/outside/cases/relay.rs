@@ -3,7 +3,7 @@
 
 use crate::probes::terminal::{pattern, pattern_bytes};
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, Running, probe, run};
+use crate::support::harness::{Run, Running, probe, run, waiting_container};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
 use crate::support::processes::{anonymous_kib, cpu_ticks, state, wait_until};
@@ -419,8 +419,7 @@ case!(memory_does_not_grow, Needs::NAMESPACES);
 fn memory_does_not_grow() {
     let folder = Folder::new();
     let waiting = |options: &[&str]| {
-        let running = probe(options, &["hold"]).start();
-        running.await_output("ready");
+        let running = waiting_container(options);
         let memory = anonymous_kib(running.pid);
         assert_eq!(running.finish().code(), 0);
         memory

@@ -3,7 +3,7 @@
 use crate::support::folder::Folder;
 use crate::support::harness::{probe, unique_name};
 use crate::support::needs::Needs;
-use crate::support::roots::{Root, has_option, mount_at, probe_in, start_ready};
+use crate::support::roots::{Root, has_option, mount_at, probe_in, start_with_pid};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -37,7 +37,7 @@ fn nothing_of_the_hosts_mounts_is_left() {
         assert!(known, "{line}");
     }
     // Not above the root either, where only another process can see it.
-    let (running, pid) = start_ready(root.probe(&[], &["hold"]));
+    let (running, pid) = start_with_pid(root.probe(&[], &["hold"]));
     let seen = fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo");
     assert_eq!(seen.lines().count(), mounts.lines().count(), "{seen}");
     running.finish().success();
@@ -296,7 +296,7 @@ fn a_root_with_links_for_directories() {
 case!(with_the_hosts_namespaces, Needs::ROOT);
 fn with_the_hosts_namespaces() {
     let root = Root::with_directories();
-    let (running, pid) = start_ready(root.probe(&["--pid", "host"], &["hold"]));
+    let (running, pid) = start_with_pid(root.probe(&["--pid", "host"], &["hold"]));
     assert!(std::path::Path::new(&format!("/proc/{pid}/root/probe")).exists(), "it has the root");
     running.finish().success();
     let seen = root.probe_output(&["--pid", "host"], &["see", &format!("/proc/{}", std::process::id())]);

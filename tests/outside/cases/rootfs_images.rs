@@ -3,7 +3,7 @@
 use crate::support::folder::Folder;
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
-use crate::support::roots::{Root, loops_of, make_image, probe_in, start_ready};
+use crate::support::roots::{Root, loops_of, make_image, probe_in, start_with_pid};
 use std::fs;
 
 const IMAGE: Needs = Needs::ROOT.and(Needs::LOOP);
@@ -42,7 +42,7 @@ fn image(kind: &str) {
     assert_eq!(says(&["--ephemeral=2m"], &["fill", "/new"]).split(' ').next(), Some("ENOSPC"));
     assert_eq!(says(&["--read-only"], &["write", "/mark", "/new"]), "EROFS\nEROFS\n");
     // The loop device is released when the container has ended, or a moment later.
-    let (running, _) = start_ready(probe_in(&file, &[], &["hold"]));
+    let (running, _) = start_with_pid(probe_in(&file, &[], &["hold"]));
     assert_eq!(loops_of(&file).len(), 1);
     running.finish().success();
     wait_until("the loop device is free", || loops_of(&file).is_empty());
@@ -57,7 +57,7 @@ fn the_device_goes_when_mydocker_is_killed() {
     let file = folder.text("image");
     make_image("ext2", &root, &file);
     for options in [&[][..], &["--read-only"]] {
-        let (running, pid) = start_ready(probe_in(&file, options, &["hold"]));
+        let (running, pid) = start_with_pid(probe_in(&file, options, &["hold"]));
         assert_eq!(loops_of(&file).len(), 1);
         running.send(libc::SIGKILL);
         assert!(crate::support::processes::wait_for_end(pid));
@@ -87,8 +87,8 @@ fn two_at_once() {
     let (folder, root) = (Folder::new(), Root::with_directories());
     let file = folder.text("image");
     make_image("ext4", &root, &file);
-    let (one, _) = start_ready(probe_in(&file, &[], &["hold"]));
-    let (two, _) = start_ready(probe_in(&file, &[], &["hold"]));
+    let (one, _) = start_with_pid(probe_in(&file, &[], &["hold"]));
+    let (two, _) = start_with_pid(probe_in(&file, &[], &["hold"]));
     one.finish().success();
     two.finish().success();
     wait_until("the loop devices are free", || loops_of(&file).is_empty());

@@ -124,7 +124,7 @@ fn the_user_dies_with_mydocker() {
     let root = root_with_users();
     // Without a cgroup: a run that sweeps there would kill it as well.
     for options in [&["--no-limits", "-u", "alice"][..], &["--no-limits", "-u", "alice", "--init"]] {
-        let (running, pid) = crate::support::roots::start_ready(root.probe(options, &["hold"]));
+        let (running, pid) = crate::support::roots::start_with_pid(root.probe(options, &["hold"]));
         running.send(libc::SIGKILL);
         assert!(crate::support::processes::wait_for_end(pid), "{options:?}");
         running.reap();

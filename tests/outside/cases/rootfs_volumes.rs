@@ -103,8 +103,7 @@ fn volume_below() {
     assert_eq!(seen, "EROFS\nEROFS\n");
     // Read-only inside does not mean read-only outside; and a mount made inside does not propagate.
     fs::write(host.path("below/file"), "deep\n").expect("the host can still write");
-    let running = root.probe(&["--privileged", "-v", &volume], &["mount", "/data/below"]).start();
-    running.await_output("ready");
+    let running = root.probe(&["--privileged", "-v", &volume], &["mount", "/data/below"]).start_ready();
     assert_eq!(fs::read(host.path("below/file")).expect("read"), b"deep\n");
     running.finish().success();
     unmount(host.text("below").as_str(), UnmountFlags::empty()).expect("no process keeps it busy");

@@ -47,7 +47,7 @@ fn writes_to_memory() {
     assert!(root.names().is_empty());
 }
 
-fn filled(run: Run) -> u64 {
+fn bytes_written(run: Run) -> u64 {
     let text = run.finish().success();
     text.trim_end().strip_prefix("ENOSPC ").unwrap_or_else(|| panic!("{text}")).parse().expect("a number")
 }
@@ -57,15 +57,15 @@ fn memory_is_bounded() {
     let root = Root::with_directories();
     let within =
         |written: u64, bytes: u64| assert!(written > bytes / 10 * 9 && written <= bytes, "{written} of {bytes}");
-    within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/big"])), 8 << 20);
+    within(bytes_written(root.probe(&["--ephemeral=8m"], &["fill", "/big"])), 8 << 20);
     // All combinations.
-    within(filled(root.probe(&["--ephemeral=8m"], &["fill", "/etc/big"])), 8 << 20);
+    within(bytes_written(root.probe(&["--ephemeral=8m"], &["fill", "/etc/big"])), 8 << 20);
 }
 
 case!(a_full_root_is_no_oom_kill, Needs::NAMESPACES.and(Needs::OVERLAY).and(Needs::MEMORY));
 fn a_full_root_is_no_oom_kill() {
     let root = Root::with_directories();
-    let written = filled(root.probe(&["-m", "64m", "--ephemeral"], &["fill", "/big"]));
+    let written = bytes_written(root.probe(&["-m", "64m", "--ephemeral"], &["fill", "/big"]));
     assert!(written > 30 << 20 && written <= 32 << 20, "{written}: half of 64m");
 }
 

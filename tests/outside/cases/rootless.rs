@@ -58,9 +58,9 @@ fn words(text: &str) -> Vec<&str> {
 
 case!(own_id_is_root_inside, Needs::USER_NAMESPACES);
 fn own_id_is_root_inside() {
-    let place = SharedFiles::new();
+    let shared_files = SharedFiles::new();
     let (uid, gid) = user();
-    let file = |name: &str| place.as_user(&[], &["file", name]).finish().success();
+    let file = |name: &str| shared_files.as_user(&[], &["file", name]).finish().success();
     let status = file("/proc/self/status");
     assert!(status.contains("Uid:\t0\t0\t0\t0") && status.contains("Gid:\t0\t0\t0\t0"), "{status}");
     // With a range of subuid there are further lines.
@@ -73,57 +73,58 @@ fn own_id_is_root_inside() {
 
 case!(in_namespaces_of_its_own, Needs::USER_NAMESPACES);
 fn in_namespaces_of_its_own() {
-    let place = SharedFiles::new();
-    let text = place.as_user(&[], &["namespaces"]).finish().success();
+    let shared_files = SharedFiles::new();
+    let text = shared_files.as_user(&[], &["namespaces"]).finish().success();
     for (name, inside) in crate::probes::facts::NAMESPACES.iter().zip(text.lines()) {
         let ours = fs::read_link(format!("/proc/self/ns/{name}")).expect("readlink").display().to_string();
         assert_ne!(inside, ours);
     }
-    assert_eq!(place.as_user(&[], &["pids"]).finish().success(), "1 0\n");
-    assert_eq!(place.as_user(&["--hostname", "mine"], &["hostname"]).finish().success(), "mine\n");
-    let pids = place.as_user(&["--pid", "host", "--network", "host", "--ipc=host", "--uts=host"], &["pids"]).finish();
+    assert_eq!(shared_files.as_user(&[], &["pids"]).finish().success(), "1 0\n");
+    assert_eq!(shared_files.as_user(&["--hostname", "mine"], &["hostname"]).finish().success(), "mine\n");
+    let pids =
+        shared_files.as_user(&["--pid", "host", "--network", "host", "--ipc=host", "--uts=host"], &["pids"]).finish();
     assert!(!pids.success().starts_with("1 "));
 }
 
 case!(as_confined_as_roots, Needs::USER_NAMESPACES);
 fn as_confined_as_roots() {
-    let place = SharedFiles::new();
-    let status = place.as_user(&[], &["file", "/proc/self/status"]).finish().success();
+    let shared_files = SharedFiles::new();
+    let status = shared_files.as_user(&[], &["file", "/proc/self/status"]).finish().success();
     for line in ["CapEff:\t00000000a00425fb", "CapBnd:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"] {
         assert!(status.contains(line), "no {line:?} in {status}");
     }
     for way in ["mount", "unmount", "memory"] {
-        let answer = place.as_user(&[], &["way-out", way, "/tmp"]).finish().success();
+        let answer = shared_files.as_user(&[], &["way-out", way, "/tmp"]).finish().success();
         assert_eq!(answer, "EPERM\n", "{way}");
     }
 }
 
 case!(privileged_inside_only, Needs::USER_NAMESPACES);
 fn privileged_inside_only() {
-    let place = SharedFiles::new();
-    let status = place.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().success();
+    let shared_files = SharedFiles::new();
+    let status = shared_files.as_user(&["--privileged"], &["file", "/proc/self/status"]).finish().success();
     assert!(status.contains("Seccomp:\t0") && status.contains("NoNewPrivs:\t0"), "{status}");
-    assert_eq!(place.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().success(), "0\n");
+    assert_eq!(shared_files.as_user(&["--privileged"], &["way-out", "mount", "/tmp"]).finish().success(), "0\n");
     // A device node is the host's.
-    assert_eq!(place.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().success(), "EPERM\n");
+    assert_eq!(shared_files.as_user(&["--privileged"], &["way-out", "memory", "/tmp"]).finish().success(), "EPERM\n");
 }
 
 case!(loopback_terminal_and_reaper, Needs::USER_NAMESPACES | Needs::TERMINAL);
 fn loopback_terminal_and_reaper() {
-    let place = SharedFiles::new();
-    let names = place.as_user(&[], &["interfaces"]).finish().success();
+    let shared_files = SharedFiles::new();
+    let names = shared_files.as_user(&[], &["interfaces"]).finish().success();
     assert!(names.split_whitespace().any(|name| name == "lo"), "{names}");
-    let outcome = place.as_user(&["-t", "--init"], &["hostname"]).finish();
+    let outcome = shared_files.as_user(&["-t", "--init"], &["hostname"]).finish();
     assert_eq!(outcome.code(), 0, "{outcome:?}");
-    assert_eq!(place.as_user(&["--init"], &["status", "7"]).finish().code(), 7);
+    assert_eq!(shared_files.as_user(&["--init"], &["status", "7"]).finish().code(), 7);
 }
 
 case!(files_of_others_stay_theirs, Needs::USER_NAMESPACES);
 fn files_of_others_stay_theirs() {
-    let place = SharedFiles::new();
-    let secret = place.folder.write("secret", b"of root");
+    let shared_files = SharedFiles::new();
+    let secret = shared_files.folder.write("secret", b"of root");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("chmod");
-    let outcome = place.as_user(&["--privileged"], &["file", &secret]).finish();
+    let outcome = shared_files.as_user(&["--privileged"], &["file", &secret]).finish();
     // If an ordinary user runs the tests, they own the file.
     assert_eq!(outcome.code(), if host().root { 99 } else { 0 }, "{outcome:?}");
 }
@@ -131,27 +132,27 @@ fn files_of_others_stay_theirs() {
 case!(an_id_that_is_not_there, Needs::USER_NAMESPACES);
 /// If only the user's own id is mapped, root is the only user inside.
 fn an_id_that_is_not_there() {
-    let place = SharedFiles::new();
-    if words(&place.as_user(&[], &["file", "/proc/self/gid_map"]).finish().success()).len() > 3 {
+    let shared_files = SharedFiles::new();
+    if words(&shared_files.as_user(&[], &["file", "/proc/self/gid_map"]).finish().success()).len() > 3 {
         println!("this user has a range of ids");
         return;
     }
-    place.as_user(&["-u", "0"], &["status", "5"]).finish().silent(5);
-    place.as_user(&["-u", "0:0", "-t"], &["status", "6"]).finish().silent(6);
+    shared_files.as_user(&["-u", "0"], &["status", "5"]).finish().silent(5);
+    shared_files.as_user(&["-u", "0:0", "-t"], &["status", "6"]).finish().silent(6);
     for user in ["1000", "0:1000", "1000:0"] {
-        let outcome = place.as_user(&["-u", user], &["status", "0"]).finish();
+        let outcome = shared_files.as_user(&["-u", user], &["status", "0"]).finish();
         outcome.refused(125, &["EINVAL", "/etc/subuid"]);
     }
 }
 
 /// A root that the user owns: the probe, and nothing else.
 fn own_root() -> (SharedFiles, Folder) {
-    let (place, root) = (SharedFiles::new(), Folder::new());
+    let (shared_files, root) = (SharedFiles::new(), Folder::new());
     root.write_program("probe", &fs::read(probe_file()).expect("this file"));
     if host().root {
         std::os::unix::fs::chown(root.as_path(), Some(USER), Some(USER)).expect("chown");
     }
-    (place, root)
+    (shared_files, root)
 }
 
 impl SharedFiles {
@@ -166,8 +167,8 @@ impl SharedFiles {
 
 case!(a_root_of_its_own, Needs::USER_NAMESPACES);
 fn a_root_of_its_own() {
-    let (place, root) = own_root();
-    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().success();
+    let (shared_files, root) = own_root();
+    let says = |options: &[&str], words: &[&str]| shared_files.in_root(&root, options, words).finish().success();
     assert_eq!(says(&[], &["list", "/"]), "dev\netc\nprobe\nproc\nsys\n");
     // The host's root is unmounted, and no path leads back to it.
     assert_eq!(says(&[], &["list", "/../.."]), "dev\netc\nprobe\nproc\nsys\n");
@@ -193,8 +194,8 @@ fn a_root_of_its_own() {
 case!(a_root_of_its_own_in_namespaces_of_the_host, Needs::USER_NAMESPACES);
 /// A user who does not own a namespace cannot mount its /proc or /sys, and gets the host's mount.
 fn a_root_of_its_own_in_namespaces_of_the_host() {
-    let (place, root) = own_root();
-    let says = |options: &[&str], words: &[&str]| place.in_root(&root, options, words).finish().success();
+    let (shared_files, root) = own_root();
+    let says = |options: &[&str], words: &[&str]| shared_files.in_root(&root, options, words).finish().success();
     let of_host = ["--network", "host", "--pid", "host", "--ipc", "host", "--uts", "host"];
     let inside = says(&of_host, &["namespaces"]);
     let outside: Vec<String> =
@@ -207,7 +208,7 @@ fn a_root_of_its_own_in_namespaces_of_the_host() {
     let pid = std::process::id();
     assert!(says(&["--pid", "host"], &["list", "/proc"]).lines().any(|name| name == pid.to_string()));
     // It can be read and not written to.
-    let outcome = place.in_root(&root, &of_host, &["touch", "/sys/kernel/uevent_seqnum"]).finish();
+    let outcome = shared_files.in_root(&root, &of_host, &["touch", "/sys/kernel/uevent_seqnum"]).finish();
     assert!(outcome.code() == 99 && outcome.stderr_text().contains("Read-only file system"), "{outcome:?}");
 }
 
@@ -225,29 +226,29 @@ fn names(path: &str) -> String {
 
 case!(writes_in_memory, Needs::USER_NAMESPACES | Needs::OVERLAY);
 fn writes_in_memory() {
-    let (place, root) = own_root();
-    place.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().success();
+    let (shared_files, root) = own_root();
+    shared_files.in_root(&root, &["--ephemeral"], &["touch", "/new"]).finish().success();
     assert!(!root.path("new").exists());
     // An overlay over the host's own root, with the host's mounts below it, needs more than a user namespace.
-    place.as_user(&["--ephemeral"], &["touch", "/new"]).finish().refused(125, &["EINVAL", "mounts of the host"]);
-    place.in_root(&root, &[], &["touch", "/new"]).finish().success();
+    shared_files.as_user(&["--ephemeral"], &["touch", "/new"]).finish().refused(125, &["EINVAL", "mounts of the host"]);
+    shared_files.in_root(&root, &[], &["touch", "/new"]).finish().success();
     assert!(root.path("new").exists());
-    let outcome = place.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
+    let outcome = shared_files.in_root(&root, &["--read-only"], &["touch", "/other"]).finish();
     assert_eq!((outcome.code(), root.path("other").exists()), (99, false), "{outcome:?}");
     // The user need not own it either.
     if host().root {
         std::os::unix::fs::chown(root.as_path(), Some(0), Some(0)).expect("chown");
-        place.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().success();
+        shared_files.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().success();
         assert!(!root.path("third").exists());
     }
 }
 
 case!(a_limit_needs_a_delegated_group, Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);
 fn a_limit_needs_a_delegated_group() {
-    let place = SharedFiles::new();
+    let shared_files = SharedFiles::new();
     // The default limit is left out.
-    place.as_user(&[], &["status", "0"]).finish().silent(0);
-    let outcome = place.as_user(&["-m", "100m"], &["status", "0"]).finish();
+    shared_files.as_user(&[], &["status", "0"]).finish().silent(0);
+    let outcome = shared_files.as_user(&["-m", "100m"], &["status", "0"]).finish();
     outcome.refused(125, &["EACCES", "delegated", "systemd-run --user --scope -p Delegate=yes"]);
 }
 
@@ -257,7 +258,7 @@ case!(
 );
 /// A cgroup that the user owns, with a leaf for mydocker itself, as systemd delegates it.
 fn a_delegated_group_is_used() {
-    let place = SharedFiles::new();
+    let shared_files = SharedFiles::new();
     let top = &host().carrier("memory").expect("memory").point;
     let delegated = top.join(format!("delegated-{}", std::process::id()));
     let leaf = delegated.join("leaf");
@@ -267,7 +268,7 @@ fn a_delegated_group_is_used() {
         std::os::unix::fs::chown(delegated.join(name), Some(USER), Some(USER)).expect("chown");
     }
     let procs = c_string(leaf.join("cgroup.procs").to_str().expect("UTF-8"));
-    let run = place.probe(&["-m", "100m", "--init"], &["limit", "memory", "memory.max"]).before(move || {
+    let run = shared_files.probe(&["-m", "100m", "--init"], &["limit", "memory", "memory.max"]).before(move || {
         write(&procs, b"0")?;
         become_user()
     });
@@ -280,9 +281,9 @@ fn a_delegated_group_is_used() {
 
 case!(userns_host_forbids_it, Needs::USER_NAMESPACES);
 fn userns_host_forbids_it() {
-    let place = SharedFiles::new();
-    place.as_user(&["--userns", "host"], &["status", "0"]).finish().refused(125, &["clone", "EPERM", "root"]);
-    place.as_user(&["--userns=auto"], &["status", "3"]).finish().silent(3);
+    let shared_files = SharedFiles::new();
+    shared_files.as_user(&["--userns", "host"], &["status", "0"]).finish().refused(125, &["clone", "EPERM", "root"]);
+    shared_files.as_user(&["--userns=auto"], &["status", "3"]).finish().silent(3);
 }
 
 /// Called between fork and exec: it must not allocate.
@@ -328,7 +329,7 @@ fn with_files(run: Run, files: Vec<(String, &'static str)>) -> Run {
 }
 
 /// A passwd, subuid and subgid in which the user has a range.
-fn files_with_ranges(place: &SharedFiles) -> Vec<(String, &'static str)> {
+fn files_with_ranges(shared_files: &SharedFiles) -> Vec<(String, &'static str)> {
     let passwd = format!("root:x:0:0::/:/bin/sh\nordinary:x:{USER}:{USER}::/:/bin/sh\n");
     let mut files = Vec::new();
     for (name, text, theirs) in [
@@ -336,7 +337,7 @@ fn files_with_ranges(place: &SharedFiles) -> Vec<(String, &'static str)> {
         ("subuid", "other:1:1\nordinary:200000:65536\n", "/etc/subuid"),
         ("subgid", "ordinary:300000:65536\n", "/etc/subgid"),
     ] {
-        let file = place.folder.write(name, text.as_bytes());
+        let file = shared_files.folder.write(name, text.as_bytes());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
         files.push((file, theirs));
     }
@@ -345,23 +346,25 @@ fn files_with_ranges(place: &SharedFiles) -> Vec<(String, &'static str)> {
 
 case!(ranges_of_subuid, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
 fn ranges_of_subuid() {
-    let place = SharedFiles::new();
-    let file = |name| with_files(place.probe(&[], &["file", name]), files_with_ranges(&place)).finish().success();
+    let shared_files = SharedFiles::new();
+    let file = |name| {
+        with_files(shared_files.probe(&[], &["file", name]), files_with_ranges(&shared_files)).finish().success()
+    };
     assert_eq!(words(&file("/proc/self/uid_map")), ["0", "65534", "1", "1", "200000", "65536"]);
     assert_eq!(words(&file("/proc/self/gid_map")), ["0", "65534", "1", "1", "300000", "65536"]);
     // So other users exist inside, and the terminal belongs to the group of terminals.
-    let words = ["as-user", "1000", &place.probe, "--probe", "file", "/proc/self/status"];
-    let status = with_files(place.probe(&["-t"], &words), files_with_ranges(&place)).finish();
+    let words = ["as-user", "1000", &shared_files.probe, "--probe", "file", "/proc/self/status"];
+    let status = with_files(shared_files.probe(&["-t"], &words), files_with_ranges(&shared_files)).finish();
     assert!(status.stdout_text().contains("Uid:\t1000\t1000"), "{status:?}");
 }
 
 case!(ranges_that_newuidmap_refuses, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
 fn ranges_that_newuidmap_refuses() {
-    let place = SharedFiles::new();
-    let mut files = files_with_ranges(&place);
-    let refuses = place.folder.write_program("refuses", b"#!/bin/sh\necho loud >&2\nexit 1\n");
+    let shared_files = SharedFiles::new();
+    let mut files = files_with_ranges(&shared_files);
+    let refuses = shared_files.folder.write_program("refuses", b"#!/bin/sh\necho loud >&2\nexit 1\n");
     files.push((refuses, "/usr/bin/newuidmap"));
-    let outcome = with_files(place.probe(&[], &["status", "0"]), files).finish();
+    let outcome = with_files(shared_files.probe(&[], &["status", "0"]), files).finish();
     outcome.refused(125, &["newuidmap", "200000 65536", "/etc/subuid"]);
 }
 
@@ -378,8 +381,8 @@ fn this_host_without_user_namespaces() {
 
 case!(a_host_without_user_namespaces, Needs::USER_NAMESPACES | Needs::ROOT);
 fn a_host_without_user_namespaces() {
-    let place = SharedFiles::new();
-    let run = place.probe(&[], &["status", "0"]).before(|| {
+    let shared_files = SharedFiles::new();
+    let run = shared_files.probe(&[], &["status", "0"]).before(|| {
         // SAFETY: unshare with CLONE_NEWUSER leaves the address space and the descriptor table alone
         if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0 {
             return Err(io::Error::last_os_error());
@@ -394,15 +397,15 @@ fn a_host_without_user_namespaces() {
 
 case!(nothing_is_left_and_the_status_stands, Needs::USER_NAMESPACES);
 fn nothing_is_left_and_the_status_stands() {
-    let place = SharedFiles::new();
+    let shared_files = SharedFiles::new();
     for status in ["0", "1", "42"] {
-        assert_eq!(place.as_user(&[], &["status", status]).finish().code().to_string(), status);
+        assert_eq!(shared_files.as_user(&[], &["status", status]).finish().code().to_string(), status);
     }
-    let outcome = place.as_user(&[], &["kill-self", "9"]).finish();
+    let outcome = shared_files.as_user(&[], &["kill-self", "9"]).finish();
     // PID 1 does not get signals that it sends to itself; with a reaper the command is not PID 1.
     assert_eq!(outcome.code(), 0, "{outcome:?}");
-    assert_eq!(place.as_user(&["--init"], &["kill-self", "9"]).finish().code(), 128 + 9);
-    let missing = mydocker_at(place.mydocker.as_ref(), &["run", "/no/such/file"]);
+    assert_eq!(shared_files.as_user(&["--init"], &["kill-self", "9"]).finish().code(), 128 + 9);
+    let missing = mydocker_at(shared_files.mydocker.as_ref(), &["run", "/no/such/file"]);
     let missing = if host().root { missing.with(|command| command.uid(USER).gid(USER)) } else { missing };
     assert_eq!(missing.with(|command| command.current_dir("/")).finish().code(), 127);
 }

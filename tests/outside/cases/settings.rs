@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 const BOTH: [&[&str]; 2] = [&["-t"], &["-t", "--init"]];
 
 /// Starts the run, waits for `ready`, and checks that the settings are raw; gives the run and the earlier settings.
-fn raw(run: Run) -> (InTerminal, crate::support::user_terminal::Settings) {
+fn start_raw(run: Run) -> (InTerminal, crate::support::user_terminal::Settings) {
     let terminal = UserTerminal::new();
     let before = terminal.settings();
     assert!(!terminal.is_raw());
@@ -25,7 +25,7 @@ fn raw(run: Run) -> (InTerminal, crate::support::user_terminal::Settings) {
 case!(back_after_an_exit, Needs::NAMESPACES | Needs::TERMINAL);
 fn back_after_an_exit() {
     for options in BOTH {
-        let (inside, before) = raw(probe(options, &["catch", "15"]));
+        let (inside, before) = start_raw(probe(options, &["catch", "15"]));
         inside.press(b"\x04");
         assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
         assert_eq!(inside.terminal.settings(), before, "{options:?}");
@@ -62,7 +62,7 @@ case!(back_after_a_signal_to_mydocker, Needs::NAMESPACES | Needs::TERMINAL);
 fn back_after_a_signal_to_mydocker() {
     for options in BOTH {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, libc::SIGVTALRM, libc::SIGXCPU, 40] {
-            let (inside, before) = raw(probe(options, &["hold"]));
+            let (inside, before) = start_raw(probe(options, &["hold"]));
             inside.running.send(signal);
             let outcome = inside.running.finish_with_stdin_open();
             assert_eq!(outcome.code(), 128 + signal, "{options:?}");
@@ -77,7 +77,7 @@ case!(back_after_a_fault_that_someone_sent, Needs::NAMESPACES | Needs::TERMINAL)
 fn back_after_a_fault_that_someone_sent() {
     let faults = [libc::SIGABRT, libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
     for signal in faults {
-        let (inside, before) = raw(probe(&["-t"], &["hold"]));
+        let (inside, before) = start_raw(probe(&["-t"], &["hold"]));
         inside.running.send(signal);
         let outcome = inside.running.finish_with_stdin_open();
         assert_eq!(inside.terminal.settings(), before, "{signal}: {outcome:?}");
@@ -89,7 +89,7 @@ case!(back_after_the_command_was_killed, Needs::NAMESPACES | Needs::TERMINAL);
 fn back_after_the_command_was_killed() {
     for options in BOTH {
         for signal in [SIGKILL, SIGTERM] {
-            let (inside, before) = raw(probe(options, &["catch", "10"]));
+            let (inside, before) = start_raw(probe(options, &["catch", "10"]));
             let first = inside.running.command_pid();
             let command = children(first).first().copied().unwrap_or(first);
             send(command, signal);
@@ -103,7 +103,7 @@ fn back_after_the_command_was_killed() {
         }
     }
     // The signal goes to the reaper itself.
-    let (inside, before) = raw(probe(&["-t", "--init"], &["hold"]));
+    let (inside, before) = start_raw(probe(&["-t", "--init"], &["hold"]));
     send(inside.running.command_pid(), SIGKILL);
     assert_eq!(inside.running.finish_with_stdin_open().code(), 128 + SIGKILL);
     assert_eq!(inside.terminal.settings(), before);
@@ -111,7 +111,7 @@ fn back_after_the_command_was_killed() {
 
 case!(back_when_the_command_left_its_own_a_mess, Needs::NAMESPACES | Needs::TERMINAL);
 fn back_when_the_command_left_its_own_a_mess() {
-    let (inside, before) = raw(probe(&["-t"], &["mirror", "1"]));
+    let (inside, before) = start_raw(probe(&["-t"], &["mirror", "1"]));
     inside.press(b"x");
     assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
     assert_eq!(inside.terminal.settings(), before);
@@ -120,7 +120,7 @@ fn back_when_the_command_left_its_own_a_mess() {
 case!(back_while_stopped_and_raw_again, Needs::NAMESPACES | Needs::TERMINAL);
 fn back_while_stopped_and_raw_again() {
     for options in BOTH {
-        let (mut inside, before) = raw(probe(options, &["catch", "18", "12"]));
+        let (mut inside, before) = start_raw(probe(options, &["catch", "18", "12"]));
         let first = inside.running.command_pid();
         let command = children(first).first().copied().unwrap_or(first);
         for round in 1..=3 {

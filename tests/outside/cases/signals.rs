@@ -4,19 +4,17 @@
 //! These cases need not wait to see that nothing else arrives: mydocker takes its signals one after the other, the
 //! lower number first, so once a later WINCH has arrived inside, the signal before it has been dealt with.
 
-use crate::support::harness::{Running, probe, run};
+use crate::support::harness::{Running, probe, run, waiting_container};
 use crate::support::needs::Needs;
 use crate::support::processes::wait_for_end;
 use libc::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::os::unix::process::ExitStatusExt;
 
-const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+const END_SIGNALS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
 /// Starts the probe that treats signals as `how` says, and prints WINCH too.
 fn catching(how: &str) -> Running {
-    let running = probe(&["-m100m"], &["catch", how, "28"]).start();
-    running.await_output("ready");
-    running
+    probe(&["-m100m"], &["catch", how, "28"]).start_ready()
 }
 
 /// Sends `signal` and then WINCH, and gives everything that arrived inside, without the WINCH.
@@ -32,9 +30,8 @@ fn arrived(running: Running, signal: i32) -> Vec<String> {
 
 case!(what_would_end_a_process_ends_the_container, Needs::NAMESPACES);
 fn what_would_end_a_process_ends_the_container() {
-    for signal in ENDING {
-        let running = probe(&[], &["hold"]).start();
-        running.await_output("ready");
+    for signal in END_SIGNALS {
+        let running = waiting_container(&[]);
         let inside = running.command_pid();
         running.send(signal);
         let outcome = running.finish_with_stdin_open();
@@ -46,7 +43,7 @@ fn what_would_end_a_process_ends_the_container() {
 
 case!(sleep_ends_at_once, Needs::NAMESPACES | Needs::SLEEP | Needs::MEMORY);
 fn sleep_ends_at_once() {
-    for signal in ENDING {
+    for signal in END_SIGNALS {
         let running = run(&["-t", "-m", "100m"], &["sleep", "100000"]).start();
         // The command prints nothing: it runs once the name of the process has changed, which execve does.
         crate::support::processes::wait_until("sleep runs", || {
@@ -74,7 +71,7 @@ fn a_shell_ends_at_once() {
 
 case!(a_caught_signal_arrives_once, Needs::NAMESPACES | Needs::MEMORY);
 fn a_caught_signal_arrives_once() {
-    for signal in ENDING {
+    for signal in END_SIGNALS {
         assert_eq!(arrived(catching(&signal.to_string()), signal), [format!("got {signal}")]);
     }
 }
@@ -92,7 +89,7 @@ fn a_caught_signal_is_never_made_worse() {
 
 case!(an_ignored_signal_changes_nothing, Needs::NAMESPACES | Needs::MEMORY);
 fn an_ignored_signal_changes_nothing() {
-    for signal in ENDING {
+    for signal in END_SIGNALS {
         assert_eq!(arrived(catching(&format!("i{signal}")), signal), [""; 0], "signal {signal}");
     }
 }
@@ -100,7 +97,7 @@ fn an_ignored_signal_changes_nothing() {
 case!(a_blocked_signal_arrives, Needs::NAMESPACES | Needs::MEMORY);
 /// A command that blocks a signal and takes it with sigwait or signalfd has no handler, and still expects it.
 fn a_blocked_signal_arrives() {
-    for signal in ENDING {
+    for signal in END_SIGNALS {
         assert_eq!(arrived(catching(&format!("b{signal}")), signal), [format!("got {signal}")]);
     }
 }
@@ -115,8 +112,7 @@ fn what_nohup_ignores_is_not_passed_on() {
         };
         // The signal neither goes to a command that catches it, nor ends one that does not.
         for how in [signal.to_string(), "12".to_string()] {
-            let running = probe(&[], &["catch", &how, "28"]).before(ignore).start();
-            running.await_output("ready");
+            let running = probe(&[], &["catch", &how, "28"]).before(ignore).start_ready();
             assert_eq!(arrived(running, signal), [""; 0], "signal {signal}");
         }
     }
@@ -141,13 +137,11 @@ fn a_harmless_signal_that_nobody_wants_ends_nothing() {
 
 case!(a_signal_in_the_hosts_pids, Needs::NAMESPACES);
 fn a_signal_in_the_hosts_pids() {
-    let running = probe(&["--pid", "host"], &["hold"]).start();
-    running.await_output("ready");
+    let running = waiting_container(&["--pid", "host"]);
     running.send(SIGTERM);
     let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
-    let running = probe(&["--pid", "host"], &["catch", "15", "28"]).start();
-    running.await_output("ready");
+    let running = probe(&["--pid", "host"], &["catch", "15", "28"]).start_ready();
     assert_eq!(arrived(running, SIGTERM), ["got 15"]);
 }
 
@@ -165,8 +159,7 @@ fn a_signal_that_the_caller_blocked_still_works() {
         }
         Ok(())
     };
-    let running = probe(&[], &["hold"]).before(block).start();
-    running.await_output("ready");
+    let running = probe(&[], &["hold"]).before(block).start_ready();
     running.send(SIGTERM);
     let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");

@@ -1,7 +1,7 @@
 //! `--stats`: one record for each run, correct, and valid JSON whatever the command is called.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker, probe, probe_words, run, unique_name};
+use crate::support::harness::{mydocker, probe, probe_words, run, unique_name, waiting_container};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
 use libc::{SIGKILL, SIGTERM};
@@ -18,7 +18,7 @@ fn record(outcome: &Outcome) -> Value {
 }
 
 /// The record of a run of a probe.
-fn of(options: &[&str], words: &[&str]) -> Value {
+fn probe_record(options: &[&str], words: &[&str]) -> Value {
     record(&probe(&[&["--stats=json"], options].concat(), words).finish())
 }
 
@@ -38,9 +38,9 @@ fn schema() -> Vec<(String, String)> {
     rows.map(|row| row.split('|').map(field).collect::<Vec<_>>()).map(|row| (row[1].clone(), row[2].clone())).collect()
 }
 
-fn is(value: &Value, kind: &str) -> bool {
+fn has_type(value: &Value, kind: &str) -> bool {
     match kind.strip_suffix(" or null") {
-        Some(kind) => value.is_null() || is(value, kind),
+        Some(kind) => value.is_null() || has_type(value, kind),
         None => match kind {
             "integer" => value.is_u64(),
             "seconds" => value.is_f64(),
@@ -68,14 +68,14 @@ fn the_schema_is_the_readmes() {
     for (options, words) in
         [(&[][..], &["status", "0"][..]), (&["--no-limits"], &["status", "3"]), (&["-w", "/nowhere"], &["status", "0"])]
     {
-        let record = of(options, words);
+        let record = probe_record(options, words);
         let mut names: Vec<&str> = schema.iter().map(|(name, _)| name.as_str()).collect();
         names.sort();
         let mut found: Vec<&String> = record.as_object().expect("an object").keys().collect();
         found.sort();
         assert_eq!(found, names);
         for (name, kind) in &schema {
-            assert!(is(&record[name], kind), "{name} is not {kind}: {record}");
+            assert!(has_type(&record[name], kind), "{name} is not {kind}: {record}");
         }
     }
 }
@@ -151,14 +151,13 @@ fn a_file_that_cannot_be_written_ends_it_at_once() {
 
 case!(how_it_ended, Needs::NAMESPACES);
 fn how_it_ended() {
-    let exited = of(&[], &["status", "7"]);
+    let exited = probe_record(&[], &["status", "7"]);
     assert_eq!((&exited["status"], &exited["signal"]), (&7.into(), &Value::Null), "{exited}");
     // In the host's PID namespace a signal ends it like any other process.
-    let killed = of(&["--pid", "host"], &["kill-self", "15"]);
+    let killed = probe_record(&["--pid", "host"], &["kill-self", "15"]);
     assert_eq!((&killed["status"], &killed["signal"]), (&(128 + SIGTERM).into(), &SIGTERM.into()), "{killed}");
     for (signal, ended_by) in [(SIGTERM, SIGTERM), (SIGKILL, SIGKILL)] {
-        let running = probe(&["--stats=json"], &["hold"]).start();
-        running.await_output("ready");
+        let running = waiting_container(&["--stats=json"]);
         let pid = running.command_pid();
         crate::support::processes::send(if signal == SIGKILL { pid } else { running.pid }, signal);
         let outcome = running.finish_with_stdin_open();
@@ -190,7 +189,7 @@ fn why_nothing_was_run() {
 
 case!(times, Needs::NAMESPACES);
 fn times() {
-    let record = of(&[], &["burn", "200"]);
+    let record = probe_record(&[], &["burn", "200"]);
     let [wall, exec, user, system] =
         ["wall_seconds", "exec_seconds", "user_seconds", "system_seconds"].map(|name| seconds(&record, name));
     assert!(user + system >= 0.2, "{record}");
@@ -216,16 +215,16 @@ fn earlier_children_are_not_counted() {
 
 case!(throttled_time, Needs::NAMESPACES | Needs::CPU);
 fn throttled_time() {
-    let record = of(&["--cpus", "0.1"], &["burn", "100"]);
+    let record = probe_record(&["--cpus", "0.1"], &["burn", "100"]);
     assert!(seconds(&record, "throttled_seconds") > 0.1, "{record}");
-    let record = of(&["--cpus", "max", "--cpu-shares", "100"], &["burn", "10"]);
+    let record = probe_record(&["--cpus", "max", "--cpu-shares", "100"], &["burn", "10"]);
     assert_eq!(seconds(&record, "throttled_seconds"), 0.0, "{record}");
 }
 
 case!(peak_memory, Needs::NAMESPACES | Needs::MEMORY);
 fn peak_memory() {
     let eaten = 40 << 20;
-    let record = of(&["-m", "100m"], &["eat", &eaten.to_string()]);
+    let record = probe_record(&["-m", "100m"], &["eat", &eaten.to_string()]);
     let peak = &record["peak_memory_bytes"];
     if crate::support::needs::on_v2("memory") && peak.is_null() {
         println!("this kernel has no memory.peak");
@@ -236,9 +235,9 @@ fn peak_memory() {
 
 case!(kills_for_want_of_memory, Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP);
 fn kills_for_want_of_memory() {
-    let record = of(&["-m", "20m", "--memory-swap", "20m"], &["eat", &(60 << 20).to_string()]);
+    let record = probe_record(&["-m", "20m", "--memory-swap", "20m"], &["eat", &(60 << 20).to_string()]);
     assert_eq!((&record["status"], &record["oom_kills"]), (&137.into(), &1.into()), "{record}");
-    let record = of(&["-m", "20m"], &["status", "0"]);
+    let record = probe_record(&["-m", "20m"], &["status", "0"]);
     assert_eq!(record["oom_kills"], 0, "{record}");
 }
 
@@ -246,12 +245,12 @@ case!(peak_pids, Needs::NAMESPACES | Needs::PIDS);
 /// The peak is counted with and without a limit.
 fn peak_pids() {
     for options in [&[][..], &["--pids-limit", "50"], &["--pids-limit", "max"]] {
-        let record = of(options, &["fork", "9"]);
+        let record = probe_record(options, &["fork", "9"]);
         let peak = &record["peak_pids"];
         // pids.peak exists since Linux 6.1.
         assert!(*peak == 10 || peak.is_null() && !kernel_is_at_least(6, 1), "{options:?}: {record}");
     }
-    assert_eq!(of(&["--no-limits"], &["status", "0"])["peak_pids"], Value::Null);
+    assert_eq!(probe_record(&["--no-limits"], &["status", "0"])["peak_pids"], Value::Null);
 }
 
 fn kernel_is_at_least(major: u32, minor: u32) -> bool {
@@ -262,7 +261,7 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
 
 case!(limits_asked_and_in_force, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
 fn limits_asked_and_in_force() {
-    let record = of(&["-m", "104857601"], &["status", "0"]);
+    let record = probe_record(&["-m", "104857601"], &["status", "0"]);
     let limits = record["limits"].as_array().expect("limits");
     let limit = |names: [&str; 2]| {
         limits.iter().find(|limit| names.iter().any(|name| limit["file"] == *name)).expect("such a limit")

@@ -1,6 +1,6 @@
 //! The exit status: the command's own, or 128 + the signal that ended it.
 
-use crate::support::harness::{probe, run};
+use crate::support::harness::{probe, run, waiting_container};
 use crate::support::needs::Needs;
 use crate::support::processes::send;
 
@@ -23,8 +23,7 @@ fn faults_of_the_command() {
 
 case!(a_kill_from_outside, Needs::NAMESPACES);
 fn a_kill_from_outside() {
-    let running = probe(&[], &["hold"]).start();
-    running.await_output("ready");
+    let running = waiting_container(&[]);
     send(running.command_pid(), libc::SIGKILL);
     let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + libc::SIGKILL, "{outcome:?}");

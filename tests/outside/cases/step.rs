@@ -9,19 +9,19 @@ use crate::support::processes::{children, wait_for_end};
 use crate::support::user_terminal::{InTerminal, in_terminal};
 use std::fs;
 
-const ASKS: &str = "q: undo and quit] ";
+const PROMPT: &str = "q: undo and quit] ";
 
 /// Presses these keys at every stop; gives the number of stops.
 fn press_through(inside: &mut InTerminal, keys: &[u8]) -> usize {
     let mut stops = 0;
     while !has_ended(inside) {
         // mydocker reads a key only after it has printed its question.
-        if inside.terminal.screen().matches(ASKS).count() > stops {
+        if inside.terminal.screen().matches(PROMPT).count() > stops {
             stops += 1;
             inside.press(keys);
         }
     }
-    inside.terminal.screen().matches(ASKS).count()
+    inside.terminal.screen().matches(PROMPT).count()
 }
 
 fn has_ended(inside: &InTerminal) -> bool {
@@ -72,13 +72,13 @@ fn c_goes_on_to_the_end() {
     for before in [0, 1, 6] {
         let mut inside = in_terminal(probe(&["--step"], &["status", "7"]));
         for stop in 0..before {
-            assert!(inside.terminal.await_count(ASKS, stop + 1));
+            assert!(inside.terminal.await_count(PROMPT, stop + 1));
             inside.press(b"\n");
         }
-        assert!(inside.terminal.await_count(ASKS, before + 1));
+        assert!(inside.terminal.await_count(PROMPT, before + 1));
         inside.press(b"c\n");
         assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
-        assert_eq!(inside.terminal.screen().matches(ASKS).count(), before + 1);
+        assert_eq!(inside.terminal.screen().matches(PROMPT).count(), before + 1);
     }
 }
 
@@ -92,10 +92,10 @@ fn q_undoes_wherever_it_is_pressed() {
     for stops in 0..all {
         let mut inside = in_terminal(probe(&options, &["touch", &mark]));
         for stop in 0..stops {
-            assert!(inside.terminal.await_count(ASKS, stop + 1));
+            assert!(inside.terminal.await_count(PROMPT, stop + 1));
             inside.press(b"\n");
         }
-        assert!(inside.terminal.await_count(ASKS, stops + 1));
+        assert!(inside.terminal.await_count(PROMPT, stops + 1));
         let child = children(inside.running.pid);
         inside.press(b"q\n");
         let outcome = inside.running.finish_with_stdin_open();
@@ -113,10 +113,10 @@ fn a_signal_or_the_end_is_a_q() {
         for end in ["\x04", "a signal"] {
             let mut inside = in_terminal(probe(&["--step"], &["status", "0"]));
             for stop in 0..stops {
-                assert!(inside.terminal.await_count(ASKS, stop + 1));
+                assert!(inside.terminal.await_count(PROMPT, stop + 1));
                 inside.press(b"\n");
             }
-            assert!(inside.terminal.await_count(ASKS, stops + 1));
+            assert!(inside.terminal.await_count(PROMPT, stops + 1));
             if end == "a signal" {
                 inside.running.send(libc::SIGINT);
             } else {
@@ -138,7 +138,7 @@ fn what_it_points_at_is_there() {
     let (mut namespaces, mut groups) = (0, 0);
     while !has_ended(&inside) {
         let screen = inside.terminal.screen();
-        if screen.matches(ASKS).count() > stops {
+        if screen.matches(PROMPT).count() > stops {
             stops += 1;
             let screen = screen.replace('\r', "");
             let stop = screen.rsplit("\n\n").next().expect("a stop");
@@ -192,10 +192,10 @@ case!(a_kill_takes_the_child_along, Needs::NAMESPACES | Needs::TERMINAL);
 fn a_kill_takes_the_child_along() {
     let mut inside = in_terminal(probe(&["--step", "--no-limits"], &["status", "0"]));
     for stop in 0..4 {
-        assert!(inside.terminal.await_count(ASKS, stop + 1));
+        assert!(inside.terminal.await_count(PROMPT, stop + 1));
         inside.press(b"\n");
     }
-    assert!(inside.terminal.await_count(ASKS, 5));
+    assert!(inside.terminal.await_count(PROMPT, 5));
     let child = inside.running.command_pid();
     inside.running.send(libc::SIGKILL);
     drop(inside.running.reap());
@@ -213,7 +213,7 @@ fn the_commands_input_is_not_touched() {
     let words = probe_words(&["echo"]);
     let run = run(&["--step"], &words).before(crate::support::user_terminal::UserTerminal::lead_session(2));
     let running = run.start_on([read.into(), out_write.into(), terminal.stream()]);
-    assert!(terminal.await_count(ASKS, 1));
+    assert!(terminal.await_count(PROMPT, 1));
     terminal.press(b"c\n");
     assert_eq!(running.finish_with_stdin_open().code(), 0);
     assert_eq!(std::io::read_to_string(out).expect("output"), "c\nq\n");

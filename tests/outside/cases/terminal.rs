@@ -50,8 +50,7 @@ fn a_hangup_reaches_the_command() {
             let done = unsafe { libc::setsid() >= 0 && libc::open(name.as_ptr(), libc::O_RDWR) >= 0 };
             if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
         };
-        let running = probe(&[], &["catch", how]).before(lead).start();
-        running.await_output("ready");
+        let running = probe(&[], &["catch", how]).before(lead).start_ready();
         drop(keys);
         if !seen.is_empty() {
             running.await_output(seen);

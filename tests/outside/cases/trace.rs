@@ -22,7 +22,7 @@ struct Call {
 }
 
 /// Parses `name(arguments) = result`, as strace and mydocker print it.
-fn call(line: &str) -> Option<Call> {
+fn parse_call(line: &str) -> Option<Call> {
     let (name, rest) = line.split_once('(')?;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
         return None;
@@ -84,7 +84,7 @@ fn call(line: &str) -> Option<Call> {
 }
 
 /// The calls of mydocker's own trace, each with its process. execve is printed before the call, and again if it fails.
-fn own(trace: &str) -> Vec<(String, Call)> {
+fn own_calls(trace: &str) -> Vec<(String, Call)> {
     let mut calls: Vec<(String, Call)> = Vec::new();
     for line in trace.lines() {
         let words: Vec<&str> = line.splitn(2, ' ').collect();
@@ -94,7 +94,7 @@ fn own(trace: &str) -> Vec<(String, Call)> {
         if rest.starts_with('#') {
             continue;
         }
-        let call = call(rest).unwrap_or_else(|| panic!("no call: {line}"));
+        let call = parse_call(rest).unwrap_or_else(|| panic!("no call: {line}"));
         if let Some((_, last)) = calls.last_mut()
             && last.result.is_none()
             && last.name == "execve"
@@ -140,7 +140,7 @@ fn strace(options: &[&str], words: &[&str]) -> (Vec<Vec<Call>>, String) {
             let at = unfinished.iter().position(|(other, _)| other == pid).expect("a call that has begun");
             rest = unfinished.remove(at).1 + end;
         }
-        let Some(call) = call(&rest) else { continue };
+        let Some(call) = parse_call(&rest) else { continue };
         if call.name == "fcntl" && file.is_none() {
             file = call.result.clone();
         }
@@ -204,7 +204,7 @@ fn call_by_call_with_strace() {
         &["--tmpfs", "/mnt", "--ulimit", "nofile=100:200", "-u", "1:1"],
     ] {
         let (processes, trace) = strace(options, &["status", "0"]);
-        let calls = own(&trace);
+        let calls = own_calls(&trace);
         for (who, theirs) in ["parent", "child"].iter().zip(&processes) {
             let ours: Vec<Call> =
                 calls.iter().filter(|(whose, _)| whose == who).map(|(_, call)| call.clone()).collect();
@@ -218,7 +218,7 @@ case!(the_reaper_too, Needs::NAMESPACES | Needs::STRACE);
 /// With a reaper the child becomes two processes: together they have made the calls that the trace shows of both.
 fn the_reaper_too() {
     let (processes, trace) = strace(&["--init"], &["status", "0"]);
-    let calls = own(&trace);
+    let calls = own_calls(&trace);
     let names = |calls: Vec<&Call>| {
         let mut names: Vec<(String, Option<String>)> = calls
             .into_iter()
@@ -235,7 +235,7 @@ fn the_reaper_too() {
 }
 
 /// The lines of one process.
-fn of<'a>(trace: &'a str, who: &str) -> Vec<&'a str> {
+fn lines_of<'a>(trace: &'a str, who: &str) -> Vec<&'a str> {
     trace.lines().filter(|line| line.starts_with(who)).collect()
 }
 
@@ -250,7 +250,7 @@ fn a_failing_mount() {
     let outcome = probe(&["--trace", "-t", "--name", &name], &["status", "0"]).before(no_dev).finish();
     assert_eq!(outcome.code(), 125);
     let text = outcome.stderr_text();
-    let child = of(&text, "child");
+    let child = lines_of(&text, "child");
     let at = child.iter().position(|line| line.contains("mount(\"devpts\"")).expect("the mount");
     assert!(child[at].ends_with("= -1 ENOENT (No such file or directory)"), "{}", child[at]);
     // After it there is only the report, and the end.
@@ -258,7 +258,7 @@ fn a_failing_mount() {
         child[at + 1..].iter().filter_map(|line| line.split(' ').find(|word| word.contains('('))).collect();
     assert!(rest.iter().all(|call| call.starts_with("write(") || call.starts_with("exit_group(")), "{rest:?}");
     let (failed, removed) = (text.find(child[at]).expect("it"), text.rfind("unlinkat(").expect("the clean-up"));
-    assert!(failed < removed && of(&text, "parent end").iter().any(|line| line.contains("unlinkat(")), "{text}");
+    assert!(failed < removed && lines_of(&text, "parent end").iter().any(|line| line.contains("unlinkat(")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("mydocker: mount \"/dev/pts\": ENOENT")), "{text}");
 }
 
@@ -270,7 +270,7 @@ fn lines_are_marked() {
     let mut phases = Vec::new();
     for who in ["parent", "child "] {
         let mut last = 0.0;
-        for line in of(&text, who) {
+        for line in lines_of(&text, who) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let time: f64 = words[2].parse().unwrap_or_else(|_| panic!("no time: {line}"));
             assert!(time >= last && words[2].split('.').nth(1).is_some_and(|part| part.len() == 6), "{line}");

@@ -71,6 +71,11 @@ pub fn probe(options: &[&str], words: &[&str]) -> Run {
     run(options, &command)
 }
 
+/// A container with `options` that waits for the end of its standard input, so that a case can inspect it.
+pub fn waiting_container(options: &[&str]) -> Running {
+    probe(options, &["hold"]).start_ready()
+}
+
 /// The words that run a probe, for cases that put them in an unusual position.
 pub fn probe_words(words: &[&str]) -> Vec<OsString> {
     let mut probe_command: Vec<OsString> = vec![probe_file().into(), "--probe".into()];
@@ -102,6 +107,13 @@ impl Run {
     pub fn start(mut self) -> Running {
         self.command.args(&self.words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.launch()
+    }
+
+    /// Starts it, and waits until the probe inside has printed `ready`.
+    pub fn start_ready(self) -> Running {
+        let running = self.start();
+        running.await_output("ready");
+        running
     }
 
     /// Starts it with these three streams.

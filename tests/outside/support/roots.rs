@@ -134,8 +134,8 @@ fn make_ext2(folder: &str, file: &str) {
     };
     let size = fs::metadata(probe_file()).expect("status").len() + (16 << 20);
     fs::File::create(file).and_then(|new| new.set_len(size)).expect("an empty image");
-    let place = Folder::new();
-    let point = place.text("");
+    let mount_point = Folder::new();
+    let point = mount_point.text("");
     busybox(&["mke2fs", "-F", file]);
     busybox(&["mount", "-t", "ext4", "-o", "loop", file, &point]);
     busybox(&["cp", "-a", &format!("{folder}/."), &point]);
@@ -155,9 +155,8 @@ pub fn has_option(line: &str, option: &str) -> bool {
 }
 
 /// Starts the run, waits for its first line, and returns it with its pid on the host.
-pub fn start_ready(run: Run) -> (Running, i32) {
-    let running = run.start();
-    running.await_output("ready");
+pub fn start_with_pid(run: Run) -> (Running, i32) {
+    let running = run.start_ready();
     let pid = running.command_pid();
     (running, pid)
 }
