@@ -1,58 +1,63 @@
-//! The command's environment: what the caller has, what files and `-e` add.
+//! The command's environment: the caller's variables, and those that `--env-file` and `-e` set.
 
+use crate::bytes::{c_string, split};
 use crate::error::{Error, Result};
-use crate::says;
-use crate::text;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// Used where the environment has no PATH; docker's.
-pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The PATH of a command with a root of its own, as an assignment; docker's.
+pub const PATH_ASSIGNMENT: &[u8] = b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The same as a variable, for a command with a root of its own.
-pub const OWN_PATH: &[u8] = b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a command is looked for if the environment has no PATH.
+pub const DEFAULT_PATH: &[u8] = PATH_ASSIGNMENT.split_at(b"PATH=".len()).1;
 
-/// The command's variables, as they become more.
+/// The environment while it is put together.
 pub struct Environment<'a> {
-    /// What the caller has.
+    /// The caller's variables, as `key=value`.
     pub caller: &'a [&'static CStr],
-    /// What the command gets.
+    /// The command's variables, as `key=value`.
     pub variables: Vec<&'static CStr>,
 }
 
 impl Environment<'_> {
-    /// `K=V` sets, `K` alone takes the caller's value if it has one.
+    /// Sets a variable: `key=value` to that value, `key` alone to the caller's value. A `key` that the caller does not have
+    /// changes nothing.
     pub fn set(&mut self, assignment: &[u8]) -> Result<()> {
         let key = key(assignment);
         if key.is_empty() {
-            return Err(Error::usage(says!("a variable without a name"), assignment));
+            return Err(Error::usage("a variable without a name", assignment));
         }
         if assignment.contains(&0) {
-            return Err(Error::usage(says!("a variable with a NUL in it"), key));
+            return Err(Error::usage("a variable with a NUL in it", key));
         }
-        let callers = self.caller.iter().find(|variable| value(variable, key).is_some());
-        let variable = match callers {
-            _ if key.len() < assignment.len() => text::c_string(&[assignment]),
-            Some(variable) => variable,
-            None => return Ok(()),
+        let has_value = key.len() < assignment.len();
+        let variable = if has_value {
+            c_string(&[assignment])
+        } else {
+            match self.caller.iter().find(|variable| value(variable, key).is_some()) {
+                Some(variable) => variable,
+                None => return Ok(()),
+            }
         };
         self.variables.retain(|variable| value(variable, key).is_none());
         self.variables.push(variable);
         Ok(())
     }
 
-    /// The assignments in a file, as docker reads it: one a line, blanks before it passed over, `#` begins a comment.
+    /// Sets the variables of an env file as docker reads it: UTF-8, one assignment a line; blanks before it, empty lines
+    /// and lines that begin with `#` are skipped.
     pub fn set_lines(&mut self, file: &[u8]) -> Result<()> {
-        for line in text::split(file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file), b'\n') {
+        const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+        for line in split(file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file), b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
             if core::str::from_utf8(line).is_err() {
-                return Err(Error::usage(says!("an env file that is not UTF-8"), line));
+                return Err(Error::usage("an env file that is not UTF-8", line));
             }
             if key(line).iter().any(u8::is_ascii_whitespace) {
-                return Err(Error::usage(says!("a variable's name with a blank in it"), line));
+                return Err(Error::usage("a variable's name with a blank in it", line));
             }
             self.set(line)?;
         }
@@ -61,7 +66,7 @@ impl Environment<'_> {
 }
 
 fn key(assignment: &[u8]) -> &[u8] {
-    text::split(assignment, b'=').next().unwrap_or_default()
+    split(assignment, b'=').next().unwrap_or_default()
 }
 
 /// The value, if `variable` is `key=value`.
@@ -69,7 +74,7 @@ pub fn value<'a>(variable: &'a CStr, key: &[u8]) -> Option<&'a [u8]> {
     variable.to_bytes().strip_prefix(key)?.strip_prefix(b"=")
 }
 
-/// The value of `key`; the first one counts, as in getenv(3).
+/// The value of `key` in `environment`; like getenv(3), of its first assignment.
 pub fn get(environment: &[&'static CStr], key: &[u8]) -> Option<&'static [u8]> {
     environment.iter().find_map(|variable| value(variable, key))
 }
@@ -114,5 +119,6 @@ mod tests {
     fn lookup() {
         assert_eq!(get(&[c"PA=1", c"PATH=a", c"PATH=b"], b"PATH"), Some(&b"a"[..]));
         assert_eq!(get(&[c"PATHS=1"], b"PATH"), None);
+        assert!(DEFAULT_PATH.starts_with(b"/usr/local/sbin:"));
     }
 }

@@ -1,142 +1,119 @@
-//! The one error type: what went wrong, with what, and what the kernel said. Its cause is `Copy` and small, so that the
-//! child can send it through the error pipe in one atomic write (at most `PIPE_BUF`, pipe(7)).
+//! The one error type: which call failed, on what, and with which errno; or which word or limit was wrong. Its cause is
+//! small and `Copy`, so that the child sends it through the error pipe in one write, which pipe(7) keeps in one piece up to
+//! `PIPE_BUF` bytes.
 
-use crate::says;
-use crate::text::{self, Put, Text};
-use crate::texts::{self, Message};
+use crate::bytes::{FixedBytes, Put};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
 
-/// What a message is about: a quoted path, a list of flags.
-pub type Subject = Text<200>;
+/// What an error is about: a quoted path, a list of flags.
+pub type Subject = FixedBytes<200>;
 
-/// What all of mydocker returns.
+/// The result of everything in mydocker that can fail.
 pub type Result<T> = core::result::Result<T, Error>;
 
-/// Everything that can end a run before the command starts. One pointer, so that a `?` costs one comparison; what it
-/// points to stays until the process ends, which is soon.
+/// Everything that can end a run before the command starts. It is one pointer, so that a `Result` stays small; the cause is
+/// never freed, because the process ends soon after.
 #[derive(Clone, Copy)]
 pub struct Error(&'static Cause);
 
-/// What went wrong, printed as `WHAT SUBJECT: ERRNO: HINT`, less what is empty.
+/// What went wrong. It is printed as `WHAT SUBJECT: ERRNO (DESCRIPTION): HINT`, without the parts that are empty.
+///
+/// The strings are valid in a forked copy of this process too, which has the same memory at the same addresses.
 #[derive(Clone, Copy)]
 pub struct Cause {
-    /// Of which kind it is.
+    /// The kind of failure.
     pub kind: Kind,
-    /// The call's name, as in the man page; or a file.
+    /// The call's name as in its man page; the cgroup file of a limit; or what is wrong, in words.
     pub what: &'static str,
-    /// Or what is not possible.
-    pub says: Message,
-    /// With what.
+    /// What it is about.
     pub subject: Subject,
-    /// What the kernel said of a call; 0 where it was not asked.
+    /// The errno of a failed call; 0 in the other kinds.
     pub errno: Errno,
-    /// What to do about it, or what it means. Set where errno alone misleads and only the caller knows why.
-    pub hint: Message,
+    /// What it means or what to do about it, as only the caller of the failed call can know: see [`Error::with_hint`].
+    pub hint: &'static str,
+    /// What this errno usually means from this call; printed if there is no other hint: see [`Error::hint_for`].
+    pub usual_hint: &'static str,
 }
 
-/// The kinds of causes, which differ in what follows from them.
+/// The kinds of failure. They differ in the exit status and in what is printed around the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A system call failed.
     Call,
-    /// The kernel took a limit and holds another one.
+    /// The kernel accepted a limit, but reads back a different one.
     Limit,
-    /// No file of that name, neither as a path nor in PATH.
+    /// There is no file of that name, neither as a path nor in PATH.
     NotFound,
-    /// The file is there; what it needs to be run with is not.
+    /// The file exists, but its interpreter does not.
     Interpreter,
-    /// The command line cannot be understood; `--help` would help.
+    /// The command line is wrong; `--help` would help.
     Usage,
-    /// The command line is clear, and this host or its state does not allow it.
+    /// The command line is right, but this host or its state does not allow it.
     Refused,
 }
 
-const _: () = assert!(size_of::<Cause>() <= 256);
+// A longer write could arrive in pieces, mixed with another one.
+const _: () = assert!(size_of::<Cause>() <= 256 && 256 <= libc::PIPE_BUF);
 
 impl Error {
-    /// What went wrong, as it is sent from one process to the other.
-    #[cold]
-    #[inline(never)]
+    /// An error from its cause, for instance one that another process sent.
     pub fn new(cause: &Cause) -> Self {
         Error(Box::leak(Box::new(*cause)))
     }
 
-    /// A cause without a subject, to be completed in its place.
-    #[cold]
-    #[inline(never)]
-    fn cause_of(kind: Kind, what: &'static str) -> &'static mut Cause {
-        let (says, hint) = (Message::NONE, Message::NONE);
-        Box::leak(Box::new(Cause { kind, what, says, subject: Text::new(), errno: Errno::new(0), hint }))
+    fn from_parts(kind: Kind, what: &'static str, subject: Subject, hint: &'static str) -> Self {
+        Error::new(&Cause { kind, what, subject, errno: Errno::new(0), hint, usual_hint: "" })
     }
 
-    /// A system call failed.
-    #[cold]
-    #[inline(never)]
+    /// A copy of the error with `change` made to its cause.
+    fn changed(self, change: impl FnOnce(&mut Cause)) -> Self {
+        let mut cause = *self.0;
+        change(&mut cause);
+        Error::new(&cause)
+    }
+
+    /// The system call `call` failed with `errno`.
     pub fn call(call: &'static str, errno: Errno, subject: &Subject) -> Self {
-        let cause = Error::cause_of(Kind::Call, call);
-        cause.errno = errno;
-        cause.subject = *subject;
-        Error(cause)
+        Error::from_parts(Kind::Call, call, *subject, "").changed(|cause| cause.errno = errno)
     }
 
-    /// The command line is wrong at `word`, if that says something.
-    #[cold]
-    #[inline(never)]
-    pub fn usage(says: Message, word: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::Usage, "");
-        cause.says = says;
-        if !word.is_empty() {
-            cause.subject.put_quoted(&[word]);
-        }
-        Error(cause)
+    /// The command line is wrong: `says` why, `word` is where. An empty word is not printed.
+    pub fn usage(says: &'static str, word: &[u8]) -> Self {
+        let subject = if word.is_empty() { Subject::new() } else { Subject::quoted(&[word]) };
+        Error::from_parts(Kind::Usage, says, subject, "")
     }
 
-    /// The command line is clear, and this host or its state does not allow it. `path` in parts.
-    #[cold]
-    #[inline(never)]
-    pub fn refused(says: Message, path: &[&[u8]], hint: Message) -> Self {
-        let cause = Error::cause_of(Kind::Refused, "");
-        (cause.says, cause.hint) = (says, hint);
-        cause.subject.put_quoted(path);
-        Error(cause)
+    /// The command line is right, but this host or its state does not allow it. `path` is given in parts.
+    pub fn refused(says: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
+        Error::from_parts(Kind::Refused, says, Subject::quoted(path), hint)
     }
 
-    /// The kernel took a limit and holds another one.
-    #[cold]
-    #[inline(never)]
+    /// The kernel accepted the limit `asked` in `file`, but the file reads back `got`.
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::Limit, file);
-        cause.subject.put(b"asked for ");
-        cause.subject.put(asked);
-        cause.subject.cut(100);
-        cause.subject.put(b", the kernel made it ");
-        cause.subject.put(got);
-        Error(cause)
+        let mut subject = Subject::plain(b"asked for ");
+        subject.put(asked);
+        subject.cut(100);
+        subject.put(b", the kernel made it ");
+        subject.put(got);
+        Error::from_parts(Kind::Limit, file, subject, "")
     }
 
-    /// No file is called `word`.
-    #[cold]
-    #[inline(never)]
+    /// There is no file called `word`.
     pub fn not_found(word: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::NotFound, "execve");
-        cause.hint = says!("not found, neither as a path nor in PATH");
-        cause.subject.put_quoted(&[word]);
-        Error(cause)
+        let hint = "not found, neither as a path nor in PATH";
+        Error::from_parts(Kind::NotFound, "execve", Subject::quoted(&[word]), hint)
     }
 
-    /// What `file` is to be run with is missing.
-    #[cold]
-    #[inline(never)]
+    /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let cause = Error::cause_of(Kind::Interpreter, "execve");
-        cause.subject.put_quoted(&[file]);
-        cause.subject.cut(100);
-        cause.subject.put(b": ENOENT: its interpreter ");
-        cause.subject.put_quoted(&[interpreter]);
-        cause.subject.put(b" is missing");
-        Error(cause)
+        let mut subject = Subject::quoted(&[file]);
+        subject.cut(100);
+        subject.put(b": ENOENT: its interpreter ");
+        subject.put_quoted(&[interpreter]);
+        subject.put(b" is missing");
+        Error::from_parts(Kind::Interpreter, "execve", subject, "")
     }
 
     /// What went wrong.
@@ -144,37 +121,36 @@ impl Error {
         self.0
     }
 
-    /// Whether a system call failed with `errno`: an expected errno is said out loud.
-    #[inline(always)]
+    /// Whether a system call failed with `expected`.
     pub fn is(self, expected: Errno) -> bool {
         self.0.errno == expected
     }
 
-    /// Whether it failed with one of `expected`.
-    #[inline(never)]
+    /// Whether a system call failed with one of `expected`.
     pub fn is_one_of(self, expected: &[Errno]) -> bool {
-        expected.iter().any(|errno| self.is(*errno))
+        expected.contains(&self.0.errno)
     }
 
-    /// The same failure with a hint that only the caller can give.
-    #[cold]
-    #[inline(never)]
-    pub fn with_hint(self, hint: Message) -> Self {
-        let cause = Box::leak(Box::new(*self.0));
-        cause.hint = hint;
-        Error(cause)
+    /// The same failure with a hint that replaces any other: for callers that know why the call failed.
+    pub fn with_hint(self, hint: &'static str) -> Self {
+        self.changed(|cause| cause.hint = hint)
     }
 
-    /// The same failure, of something else.
-    #[cold]
-    #[inline(never)]
+    /// The same failure with the hint that stands beside its errno in `hints`, if it has none yet: for the wrapper of a
+    /// call whose errno is misleading.
+    pub fn hint_for(self, hints: &[(Errno, &'static str)]) -> Self {
+        match hints.iter().find(|(errno, _)| self.is(*errno)) {
+            Some((_, hint)) if self.0.usual_hint.is_empty() => self.changed(|cause| cause.usual_hint = hint),
+            _ => self,
+        }
+    }
+
+    /// The same failure with another path as its subject.
     pub fn about(self, path: &[u8]) -> Self {
-        let cause = Box::leak(Box::new(*self.0));
-        cause.subject = Text::quoted(&[path]);
-        Error(cause)
+        self.changed(|cause| cause.subject = Subject::quoted(&[path]))
     }
 
-    /// The exit status: 127 not found, 126 found and cannot be executed, 125 all the rest.
+    /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
     pub fn status(self) -> i32 {
         match (self.0.kind, self.0.what) {
             (Kind::NotFound, _) => 127,
@@ -183,55 +159,47 @@ impl Error {
         }
     }
 
-    /// Puts the message, from `mydocker: ` to the newline; a usage error ends with the line that points at `--help`.
+    /// Puts the message, from `mydocker: ` to the newline. After a usage error follows a line that names `--help`.
     pub fn print(self, out: &mut Vec<u8>) {
-        self.print_with(b"", out);
+        self.print_with("", out);
     }
 
-    /// The same; `mend` is the hint where there is no other that only the caller could give.
-    pub fn print_with(self, mend: &[u8], out: &mut Vec<u8>) {
-        let Cause { kind, what, says, subject, errno, hint } = self.0;
+    /// The same. A `fallback_hint` that is not empty replaces the usual hint of the errno, but not a hint of the caller's.
+    pub fn print_with(self, fallback_hint: &str, out: &mut Vec<u8>) {
+        let Cause { kind, what, subject, errno, hint, usual_hint } = self.0;
         out.put(b"mydocker: ");
         out.put(what.as_bytes());
-        says.put(out);
-        out.put(match (kind, subject.as_bytes()) {
-            (_, []) => b"",
-            (Kind::Limit | Kind::Usage, _) => b": ",
-            _ => b" ",
-        });
-        out.put(subject.as_bytes());
-        let mut name = Vec::new();
+        if !subject.as_bytes().is_empty() {
+            out.put(if matches!(kind, Kind::Limit | Kind::Usage) { b": " } else { b" " });
+            out.put(subject.as_bytes());
+        }
         if errno.into_raw() != 0 {
             out.put(b": ");
-            if texts::ERRNOS.put_line(errno.into_raw() as usize, &mut name) {
-                out.put(&name);
-            } else {
-                out.put(b"errno ");
-                out.put_decimal(errno.into_raw() as u64);
-            }
+            put_errno(*errno, out);
         }
-        if *hint == Message::NONE && !mend.is_empty() {
+        if let Some(hint) = [*hint, fallback_hint, *usual_hint].iter().find(|hint| !hint.is_empty()) {
             out.put(b": ");
-            out.put(mend);
-        } else if *hint == Message::NONE {
-            put_usual_hint(what, text::split(&name, b' ').next().unwrap_or_default(), out);
-        } else {
-            out.put(b": ");
-            hint.put(out);
+            out.put(hint.as_bytes());
         }
-        out.put(if *kind == Kind::Usage { b"\nTry 'mydocker run --help'.\n" } else { b"\n" });
+        out.put(b"\n");
+        if *kind == Kind::Usage {
+            out.put(b"Try 'mydocker run --help'.\n");
+        }
     }
 }
 
-/// What the errno called `name` usually means, coming from this call, where its name misleads.
-fn put_usual_hint(call: &str, name: &[u8], out: &mut Vec<u8>) {
-    for line in text::split(&texts::HINTS.unpack(), b'\n') {
-        let mut fields = text::split(line, b'|');
-        let mut field = || fields.next().unwrap_or_default();
-        let (calls, errnos, hint) = (field(), field(), field());
-        if text::words(calls).any(|word| word == call.as_bytes()) && text::words(errnos).any(|word| word == name) {
-            out.put(b": ");
-            return out.put(hint);
+/// Puts `ENOENT (No such file or directory)`, or `errno 4000` where there is no name.
+fn put_errno(errno: Errno, out: &mut Vec<u8>) {
+    match errno.name_and_description() {
+        Some((name, description)) => {
+            out.put(name.as_bytes());
+            out.put(b" (");
+            out.put(description.as_bytes());
+            out.put(b")");
+        }
+        None => {
+            out.put(b"errno ");
+            out.put_decimal(u64::from(errno.into_raw().unsigned_abs()));
         }
     }
 }
@@ -239,6 +207,12 @@ fn put_usual_hint(call: &str, name: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn printed_with(error: Error, fallback_hint: &str) -> String {
+        let mut out = Vec::new();
+        error.print_with(fallback_hint, &mut out);
+        String::from_utf8(out).unwrap()
+    }
 
     fn printed(error: Error) -> String {
         let mut out = Vec::new();
@@ -248,29 +222,66 @@ mod tests {
 
     #[test]
     fn messages() {
-        let call = |call, errno| Error::call(call, errno, &Text::quoted(&[b"/x\n"]));
-        assert_eq!(
-            printed(call("mkdirat", Errno::ENOENT)),
-            "mydocker: mkdirat \"/x\\n\": ENOENT (No such file or directory)\n"
-        );
-        assert!(printed(call("execve", Errno::EACCES)).ends_with(": no execute permission\n"));
-        assert!(
-            printed(call("read", Errno::EIO).with_hint(says!("an empty file")))
-                .ends_with("(I/O error): an empty file\n")
-        );
-        assert_eq!(printed(call("read", Errno::new(4000))), "mydocker: read \"/x\\n\": errno 4000\n");
-        assert_eq!(
-            printed(Error::usage(says!("unknown option"), b"--foo")),
-            "mydocker: unknown option: \"--foo\"\nTry 'mydocker run --help'.\n"
-        );
+        let call = |call, errno| Error::call(call, errno, &Subject::quoted(&[b"/x\n"]));
+        for (error, message) in [
+            (call("mkdirat", Errno::ENOENT), "mkdirat \"/x\\n\": ENOENT (No such file or directory)"),
+            (call("read", Errno::EIO).with_hint("an empty file"), "read \"/x\\n\": EIO (I/O error): an empty file"),
+            (call("read", Errno::new(4000)), "read \"/x\\n\": errno 4000"),
+            (call("read", Errno::EIO).about(b"/y"), "read \"/y\": EIO (I/O error)"),
+            (Error::call("pipe2", Errno::EMFILE, &Subject::new()), "pipe2: EMFILE (Too many open files)"),
+            (Error::usage("unknown option", b"--foo"), "unknown option: \"--foo\"\nTry 'mydocker run --help'."),
+            (Error::usage("no command", b""), "no command\nTry 'mydocker run --help'."),
+            (Error::refused("no root", &[b"/a", b"/b"], "not a directory"), "no root \"/a/b\": not a directory"),
+            (Error::limit("cpu.max", b"5", b"6"), "cpu.max: asked for 5, the kernel made it 6"),
+            (Error::not_found(b"x"), "execve \"x\": not found, neither as a path nor in PATH"),
+            (Error::interpreter(b"/x", b"/bin/y"), "execve \"/x\": ENOENT: its interpreter \"/bin/y\" is missing"),
+        ] {
+            assert_eq!(printed(error), format!("mydocker: {message}\n"));
+        }
+    }
+
+    #[test]
+    fn the_hint_of_the_caller_comes_before_the_fallback_and_before_the_usual_one() {
+        let bare = Error::call("execve", Errno::EACCES, &Subject::new());
+        let usual = bare
+            .hint_for(&[(Errno::ENOENT, "not this one"), (Errno::EACCES, "no execute permission")])
+            .hint_for(&[(Errno::EACCES, "too late")]);
+        let message = |hint: &str| format!("mydocker: execve: EACCES (Permission denied){hint}\n");
+        assert_eq!(printed(bare), message(""));
+        assert_eq!(printed(bare.hint_for(&[(Errno::ENOENT, "not this one")])), message(""));
+        assert_eq!(printed(usual), message(": no execute permission"));
+        assert_eq!(printed_with(bare, "look there"), message(": look there"));
+        assert_eq!(printed_with(usual, "look there"), message(": look there"));
+        for error in
+            [usual.with_hint("a directory"), bare.with_hint("a directory").hint_for(&[(Errno::EACCES, "late")])]
+        {
+            assert_eq!(printed(error), message(": a directory"));
+            assert_eq!(printed_with(error, "look there"), message(": a directory"));
+        }
+    }
+
+    #[test]
+    fn every_errno_of_the_kernel_has_a_name() {
+        // 41 and 58 are holes in errno.h; 133 is EHWPOISON, the last one that a program can see.
+        for number in (1..=133).filter(|number| ![41, 58].contains(number)) {
+            assert!(Errno::new(number).name_and_description().is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn expected_errnos() {
+        let error = Error::call("mkdirat", Errno::EEXIST, &Subject::new());
+        assert!(error.is(Errno::EEXIST) && !error.is(Errno::ENOENT));
+        assert!(error.is_one_of(&[Errno::ENOENT, Errno::EEXIST]) && !error.is_one_of(&[]));
     }
 
     #[test]
     fn statuses() {
-        let call = |call| Error::call(call, Errno::ENOENT, &Text::new());
+        let call = |call| Error::call(call, Errno::ENOENT, &Subject::new());
         assert_eq!(call("execve").status(), 126);
         assert_eq!(call("mount").status(), 125);
+        assert_eq!(Error::interpreter(b"x", b"y").status(), 126);
         assert_eq!(Error::not_found(b"x").status(), 127);
-        assert_eq!(Error::usage(Message::NONE, b"").status(), 125);
+        assert_eq!(Error::usage("", b"").status(), 125);
     }
 }

@@ -1,15 +1,19 @@
-//! `mydocker run`: a command in its own Linux namespaces, under cgroup limits.
+//! `mydocker run`: a command in its own Linux namespaces, under cgroup limits. `src/README.md` is the tour.
 //!
 //! Imports run downward only; read from the bottom up, or follow one run from the top:
 //!
-//! | floor | module | role |
+//! | floor | rooms | role |
 //! |---|---|---|
-//! | 5 | `main.rs`, `cli.rs` (the binary crate) | argv in, exit status out |
-//! | 4 | [`run`], [`child`], [`reaper`], [`cleanup`], [`stats`], [`check`] | the processes: what each does, in which order it ends, what it took, whether it would work |
-//! | 3 | [`plan`], [`step`], [`show`] | options + host -> two ordered lists of steps; one step; what it does, in words |
-//! | 2 | [`cgroup`], [`privilege`], [`userns`], [`signals`], [`lookup`], [`terminal`], [`rootfs`], [`user`] | one subject each |
-//! | 1 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
-//! | 0 | [`error`], [`text`], [`texts`], [`mountinfo`], [`options`], [`argv`], [`environment`], [`volumes`], [`passwd`] | pure: no system calls |
+//! | 6 | `main.rs` (the binary crate) | the C entry point: which command |
+//! | 5 | `cli/` (the binary crate), [`show`] | words in, [`spec`] out; the table and the script of a dry run, `check` |
+//! | 4 | [`process`] | what each process does, in which order it ends, what it took |
+//! | 3 | [`plan`] | Spec and Host in, two ordered lists of steps out |
+//! | 2 | [`cgroup`], [`root`], [`volume`], [`network`], [`terminal`] | one subject each: its data, its steps, its words |
+//! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`signals`] | likewise |
+//! | 2 | [`namespaces`], [`command`], [`init`], [`report`] | likewise |
+//! | 1 | [`spec`], [`host`], [`step`] | data: the container that is wanted, this host, and what steps share |
+//! | 0 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
+//! | 0 | [`bytes`], [`error`], [`mountinfo`], [`passwd`], [`environment`], [`capabilities`] | pure: no system calls |
 
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -17,38 +21,40 @@
 
 extern crate alloc;
 
-pub mod check;
-pub mod child;
-pub mod cleanup;
-pub mod reaper;
-pub mod run;
-pub mod stats;
-
-pub mod plan;
-pub mod show;
+// Declared first: its macro is used by all that follows.
+#[macro_use]
 pub mod step;
 
+pub mod show;
+
+pub mod process;
+
+pub mod plan;
+
 pub mod cgroup;
-pub mod lookup;
+pub mod command;
+pub mod init;
+pub mod namespaces;
+pub mod network;
 pub mod privilege;
-pub mod rootfs;
+pub mod report;
+pub mod root;
 pub mod signals;
 pub mod terminal;
+pub mod ulimit;
 pub mod user;
 pub mod userns;
+pub mod volume;
+
+pub mod host;
+pub mod spec;
 
 #[allow(unsafe_code)]
 pub mod sys;
 
-pub mod argv;
+pub mod bytes;
+pub mod capabilities;
 pub mod environment;
 pub mod error;
 pub mod mountinfo;
-pub mod options;
 pub mod passwd;
-pub mod text;
-pub mod texts;
-pub mod volumes;
-
-#[cfg(test)]
-mod seccomp;

@@ -1,5 +1,5 @@
-//! The C entry point. `no_main`, so that std neither ignores SIGPIPE nor starts before the first line of ours; musl gives
-//! the arguments nowhere but here.
+//! The C entry point. `no_main`, so that std neither ignores SIGPIPE nor starts before the first line of ours; musl gives the
+//! arguments nowhere but here.
 
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
@@ -7,12 +7,18 @@
 
 mod cli;
 
-use cli::Action;
+use cli::{Action, DryRun, Request, TraceTo};
 use core::ffi::{CStr, c_char, c_int};
 use mydocker::error::{Error, Result};
-use mydocker::says;
-use mydocker::sys::trace;
-use mydocker::{check, environment, plan, run, show, sys, text};
+use mydocker::host::Host;
+use mydocker::plan::{self, Plan};
+use mydocker::process::rehearse::rehearse;
+use mydocker::process::stats::Begun;
+use mydocker::process::stops::Stops;
+use mydocker::spec::Spec;
+use mydocker::step::Stop;
+use mydocker::sys::{FdRef, trace};
+use mydocker::{environment, process, show, sys};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -25,15 +31,12 @@ static HEAP: sys::Bump = sys::Bump::new();
 #[allow(unsafe_code)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
-    // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null; they stay forever
+    // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null pointer; they stay forever
     let (words, environment) = unsafe { (strings(argv), strings(envp)) };
-    match start(&words, &environment) {
-        Ok(status) => status,
-        Err(error) => {
-            sys::say(error);
-            error.status()
-        }
-    }
+    start(&words, &environment).unwrap_or_else(|error| {
+        sys::say(error);
+        error.status()
+    })
 }
 
 /// What musl's start file calls, in the place of musl's own, which would first set up threads, stdio and what runs at the
@@ -45,47 +48,74 @@ pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *c
 #[allow(unsafe_code)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *const *const c_char) -> ! {
-    // SAFETY: the caller's; behind argc words and a null the environment begins
+    // SAFETY: the start file passes the stack pointer of execve(2): argc words and a null pointer, then the environment
     sys::exit_group(unsafe { main(argc, argv, argv.add(argc as usize + 1)) })
+}
+
+/// What std calls to print a backtrace after a panic, in the place of the unwinder's own. The released file has no tables to
+/// unwind by, so there is none to print, and the readers of debug information are left out with it.
+#[cfg(all(no_unwind_tables, not(test)))]
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+pub extern "C" fn _Unwind_Backtrace(_each_frame: usize, _argument: usize) -> c_int {
+    // _URC_END_OF_STACK
+    5
 }
 
 fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
-        Action::Run(options, command) => {
-            if let Some(file) = options.trace {
-                let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
-                trace::begin(text::c_string(&[file.as_bytes()]), plain)?;
-            }
-            let plan = plan::make(options, command, environment)?;
-            match options.dry_run {
-                None => Ok(run::run(plan)),
-                Some("") => sys::write_all(1, &show::table(plan)).map(|()| 0),
-                Some(_) => sys::write_all(1, &show::script(plan)).map(|()| 0),
-            }
-        }
-        Action::Check(json) => {
+        Action::Run(request, command) => run(request, command, environment),
+        Action::Check { json } => {
             let plan = |words: &[&[u8]]| match cli::parse(words)? {
-                Action::Run(options, command) => plan::make(options, command, environment),
-                _ => Err(Error::usage(says!("not a run"), b"")),
+                Action::Run(request, command) => make_plan(&request.spec, command, environment),
+                _ => Err(Error::usage("not a run", b"")),
             };
-            let (report, works) = check::check(json, &plan);
-            sys::write_all(1, &report).map(|()| i32::from(!works))
+            let (report, works) = show::check::check(json, &plan);
+            sys::write_all(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
-        Action::Print(text) => sys::write_all(1, &text.printed()).map(|()| 0),
-        Action::Explain(text) => sys::write_all(2, &text.printed()).map(|()| 125),
-        Action::Version => sys::write_all(1, cli::VERSION.as_bytes()).map(|()| 0),
+        Action::Print(text) => sys::write_all(FdRef::STDOUT, text.as_bytes()).map(|()| 0),
+        Action::Version => sys::write_all(FdRef::STDOUT, cli::VERSION.as_bytes()).map(|()| 0),
+        Action::Explain(text) => sys::write_all(FdRef::STDERR, text.as_bytes()).map(|()| 125),
     }
 }
 
-/// The strings of a vector that ends with a null.
+fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CStr]) -> Result<i32> {
+    if let Some(to) = request.trace {
+        let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
+        let file = match to {
+            TraceTo::Stderr => None,
+            TraceTo::File(path) => Some(path),
+        };
+        trace::begin(file, plain)?;
+    }
+    let begun = request.spec.stats.map(|_| Begun::now());
+    let plan = make_plan(&request.spec, command, environment)?;
+    let stops = match request.dry_run {
+        Some(DryRun::Table) => return sys::write_all(FdRef::STDOUT, &show::dry_run::table(&plan)?).map(|()| 0),
+        Some(DryRun::Script) => return sys::write_all(FdRef::STDOUT, &show::script::script(&plan)?).map(|()| 0),
+        None if request.step => {
+            // A rehearsal uses a plan up.
+            let rehearsal = rehearse(&make_plan(&request.spec, command, environment)?)?;
+            Some(&*Box::leak(Box::new(Stops::new(&plan, rehearsal)?)) as &'static dyn Stop)
+        }
+        None => None,
+    };
+    Ok(process::run(&plan, stops, begun))
+}
+
+fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Result<Plan> {
+    plan::make(spec, Box::leak(Box::new(Host::look(spec, environment))), command)
+}
+
+/// The strings of a vector that ends with a null pointer.
 ///
 /// # Safety
 /// It must be such a vector of NUL-terminated strings that live forever.
 #[allow(unsafe_code)]
 unsafe fn strings(mut vector: *const *const c_char) -> Vec<&'static CStr> {
     let mut strings = Vec::new();
-    // SAFETY: the caller's
+    // SAFETY: the caller has promised a null pointer at the end, and strings before it
     unsafe {
         while !(*vector).is_null() {
             strings.push(CStr::from_ptr(*vector));

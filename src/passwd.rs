@@ -1,31 +1,32 @@
-//! passwd(5) and group(5), a line at a time.
+//! Lines of passwd(5) and group(5), and the `USER[:GROUP]` of `-u`.
 
-use crate::text;
+use crate::bytes::{decimal, split, split_once};
 
-/// The words of `-u`.
+/// The value of `-u`: the user to run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted<'a> {
-    /// A name or a number.
+pub struct UserAndGroup<'a> {
+    /// A name or an id.
     pub user: &'a [u8],
-    /// The same, where it was given.
+    /// A name or an id; `None` if only the user is named.
     pub group: Option<&'a [u8]>,
 }
 
-/// `USER`, `USER:GROUP`, each a name or a number. `None`: a part is empty.
-pub fn wanted(word: &[u8]) -> Option<Wanted<'_>> {
-    let (user, group) = match text::split_at(word, b':') {
+/// Parses `USER` or `USER:GROUP`, each a name or an id. `None` if a part is empty.
+pub fn user_and_group(word: &[u8]) -> Option<UserAndGroup<'_>> {
+    let (user, group) = match split_once(word, b':') {
         Some((user, group)) => (user, Some(group)),
         None => (word, None),
     };
-    (!user.is_empty() && group.is_none_or(|group| !group.is_empty())).then_some(Wanted { user, group })
+    let is_complete = !user.is_empty() && group.is_none_or(|group| !group.is_empty());
+    is_complete.then_some(UserAndGroup { user, group })
 }
 
-/// A user or group id. (uid_t)-1 means "no change" to the kernel, and is none.
+/// Parses a user or group id. `None` for (uid_t)-1 too, which means "no change" to the kernel: setresuid(2), chown(2).
 pub fn id(word: &[u8]) -> Option<u32> {
-    text::decimal(word).ok().and_then(|n| u32::try_from(n).ok()).filter(|&n| n != u32::MAX)
+    u32::try_from(decimal(word).ok()?).ok().filter(|&id| id != u32::MAX)
 }
 
-/// What is used of a line of passwd(5).
+/// A line of passwd(5): the fields that mydocker uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User<'a> {
     /// The name.
@@ -38,15 +39,17 @@ pub struct User<'a> {
     pub home: &'a [u8],
 }
 
-/// `name:password:uid:gid:comment:home:shell`; a line that is none is passed over.
+/// Parses `name:password:uid:gid:comment:home:shell`. `None` if the line is malformed.
 pub fn user(line: &[u8]) -> Option<User<'_>> {
-    let mut fields = text::split(line, b':');
+    let mut fields = split(line, b':');
     let name = fields.next().filter(|name| !name.is_empty())?;
-    let (uid, gid) = (id(fields.nth(1)?)?, id(fields.next()?)?);
-    Some(User { name, uid, gid, home: fields.nth(1)? })
+    let uid = id(fields.nth(1)?)?;
+    let gid = id(fields.next()?)?;
+    let home = fields.nth(1)?;
+    Some(User { name, uid, gid, home })
 }
 
-/// What is used of a line of group(5).
+/// A line of group(5): the fields that mydocker uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group<'a> {
     /// The name.
@@ -57,26 +60,30 @@ pub struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Whether `user` is among its members.
-    pub fn has(&self, user: &[u8]) -> bool {
-        text::split(self.members, b',').any(|member| member == user)
+    /// Whether `user` is one of its members.
+    pub fn has_member(&self, user: &[u8]) -> bool {
+        split(self.members, b',').any(|member| member == user)
     }
 }
 
-/// `name:password:gid:member,member`; a line that is none is passed over.
+/// Parses `name:password:gid:member,member`. `None` if the line is malformed.
 pub fn group(line: &[u8]) -> Option<Group<'_>> {
-    let mut fields = text::split(line, b':');
+    let mut fields = split(line, b':');
     let name = fields.next().filter(|name| !name.is_empty())?;
-    Some(Group { name, gid: id(fields.nth(1)?)?, members: fields.next()? })
+    let gid = id(fields.nth(1)?)?;
+    let members = fields.next()?;
+    Some(Group { name, gid, members })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::cell::Cell;
+    use proptest::prelude::*;
 
     #[test]
     fn words() {
-        let parts = |word: &'static str| wanted(word.as_bytes()).map(|w| (w.user, w.group));
+        let parts = |word: &'static str| user_and_group(word.as_bytes()).map(|parsed| (parsed.user, parsed.group));
         assert_eq!(parts("a"), Some((&b"a"[..], None)));
         assert_eq!(parts("1:2"), Some((&b"1"[..], Some(&b"2"[..]))));
         assert_eq!(parts("a:b:c"), Some((&b"a"[..], Some(&b"b:c"[..]))));
@@ -89,13 +96,13 @@ mod tests {
     fn lines() {
         let root = user(b"root:x:0:0:root:/root:/bin/sh").unwrap();
         assert_eq!((root.name, root.uid, root.gid, root.home), (&b"root"[..], 0, 0, &b"/root"[..]));
-        assert_eq!(user(b"a::1:2::/h").map(|u| u.home), Some(&b"/h"[..]));
+        assert_eq!(user(b"a::1:2::/h").map(|user| user.home), Some(&b"/h"[..]));
         for bad in ["", "#c", "a:x:1", "a:x:y:1:c:/h:s", ":x:1:1:c:/h:s", "+::::::", "a:x:1:2:c"] {
             assert_eq!(user(bad.as_bytes()), None, "{bad}");
         }
         let audio = group(b"audio:x:29:a,bc,d").unwrap();
-        assert!(audio.gid == 29 && audio.has(b"bc") && !audio.has(b"b") && !audio.has(b"cd"));
-        assert!(!group(b"g:x:1:").unwrap().has(b"a"));
+        assert!(audio.gid == 29 && audio.has_member(b"bc") && !audio.has_member(b"b") && !audio.has_member(b"cd"));
+        assert!(!group(b"g:x:1:").unwrap().has_member(b"a"));
         assert!(group(b"g:x:1").is_none() && group(b":x:1:a").is_none() && group(b"g:x:z:a").is_none());
     }
 
@@ -113,25 +120,24 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_the_oracle() {
-        let mut state: u64 = 9;
-        let mut random = move |below: usize| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 33) as usize % below
-        };
-        let mut found = 0;
-        for _ in 0..50_000 {
-            let words = ["a", "x", "0", "1000", "4294967295", "", "/home/a", "-1", "root", "7", "+"];
-            let line: Vec<&str> = (0..random(9)).map(|_| words[random(words.len())]).collect();
-            let line = line.join(":");
-            let ours = user(line.as_bytes()).map(|u| {
+    fn agrees_with_the_oracle_on_random_lines() {
+        let word =
+            prop::sample::select(vec!["a", "x", "0", "1000", "4294967295", "", "/home/a", "-1", "root", "7", "+"]);
+        let found = Cell::new(0);
+        proptest!(ProptestConfig::with_cases(10_000), |(fields in prop::collection::vec(word, 0..9))| {
+            let line = fields.join(":");
+            let ours = user(line.as_bytes()).map(|user| {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                (text(u.name), u.uid, u.gid, text(u.home))
+                (text(user.name), user.uid, user.gid, text(user.home))
             });
-            found += u32::from(ours.is_some());
-            assert_eq!(ours, user_oracle(&line), "{line}");
-        }
-        assert!(found > 500, "only {found} of the random lines were users");
+            found.set(found.get() + u32::from(ours.is_some()));
+            prop_assert_eq!(ours, user_oracle(&line));
+        });
+        assert!(found.get() > 100, "only {} of the random lines were users", found.get());
+    }
+
+    #[test]
+    fn agrees_with_the_oracle_on_this_host() {
         let host = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         assert!(host.lines().all(|line| user(line.as_bytes()).is_some() == user_oracle(line).is_some()));
     }

@@ -1,13 +1,16 @@
-//! Signals: what the caller had ignored, and what becomes of those that reach mydocker while the command runs.
+//! Signals: which ones both processes block, and what mydocker does with a signal that reaches it while the command runs.
+//! Sources: signal(7), proc_pid_status(5).
 
+use crate::bytes::{self, FixedBytes, Put};
+use crate::error::Result;
+use crate::step::{Child, ChildStep, Parent, ParentStep};
 use crate::sys::{self, Pid, SigSet, Signal};
-use crate::text::{self, Put, Text};
 use core::ffi::CStr;
 
-/// Signals that end a process which neither catches nor ignores them; from PID 1 the kernel keeps them away.
+/// Signals that end a process which neither catches nor ignores them; the kernel does not deliver them to such a PID 1.
 pub const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
 
-/// Signals that mydocker passes on.
+/// Signals that mydocker forwards.
 const FORWARDED: SigSet = SigSet::of(&[
     libc::SIGHUP,
     libc::SIGINT,
@@ -19,56 +22,41 @@ const FORWARDED: SigSet = SigSet::of(&[
     libc::SIGCONT,
 ]);
 
-/// What stops a background process that uses its terminal: rightly so.
+/// What the terminal stops a background process with: left unblocked, so that they still stop us.
 const BACKGROUND: SigSet = SigSet::of(&[libc::SIGTTIN, libc::SIGTTOU]);
 
-/// What mydocker blocks: every signal has to come through its signalfd, so that no way out misses the cleaning up.
-/// SIGPIPE stays pending, and a write to a dead child's pipe returns. A fault of mydocker itself ends it, blocked or not.
-pub const BLOCKED: SigSet = SigSet::all().without(BACKGROUND);
+/// The signals that mydocker blocks: it takes them from its signalfd, so that it always cleans up before it ends. A blocked
+/// SIGPIPE stays pending, so a write to the pipe of a child that has ended returns EPIPE. A fault of mydocker itself ends it,
+/// blocked or not.
+pub const BLOCKED: SigSet = SigSet::ALL.without(BACKGROUND);
 
-/// What it reads.
+/// The signals that it reads from the signalfd.
 pub const AWAITED: SigSet = BLOCKED.without(SigSet::of(&[libc::SIGPIPE]));
 
-/// With this mydocker asks a reaper for a stop: a SIGTSTP of its own would be one with that of a terminal.
+/// mydocker asks a reaper to stop the command with this signal: a SIGTSTP of its own could be taken for the terminal's.
 pub const STOP: i32 = 64;
 
-/// What a process does with its signals: from /proc/PID/status, proc_pid_status(5).
+/// What another process does with its signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dispositions {
-    /// Those it ignores.
-    pub ignored: SigSet,
-    /// Those it ignores, catches, blocks, or has yet to take: what PID 1 has no use for is never kept for it.
+struct Dispositions {
+    /// Those that it ignores, catches, blocks, or has pending. The kernel discards all others that are sent to a PID 1.
     heeded: SigSet,
 }
 
-/// The signals that a process ignores, by its `/proc/PID/status`; `None` where that does not tell.
-pub fn ignored(status: &[u8]) -> Option<SigSet> {
-    Dispositions::parse(status).map(|own| own.ignored)
-}
-
 impl Dispositions {
-    /// Of mydocker itself; `None` where /proc does not tell, or tells of another PID namespace.
-    pub fn own(pid: Pid) -> Option<Dispositions> {
-        let same =
-            |status: &[u8]| text::field(status, b"Pid:").and_then(|n| text::decimal(n).ok()) == Some(pid.0 as u64);
-        read(c"/proc/self/status", |status| Dispositions::parse(status).filter(|_| same(status)))
-    }
-
-    /// Of another process.
     fn of(pid: Pid) -> Option<Dispositions> {
         read(file_of(pid, b"/status\0").as_c_str()?, Dispositions::parse)
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
-        let set = |key| text::from_hexadecimal(text::field(status, key)?);
-        let ignored = set(b"SigIgn:")?;
-        let heeded = ignored | set(b"SigCgt:")? | set(b"SigBlk:")? | set(b"ShdPnd:")?;
-        Some(Dispositions { ignored: SigSet(ignored), heeded: SigSet(heeded) })
+        let set = |key| bytes::hexadecimal(bytes::field(status, key)?);
+        let heeded = set(b"SigIgn:")? | set(b"SigCgt:")? | set(b"SigBlk:")? | set(b"ShdPnd:")?;
+        Some(Dispositions { heeded: SigSet(heeded) })
     }
 }
 
-/// What `find` finds in the whole file. It is as short as this as a rule, and nothing is allocated; but a process can be
-/// in very many groups.
+/// Calls `find` with the whole file. Usually it fits into the buffer, and nothing is allocated; but the line of groups can have
+/// 65,536 of them.
 fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     let mut buffer = [0u8; 4096];
     let start = sys::read_up_to(None, path, &mut buffer).ok()?;
@@ -76,8 +64,8 @@ fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
 }
 
 /// The path of a file of `pid` in /proc; `name` ends with a NUL.
-fn file_of(pid: Pid, name: &[u8]) -> Text<32> {
-    let mut path = Text::plain(b"/proc/");
+fn file_of(pid: Pid, name: &[u8]) -> FixedBytes<32> {
+    let mut path = FixedBytes::plain(b"/proc/");
     path.put_decimal(pid.0 as u64);
     path.put(name);
     path
@@ -88,16 +76,16 @@ fn file_of(pid: Pid, name: &[u8]) -> Text<32> {
 pub enum Fate {
     /// The command gets it.
     Forward,
-    /// The command has it already, or has no use for it.
+    /// Nothing: the command has it already, or is not to see it.
     Drop,
-    /// It would end any process but PID 1: the container ends.
+    /// It would end any process but PID 1: the container is ended.
     End,
-    /// It stops mydocker, and the command with it.
+    /// mydocker and the command stop.
     Stop,
 }
 
-/// Decides for one signal. `heeded`: the command catches or ignores it, or waits for it. `terminal_is_shared`: what a
-/// terminal sends to mydocker, it sends to the command too, for both are in its foreground group.
+/// Decides what to do with one signal. `heeded`: the command catches or ignores it, or waits for it. `terminal_is_shared`:
+/// the terminal sends a signal to the command as well, because both are in its foreground group.
 pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     match signal.number {
         libc::SIGTSTP => return Fate::Stop,
@@ -112,12 +100,12 @@ pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     }
 }
 
-/// How often a process is looked at that runs, with a pause of a millisecond that doubles: 63 in all.
+/// How often to look at a process that runs, with a pause of a millisecond that doubles: 63 in all.
 const LOOKS: u32 = 7;
 
 /// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as
-/// init programs do; while it waits, the kernel lifts the block, so between two looks it may have returned. One that runs
-/// may be on its way into that wait, its block lifted already: it is looked at again.
+/// init programs do. While it waits in sigwait, the kernel lifts the block, so between two looks it may have returned; and a
+/// process that runs may be on its way into that wait, its block lifted already: so look again.
 pub fn heeds(pid: Pid, number: i32) -> bool {
     for look in 0..LOOKS {
         if shows(pid, number) {
@@ -125,15 +113,15 @@ pub fn heeds(pid: Pid, number: i32) -> bool {
         }
         match call_of(pid, &mut [0; 256]) {
             Some(b"running") if sys::nanosleep(1_000_000 << look).is_ok() => {}
-            // The block does not show in the status file for as long as this call waits.
+            // As long as this call waits, the block does not show in the status file.
             call => return is_sigtimedwait(call) || shows(pid, number),
         }
     }
     shows(pid, number)
 }
 
-/// Whether a reaper waits for the next signal, and is done with [`STOP`].
-pub fn has_served(pid: Pid) -> bool {
+/// Whether a reaper waits for the next signal, and has handled [`STOP`].
+pub fn has_handled_stop(pid: Pid) -> bool {
     is_sigtimedwait(call_of(pid, &mut [0; 256])) && !shows(pid, STOP)
 }
 
@@ -144,11 +132,61 @@ fn shows(pid: Pid, number: i32) -> bool {
 /// proc_pid_syscall(5): the number of the call that a process is in, or `running`.
 fn call_of(pid: Pid, buffer: &mut [u8; 256]) -> Option<&[u8]> {
     let path = file_of(pid, b"/syscall\0");
-    text::words(sys::read_up_to(None, path.as_c_str()?, buffer).ok()?).next()
+    bytes::words(sys::read_up_to(None, path.as_c_str()?, buffer).ok()?).next()
 }
 
 fn is_sigtimedwait(call: Option<&[u8]>) -> bool {
-    call.and_then(|number| text::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
+    call.and_then(|number| bytes::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
+}
+
+step! {
+    /// Blocks all signals, and reads them from a descriptor.
+    pub struct BlockSignals;
+}
+
+impl ParentStep for BlockSignals {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        // With SIGCHLD ignored, as a caller may have it, children vanish without a status (wait(2)).
+        sys::reset_signal(libc::SIGCHLD)?;
+        sys::set_signal_mask(BLOCKED)?;
+        parent.signals = Some(sys::signalfd(AWAITED)?);
+        Ok(())
+    }
+}
+
+step! {
+    /// Restores the signals as the command expects them.
+    pub struct ResetSignals {
+        /// Those that the caller ignores, which execve(2) would keep.
+        pub ignored: SigSet,
+    }
+}
+
+impl ChildStep for ResetSignals {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        for signal in self.ignored {
+            sys::reset_signal(signal)?;
+        }
+        sys::set_signal_mask(SigSet::EMPTY)
+    }
+}
+
+step! {
+    /// Asks for SIGKILL when mydocker dies.
+    ///
+    /// A change of ids would clear this (prctl(2)), so it comes after them.
+    pub struct DieWithParent;
+}
+
+impl ChildStep for DieWithParent {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        sys::die_with_parent()?;
+        // A parent that has died before that call has closed its end of the pipe.
+        match &child.pipes.error_write {
+            Some(pipe) if sys::reader_is_gone(pipe.borrow())? => sys::exit_group(125),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -160,10 +198,9 @@ mod tests {
         let file = b"Name:\tx\nSigQ:\t0/1\nShdPnd:\t0000000000000004\nSigBlk:\t0000000000010000\n\
                      SigIgn:\t0000000000001001\nSigCgt:\t0000000180004002\n";
         let read = Dispositions::parse(file).unwrap();
-        assert_eq!(read.ignored.numbers().collect::<Vec<_>>(), [1, 13]);
-        assert_eq!(read.heeded.numbers().collect::<Vec<_>>(), [1, 2, 3, 13, 15, 17, 32, 33]);
+        assert_eq!(read.heeded.into_iter().collect::<Vec<_>>(), [1, 2, 3, 13, 15, 17, 32, 33]);
         assert_eq!(Dispositions::parse(b"SigBlk:\t0\n"), None);
-        assert_eq!(text::from_hexadecimal(b"0x1"), None);
+        assert_eq!(bytes::hexadecimal(b"0x1"), None);
     }
 
     #[test]

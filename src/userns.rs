@@ -1,71 +1,115 @@
-//! A user namespace, for a caller who is not root: which ids are there, and who writes that down. Sources:
+//! A user namespace, for a caller who is not root: which ids it has, and how they are written. Sources:
 //! user_namespaces(7), subuid(5), newuidmap(1).
 
+use crate::bytes::{self, Put};
 use crate::error::{Cause, Errno, Error, Kind, Result};
-use crate::says;
-use crate::sys::{self, CloneFlags, Dir, OpenFlags, Pid, Pointers, SigSet, Wait};
-use crate::text::{self, Put};
-use crate::texts::Message;
-use alloc::boxed::Box;
+use crate::host::Host;
+use crate::step::{Child, ChildStep, Parent, ParentStep};
+use crate::sys::{self, Dir, FdRef, OpenFlags, Pid, Pointers, SigSet, Wait};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// Ids that somebody has been given beside his own.
+/// Ids that a user has been given beside their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    start: u64,
-    count: u64,
+    /// The first of them, on the host.
+    pub start: u64,
+    /// How many there are.
+    pub count: u64,
 }
 
-/// Which ids there are inside: 0 is the caller's own and, where he has been given them, 1 and on are those of a range.
+/// Which ids there are inside: 0 is the caller's own and, where the caller has been given a range, its ids are 1 and on.
 pub struct Maps {
-    uid: u32,
-    gid: u32,
-    ranges: Option<(Range, Range)>,
+    /// The caller's user id.
+    pub uid: u32,
+    /// The caller's group id.
+    pub gid: u32,
+    /// The ranges of user ids and of group ids.
+    pub ranges: Option<(Range, Range)>,
 }
 
 impl Maps {
-    /// Of this process. Ranges need newuidmap and newgidmap, which are of no use after no_new_privs.
-    #[inline(never)]
-    pub fn find() -> &'static Maps {
-        let (uid, gid) = sys::effective_ids();
-        let there = [c"/usr/bin/newuidmap", c"/usr/bin/newgidmap"].iter().all(|file| sys::is_executable(file));
-        let ranges = if there && !sys::no_new_privs() { ranges(uid) } else { None };
-        Box::leak(Box::new(Maps { uid, gid, ranges }))
+    /// Those of the caller. Ranges need newuidmap and newgidmap, which are set-user-ID and so do not work under no_new_privs.
+    pub fn find(host: &Host) -> Maps {
+        let (uid, gid) = host.ids;
+        let has_tools = [NEWUIDMAP, NEWGIDMAP].iter().all(|file| sys::is_executable(file));
+        let ranges = if has_tools && !sys::no_new_privs() { ranges(uid) } else { None };
+        Maps { uid, gid, ranges }
     }
 
-    /// Whether `gid` is there.
+    /// Whether the user namespace has the group `gid`.
     pub fn has_group(&self, gid: u64) -> bool {
         gid == 0 || self.ranges.is_some_and(|(_, gids)| gid <= gids.count)
     }
 
-    /// Whether a process may leave its groups: with the caller's own id alone, the kernel forbids it.
-    pub fn leaves_groups(&self) -> bool {
+    /// Whether a process may leave its groups: the kernel forbids it if only the caller's own id is mapped.
+    pub fn may_leave_groups(&self) -> bool {
         self.ranges.is_some()
     }
 
-    /// Writes the maps of `child`, which waits for it.
-    #[inline(never)]
-    pub fn write(&self, child: Pid) -> Result<()> {
+    /// Writes the maps of `child`, which waits for them.
+    fn write(&self, child: Pid) -> Result<()> {
         if let Some((uids, gids)) = self.ranges {
-            map(c"/usr/bin/newuidmap", child, self.uid, uids)?;
-            return map(c"/usr/bin/newgidmap", child, self.gid, gids);
+            map(NEWUIDMAP, child, self.uid, uids)?;
+            return map(NEWGIDMAP, child, self.gid, gids);
         }
-        let pid = text::to_decimal(child.0 as u64);
-        let proc = Dir::open(None, text::c_string(&[b"/proc/", &pid]))?;
+        let pid = bytes::to_decimal(child.0 as u64);
+        let proc = Dir::open(None, bytes::c_string(&[b"/proc/", &pid]))?;
         proc.write(c"uid_map", only(self.uid))?;
-        // Or a group that is to keep somebody out of a file could be left (user_namespaces(7)).
+        // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
+        // mode denies that group (user_namespaces(7)).
         proc.write(c"setgroups", b"deny")?;
         proc.write(c"gid_map", only(self.gid))
     }
 }
 
-/// The map of one id.
-fn only(id: u32) -> &'static [u8] {
-    text::c_string(&[b"0 ", &text::to_decimal(id.into()), b" 1"]).to_bytes()
+step! {
+    /// Writes which ids its user namespace has.
+    pub struct MapIds {
+        /// The ids.
+        pub maps: &'static Maps,
+    }
 }
 
-/// The ranges of the user `uid`: those of his name, or of his number.
+impl ParentStep for MapIds {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        if let Some(pid) = parent.pid {
+            self.maps.write(pid)?;
+        }
+        // The first byte that the child waits for.
+        match &parent.pipes.command_write {
+            Some(pipe) => sys::write_all(pipe.borrow(), b"\0"),
+            None => Ok(()),
+        }
+    }
+}
+
+step! {
+    /// Waits until its ids are there: before that it can do nothing.
+    pub struct AwaitIds;
+}
+
+impl ChildStep for AwaitIds {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let Some(pipe) = &child.pipes.command_read else { return Ok(()) };
+        let mut byte = [0];
+        match sys::read(pipe.borrow(), &mut byte).map_err(|e| e.about(b"command pipe"))? {
+            // The parent has ended.
+            0 => sys::exit_group(125),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The map of one id.
+fn only(id: u32) -> &'static [u8] {
+    bytes::c_string(&[b"0 ", &bytes::to_decimal(id.into()), b" 1"]).to_bytes()
+}
+
+const NEWUIDMAP: &CStr = c"/usr/bin/newuidmap";
+const NEWGIDMAP: &CStr = c"/usr/bin/newgidmap";
+
+/// The ranges of the user `uid`: those given to the name, or to the number.
 fn ranges(uid: u32) -> Option<(Range, Range)> {
     let users = sys::read_file(c"/etc/passwd").unwrap_or_default();
     let name = name(&users, uid);
@@ -75,31 +119,31 @@ fn ranges(uid: u32) -> Option<(Range, Range)> {
 
 /// The name of `uid` in a file of passwd(5).
 fn name(users: &[u8], uid: u32) -> Option<&[u8]> {
-    text::split(users, b'\n').find_map(|line| {
-        let mut fields = text::split(line, b':');
+    bytes::split(users, b'\n').find_map(|line| {
+        let mut fields = bytes::split(line, b':');
         let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);
-        (text::decimal(number).ok()? == u64::from(uid)).then_some(name)
+        (bytes::decimal(number).ok()? == u64::from(uid)).then_some(name)
     })
 }
 
 /// The first range of a user in a file of subuid(5).
 fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
-    text::split(file, b'\n').find_map(|line| {
-        let mut fields = text::split(line, b':');
+    bytes::split(file, b'\n').find_map(|line| {
+        let mut fields = bytes::split(line, b':');
         let (owner, start, count) = (fields.next()?, fields.next()?, fields.next()?);
-        let (start, count) = (text::decimal(start).ok()?, text::decimal(text::trimmed(count)).ok()?);
-        let his = Some(owner) == name || text::decimal(owner) == Ok(uid.into());
-        (his && count > 0).then_some(Range { start, count })
+        let (start, count) = (bytes::decimal(start).ok()?, bytes::decimal(bytes::trimmed(count)).ok()?);
+        let is_theirs = Some(owner) == name || bytes::decimal(owner) == Ok(uid.into());
+        (is_theirs && count > 0).then_some(Range { start, count })
     })
 }
 
-/// `newuidmap PID 0 ID 1 1 START COUNT`: it is root's, and looks for itself whether the range is the caller's.
+/// `newuidmap PID 0 ID 1 1 START COUNT`: it runs as root, and checks for itself that the range is the caller's.
 fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> {
     let mut words = Vec::new();
     let mut argv = Pointers::with_capacity(8);
     argv.push(program);
     for number in &[child.0 as u64, 0, id.into(), 1, 1, range.start, range.count] {
-        let number = text::c_string(&[&text::to_decimal(*number)]);
+        let number = bytes::c_string(&[&bytes::to_decimal(*number)]);
         words.put(b" ");
         words.put(number.to_bytes());
         argv.push(number);
@@ -107,28 +151,28 @@ fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> 
     match run(program, &argv)? {
         Some(Wait::Exited(0)) => Ok(()),
         _ => {
-            let hint = says!("it refused; is the range in /etc/subuid and /etc/subgid, and the file set-user-ID?");
-            Err(Error::refused(says!("user namespace:"), &[program.to_bytes(), &words], hint))
+            let hint = "it refused; is the range in /etc/subuid and /etc/subgid, and the file set-user-ID?";
+            Err(Error::refused("user namespace:", &[program.to_bytes(), &words], hint))
         }
     }
 }
 
-/// Runs a program to its end. It has nothing to say that the caller does not say better.
+/// Runs a program and waits for it. Its own messages are discarded; the caller reports the failure.
 fn run(program: &'static CStr, argv: &Pointers) -> Result<Option<Wait>> {
-    if let Some(pid) = sys::fork(CloneFlags::NONE)? {
-        return sys::wait4(pid, true);
-    }
-    let null = Dir::open(None, c"/dev").and_then(|dev| dev.openat(c"null", OpenFlags::RDWR));
-    let ready = null.and_then(|null| sys::dup_to(&null, 2)).and_then(|()| sys::set_signal_mask(SigSet::EMPTY));
-    if ready.is_ok() {
-        sys::execve(program, argv, &Pointers::with_capacity(0));
-    }
-    sys::exit_group(127)
+    sys::spawn(|| {
+        let null = Dir::open(None, c"/dev").and_then(|dev| dev.openat(c"null", OpenFlags::RDWR));
+        let ready = null
+            .and_then(|null| sys::dup3(null.borrow(), FdRef::STDERR))
+            .and_then(|()| sys::set_signal_mask(SigSet::EMPTY));
+        if ready.is_ok() {
+            sys::execve(program, argv, &Pointers::with_capacity(0));
+        }
+    })
 }
 
-/// What forbids user namespaces on this host, if a failure may come of that: a sysctl or a policy, by name.
+/// Adds the hint that names what forbids user namespaces on this host, a sysctl or a policy, if that may be the cause.
 pub fn explain(error: Error) -> Error {
-    let Cause { kind: Kind::Call, what: call, hint: Message::NONE, .. } = error.cause() else { return error };
+    let Cause { kind: Kind::Call, what: call, hint: "", .. } = error.cause() else { return error };
     if !["clone", "clone3", "mount", "openat", "write"].contains(call)
         || !error.is_one_of(&[Errno::EPERM, Errno::EACCES, Errno::ENOSPC, Errno::EUSERS])
     {
@@ -136,39 +180,37 @@ pub fn explain(error: Error) -> Error {
     }
     match forbidden() {
         Some(hint) => error.with_hint(hint),
-        None if error.is(Errno::EPERM) && call.starts_with("clone") => error.with_hint(says!(
-            "user namespaces are forbidden here: by a filter around mydocker, or because of its chroot"
-        )),
+        None if error.is(Errno::EPERM) && call.starts_with("clone") => {
+            error.with_hint("user namespaces are forbidden here: by a filter around mydocker, or because of its chroot")
+        }
         None => error,
     }
 }
 
-/// What this host forbids user namespaces with.
-pub fn forbidden() -> Option<Message> {
-    FORBIDDERS.iter().find_map(|(file, value, hint)| {
+/// The hint for what forbids user namespaces on this host.
+pub fn forbidden() -> Option<&'static str> {
+    USERNS_SWITCHES.iter().find_map(|(file, value, hint)| {
         let mut buffer = [0u8; 16];
-        sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| text::trimmed(is) == *value).then_some(*hint)
+        sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| bytes::trimmed(is) == *value).then_some(*hint)
     })
 }
 
-/// Who may: the file, what it then holds, and what is said.
-const FORBIDDERS: &[(&CStr, &[u8], Message)] = &[
+/// The switches that forbid user namespaces: the file, its value then, and the hint.
+const USERNS_SWITCHES: &[(&CStr, &[u8], &str)] = &[
     (
         c"/proc/sys/kernel/unprivileged_userns_clone",
         b"0",
-        says!("only root may make user namespaces here: the sysctl kernel.unprivileged_userns_clone is 0"),
+        "only root may make user namespaces here: the sysctl kernel.unprivileged_userns_clone is 0",
     ),
     (
         c"/proc/sys/user/max_user_namespaces",
         b"0",
-        says!("there can be no user namespaces here: the sysctl user.max_user_namespaces is 0"),
+        "there can be no user namespaces here: the sysctl user.max_user_namespaces is 0",
     ),
     (
         c"/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         b"1",
-        says!(
-            "AppArmor keeps user namespaces from programs without a profile: kernel.apparmor_restrict_unprivileged_userns is 1"
-        ),
+        "AppArmor keeps user namespaces from programs without a profile: kernel.apparmor_restrict_unprivileged_userns is 1",
     ),
 ];
 
@@ -198,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn which_groups_are_there() {
+    fn groups_of_the_namespace() {
         let range = Range { start: 100000, count: 4 };
         let maps = |ranges| Maps { uid: 1, gid: 1, ranges };
         assert!(maps(None).has_group(0) && !maps(None).has_group(1));

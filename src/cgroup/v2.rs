@@ -1,30 +1,43 @@
-//! Limits on the v2 hierarchy, and the one thing that is hard about it: a cgroup with processes cannot hold groups with
-//! controllers (cgroup-v2.rst, "No Internal Process Constraint"), and the caller's own has the caller in it.
+//! Limits on the v2 hierarchy, and the difficulty with it: a cgroup that has processes cannot have children with controllers
+//! (cgroup-v2.rst, "No Internal Process Constraint"), and the caller's own cgroup has at least the caller.
 
 use super::Enable;
-use super::host::{Controllers, Hierarchy};
-use super::limits::Settings;
+use super::hierarchy::{Controller, Hierarchy};
+use super::limits::{self, Setting};
+use crate::bytes;
 use crate::error::{Errno, Error, Result};
-use crate::options::{Limit, Limits};
-use crate::says;
+use crate::spec::limits::{Limit, Limits, PERIOD};
 use crate::sys::Dir;
-use crate::text;
 use alloc::vec::Vec;
 use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
 
-/// Adds what is written.
-#[inline(never)]
-pub fn settings(settings: &mut Settings, limits: &Limits) {
-    let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), asked: shares.asked });
-    settings.number(c"memory.max", &limits.memory, b"");
-    settings.number(c"memory.swap.max", &limits.swap, b"");
-    settings.number(c"cpu.weight", &weight, b"");
-    settings.number(c"cpu.max", &limits.quota, b" 100000");
-    settings.number(c"pids.max", &limits.pids, b"");
-    // What was written is kept even where the parent does not have it: only .effective tells.
-    settings.list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), &limits.cpus);
-    settings.list(c"cpuset.mems", Some(c"cpuset.mems.effective"), &limits.mems);
+/// What is written to its files.
+pub fn settings(limits: &Limits, controllers: &[Controller]) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for controller in controllers {
+        match controller {
+            Controller::Memory => {
+                settings.extend(limits.memory.map(|limit| Setting::bytes(c"memory.max", limit)));
+                settings.extend(limits.swap.map(|limit| Setting::bytes(c"memory.swap.max", limit)));
+            }
+            Controller::Cpu => {
+                let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), ..shares });
+                settings.extend(weight.map(|limit| Setting::number(c"cpu.weight", limit, b"")));
+                let mut period = alloc::vec![b' '];
+                period.extend_from_slice(&bytes::to_decimal(PERIOD));
+                settings.extend(limits.quota.map(|limit| Setting::number(c"cpu.max", limit, &period)));
+            }
+            Controller::Cpuset => {
+                // The file keeps what was written even where the parent does not have it: only .effective tells.
+                let cpus = limits.cpus.map(|list| Setting::list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), list));
+                let mems = limits.mems.map(|list| Setting::list(c"cpuset.mems", Some(c"cpuset.mems.effective"), list));
+                settings.extend(cpus.into_iter().chain(mems));
+            }
+            Controller::Pids => settings.extend(limits::pids(limits)),
+        }
+    }
+    settings
 }
 
 /// cpu.weight (1 to 10000) for v1's shares (2 to 262144), as runc and crun have it since 2025:
@@ -70,18 +83,18 @@ fn log2(mut x: f64) -> f64 {
     log
 }
 
-/// Where a group can be made, and what must be enabled for it, from the top down: the caller's own cgroup or the nearest
-/// ancestor that can hold children with `needed`; or exactly `wanted`. `asked` are those of `needed` that limits which were
-/// asked for need.
-pub fn place(
+/// Where a group can be created, and what must be enabled for it, from the top down: the caller's cgroup or the nearest
+/// ancestor that can have children with the `needed` controllers; or exactly `wanted`. Limits that the user asked for need
+/// those of them that are `explicit`.
+pub fn choose_parent(
     hierarchy: &Hierarchy,
     wanted: Option<&'static CStr>,
-    needed: Controllers,
-    asked: Controllers,
+    needed: &[Controller],
+    explicit: &[Controller],
 ) -> Result<(&'static CStr, Vec<Enable>)> {
     let parent = match wanted {
         Some(wanted) => {
-            // So that it is the one that is named if it is not there.
+            // If it does not exist, this error names it.
             drop(Dir::open(Some(&hierarchy.top), wanted)?);
             wanted
         }
@@ -91,42 +104,41 @@ pub fn place(
     for end in ends_of_parts(parent.to_bytes()) {
         let dir = parent.to_bytes().get(..end).unwrap_or_default();
         let enabled = enabled(hierarchy, dir)?;
-        for &(controller, name) in Controllers::NAMED {
-            if !needed.has(controller) || enabled.has(controller) {
+        for controller in Controller::ALL {
+            if !needed.contains(&controller) || enabled.contains(&controller) {
                 continue;
             }
             // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
             if holds_processes(hierarchy, dir)? {
                 return Err(Error::refused(
-                    says!("cgroup"),
+                    "cgroup",
                     &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
-                    says!(
-                        "it holds processes, so its children cannot have controllers; name another with --cgroup-parent"
-                    ),
+                    "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
                 ));
             }
-            let word = text::c_string(&[b"+", name]).to_bytes();
-            enable.push(Enable { file: file(dir, SUBTREE_CONTROL), word, asked: asked.has(controller) });
+            let word = bytes::c_string(&[b"+", controller.name().as_bytes()]).to_bytes();
+            let file = file(dir, SUBTREE_CONTROL);
+            enable.push(Enable { file, word, explicit: explicit.contains(&controller) });
         }
     }
     Ok((parent, enable))
 }
 
-/// From the caller's own cgroup upwards, the first that can hold children with `needed`.
-fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> {
+/// From the caller's cgroup upwards, the first that can have children with the `needed` controllers.
+fn nearest(hierarchy: &Hierarchy, needed: &[Controller]) -> Result<&'static CStr> {
     let mut dir = hierarchy.own.to_bytes();
-    while !can_hold(hierarchy, dir, needed)? {
+    while !can_have_children(hierarchy, dir, needed)? {
         refuse_to_leave_limits(hierarchy, dir)?;
         let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {
             return Err(Error::refused(
-                says!("no cgroup above the own one can hold children:"),
+                "no cgroup above the caller's can have children:",
                 &[hierarchy.top.path()],
-                says!("name one without processes with --cgroup-parent"),
+                "name one without processes with --cgroup-parent",
             ));
         };
         dir = dir.get(..slash).unwrap_or_default();
     }
-    Ok(text::c_string(&[dir]))
+    Ok(bytes::c_string(&[dir]))
 }
 
 /// For "./a/b": the ends of ".", "./a" and "./a/b".
@@ -134,14 +146,18 @@ fn ends_of_parts(path: &[u8]) -> impl Iterator<Item = usize> {
     (1..=path.len()).filter(|end| matches!(path.get(*end), None | Some(b'/')))
 }
 
-/// Who holds no processes can hold children with controllers; and who has them enabled already, can.
-fn can_hold(hierarchy: &Hierarchy, dir: &[u8], needed: Controllers) -> Result<bool> {
-    Ok(!holds_processes(hierarchy, dir)? || enabled(hierarchy, dir)?.has(needed))
+/// A cgroup can have children with controllers if it holds no processes, or has already enabled the controllers.
+fn can_have_children(hierarchy: &Hierarchy, dir: &[u8], needed: &[Controller]) -> Result<bool> {
+    if !holds_processes(hierarchy, dir)? {
+        return Ok(true);
+    }
+    let enabled = enabled(hierarchy, dir)?;
+    Ok(needed.iter().all(|controller| enabled.contains(controller)))
 }
 
-/// Whether processes are in this very cgroup, and in the way of children with controllers: those of the real root are not.
-/// It has no `cgroup.type`; the root of a cgroup namespace has. A threaded cgroup does not tell (EOPNOTSUPP), and can hold
-/// none of ours.
+/// Whether this very cgroup has processes, which rule out children with controllers. The real root is exempt; it is the one
+/// cgroup without a `cgroup.type` (the root of a cgroup namespace has one). A threaded cgroup answers EOPNOTSUPP, and cannot
+/// have children of ours.
 fn holds_processes(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
     if !hierarchy.top.has(file(dir, b"/cgroup.type"))? {
         return Ok(false);
@@ -154,16 +170,16 @@ fn holds_processes(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
     }
 }
 
-/// Names the controllers that a cgroup's children have; takes `+name`.
+/// The controllers that the children of a cgroup have; it takes `+name`.
 const SUBTREE_CONTROL: &[u8] = b"/cgroup.subtree_control";
 
 /// The controllers that the children of `dir` have.
-fn enabled(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Controllers> {
+fn enabled(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Vec<Controller>> {
     let mut buffer = [0u8; 512];
-    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(Controllers::in_list)
+    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(Controller::in_list)
 }
 
-/// The files that hold a limit, and what they hold when there is none.
+/// The files of limits, and what each holds if there is no limit.
 const LIMITS: &[(&[u8], &[u8])] = &[
     (b"/memory.max", b"max"),
     (b"/memory.high", b"max"),
@@ -175,21 +191,21 @@ const LIMITS: &[(&[u8], &[u8])] = &[
     (b"/io.max", b""),
 ];
 
-/// A group made above a limited one would lift the caller's own limits.
+/// A group that is created above a limited cgroup would escape the limits of the caller.
 fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
     let mut buffer = [0u8; 4096];
     for (name, unlimited) in LIMITS {
         let path = file(dir, name);
         let value = match hierarchy.top.read(path, &mut buffer) {
             Err(e) if e.is(Errno::ENOENT) => continue,
-            other => text::trimmed(other?),
+            other => bytes::trimmed(other?),
         };
         // cpu.max keeps its period when its quota is lifted.
         if value != *unlimited && !value.starts_with(b"max ") {
             return Err(Error::refused(
-                says!("the own cgroup has a limit, and cannot hold children:"),
+                "the caller's cgroup has a limit, and cannot have children:",
                 &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()],
-                says!("name a cgroup to use with --cgroup-parent"),
+                "name a cgroup to use with --cgroup-parent",
             ));
         }
     }
@@ -197,7 +213,7 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
 }
 
 fn file(dir: &[u8], name: &[u8]) -> &'static CStr {
-    text::c_string(&[dir, name])
+    bytes::c_string(&[dir, name])
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! clone(2) and clone3(2), with a child stack of its own. The child returns from the same instruction as the parent, on
-//! an empty stack: so the way in is written in assembly and never returns to Rust in the child.
+//! clone(2) and clone3(2), with a stack for the child. The child returns from the same instruction as the parent, on an empty
+//! stack: so the way in is written in assembly and never returns to Rust in the child.
 
-use super::Pid;
-use super::flags::{CloneFlags, MapFlags, Prot};
-use super::gate::sys;
-use super::trace;
-use crate::error::{Error, Result, Subject};
-use crate::text::Put;
+use super::fd::FdRef;
+use super::flags::{CloneFlags, MapFlags, Prot, SignalNumber};
+use super::gate::{self, Arg, Call, Object, Print, Show, call};
+use super::process::Pid;
+use crate::error::{Errno, Error, Result};
 use core::arch::asm;
 use core::ffi::c_void;
-use syscalls::{Errno, Sysno};
+use syscalls::Sysno;
 
-/// Enough for the child's deepest call with a path buffer or two; only touched pages cost anything.
+/// Enough for the deepest call of the child with a path buffer or two; only pages that are touched cost anything.
 const STACK_SIZE: usize = 128 * 1024;
 const GUARD_SIZE: usize = 64 * 1024;
 
-/// The child's stack. Below it lies a guard that cannot be touched: running over ends the child, not its data.
+/// The stack of the child. Below it are guard pages without access: an overflow ends the child with SIGSEGV instead of
+/// overwriting its data.
 pub struct Stack {
     base: *mut u8,
 }
@@ -26,22 +26,36 @@ impl Stack {
         let prot = Prot::READ | Prot::WRITE;
         let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::STACK | MapFlags::NORESERVE;
         // SAFETY: a new mapping, at an address that the kernel chooses
-        let base =
-            unsafe { sys!(mmap(0usize, STACK_SIZE + GUARD_SIZE, prot, flags, -1, 0usize)) }.of(b"child stack")?;
+        let base = unsafe { call!(mmap(0usize, STACK_SIZE + GUARD_SIZE, prot, flags, -1, 0usize)) }
+            .result()
+            .map_err(|e| e.about(b"child stack"))? as *mut u8;
         // SAFETY: the lowest pages of the mapping just made, which nothing refers to yet
-        unsafe { sys!(mprotect(base, GUARD_SIZE, Prot::NONE)) }.of(b"guard of the child stack")?;
-        Ok(Stack { base: base as *mut u8 })
+        unsafe { call!(mprotect(Address(base), GUARD_SIZE, Prot::NONE)) }
+            .result()
+            .map_err(|e| e.about(b"guard of the child stack"))?;
+        Ok(Stack { base })
     }
 }
 
-/// What the child starts with, on its own copy of the parent's memory.
+/// An address in our own memory.
+struct Address(*mut u8);
+
+impl Arg for Address {
+    const SHOW: &'static Show = &Show::Address;
+    fn reg(&self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What the child starts with. It uses it in its own copy of the parent's memory.
 struct Start<'a, T> {
     entry: fn(&mut T) -> !,
     state: &'a mut T,
 }
 
 extern "C" fn start<T>(start: *mut c_void) -> ! {
-    // SAFETY: `clone` below passes a Start<T> of its own frame, and that frame is part of the child's copied memory
+    // SAFETY: `clone` below passes a Start<T> of its own frame, and that frame is part of the memory that the child has a copy
+    // of
     let start = unsafe { &mut *start.cast::<Start<T>>() };
     (start.entry)(start.state)
 }
@@ -63,45 +77,78 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// A child in new namespaces, on `stack`; it runs `entry(state)` on its copy of the memory. With `into`, the descriptor of
-/// a cgroup's directory, it is born there (clone3); ENOSYS, E2BIG and EINVAL then mean a kernel or a filter that cannot, and the caller falls back.
+impl Object for CloneArgs {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
+        out.put(b"{flags=");
+        out.put(CloneFlags::from_bits(word(0)).names().as_bytes());
+        out.put(b", exit_signal=");
+        out.put(SignalNumber::from_bits(word(4)).names().as_bytes());
+        out.put(b", stack=..., stack_size=");
+        out.put_decimal(word(6));
+        out.put(b", cgroup=");
+        out.put_decimal(word(10));
+        out.put(b"}");
+    });
+}
+
+static CLONE: Call = Call { number: Sysno::clone, name: "clone", arguments: &[CloneFlags::SHOW, &Show::Address] };
+static CLONE3: Call = Call { number: Sysno::clone3, name: "clone3", arguments: &[<&CloneArgs>::SHOW, &Show::Unsigned] };
+
+/// A child in new namespaces, on `stack`; it runs `entry(state)` on its copy of the memory. With `into`, the directory of a
+/// cgroup, it is born there (clone3): then ENOSYS, E2BIG, EINVAL and EOPNOTSUPP mean that the kernel or a filter around
+/// mydocker does not support it.
 pub fn clone<T>(
     flags: CloneFlags,
-    into: Option<i32>,
+    into: Option<FdRef>,
     stack: &Stack,
     entry: fn(&mut T) -> !,
     state: &mut T,
 ) -> Result<Pid> {
-    let mut what: Subject = flags.names();
     let mut start_with = Start { entry, state };
     let argument = core::ptr::from_mut(&mut start_with).cast();
     let bottom = stack.base as usize + GUARD_SIZE;
-    let (call, pid) = match into {
+    let outcome = match into {
         None => {
-            let flags = flags.bits() as usize | libc::SIGCHLD as usize;
-            // SAFETY: the stack is ours, and the child gets a copy of everything else
-            ("clone", unsafe { raw_clone(Sysno::clone, flags, bottom + STACK_SIZE, start::<T>, argument) })
+            let registers = [(flags | CloneFlags::SIGCHLD).reg(), bottom + STACK_SIZE, 0, 0, 0, 0];
+            let [flags, top, ..] = registers;
+            // SAFETY: `stack` is a mapping that nothing else uses; the child gets a copy of all other memory
+            let make = || unsafe { raw_clone(Sysno::clone, flags, top, start::<T>, argument) };
+            // SAFETY: the registers are those that `make` uses
+            unsafe { gate::enter_by(&CLONE, &registers, &make) }
         }
         Some(cgroup) => {
-            what.put(b"|CLONE_INTO_CGROUP");
             let args = CloneArgs {
                 flags: (flags | CloneFlags::INTO_CGROUP).bits(),
                 exit_signal: libc::SIGCHLD as u64,
                 stack: bottom as u64,
                 stack_size: STACK_SIZE as u64,
-                cgroup: cgroup as u64,
+                cgroup: cgroup.number() as u64,
                 ..Default::default()
             };
-            let pointer = core::ptr::from_ref(&args) as usize;
-            // SAFETY: as above; `args` has the size that is passed and outlives the call
-            ("clone3", unsafe { raw_clone(Sysno::clone3, pointer, size_of_val(&args), start::<T>, argument) })
+            let registers = [(&args).reg(), size_of::<CloneArgs>(), 0, 0, 0, 0];
+            let [address, size, ..] = registers;
+            // SAFETY: `stack` is a mapping that nothing else uses; `args` has the size that is passed and outlives the call
+            let make = || unsafe { raw_clone(Sysno::clone3, address, size, start::<T>, argument) };
+            // SAFETY: the registers are those that `make` uses
+            unsafe { gate::enter_by(&CLONE3, &registers, &make) }
         }
     };
-    trace::show_clone(call, flags | CloneFlags::SIGCHLD, pid);
-    match Errno::from_ret(pid) {
-        Ok(pid) => Ok(Pid(pid as i32)),
-        Err(errno) => Err(Error::call(call, errno, &what)),
+    let wanted = if into.is_some() { flags | CloneFlags::INTO_CGROUP } else { flags };
+    match outcome.ok() {
+        Some(pid) => Ok(Pid(pid as i32)),
+        None => Err(explain(outcome.failure(wanted.names().as_bytes(), &[]))),
     }
+}
+
+/// The errors of clone(2) and clone3(2).
+pub(super) fn explain(error: Error) -> Error {
+    error.hint_for(&[
+        (Errno::EPERM, "making namespaces needs root (CAP_SYS_ADMIN), or a user namespace"),
+        (Errno::EINVAL, "this kernel lacks one of these namespaces"),
+        (Errno::EAGAIN, "a limit on processes is reached (RLIMIT_NPROC, pids.max)"),
+        (Errno::ENOSPC, "a limit in /proc/sys/user, or on nesting, is reached"),
+    ])
 }
 
 /// Makes the call with two arguments, the rest zero (so that it does not matter in which order an architecture takes the
@@ -122,30 +169,30 @@ unsafe fn raw_clone(
     // never comes out. Its stack pointer, the top of a page-aligned mapping, is 16-aligned before the call.
     unsafe {
         asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r13",
-            "call r12",
-            "ud2",
+            "syscall",       // from here on there are two processes; the child's rsp is the top of its own stack
+            "test rax, rax", // rax: 0 in the child, its pid or an error in the parent
+            "jnz 2f",        // the parent goes on behind all this
+            "xor ebp, ebp",  // no frame above: debuggers and unwinders stop here
+            "mov rdi, r13",  // the first argument of a C function: `argument`
+            "call r12",      // `entry`, which needs rsp 16-aligned before the call, and has it
+            "ud2",           // an entry that returns after all ends the child with SIGILL
             "2:",
-            inout("rax") number as usize => pid,
-            in("rdi") first,
-            in("rsi") second,
-            in("rdx") 0usize,
-            in("r10") 0usize,
-            in("r8") 0usize,
-            in("r12") entry as usize,
+            inout("rax") number as usize => pid, // in: the number of the call; out: what it returns
+            in("rdi") first,    // clone: flags; clone3: struct clone_args
+            in("rsi") second,   // clone: the top of the stack; clone3: the size of the structure
+            in("rdx") 0usize,   // clone: parent_tid, unused
+            in("r10") 0usize,   // clone: child_tid, unused
+            in("r8") 0usize,    // clone: tls, unused
+            in("r12") entry as usize, // r12 and r13 are kept by the kernel and by C functions
             in("r13") argument,
-            out("rcx") _,
-            out("r11") _,
+            out("rcx") _,       // syscall overwrites rcx with the return address
+            out("r11") _,       // and r11 with the flags
         );
     }
     pid
 }
 
-/// As above.
+/// Makes the call as on x86_64.
 ///
 /// # Safety
 /// The first two arguments must give the child a stack of its own.
@@ -158,24 +205,25 @@ unsafe fn raw_clone(
     argument: *mut c_void,
 ) -> usize {
     let pid;
-    // SAFETY: as on x86_64
+    // SAFETY: the parent comes out after `2:` with its registers and stack as they were, less those named; the child
+    // never comes out. Its stack pointer, the top of a page-aligned mapping, is 16-aligned as sp always must be.
     unsafe {
         asm!(
-            "svc 0",
-            "cbnz x0, 2f",
-            "mov x29, xzr",
-            "mov x30, xzr",
-            "mov x0, x10",
-            "blr x9",
-            "brk 1",
+            "svc 0",         // from here on there are two processes; the child's sp is the top of its own stack
+            "cbnz x0, 2f",   // x0: 0 in the child; the parent goes on behind all this
+            "mov x29, xzr",  // no frame above: debuggers and unwinders stop here
+            "mov x30, xzr",  // and no return address
+            "mov x0, x10",   // the first argument of a C function: `argument`
+            "blr x9",        // `entry`
+            "brk 1",         // an entry that returns after all ends the child with SIGTRAP
             "2:",
-            in("x8") number as usize,
-            inout("x0") first => pid,
-            in("x1") second,
-            in("x2") 0usize,
-            in("x3") 0usize,
-            in("x4") 0usize,
-            in("x9") entry as usize,
+            in("x8") number as usize,      // the number of the call
+            inout("x0") first => pid,      // in: flags, or struct clone_args; out: what the call returns
+            in("x1") second,               // the top of the stack, or the size of the structure
+            in("x2") 0usize,               // parent_tid, unused
+            in("x3") 0usize,               // tls, unused
+            in("x4") 0usize,               // child_tid, unused
+            in("x9") entry as usize,       // the kernel keeps all registers but x0
             in("x10") argument,
         );
     }

@@ -1,32 +1,25 @@
-//! Flag types, with the names that their man pages give them.
+//! Flag types and enumerations of the kernel, with the names that their man pages give them.
 
-use crate::text::{self, Put, Text};
-
-/// The names of a type's values, and the values. In `names` a blank follows each; first comes what all begin with, and
-/// before that a `=` if a value has one name: else they are bits, and joined.
-pub(super) struct Names {
-    names: &'static str,
-    values: &'static [u32],
-}
+use super::gate::{Arg, Names, Object, Print, Show};
+use crate::bytes::{FixedBytes, Put};
+use crate::capabilities::CAPABILITIES;
 
 macro_rules! flags {
-    ($(#[$doc:meta])* $type:ident($prefix:literal) {
-        $($(#[$note:meta])* $name:ident = $value:expr,)*
-    }) => {
+    ($($(#[$doc:meta])* $kind:ident $type:ident { $($(#[$note:meta])* $name:ident = $prefix:ident $value:expr,)* })*) => { $(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $type(u64);
 
         #[allow(dead_code)]
         impl $type {
             $($(#[$note])* #[allow(missing_docs)] pub const $name: Self = Self($value as u64);)*
 
-            /// No flag.
+            /// No flag, or the value zero.
             pub const NONE: Self = Self(0);
 
-            pub(super) const NAMES: Names = Names {
-                names: concat!($prefix, " ", $(stringify!($name), " "),*),
-                values: &[$($value as u32),*],
+            const NAMES: Names = Names {
+                one: flags!(@one $kind),
+                names: &[$((flags!(@name $prefix $name), $value as u64)),*],
             };
 
             /// As the kernel takes them.
@@ -39,7 +32,7 @@ macro_rules! flags {
                 Self(bits)
             }
 
-            /// Whether all of `other` is set.
+            /// Whether all of `other` are set.
             pub const fn has(self, other: Self) -> bool {
                 self.0 & other.0 == other.0
             }
@@ -49,9 +42,18 @@ macro_rules! flags {
                 Self(self.0 & !other.0)
             }
 
-            /// The names, joined by `|`; an unknown bit in hex.
-            pub fn names(self) -> Text<200> {
-                Self::NAMES.of(self.0)
+            /// The names, joined by `|`; bits without a name in hexadecimal.
+            pub fn names(self) -> FixedBytes<200> {
+                let mut names = FixedBytes::new();
+                Self::NAMES.put(self.0, &mut names);
+                names
+            }
+        }
+
+        impl Arg for $type {
+            const SHOW: &'static Show = &Show::Flags(&$type::NAMES);
+            fn reg(&self) -> usize {
+                self.0 as usize
             }
         }
 
@@ -61,256 +63,319 @@ macro_rules! flags {
                 Self(self.0 | other.0)
             }
         }
-    };
-}
-
-impl CloneFlags {
-    /// clone3 only: the child is born in the cgroup whose directory is given.
-    pub const INTO_CGROUP: Self = Self(0x2_0000_0000);
-}
-
-impl Names {
-    /// The names of `bits`, joined by `|`; an unknown bit in hex.
-    #[inline(never)]
-    pub(super) fn of(&self, bits: u64) -> Text<200> {
-        let mut out = Text::new();
-        let mut rest = bits;
-        let mut joint: &[u8] = b"";
-        let mut names = text::split(self.names.as_bytes(), b' ');
-        let first = names.next().unwrap_or_default();
-        let (exact, prefix) = first.strip_prefix(b"=").map_or((false, first), |prefix| (true, prefix));
-        for (value, name) in self.values.iter().zip(names) {
-            let value = u64::from(*value);
-            if if exact { value == bits && joint.is_empty() } else { value != 0 && rest & value == value } {
-                out.put(joint);
-                out.put(if name.starts_with(b"SIG") { b"" } else { prefix });
-                out.put(name);
-                rest &= !value;
-                joint = b"|";
-            }
-        }
-        if rest != 0 || joint.is_empty() {
-            out.put(joint);
-            out.put_hex(rest);
-        }
-        out
-    }
+    )* };
+    (@one bits) => { false };
+    (@one one) => { true };
+    (@name bare $name:ident) => { stringify!($name) };
+    (@name $prefix:ident $name:ident) => { concat!(stringify!($prefix), stringify!($name)) };
 }
 
 flags! {
-    /// clone(2): which namespaces are new.
-    CloneFlags("CLONE_") {
-        NEWNS = libc::CLONE_NEWNS,
-        NEWUTS = libc::CLONE_NEWUTS,
-        NEWIPC = libc::CLONE_NEWIPC,
-        NEWPID = libc::CLONE_NEWPID,
-        NEWNET = libc::CLONE_NEWNET,
-        NEWUSER = libc::CLONE_NEWUSER,
-        NEWCGROUP = libc::CLONE_NEWCGROUP,
-        /// The low byte: what the parent gets at the end.
-        SIGCHLD = libc::SIGCHLD,
+    /// clone(2): which namespaces are new. The low byte is the signal that the parent gets when the child ends.
+    bits CloneFlags {
+        NEWNS = CLONE_ libc::CLONE_NEWNS,
+        NEWUTS = CLONE_ libc::CLONE_NEWUTS,
+        NEWIPC = CLONE_ libc::CLONE_NEWIPC,
+        NEWPID = CLONE_ libc::CLONE_NEWPID,
+        NEWNET = CLONE_ libc::CLONE_NEWNET,
+        NEWUSER = CLONE_ libc::CLONE_NEWUSER,
+        NEWCGROUP = CLONE_ libc::CLONE_NEWCGROUP,
+        /// clone3(2) only: the child is born in the cgroup whose directory is given.
+        INTO_CGROUP = CLONE_ 0x2_0000_0000u64,
+        SIGCHLD = bare libc::SIGCHLD,
     }
-}
-
-flags! {
     /// mount(2).
-    MountFlags("MS_") {
-        NOSUID = libc::MS_NOSUID,
-        NODEV = libc::MS_NODEV,
-        NOEXEC = libc::MS_NOEXEC,
-        RDONLY = libc::MS_RDONLY,
-        REMOUNT = libc::MS_REMOUNT,
-        BIND = libc::MS_BIND,
-        MOVE = libc::MS_MOVE,
-        NOATIME = libc::MS_NOATIME,
-        NODIRATIME = libc::MS_NODIRATIME,
-        RELATIME = libc::MS_RELATIME,
-        REC = libc::MS_REC,
-        SLAVE = libc::MS_SLAVE,
+    bits MountFlags {
+        NOSUID = MS_ libc::MS_NOSUID,
+        NODEV = MS_ libc::MS_NODEV,
+        NOEXEC = MS_ libc::MS_NOEXEC,
+        RDONLY = MS_ libc::MS_RDONLY,
+        REMOUNT = MS_ libc::MS_REMOUNT,
+        BIND = MS_ libc::MS_BIND,
+        MOVE = MS_ libc::MS_MOVE,
+        NOATIME = MS_ libc::MS_NOATIME,
+        NODIRATIME = MS_ libc::MS_NODIRATIME,
+        RELATIME = MS_ libc::MS_RELATIME,
+        REC = MS_ libc::MS_REC,
+        SLAVE = MS_ libc::MS_SLAVE,
     }
-}
-
-flags! {
+    /// umount2(2).
+    bits UmountFlags {
+        DETACH = MNT_ libc::MNT_DETACH,
+    }
+    /// open_tree(2). AT_RECURSIVE takes the mounts below as well.
+    bits OpenTreeFlags {
+        CLONE = OPEN_TREE_ 1,
+        CLOEXEC = OPEN_TREE_ libc::O_CLOEXEC,
+        RECURSIVE = AT_ 0x8000,
+    }
+    /// move_mount(2): both ends are descriptors.
+    bits MoveMountFlags {
+        F_EMPTY_PATH = MOVE_MOUNT_ 0x4,
+        T_EMPTY_PATH = MOVE_MOUNT_ 0x40,
+    }
+    /// mount_setattr(2).
+    bits MountAttr {
+        RDONLY = MOUNT_ATTR_ 1,
+        NOSUID = MOUNT_ATTR_ 2,
+        NODEV = MOUNT_ATTR_ 4,
+        NOEXEC = MOUNT_ATTR_ 8,
+    }
+    /// fsopen(2).
+    bits FsOpenFlags {
+        CLOEXEC = FSOPEN_ 1,
+    }
+    /// fsconfig(2).
+    one FsConfig {
+        SET_FLAG = FSCONFIG_ 0,
+        CMD_CREATE = FSCONFIG_ 6,
+    }
+    /// fsmount(2).
+    bits FsMountFlags {
+        CLOEXEC = FSMOUNT_ 1,
+    }
     /// open(2). Reading only is the kernel's zero.
-    OpenFlags("O_") {
-        WRONLY = libc::O_WRONLY,
-        RDWR = libc::O_RDWR,
-        CREAT = libc::O_CREAT,
-        EXCL = libc::O_EXCL,
-        TRUNC = libc::O_TRUNC,
-        DIRECTORY = libc::O_DIRECTORY,
-        PATH = libc::O_PATH,
-        CLOEXEC = libc::O_CLOEXEC,
-        NOCTTY = libc::O_NOCTTY,
-        NONBLOCK = libc::O_NONBLOCK,
+    bits OpenFlags {
+        WRONLY = O_ libc::O_WRONLY,
+        RDWR = O_ libc::O_RDWR,
+        CREAT = O_ libc::O_CREAT,
+        EXCL = O_ libc::O_EXCL,
+        TRUNC = O_ libc::O_TRUNC,
+        DIRECTORY = O_ libc::O_DIRECTORY,
+        PATH = O_ libc::O_PATH,
+        CLOEXEC = O_ libc::O_CLOEXEC,
+        NOCTTY = O_ libc::O_NOCTTY,
+        NONBLOCK = O_ libc::O_NONBLOCK,
     }
-}
-
-flags! {
+    /// openat2(2): how a path is resolved.
+    bits ResolveFlags {
+        NO_MAGICLINKS = RESOLVE_ 2,
+        IN_ROOT = RESOLVE_ 0x10,
+    }
     /// close_range(2).
-    CloseRangeFlags("CLOSE_RANGE_") {
-        CLOEXEC = libc::CLOSE_RANGE_CLOEXEC,
+    bits CloseRangeFlags {
+        CLOEXEC = CLOSE_RANGE_ libc::CLOSE_RANGE_CLOEXEC,
     }
-}
-
-flags! {
     /// mmap(2), mprotect(2).
-    Prot("PROT_") {
-        READ = libc::PROT_READ,
-        WRITE = libc::PROT_WRITE,
-        EXEC = libc::PROT_EXEC,
+    bits Prot {
+        READ = PROT_ libc::PROT_READ,
+        WRITE = PROT_ libc::PROT_WRITE,
+        EXEC = PROT_ libc::PROT_EXEC,
     }
-}
-
-flags! {
     /// mmap(2).
-    MapFlags("MAP_") {
-        PRIVATE = libc::MAP_PRIVATE,
-        SHARED = libc::MAP_SHARED,
-        ANONYMOUS = libc::MAP_ANONYMOUS,
-        NORESERVE = libc::MAP_NORESERVE,
-        STACK = libc::MAP_STACK,
+    bits MapFlags {
+        PRIVATE = MAP_ libc::MAP_PRIVATE,
+        SHARED = MAP_ libc::MAP_SHARED,
+        ANONYMOUS = MAP_ libc::MAP_ANONYMOUS,
+        NORESERVE = MAP_ libc::MAP_NORESERVE,
+        STACK = MAP_ libc::MAP_STACK,
     }
-}
-
-flags! {
     /// The `*at` calls.
-    AtFlags("AT_") {
-        REMOVEDIR = libc::AT_REMOVEDIR,
-        SYMLINK_NOFOLLOW = libc::AT_SYMLINK_NOFOLLOW,
-        EMPTY_PATH = libc::AT_EMPTY_PATH,
-        RECURSIVE = 0x8000,
+    bits AtFlags {
+        REMOVEDIR = AT_ libc::AT_REMOVEDIR,
+        SYMLINK_NOFOLLOW = AT_ libc::AT_SYMLINK_NOFOLLOW,
+        EMPTY_PATH = AT_ libc::AT_EMPTY_PATH,
+        RECURSIVE = AT_ 0x8000,
     }
-}
-
-flags! {
+    /// statx(2): which fields are asked for.
+    bits StatxMask {
+        BASIC_STATS = STATX_ libc::STATX_BASIC_STATS,
+    }
     /// access(2).
-    Access("=") {
-        F_OK = libc::F_OK,
-        X_OK = libc::X_OK,
+    one Access {
+        F_OK = bare libc::F_OK,
+        X_OK = bare libc::X_OK,
     }
-}
-
-flags! {
     /// flock(2).
-    Lock("LOCK_") {
-        EX = libc::LOCK_EX,
-        NB = libc::LOCK_NB,
+    bits Lock {
+        EX = LOCK_ libc::LOCK_EX,
+        NB = LOCK_ libc::LOCK_NB,
     }
-}
-
-flags! {
     /// prctl(2).
-    Prctl("=PR_") {
-        SET_PDEATHSIG = libc::PR_SET_PDEATHSIG,
-        SET_CHILD_SUBREAPER = libc::PR_SET_CHILD_SUBREAPER,
-        CAPBSET_DROP = libc::PR_CAPBSET_DROP,
-        SET_NO_NEW_PRIVS = libc::PR_SET_NO_NEW_PRIVS,
-        GET_NO_NEW_PRIVS = libc::PR_GET_NO_NEW_PRIVS,
-        SET_DUMPABLE = libc::PR_SET_DUMPABLE,
+    one Prctl {
+        SET_PDEATHSIG = PR_ libc::PR_SET_PDEATHSIG,
+        SET_CHILD_SUBREAPER = PR_ libc::PR_SET_CHILD_SUBREAPER,
+        CAPBSET_DROP = PR_ libc::PR_CAPBSET_DROP,
+        SET_NO_NEW_PRIVS = PR_ libc::PR_SET_NO_NEW_PRIVS,
+        GET_NO_NEW_PRIVS = PR_ libc::PR_GET_NO_NEW_PRIVS,
+        SET_DUMPABLE = PR_ libc::PR_SET_DUMPABLE,
     }
-}
-
-flags! {
+    /// seccomp(2): operations.
+    one SeccompOperation {
+        SET_MODE_FILTER = SECCOMP_ libc::SECCOMP_SET_MODE_FILTER,
+        GET_ACTION_AVAIL = SECCOMP_ 2,
+    }
+    /// seccomp(2): flags of a filter.
+    bits SeccompFlags {
+        SPEC_ALLOW = SECCOMP_FILTER_FLAG_ libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    }
     /// ioctl(2).
-    Ioctl("=") {
-        TCGETS = libc::TCGETS,
-        TCSETS = libc::TCSETS,
-        TIOCGWINSZ = libc::TIOCGWINSZ,
-        TIOCSWINSZ = libc::TIOCSWINSZ,
-        TIOCSPTLCK = libc::TIOCSPTLCK,
-        TIOCGPTPEER = libc::TIOCGPTPEER,
-        TIOCSCTTY = libc::TIOCSCTTY,
-        TIOCSPGRP = libc::TIOCSPGRP,
-        TIOCGPGRP = libc::TIOCGPGRP,
-        SIOCSIFFLAGS = libc::SIOCSIFFLAGS,
-        LOOP_CTL_GET_FREE = 0x4c82,
-        /// Since Linux 5.8: file and flags in one call, so that there is no moment with the one and without the other.
-        LOOP_CONFIGURE = 0x4c0a,
+    one Ioctl {
+        TCGETS = bare libc::TCGETS,
+        TCSETS = bare libc::TCSETS,
+        TIOCGWINSZ = bare libc::TIOCGWINSZ,
+        TIOCSWINSZ = bare libc::TIOCSWINSZ,
+        TIOCSPTLCK = bare libc::TIOCSPTLCK,
+        TIOCGPTPEER = bare libc::TIOCGPTPEER,
+        TIOCSCTTY = bare libc::TIOCSCTTY,
+        TIOCSPGRP = bare libc::TIOCSPGRP,
+        TIOCGPGRP = bare libc::TIOCGPGRP,
+        SIOCSIFFLAGS = bare libc::SIOCSIFFLAGS,
+        LOOP_CTL_GET_FREE = bare 0x4c82,
+        /// Since Linux 5.8: the file and the flags in one call, so that there is no moment with only one of them.
+        LOOP_CONFIGURE = bare 0x4c0a,
     }
-}
-
-flags! {
-    /// wait4(2).
-    WaitOptions("W") {
-        NOHANG = libc::WNOHANG,
+    /// wait4(2), waitid(2).
+    bits WaitOptions {
+        NOHANG = W libc::WNOHANG,
+        STOPPED = W libc::WSTOPPED,
+        EXITED = W libc::WEXITED,
+        NOWAIT = W libc::WNOWAIT,
     }
-}
-
-flags! {
+    /// waitid(2): whom to wait for.
+    one IdType {
+        PID = P_ libc::P_PID,
+    }
+    /// socket(2).
+    one Domain {
+        UNIX = AF_ libc::AF_UNIX,
+        INET = AF_ libc::AF_INET,
+    }
     /// socket(2), socketpair(2): a type and flags.
-    Socket("SOCK_") {
-        SEQPACKET = libc::SOCK_SEQPACKET,
-        DGRAM = libc::SOCK_DGRAM,
-        CLOEXEC = libc::SOCK_CLOEXEC,
+    bits Socket {
+        SEQPACKET = SOCK_ libc::SOCK_SEQPACKET,
+        DGRAM = SOCK_ libc::SOCK_DGRAM,
+        CLOEXEC = SOCK_ libc::SOCK_CLOEXEC,
     }
-}
-
-flags! {
+    /// recvmsg(2), sendmsg(2).
+    bits MessageFlags {
+        CMSG_CLOEXEC = MSG_ libc::MSG_CMSG_CLOEXEC,
+    }
     /// rt_sigprocmask(2).
-    How("=SIG_") {
-        SETMASK = libc::SIG_SETMASK,
+    one How {
+        SETMASK = SIG_ libc::SIG_SETMASK,
     }
-}
-
-flags! {
+    /// clock_gettime(2).
+    one Clock {
+        MONOTONIC = CLOCK_ libc::CLOCK_MONOTONIC,
+    }
+    /// getrusage(2).
+    one Usage {
+        CHILDREN = RUSAGE_ libc::RUSAGE_CHILDREN as u32,
+    }
+    /// getrlimit(2), in the kernel's order.
+    one Resource {
+        CPU = RLIMIT_ libc::RLIMIT_CPU,
+        FSIZE = RLIMIT_ libc::RLIMIT_FSIZE,
+        DATA = RLIMIT_ libc::RLIMIT_DATA,
+        STACK = RLIMIT_ libc::RLIMIT_STACK,
+        CORE = RLIMIT_ libc::RLIMIT_CORE,
+        RSS = RLIMIT_ libc::RLIMIT_RSS,
+        NPROC = RLIMIT_ libc::RLIMIT_NPROC,
+        NOFILE = RLIMIT_ libc::RLIMIT_NOFILE,
+        MEMLOCK = RLIMIT_ libc::RLIMIT_MEMLOCK,
+        AS = RLIMIT_ libc::RLIMIT_AS,
+        LOCKS = RLIMIT_ libc::RLIMIT_LOCKS,
+        SIGPENDING = RLIMIT_ libc::RLIMIT_SIGPENDING,
+        MSGQUEUE = RLIMIT_ libc::RLIMIT_MSGQUEUE,
+        NICE = RLIMIT_ libc::RLIMIT_NICE,
+        RTPRIO = RLIMIT_ libc::RLIMIT_RTPRIO,
+        RTTIME = RLIMIT_ libc::RLIMIT_RTTIME,
+    }
     /// signal(7).
-    SignalNumber("=SIG") {
-        HUP = libc::SIGHUP,
-        INT = libc::SIGINT,
-        QUIT = libc::SIGQUIT,
-        KILL = libc::SIGKILL,
-        USR1 = libc::SIGUSR1,
-        USR2 = libc::SIGUSR2,
-        PIPE = libc::SIGPIPE,
-        TERM = libc::SIGTERM,
-        CHLD = libc::SIGCHLD,
-        CONT = libc::SIGCONT,
-        STOP = libc::SIGSTOP,
-        TSTP = libc::SIGTSTP,
-        TTIN = libc::SIGTTIN,
-        TTOU = libc::SIGTTOU,
-        WINCH = libc::SIGWINCH,
+    one SignalNumber {
+        HUP = SIG libc::SIGHUP,
+        INT = SIG libc::SIGINT,
+        QUIT = SIG libc::SIGQUIT,
+        ILL = SIG libc::SIGILL,
+        TRAP = SIG libc::SIGTRAP,
+        ABRT = SIG libc::SIGABRT,
+        BUS = SIG libc::SIGBUS,
+        FPE = SIG libc::SIGFPE,
+        KILL = SIG libc::SIGKILL,
+        USR1 = SIG libc::SIGUSR1,
+        SEGV = SIG libc::SIGSEGV,
+        USR2 = SIG libc::SIGUSR2,
+        PIPE = SIG libc::SIGPIPE,
+        ALRM = SIG libc::SIGALRM,
+        TERM = SIG libc::SIGTERM,
+        STKFLT = SIG libc::SIGSTKFLT,
+        CHLD = SIG libc::SIGCHLD,
+        CONT = SIG libc::SIGCONT,
+        STOP = SIG libc::SIGSTOP,
+        TSTP = SIG libc::SIGTSTP,
+        TTIN = SIG libc::SIGTTIN,
+        TTOU = SIG libc::SIGTTOU,
+        URG = SIG libc::SIGURG,
+        XCPU = SIG libc::SIGXCPU,
+        XFSZ = SIG libc::SIGXFSZ,
+        VTALRM = SIG libc::SIGVTALRM,
+        PROF = SIG libc::SIGPROF,
+        WINCH = SIG libc::SIGWINCH,
+        IO = SIG libc::SIGIO,
+        PWR = SIG libc::SIGPWR,
+        SYS = SIG libc::SIGSYS,
     }
 }
 
-/// Every type, in the order of the kinds of arguments that the gate gives them.
-macro_rules! kinds {
-    ($($type:ident),*) => {
-        #[allow(dead_code, clippy::upper_case_acronyms)]
-        enum Place {
-            $($type),*
-        }
-
-        /// Their names.
-        pub(super) static NAMES: &[&Names] = &[$(&$type::NAMES),*];
-
-        $(impl super::gate::Arg for $type {
-            const KIND: u8 = super::gate::NAMED + Place::$type as u8;
-            fn reg(&self) -> usize {
-                self.0 as usize
-            }
-        })*
-    };
+impl MountFlags {
+    /// Those in the options of a mount, as mountinfo shows them: what it forbids, and how it keeps times.
+    pub fn of_options(options: &[u8]) -> MountFlags {
+        [
+            (&b"nosuid"[..], MountFlags::NOSUID),
+            (b"nodev", MountFlags::NODEV),
+            (b"noexec", MountFlags::NOEXEC),
+            (b"noatime", MountFlags::NOATIME),
+            (b"nodiratime", MountFlags::NODIRATIME),
+            (b"relatime", MountFlags::RELATIME),
+        ]
+        .into_iter()
+        .filter(|(name, _)| crate::mountinfo::has_option(options, name))
+        .fold(MountFlags::NONE, |flags, (_, flag)| flags | flag)
+    }
 }
 
-kinds!(
-    CloneFlags,
-    MountFlags,
-    OpenFlags,
-    CloseRangeFlags,
-    Prot,
-    MapFlags,
-    AtFlags,
-    Access,
-    Lock,
-    Prctl,
-    Ioctl,
-    WaitOptions,
-    Socket,
-    How,
-    SignalNumber
-);
+impl core::ops::BitAnd for MountFlags {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl From<i32> for SignalNumber {
+    fn from(number: i32) -> Self {
+        Self(number as u64)
+    }
+}
+
+impl Resource {
+    /// The resource with this name, as docker writes it: `nofile`.
+    pub fn named(name: &[u8]) -> Option<Resource> {
+        let found = Self::NAMES
+            .names
+            .iter()
+            .find(|(known, _)| known.as_bytes().get(7..).is_some_and(|k| k.eq_ignore_ascii_case(name)));
+        found.map(|(_, value)| Resource(*value))
+    }
+
+    /// Its name as docker writes it.
+    pub fn name(self) -> FixedBytes<200> {
+        let mut name = FixedBytes::new();
+        name.put(&self.names().as_bytes().get(7..).unwrap_or_default().to_ascii_lowercase());
+        name
+    }
+}
+
+/// A capability by its number: capabilities(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability(pub u32);
+
+impl Arg for Capability {
+    const SHOW: &'static Show = &Show::Flags(&Names { one: true, names: CAPABILITIES });
+    fn reg(&self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A set of signals as the kernel holds it: signal n is bit n - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,6 +385,9 @@ pub struct SigSet(pub u64);
 impl SigSet {
     /// No signal.
     pub const EMPTY: Self = SigSet(0);
+
+    /// Every signal whose disposition can be changed.
+    pub const ALL: Self = SigSet(!SigSet::of(&[libc::SIGKILL, libc::SIGSTOP]).0);
 
     /// Exactly these signals.
     pub const fn of(signals: &[i32]) -> Self {
@@ -337,25 +405,51 @@ impl SigSet {
         (1..=64).contains(&signal) && self.0 >> (signal - 1) & 1 == 1
     }
 
-    /// These and `signal`.
-    pub fn with(self, signal: i32) -> Self {
-        SigSet(self.0 | SigSet::of(&[signal]).0)
-    }
-
-    /// Every signal whose disposition can be set.
-    pub const fn all() -> Self {
-        SigSet(!SigSet::of(&[libc::SIGKILL, libc::SIGSTOP]).0)
-    }
-
     /// These without `other`.
     pub const fn without(self, other: Self) -> Self {
         SigSet(self.0 & !other.0)
     }
+}
 
-    /// The numbers in it, ascending.
-    pub fn numbers(self) -> impl Iterator<Item = i32> {
-        (1..65).filter(move |&signal| self.has(signal))
+/// The numbers of a set, ascending.
+pub struct SignalNumbers(u64);
+
+impl Iterator for SignalNumbers {
+    type Item = i32;
+
+    fn next(&mut self) -> Option<i32> {
+        let signal = self.0.trailing_zeros() as i32 + 1;
+        // The lowest bit that is set is cleared.
+        let rest = self.0.checked_sub(1)?;
+        self.0 &= rest;
+        Some(signal)
     }
+}
+
+impl IntoIterator for SigSet {
+    type Item = i32;
+    type IntoIter = SignalNumbers;
+
+    fn into_iter(self) -> SignalNumbers {
+        SignalNumbers(self.0)
+    }
+}
+
+impl Object for SigSet {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        let set = SigSet(bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes)));
+        // As strace(1): what is missing, where that is shorter.
+        let many = set.0.count_ones() > 32;
+        out.put(if many { b"~[" } else { b"[" });
+        let mut separator: &[u8] = b"";
+        for number in if many { SigSet(!set.0) } else { set } {
+            out.put(separator);
+            separator = b" ";
+            let name = SignalNumber::from_bits(number as u64).names();
+            out.put(name.as_bytes().strip_prefix(b"SIG").unwrap_or(name.as_bytes()));
+        }
+        out.put(b"]");
+    });
 }
 
 #[cfg(test)]
@@ -368,13 +462,20 @@ mod tests {
         assert_eq!(print(MountFlags::REC | MountFlags::SLAVE), "MS_REC|MS_SLAVE");
         assert_eq!(print(MountFlags::NONE), "0x0");
         assert_eq!(print(MountFlags(1 << 40) | MountFlags::NODEV), "MS_NODEV|0x10000000000");
+        assert_eq!(Resource::named(b"nofile"), Some(Resource::NOFILE));
+        assert_eq!(Resource::NOFILE.name().as_bytes(), b"nofile");
+        assert_eq!(Resource::named(b"what"), None);
+        assert_eq!(Resource::named(b""), None);
+        let print = |flags: Prctl| String::from_utf8(flags.names().as_bytes().to_vec()).unwrap();
+        assert_eq!(print(Prctl::CAPBSET_DROP), "PR_CAPBSET_DROP");
+        assert_eq!(print(Prctl(1000)), "0x3e8");
     }
 
     #[test]
     fn signal_sets() {
         let set = SigSet::of(&[libc::SIGHUP, libc::SIGTERM, 64]);
-        assert_eq!(set.numbers().collect::<Vec<_>>(), [1, 15, 64]);
+        assert_eq!(set.into_iter().collect::<Vec<_>>(), [1, 15, 64]);
         assert!(!set.has(2) && !set.has(0) && !set.has(65));
-        assert!(SigSet::all().has(64) && !SigSet::all().has(9) && SigSet::EMPTY.with(3).has(3));
+        assert!(SigSet::ALL.has(64) && !SigSet::ALL.has(9));
     }
 }

@@ -1,173 +1,214 @@
-//! The one place that enters the kernel (clone, which returns twice, has its own way in: `clone.rs`).
+//! The one place that enters the kernel. (clone with a stack for the child returns twice: its instructions are in `clone.rs`.)
+//!
+//! A call is made as `call!(mkdirat(dir, name, mode))`: its name is that of the kernel's table, and the types of its
+//! arguments say both what goes into the registers and how they are shown. An observer can be set with `observe`: that of
+//! `--trace` makes each call and prints it, that of `--dry-run` records each call and makes none.
 
-use super::files::Dir;
-use super::flags::SigSet;
-use super::trace;
+use crate::bytes::{FixedBytes, Put};
 use crate::error::{Error, Result};
-use crate::text::{self, Text};
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
 
-/// An argument of a system call: a type that knows its register value, and how it is shown. A shared reference stays valid
-/// for the call because it is borrowed for it.
+/// A system call as one place in the source makes it.
+pub struct Call {
+    /// Its number on this architecture.
+    pub number: Sysno,
+    /// Its name, as strace(1) and the man pages have it.
+    pub name: &'static str,
+    /// How each of its arguments is shown.
+    pub arguments: &'static [&'static Show],
+}
+
+/// How the register of one argument is shown.
+#[derive(Clone, Copy)]
+pub enum Show {
+    /// A descriptor, or AT_FDCWD.
+    Descriptor,
+    /// A number of 32 bits with a sign.
+    Signed,
+    /// A number.
+    Unsigned,
+    /// Permissions, in octal.
+    Octal,
+    /// An address, in hexadecimal.
+    Address,
+    /// The address of a string that a NUL ends.
+    String,
+    /// The address of as many bytes as the next argument says.
+    Bytes,
+    /// The address of room for as many bytes as the next argument says; the kernel fills as many as the call returns.
+    Filled,
+    /// The address of as many group ids as the argument before says.
+    Groups,
+    /// The address of a list of strings that a null pointer ends.
+    Strings,
+    /// Likewise; shown by its address and its length, as strace(1) does: an environment is long, and may hold secrets.
+    Environment,
+    /// Flags, or one value of an enumeration, by name.
+    Flags(&'static Names),
+    /// The address of an object of this size that the kernel reads, and how its bytes are printed.
+    Read(usize, Print),
+    /// The address of an object of this size that the kernel writes.
+    Written(usize, Print),
+}
+
+/// Prints the bytes of an object as strace(1) does.
+pub type Print = fn(&[u8], &mut dyn Put);
+
+/// The names of flags, or of the values of an enumeration.
+pub struct Names {
+    /// The value is one of these, rather than a set of bits.
+    pub one: bool,
+    /// Each with its value.
+    pub names: &'static [(&'static str, u64)],
+}
+
+impl Names {
+    /// Puts the names of `bits`, joined by `|`; bits without a name in hexadecimal.
+    pub fn put(&self, bits: u64, out: &mut dyn Put) {
+        let mut rest = bits;
+        let mut separator: &[u8] = b"";
+        for (name, value) in self.names {
+            let shown =
+                if self.one { rest == *value && separator.is_empty() } else { *value != 0 && rest & value == *value };
+            if shown {
+                out.put(separator);
+                out.put(name.as_bytes());
+                rest &= !value;
+                separator = b"|";
+            }
+        }
+        if rest != 0 || separator.is_empty() {
+            out.put(separator);
+            out.put_hex(rest);
+        }
+    }
+}
+
+/// A type that can be the argument of a call. A reference stays valid for the call because it is borrowed for it.
 pub trait Arg {
-    /// How the register is shown; 0 is for no argument.
-    const KIND: u8;
-    /// The value that goes into the register.
+    /// How the register is shown.
+    const SHOW: &'static Show;
+    /// The value of the register.
     fn reg(&self) -> usize;
 }
 
-/// A number with a sign, of 32 bits.
-pub(super) const SIGNED: u8 = 1;
-/// A number.
-pub(super) const UNSIGNED: u8 = 2;
-/// Permissions, and perhaps the type of a file.
-pub(super) const OCTAL: u8 = 3;
-/// An address.
-pub(super) const ADDRESS: u8 = 4;
-/// Where a string is that a NUL ends.
-pub(super) const STRING: u8 = 5;
-/// Where bytes are, as many as the next argument says.
-pub(super) const BYTES: u8 = 6;
-/// Where bytes are put, as many as the call returns.
-pub(super) const ROOM: u8 = 7;
-/// Where a number of 32 bits is.
-pub(super) const NUMBER_AT: u8 = 8;
-/// Where two of them are put.
-pub(super) const PAIR_AT: u8 = 9;
-/// Where a set of signals is.
-pub(super) const SIGNALS: u8 = 10;
-/// Where a list of strings is that a null ends.
-pub(super) const STRINGS: u8 = 11;
-/// From here on: the types of `flags.rs`, in the order of its list.
-pub(super) const NAMED: u8 = 12;
-
-/// Permissions for a file that is made, and perhaps its type.
-#[derive(Clone, Copy)]
-pub(super) struct Mode(pub u32);
-
-macro_rules! args {
-    ($($type:ty: $kind:ident, |$value:ident| $register:expr;)*) => { $(impl Arg for $type {
-        const KIND: u8 = $kind;
+macro_rules! numbers {
+    ($($type:ty: $show:ident),*) => { $(impl Arg for $type {
+        const SHOW: &'static Show = &Show::$show;
         fn reg(&self) -> usize {
-            let $value = *self;
-            $register as usize
+            *self as usize
         }
     })* };
 }
-args! {
-    i32: SIGNED, |n| n;
-    u16: UNSIGNED, |n| n;
-    u32: UNSIGNED, |n| n;
-    u64: UNSIGNED, |n| n;
-    usize: UNSIGNED, |n| n;
-    Mode: OCTAL, |mode| mode.0;
-    &CStr: STRING, |string| string.as_ptr();
-    &SigSet: SIGNALS, |set| core::ptr::from_ref(set);
-}
+numbers!(i32: Signed, u32: Unsigned, u64: Unsigned, usize: Unsigned);
 
-/// What a pointer points to.
-pub trait Pointee {
-    /// How it is shown where the kernel reads it.
-    const READ: u8 = ADDRESS;
-    /// How it is shown where the kernel writes it.
-    const WRITTEN: u8 = ADDRESS;
-}
+/// The permissions of a file that is created, and perhaps its type.
+#[derive(Clone, Copy)]
+pub struct Mode(pub u32);
 
-macro_rules! pointees {
-    ($($type:ty $(: $read:ident, $written:ident)?;)*) => { $(impl Pointee for $type {
-        $(const READ: u8 = $read;
-        const WRITTEN: u8 = $written;)?
-    })* };
-}
-pointees! {
-    u8: BYTES, ROOM;
-    i8: STRING, ADDRESS;
-    i32: NUMBER_AT, NUMBER_AT;
-    [i32; 2]: PAIR_AT, PAIR_AT;
-    SigSet: SIGNALS, SIGNALS;
-    u16;
-    u32;
-    i64;
-    u64;
-    usize;
-    [u32; 3];
-    libc::stat;
-    libc::statx;
-    libc::msghdr;
-    libc::pollfd;
-    libc::sock_fprog;
-    *const core::ffi::c_char: STRINGS, ADDRESS;
-    libc::statfs;
-    crate::error::Cause;
-    super::process::IfReq;
-    super::terminal::Termios;
-    super::poll::Poll;
-}
-
-impl<T: Pointee> Arg for *const T {
-    const KIND: u8 = T::READ;
+impl Arg for Mode {
+    const SHOW: &'static Show = &Show::Octal;
     fn reg(&self) -> usize {
-        *self as usize
+        self.0 as usize
     }
 }
 
-impl<T: Pointee> Arg for *mut T {
-    const KIND: u8 = T::WRITTEN;
+/// A null pointer, where a call takes one.
+pub struct Null;
+
+impl Arg for Null {
+    const SHOW: &'static Show = &Show::Address;
     fn reg(&self) -> usize {
-        *self as usize
+        0
     }
 }
 
-/// All calls that mydocker makes, but for clone3, by the names that people know them by.
-const NAMES: &str = "capset chdir chroot clock_gettime clone close close_range dup3 execve exit_group faccessat fchdir \
-    fchown fchownat flock fsconfig fsmount fsopen fstat fstatfs getdents64 getegid geteuid getpgid getpid getrusage getsid \
-    ioctl kill mkdirat mknodat mmap mount mount_setattr move_mount mprotect nanosleep open_tree openat openat2 pipe2 \
-    pivot_root ppoll prctl pread64 prlimit64 read readlinkat recvmsg rt_sigaction rt_sigprocmask rt_sigtimedwait seccomp \
-    sendmsg setgid setgroups sethostname setpgid setsid setuid signalfd4 socket socketpair statfs statx symlinkat umask \
-    umount2 uname unlinkat unshare wait4 waitid write ";
-
-/// A call, by its number and its name, and how its arguments are shown. There is one for each place in the source that
-/// makes it, but for those that are alike.
-pub struct Call {
-    /// The kinds of its arguments, five bits each, the first one lowest.
-    pub(super) kinds: u32,
-    /// What the kernel knows it by.
-    pub number: Sysno,
-    /// Where its name begins in [`NAMES`].
-    name: u16,
-}
-
-impl Call {
-    /// What people know it by.
-    pub fn name(&self) -> &'static str {
-        let name = text::words(NAMES.as_bytes().get(self.name.into()..).unwrap_or_default()).next();
-        core::str::from_utf8(name.unwrap_or_default()).unwrap_or_default()
+impl Arg for &CStr {
+    const SHOW: &'static Show = &Show::String;
+    fn reg(&self) -> usize {
+        self.as_ptr() as usize
     }
 }
 
-/// Where `name` begins in [`NAMES`].
-pub(super) const fn place(name: &str) -> u16 {
-    text::place(NAMES.as_bytes(), b' ', name.as_bytes()).0
-}
-
-const fn kinds(list: &[u8]) -> u32 {
-    let (mut kinds, mut at) = (0, list.len());
-    while at > 0 {
-        at -= 1;
-        assert!(list[at] < 32);
-        kinds = kinds << 5 | list[at] as u32;
+impl Arg for Option<&CStr> {
+    const SHOW: &'static Show = &Show::String;
+    fn reg(&self) -> usize {
+        self.map_or(0, |string| string.as_ptr() as usize)
     }
-    kinds
 }
 
-/// What `sys!` makes a type of its own for, so that the call and the types of its arguments are constants together.
+/// Where the kernel reads bytes; the next argument says how many.
+impl Arg for &[u8] {
+    const SHOW: &'static Show = &Show::Bytes;
+    fn reg(&self) -> usize {
+        self.as_ptr() as usize
+    }
+}
+
+/// Where the kernel writes bytes; the next argument says how many at most.
+impl Arg for &mut [u8] {
+    const SHOW: &'static Show = &Show::Filled;
+    fn reg(&self) -> usize {
+        self.as_ptr() as usize
+    }
+}
+
+/// Likewise, into memory that need not be initialised.
+impl Arg for &mut [MaybeUninit<u8>] {
+    const SHOW: &'static Show = &Show::Filled;
+    fn reg(&self) -> usize {
+        self.as_ptr() as usize
+    }
+}
+
+/// A list of strings that a null pointer ends.
+pub struct StringsAt(pub *const *const c_char);
+
+impl Arg for StringsAt {
+    const SHOW: &'static Show = &Show::Strings;
+    fn reg(&self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A structure that the kernel reads or writes through a pointer.
+pub trait Object {
+    /// Prints its bytes; without one, the address is shown.
+    const PRINT: Option<Print> = None;
+}
+
+impl<T: Object> Arg for &T {
+    const SHOW: &'static Show = match T::PRINT {
+        Some(print) => &Show::Read(size_of::<T>(), print),
+        None => &Show::Address,
+    };
+    fn reg(&self) -> usize {
+        core::ptr::from_ref::<T>(*self) as usize
+    }
+}
+
+impl<T: Object> Arg for &mut T {
+    const SHOW: &'static Show = match T::PRINT {
+        Some(print) => &Show::Written(size_of::<T>(), print),
+        None => &Show::Address,
+    };
+    fn reg(&self) -> usize {
+        core::ptr::from_ref::<T>(*self) as usize
+    }
+}
+
+/// The number and the name of a call. `call!` makes a type with them, so that a [`Call`] can be a constant.
 pub trait Named {
+    /// The number of the call.
     const NUMBER: Sysno;
-    const NAME: u16;
+    /// Its name.
+    const NAME: &'static str;
 }
 
-/// What the kernel has returned. It must be looked at: by `at` or `of`, which add to a failure what the call was about.
+/// What the kernel has returned. The methods turn it into a `Result`; they differ in what the error names as its object.
 #[must_use]
 #[derive(Clone, Copy)]
 pub struct Outcome {
@@ -175,115 +216,142 @@ pub struct Outcome {
     value: usize,
 }
 
-/// The kernel's errors are -1 to -4095.
-pub(super) const ERRORS: usize = -4095isize as usize;
+/// The kernel returns its errors as -1 to -4095.
+pub const ERRORS: usize = -4095isize as usize;
+
+/// -EINTR.
+pub const INTERRUPTED: usize = -(libc::EINTR as isize) as usize;
+
+/// -EAGAIN.
+const WOULD_BLOCK: usize = -(libc::EAGAIN as isize) as usize;
 
 impl Outcome {
-    /// The value; or the failure, about a path: its parts, joined and quoted.
-    #[inline(always)]
-    pub fn at(self, parts: &[&[u8]]) -> Result<usize> {
-        if self.value < ERRORS { Ok(self.value) } else { Err(about_path(self.value, self.call, parts)) }
-    }
-
-    /// The value; or the failure, about `path`, which starts at `below` if it is not absolute.
-    #[inline(always)]
-    pub fn on(self, below: Option<&Dir>, path: &CStr) -> Result<usize> {
-        if self.value < ERRORS { Ok(self.value) } else { Err(about_path_below(self.value, self.call, below, path)) }
-    }
-
-    /// The value; or the failure, about something without a path.
-    #[inline(never)]
-    pub fn of(self, what: &[u8]) -> Result<usize> {
-        if self.value < ERRORS { Ok(self.value) } else { Err(about(self.value, self.call, what)) }
-    }
-
-    /// The value; `None` where a call that may not wait would have to (EAGAIN); or the failure. That happens all the time,
-    /// and a failure takes memory.
-    pub fn now(self) -> Result<Option<usize>> {
-        match self.value {
-            AGAIN => Ok(None),
-            _ => self.of(b"").map(Some),
-        }
-    }
-
     /// The value, if the call has worked.
-    #[inline(always)]
     pub fn ok(self) -> Option<usize> {
         if self.value < ERRORS { Some(self.value) } else { None }
     }
-}
 
-#[cold]
-#[inline(never)]
-fn about_path(value: usize, call: &'static Call, parts: &[&[u8]]) -> Error {
-    Error::call(call.name(), errno(value), &Text::quoted(parts))
-}
+    /// The value, or the failure, which names nothing but the call.
+    pub fn result(self) -> Result<usize> {
+        if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", &[])) }
+    }
 
-#[cold]
-#[inline(never)]
-fn about_path_below(value: usize, call: &'static Call, below: Option<&Dir>, path: &CStr) -> Error {
-    match below {
-        Some(dir) => about_path(value, call, &dir.naming(path)),
-        None => about_path(value, call, &[path.to_bytes()]),
+    /// The value, or the failure with `text`, as it is.
+    pub fn about_text(self, text: &[u8]) -> Result<usize> {
+        if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(text, &[])) }
+    }
+
+    /// The value, or the failure with a path in quotes.
+    pub fn about_path(self, path: &CStr) -> Result<usize> {
+        self.about_parts(&[path.to_bytes()])
+    }
+
+    /// The value, or the failure with a path in quotes, which is given in parts.
+    pub fn about_parts(self, path: &[&[u8]]) -> Result<usize> {
+        if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", path)) }
+    }
+
+    /// The value; `None` where the call would have had to wait (EAGAIN). That is no failure, and allocates no error.
+    pub fn unless_would_block(self) -> Result<Option<usize>> {
+        match self.value {
+            WOULD_BLOCK => Ok(None),
+            _ => self.result().map(Some),
+        }
+    }
+
+    /// The failure, with `text`, and with `quoted` parts.
+    pub(super) fn failure(self, text: &[u8], quoted: &[&[u8]]) -> Error {
+        let mut subject = FixedBytes::plain(text);
+        if !quoted.is_empty() {
+            subject.put_quoted(quoted);
+        }
+        Error::call(self.call.name, errno(self.value), &subject)
     }
 }
 
-#[cold]
-#[inline(never)]
-fn about(value: usize, call: &'static Call, what: &[u8]) -> Error {
-    Error::call(call.name(), errno(value), &Text::plain(what))
-}
-
-pub(super) fn errno(value: usize) -> Errno {
+/// The errno of a value that is an error.
+pub fn errno(value: usize) -> Errno {
     Errno::new((value as i32).wrapping_neg())
 }
 
-/// Enters the kernel. An interrupted call is made again, here and nowhere else.
+/// A function that every call is given to instead of the kernel. It makes the call, or does not, and returns the result.
+pub type Observer = fn(Made) -> usize;
+
+/// A call on its way to the kernel.
+pub struct Made<'a> {
+    /// The call.
+    pub call: &'static Call,
+    registers: &'a [usize; 6],
+    make: &'a dyn Fn() -> usize,
+}
+
+impl<'a> Made<'a> {
+    /// Makes it, once.
+    pub fn make(&self) -> usize {
+        (self.make)()
+    }
+
+    /// Its register `at`.
+    pub fn register(&self, at: usize) -> usize {
+        self.registers.get(at).copied().unwrap_or_default()
+    }
+
+    /// Its arguments, decoded; `value` is what it has returned, `None` before it is made.
+    pub fn arguments(&self, value: Option<usize>) -> impl Iterator<Item = (&'static Show, Argument<'a>)> {
+        let registers = self.registers;
+        self.call.arguments.iter().enumerate().map(move |(at, &show)| {
+            let register = |at: usize| registers.get(at).copied().unwrap_or_default();
+            let around = (register(at.wrapping_sub(1)), register(at + 1));
+            // SAFETY: the caller of `enter` has promised that the registers are what the call takes; what they point to
+            // lives as long as the call, which `'a` does not outlive
+            (show, unsafe { show.decode(register(at), around, value) })
+        })
+    }
+}
+
+static OBSERVER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Every call goes to `observer` from here on.
+pub(super) fn observe(observer: Observer) {
+    OBSERVER.store(observer as *mut (), Relaxed);
+}
+
+/// Every call goes to the kernel from here on.
+pub(super) fn observe_no_more() {
+    OBSERVER.store(core::ptr::null_mut(), Relaxed);
+}
+
+/// Enters the kernel. It does not look at registers that the call has no argument in.
 ///
 /// # Safety
-/// The arguments must be what the call's man page asks for, and what they point to must live as long as the call.
-#[inline(never)]
-unsafe fn enter(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, call: &'static Call) -> usize {
-    if trace::is_on() {
-        // SAFETY: the caller answers for the arguments
-        return unsafe { trace::enter(&[a, b, c, d, e, f], call) };
+/// The registers must hold what the man page of the call asks for, and what they point to must live as long as the call.
+unsafe fn enter(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Outcome {
+    let make = || {
+        // SAFETY: the caller of this function has made the promises that the kernel asks for
+        let returned = unsafe { syscalls::syscall6(call.number, a, b, c, d, e, f) };
+        returned.unwrap_or_else(|errno| -(errno.into_raw() as isize) as usize)
+    };
+    // SAFETY: as above
+    unsafe { enter_by(call, &[a, b, c, d, e, f], &make) }
+}
+
+/// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again, here and nowhere else.
+///
+/// # Safety
+/// As for `enter`.
+pub(super) unsafe fn enter_by(call: &'static Call, registers: &[usize; 6], make: &dyn Fn() -> usize) -> Outcome {
+    let observer = OBSERVER.load(Relaxed);
+    if !observer.is_null() {
+        // SAFETY: `observe` has stored this very type, and nothing else is stored but null
+        let observer = unsafe { core::mem::transmute::<*mut (), Observer>(observer) };
+        return Outcome { call, value: observer(Made { call, registers, make }) };
     }
     loop {
-        // SAFETY: the caller answers for the arguments
-        match unsafe { enter_once(&[a, b, c, d, e, f], call) } {
+        match make() {
             INTERRUPTED => {}
-            value => return value,
+            value => return Outcome { call, value },
         }
     }
-}
-
-/// -EINTR.
-pub(super) const INTERRUPTED: usize = -(libc::EINTR as isize) as usize;
-
-/// -EAGAIN.
-const AGAIN: usize = -(libc::EAGAIN as isize) as usize;
-
-/// The call itself.
-///
-/// # Safety
-/// As above.
-#[inline(always)]
-pub(super) unsafe fn enter_once([a, b, c, d, e, f]: &[usize; 6], call: &'static Call) -> usize {
-    // SAFETY: the caller answers for the arguments
-    match unsafe { syscalls::syscall6(call.number, *a, *b, *c, *d, *e, *f) } {
-        Err(errno) => -(errno.into_raw() as isize) as usize,
-        Ok(value) => value,
-    }
-}
-
-/// The same for most calls, which have three arguments at most: registers that a call does not have are not looked at.
-///
-/// # Safety
-/// As above.
-#[inline(never)]
-unsafe fn enter_with_few(a: usize, b: usize, c: usize, call: &'static Call) -> usize {
-    // SAFETY: the caller answers for the arguments
-    unsafe { enter(a, b, c, 0, 0, 0, call) }
 }
 
 /// The arguments of one call, together.
@@ -291,57 +359,163 @@ pub trait Arguments {
     /// Makes the call.
     ///
     /// # Safety
-    /// As above.
+    /// As for `enter`.
     unsafe fn enter<N: Named>(self) -> Outcome;
 }
 
 macro_rules! arguments {
-    ($($type:ident $arg:ident),*: $enter:ident($($register:expr),*)) => {
+    ($($type:ident $arg:ident),*; $($rest:expr),*) => {
         impl<$($type: Arg),*> Arguments for ($($type,)*) {
-            #[inline(always)]
             unsafe fn enter<N: Named>(self) -> Outcome {
-                let call = const { &Call { number: N::NUMBER, kinds: kinds(&[$($type::KIND),*]), name: N::NAME } };
-                let ($($arg,)*) = self;
-                $(let $arg = $arg.reg();)*
-                // SAFETY: the caller answers for the arguments
-                Outcome { call, value: unsafe { $enter($($register),*, call) } }
+                let call = const { &Call { number: N::NUMBER, name: N::NAME, arguments: &[$($type::SHOW),*] } };
+                let ($($arg,)*) = &self;
+                // SAFETY: the caller of this function has made the same promises; `self`, which holds what the registers point
+                // to, outlives the call
+                unsafe { enter(call, $($arg.reg(),)* $($rest),*) }
             }
         }
     };
 }
-arguments!(: enter_with_few(0, 0, 0));
-arguments!(A a: enter_with_few(a, 0, 0));
-arguments!(A a, B b: enter_with_few(a, b, 0));
-arguments!(A a, B b, C c: enter_with_few(a, b, c));
-arguments!(A a, B b, C c, D d: enter(a, b, c, d, 0, 0));
-arguments!(A a, B b, C c, D d, E e: enter(a, b, c, d, e, 0));
-arguments!(A a, B b, C c, D d, E e, F f: enter(a, b, c, d, e, f));
+arguments!(; 0, 0, 0, 0, 0, 0);
+arguments!(A a; 0, 0, 0, 0, 0);
+arguments!(A a, B b; 0, 0, 0, 0);
+arguments!(A a, B b, C c; 0, 0, 0);
+arguments!(A a, B b, C c, D d; 0, 0);
+arguments!(A a, B b, C c, D d, E e; 0);
+arguments!(A a, B b, C c, D d, E e, F f;);
 
-/// `sys!(mkdirat(dir, name, mode))`: the call by its name in the kernel's table.
-macro_rules! sys {
+/// `call!(mkdirat(dir, name, mode))`: an [`Outcome`].
+macro_rules! call {
     ($name:ident($($arg:expr),* $(,)?)) => {{
         struct This;
         impl $crate::sys::gate::Named for This {
             const NUMBER: syscalls::Sysno = syscalls::Sysno::$name;
-            const NAME: u16 = $crate::sys::gate::place(stringify!($name));
+            const NAME: &'static str = stringify!($name);
         }
         $crate::sys::gate::Arguments::enter::<This>(($($arg,)*))
     }};
 }
-pub(super) use sys;
+pub(super) use call;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// One argument, decoded.
+#[derive(Clone, Copy)]
+pub enum Argument<'a> {
+    /// A register that is shown by its value, or an address whose content is not shown.
+    Number(usize),
+    /// A string, or the bytes of a buffer or of an object.
+    Bytes(&'a [u8]),
+    /// A list of strings.
+    Strings(&'a Strings),
+}
 
-    #[test]
-    fn every_name_is_that_of_a_call() {
-        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sys")).unwrap();
-        let sources: String = folder.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
-        let sources: String = sources.split_whitespace().collect();
-        for name in NAMES.split_terminator(' ') {
-            assert!(sources.contains(&format!("sys!({name}(")), "{name}");
-            assert_eq!(Call { kinds: 0, number: Sysno::read, name: place(name) }.name(), name);
+/// A list of strings as execve(2) takes them.
+#[repr(transparent)]
+pub struct Strings(*const c_char);
+
+impl Strings {
+    /// The strings.
+    pub fn iter(&self) -> impl Iterator<Item = &CStr> {
+        let mut next = core::ptr::from_ref(self).cast::<*const c_char>();
+        core::iter::from_fn(move || {
+            // SAFETY: `decode` makes this value of an argument of execve(2), and `record` of a copy of one. The caller of that
+            // call has promised a null pointer at the end, and before it pointers to strings that a NUL ends and that live as
+            // long as the list
+            unsafe {
+                let string = *next;
+                if string.is_null() {
+                    return None;
+                }
+                next = next.add(1);
+                Some(CStr::from_ptr(string))
+            }
+        })
+    }
+}
+
+impl Show {
+    /// Decodes a register, between the two `around` it; `value` is what the call has returned, `None` before.
+    ///
+    /// # Safety
+    /// The register must come from an argument of this kind, and what it points to must still be there.
+    unsafe fn decode<'a>(&self, register: usize, (before, next): (usize, usize), value: Option<usize>) -> Argument<'a> {
+        let filled = value.filter(|value| *value < ERRORS);
+        let bytes = |len| {
+            // SAFETY: the caller's promise; `len` is the length that the kernel has been told, or less
+            Argument::Bytes(unsafe { core::slice::from_raw_parts(register as *const u8, len) })
+        };
+        match (self, filled) {
+            (Show::Descriptor | Show::Signed | Show::Unsigned | Show::Octal | Show::Flags(_) | Show::Address, _) => {
+                Argument::Number(register)
+            }
+            _ if register == 0 => Argument::Number(0),
+            // SAFETY: the caller's promise: a NUL ends it
+            (Show::String, _) => Argument::Bytes(unsafe { CStr::from_ptr(register as *const c_char) }.to_bytes()),
+            (Show::Bytes, _) => bytes(next),
+            (Show::Groups, _) => bytes(before * size_of::<u32>()),
+            (Show::Filled, Some(value)) => bytes(value.min(next)),
+            (Show::Read(size, _), _) | (Show::Written(size, _), Some(_)) => bytes(*size),
+            // SAFETY: the caller's promise: a null pointer ends the list
+            (Show::Strings | Show::Environment, _) => Argument::Strings(unsafe { &*(register as *const Strings) }),
+            (Show::Filled | Show::Written(..), None) => Argument::Number(register),
         }
     }
+
+    /// Puts a decoded argument as strace(1) shows it.
+    pub fn put(&self, argument: &Argument, out: &mut dyn Put) {
+        match (self, argument) {
+            (Show::Descriptor, Argument::Number(fd)) if *fd as i32 == libc::AT_FDCWD => out.put(b"AT_FDCWD"),
+            (Show::Descriptor | Show::Signed, Argument::Number(n)) => {
+                out.put(if (*n as i32) < 0 { b"-" } else { b"" });
+                out.put_decimal((*n as i32).unsigned_abs().into());
+            }
+            (Show::Unsigned, Argument::Number(n)) => out.put_decimal(*n as u64),
+            (Show::Octal, Argument::Number(n)) => out.put_octal(*n as u64),
+            (Show::Flags(names), Argument::Number(bits)) => names.put(*bits as u64, out),
+            (_, Argument::Number(0)) => out.put(b"NULL"),
+            (_, Argument::Number(address)) => out.put_hex(*address as u64),
+            (Show::Read(_, print) | Show::Written(_, print), Argument::Bytes(bytes)) => print(bytes, out),
+            (Show::Groups, Argument::Bytes(groups)) => {
+                let mut separator: &[u8] = b"[";
+                for group in groups.as_chunks::<4>().0 {
+                    out.put(separator);
+                    out.put_decimal(u32::from_ne_bytes(*group).into());
+                    separator = b", ";
+                }
+                out.put(b"]");
+            }
+            (Show::String, Argument::Bytes(string)) => out.put_quoted(&[string]),
+            (_, Argument::Bytes(bytes)) => put_bytes(bytes, out),
+            (Show::Environment, Argument::Strings(strings)) => {
+                out.put_hex(core::ptr::from_ref::<Strings>(strings) as u64);
+                out.put(b" /* ");
+                out.put_decimal(strings.iter().count() as u64);
+                out.put(b" vars */");
+            }
+            (_, Argument::Strings(strings)) => {
+                let mut separator: &[u8] = b"[";
+                for string in strings.iter() {
+                    out.put(separator);
+                    out.put_quoted(&[string.to_bytes()]);
+                    separator = b", ";
+                }
+                out.put(if separator == b"[" { b"[]" } else { b"]" });
+            }
+        }
+    }
+}
+
+/// How many bytes of a buffer are shown, as strace(1) has it.
+const SHOWN: usize = 32;
+
+/// Puts the beginning of a buffer.
+fn put_bytes(bytes: &[u8], out: &mut dyn Put) {
+    out.put(b"\"");
+    for byte in bytes.iter().take(SHOWN) {
+        match *byte {
+            // A buffer may hold numbers, and its 32nd byte may be in the middle of a character: strace shows octal there.
+            0x80.. => out.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+            byte => out.put_escaped(&[byte]),
+        }
+    }
+    out.put(if bytes.len() > SHOWN { b"\"..." } else { b"\"" });
 }

@@ -1,49 +1,50 @@
-//! The kernel, typed: one wrapper for each call, by the kernel's name, with the man page's meaning. A failure says the
-//! call, its object and the errno; nobody above has to.
+//! The kernel, typed: one wrapper for each call, by the kernel's name, in families as the man pages have them. A failure says
+//! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
+//!
+//! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`fs`], [`mount`], [`process`],
+//! [`signal`], [`tty`], [`cred`], [`net`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
+//! notes them.
 
-mod alloc;
-mod clone;
-mod credentials;
-mod files;
-mod flags;
-mod gate;
-mod loops;
-mod mounts;
-mod poll;
-mod privilege;
-mod process;
-mod shared;
-mod terminal;
-mod time;
+pub mod clone;
+pub mod cred;
+pub mod fd;
+pub mod flags;
+pub mod fs;
+pub mod gate;
+pub mod heap;
+pub mod mount;
+pub mod net;
+pub mod process;
+pub mod record;
+pub mod signal;
 pub mod trace;
+pub mod tty;
 
-pub use alloc::Bump;
 pub use clone::{Stack, clone};
-pub use credentials::{give_to, set_limit, setgid, setgroups, setuid};
-pub use files::{
-    Dir, Fd, close_all_but, close_on_exec, create_file, detached_mount, directory_names, exists, flock, fsopen,
-    is_directory, is_executable, mode, pipe2, read, read_file, read_now, read_up_to, receive_error, say, send_error,
-    write, write_all, write_now,
+pub use cred::*;
+pub use fd::{
+    Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, pipe2, poll, pread, read, read_now, read_to_end,
+    reader_is_gone, receive_error, say, send_error, write, write_all, write_now,
 };
-pub use flags::{CloneFlags, CloseRangeFlags, MountFlags, OpenFlags, SigSet};
-pub use loops::Loop;
-pub use mounts::{
-    Status, chown, chroot, create, detach, fchdir, hostname, is_on_proc, make_read_only, mkdir, mknod, mount_on,
-    move_mount, open, open_tree, openat2, path_of, pivot_root, read_at, statx, symlink, umask, uname, unmake,
+pub use flags::*;
+pub use fs::{
+    Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, flock, is_cgroup,
+    is_directory, is_executable, is_on_proc, mkdir, mknod, mode, open, open_in_root, openat2, path_of, read_file,
+    read_up_to, statx, statx_fd, symlink, umask, unlink,
 };
-pub use poll::{Poll, poll, reader_is_gone};
-pub use privilege::{
-    capset, drop_from_bounding_set, effective_ids, hide_from_proc, is_cgroup, load_filter, mount_read_only,
-    no_new_privs, remount_read_only, set_no_new_privs, unshare,
+pub use heap::{Bump, SharedWords};
+pub use mount::{
+    Loop, detach, detached_mount, fsopen, make_read_only, mount, mount_on, mount_read_only, move_mount, open_tree,
+    pivot_root, remount_read_only,
 };
+pub use net::set_interface_up;
 pub use process::{
-    Pid, Pointers, Signal, Wait, chdir, die_with_parent, execve, exit_group, fork, getpid, has_seccomp, has_stopped,
-    kill, leads_session, mount, nanosleep, reset_signal, same_group, set_child_subreaper, set_interface_up,
-    set_signal_mask, sethostname, signalfd, stop, take_signal, wait_any, wait_for_signal, wait4,
+    Pid, Pointers, Wait, cpu_time_of_children, die_with_parent, execve, exit_group, fork, getpid, has_stopped,
+    hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit, set_not_dumpable,
+    sethostname, spawn, stop, uname, unshare, wait_any, wait4,
 };
-pub use shared::SharedWords;
-pub use terminal::{
-    Termios, control, dup_to, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,
+pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
+pub use tty::{
+    Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,
     set_window_size, socketpair, tcgets, tcsets, to_foreground, window_size,
 };
-pub use time::{cpu_time_of_children, monotonic};

@@ -1,35 +1,35 @@
-//! `--trace`: every call as it returns, one line each, like strace. What it needs itself (its file, the time, its writes)
-//! does not go through the gate, and so is not shown.
+//! `--trace`: every call as it returns, one line each, as strace(1) shows it. The calls of the trace itself (for its file, the
+//! time, its writes) do not go through the gate, and so are not shown.
 
-use super::Fd;
-use super::flags::{NAMES, SigSet, SignalNumber};
-use super::gate::{self, Call, ERRORS};
+use super::fd::{Fd, FdRef};
+use super::gate::{self, INTERRUPTED, Made};
+use crate::bytes::Put;
 use crate::error::{Error, Result, Subject};
-use crate::text::Put;
-use crate::texts;
-use core::ffi::{CStr, c_char};
-use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering::Relaxed};
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
 
-/// Where the lines go; 0: nowhere. The child has a copy of all this, as of everything.
+/// The descriptor that the lines go to; 0 without `--trace`. The child has a copy of all this, as of everything.
 static FILE: AtomicI32 = AtomicI32::new(0);
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static WHO: AtomicU8 = AtomicU8::new(0);
 static PHASE: AtomicU8 = AtomicU8::new(0);
 static COLOURS: AtomicU8 = AtomicU8::new(0);
+/// The line of an execve that has not failed, in memory that the processes share.
+static PENDING: AtomicPtr<Pending> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Who makes the calls.
+/// Which process makes the calls.
 #[derive(Clone, Copy)]
 pub enum Who {
     /// mydocker itself.
     Parent,
     /// The process that becomes the command.
     Child,
-    /// With `--init`: PID 1, which has made a child of its own.
+    /// With `--init`: PID 1, whose child becomes the command.
     Reaper,
 }
 
-/// What it is about.
+/// What the calls are for.
 #[derive(Clone, Copy)]
 pub enum Phase {
     /// Looks at the host.
@@ -38,21 +38,15 @@ pub enum Phase {
     Start,
     /// The command runs.
     Wait,
-    /// Puts away what was made.
+    /// Removes what was made.
     End,
 }
 
 /// Each as wide as the widest.
-const WHOSE: [&str; 3] = ["parent", "child ", "reaper"];
-const PHASES: [&str; 4] = ["plan ", "start", "wait ", "end  "];
+const WHO_NAMES: [&str; 3] = ["parent", "child ", "reaper"];
+const PHASE_NAMES: [&str; 4] = ["plan ", "start", "wait ", "end  "];
 
-/// Whether calls are shown: one load, as long as they are not.
-#[inline(always)]
-pub fn is_on() -> bool {
-    FILE.load(Relaxed) != 0
-}
-
-/// A line that is being put together, on the stack; what does not fit is left out.
+/// A line under construction. It is not on the heap, which never frees. What does not fit is left out.
 struct Line {
     bytes: [u8; 1024],
     len: usize,
@@ -69,39 +63,50 @@ impl Put for Line {
     }
 }
 
-/// The kernel, without the gate.
-fn bare(number: Sysno, arguments: &[usize; 3]) -> core::result::Result<usize, Errno> {
-    let [a, b, c] = arguments;
-    // SAFETY: each caller passes what the man page asks for, and it lives as long as the call
-    unsafe { syscalls::syscall3(number, *a, *b, *c) }
+/// The line of an execve. A process that has become another program cannot print it; the parent does when the error pipe has
+/// closed.
+struct Pending {
+    len: AtomicUsize,
+    bytes: core::cell::UnsafeCell<[u8; 1024]>,
 }
 
-/// Microseconds since some time before.
+/// The kernel, without the gate.
+fn bare(number: Sysno, [a, b, c, d]: &[usize; 4]) -> core::result::Result<usize, Errno> {
+    // SAFETY: each caller in this file passes what the man page of its call asks for, and it outlives the call; -1 and 0 stand
+    // for the descriptor and the offset of a mapping without a file
+    unsafe { syscalls::syscall6(number, *a, *b, *c, *d, usize::MAX, 0) }
+}
+
+/// Microseconds on the monotonic clock.
 fn now() -> u64 {
     let mut time = [0u64; 2];
-    // A clock that is always there.
-    let _ = bare(Sysno::clock_gettime, &[libc::CLOCK_MONOTONIC as usize, time.as_mut_ptr() as usize, 0]);
+    // It cannot fail: this clock is always there, and the array is a struct timespec.
+    let _ = bare(Sysno::clock_gettime, &[libc::CLOCK_MONOTONIC as usize, time.as_mut_ptr() as usize, 0, 0]);
     time[0] * 1_000_000 + time[1] / 1000
 }
 
 /// From here on every call is shown: in the file at `path`, which is emptied, or without one on stderr. `plain`: without
 /// colours, even on a terminal.
-pub fn begin(path: &CStr, plain: bool) -> Result<()> {
-    let file = if path.is_empty() { None } else { Some(super::create_file(path)?) };
-    let number = file.as_ref().map_or(2, Fd::raw);
-    // Out of the way of what the run opens, and of the command, whose stderr may become another one.
-    let high = [500usize, 100, 3]
+pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
+    let file = path.map(super::fs::create_file).transpose()?;
+    let fd = file.as_ref().map_or(FdRef::STDERR, Fd::borrow);
+    // A copy, because the command's stderr may become another file; its number is above those that the run opens.
+    let copy = [500usize, 100, 3]
         .into_iter()
-        .find_map(|least| bare(Sysno::fcntl, &[number as usize, libc::F_DUPFD_CLOEXEC as usize, least]).ok());
-    let Some(high) = high else {
+        .find_map(|least| bare(Sysno::fcntl, &[fd.number() as usize, libc::F_DUPFD_CLOEXEC as usize, least, 0]).ok());
+    let Some(copy) = copy else {
         return Err(Error::call("fcntl", Errno::EBADF, &Subject::plain(b"stderr")));
     };
-    if !plain && super::tcgets(number).is_some() {
+    if !plain && super::tty::tcgets(fd).is_some() {
         COLOURS.store(1, Relaxed);
     }
     drop(file);
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    let shared = bare(Sysno::mmap, &[0, size_of::<Pending>(), protection as usize, flags as usize]);
+    PENDING.store(shared.unwrap_or(0) as *mut Pending, Relaxed);
     BEGUN.store(now(), Relaxed);
-    FILE.store(high as i32, Relaxed);
+    FILE.store(copy as i32, Relaxed);
+    gate::observe(show_as_it_returns);
     Ok(())
 }
 
@@ -110,221 +115,138 @@ pub(super) fn descriptor() -> Option<i32> {
     Some(FILE.load(Relaxed)).filter(|fd| *fd != 0)
 }
 
-/// This process is another one from here on.
+/// This process is `who` from here on.
 pub fn set_who(who: Who) {
     WHO.store(who as u8, Relaxed);
 }
 
-/// Something else begins.
+/// The next phase begins.
 pub fn set_phase(phase: Phase) {
     PHASE.store(phase as u8, Relaxed);
 }
 
-/// A line that is no call: what the next ones are for.
-pub fn note(reason: &[u8]) {
-    let mut line = begin_line();
-    line.put(b"# ");
-    line.put(reason);
-    end_line(line);
+/// A line that is no call: what the next calls are for.
+pub fn note(purpose: &str) {
+    if FILE.load(Relaxed) != 0 {
+        let mut line = begin_line();
+        line.put(b"# ");
+        line.put(purpose.as_bytes());
+        end_line(line);
+    }
 }
 
-/// Makes a call and shows it; execve and exit_group before, for they do not come back.
-///
-/// # Safety
-/// As the gate's.
-#[cold]
-#[inline(never)]
-pub(super) unsafe fn enter(arguments: &[usize; 6], call: &'static Call) -> usize {
-    let leaves = matches!(call.number, Sysno::execve | Sysno::exit_group);
+/// The execve of a child has worked: writes its line, if there is one that has not failed.
+pub fn show_execve() {
+    // SAFETY: either null or the mapping that `begin` has made, which nobody unmaps
+    let Some(pending) = (unsafe { PENDING.load(Relaxed).as_ref() }) else { return };
+    let len = pending.len.swap(0, Relaxed);
+    if len > 0 {
+        write(pending.bytes.get() as usize, len);
+    }
+}
+
+/// The observer: makes a call and shows it.
+fn show_as_it_returns(made: Made) -> usize {
     loop {
-        if leaves {
-            show(arguments, call, None);
+        match made.call.number {
+            Sysno::exit_group => show(&made, None),
+            Sysno::execve => keep_for_later(Some(line_of(&made, Some(0)))),
+            _ => {}
         }
-        // SAFETY: the caller's
-        let value = unsafe { gate::enter_once(arguments, call) };
-        // The child that a clone makes comes out here too, with what its parent has to say.
-        if !(call.number == Sysno::clone && value == 0) {
-            show(arguments, call, Some(value));
+        let value = made.make();
+        if made.call.number == Sysno::execve {
+            keep_for_later(None);
         }
-        if value != gate::INTERRUPTED {
+        // The child of a fork returns here as well; its parent prints the clone.
+        if !(made.call.number == Sysno::clone && value == 0) {
+            show(&made, Some(value));
+        }
+        if value != INTERRUPTED {
             return value;
         }
     }
 }
 
-/// clone and clone3, which have a way in of their own: the flags, and what the parent got.
-pub(super) fn show_clone(call: &'static str, flags: super::CloneFlags, value: usize) {
-    if is_on() {
-        let mut line = begin_line();
-        line.put(call.as_bytes());
-        line.put(b"(");
-        line.put(flags.names().as_bytes());
-        line.put(b")");
-        put_result(&mut line, value, gate::UNSIGNED);
-        end_line(line);
-    }
+/// Puts a line where the parent finds it, or takes it away.
+fn keep_for_later(line: Option<Line>) {
+    // SAFETY: either null or the mapping that `begin` has made, which nobody unmaps
+    let Some(pending) = (unsafe { PENDING.load(Relaxed).as_ref() }) else { return };
+    let Some(line) = line else { return pending.len.store(0, Relaxed) };
+    // SAFETY: one process at a time is on its way into execve, and the parent reads only after the length is set
+    unsafe { *pending.bytes.get() = line.bytes };
+    pending.len.store(line.len, Relaxed);
 }
 
 fn begin_line() -> Line {
     let mut line = Line { bytes: [0; 1024], len: 0 };
     let who = WHO.load(Relaxed);
-    if COLOURS.load(Relaxed) != 0 {
-        line.put(if who == 0 { b"\x1b[32m" } else { b"\x1b[36m" });
+    let colours = COLOURS.load(Relaxed) != 0;
+    if colours {
+        line.put(if who == Who::Parent as u8 { b"\x1b[32m" } else { b"\x1b[36m" });
     }
-    line.put(WHOSE.get(usize::from(who)).copied().unwrap_or_default().as_bytes());
+    line.put(WHO_NAMES.get(usize::from(who)).copied().unwrap_or_default().as_bytes());
     line.put(b" ");
-    line.put(PHASES.get(usize::from(PHASE.load(Relaxed))).copied().unwrap_or_default().as_bytes());
+    line.put(PHASE_NAMES.get(usize::from(PHASE.load(Relaxed))).copied().unwrap_or_default().as_bytes());
     line.put(b" ");
     line.put_seconds(now() - BEGUN.load(Relaxed));
-    line.put(if COLOURS.load(Relaxed) != 0 { b"\x1b[0m " } else { b" " });
+    line.put(if colours { b"\x1b[0m " } else { b" " });
     line
 }
 
+/// Writes the line. It ends with a newline even if it was cut.
 fn end_line(mut line: Line) {
-    // The end of the line is there however long it is.
     line.len = line.len.min(line.bytes.len() - 1);
     line.put(b"\n");
-    // What takes no lines gets none.
-    let _ = bare(Sysno::write, &[FILE.load(Relaxed) as usize, line.bytes.as_ptr() as usize, line.len]);
+    write(line.bytes.as_ptr() as usize, line.len);
 }
 
-/// One line; without a value, of a call that is being made.
-#[inline(never)]
-fn show(arguments: &[usize; 6], call: &'static Call, value: Option<usize>) {
+fn write(bytes: usize, len: usize) {
+    // A trace that cannot be written is lost; the run goes on.
+    let _ = bare(Sysno::write, &[FILE.load(Relaxed) as usize, bytes, len, 0]);
+}
+
+/// Writes one line; without a value, that of a call that does not return.
+fn show(made: &Made, value: Option<usize>) {
+    let line = line_of(made, value);
+    write(line.bytes.as_ptr() as usize, line.len);
+}
+
+fn line_of(made: &Made, value: Option<usize>) -> Line {
     let mut line = begin_line();
-    line.put(call.name().as_bytes());
+    line.put(made.call.name.as_bytes());
     line.put(b"(");
-    for (at, register) in arguments.iter().enumerate() {
-        let kind = (call.kinds >> (5 * at) & 31) as u8;
-        if kind == 0 {
-            break;
-        }
+    for (at, (show, argument)) in made.arguments(value).enumerate() {
         line.put(if at == 0 { b"" } else { b", " });
-        let next = arguments.get(at + 1).copied().unwrap_or_default();
-        // SAFETY: `kind` is that of the type that the register was made from, which the kernel has just been given
-        unsafe { put_argument(&mut line, kind, *register, next, value) };
+        show.put(&argument, &mut line);
     }
     line.put(b")");
     if let Some(value) = value {
-        let kind = match call.number {
-            Sysno::mmap => gate::ADDRESS,
-            Sysno::umask => gate::OCTAL,
-            _ => gate::UNSIGNED,
-        };
-        put_result(&mut line, value, kind);
+        line.put(b" = ");
+        put_result(&mut line, made.call.number, value);
     }
-    end_line(line);
+    line.len = line.len.min(line.bytes.len() - 1);
+    line.put(b"\n");
+    line
 }
 
-fn put_result(line: &mut Line, value: usize, kind: u8) {
-    line.put(b" = ");
-    if value < ERRORS {
-        // SAFETY: none of these kinds is looked behind
-        return unsafe { put_argument(line, kind, value, 0, None) };
-    }
-    let colours = COLOURS.load(Relaxed) != 0;
-    line.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
-    texts::ERRNOS.put_line(gate::errno(value).into_raw() as usize, line);
-    line.put(if colours { b"\x1b[0m" } else { b"" });
-}
-
-/// What strace shows of a buffer.
-const SHOWN: usize = 32;
-
-/// Puts one argument; `next` is the register behind it.
-///
-/// # Safety
-/// The register must be of that kind: an address of one must be null, or be what the kernel has been given as such.
-unsafe fn put_argument(line: &mut Line, kind: u8, register: usize, next: usize, value: Option<usize>) {
-    let worked = value.is_none_or(|value| value < ERRORS);
-    match kind {
-        gate::SIGNED if register as i32 == libc::AT_FDCWD => line.put(b"AT_FDCWD"),
-        gate::SIGNED => {
-            let number = register as i32;
-            line.put(if number < 0 { b"-" } else { b"" });
-            line.put_decimal(u64::from(number.unsigned_abs()));
-        }
-        gate::UNSIGNED => line.put_decimal(register as u64),
-        gate::OCTAL => {
-            line.put(b"0");
-            for shift in (0..6).rev().map(|at| 3 * at).filter(|shift| register >> shift != 0) {
-                line.put(&[b'0' + (register >> shift & 7) as u8]);
-            }
-        }
-        gate::NAMED.. => {
-            if let Some(names) = NAMES.get(usize::from(kind - gate::NAMED)) {
-                line.put(names.of(register as u64).as_bytes());
-            }
-        }
-        _ if register == 0 => line.put(b"NULL"),
-        // SAFETY: a NUL ends it
-        gate::STRING => line.put_quoted(&[unsafe { CStr::from_ptr(register as *const c_char) }.to_bytes()]),
-        // SAFETY: there are `next` bytes; and as many as were put, no more than there is room for
-        gate::BYTES => unsafe { put_bytes(line, register, next) },
-        gate::ROOM if worked => {
-            // SAFETY: as above
-            unsafe { put_bytes(line, register, value.unwrap_or_default().min(next)) }
-        }
-        gate::NUMBER_AT if worked => {
-            line.put(b"[");
-            // SAFETY: an i32 is there
-            line.put_decimal(u64::from(unsafe { *(register as *const i32) }.unsigned_abs()));
-            line.put(b"]");
-        }
-        gate::PAIR_AT if worked => {
-            // SAFETY: two are there
-            let [one, two] = unsafe { *(register as *const [i32; 2]) };
-            line.put(b"[");
-            line.put_decimal(u64::from(one.unsigned_abs()));
-            line.put(b", ");
-            line.put_decimal(u64::from(two.unsigned_abs()));
-            line.put(b"]");
-        }
-        gate::STRINGS => {
-            line.put(b"[");
-            let mut at = register as *const *const c_char;
-            // SAFETY: a list of strings, with a null at its end
-            unsafe {
-                while !(*at).is_null() {
-                    line.put(if at as usize == register { b"" } else { b", " });
-                    line.put_quoted(&[CStr::from_ptr(*at).to_bytes()]);
-                    at = at.add(1);
+fn put_result(line: &mut Line, number: Sysno, value: usize) {
+    match number {
+        _ if value >= gate::ERRORS => {
+            let colours = COLOURS.load(Relaxed) != 0;
+            line.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
+            match gate::errno(value).name_and_description() {
+                Some((name, description)) => {
+                    line.put(name.as_bytes());
+                    line.put(b" (");
+                    line.put(description.as_bytes());
+                    line.put(b")");
                 }
+                None => line.put_decimal(gate::errno(value).into_raw() as u64),
             }
-            line.put(b"]");
+            line.put(if colours { b"\x1b[0m" } else { b"" });
         }
-        // SAFETY: a set is there
-        gate::SIGNALS if worked => put_signals(line, unsafe { *(register as *const SigSet) }),
-        _ => line.put_hex(register as u64),
+        Sysno::mmap => line.put_hex(value as u64),
+        Sysno::umask => line.put_octal(value as u64),
+        _ => line.put_decimal(value as u64),
     }
-}
-
-/// # Safety
-/// There must be so many bytes.
-unsafe fn put_bytes(line: &mut Line, address: usize, len: usize) {
-    // SAFETY: the caller's
-    let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, len.min(SHOWN)) };
-    line.put(b"\"");
-    for &byte in bytes {
-        match byte {
-            // Numbers in it, or half a letter where it is cut: as strace has them.
-            0x80.. => line.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
-            _ => line.put_escaped(&[byte]),
-        }
-    }
-    line.put(if len > SHOWN { b"\"..." } else { b"\"" });
-}
-
-/// `[HUP INT]`, or `~[KILL STOP]` where that is shorter.
-fn put_signals(line: &mut Line, set: SigSet) {
-    let many = set.0.count_ones() > 32;
-    let shown = if many { SigSet(!set.0) } else { set };
-    line.put(if many { b"~[" } else { b"[" });
-    let mut between: &[u8] = b"";
-    for number in shown.numbers() {
-        line.put(between);
-        between = b" ";
-        line.put(SignalNumber::from_bits(number as u64).names().as_bytes());
-    }
-    line.put(b"]");
 }

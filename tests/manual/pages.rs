@@ -1,61 +1,15 @@
-//! The man page and the completions, generated from the table that `mydocker run --help` and the normaliser come from.
+//! The man page and the completions, made from the rows that `mydocker run --help` and the normaliser are made from.
 
-/// The text that `mydocker run --help` prints.
-const HELP: &str = include_str!("../../src/texts/run");
+#[path = "../../src/cli/help.rs"]
+#[allow(unused)]
+mod help;
+#[path = "../../src/cli/options.rs"]
+#[allow(unused)]
+mod options;
 
-/// One option as the help shows it.
-pub struct Described {
-    /// The heading that it is listed under.
-    pub group: String,
-    /// `-m`, `--memory-limit` ...
-    pub names: Vec<String>,
-    /// Its value as the help writes it: `BYTES`, `none|host`; empty for a switch.
-    pub value: Option<String>,
-    /// The value is optional, and must follow a `=`.
-    pub optional: bool,
-    /// The option may be given several times.
-    pub many: bool,
-    /// What the option does.
-    pub help: String,
-}
+pub use options::{ROWS, Row, Value};
 
-/// Every option of a help text.
-pub fn options(help: &str) -> Vec<Described> {
-    let mut group = String::new();
-    let mut found = Vec::new();
-    for line in help.lines() {
-        if let Some(heading) = line.strip_suffix(':').filter(|heading| !heading.contains(' ')) {
-            group = heading.to_string();
-        }
-        let Some(row) = line.strip_prefix("  ") else { continue };
-        let (words, explanation) = row.trim_start().split_once("  ").expect("two columns");
-        let (words, optional) = match words.split_once("[=") {
-            Some((names, value)) => (format!("{names} {}", value.trim_end_matches(']')), true),
-            None => (words.to_string(), false),
-        };
-        let mut names = Vec::new();
-        let mut value = None;
-        for word in words.split(' ') {
-            match word.trim_end_matches(',') {
-                name if name.starts_with('-') => names.push(name.to_string()),
-                other => value = Some(other.to_string()),
-            }
-        }
-        let many = value.as_ref().is_some_and(|value| value.ends_with("..."));
-        let value = value.map(|value| value.trim_end_matches("...").to_string());
-        let help = explanation.trim().to_string();
-        found.push(Described { group: group.clone(), names, value, optional, many, help });
-    }
-    found
-}
-
-/// The parts of the help that are not options: the text before the first heading and after the last option.
-fn paragraphs() -> Vec<String> {
-    let plain = |part: &&str| !part.lines().any(|line| line.starts_with("  ")) && !part.starts_with("Usage:");
-    HELP.split("\n\n").filter(plain).map(|part| part.trim().replace('\n', " ")).collect()
-}
-
-/// Text for troff: a line must not begin with a dot or a quote, a backslash is written `\e`, a literal dash `\-`.
+/// Text for troff: a line may not begin with a dot or a quote, a backslash is `\e`, a dash that is one is `\-`.
 fn troff(text: &str) -> String {
     let escaped = text.replace('\\', "\\e").replace('-', "\\-");
     escaped
@@ -64,10 +18,17 @@ fn troff(text: &str) -> String {
         .collect()
 }
 
-/// The page mydocker(1).
+/// The paragraphs of the help around the options, without the usage and the exit statuses, which the page has elsewhere.
+fn paragraphs() -> Vec<String> {
+    let around = format!("{}\n{}", help::BEFORE_OPTIONS, help::AFTER_OPTIONS);
+    let is_prose = |part: &&str| !part.starts_with("Usage:") && !part.starts_with("Exit status:");
+    around.split("\n\n").filter(is_prose).map(|part| part.trim().replace('\n', " ")).collect()
+}
+
+/// mydocker.1.
 pub fn man_page() -> String {
     let mut page = String::from(
-        ".\\\" Made by tests/manual from the table of options.\n\
+        ".\\\" Made by tests/manual from the rows of src/cli/options.rs.\n\
          .TH MYDOCKER 1 \"\" \"mydocker\" \"User Commands\"\n\
          .SH NAME\nmydocker \\- run a command in its own namespaces, under cgroup limits\n\
          .SH SYNOPSIS\n\
@@ -76,31 +37,30 @@ pub fn man_page() -> String {
          .B mydocker\n\\fB\\-\\-help\\fR | \\fB\\-\\-version\\fR\n\
          .SH DESCRIPTION\n",
     );
-    for paragraph in paragraphs().iter().filter(|part| !part.starts_with("Status:")) {
-        page += &troff(paragraph);
+    for paragraph in paragraphs() {
+        page += &troff(&paragraph);
         page += ".PP\n";
     }
     page += &troff(
-        "mydocker check says what this host offers, a line for each feature; if one does not work, with the reason and how to \
-         fix it. It ends with 0 if run works without options.",
+        "mydocker check says what this host offers, one line for each feature. Where a feature does not work, the line says \
+         why and how to fix it. It ends with 0 if run works without options.",
     );
     page += ".SH OPTIONS\n";
-    let mut group = String::new();
-    for option in options(HELP) {
-        if option.group != group {
-            group = option.group.clone();
+    let mut group = "";
+    for row in ROWS {
+        if row.group != group {
+            group = row.group;
             page += &format!(".SS {group}\n");
         }
-        let names: Vec<String> =
-            option.names.iter().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
-        let value = option.value.as_deref().map(|value| troff(value).trim_end().to_string()).unwrap_or_default();
-        let value = match (value.as_str(), option.optional) {
-            ("", _) => String::new(),
-            (value, true) => format!("[=\\fI{value}\\fR]"),
-            (value, false) => format!(" \\fI{value}\\fR"),
+        let names: Vec<String> = row.names().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
+        let names = names.join(", ");
+        let value = match row.value {
+            Value::Switch => String::new(),
+            Value::One(value) => format!(" \\fI{}\\fR", troff(value).trim_end()),
+            Value::Many(value) => format!(" \\fI{}\\fR...", troff(value).trim_end()),
+            Value::Optional(value) => format!("[=\\fI{}\\fR]", troff(value).trim_end()),
         };
-        let many = if option.many { "..." } else { "" };
-        page += &format!(".TP\n{}{value}{many}\n{}", names.join(", "), troff(&option.help));
+        page += &format!(".TP\n{names}{value}\n{}", troff(row.help));
     }
     page += ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself failed, \
              and nothing was run\n.TP\n126\nthe command was found and cannot be executed\n.TP\n127\nthe command was not found\n";
@@ -108,124 +68,214 @@ pub fn man_page() -> String {
     page
 }
 
-/// What kind of value an option takes, for completion.
-enum Kind {
-    File,
-    Directory,
-    Words(String),
-    Other,
+/// What a value may be, for completion.
+struct Candidates {
+    /// These words.
+    words: Vec<&'static str>,
+    /// Paths of the host.
+    paths: Paths,
 }
 
-fn kind(value: &str) -> Kind {
-    match value {
-        "FILE" | "PATH" => Kind::File,
-        "DIR" => Kind::Directory,
-        words if words.chars().all(|c| c.is_ascii_lowercase() || c == '|') => Kind::Words(words.replace('|', " ")),
-        _ => Kind::Other,
+enum Paths {
+    None,
+    Files,
+    Directories,
+    /// Files, up to the first colon.
+    FilesBeforeColon,
+}
+
+/// What the value of an option may be, as far as its name in the help tells.
+fn candidates(value: &'static str) -> Candidates {
+    let mut found = Candidates { words: Vec::new(), paths: Paths::None };
+    for part in value.split('|') {
+        match part {
+            "FILE" | "PATH" => found.paths = Paths::Files,
+            "DIR" => found.paths = Paths::Directories,
+            _ if part.starts_with("SRC:") => found.paths = Paths::FilesBeforeColon,
+            word if word.bytes().all(|byte| byte.is_ascii_lowercase()) => found.words.push(word),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The name of the value, unless the option is a switch.
+fn value_of(row: &Row) -> Option<&'static str> {
+    match row.value {
+        Value::Switch => None,
+        Value::One(value) | Value::Many(value) | Value::Optional(value) => Some(value),
     }
 }
 
-/// The names of options that take the next word as their value.
-fn with_value() -> Vec<String> {
-    options(HELP).into_iter().filter(|o| o.value.is_some() && !o.optional).flat_map(|o| o.names).collect()
+/// Whether the value may be the next word.
+fn takes_next_word(row: &Row) -> bool {
+    matches!(row.value, Value::One(_) | Value::Many(_))
+}
+
+/// The letters of the short names of those rows that `wanted` is true of.
+fn letters(wanted: impl Fn(&Row) -> bool) -> String {
+    let names = ROWS.iter().filter(|row| wanted(row)).flat_map(|row| row.names());
+    names.filter(|name| !name.starts_with("--")).filter_map(|name| name.chars().nth(1)).collect()
 }
 
 /// For bash.
 pub fn bash() -> String {
     let mut all = Vec::new();
+    let mut with_next_word = Vec::new();
     let mut cases = String::new();
-    for option in options(HELP) {
-        for name in &option.names {
-            all.push(if option.optional { format!("{name} {name}=") } else { name.clone() });
+    for row in ROWS {
+        let names: Vec<&str> = row.names().collect();
+        for &name in &names {
+            all.push(name.to_string());
+            if matches!(row.value, Value::Optional(_)) {
+                all.push(format!("{name}="));
+            }
         }
-        let Some(value) = option.value.as_deref().filter(|_| !option.optional) else { continue };
-        let reply = match kind(value) {
-            Kind::File => "compgen -f -- \"$cur\"".to_string(),
-            Kind::Directory => "compgen -d -- \"$cur\"".to_string(),
-            Kind::Words(words) => format!("compgen -W '{words}' -- \"$cur\""),
-            Kind::Other => continue,
+        if takes_next_word(row) {
+            with_next_word.extend(names.iter().copied().filter(|name| name.starts_with("--")));
+        }
+        let Some(Candidates { words, paths }) = value_of(row).map(candidates) else { continue };
+        let mut flags = String::new();
+        if !words.is_empty() {
+            flags += &format!(" -W '{}'", words.join(" "));
+        }
+        flags += match paths {
+            Paths::None => "",
+            Paths::Files | Paths::FilesBeforeColon => " -f",
+            Paths::Directories => " -d",
         };
-        cases += &format!("        {}) mapfile -t COMPREPLY < <({reply}); return ;;\n", option.names.join("|"));
+        if flags.is_empty() {
+            continue;
+        }
+        // What is behind the colon is in the container.
+        let only = if matches!(paths, Paths::FilesBeforeColon) { "[[ $value == *:* ]] || " } else { "" };
+        let names = names.join("|");
+        let files = if matches!(paths, Paths::None) { "" } else { "; files=1" };
+        cases += &format!("    {names}) {only}mapfile -t COMPREPLY < <(compgen{flags} -- \"$value\"){files} ;;\n");
     }
-    format!(
-        "# Made by tests/manual from the table of options.\n\
-         _mydocker() {{\n\
-         \x20   local cur=${{COMP_WORDS[COMP_CWORD]}} at=2\n\
-         \x20   COMPREPLY=()\n\
-         \x20   if ((COMP_CWORD == 1)); then\n\
-         \x20       mapfile -t COMPREPLY < <(compgen -W 'run check --help --version' -- \"$cur\")\n\
-         \x20       return\n\
-         \x20   fi\n\
-         \x20   case ${{COMP_WORDS[1]}} in\n\
-         \x20   check) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- \"$cur\"); return ;;\n\
-         \x20   run) ;;\n\
-         \x20   *) return ;;\n\
-         \x20   esac\n\
-         \x20   # Options end at the command; what follows is the command's.\n\
-         \x20   while ((at < COMP_CWORD)); do\n\
-         \x20       case ${{COMP_WORDS[at]}} in\n\
-         \x20       {}) ((at += 2)) ;;\n\
-         \x20       --) ((at += 1)); break ;;\n\
-         \x20       -*) ((at += 1)) ;;\n\
-         \x20       =) ((at += 2)) ;;\n\
-         \x20       *) break ;;\n\
-         \x20       esac\n\
-         \x20   done\n\
-         \x20   if ((at < COMP_CWORD)); then\n\
-         \x20       mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\
-         \x20       return\n\
-         \x20   fi\n\
-         \x20   if ((at > COMP_CWORD)); then\n\
-         \x20       case ${{COMP_WORDS[COMP_CWORD - 1]}} in\n\
-         {cases}\
-         \x20       *) return ;;\n\
-         \x20       esac\n\
-         \x20   fi\n\
-         \x20   case $cur in\n\
-         \x20   -*) mapfile -t COMPREPLY < <(compgen -W '{} -h --help' -- \"$cur\") ;;\n\
-         \x20   *) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\") ;;\n\
-         \x20   esac\n\
-         }}\n\
-         complete -o filenames -F _mydocker mydocker\n",
-        with_value().join("|"),
-        all.join(" ")
-    )
+    BASH.replace("@SWITCHES@", &letters(|row| !takes_next_word(row)))
+        .replace("@VALUES@", &letters(takes_next_word))
+        .replace("@WITH_NEXT_WORD@", &with_next_word.join("|"))
+        .replace("    @CASES@\n", &cases)
+        .replace("@ALL@", &all.join(" "))
 }
+
+const BASH: &str = r#"# Made by tests/manual from the rows of src/cli/options.rs.
+_mydocker() {
+    COMPREPLY=()
+    # readline divides words at = and : too. Put the pieces together again, up to the cursor.
+    local line=${COMP_LINE:0:COMP_POINT} words=() piece
+    for piece in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+        if ((${#words[@]} == 0)) || [[ $line == [[:space:]]* ]]; then
+            words+=('')
+            line=${line#"${line%%[![:space:]]*}"}
+        fi
+        piece=${piece:0:${#line}}
+        words[-1]+=$piece
+        line=${line:${#piece}}
+    done
+    local last=$((${#words[@]} - 1)) cur=${words[-1]}
+
+    if ((last == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W 'run check --help --version' -- "$cur")
+        return
+    fi
+    case ${words[1]} in
+    check) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur"); return ;;
+    run) ;;
+    *) return ;;
+    esac
+
+    # Options end at the command; what follows is the command's.
+    local at=2 ended='' option=''
+    while ((at < last)); do
+        option=''
+        case ${words[at]} in
+        @WITH_NEXT_WORD@) option=${words[at]} ;;
+        --) ended=1; ((at += 1)); break ;;
+        --*) ;;
+        -?*) [[ ${words[at]} =~ ^-[@SWITCHES@]*([@VALUES@])$ ]] && option=-${BASH_REMATCH[1]} ;;
+        *) ended=1; break ;;
+        esac
+        ((at += 1))
+        [[ -n $option ]] && ((at += 1))
+    done
+
+    local value=$cur prefix='' files=''
+    if ((at <= last)); then
+        option=''
+        if [[ -z $ended && $cur == --*=* ]]; then
+            option=${cur%%=*} value=${cur#*=} prefix=${cur%%=*}=
+        elif [[ -z $ended && $cur =~ ^(-[@SWITCHES@]*([@VALUES@])=)(.*)$ ]]; then
+            option=-${BASH_REMATCH[2]} value=${BASH_REMATCH[3]} prefix=${BASH_REMATCH[1]}
+        fi
+    fi
+    case $option in
+    @CASES@
+    '')
+        if ((at < last)); then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur"); files=1
+        elif [[ -z $ended && $cur == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W '@ALL@ -h --help' -- "$cur")
+        elif [[ $cur == */* ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur"); files=1
+        else
+            mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+        fi
+        ;;
+    esac
+    # compopt fails where nothing is being completed, as in a test.
+    [[ -n $files ]] && compopt -o filenames 2>/dev/null
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+
+    # readline replaces only the piece behind the last = or :, where it divides words there.
+    local dividers=${COMP_WORDBREAKS//[!=:]/} kept=''
+    [[ -n $dividers && $cur == *[$dividers]* ]] && kept=${cur%"${cur##*[$dividers]}"}
+    COMPREPLY=("${COMPREPLY[@]/#/$prefix}")
+    COMPREPLY=("${COMPREPLY[@]#"$kept"}")
+}
+complete -F _mydocker mydocker
+"#;
 
 /// For zsh.
 pub fn zsh() -> String {
     let mut script = String::from(
-        "#compdef mydocker\n# Made by tests/manual from the table of options.\n\
-         if (( CURRENT == 2 )); then\n    compadd run check --help --version\n    return\nfi\n\
+        "#compdef mydocker\n# Made by tests/manual from the rows of src/cli/options.rs.\n\
+         if (( CURRENT == 2 )); then\n    compadd -- run check --help --version\n    return\nfi\n\
          case $words[2] in\ncheck) compadd -- --json --help; return ;;\nrun) ;;\n*) return ;;\nesac\n\
-         shift words\n(( CURRENT-- ))\n_arguments -S -s : \\\n",
+         shift words\n(( CURRENT-- ))\n\
+         # (-): there are no more options once the command is there; what follows is the command's.\n\
+         _arguments -s -S : \\\n",
     );
-    for option in options(HELP) {
-        let help = option
-            .help
-            .replace('\\', "\\\\")
-            .replace('[', "\\[")
-            .replace(']', "\\]")
-            .replace(':', "\\:")
-            .replace('\'', "'\\''");
-        let action = |value: &str| match kind(value) {
-            Kind::File => "_files".to_string(),
-            Kind::Directory => "_files -/".to_string(),
-            Kind::Words(words) => format!("({words})"),
-            Kind::Other => String::new(),
+    for row in ROWS {
+        let escape = |text: &str| {
+            text.replace('\\', "\\\\")
+                .replace('[', "\\[")
+                .replace(']', "\\]")
+                .replace(':', "\\:")
+                .replace('\'', "'\\''")
         };
-        let others = if option.many { "*".to_string() } else { format!("({})", option.names.join(" ")) };
-        for name in &option.names {
-            let value = option.value.as_deref().unwrap_or_default();
-            let label = value.replace(':', "\\:");
-            script += &match (value, option.optional) {
-                ("", _) => format!("    '{others}{name}[{help}]' \\\n"),
-                (_, true) => format!("    '{others}{name}=-[{help}]::{label}:{}' \\\n", action(value)),
-                (_, false) if name.starts_with("--") => {
-                    format!("    '{others}{name}=[{help}]:{label}:{}' \\\n", action(value))
-                }
-                (_, false) => format!("    '{others}{name}+[{help}]:{label}:{}' \\\n", action(value)),
+        let help = escape(row.help);
+        let value = value_of(row).unwrap_or_default();
+        let label = escape(value);
+        let Candidates { words, paths } = candidates(value);
+        let action = match (words.is_empty(), paths) {
+            (false, Paths::None) => format!("({})", words.join(" ")),
+            (false, _) => format!(" _alternative \"words\\:word\\:({})\" \"files\\:file\\:_files\"", words.join(" ")),
+            (true, Paths::None) => String::new(),
+            (true, Paths::Files | Paths::FilesBeforeColon) => "_files".to_string(),
+            (true, Paths::Directories) => "_files -/".to_string(),
+        };
+        let names: Vec<&str> = row.names().collect();
+        let excludes = if matches!(row.value, Value::Many(_)) { "*".into() } else { format!("({})", names.join(" ")) };
+        for name in names {
+            let spec = match row.value {
+                Value::Switch => format!("{excludes}{name}[{help}]"),
+                Value::Optional(_) => format!("{excludes}{name}=-[{help}]::{label}:{action}"),
+                _ if name.starts_with("--") => format!("{excludes}{name}=[{help}]:{label}:{action}"),
+                _ => format!("{excludes}{name}+[{help}]:{label}:{action}"),
             };
+            script += &format!("    '{spec}' \\\n");
         }
     }
     script
@@ -234,36 +284,89 @@ pub fn zsh() -> String {
 
 /// For fish.
 pub fn fish() -> String {
-    let mut script = String::from(
-        "# Made by tests/manual from the table of options.\n\
-         complete -c mydocker -n __fish_use_subcommand -f -a run -d 'run a command'\n\
-         complete -c mydocker -n __fish_use_subcommand -f -a check -d 'what this host offers'\n\
-         complete -c mydocker -n __fish_use_subcommand -l version -d 'version, commit and target'\n\
-         complete -c mydocker -s h -l help -d 'help'\n\
-         complete -c mydocker -n '__fish_seen_subcommand_from check' -f -l json -d 'as JSON'\n",
-    );
-    for option in options(HELP) {
-        script += "complete -c mydocker -n '__fish_seen_subcommand_from run'";
-        for name in &option.names {
-            script += &match name.strip_prefix("--") {
-                Some(long) => format!(" -l {long}"),
-                None => format!(" -s {}", name.trim_start_matches('-')),
+    let mut specs = vec!["h/help".to_string()];
+    let mut completions = String::new();
+    for row in ROWS {
+        let names: Vec<&str> = row.names().map(|name| name.trim_start_matches('-')).collect();
+        let (short, long): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.len() == 1);
+        let kind = match row.value {
+            Value::Switch => "",
+            Value::One(_) => "=",
+            Value::Many(_) => "=+",
+            Value::Optional(_) => "=\\?",
+        };
+        for (at, long) in long.iter().enumerate() {
+            // argparse knows one short and one long name for an option: the other long names are options of their own.
+            let short = short.first().filter(|_| at == 0).map(|letter| format!("{letter}/")).unwrap_or_default();
+            specs.push(format!("{short}{long}{kind}"));
+        }
+        completions += "complete -c mydocker -n __mydocker_option";
+        for name in short {
+            completions += &format!(" -s {name}");
+        }
+        for name in long {
+            completions += &format!(" -l {name}");
+        }
+        if let Some(value) = value_of(row).filter(|_| takes_next_word(row)) {
+            let Candidates { words, paths } = candidates(value);
+            completions += &match (words.is_empty(), paths) {
+                (false, _) => format!(" -x -a '{}'", words.join(" ")),
+                (true, Paths::None) => " -x".to_string(),
+                (true, Paths::Files | Paths::FilesBeforeColon) => " -r -F".to_string(),
+                (true, Paths::Directories) => " -x -a '(__fish_complete_directories)'".to_string(),
             };
         }
-        if let Some(value) = option.value.as_deref().filter(|_| !option.optional) {
-            script += &match kind(value) {
-                Kind::File => " -r -F".to_string(),
-                Kind::Directory => " -x -a '(__fish_complete_directories)'".to_string(),
-                Kind::Words(words) => format!(" -x -a '{words}'"),
-                Kind::Other => " -x".to_string(),
-            };
-        }
-        script += &format!(" -d '{}'\n", option.help.replace('\\', "\\\\").replace('\'', "\\'"));
+        completions += &format!(" -d '{}'\n", row.help.replace('\\', "\\\\").replace('\'', "\\'"));
     }
-    script
+    FISH.replace("@SPECS@", &specs.join(" ")) + &completions
 }
 
-/// Each generated file, by its name.
+const FISH: &str = r#"# Made by tests/manual from the rows of src/cli/options.rs.
+
+# COMMAND and the words behind it, up to the cursor. Fails where the options have not ended.
+function __mydocker_command
+    set -l words (commandline -opc) (commandline -ct)
+    test "$words[2]" = run; or return
+    set -e words[1..2]
+    argparse --stop-nonopt @SPECS@ -- $words 2>/dev/null; or return
+    test (count $argv) -gt 0; and string join0 -- $argv
+end
+
+# Whether the first word is this one.
+function __mydocker_first
+    set -l words (commandline -opc)
+    test "$words[2]" = "$argv[1]"
+end
+
+# Whether an option of run can stand at the cursor.
+function __mydocker_option
+    set -l words (commandline -opc)
+    set -l rest (__mydocker_command | string split0)
+    __mydocker_first run; and not contains -- -- $words; and test (count $rest) -le 1
+end
+
+# What can stand at the cursor where COMMAND has begun.
+function __mydocker_complete_command
+    set -l rest (__mydocker_command | string split0)
+    test (count $rest) -gt 0; or return
+    # The word at the cursor is as typed, those before it are what their quotes made of them.
+    set -l typed $rest[-1]
+    set -e rest[-1]
+    set -l line (string join ' ' -- (string escape -- $rest) $typed)
+    complete --do-complete="$line"
+end
+
+complete -c mydocker -n __fish_use_subcommand -f -a run -d 'run a command'
+complete -c mydocker -n __fish_use_subcommand -f -a check -d 'what this host offers'
+complete -c mydocker -n __fish_use_subcommand -l version -d 'version, commit and target'
+complete -c mydocker -n __fish_use_subcommand -s h -l help -d 'help'
+complete -c mydocker -n '__mydocker_first check' -f -l json -d 'as JSON'
+complete -c mydocker -n '__mydocker_first check' -f -s h -l help -d 'help'
+complete -c mydocker -n __mydocker_option -s h -l help -d 'every option'
+complete -c mydocker -n '__mydocker_first run' -f -a '(__mydocker_complete_command)'
+"#;
+
+/// Each file, by its name.
 pub fn files() -> [(&'static str, String); 4] {
     [("mydocker.1", man_page()), ("mydocker.bash", bash()), ("_mydocker", zsh()), ("mydocker.fish", fish())]
 }

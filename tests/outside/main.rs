@@ -37,10 +37,14 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     }
     // SAFETY: sets dispositions to SIG_DFL and SIG_IGN before there are threads. A background job, or one under nohup,
     // has some of these signals ignored, and mydocker would respect that; and a case may write to a command that has
-    // ended.
+    // ended. The C library keeps 32 and 33 to itself, and musl's posix_spawn makes its child ignore them: only the bare
+    // call, with a struct sigaction of zeros, sets them.
     unsafe {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
             libc::signal(signal, libc::SIG_DFL);
+        }
+        for signal in [32, 33] {
+            libc::syscall(libc::SYS_rt_sigaction, signal, [0u64; 4].as_ptr(), 0, 8);
         }
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
     }

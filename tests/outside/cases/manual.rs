@@ -1,16 +1,46 @@
-//! The man page and the completions say what `--help` says: all come from the same table, and these cases compare them.
+//! The man page and the completions say what `--help` says: they are made from the same rows, and this holds them to it.
 
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker;
 use crate::support::needs::Needs;
-use pages::{Described, options};
 use std::process::Command;
 
 #[path = "../../manual/pages.rs"]
 mod pages;
 
+/// One option as `run --help` prints it.
+struct Described {
+    /// The heading that it stands under.
+    group: String,
+    /// What is before the explanation.
+    synopsis: String,
+    /// The names in it: `-m`, `--memory-limit` ...
+    names: Vec<String>,
+    /// What it does, on one line.
+    help: String,
+}
+
+/// Every option of `run --help`. An explanation may go on in the lines below, in its column.
 fn help() -> Vec<Described> {
-    options(&mydocker(&["run", "--help"]).finish().success())
+    let text = mydocker(&["run", "--help"]).finish().success();
+    let mut group = String::new();
+    let mut found: Vec<Described> = Vec::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_suffix(':').filter(|heading| !heading.contains(' ')) {
+            group = heading.to_string();
+        }
+        let Some(row) = line.strip_prefix("  ") else { continue };
+        if !row.trim_start().starts_with('-') {
+            let last = found.last_mut().expect("an option before what goes on");
+            last.help = format!("{} {}", last.help, row.trim());
+            continue;
+        }
+        let (synopsis, explanation) = row.trim_start().split_once("  ").expect("two columns");
+        let names = synopsis.split([' ', ',', '[']).filter(|word| word.starts_with('-')).map(String::from).collect();
+        let help = explanation.trim().to_string();
+        found.push(Described { group: group.clone(), synopsis: synopsis.to_string(), names, help });
+    }
+    found
 }
 
 case!(help_fits_on_a_screen, Needs::NOTHING);
@@ -27,9 +57,9 @@ case!(run_help_is_grouped, Needs::NOTHING);
 fn run_help_is_grouped() {
     let mut groups: Vec<String> = help().into_iter().map(|option| option.group).collect();
     groups.dedup();
-    assert_eq!(groups, ["Limits", "Root", "Process", "Namespaces", "Privilege", "Seeing"]);
+    assert_eq!(groups, ["Limits", "Root", "Process", "Namespaces", "Privilege", "Diagnostics"]);
     let text = mydocker(&["run", "--help"]).finish().success();
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 /// A line of the page without its markup.
@@ -54,13 +84,7 @@ fn the_man_page_says_what_help_says() {
             (plain(lines.next().expect("names")), plain(lines.next().expect("what it does")))
         })
         .collect();
-    // The help's own lines, with their columns.
-    let text = mydocker(&["run", "--help"]).finish().success();
-    let helped: Vec<(String, String)> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("  ")?.trim_start().split_once("  "))
-        .map(|(names, what)| (names.to_string(), what.trim().to_string()))
-        .collect();
+    let helped: Vec<(String, String)> = help().into_iter().map(|option| (option.synopsis, option.help)).collect();
     assert!(helped.len() > 35);
     assert_eq!(said, helped);
     for status in ["125", "126", "127", "128 + n"] {
@@ -103,19 +127,34 @@ fn bash_completes() {
     let folder = Folder::new();
     let file = folder.write("mydocker.bash", pages::bash().as_bytes());
     folder.write("a-file", b"");
-    let complete = |words: &[&str]| {
-        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    // As readline calls it: a word that holds one of `breaks` is divided there.
+    let complete_with = |breaks: &str, words: &[&str]| {
+        let line = words.join(" ");
+        let pieces = words.iter().flat_map(|word| {
+            let divided = word.replace(|c| breaks.contains(c), "\0").split('\0').map(String::from).collect::<Vec<_>>();
+            let mut dividers = word.chars().filter(|&c| breaks.contains(c)).map(String::from);
+            let mut pieces: Vec<String> = Vec::new();
+            for part in divided {
+                pieces.extend(Some(part).filter(|part| !part.is_empty()));
+                pieces.extend(dividers.next());
+            }
+            if word.is_empty() { vec![String::new()] } else { pieces }
+        });
+        let quoted: Vec<String> = pieces.map(|piece| format!("'{piece}'")).collect();
         let script = format!(
-            "source {file}; cd {}; COMP_WORDS=({}); COMP_CWORD={}; _mydocker; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            "source {file}; cd {}; COMP_WORDBREAKS=' {breaks}'; COMP_LINE='{line}'; COMP_POINT={}; COMP_WORDS=({}); \
+             COMP_CWORD={}; _mydocker; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             folder.as_path().display(),
+            line.len(),
             quoted.join(" "),
-            words.len() - 1
+            quoted.len() - 1
         );
         let output = Command::new("bash").args(["-c", &script]).output().expect("bash");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{script}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().filter(|line| !line.is_empty()).map(String::from).collect::<Vec<_>>()
     };
+    let complete = |words: &[&str]| complete_with("=:", words);
     for (words, expected) in [
         (&["mydocker", ""][..], &["run", "check", "--help", "--version"][..]),
         (&["mydocker", "check", "--j"], &["--json"]),
@@ -129,8 +168,27 @@ fn bash_completes() {
         (&["mydocker", "run", "-t", "ls", "--a"], &[]),
         (&["mydocker", "run", "-t", "ls", "a-"], &["a-file"]),
         (&["mydocker", "other", ""], &[]),
+        // What readline replaces is only the piece at the cursor.
+        (&["mydocker", "run", "--network=h"], &["host"]),
+        (&["mydocker", "run", "--network="], &["none", "host"]),
+        (&["mydocker", "run", "--dry-run=s"], &["sh"]),
+        (&["mydocker", "run", "--env-file=a-"], &["a-file"]),
+        (&["mydocker", "run", "-v=a-"], &["a-file"]),
+        (&["mydocker", "run", "-v", "a-"], &["a-file"]),
+        (&["mydocker", "run", "-v", "/a:a-"], &[]),
+        (&["mydocker", "run", "--name=va"], &[]),
+        (&["mydocker", "run", "--name=x", "--memory-s"], &["--memory-swap"]),
+        (&["mydocker", "run", "-v", "/a:/b", "--memory-s"], &["--memory-swap"]),
+        (&["mydocker", "run", "-e", "A=b:c=d", "-tm", "1g", "--uts", ""], &["host"]),
+        (&["mydocker", "run", "-v", "/a:/b", "ls", "--memory-s"], &[]),
+        (&["mydocker", "run", "--name=x", "ls", "a-"], &["a-file"]),
+        (&["mydocker", "run", "--", "--memory-s"], &[]),
     ] {
         assert_eq!(complete(words), expected, "{words:?}");
+    }
+    for (breaks, expected) in [("=:", "host"), ("=", "host"), (":", "--network=host"), ("", "--network=host")] {
+        let words = ["mydocker", "run", "-v", "/a:/b", "--network=h"];
+        assert_eq!(complete_with(breaks, &words), [expected], "{breaks:?}");
     }
     assert!(complete(&["mydocker", "run", "-m", "1g", "bas"]).contains(&"bash".to_string()), "a command");
     let all = complete(&["mydocker", "run", "-"]);
@@ -147,7 +205,7 @@ fn zsh_reads_it() {
     let file = folder.write("_mydocker", pages::zsh().as_bytes());
     let output = Command::new("zsh").args(["-n", &file]).output().expect("zsh");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    // zsh's own parser of the specifications, called as a completion calls it, reports no error.
+    // Its own parser of the specifications, called as a completion calls it, has nothing to complain of.
     let script = format!(
         "autoload -U compinit && compinit -D -u; fpath=({0} $fpath); zmodload zsh/zpty; \
          zpty z 'zsh -f -i'; zpty -w z 'PS1=; fpath=({0} $fpath); autoload -U compinit; compinit -D -u; compdef _mydocker mydocker; \
@@ -157,14 +215,40 @@ fn zsh_reads_it() {
     );
     let output = Command::new("timeout").args(["20", "zsh", "-f", "-c", &script]).output().expect("zsh");
     assert!(String::from_utf8_lossy(&output.stdout).contains("found"), "{output:?}");
+    // What a tab makes of each line; the key ^X prints it.
+    folder.write("a-file", b"");
+    let lines = [
+        ("mydocker run --pids", "mydocker run --pids-limit="),
+        ("mydocker run -v /a:/b --name=x --pids", "mydocker run -v /a:/b --name=x --pids-limit="),
+        ("mydocker run --network h", "mydocker run --network host "),
+        ("mydocker run --stats=j", "mydocker run --stats=json "),
+        ("mydocker run -m 1g basena", "mydocker run -m 1g basename "),
+        ("mydocker run -t basename --pids", "mydocker run -t basename --pids"),
+        ("mydocker run -t basename a-", "mydocker run -t basename a-file "),
+        ("mydocker run -- --pids", "mydocker run -- --pids"),
+    ];
+    let quoted: Vec<String> = lines.iter().map(|(line, _)| format!("'{line}'")).collect();
+    let script = format!(
+        "zmodload zsh/zpty; zpty z 'zsh -f -i'; zpty -w z 'PS1=; cd {0}; fpath=({0} $fpath); autoload -U compinit; \
+         compinit -D -u; compdef _mydocker mydocker; show() {{ print -r -- \"<$BUFFER>\"; BUFFER= }}; zle -N show; \
+         bindkey -r ^X; bindkey ^X show; print rea''dy'; zpty -r z out '*ready*'; \
+         for line in {1}; do zpty -n -w z \"$line\"$'\\t\\x18'; zpty -r -m z out '*<*>*'; print -r -- $out; done",
+        folder.as_path().display(),
+        quoted.join(" ")
+    );
+    let output = Command::new("timeout").args(["20", "zsh", "-f", "-c", &script]).output().expect("zsh");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let completed: Vec<&str> = text.split('<').skip(1).filter_map(|rest| Some(rest.split_once('>')?.0)).collect();
+    assert_eq!(completed, lines.map(|(_, expected)| expected), "{text}");
 }
 
 case!(fish_completes, Needs::FISH);
 fn fish_completes() {
     let folder = Folder::new();
     let file = folder.write("mydocker.fish", pages::fish().as_bytes());
+    folder.write("a-file", b"");
     let complete = |line: &str| {
-        let script = format!("source {file}; complete -C'{line}'");
+        let script = format!("source {file}; cd {}; complete -C'{line}'", folder.as_path().display());
         let output = Command::new("fish").args(["--no-config", "-c", &script]).output().expect("fish");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{script}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -173,10 +257,22 @@ fn fish_completes() {
     assert!(complete("mydocker r").contains(&"run".to_string()));
     assert_eq!(complete("mydocker run --memory-"), ["--memory-limit", "--memory-swap"]);
     assert_eq!(complete("mydocker run --network "), ["host", "none"]);
+    for (line, expected) in [
+        ("mydocker run -v /a:/b --name=x -tm 1g --dry-run --pids", &["--pids-limit"][..]),
+        ("mydocker run -m 1g basena", &["basename"]),
+        ("mydocker run -- basena", &["basename"]),
+        ("mydocker run -t basename --pids", &[]),
+        ("mydocker run -t basename a-", &["a-file"]),
+        ("mydocker run check --js", &[]),
+        ("mydocker run -- --pids", &[]),
+        ("mydocker check --js", &["--json"]),
+    ] {
+        assert_eq!(complete(line), expected, "{line}");
+    }
 }
 
 case!(install_installs_them, Needs::NOTHING);
-/// `just install` names each of the files.
+/// `just install` knows each of the files.
 fn install_installs_them() {
     let justfile = include_str!("../../../Justfile");
     let recipe = justfile.split("\ninstall ").nth(1).expect("install");

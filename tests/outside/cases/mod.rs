@@ -46,6 +46,7 @@ mod pid_file;
 mod pipelines;
 mod privilege;
 mod pty;
+mod rehearsal;
 mod relay;
 mod rootfs;
 mod rootfs_attacks;
@@ -55,6 +56,7 @@ mod rootfs_user;
 mod rootfs_volumes;
 mod rootfs_writes;
 mod rootless;
+mod script;
 mod session;
 mod settings;
 mod signals;
@@ -63,6 +65,7 @@ mod status;
 mod step;
 mod terminal;
 mod tmux;
+mod tour;
 mod trace;
 
 /// One case: where it stands, what it needs of the host, and the test.

@@ -6,6 +6,7 @@ use crate::support::needs::{Needs, debian_root};
 use crate::support::roots::Root;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 case!(busybox_serves_a_file_to_itself, Needs::ROOT | Needs::BUSYBOX);
 fn busybox_serves_a_file_to_itself() {
@@ -16,8 +17,10 @@ fn busybox_serves_a_file_to_itself() {
     assert_eq!(outcome.success(), "over the loopback\n");
 }
 
-case!(debian, Needs::ROOT | Needs::OVERLAY | Needs::DEBIAN);
-fn debian() {
+/// Makes the Debian root, unless an earlier run has.
+pub fn make_debian_root() {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if !debian_root().join("etc/debian_version").exists() {
         let new = debian_root().with_extension(format!("new-{}", std::process::id()));
         fs::create_dir_all(&new).expect("mkdir");
@@ -33,6 +36,11 @@ fn debian() {
         assert!(output.status.success(), "debootstrap: {}", String::from_utf8_lossy(&output.stdout));
         fs::rename(&new, debian_root()).expect("rename");
     }
+}
+
+case!(debian, Needs::ROOT | Needs::OVERLAY | Needs::DEBIAN);
+fn debian() {
+    make_debian_root();
     let root = debian_root().into_os_string().into_string().expect("UTF-8");
     let says = |options: &[&str], command: &[&str]| {
         run(&[&["--rootfs", &root, "--ephemeral"], options].concat(), command).finish().success()

@@ -6,6 +6,7 @@ use crate::support::harness::{probe, probe_words, run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::processes::{children, wait_for_end};
+use crate::support::table::{Step, parse_table};
 use crate::support::user_terminal::{InTerminal, in_terminal};
 use std::fs;
 
@@ -28,22 +29,44 @@ fn has_ended(inside: &InTerminal) -> bool {
     crate::support::processes::state(inside.running.pid).is_none_or(|state| state == 'Z')
 }
 
-/// The reasons and the calls of the plan, as `--dry-run` shows them; after one run, which leaves controllers enabled
-/// that other cases may need, too.
-fn planned(options: &[&str], words: &[&str]) -> Vec<(String, String)> {
+/// The steps of the plan, as `--dry-run` shows them; after one run, which leaves controllers enabled that other cases may
+/// need, too.
+fn planned(options: &[&str], words: &[&str]) -> Vec<Step> {
     probe(options, &["status", "0"]).finish().success();
-    let text = probe(&[options, &["--dry-run"]].concat(), words).finish().success();
-    text.lines()
-        .map(|line| {
-            let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
-            let (who, rest) = rest.split_once(' ').expect("a process");
-            let (why, calls) = rest.trim_start().split_once("  ").expect("two columns");
-            (format!("{who}: {why}"), calls.trim().to_string())
-        })
-        .collect()
+    // Started as a case in a terminal starts it, by fork and exec: posix_spawn makes it ignore other signals.
+    let run = probe(&[options, &["--dry-run"]].concat(), words).before(|| Ok(()));
+    parse_table(&run.finish().success())
+}
+
+/// What stands on the screen before each question: the line that says which step comes, and its calls.
+fn stops_on(screen: &str) -> Vec<(String, Vec<String>)> {
+    let screen = screen.replace('\r', "");
+    let mut stops: Vec<(String, Vec<String>)> = Vec::new();
+    for line in screen.lines() {
+        if line.starts_with("parent ") || line.starts_with("child ") {
+            stops.push((line.to_string(), Vec::new()));
+        } else if let Some(call) = line.strip_prefix("  ").filter(|line| !line.starts_with("look: ")) {
+            stops.last_mut().expect("a step before its calls").1.push(without_numbers(call));
+        }
+    }
+    stops
+}
+
+/// A call without the numbers of its descriptors, which show what they refer to: those that `--step` itself has open make
+/// the others larger.
+fn without_numbers(call: &str) -> String {
+    let mut parts = call.split('<');
+    let first = parts.next().unwrap_or_default().to_string();
+    let trimmed = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
+    parts.fold(first, |text, part| match text.strip_suffix('}') {
+        // The last field of struct clone_args.
+        Some(fields) => format!("{}}}<{part}", trimmed(fields)),
+        None => format!("{}<{part}", trimmed(&text)),
+    })
 }
 
 case!(it_stops_before_every_step_of_the_plan, Needs::ROOT | Needs::TERMINAL);
+/// Each stop has the number, the purpose and the calls that `--dry-run` shows, and each process keeps its order.
 fn it_stops_before_every_step_of_the_plan() {
     let name = unique_name();
     for options in [&["--name", name.as_str()][..], &["--name", &name, "-m", "100m", "--cpus", "1", "-w", "/"]] {
@@ -53,16 +76,15 @@ fn it_stops_before_every_step_of_the_plan() {
         let screen = inside.terminal.screen();
         assert_eq!(inside.running.finish_with_stdin_open().code(), 7, "{screen}");
         assert_eq!(stops, plan.len(), "{screen}");
-        for who in ["parent: ", "child: "] {
-            let shown: Vec<(String, String)> = screen
-                .lines()
-                .zip(screen.lines().skip(1))
-                .filter(|(line, _)| line.starts_with(who))
-                .map(|(why, calls)| (why.trim().to_string(), calls.trim().to_string()))
-                .collect();
-            let expected: Vec<(String, String)> =
-                plan.iter().filter(|(why, _)| why.starts_with(who)).cloned().collect();
-            assert_eq!(shown, expected);
+        let shown = stops_on(&screen);
+        assert_eq!(shown.len(), plan.len(), "{screen}");
+        for (who, child) in [("parent", false), ("child", true)] {
+            let expected = plan.iter().filter(|step| step.child == child).map(|step| {
+                let calls: Vec<String> = step.calls.iter().map(|call| without_numbers(call)).collect();
+                (format!("{who} {} of {}: {}", step.number, plan.len(), step.purpose), calls)
+            });
+            let shown = shown.iter().filter(|(line, _)| line.starts_with(&format!("{who} ")));
+            assert_eq!(shown.cloned().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
         }
     }
 }

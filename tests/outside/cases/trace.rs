@@ -1,9 +1,10 @@
 //! `--trace`: it shows the same calls that strace sees of the same run.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker_file, probe, probe_file, unique_name};
+use crate::support::harness::{mydocker_file, probe, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
+use crate::support::table::parse_table;
 use crate::support::user_terminal::in_terminal;
 use std::fs;
 use std::path::PathBuf;
@@ -83,7 +84,7 @@ fn parse_call(line: &str) -> Option<Call> {
     Some(Call { name: name.to_string(), strings, result, flags })
 }
 
-/// The calls of mydocker's own trace, each with its process. execve is printed before the call, and again if it fails.
+/// The calls of mydocker's own trace, each with its process. Each has its result, but for the one that does not return.
 fn own_calls(trace: &str) -> Vec<(String, Call)> {
     let mut calls: Vec<(String, Call)> = Vec::new();
     for line in trace.lines() {
@@ -95,15 +96,7 @@ fn own_calls(trace: &str) -> Vec<(String, Call)> {
             continue;
         }
         let call = parse_call(rest).unwrap_or_else(|| panic!("no call: {line}"));
-        if let Some((_, last)) = calls.last_mut()
-            && last.result.is_none()
-            && last.name == "execve"
-            && call.name == "execve"
-            && call.result.is_some()
-        {
-            *last = call;
-            continue;
-        }
+        assert!(call.result.is_some() || call.name == "exit_group", "no result: {line}");
         calls.push((words[0].to_string(), call));
     }
     calls
@@ -175,11 +168,7 @@ fn compare(ours: &[Call], theirs: &[Call], told: &str) {
     let theirs = if end(theirs) { &theirs[..theirs.len() - 1] } else { theirs };
     for (at, (own, seen)) in ours.iter().zip(theirs).enumerate() {
         assert_eq!(own.name, seen.name, "{told}: call {at}\n{own:?}\n{seen:?}");
-        match (own.name.as_str(), &own.result) {
-            // Printed before the call.
-            ("execve", None) => assert_eq!(seen.result.as_deref(), Some("0"), "{told}: {own:?}"),
-            _ => assert_eq!(own.result, seen.result, "{told}: call {at}\n{own:?}\n{seen:?}"),
-        }
+        assert_eq!(own.result, seen.result, "{told}: call {at}\n{own:?}\n{seen:?}");
         // strace shows more of some structures; everything that mydocker shows must be there. For a directory, mydocker
         // shows the number of entries.
         for string in own.strings.iter().filter(|string| own.name != "getdents64" && !string.is_empty()) {
@@ -281,12 +270,69 @@ fn lines_are_marked() {
     }
     phases.dedup();
     assert_eq!(phases, ["parent plan", "parent start", "parent wait", "parent end", "child start"]);
-    // Each step is announced, with the reason that --dry-run prints for it.
-    let plan = probe(&["--dry-run"], &["status", "5"]).finish().success();
-    for line in plan.lines() {
-        let rest = line.trim_start().split_once("  ").expect("a number").1.trim_start();
-        let why = rest.split_once(' ').expect("a process").1.trim_start().split_once("  ").expect("two columns").0;
-        assert!(text.contains(&format!("# {why}\n")), "{why} is not in the trace:\n{text}");
+    // Each step is announced by its process, once and in order, with the purpose that --dry-run prints for it.
+    let plan = parse_table(&probe(&["--dry-run"], &["status", "5"]).finish().success());
+    for (who, child) in [("parent", false), ("child ", true)] {
+        let announced: Vec<&str> =
+            lines_of(&text, who).iter().filter_map(|line| line.split_once(" # ")).map(|(_, purpose)| purpose).collect();
+        let expected: Vec<&str> =
+            plan.iter().filter(|step| step.child == child).map(|step| step.purpose.as_str()).collect();
+        assert_eq!(announced, expected, "{text}");
+    }
+}
+
+/// The file and the result of every execve in the trace of a run, which must end with `status`.
+fn executed(options: &[&str], words: &[&str], status: i32) -> Vec<(String, String)> {
+    let folder = Folder::new();
+    let file = format!("--trace={}", folder.text("trace"));
+    let outcome = run(&[options, &[&file]].concat(), words).finish();
+    assert_eq!(outcome.code(), status, "{outcome:?}");
+    let text = fs::read_to_string(folder.path("trace")).expect("the trace");
+    let lines = text.lines().enumerate().filter(|(_, line)| line.contains(" execve("));
+    let calls = lines.map(|(at, line)| {
+        assert!(line.starts_with("child  start "), "{text}");
+        let (_, rest) = line.split_once(" execve(\"").expect("a file");
+        let (file, rest) = rest.split_once('"').expect("its end");
+        let (_, result) = rest.rsplit_once(") = ").unwrap_or_else(|| panic!("no result: {line}"));
+        // One that works is the last call of its process.
+        let later = text.lines().skip(at + 1).filter(|line| line.starts_with("child "));
+        assert!(result != "0" || later.count() == 0, "{text}");
+        (file.to_string(), result.to_string())
+    });
+    calls.collect()
+}
+
+case!(each_execve_once_with_its_result, Needs::NAMESPACES | Needs::TERMINAL);
+/// One that fails is shown with its errno, one that works with 0; with a PID 1 between, with a terminal, and in a search.
+fn each_execve_once_with_its_result() {
+    const MISSING: &str = "-1 ENOENT (No such file or directory)";
+    let folder = Folder::new();
+    folder.link_to_probe("linked");
+    let plain = folder.write("plain", b"#!/bin/sh\n");
+    let empty = folder.write_program("empty", b"");
+    let directory = folder.text("").trim_end_matches('/').to_string();
+    let (linked, path) = (format!("{directory}/linked"), format!("PATH=/no/such:{directory}"));
+    let probe = probe_file().into_os_string().into_string().expect("UTF-8");
+    for options in
+        [&["--no-limits"][..], &["--no-limits", "--init"], &["--no-limits", "-t"], &["--no-limits", "-t", "--init"]]
+    {
+        let options = [options, &["-e", &path]].concat();
+        for (words, status, expected) in [
+            (&[probe.as_str(), "--probe", "status", "3"][..], 3, vec![(probe.as_str(), "0")]),
+            (&["/no/such"], 127, vec![("/no/such", MISSING)]),
+            (&[&plain], 126, vec![(&plain, "-1 EACCES (Permission denied)")]),
+            (&[&empty], 126, vec![(&empty, "-1 ENOEXEC (Exec format error)")]),
+            (&["linked", "--probe", "status", "3"], 3, vec![("/no/such/linked", MISSING), (&linked, "0")]),
+            (
+                &["unlinked", "x"],
+                127,
+                vec![("/no/such/unlinked", MISSING), (&format!("{directory}/unlinked"), MISSING)],
+            ),
+        ] {
+            let seen = executed(&options, words, status);
+            let seen: Vec<(&str, &str)> = seen.iter().map(|(file, result)| (file.as_str(), result.as_str())).collect();
+            assert_eq!(seen, expected, "{options:?}");
+        }
     }
 }
 

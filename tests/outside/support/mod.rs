@@ -8,4 +8,6 @@ pub mod needs;
 pub mod outcome;
 pub mod processes;
 pub mod roots;
+pub mod strace;
+pub mod table;
 pub mod user_terminal;

@@ -74,7 +74,7 @@ numbered_needs! {
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
-    /// The tools that a script of --dry-run=sh calls: util-linux's unshare, ip, hostname.
+    /// The tools that a script of --dry-run=sh calls: unshare, setpriv and prlimit of util-linux; ip, hostname.
     SCRIPT_TOOLS,
     /// Namespaces can be made: as root, or in a user namespace.
     NAMESPACES,
@@ -89,6 +89,8 @@ numbered_needs! {
     ZSH,
     FISH,
     GROFF,
+    /// The source that the tests were built from is on this host.
+    SOURCE,
 }
 
 impl Needs {
@@ -148,6 +150,7 @@ impl Needs {
             (Needs::GROFF, "groff"),
             (Needs::SCRIPT_TOOLS, "ip"),
             (Needs::SCRIPT_TOOLS, "hostname"),
+            (Needs::SCRIPT_TOOLS, "prlimit"),
             (Needs::PYTHON, "python3"),
             (Needs::PERL, "perl"),
             (Needs::CC, "cc"),
@@ -167,7 +170,7 @@ impl Needs {
             (Needs::VIRTUAL_HOST, is_virtual_host, "this is not a virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
-            (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare of util-linux"),
+            (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare and setpriv of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
             (Needs::USER_NAMESPACES_FORBIDDEN, user_namespaces_forbidden, "user.max_user_namespaces is not 0"),
             (Needs::MOUNTED, || host().mounted, "no cgroup is mounted"),
@@ -175,6 +178,11 @@ impl Needs {
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
             (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
             (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
+            (
+                Needs::SOURCE,
+                || std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).exists(),
+                "the source is not here",
+            ),
             (Needs::CONSOLE, is_on_console, "the tests do not run on the host's console"),
             (Needs::TERMINAL, has_terminals, "no pseudo-terminal can be opened"),
             (Needs::GROUP_BELOW, can_nest, "our own v2 cgroup holds processes and cannot have children"),
@@ -195,8 +203,10 @@ pub fn on_v2(controller: &str) -> bool {
 }
 
 fn has_util_linux() -> bool {
-    let version = std::process::Command::new("unshare").arg("--version").output();
-    version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux"))
+    ["unshare", "setpriv"].iter().all(|tool| {
+        let version = std::process::Command::new(tool).arg("--version").output();
+        version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux"))
+    })
 }
 
 fn accounts_swap() -> bool {
@@ -212,6 +222,16 @@ fn accounts_swap() -> bool {
 fn has_cpus_0_and_1() -> bool {
     let set = rustix::thread::sched_getaffinity(None).expect("sched_getaffinity");
     set.is_set(0) && set.is_set(1)
+}
+
+/// Whether an ordinary user who runs the tests has more ids than one: newuidmap is installed, and /etc/subuid names them.
+pub fn has_range_of_ids() -> bool {
+    let id = rustix::process::geteuid().as_raw().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(&id)).and_then(|line| line.split(':').next());
+    let ranges = std::fs::read_to_string("/etc/subuid").unwrap_or_default();
+    let is_own = |line: &str| line.split(':').next().is_some_and(|word| word == id || Some(word) == name);
+    !host().root && tool("newuidmap").is_some() && ranges.lines().any(is_own)
 }
 
 fn user_namespaces_forbidden() -> bool {
@@ -237,7 +257,7 @@ pub fn root_is_initramfs() -> bool {
     mounts.lines().any(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - rootfs "))
 }
 
-fn is_virtual_host() -> bool {
+pub fn is_virtual_host() -> bool {
     std::fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("mydocker.host=")
 }
 

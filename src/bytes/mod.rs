@@ -1,0 +1,11 @@
+//! Bytes as people and the kernel write them: buffers to write text into, numbers and sizes, lists and paths.
+//!
+//! Words, paths and files of the kernel need not be UTF-8, so all of this works on `&[u8]`.
+
+mod number;
+mod put;
+mod split;
+
+pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
+pub use put::{FixedBytes, Put};
+pub use split::{Parts, c_string, clean_path, field, split, split_once, trimmed, words};

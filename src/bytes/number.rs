@@ -1,0 +1,260 @@
+//! Numbers and lists of numbers: of the command line, of /proc and of cgroup files.
+
+use super::put::Put;
+use super::split::{split, split_once};
+use alloc::vec::Vec;
+
+/// Why some bytes are not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// They do not have the expected form.
+    Form,
+    /// They have the expected form, but the number is too large.
+    Overflow,
+}
+
+/// Parses a decimal number: digits only, no sign.
+pub fn decimal(bytes: &[u8]) -> Result<u64, Malformed> {
+    if bytes.is_empty() {
+        return Err(Malformed::Form);
+    }
+    let mut n: u64 = 0;
+    let mut is_too_large = false;
+    for byte in bytes {
+        if !byte.is_ascii_digit() {
+            return Err(Malformed::Form);
+        }
+        match n.checked_mul(10).and_then(|n| n.checked_add(u64::from(byte - b'0'))) {
+            Some(next) => n = next,
+            // A later byte may still show that this is no number at all.
+            None => is_too_large = true,
+        }
+    }
+    if is_too_large { Err(Malformed::Overflow) } else { Ok(n) }
+}
+
+/// Parses hexadecimal digits without a prefix, as /proc/PID/status writes sets of signals and capabilities. No digits
+/// are 0; `None` if a byte is not a digit or the number needs more than 64 bits.
+pub fn hexadecimal(bytes: &[u8]) -> Option<u64> {
+    bytes.iter().try_fold(0u64, |n, digit| Some(n.checked_mul(16)? | u64::from(char::from(*digit).to_digit(16)?)))
+}
+
+/// `n` in decimal.
+pub fn to_decimal(n: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_decimal(n);
+    out
+}
+
+/// Parses a size in bytes as docker writes it: a decimal number with an optional unit `b k m g t`, in either case, in
+/// powers of 1024. The largest size is `i64::MAX`, which is the largest that the kernel stores.
+pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
+    let (digits, shift) = match bytes.split_last() {
+        Some((b'b' | b'B', digits)) => (digits, 0),
+        Some((b'k' | b'K', digits)) => (digits, 10),
+        Some((b'm' | b'M', digits)) => (digits, 20),
+        Some((b'g' | b'G', digits)) => (digits, 30),
+        Some((b't' | b'T', digits)) => (digits, 40),
+        _ => (bytes, 0),
+    };
+    let n = decimal(digits)?;
+    if n > i64::MAX as u64 >> shift { Err(Malformed::Overflow) } else { Ok(n << shift) }
+}
+
+/// Parses a number of CPUs such as `1.5` into microseconds of CPU time per 100,000 microseconds. Digits after the fifth
+/// decimal place are dropped, as docker does.
+pub fn cpus(bytes: &[u8]) -> Result<u64, Malformed> {
+    let (whole, fraction) = split_once(bytes, b'.').unwrap_or((bytes, b""));
+    if whole.is_empty() && fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed::Form);
+    }
+    let whole = if whole.is_empty() { 0 } else { decimal(whole)? };
+    let mut micros: u64 = 0;
+    for at in 0..5 {
+        micros = micros * 10 + fraction.get(at).map_or(0, |digit| u64::from(digit - b'0'));
+    }
+    whole.checked_mul(100_000).and_then(|n| n.checked_add(micros)).ok_or(Malformed::Overflow)
+}
+
+/// A set of CPUs or memory nodes, made by [`list`]. Two lists with the same members are equal, however they are written.
+///
+/// The ranges neither overlap nor touch, so that a set has only one choice of them; their order means nothing.
+#[derive(Debug)]
+pub struct Set(Vec<(u64, u64)>);
+
+impl Set {
+    /// Whether the set has no members.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl PartialEq for Set {
+    fn eq(&self, other: &Set) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().all(|range| other.0.contains(range))
+    }
+}
+
+/// Parses the list format of cpuset(7), such as `0-4,9`. An empty list is the empty set.
+pub fn list(bytes: &[u8]) -> Result<Set, Malformed> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    if bytes.is_empty() {
+        return Ok(Set(ranges));
+    }
+    for range in split(bytes, b',') {
+        let (low, high) = split_once(range, b'-').unwrap_or((range, range));
+        let (mut low, mut high) = (decimal(low)?, decimal(high)?);
+        if low > high {
+            return Err(Malformed::Form);
+        }
+        // Earlier ranges that overlap or touch the new one become part of it.
+        ranges.retain(|&(from, to)| {
+            let is_apart = to < low.saturating_sub(1) || from > high.saturating_add(1);
+            if !is_apart {
+                (low, high) = (low.min(from), high.max(to));
+            }
+            is_apart
+        });
+        ranges.push((low, high));
+    }
+    Ok(Set(ranges))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hexadecimal_numbers() {
+        for (text, number) in [
+            ("00000000280b0ffb", Some(0x280b0ffb)),
+            ("ffffffffffffffff", Some(u64::MAX)),
+            ("0ffffffffffffffff", Some(u64::MAX)),
+            ("10000000000000000", None),
+            ("A", Some(10)),
+            ("", Some(0)),
+            ("0x1", None),
+            ("-1", None),
+        ] {
+            assert_eq!(hexadecimal(text.as_bytes()), number, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn decimal_numbers() {
+        assert_eq!(decimal(b"18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(decimal(b"18446744073709551616"), Err(Malformed::Overflow));
+        assert_eq!(decimal(b"99999999999999999999x"), Err(Malformed::Form));
+        assert_eq!(to_decimal(120), b"120");
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", Ok(0)),
+            ("1", Ok(1)),
+            ("100m", Ok(100 << 20)),
+            ("7B", Ok(7)),
+            ("2K", Ok(2048)),
+            ("3g", Ok(3 << 30)),
+            ("1T", Ok(1 << 40)),
+            ("8388607t", Ok(8388607 << 40)),
+            ("8388608t", Err(Malformed::Overflow)),
+            ("9223372036854775807", Ok(i64::MAX as u64)),
+            ("9223372036854775808", Err(Malformed::Overflow)),
+            ("99999999999999999999", Err(Malformed::Overflow)),
+            ("", Err(Malformed::Form)),
+            ("m", Err(Malformed::Form)),
+            ("1mb", Err(Malformed::Form)),
+            ("-1", Err(Malformed::Form)),
+            ("+1", Err(Malformed::Form)),
+            ("1.5g", Err(Malformed::Form)),
+            (" 1", Err(Malformed::Form)),
+            ("1 ", Err(Malformed::Form)),
+            ("0x10", Err(Malformed::Form)),
+        ] {
+            assert_eq!(size(text.as_bytes()), bytes, "{text:?}");
+        }
+    }
+
+    /// The size parser again, slowly: u128, one rule a line.
+    fn size_oracle(text: &str) -> Result<u64, Malformed> {
+        let lower = text.to_lowercase();
+        let number = lower.trim_end_matches(['b', 'k', 'm', 'g', 't']);
+        let unit = match &lower[number.len()..] {
+            "" | "b" => 1u128,
+            "k" => 1024,
+            "m" => 1024 * 1024,
+            "g" => 1024 * 1024 * 1024,
+            "t" => 1024 * 1024 * 1024 * 1024,
+            _ => return Err(Malformed::Form),
+        };
+        if number.is_empty() || !number.chars().all(|c| c.is_ascii_digit()) {
+            return Err(Malformed::Form);
+        }
+        match number.parse::<u128>().ok().and_then(|n| n.checked_mul(unit)) {
+            Some(n) if n <= i64::MAX as u128 => Ok(n as u64),
+            _ => Err(Malformed::Overflow),
+        }
+    }
+
+    #[test]
+    fn sizes_agree_with_the_oracle() {
+        let accepted = Cell::new(0);
+        proptest!(ProptestConfig::with_cases(10_000), |(text in "[0-9]{0,21}[0-9bkmgtBKMGT. x-]{0,2}")| {
+            accepted.set(accepted.get() + u32::from(size(text.as_bytes()).is_ok()));
+            prop_assert_eq!(size(text.as_bytes()), size_oracle(&text));
+        });
+        assert!(accepted.get() > 1_000, "only {} of the random sizes were sizes", accepted.get());
+    }
+
+    #[test]
+    fn cpu_numbers() {
+        for (text, micros) in [
+            ("1", Ok(100_000)),
+            ("1.5", Ok(150_000)),
+            (".5", Ok(50_000)),
+            ("2.", Ok(200_000)),
+            ("0.01", Ok(1_000)),
+            ("0.123456789", Ok(12_345)),
+            ("0", Ok(0)),
+            ("", Err(Malformed::Form)),
+            (".", Err(Malformed::Form)),
+            ("1.5.1", Err(Malformed::Form)),
+            ("-1", Err(Malformed::Form)),
+            ("1e3", Err(Malformed::Form)),
+            ("999999999999999999", Err(Malformed::Overflow)),
+        ] {
+            assert_eq!(cpus(text.as_bytes()), micros, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_are_compared_as_sets() {
+        let same = |a: &str, b: &str| list(a.as_bytes()).unwrap() == list(b.as_bytes()).unwrap();
+        assert!(same("1,0", "0-1"));
+        assert!(same("0-3,2-5,7", "0-5,7"));
+        assert!(same("3,3,3", "3"));
+        assert!(!same("0-1", "0-2"));
+        assert!(!same("", "0"));
+        assert!(list(b"").unwrap().is_empty() && !list(b"0").unwrap().is_empty());
+        for bad in ["a", "1-", "-1", "3-1", ",", "1,,2", "1 2", "1;2"] {
+            assert_eq!(list(bad.as_bytes()), Err(Malformed::Form), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn lists_agree_with_a_set_of_numbers(ranges in prop::collection::vec((0u64..20, 0u64..4), 0..6)) {
+            let text: Vec<String> = ranges.iter().map(|(low, len)| format!("{low}-{}", low + len)).collect();
+            let numbers: std::collections::BTreeSet<u64> =
+                ranges.iter().flat_map(|&(low, len)| low..=low + len).collect();
+            let one_by_one: Vec<String> = numbers.iter().map(u64::to_string).collect();
+            prop_assert_eq!(list(text.join(",").as_bytes()), list(one_by_one.join(",").as_bytes()));
+        }
+    }
+}

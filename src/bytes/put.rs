@@ -1,0 +1,278 @@
+//! Writing text without `core::fmt`: the trait, and the two kinds of buffer that implement it.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A buffer that text is appended to: a `Vec<u8>`, which grows, or a [`FixedBytes`], which cuts.
+pub trait Put {
+    /// Appends `bytes` as they are.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Appends `n` in decimal.
+    fn put_decimal(&mut self, n: u64) {
+        let mut digits = [0; "18446744073709551615".len()];
+        let mut rest = n;
+        let mut start = digits.len();
+        for (at, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            start = at;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.put(digits.get(start..).unwrap_or_default());
+    }
+
+    /// Appends `n` in hexadecimal, as C and strace write it: `0x1f`, `0x0`.
+    fn put_hex(&mut self, n: u64) {
+        self.put(b"0x");
+        let digits = (u64::BITS - n.leading_zeros()).div_ceil(4).max(1);
+        for at in (0..digits).rev() {
+            self.put(&[hex_digit((n >> (4 * at) & 15) as u8)]);
+        }
+    }
+
+    /// Appends `n` in octal, as C and strace write it: `0755`, `0`.
+    fn put_octal(&mut self, n: u64) {
+        self.put(b"0");
+        let digits = (u64::BITS - n.leading_zeros()).div_ceil(3);
+        for at in (0..digits).rev() {
+            self.put(&[b'0' + (n >> (3 * at) & 7) as u8]);
+        }
+    }
+
+    /// Appends `bytes`; control characters, quotes and backslashes become escapes of C: `\n`, `\"`, `\033`.
+    fn put_escaped(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            match byte {
+                b'\n' => self.put(b"\\n"),
+                b'\t' => self.put(b"\\t"),
+                b'"' => self.put(b"\\\""),
+                b'\\' => self.put(b"\\\\"),
+                0x20..=0x7e | 0x80.. => self.put(&[byte]),
+                _ => self.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+            }
+        }
+    }
+
+    /// Appends the parts, joined and escaped, as one string in double quotes.
+    fn put_quoted(&mut self, parts: &[&[u8]]) {
+        self.put(b"\"");
+        for part in parts {
+            self.put_escaped(part);
+        }
+        self.put(b"\"");
+    }
+
+    /// Appends `bytes`, then blanks until `width` bytes are written.
+    fn put_column(&mut self, bytes: &[u8], width: usize) {
+        self.put(bytes);
+        for _ in bytes.len()..width {
+            self.put(b" ");
+        }
+    }
+
+    /// Appends a time, given in microseconds, as seconds with six digits after the point: `1.000250`.
+    fn put_seconds(&mut self, micros: u64) {
+        self.put_decimal(micros / 1_000_000);
+        self.put(b".");
+        let mut digits = [b'0'; 6];
+        let mut rest = micros % 1_000_000;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.put(&digits);
+    }
+
+    /// Appends a JSON string, with its quotes (RFC 8259, section 7). JSON is UTF-8: in `bytes` that are not, every byte
+    /// from 0x80 on becomes U+FFFD.
+    fn put_json(&mut self, bytes: &[u8]) {
+        let is_utf8 = core::str::from_utf8(bytes).is_ok();
+        self.put(b"\"");
+        for &byte in bytes {
+            match byte {
+                b'"' | b'\\' => self.put(&[b'\\', byte]),
+                0x80.. if !is_utf8 => self.put("\u{fffd}".as_bytes()),
+                0x20.. => self.put(&[byte]),
+                _ => self.put(&[b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte & 15)]),
+            }
+        }
+        self.put(b"\"");
+    }
+}
+
+/// The hexadecimal digit of a number below 16.
+fn hex_digit(n: u8) -> u8 {
+    if n < 10 { b'0' + n } else { b'a' + n - 10 }
+}
+
+impl Put for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Up to `N` bytes of text (`3 < N < 65536`) stored in place, without the heap. Text that does not fit is cut, and then
+/// ends with `...`.
+#[derive(Clone, Copy)]
+pub struct FixedBytes<const N: usize> {
+    len: u16,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> FixedBytes<N> {
+    /// An empty buffer.
+    pub const fn new() -> Self {
+        const { assert!(N > 3 && N <= u16::MAX as usize) }
+        FixedBytes { len: 0, bytes: [0; N] }
+    }
+
+    /// A buffer with the parts, joined and escaped, in double quotes.
+    pub fn quoted(parts: &[&[u8]]) -> Self {
+        let mut buffer = Self::new();
+        buffer.put_quoted(parts);
+        buffer
+    }
+
+    /// A buffer with `bytes` as they are.
+    pub fn plain(bytes: &[u8]) -> Self {
+        let mut buffer = Self::new();
+        buffer.put(bytes);
+        buffer
+    }
+
+    /// The text as a C string. `None` unless a NUL was put at its end, and nowhere else.
+    pub fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_with_nul(self.as_bytes()).ok()
+    }
+
+    /// Shortens a text of more than `len` bytes to `len`, of which the last three are then `...`.
+    pub fn cut(&mut self, len: u16) {
+        if self.len > len {
+            self.len = len.saturating_sub(3);
+            self.put(b"...");
+        }
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> Default for FixedBytes<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Put for FixedBytes<N> {
+    fn put(&mut self, bytes: &[u8]) {
+        let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
+        for (slot, byte) in room.iter_mut().zip(bytes) {
+            *slot = *byte;
+        }
+        let is_cut = bytes.len() > room.len();
+        self.len += bytes.len().min(room.len()) as u16;
+        if is_cut && let Some(end) = self.bytes.last_chunk_mut() {
+            *end = *b"...";
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn put(f: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        f(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn numbers_print_as_std_prints_them(n in any::<u64>(), shift in 0u32..64) {
+            for n in [n >> shift, u64::MAX >> shift, 1 << shift] {
+                prop_assert_eq!(put(|out| out.put_decimal(n)), n.to_string());
+                prop_assert_eq!(put(|out| out.put_hex(n)), format!("{n:#x}"));
+                let octal = if n == 0 { "0".to_string() } else { format!("0{n:o}") };
+                prop_assert_eq!(put(|out| out.put_octal(n)), octal);
+                let seconds = format!("{}.{:06}", n / 1_000_000, n % 1_000_000);
+                prop_assert_eq!(put(|out| out.put_seconds(n)), seconds);
+            }
+        }
+
+        #[test]
+        fn json_is_read_back_by_serde(text in any::<String>()) {
+            let json = put(|out| out.put_json(text.as_bytes()));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn fixed_bytes_agree_with_a_vector(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..7), 0..6)) {
+            let mut fixed = FixedBytes::<16>::new();
+            parts.iter().for_each(|part| fixed.put(part));
+            let whole = parts.concat();
+            if whole.len() <= 16 {
+                prop_assert_eq!(fixed.as_bytes(), whole);
+            } else {
+                prop_assert_eq!(fixed.as_bytes(), [&whole[..13], b"..."].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn zero_has_one_digit() {
+        assert_eq!(put(|out| out.put_decimal(0)), "0");
+        assert_eq!(put(|out| out.put_hex(0)), "0x0");
+        assert_eq!(put(|out| out.put_octal(0)), "0");
+        assert_eq!(put(|out| out.put_octal(0o755)), "0755");
+    }
+
+    #[test]
+    fn columns() {
+        assert_eq!(put(|out| out.put_column(b"ab", 4)), "ab  ");
+        assert_eq!(put(|out| out.put_column(b"abcde", 4)), "abcde");
+    }
+
+    #[test]
+    fn json_of_bytes_that_are_not_utf8() {
+        assert_eq!(put(|out| out.put_json(b"a\xff\"\\\n\x1f")), "\"a\u{fffd}\\\"\\\\\\u000a\\u001f\"");
+    }
+
+    #[test]
+    fn works_through_a_trait_object() {
+        let mut fixed = FixedBytes::<32>::new();
+        let out: &mut dyn Put = &mut fixed;
+        out.put_decimal(7);
+        out.put_quoted(&[b"a", b"\t"]);
+        assert_eq!(fixed.as_bytes(), br#"7"a\t""#);
+    }
+
+    #[test]
+    fn fixed_bytes_are_cut_at_their_end() {
+        let mut text = FixedBytes::<8>::new();
+        text.put(b"12345678");
+        assert_eq!(text.as_bytes(), b"12345678");
+        text.put(b"9");
+        assert_eq!(text.as_bytes(), b"12345...");
+        text.cut(8);
+        assert_eq!(text.as_bytes(), b"12345...");
+        text.cut(6);
+        assert_eq!(text.as_bytes(), b"123...");
+        assert_eq!(FixedBytes::<32>::quoted(&[b"a\n", b"\x01\"\\"]).as_bytes(), br#""a\n\001\"\\""#);
+    }
+
+    #[test]
+    fn c_strings_need_a_nul_at_their_end() {
+        assert_eq!(FixedBytes::<8>::plain(b"a\0").as_c_str(), Some(c"a"));
+        assert_eq!(FixedBytes::<8>::plain(b"a").as_c_str(), None);
+        assert_eq!(FixedBytes::<8>::plain(b"a\0b\0").as_c_str(), None);
+    }
+}

@@ -1,0 +1,192 @@
+//! Taking bytes apart at dividers, and putting paths and C strings together.
+
+use super::put::Put;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The parts of `bytes` between `divider`s, as `str::split` gives them: without a divider there is one part.
+pub fn split(bytes: &[u8], divider: u8) -> Parts<'_> {
+    Parts { rest: Some(bytes), divider }
+}
+
+/// The iterator of [`split`].
+pub struct Parts<'a> {
+    /// `None` after the last part.
+    rest: Option<&'a [u8]>,
+    divider: u8,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let bytes = self.rest.take()?;
+        let Some(at) = index_of(bytes, self.divider) else { return Some(bytes) };
+        let (part, from_divider) = bytes.split_at_checked(at)?;
+        self.rest = from_divider.get(1..);
+        Some(part)
+    }
+}
+
+/// What is before the first `divider`, and what is after it. `None` if there is no divider.
+pub fn split_once(bytes: &[u8], divider: u8) -> Option<(&[u8], &[u8])> {
+    let (before, from_divider) = bytes.split_at_checked(index_of(bytes, divider)?)?;
+    Some((before, from_divider.get(1..)?))
+}
+
+/// The index of the first `wanted` in `bytes`.
+///
+/// It compares eight bytes at a time. XOR makes each byte that is `wanted` zero. Subtracting 1 from each byte then sets the
+/// top bit of a zero byte by borrowing; `& !differences` drops the bytes whose top bit was set before. A borrow can also
+/// mark a byte above a zero byte, but never one below, so the lowest mark is right.
+fn index_of(bytes: &[u8], wanted: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const TOP_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let pattern = u64::from_ne_bytes([wanted; 8]);
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (chunk, eight) in chunks.iter().enumerate() {
+        let differences = u64::from_le_bytes(*eight) ^ pattern;
+        let marks = differences.wrapping_sub(ONES) & !differences & TOP_BITS;
+        if marks != 0 {
+            return Some(8 * chunk + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = tail.iter().position(|&byte| byte == wanted)?;
+    Some(bytes.len() - tail.len() + at)
+}
+
+/// The words of `bytes`, which are divided by any number of blanks, tabs and newlines.
+pub fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+/// The value of `key` in a file of `key value` lines, such as `memory.events` or `/proc/PID/status`.
+pub fn field<'a>(file: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    split(file, b'\n').find_map(|line| {
+        let value = line.strip_prefix(key)?;
+        value.first().filter(|byte| byte.is_ascii_whitespace())?;
+        Some(trimmed(value))
+    })
+}
+
+/// `bytes` without the blanks and newlines around them: files of /proc and /sys end with a newline.
+pub fn trimmed(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii()
+}
+
+/// The parts, joined, as a C string, up to the first NUL. The memory is never freed.
+pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
+    let mut joined = parts.concat();
+    joined.push(0);
+    CStr::from_bytes_until_nul(joined.leak()).unwrap_or_default()
+}
+
+/// `path` as an absolute path without empty parts, `.` and `..`. Like docker, it does not look at the file system: `..`
+/// removes the part before it, even where that part is a symbolic link.
+pub fn clean_path(path: &[u8]) -> Vec<u8> {
+    let mut clean: Vec<u8> = Vec::new();
+    for part in split(path, b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => clean.truncate(clean.iter().rposition(|&byte| byte == b'/').unwrap_or(0)),
+            _ => {
+                clean.put(b"/");
+                clean.put(part);
+            }
+        }
+    }
+    if clean.is_empty() {
+        clean.push(b'/');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts() {
+        let parts = |text: &'static [u8]| split(text, b',').collect::<Vec<_>>();
+        for text in ["", ",", "a", "a,", ",a", "a,,b", "a,b,c"] {
+            assert_eq!(parts(text.as_bytes()), text.split(',').map(str::as_bytes).collect::<Vec<_>>(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fields() {
+        let file = b"low 0\noom 3\noom_kill 2\nSigCgt:\t00ff\nempty\n";
+        assert_eq!(field(file, b"oom"), Some(&b"3"[..]));
+        assert_eq!(field(file, b"oom_kill"), Some(&b"2"[..]));
+        assert_eq!(field(file, b"SigCgt:"), Some(&b"00ff"[..]));
+        assert_eq!(field(file, b"high"), None);
+        assert_eq!(field(file, b"empty"), None);
+    }
+
+    #[test]
+    fn c_strings() {
+        assert_eq!(c_string(&[b"/a", b"", b"/b"]), c"/a/b");
+        assert_eq!(c_string(&[]), c"");
+        assert_eq!(c_string(&[b"a\0b"]), c"a");
+    }
+
+    #[test]
+    fn clean_paths() {
+        for (path, clean) in [
+            ("", "/"),
+            ("/", "/"),
+            ("a", "/a"),
+            ("/../a", "/a"),
+            ("/a/./b//c/", "/a/b/c"),
+            ("/a/../..", "/"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(clean_path(path.as_bytes()), clean.as_bytes(), "{path}");
+        }
+    }
+
+    /// Slowly: a list of parts.
+    fn clean_path_oracle(path: &str) -> String {
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        format!("/{}", parts.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        // 0x2b to 0x2d and their neighbours with the top bit set are what the marks could confuse with ','.
+        #[test]
+        fn the_first_divider_is_found(bytes in prop::collection::vec(
+            prop_oneof![Just(b','), Just(b'-'), Just(b'+'), Just(0xac), Just(0xad), Just(b'a'), any::<u8>()], 0..40
+        )) {
+            for start in 0..bytes.len() {
+                let bytes = &bytes[start..];
+                prop_assert_eq!(index_of(bytes, b','), bytes.iter().position(|&byte| byte == b','));
+            }
+            let parts: Vec<&[u8]> = bytes.split(|&byte| byte == b',').collect();
+            prop_assert_eq!(split(&bytes, b',').collect::<Vec<_>>(), parts);
+        }
+
+        #[test]
+        fn words_agree_with_str(text in "[ \t\n\ra-c]{0,20}") {
+            let found: Vec<&[u8]> = words(text.as_bytes()).collect();
+            prop_assert_eq!(found, text.split_ascii_whitespace().map(str::as_bytes).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn clean_paths_agree_with_the_oracle(parts in prop::collection::vec(
+            prop::sample::select(vec!["/", "/a", "/.", "/..", "/b.c", "//", "/...", "/.d"]), 0..8
+        )) {
+            let path = parts.concat();
+            prop_assert_eq!(clean_path(path.as_bytes()), clean_path_oracle(&path).into_bytes());
+        }
+    }
+}

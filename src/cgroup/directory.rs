@@ -1,0 +1,193 @@
+//! The directory of a group: created and locked, removed at the end; and the sweep for what killed runs have left.
+
+use super::{PREFIX, Version};
+use crate::bytes;
+use crate::error::{Errno, Error, Result};
+use crate::sys::{self, Dir};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The sticky bit marks mydocker's directories, so that a sweep leaves alone those of other programs with the same prefix. It
+/// has no meaning for a cgroup.
+const OURS: u32 = libc::S_ISVTX;
+
+/// Why nothing can be made or written in the cgroup filesystem.
+pub fn explain(error: Error) -> Error {
+    if error.is_one_of(&[Errno::EACCES, Errno::EPERM]) {
+        error.with_hint(
+            "making a cgroup needs root, or a delegated one: \
+             systemd-run --user --scope -p Delegate=yes mydocker run ..",
+        )
+    } else if error.is(Errno::EROFS) {
+        error.with_hint("the cgroup filesystem is mounted read-only")
+    } else {
+        error
+    }
+}
+
+/// Creates the directory `name` in `parent`, and locks it: a directory of mydocker's that is not locked is a leftover. A
+/// leftover of the same name is removed first, because it has the limits of another run.
+pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
+    // Only sweeps, and other runs of this name, can get in the way, each for a moment.
+    for _ in 0..100 {
+        match parent.mkdirat(name, OURS | 0o755) {
+            Ok(()) => match lock(parent, name, true) {
+                Ok(Some(dir)) => return Ok(dir),
+                // A sweeper came between mkdir and flock, and has removed it.
+                Ok(None) => {}
+                Err(e) => {
+                    // The first failure is the one to report.
+                    return parent.rmdir(name).and(Err(e)).or(Err(e));
+                }
+            },
+            Err(e) if e.is(Errno::EEXIST) => remove_leftover(parent, name)?,
+            Err(e) => return Err(explain(e)),
+        }
+    }
+    Err(Error::refused(
+        "cgroup",
+        &[parent.path(), b"/", name.to_bytes()],
+        "another process removes it as soon as it is created",
+    ))
+}
+
+/// Removes a leftover that has the wanted name; if it is not a leftover, the name is taken.
+fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
+    let mut pause = 1_000_000;
+    // A quarter of a second in all.
+    for _ in 0..8 {
+        match lock(parent, name, false)? {
+            Some(dir) => return remove_tree(parent, name, &dir),
+            // Removed meanwhile, or locked: by a sweep, which may take long on a busy host, or by another run as long as it
+            // runs.
+            None => sys::nanosleep(pause)?,
+        }
+        pause *= 2;
+        if !parent.has(name)? {
+            return Ok(());
+        }
+    }
+    Err(Error::refused(
+        "a container of this name is already running:",
+        &[parent.path(), b"/", name.to_bytes()],
+        "choose another --name",
+    ))
+}
+
+/// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or, without `wait`, another process
+/// holds the lock.
+fn lock(parent: &Dir, name: &CStr, wait: bool) -> Result<Option<Dir>> {
+    let dir = match Dir::open(Some(parent), name) {
+        Ok(dir) => dir,
+        Err(e) if e.is(Errno::ENOENT) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    Ok((sys::flock(&dir, wait)? && still_exists(&dir)?).then_some(dir))
+}
+
+/// Whether a directory that is open still exists: one that has been removed has no files.
+fn still_exists(dir: &Dir) -> Result<bool> {
+    dir.has(c"cgroup.procs")
+}
+
+/// Removes the directory, with the groups that the container may have created in it. As long as the kernel is still ending
+/// the last process it says EBUSY: ten attempts, with a pause of 1 ms that doubles.
+pub fn remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
+    let mut pause = 1_000_000;
+    for _ in 0..10 {
+        match remove_tree(parent, name, dir) {
+            Ok(()) => return Ok(()),
+            // Another process has removed it. Any other error may be gone after a pause, as EBUSY is.
+            Err(e) if e.is(Errno::ENOENT) && !parent.has(name)? => return Err(e),
+            Err(_) => sys::nanosleep(pause)?,
+        }
+        pause *= 2;
+    }
+    remove_tree(parent, name, dir)
+}
+
+/// rmdir, and if it is EBUSY because of groups below, those first.
+fn remove_tree(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
+    match parent.rmdir(name) {
+        Err(e) if e.is(Errno::EBUSY) => {}
+        other => return other,
+    }
+    for below in sys::directory_names(dir, b"")? {
+        remove_tree(dir, below, &Dir::open(Some(dir), below)?)?;
+    }
+    parent.rmdir(name)
+}
+
+/// How many leftovers one run looks at.
+const SWEEP_AT_MOST: usize = 8;
+
+/// Removes what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
+/// to run, so that every directory is looked at sooner or later. Errors are ignored, because this run does not depend on it.
+/// Returns the names that it has removed.
+pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
+    let names = sys::directory_names(parent, PREFIX).unwrap_or_default();
+    let mut removed = Vec::new();
+    for at in 0..names.len().min(SWEEP_AT_MOST) {
+        if let Some(&name) = names.get(turn.wrapping_add(at) % names.len())
+            && name != own
+            && sweep_one(parent, name)
+        {
+            removed.push(name);
+        }
+    }
+    removed
+}
+
+/// Removes `name` if it is a leftover of ours, and returns whether it did.
+pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
+    let Ok(Some(dir)) = lock(parent, name, false) else { return false };
+    if !sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0) {
+        return false;
+    }
+    match remove_tree(parent, name, &dir) {
+        // With --pid host, or after a change of uid, processes of the container may outlive mydocker.
+        Err(e) if e.is(Errno::EBUSY) => end_members(&dir).is_ok() && remove_tree(parent, name, &dir).is_ok(),
+        other => other.is_ok(),
+    }
+}
+
+/// SIGKILL to every process in the group, until none is left: some may be forking.
+fn end_members(dir: &Dir) -> Result<()> {
+    let mut buffer = [0u8; 4096];
+    for _ in 0..100 {
+        let pids = dir.read(c"cgroup.procs", &mut buffer)?;
+        // The last line may be cut.
+        let Some(end) = pids.iter().rposition(|&b| b == b'\n') else { return Ok(()) };
+        for pid in bytes::words(pids.get(..end).unwrap_or_default()).filter_map(|word| bytes::decimal(word).ok()) {
+            // 0 stands for a process outside this PID namespace: it cannot be named from here.
+            if pid != 0 {
+                sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?;
+            }
+        }
+        sys::nanosleep(1_000_000)?;
+    }
+    Ok(())
+}
+
+/// The memory counters of a group when its container has ended.
+pub struct Memory {
+    /// How many processes the kernel has killed because memory ran out.
+    pub kills: u64,
+    /// The most that was in use, in bytes, where the kernel tells.
+    pub peak: Option<u64>,
+}
+
+/// Reads the counters; the peak only if there is something to report.
+pub fn memory(dir: &Dir, version: Version) -> Option<Memory> {
+    let (events, peak) = match version {
+        Version::V1 => (c"memory.oom_control", c"memory.max_usage_in_bytes"),
+        Version::V2 => (c"memory.events", c"memory.peak"),
+    };
+    let mut buffer = [0u8; 512];
+    let kills = bytes::decimal(bytes::field(dir.read(events, &mut buffer).ok()?, b"oom_kill")?).ok()?;
+    let peak = match kills {
+        0 => None,
+        _ => dir.read(peak, &mut buffer).ok().and_then(|peak| bytes::decimal(bytes::trimmed(peak)).ok()),
+    };
+    Some(Memory { kills, peak })
+}

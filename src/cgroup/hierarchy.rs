@@ -1,0 +1,244 @@
+//! Where this host has its cgroups: which hierarchy carries which controller, and where this process is in it.
+
+use crate::bytes;
+use crate::error::{Errno, Error, Result};
+use crate::host::Host;
+use crate::mountinfo::{self, has_option};
+use crate::sys::{self, Dir};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A controller that mydocker sets limits with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// Memory, and swap.
+    Memory,
+    /// CPU time: shares and quota.
+    Cpu,
+    /// CPUs and memory nodes.
+    Cpuset,
+    /// Processes and threads.
+    Pids,
+}
+
+impl Controller {
+    /// All of them, in the order in which groups are created.
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Cpuset, Self::Pids];
+
+    /// The kernel's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+            Self::Cpuset => "cpuset",
+            Self::Pids => "pids",
+        }
+    }
+
+    /// Those in a list of the kernel's names, which commas divide in mountinfo and /proc/PID/cgroup, and blanks on v2.
+    pub fn in_list(list: &[u8]) -> Vec<Controller> {
+        let words = list.split(|b| matches!(b, b',' | b' ' | b'\n'));
+        words.filter_map(|word| Self::ALL.into_iter().find(|controller| controller.name().as_bytes() == word)).collect()
+    }
+}
+
+/// The two interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One hierarchy for each controller, or for a few.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+/// A hierarchy that carries at least one of our controllers. It stays open until the process ends.
+pub struct Hierarchy {
+    /// Its interface.
+    pub version: Version,
+    /// Its mount point, or the descriptor of a mount that is attached nowhere.
+    pub top: Dir,
+    /// The caller's cgroup, relative to `top`: "." or "./a/b".
+    pub own: &'static CStr,
+    /// Which of the controllers it carries.
+    pub controllers: Vec<Controller>,
+}
+
+/// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
+/// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`.
+pub fn find(explicit: &[Controller], host: &Host) -> Result<Vec<&'static Hierarchy>> {
+    let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
+    let mounts = host.mountinfo.as_ref().map_err(|e| needs_proc(*e))?;
+    let mut found: Vec<&'static Hierarchy> = Vec::new();
+    for controller in Controller::ALL {
+        if !found.iter().any(|hierarchy| hierarchy.controllers.contains(&controller)) {
+            let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
+            match hierarchy_of(controller, has_v2, &own, mounts) {
+                Ok(Some(hierarchy)) => found.push(Box::leak(Box::new(hierarchy))),
+                Err(e) if explicit.contains(&controller) => return Err(e),
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Without /proc nothing can be found; the hint says what to do.
+fn needs_proc(error: Error) -> Error {
+    if error.is(Errno::ENOENT) { error.with_hint("is /proc mounted?") } else { error }
+}
+
+/// The hierarchy of a controller that none found so far carries.
+fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<Hierarchy>> {
+    // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
+    let (version, line) = match own_line(own, Some(controller)) {
+        Some(line) => (Version::V1, line),
+        None if has_v2 => return Ok(None),
+        None => match own_line(own, None) {
+            Some(line) => (Version::V2, line),
+            None => return Ok(None),
+        },
+    };
+    let (top, below) = match mounted(mounts, version, controller, line.path)? {
+        Some(found) => found,
+        None if leads_up(line.path) => return Ok(None),
+        None => (detached(version, line.controllers)?, line.path),
+    };
+    let mut buffer = [0u8; 512];
+    let controllers = Controller::in_list(match version {
+        Version::V1 => line.controllers,
+        Version::V2 => top.read(c"cgroup.controllers", &mut buffer)?,
+    });
+    let carries_it = controllers.contains(&controller);
+    Ok(carries_it.then(|| Hierarchy { version, top, own: below_top(&[below]), controllers }))
+}
+
+/// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
+struct OwnLine<'a> {
+    controllers: &'a [u8],
+    path: &'a [u8],
+}
+
+/// The line that names `controller`; without one v2's, which names none.
+fn own_line(file: &[u8], controller: Option<Controller>) -> Option<OwnLine<'_>> {
+    bytes::split(file, b'\n').find_map(|line| {
+        let (_id, rest) = bytes::split_once(line, b':')?;
+        let (controllers, path) = bytes::split_once(rest, b':')?;
+        let is_it = match controller {
+            Some(controller) => has_option(controllers, controller.name().as_bytes()),
+            None => controllers.is_empty(),
+        };
+        is_it.then_some(OwnLine { controllers, path })
+    })
+}
+
+/// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
+/// Returns its top, and the rest of the path below it.
+fn mounted<'a>(
+    mounts: &[u8],
+    version: Version,
+    controller: Controller,
+    path: &'a [u8],
+) -> Result<Option<(Dir, &'a [u8])>> {
+    let mut read_only = None;
+    let mut rest = mounts;
+    while let Some(mount) = mountinfo::next(&mut rest) {
+        let is_it = match version {
+            Version::V1 => mount.fstype == b"cgroup" && has_option(mount.super_options, controller.name().as_bytes()),
+            Version::V2 => mount.fstype == b"cgroup2",
+        };
+        if is_it
+            && !mountinfo::is_hidden(mount.point, rest)
+            && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
+        {
+            let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
+            if !has_option(mount.options, b"ro") {
+                return Ok(Some((Dir::open(None, point)?, below)));
+            }
+            read_only = read_only.or(Some((point, below)));
+        }
+    }
+    read_only.map(|(point, below)| Ok((Dir::open(None, point)?, below))).transpose()
+}
+
+/// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.
+fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
+    if leads_up(root) || leads_up(path) {
+        return None;
+    }
+    let below = path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
+    (below.is_empty() || below.starts_with(b"/")).then_some(below)
+}
+
+/// Whether the path leaves the cgroup namespace.
+fn leads_up(path: &[u8]) -> bool {
+    bytes::split(path, b'/').any(|part| part == b"..")
+}
+
+/// The `parts`, one below the other, as a path for openat(2) that is relative to the top: "." or "./a/b".
+pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
+    let mut below = alloc::vec![b'.'];
+    for part in parts.iter().flat_map(|part| bytes::split(part, b'/')) {
+        if !part.is_empty() && part != b"." {
+            below.push(b'/');
+            below.extend_from_slice(part);
+        }
+    }
+    bytes::c_string(&[&below])
+}
+
+/// A mount of our own, attached nowhere. The kernel identifies a v1 hierarchy by the list of all its `controllers`.
+fn detached(version: Version, controllers: &[u8]) -> Result<Dir> {
+    let fstype = match version {
+        Version::V1 => c"cgroup",
+        Version::V2 => c"cgroup2",
+    };
+    sys::detached_mount(fstype, controllers).map_err(|e| match e.is(Errno::EPERM) {
+        true => e.with_hint("no cgroup is mounted, and mounting one needs root"),
+        false => e.with_hint("no cgroup is mounted"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_paths() {
+        let file = b"4:cpu,cpuacct:/a:b\n3:cpuset:/\n1:name=systemd:/x\n0::/user/1\n";
+        let path = |c| own_line(file, c).map(|line| line.path.to_vec());
+        assert_eq!(path(Some(Controller::Cpu)), Some(b"/a:b".to_vec()));
+        assert_eq!(path(Some(Controller::Cpuset)), Some(b"/".to_vec()));
+        assert_eq!(path(Some(Controller::Memory)), None);
+        assert_eq!(path(None), Some(b"/user/1".to_vec()));
+    }
+
+    #[test]
+    fn roots() {
+        for (path, root, below) in [
+            ("/a/b", "/", Some("/a/b")),
+            ("/", "/", Some("/")),
+            ("/a/b", "/a", Some("/b")),
+            ("/a", "/a", Some("")),
+            ("/ab", "/a", None),
+            ("/b", "/a", None),
+            ("/a", "/..", None),
+            ("/../x", "/", None),
+        ] {
+            assert_eq!(strip_root(path.as_bytes(), root.as_bytes()), below.map(str::as_bytes), "{path} {root}");
+        }
+        assert_eq!(below_top(&[b"/"]), c".");
+        assert_eq!(below_top(&[b""]), c".");
+        assert_eq!(below_top(&[b"/a//b/"]), c"./a/b");
+        assert_eq!(below_top(&[b"./a", b"b/./c"]), c"./a/b/c");
+    }
+
+    #[test]
+    fn lists_of_controllers() {
+        use Controller::{Cpuset, Memory, Pids};
+        assert_eq!(Controller::in_list(b"rw,memory,pids"), [Memory, Pids]);
+        assert_eq!(Controller::in_list(b"pids memory io\n"), [Pids, Memory]);
+        assert_eq!(Controller::in_list(b"cpuset"), [Cpuset]);
+        assert_eq!(Controller::in_list(b"cpuacct,name=memory\n"), []);
+    }
+}

@@ -1,0 +1,210 @@
+//! The steps that create, fill, join and show the cgroups of a run. On v2 a group is created before clone, because the child is
+//! born in it; on v1 it is created while the child mounts, and the child joins it when it has received the command. A group or
+//! a limit that the user did not ask for may fail: then the run goes on without it.
+
+use super::directory::{self, explain};
+use super::limits::Setting;
+use super::{Enable, Group, Version};
+use crate::error::{Errno, Error, Kind, Result};
+use crate::step::{Child, ChildStep, Parent, ParentStep};
+use crate::sys::{self, CloneFlags, Dir, MountFlags};
+use core::ffi::CStr;
+
+step! {
+    /// Opens the cgroup that its own is created in.
+    pub struct OpenParentCgroup {
+        /// The group that is to be created there.
+        pub group: &'static Group,
+    }
+}
+
+impl ParentStep for OpenParentCgroup {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent);
+        leave_out_if_refused(self.group, opened.map(|dir| drop(self.group.parent_dir.set(dir))))
+    }
+
+    fn may_fail(&self) -> bool {
+        !self.group.explicit
+    }
+}
+
+step! {
+    /// Enables a controller for the cgroups below; it stays enabled.
+    pub struct EnableController {
+        /// The group that needs it.
+        pub group: &'static Group,
+        /// What to enable, and where.
+        pub enable: &'static Enable,
+    }
+}
+
+impl ParentStep for EnableController {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        if self.group.left_out.get() {
+            return Ok(());
+        }
+        let Enable { file, word, explicit } = self.enable;
+        unless_refused(self.group.hierarchy.top.write(file, word).map_err(explain), *explicit)
+    }
+
+    fn may_fail(&self) -> bool {
+        !self.enable.explicit
+    }
+}
+
+step! {
+    /// Creates its cgroup, locked while it is in use.
+    pub struct CreateCgroup {
+        /// The group.
+        pub group: &'static Group,
+    }
+}
+
+impl ParentStep for CreateCgroup {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let group = self.group;
+        match group.with_parent(|parent| directory::create(parent, group.name)) {
+            Some(created) if !group.left_out.get() => {
+                leave_out_if_refused(group, created.map(|dir| drop(group.dir.set(dir))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn may_fail(&self) -> bool {
+        !self.group.explicit
+    }
+}
+
+step! {
+    /// Writes a limit, and reads it back.
+    pub struct ApplyLimit {
+        /// The group.
+        pub group: &'static Group,
+        /// The limit.
+        pub setting: &'static Setting,
+    }
+}
+
+impl ParentStep for ApplyLimit {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let applied = self.group.with_dir(|dir| self.setting.apply(dir)).unwrap_or(Ok(()));
+        unless_refused(applied, self.setting.explicit)
+    }
+
+    fn may_fail(&self) -> bool {
+        !self.setting.explicit
+    }
+}
+
+/// Marks a group without a directory as left out, so that the later steps for it do nothing.
+fn leave_out_if_refused(group: &Group, result: Result<()>) -> Result<()> {
+    let refused = result.is_err();
+    unless_refused(result, group.explicit)?;
+    group.left_out.set(refused);
+    Ok(())
+}
+
+/// A refusal of the kernel is no error if the user has not asked for the limit. A name that is taken always is one.
+fn unless_refused(result: Result<()>, explicit: bool) -> Result<()> {
+    match result {
+        Err(e) if !explicit && matches!(e.cause().kind, Kind::Call | Kind::Limit) => Ok(()),
+        other => other,
+    }
+}
+
+step! {
+    /// Joins its cgroup, unless it was born there.
+    ///
+    /// v1: the single thread that writes `0` to `tasks` moves at once, while moving a whole thread group through
+    /// `cgroup.procs` waits for the other CPUs. v2 has only the latter, for hosts where clone3 cannot do it.
+    pub struct JoinCgroup {
+        /// The group.
+        pub group: &'static Group,
+        /// `NAME/tasks`, or `NAME/cgroup.procs`.
+        pub file: &'static CStr,
+    }
+}
+
+impl ChildStep for JoinCgroup {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let group = self.group;
+        if group.left_out.get() || group.hierarchy.version == Version::V2 && child.born_in_cgroup {
+            return Ok(());
+        }
+        match group.with_parent(|parent| parent.write(self.file, b"0")) {
+            // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
+            // does not take one with a realtime policy.
+            Some(Err(_)) if !group.explicit => Ok(()),
+            Some(Err(e)) => Err(explain_join(e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_fail(&self) -> bool {
+        !self.group.explicit
+    }
+}
+
+fn explain_join(error: Error) -> Error {
+    error.hint_for(&[
+        (Errno::ENOSPC, "the cpuset above has no CPUs or no memory nodes"),
+        (Errno::EOPNOTSUPP, "the cgroup above holds processes; name another with --cgroup-parent"),
+    ])
+}
+
+step! {
+    /// Makes its own cgroup the top of what it sees.
+    pub struct UnshareCgroup;
+}
+
+impl ChildStep for UnshareCgroup {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        match sys::unshare(CloneFlags::NEWCGROUP) {
+            // A kernel without cgroups.
+            Err(e) if e.is(Errno::EINVAL) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+step! {
+    /// Shows its limits where programs look for them.
+    pub struct BindCgroup {
+        /// The path of its cgroup.
+        pub path: &'static CStr,
+        /// Where the hierarchy is mounted.
+        pub point: &'static CStr,
+    }
+}
+
+impl ChildStep for BindCgroup {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        match sys::mount(self.path, self.point, c"", MountFlags::BIND, None) {
+            // The group was left out.
+            Err(e) if e.is(Errno::ENOENT) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn may_fail(&self) -> bool {
+        true
+    }
+}
+
+step! {
+    /// Closes its copies of the locks, which are the parent's alone.
+    pub struct CloseLocks {
+        /// The groups.
+        pub groups: &'static [&'static Group],
+    }
+}
+
+impl ChildStep for CloseLocks {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        let born_before_it = self.groups.iter().filter(|group| group.hierarchy.version == Version::V2);
+        born_before_it.filter_map(|group| group.dir.get()).for_each(Dir::close_copy);
+        Ok(())
+    }
+}

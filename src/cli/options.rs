@@ -1,0 +1,348 @@
+//! The options of `mydocker run`: one row each. argh's struct, the help, the man page, the completions and the normaliser
+//! come from these rows.
+
+use argh::FromArgs;
+use core::ffi::CStr;
+use mydocker::bytes::c_string;
+use mydocker::error::{Error, Result};
+use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
+use mydocker::{cgroup, passwd, ulimit, volume};
+
+/// One option, as the command line and the documents know it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The heading that it stands under.
+    pub group: &'static str,
+    /// Its names with their dashes, between commas. The first long one is the name that argh knows.
+    pub names: &'static str,
+    /// What follows it.
+    pub value: Value,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// What follows an option. The word is the name of the value in the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing, or `=true` or `=false`.
+    Switch,
+    /// One word; the last one given counts.
+    One(&'static str),
+    /// One word each time; all count.
+    Many(&'static str),
+    /// Nothing, or `=` and a word; the last one given counts.
+    Optional(&'static str),
+}
+
+impl Row {
+    /// Its names, each with its dashes.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.split(", ")
+    }
+
+    /// The name that argh knows.
+    pub fn name(&self) -> &'static str {
+        self.names().find(|name| name.starts_with("--")).unwrap_or_default()
+    }
+}
+
+/// Makes the table of the rows, and argh's struct of their values.
+///
+/// A row reads `field: "NAMES" VALUE "HELP" => |draft, word| STATEMENT`. The statement puts the value into the [`Draft`],
+/// once for each time the option was given, and may use `?`. The word of a switch is `true`, that of an optional value
+/// which was left out is empty.
+macro_rules! options {
+    // argh's struct, field by field: what can be given many times is a list.
+    (@given {$($done:tt)*} $field:ident Many $help:literal $($rest:tt)*) => {
+        options!(@given {
+            $($done)*
+            #[doc = $help]
+            #[argh(option, from_str_fn(leak))]
+            $field: Vec<&'static str>,
+        } $($rest)*);
+    };
+    (@given {$($done:tt)*} $field:ident $kind:ident $help:literal $($rest:tt)*) => {
+        options!(@given {
+            $($done)*
+            #[doc = $help]
+            #[argh(option, from_str_fn(leak))]
+            $field: Option<&'static str>,
+        } $($rest)*);
+    };
+    (@given {$($done:tt)*}) => {
+        /// Runs a command in its own namespaces, under cgroup limits.
+        #[derive(FromArgs)]
+        // The normaliser handles --help; argh has no help text of its own.
+        #[argh(help_triggers())]
+        pub struct Given {
+            $($done)*
+        }
+    };
+    ($(
+        $group:literal {
+            $(
+                $field:ident: $names:literal $kind:ident $(($value:literal))?
+                    $help:literal
+                    => |$draft:pat_param, $word:pat_param| $put:expr;
+            )*
+        }
+    )*) => {
+        /// Every option, in the order of the help.
+        pub static ROWS: &[Row] = &[
+            $($(Row { group: $group, names: $names, value: Value::$kind $(($value))?, help: $help },)*)*
+        ];
+
+        options!(@given {} $($($field $kind $help)*)*);
+
+        impl Given {
+            /// Puts each value where it belongs, row by row.
+            pub fn put_into(&self, draft: &mut Draft) -> Result<()> {
+                $($(
+                    for $word in self.$field.iter().copied() {
+                        let $draft = &mut *draft;
+                        $put;
+                    }
+                )*)*
+                Ok(())
+            }
+        }
+    };
+}
+
+options! {
+    "Limits" {
+        memory_limit: "-m, --memory-limit, --memory" One("BYTES")
+            "memory limit; default 200m, max lifts it"
+            => |draft, word| draft.limits.memory = Some(word);
+        memory_swap: "--memory-swap" One("BYTES")
+            "memory plus swap; max or -1 lifts it"
+            => |draft, word| draft.limits.swap = Some(word);
+        cpu_shares: "-c, --cpu-shares" One("N")
+            "weight against other cgroups; default 2048"
+            => |draft, word| draft.limits.shares = Some(word);
+        cpu_set: "--cpu-set, --cpuset-cpus" One("LIST")
+            "CPUs to run on, such as 0-2,5, or all"
+            => |draft, word| draft.limits.cpus = Some(word);
+        cpu_mems: "--cpu-mems, --cpuset-mems" One("LIST")
+            "memory nodes to use, such as 0-1, or all"
+            => |draft, word| draft.limits.mems = Some(word);
+        cpus: "--cpus" One("N.N")
+            "CPU time, in CPUs; max lifts it"
+            => |draft, word| draft.limits.quota = Some(word);
+        pids_limit: "--pids-limit" One("N")
+            "processes and threads; max or -1 lifts it"
+            => |draft, word| draft.limits.pids = Some(word);
+        no_limits: "--no-limits" Switch
+            "none of these limits, and no cgroup"
+            => |draft, _| draft.limits.none = true;
+        cgroup_parent: "--cgroup-parent" One("PATH")
+            "where its cgroups are made: absolute, or relative to the caller's cgroup"
+            => |draft, word| {
+                cgroup::check_parent(word)?;
+                draft.spec.cgroup_parent = Some(word);
+            };
+        name: "--name" One("NAME")
+            "name of its cgroups, and its hostname"
+            => |draft, word| {
+                cgroup::check_name(word)?;
+                draft.spec.name = Some(word);
+            };
+        pid_file: "--pid-file" One("FILE")
+            "write its pid on this host to FILE"
+            => |draft, word| draft.spec.pid_file = Some(c_string(&[word.as_bytes()]));
+    }
+    "Root" {
+        rootfs: "--rootfs" One("PATH")
+            "use a directory, or a file with a filesystem in it, as its root"
+            => |draft, word| draft.spec.rootfs = Some(c_string(&[word.as_bytes()]));
+        ephemeral: "--ephemeral" Optional("SIZE")
+            "writes go to memory, and are lost at exit"
+            => |draft, word| {
+                draft.spec.ephemeral = true;
+                if !word.is_empty() {
+                    let size = limits::size(word, "--ephemeral is not a size, such as 100m")?;
+                    draft.spec.ephemeral_size = Some(size);
+                }
+            };
+        read_only: "--read-only" Switch
+            "make the root read-only"
+            => |draft, _| draft.spec.read_only = true;
+        volume: "-v, --volume" Many("SRC:DST[:ro]")
+            "mount a host directory or file at DST"
+            => |draft, word| draft.spec.volumes.push(volume::parse(word)?);
+        tmpfs: "--tmpfs" Many("DST[:OPTS]")
+            "mount memory at DST; OPTS such as size=64m,mode=1777,exec"
+            => |draft, word| draft.spec.volumes.push(volume::parse_tmpfs(word)?);
+        device: "--device" Many("PATH")
+            "a device of the host"
+            => |draft, word| {
+                draft.spec.devices.push(volume::parse_device(word)?);
+                draft.needs_own_root.get_or_insert(word);
+            };
+        shm_size: "--shm-size" One("BYTES")
+            "size of /dev/shm; default 64m"
+            => |draft, word| {
+                draft.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
+                draft.needs_own_root.get_or_insert(word);
+            };
+    }
+    "Process" {
+        tty: "-t, --tty" Switch
+            "a terminal of its own, for an interactive shell; implies -i"
+            => |draft, _| draft.spec.tty = true;
+        interactive: "-i, --interactive" Switch
+            "accepted for compatibility: stdin always passes through"
+            => |_, _| {};
+        env: "-e, --env" Many("K=V")
+            "set a variable; K alone keeps the caller's value"
+            => |draft, word| draft.spec.env.push(word);
+        env_file: "--env-file" Many("FILE")
+            "set the variables in FILE, one on each line"
+            => |draft, word| draft.spec.env_files.push(c_string(&[word.as_bytes()]));
+        workdir: "-w, --workdir" One("DIR")
+            "working directory; created if missing in a root of its own"
+            => |draft, word| draft.spec.workdir = Some(c_string(&[word.as_bytes()]));
+        user: "-u, --user" One("USER[:GROUP]")
+            "the user to run as: ids, or names from the container's files"
+            => |draft, word| {
+                if passwd::user_and_group(word.as_bytes()).is_none() {
+                    return Err(Error::usage("--user is USER or USER:GROUP", word.as_bytes()));
+                }
+                draft.spec.user = Some(word);
+            };
+        ulimit: "--ulimit" Many("NAME=SOFT[:HARD]")
+            "set a resource limit of its processes, such as nofile=1024"
+            => |draft, word| draft.spec.ulimits.push(ulimit::parse(word)?);
+        hostname: "--hostname" One("NAME")
+            "hostname"
+            => |draft, word| {
+                if word.len() > 64 {
+                    return Err(Error::usage("--hostname is longer than 64 bytes", word.as_bytes()));
+                }
+                draft.spec.hostname = Some(word);
+            };
+        init: "--init" Switch
+            "run a PID 1 that reaps orphans and passes signals on"
+            => |draft, _| draft.spec.init = true;
+        rm: "--rm" Switch
+            "accepted for compatibility: nothing is kept"
+            => |_, _| {};
+    }
+    "Namespaces" {
+        network: "--network, --net" One("none|host")
+            "its own with lo up (none), or the host's"
+            => |draft, word| {
+                draft.spec.host_network = is_host(word, "none", "--network takes none or host")?;
+            };
+        pid: "--pid" One("host")
+            "share the host's processes"
+            => |draft, word| draft.spec.host_pid = is_host(word, "", "--pid takes host")?;
+        ipc: "--ipc" One("host")
+            "share the host's System V and POSIX IPC"
+            => |draft, word| draft.spec.host_ipc = is_host(word, "", "--ipc takes host")?;
+        uts: "--uts" One("host")
+            "share the host's hostname"
+            => |draft, word| draft.spec.host_uts = is_host(word, "", "--uts takes host")?;
+        userns: "--userns" One("auto|host")
+            "its own unless root runs it (auto), or the caller's"
+            => |draft, word| draft.spec.host_user = is_host(word, "auto", "--userns takes auto or host")?;
+    }
+    "Privilege" {
+        privileged: "--privileged" Switch
+            "keep all privileges: drop no capability, filter no call, make nothing read-only"
+            => |draft, _| draft.privileged = true;
+        cap_add: "--cap-add" Many("CAP")
+            "keep CAP, such as NET_ADMIN, or ALL"
+            => |draft, word| draft.cap_add.push(word);
+        cap_drop: "--cap-drop" Many("CAP")
+            "drop CAP, or ALL"
+            => |draft, word| draft.cap_drop.push(word);
+        security_opt: "--security-opt" Many("OPT")
+            "seccomp=unconfined, or no-new-privileges=false"
+            => |draft, word| draft.security_opt.push(word);
+    }
+    "Diagnostics" {
+        trace: "--trace" Optional("FILE")
+            "print every system call as it returns, on stderr or to FILE"
+            => |draft, word| draft.trace = Some(match word {
+                "" => TraceTo::Stderr,
+                file => TraceTo::File(c_string(&[file.as_bytes()])),
+            });
+        dry_run: "--dry-run" Optional("sh")
+            "print the plan as a table, or as a shell script; nothing is done"
+            => |draft, word| draft.dry_run = Some(match word {
+                "" => DryRun::Table,
+                "sh" => DryRun::Script,
+                other => return Err(Error::usage("--dry-run takes =sh, not", other.as_bytes())),
+            });
+        step: "--step" Switch
+            "stop before each step; say where to look"
+            => |draft, _| draft.step = true;
+        stats: "--stats" Optional("json|FILE")
+            "print what it used at the end: as text, as JSON, or to FILE"
+            => |draft, word| {
+                draft.limits.count = true;
+                draft.spec.stats = Some(match word {
+                    "" => StatsTo::Text,
+                    "json" => StatsTo::Json,
+                    file => StatsTo::File(c_string(&[file.as_bytes()])),
+                });
+            };
+    }
+}
+
+/// What the rows make of their values, one option at a time.
+#[derive(Default)]
+pub struct Draft {
+    /// All that needs no other option to be understood.
+    pub spec: Spec,
+    /// The words of the limits.
+    pub limits: LimitWords<'static>,
+    /// `--privileged`
+    pub privileged: bool,
+    /// `--cap-add`
+    pub cap_add: Vec<&'static str>,
+    /// `--cap-drop`
+    pub cap_drop: Vec<&'static str>,
+    /// `--security-opt`
+    pub security_opt: Vec<&'static str>,
+    /// The first value that makes sense only in a root of its own.
+    pub needs_own_root: Option<&'static str>,
+    /// `--trace`
+    pub trace: Option<TraceTo>,
+    /// `--dry-run`
+    pub dry_run: Option<DryRun>,
+    /// `--step`
+    pub step: bool,
+}
+
+/// Where `--trace` prints the system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceTo {
+    /// On stderr.
+    Stderr,
+    /// Into this file.
+    File(&'static CStr),
+}
+
+/// What `--dry-run` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    /// A table of the steps.
+    Table,
+    /// A shell script that does the same.
+    Script,
+}
+
+/// Whether the value of a namespace's option is `host`. `default` names the other choice; `message` says what there is.
+fn is_host(word: &str, default: &str, message: &'static str) -> Result<bool> {
+    if word == "host" || word == default {
+        return Ok(word == "host");
+    }
+    Err(Error::usage(message, word.as_bytes()))
+}
+
+/// The value as a string that lives as long as the process.
+fn leak(value: &str) -> core::result::Result<&'static str, String> {
+    Ok(String::from(value).leak())
+}

@@ -1,0 +1,382 @@
+//! From the spellings that users type to the one that argh takes: aliases, `--name=value`, `-it`, `-m100m`; and where
+//! COMMAND begins.
+
+use super::options::{Row, Value};
+use mydocker::bytes::split_once;
+use mydocker::error::{Error, Result};
+
+/// The words after `run`, sorted out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SplitArgs<'a> {
+    /// For argh: `--name` and the value; `true` for a switch, an empty word for a value that was left out. Options with a
+    /// single value occur once.
+    pub options: Vec<&'a str>,
+    /// COMMAND and its arguments, as they are.
+    pub command: &'a [&'a [u8]],
+    /// `-h` or `--help` was among the options.
+    pub help: bool,
+}
+
+/// The options given so far, each with its value.
+type Given<'a> = Vec<(&'static Row, &'a str)>;
+
+/// Sorts out `words`. Options end at `--`, or at the first word that is not an option; `-` alone is not one.
+pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<SplitArgs<'a>> {
+    let mut given = Given::new();
+    let mut rest = words;
+    while let Some((&word, after)) = rest.split_first() {
+        if word == b"--" {
+            rest = after;
+            break;
+        }
+        if word == b"-h" || word == b"--help" {
+            return Ok(SplitArgs { options: Vec::new(), command: &[], help: true });
+        }
+        let [b'-', first, letters @ ..] = word else { break };
+        rest = if *first == b'-' {
+            let (name, value) = match split_once(word, b'=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word, None),
+            };
+            let row = find(rows, name).ok_or_else(|| Error::usage("unknown option", word))?;
+            take(row, value, word, after, &mut given)?
+        } else {
+            take_cluster(rows, *first, letters, word, after, &mut given)?
+        };
+    }
+    let mut options = Vec::new();
+    for (row, value) in given {
+        // A switch that is set to false is as good as absent.
+        if row.value != Value::Switch || value == "true" {
+            options.extend([row.name(), value]);
+        }
+    }
+    Ok(SplitArgs { options, command: rest, help: false })
+}
+
+/// The row that has `name`, with its dashes, among its names.
+pub fn find(rows: &'static [Row], name: &[u8]) -> Option<&'static Row> {
+    rows.iter().find(|row| row.names().any(|known| known.as_bytes() == name))
+}
+
+/// Takes the options of `-it`, `-m100m` or `-m=100m`: any number of switches, then one option that may have a value. An
+/// optional value needs the `=`.
+fn take_cluster<'a>(
+    rows: &'static [Row],
+    first: u8,
+    mut letters: &'a [u8],
+    word: &'a [u8],
+    after: &'a [&'a [u8]],
+    given: &mut Given<'a>,
+) -> Result<&'a [&'a [u8]]> {
+    let mut letter = first;
+    loop {
+        let row = find(rows, &[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+        match (row.value, letters) {
+            (Value::Switch | Value::Optional(_), [b'=', value @ ..]) => {
+                return take(row, Some(value), word, after, given);
+            }
+            (Value::Switch | Value::Optional(_), [next, others @ ..]) => {
+                take(row, None, word, &[], given)?;
+                (letter, letters) = (*next, others);
+            }
+            (_, []) => return take(row, None, word, after, given),
+            (_, [b'=', value @ ..] | value) => return take(row, Some(value), word, after, given),
+        }
+    }
+}
+
+/// Takes one option with its value, which may be the next word. Returns the words that are left.
+fn take<'a>(
+    row: &'static Row,
+    value: Option<&'a [u8]>,
+    word: &'a [u8],
+    after: &'a [&'a [u8]],
+    given: &mut Given<'a>,
+) -> Result<&'a [&'a [u8]]> {
+    let (value, left) = match (row.value, value, after) {
+        (Value::Switch, None, _) => (&b"true"[..], after),
+        (Value::Switch, Some(value @ (b"true" | b"false")), _) => (value, after),
+        (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
+        (Value::Optional(_), None, _) => (&b""[..], after),
+        (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage("an empty value for", word)),
+        (_, Some(value), _) => (value, after),
+        (_, None, [value, left @ ..]) => (*value, left),
+        (_, None, []) => return Err(Error::usage("a value is missing after", word)),
+    };
+    let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
+    if !matches!(row.value, Value::Many(_)) {
+        // The last one counts.
+        given.retain(|(other, _)| other.names != row.names);
+    }
+    given.push((row, value));
+    Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::ROWS;
+    use super::*;
+    use mydocker::error::Kind;
+    use proptest::prelude::*;
+    use std::cell::Cell;
+
+    const fn row(names: &'static str, value: Value) -> Row {
+        Row { group: "", names, value, help: "" }
+    }
+
+    /// Some of the real options, and one with a short name and an optional value, which no real one has.
+    static SOME_ROWS: &[Row] = &[
+        row("-m, --memory-limit, --memory", Value::One("BYTES")),
+        row("--cpu-set, --cpuset-cpus", Value::One("LIST")),
+        row("--cpu-mems, --cpuset-mems", Value::One("LIST")),
+        row("--no-limits", Value::Switch),
+        row("--name", Value::One("NAME")),
+        row("-t, --tty", Value::Switch),
+        row("-i, --interactive", Value::Switch),
+        row("-e, --env", Value::Many("K=V")),
+        row("-w, --workdir", Value::One("DIR")),
+        row("--hostname", Value::One("NAME")),
+        row("--rm", Value::Switch),
+        row("-O, --optional", Value::Optional("VALUE")),
+    ];
+
+    #[test]
+    fn some_rows_are_real_ones() {
+        for some in SOME_ROWS.iter().filter(|row| row.name() != "--optional") {
+            let real = find(ROWS, some.name().as_bytes()).unwrap();
+            assert_eq!((some.names, some.value), (real.names, real.value));
+        }
+    }
+
+    fn split(line: &str) -> Vec<&[u8]> {
+        line.split_terminator(' ').map(str::as_bytes).collect()
+    }
+
+    /// The options and the command as two lines, or the error's message.
+    fn normal(words: &[&[u8]]) -> core::result::Result<(String, String), String> {
+        match normalise(SOME_ROWS, words) {
+            Ok(split) if split.help => Ok(("HELP".into(), String::new())),
+            Ok(split) => {
+                let command: Vec<_> = split.command.iter().map(|word| String::from_utf8_lossy(word)).collect();
+                Ok((split.options.join(" "), command.join(" ")))
+            }
+            Err(error) => {
+                assert_eq!(error.cause().kind, Kind::Usage);
+                Err(error.cause().what.to_string())
+            }
+        }
+    }
+
+    #[test]
+    fn spellings() {
+        for (line, options, command) in [
+            ("ls", "", "ls"),
+            ("-t ls -l", "--tty true", "ls -l"),
+            ("-it sh", "--interactive true --tty true", "sh"),
+            ("-m100m -t sh", "--memory-limit 100m --tty true", "sh"),
+            ("-m=100m sh", "--memory-limit 100m", "sh"),
+            ("-m 100m sh", "--memory-limit 100m", "sh"),
+            ("-tm 100m sh", "--tty true --memory-limit 100m", "sh"),
+            ("-itm100m sh", "--interactive true --tty true --memory-limit 100m", "sh"),
+            ("--memory=100m sh", "--memory-limit 100m", "sh"),
+            ("--memory 100m sh", "--memory-limit 100m", "sh"),
+            ("--cpuset-cpus=0 --cpuset-mems 0 sh", "--cpu-set 0 --cpu-mems 0", "sh"),
+            ("-m 1g --memory 2g sh", "--memory-limit 2g", "sh"),
+            ("-e A=1 -e A=2 sh", "--env A=1 --env A=2", "sh"),
+            ("-eA=1 --env=B=2 sh", "--env A=1 --env B=2", "sh"),
+            ("--tty=false -i=true sh", "--interactive true", "sh"),
+            ("-t -t=false sh", "", "sh"),
+            ("-- -t", "", "-t"),
+            ("-t -- --help", "--tty true", "--help"),
+            ("- -t", "", "- -t"),
+            ("-m -1 sh", "--memory-limit -1", "sh"),
+            ("sh --help", "", "sh --help"),
+            ("sh -- -t", "", "sh -- -t"),
+            ("help", "", "help"),
+            ("-t", "--tty true", ""),
+            ("", "", ""),
+            ("-t --help sh", "HELP", ""),
+            ("-h", "HELP", ""),
+            ("--hostname help sh", "--hostname help", "sh"),
+            ("--optional sh", "--optional ", "sh"),
+            ("--optional=1 sh", "--optional 1", "sh"),
+            ("--optional=1 --optional sh", "--optional ", "sh"),
+            ("-O sh", "--optional ", "sh"),
+            ("-O=1 sh", "--optional 1", "sh"),
+            ("-Ot sh", "--optional  --tty true", "sh"),
+            ("-tO=t sh", "--tty true --optional t", "sh"),
+        ] {
+            assert_eq!(normal(&split(line)), Ok((options.into(), command.into())), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_spellings() {
+        for (line, message) in [
+            ("--nope sh", "unknown option"),
+            ("-x sh", "unknown option"),
+            ("-tx sh", "unknown option"),
+            ("--mem 1 sh", "unknown option"),
+            ("--tt sh", "unknown option"),
+            ("-m", "a value is missing after"),
+            ("--name", "a value is missing after"),
+            ("--name= sh", "an empty value for"),
+            ("-m= sh", "an empty value for"),
+            ("--tty=maybe sh", "a switch is =true or =false"),
+            ("--tty= sh", "a switch is =true or =false"),
+            ("-t=1 sh", "a switch is =true or =false"),
+            ("--optional= sh", "an empty value for"),
+            ("-O= sh", "an empty value for"),
+        ] {
+            assert_eq!(normal(&split(line)), Err(message.into()), "{line}");
+        }
+        assert_eq!(normal(&[b"--name", b""]), Err("an empty value for".into()));
+        assert_eq!(normal(&[b"--name", b"\xff", b"sh"]), Err("not UTF-8".into()));
+        assert_eq!(normal(&[b"\xff", b"-t"]).unwrap().1, "\u{fffd} -t");
+    }
+
+    /// The normaliser again, slowly: every word is first cut into simple ones, `--name value`, `--name` or a command.
+    fn oracle(words: &[&str]) -> core::result::Result<(String, String), String> {
+        let mut single: Vec<(String, String)> = Vec::new();
+        let mut at = 0;
+        while at < words.len() {
+            let word = words[at];
+            if word == "--" {
+                at += 1;
+                break;
+            }
+            if word == "-h" || word == "--help" {
+                return Ok(("HELP".into(), String::new()));
+            }
+            if word == "-" || !word.starts_with('-') {
+                break;
+            }
+            at += 1;
+            // What is still to be cut off this word.
+            let mut pending = word.to_string();
+            while !pending.is_empty() {
+                let (name, glued) = if let Some(long) = pending.strip_prefix("--") {
+                    match long.split_once('=') {
+                        Some((name, value)) => (name.to_string(), Some(value.to_string())),
+                        None => (long.to_string(), None),
+                    }
+                } else {
+                    let letter = pending.chars().nth(1).unwrap();
+                    let after: String = pending.chars().skip(2).collect();
+                    let name = match find(SOME_ROWS, format!("-{letter}").as_bytes()) {
+                        Some(row) => row.name().trim_start_matches('-').to_string(),
+                        None => "?".to_string(),
+                    };
+                    (name, (!after.is_empty()).then_some(after))
+                };
+                let long = pending.starts_with("--");
+                pending.clear();
+                let Some(row) = find(SOME_ROWS, format!("--{name}").as_bytes()) else {
+                    return Err("unknown option".into());
+                };
+                let value = match (row.value, glued) {
+                    (Value::Switch, None) => "true".to_string(),
+                    (Value::Optional(_), None) => {
+                        single.retain(|(other, _)| other != row.name());
+                        single.push((row.name().to_string(), String::new()));
+                        continue;
+                    }
+                    (Value::Optional(_), Some(glued)) if !long && !glued.starts_with('=') => {
+                        pending = format!("-{glued}");
+                        single.retain(|(other, _)| other != row.name());
+                        single.push((row.name().to_string(), String::new()));
+                        continue;
+                    }
+                    (Value::Switch, Some(glued)) if !long && !glued.starts_with('=') => {
+                        pending = format!("-{glued}");
+                        "true".to_string()
+                    }
+                    (Value::Switch, Some(glued)) => {
+                        let value = if long { glued } else { glued[1..].to_string() };
+                        if value != "true" && value != "false" {
+                            return Err("a switch is =true or =false".into());
+                        }
+                        value
+                    }
+                    (_, Some(glued)) if !long => glued.strip_prefix('=').unwrap_or(&glued).to_string(),
+                    (_, Some(glued)) => glued,
+                    (_, None) if at < words.len() => {
+                        at += 1;
+                        words[at - 1].to_string()
+                    }
+                    (_, None) => return Err("a value is missing after".into()),
+                };
+                if value.is_empty() {
+                    return Err("an empty value for".into());
+                }
+                if !matches!(row.value, Value::Many(_)) {
+                    single.retain(|(other, _)| other != row.name());
+                }
+                single.push((row.name().to_string(), value));
+            }
+        }
+        let is_switch = |name: &str| find(SOME_ROWS, name.as_bytes()).unwrap().value == Value::Switch;
+        single.retain(|(name, value)| !(is_switch(name) && value == "false"));
+        let options: Vec<String> = single.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        Ok((options.join(" "), words[at..].join(" ")))
+    }
+
+    #[test]
+    fn agrees_with_the_oracle_on_random_lines() {
+        let word = prop::sample::select(vec![
+            "-t",
+            "-it",
+            "-i",
+            "-m",
+            "-m100m",
+            "-m=1",
+            "-itm",
+            "-e",
+            "-eA=1",
+            "-w",
+            "-tw/",
+            "--memory",
+            "--memory=5",
+            "--tty",
+            "--tty=false",
+            "--tty=x",
+            "--env=A",
+            "--env=",
+            "--name",
+            "--cpuset-cpus=0",
+            "--no-limits",
+            "--rm",
+            "--",
+            "-",
+            "sh",
+            "-c",
+            "ls",
+            "",
+            "--help",
+            "-h",
+            "-x",
+            "--what",
+            "-t=true",
+            "-i=",
+            "--optional",
+            "--optional=A",
+            "--optional=",
+            "-O",
+            "-tO",
+            "-Oi",
+            "-O=m",
+            "-O=",
+            "100m",
+            "=",
+        ]);
+        let good_lines = Cell::new(0);
+        proptest!(ProptestConfig::with_cases(20_000), |(line in prop::collection::vec(word, 0..6))| {
+            let bytes: Vec<&[u8]> = line.iter().map(|word| word.as_bytes()).collect();
+            let expected = oracle(&line);
+            good_lines.set(good_lines.get() + u32::from(expected.is_ok()));
+            prop_assert_eq!(normal(&bytes), expected);
+        });
+        assert!(good_lines.get() > 4_000, "only {} of the random lines were good ones", good_lines.get());
+    }
+}

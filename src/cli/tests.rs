@@ -1,0 +1,195 @@
+use super::options::{Row, Value};
+use super::*;
+use mydocker::spec::StatsTo;
+
+/// The request of `run LINE true`, or the error's message with its subject.
+fn request(line: &str) -> core::result::Result<&'static Request, String> {
+    let line = format!("run {line} true");
+    let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+    match parse(&words) {
+        Ok(Action::Run(request, [b"true"])) => Ok(request),
+        Ok(_) => panic!("{line} is not understood as a run of true"),
+        Err(error) => {
+            let mut message = Vec::new();
+            error.print(&mut message);
+            Err(String::from_utf8(message).unwrap().lines().next().unwrap().to_string())
+        }
+    }
+}
+
+fn message(line: &str) -> String {
+    request(line).err().unwrap_or_default()
+}
+
+#[test]
+fn no_two_options_share_a_name() {
+    let mut names: Vec<&str> = ROWS.iter().flat_map(|row| row.names()).chain(["-h", "--help"]).collect();
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    let is_name = |name: &&str| match name.strip_prefix("--") {
+        Some(long) => long.len() > 1 && long.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+        None => name.len() == 2 && name.starts_with('-'),
+    };
+    assert!(names.iter().all(is_name), "{names:?}");
+}
+
+#[test]
+fn argh_accepts_every_option() {
+    for row in ROWS {
+        let words = [row.name(), "a value", row.name(), "another"];
+        let given = Given::from_args(&["mydocker run"], &words);
+        assert!(given.is_ok(), "{}: {}", row.name(), given.err().map(|exit| exit.output).unwrap_or_default());
+    }
+    assert!(Given::from_args(&["mydocker run"], &["--no-such-option", "x"]).is_err());
+}
+
+/// A good value for each option, so that each row's statement runs.
+#[test]
+fn every_option_is_accepted_and_reaches_the_request() {
+    let good = |row: &Row| match (row.name(), row.value) {
+        (_, Value::Switch) => String::new(),
+        (_, Value::One("BYTES") | Value::Optional("SIZE")) => "=5m".into(),
+        (_, Value::One("N" | "N.N" | "LIST")) => "=1".into(),
+        (_, Value::One(word) | Value::Optional(word)) if word.contains("host") => "=host".into(),
+        (_, Value::Many("SRC:DST[:ro]")) => "=/a:/b".into(),
+        ("--ulimit", _) => "=nofile=5".into(),
+        ("--security-opt", _) => "=seccomp=unconfined".into(),
+        ("--cap-add" | "--cap-drop", _) => "=CHOWN".into(),
+        ("--dry-run", _) => "=sh".into(),
+        ("--user", _) => "=nobody:7".into(),
+        ("--name" | "--hostname", _) => "=x".into(),
+        _ => "=/x".into(),
+    };
+    let without = ["--uts"];
+    let line: Vec<String> = ROWS
+        .iter()
+        .filter(|row| !without.contains(&row.name()))
+        .map(|row| format!("{}{}", row.name(), good(row)))
+        .collect();
+    let request = request(&line.join(" ")).unwrap();
+    let spec = &request.spec;
+    assert_eq!((spec.cgroup_parent, spec.name, spec.hostname), (Some("/x"), Some("x"), Some("x")));
+    assert_eq!((spec.pid_file, spec.rootfs, spec.workdir), (Some(c"/x"), Some(c"/x"), Some(c"/x")));
+    assert!(spec.ephemeral && spec.read_only && spec.tty && spec.init);
+    assert_eq!((spec.ephemeral_size, spec.shm_size), (Some(5 << 20), Some(5 << 20)));
+    assert_eq!((spec.volumes.len(), spec.ulimits.len()), (2, 1));
+    assert_eq!(spec.devices, [c"/x"]);
+    assert_eq!((&spec.env[..], &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
+    assert_eq!(spec.user, Some("nobody:7"));
+    assert!(spec.host_network && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
+    assert!(matches!(spec.stats, Some(StatsTo::File(file)) if file == c"/x"));
+    assert_eq!(
+        (request.trace, request.dry_run, request.step),
+        (Some(TraceTo::File(c"/x")), Some(DryRun::Script), true)
+    );
+    assert!(self::request("--uts host").unwrap().spec.host_uts);
+}
+
+#[test]
+fn no_option_is_the_default() {
+    let request = request("").unwrap();
+    assert!(request.trace.is_none() && request.dry_run.is_none() && !request.step);
+    assert!(request.spec.limits.memory.is_some_and(|limit| !limit.explicit));
+    assert!(!request.spec.has_own_root() && request.spec.stats.is_none());
+}
+
+#[test]
+fn limits_reach_the_spec() {
+    let limits = &request("-m 5m --memory-swap 8m -c 7 --cpu-set 0-1 --cpu-mems 0 --cpus 1.5 --pids-limit 9")
+        .unwrap()
+        .spec
+        .limits;
+    let value = |limit: Option<mydocker::spec::Limit>| limit.map(|limit| limit.value);
+    assert_eq!((value(limits.memory), value(limits.swap)), (Some(5 << 20), Some(3 << 20)));
+    assert_eq!((value(limits.shares), value(limits.quota), value(limits.pids)), (Some(7), Some(150_000), Some(9)));
+    assert_eq!((limits.cpus, limits.mems), (Some(&b"0-1"[..]), Some(&b"0"[..])));
+    assert!(!limits.count_pids && request("--stats").unwrap().spec.limits.count_pids);
+    assert!(request("--no-limits").unwrap().spec.limits.memory.is_none());
+}
+
+#[test]
+fn what_an_optional_value_means() {
+    let request = request("--ephemeral --trace --dry-run --stats").unwrap();
+    assert!(request.spec.ephemeral && request.spec.ephemeral_size.is_none());
+    assert_eq!((request.trace, request.dry_run), (Some(TraceTo::Stderr), Some(DryRun::Table)));
+    assert!(matches!(request.spec.stats, Some(StatsTo::Text)));
+    assert!(matches!(self::request("--stats=json").unwrap().spec.stats, Some(StatsTo::Json)));
+}
+
+#[test]
+fn options_that_do_not_fit_together() {
+    let needs_root = "mydocker: this needs a root of its own, --rootfs or --ephemeral: ";
+    assert_eq!(message("--device /dev/null"), format!("{needs_root}\"/dev/null\""));
+    assert_eq!(message("--shm-size 1m --device /dev/null"), format!("{needs_root}\"/dev/null\""));
+    assert_eq!(message("--shm-size 1m"), format!("{needs_root}\"1m\""));
+    assert!(request("--shm-size 1m --ephemeral").is_ok());
+    let relative = "mydocker: --workdir is not an absolute path in the container: \"x\"";
+    assert_eq!(message("-w x --rootfs /r"), relative);
+    assert!(request("-w x").is_ok());
+    let renames = "mydocker: --hostname with --uts host would rename the host: \"x\"";
+    assert_eq!(message("--hostname x --uts host"), renames);
+}
+
+#[test]
+fn wrong_values() {
+    for (line, expected) in [
+        ("--dry-run=python", "--dry-run takes =sh, not: \"python\""),
+        ("--network bridge", "--network takes none or host: \"bridge\""),
+        ("--pid none", "--pid takes host: \"none\""),
+        ("--ipc none", "--ipc takes host: \"none\""),
+        ("--uts none", "--uts takes host: \"none\""),
+        ("--userns none", "--userns takes auto or host: \"none\""),
+        ("--user :1", "--user is USER or USER:GROUP: \":1\""),
+        ("--ephemeral=x", "--ephemeral is not a size, such as 100m: \"x\""),
+        ("--shm-size=x", "--shm-size is not a size, such as 64m: \"x\""),
+        (
+            "--name ..",
+            "a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit: \"..\"",
+        ),
+        ("--cgroup-parent /a/../b", "--cgroup-parent with '..': \"/a/../b\""),
+    ] {
+        assert_eq!(message(line), format!("mydocker: {expected}"), "{line}");
+    }
+    let long = "x".repeat(65);
+    assert!(message(&format!("--hostname {long}")).starts_with("mydocker: --hostname is longer than 64 bytes: "));
+}
+
+#[test]
+fn commands() {
+    let parsed = |line: &'static str| {
+        let words: Vec<&[u8]> = line.split_terminator(' ').map(str::as_bytes).collect();
+        match parse(&words) {
+            Ok(Action::Run(_, command)) => format!("run {}", command.len()),
+            Ok(Action::Check { json }) => format!("check {json}"),
+            Ok(Action::Print(text)) => text.lines().next().unwrap().to_string(),
+            Ok(Action::Explain(_)) => "explain".into(),
+            Ok(Action::Version) => "version".into(),
+            Err(error) => error.cause().what.to_string(),
+        }
+    };
+    let help = help::HELP.lines().next().unwrap();
+    let run_help = help::BEFORE_OPTIONS.lines().next().unwrap();
+    for (line, expected) in [
+        ("", "explain"),
+        ("-h", help),
+        ("--help x", help),
+        ("-V", "version"),
+        ("--version", "version"),
+        ("run", "run needs a COMMAND"),
+        ("run -t", "run needs a COMMAND"),
+        ("run -- ", "run needs a COMMAND"),
+        ("run -h", run_help),
+        ("run --name x --help", run_help),
+        ("run true --help", "run 2"),
+        ("check", "check false"),
+        ("check --json", "check true"),
+        ("check --help", help),
+        ("check --json x", "check takes --json, not"),
+        ("rum", "unknown command"),
+    ] {
+        assert_eq!(parsed(line), expected, "{line}");
+    }
+    assert_eq!(parse(&[b"run", b""]).err().map(|error| error.cause().what), Some("an empty COMMAND"));
+}

@@ -1,0 +1,209 @@
+//! The command: its environment, the pipes that it is sent through, and its execution. The command pipe is also the barrier:
+//! the parent writes to it when the limits hold.
+
+pub mod lookup;
+
+use crate::bytes;
+use crate::environment::{self, DEFAULT_PATH, Environment, PATH_ASSIGNMENT};
+use crate::error::{Errno, Error, Result};
+use crate::host::Host;
+use crate::spec::Spec;
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
+use crate::sys::{self, Pointers};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// What is to be executed, in room that is made before clone: the child allocates nothing.
+pub struct Command {
+    /// The words, each with a NUL after it.
+    pub words: &'static [u8],
+    /// Room for as many bytes, for the command of one word that is split at its blanks.
+    pub room: &'static mut [u8],
+    /// Room for as many pointers as either has words.
+    pub argv: Pointers,
+    /// The environment.
+    pub envp: Pointers,
+    /// Where to look for a word without a slash.
+    pub path: &'static [u8],
+}
+
+impl Command {
+    /// The command with these words, each with a NUL after it, and this environment. There is room for one more variable.
+    pub fn new(words: &'static [u8], environment: &[&'static CStr]) -> Command {
+        let mut envp = Pointers::with_capacity(environment.len() + 1);
+        for variable in environment {
+            envp.push(variable);
+        }
+        Command {
+            words: b"",
+            room: alloc::vec![0; words.len()].leak(),
+            // At the most each blank begins another word.
+            argv: Pointers::with_capacity(words.iter().filter(|b| **b == 0 || lookup::BLANKS.contains(b)).count()),
+            envp,
+            path: environment::get(environment, b"PATH").unwrap_or(DEFAULT_PATH),
+        }
+    }
+}
+
+/// The environment of the command: the caller's variables, or with a root of its own those that every program expects; then
+/// those of `--env-file`, then those of `-e`.
+pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) -> Result<Vec<&'static CStr>> {
+    let mut environment = Environment { caller: &host.environment, variables: Vec::new() };
+    if own_root {
+        environment.set(PATH_ASSIGNMENT)?;
+        environment.set(bytes::c_string(&[b"HOSTNAME=", hostname]).to_bytes())?;
+        if spec.tty {
+            environment.set(b"TERM=xterm")?;
+        }
+        if spec.user.is_none() {
+            environment.set(b"HOME=/root")?;
+        }
+    } else {
+        environment.variables = host.environment.clone();
+    }
+    for path in &spec.env_files {
+        match sys::read_file(path) {
+            Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),
+            file => environment.set_lines(&file?)?,
+        }
+    }
+    for assignment in &spec.env {
+        environment.set(assignment.as_bytes())?;
+    }
+    Ok(environment.variables)
+}
+
+step! {
+    /// Makes the pipes between the two processes.
+    pub struct MakePipes {
+        /// The child will send its terminal.
+        pub for_terminal: bool,
+        /// The child will report what it creates in the root.
+        pub for_undo: bool,
+    }
+}
+
+impl ParentStep for MakePipes {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let pipes = &mut parent.pipes;
+        let (read, write) = sys::pipe2()?;
+        (pipes.error_read, pipes.error_write) = (Some(read), Some(write));
+        if self.for_terminal {
+            let (receive, send) = sys::socketpair()?;
+            (pipes.terminal_receive, pipes.terminal_send) = (Some(receive), Some(send));
+        }
+        if self.for_undo {
+            let (receive, send) = sys::socketpair()?;
+            (pipes.undo_receive, pipes.undo_send) = (Some(receive), Some(send));
+        }
+        let (read, write) = sys::pipe2()?;
+        (pipes.command_read, pipes.command_write) = (Some(read), Some(write));
+        Ok(())
+    }
+}
+
+step! {
+    /// Sends the command: the limits hold, and it may go on.
+    pub struct SendCommand {
+        /// The words, each with a NUL after it.
+        pub words: &'static [u8],
+    }
+}
+
+impl ParentStep for SendCommand {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(pipe) = parent.pipes.command_write.take() else { return Ok(()) };
+        let mut message = Vec::with_capacity(4 + self.words.len());
+        message.extend_from_slice(&(self.words.len() as u32).to_ne_bytes());
+        message.extend_from_slice(self.words);
+        match sys::write_all(pipe.borrow(), &message).map_err(|e| e.about(b"command pipe")) {
+            // A child that has ended has said why on the other pipe.
+            Err(e) if e.is(Errno::EPIPE) => {
+                // A child that waits for the command after all must see the end of the pipe.
+                drop(pipe);
+                match parent.pipes.error_read.as_ref().map(|pipe| sys::receive_error(pipe.borrow())) {
+                    Some(Ok(Some(reason))) => Err(reason),
+                    _ => Err(e),
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+step! {
+    /// Closes the ends that are the parent's.
+    ///
+    /// As long as the child has copies, it does not see the parent close them.
+    pub struct CloseParentsEnds;
+}
+
+impl ChildStep for CloseParentsEnds {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let pipes = &mut child.pipes;
+        let parents =
+            [&mut pipes.command_write, &mut pipes.error_read, &mut pipes.terminal_receive, &mut pipes.undo_receive];
+        parents.into_iter().for_each(|end| drop(end.take()));
+        Ok(())
+    }
+}
+
+step! {
+    /// Waits for the command, and with it for the word to go.
+    pub struct ReceiveCommand;
+}
+
+impl ChildStep for ReceiveCommand {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let Some(pipe) = &child.pipes.command_read else { return Ok(()) };
+        let mut filled = 0;
+        while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match sys::read(pipe.borrow(), room).map_err(|e| e.about(b"command pipe"))? {
+                // The parent has ended, and with it the reason to go on.
+                0 => sys::exit_group(125),
+                n => filled += n,
+            }
+        }
+        Ok(())
+    }
+}
+
+step! {
+    /// Lets no descriptor but the three streams reach the command.
+    pub struct CloseDescriptors;
+}
+
+impl ChildStep for CloseDescriptors {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        sys::close_on_exec(child.pipes.error_write.as_ref().map(sys::Fd::borrow))
+    }
+}
+
+step! {
+    /// Becomes the command; a name without a slash is looked up in PATH.
+    pub struct Execute {
+        /// The command, but for its words.
+        pub command: &'static Slot<Command>,
+        /// HOME is that of the user.
+        pub home_of_user: bool,
+    }
+}
+
+impl ChildStep for Execute {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let message: &'static [u8] = core::mem::take(&mut child.message).leak();
+        let Some((length, words)) = message.split_first_chunk::<4>() else { return Ok(()) };
+        let words = words.get(..u32::from_ne_bytes(*length) as usize).unwrap_or_default();
+        let Some(mut command) = self.command.take() else { return Ok(()) };
+        if self.home_of_user
+            && let Ok(home) = CStr::from_bytes_until_nul(core::mem::take(&mut child.user.home).leak())
+        {
+            command.envp.push(home);
+        }
+        if child.is_rehearsal {
+            // Only the run itself finds out which directory of PATH has the file.
+            command.path = b"";
+        }
+        lookup::exec(Command { words, ..command }).map_or(Ok(()), Err::<(), Error>)
+    }
+}

@@ -1,0 +1,76 @@
+//! What this host offers, and what mydocker has been started with, as data. Only what a run needs is read.
+
+use crate::bytes;
+use crate::error::Result;
+use crate::spec::{Capabilities, Limits, Spec};
+use crate::sys::{self, Pid, SigSet};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The host as this process sees it.
+pub struct Host {
+    /// mydocker's own pid.
+    pub pid: Pid,
+    /// Its effective user and group.
+    pub ids: (u32, u32),
+    /// The caller's environment.
+    pub environment: Vec<&'static CStr>,
+    /// /proc/self/mountinfo, if something is to be looked up in it; empty otherwise.
+    pub mountinfo: Result<Vec<u8>>,
+    /// /proc/self/status.
+    pub status: Status,
+}
+
+impl Host {
+    /// Looks at what the `spec` needs.
+    pub fn look(spec: &Spec, environment: &[&'static CStr]) -> Host {
+        let needs_mounts = spec.privilege.confined || spec.ephemeral || spec.limits != Limits::default();
+        Host {
+            pid: sys::getpid(),
+            ids: sys::effective_ids(),
+            environment: environment.to_vec(),
+            mountinfo: if needs_mounts { sys::read_file(c"/proc/self/mountinfo") } else { Ok(Vec::new()) },
+            status: Status::read(),
+        }
+    }
+
+    /// The value of a variable of the caller's.
+    pub fn variable(&self, key: &[u8]) -> Option<&'static [u8]> {
+        crate::environment::get(&self.environment, key)
+    }
+}
+
+/// What this process has inherited: proc_pid_status(5). If /proc cannot be read, all signals count as ignored, and all
+/// capabilities as present.
+pub struct Status {
+    /// Its pid in the PID namespace of this /proc.
+    pub pid: Option<u64>,
+    /// The signals that it ignores, except SIGCHLD, which mydocker sets to its default.
+    pub ignored: SigSet,
+    /// Its capability bounding set.
+    pub bounding: Capabilities,
+    /// Its permitted capabilities.
+    pub permitted: Capabilities,
+}
+
+const CHLD: SigSet = SigSet::of(&[libc::SIGCHLD]);
+
+impl Status {
+    /// Of this process.
+    fn read() -> Status {
+        let mut buffer = [0u8; 4096];
+        // The line of supplementary groups comes first and can be long: a process can have 65,536 of them.
+        let file = match sys::read_up_to(None, c"/proc/self/status", &mut buffer) {
+            Ok(file) if file.len() < 4096 => file,
+            Ok(_) => sys::read_file(c"/proc/self/status").unwrap_or_default().leak(),
+            Err(_) => b"",
+        };
+        let set = |key: &[u8]| bytes::field(file, key).and_then(bytes::hexadecimal);
+        Status {
+            pid: bytes::field(file, b"Pid:").and_then(|pid| bytes::decimal(pid).ok()),
+            ignored: SigSet(set(b"SigIgn:").unwrap_or(SigSet::ALL.0) & !CHLD.0),
+            bounding: set(b"CapBnd:").map_or(Capabilities::ALL, Capabilities),
+            permitted: set(b"CapPrm:").map_or(Capabilities::ALL, Capabilities),
+        }
+    }
+}

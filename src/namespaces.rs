@@ -1,0 +1,100 @@
+//! Which namespaces are new, and the clone that makes them. Sources: namespaces(7), clone(2).
+
+use crate::cgroup::directory;
+use crate::cgroup::{Group, Version};
+use crate::error::{Errno, Result};
+use crate::step::{Child, ChildStep, Parent, ParentStep};
+use crate::sys::{self, CloneFlags, FdRef, Loop, Pid, Stack};
+use core::mem;
+
+step! {
+    /// Becomes the parent of orphans.
+    ///
+    /// Without a PID namespace there is no PID 1 whose end would end the other processes of the container.
+    pub struct AdoptOrphans;
+}
+
+impl ParentStep for AdoptOrphans {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        sys::set_child_subreaper()
+    }
+}
+
+step! {
+    /// Makes the child, in new namespaces.
+    ///
+    /// The child has a copy of all that the parent has: what it needs is in [`Parent::child`]. On v2 it is born in its
+    /// cgroup, where the kernel (Linux 5.7) and the filters around mydocker allow that.
+    pub struct CloneChild {
+        /// The namespaces.
+        pub flags: CloneFlags,
+        /// Its groups.
+        pub groups: &'static [&'static Group],
+    }
+}
+
+impl ParentStep for CloneChild {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let stack = Stack::map()?;
+        if let Some(stops) = parent.child.stops {
+            stops.before_clone();
+        }
+        mem::swap(&mut parent.pipes, &mut parent.child.pipes);
+        let v2 = self.groups.iter().find(|group| group.hierarchy.version == Version::V2);
+        let pid = match v2.and_then(|group| group.with_dir(|dir| self.clone_into(parent, &stack, dir.fd()))) {
+            Some(Ok(Some(pid))) => Ok(pid),
+            Some(Err(e)) => Err(e),
+            Some(Ok(None)) | None => {
+                parent.child.born_in_cgroup = false;
+                sys::clone(self.flags, None, &stack, parent.child_main, &mut parent.child)
+            }
+        };
+        mem::swap(&mut parent.pipes, &mut parent.child.pipes);
+        let pid = pid?;
+        parent.pid = Some(pid);
+        if let Some(stops) = parent.child.stops {
+            stops.child_is(pid);
+        }
+        let is_rehearsal = parent.child.is_rehearsal;
+        let for_rehearsal =
+            is_rehearsal.then(|| (parent.pipes.rehearsed(), parent.child.image.as_ref().map(Loop::rehearsed)));
+        parent.pipes.close_childs();
+        // The child mounts the image, and the mount holds the loop device.
+        drop(parent.child.image.take());
+        if let Some((pipes, image)) = for_rehearsal {
+            (parent.child.pipes, parent.child.image) = (pipes, image);
+        }
+        Ok(())
+    }
+}
+
+impl CloneChild {
+    /// clone3 into the v2 group. `None`: it cannot be done here, and the child is to join its group itself.
+    fn clone_into(&self, parent: &mut Parent, stack: &Stack, cgroup: FdRef) -> Result<Option<Pid>> {
+        parent.child.born_in_cgroup = true;
+        match sys::clone(self.flags, Some(cgroup), stack, parent.child_main, &mut parent.child) {
+            // The kernel is older than Linux 5.7, or there is a filter around mydocker.
+            Err(e) if e.is_one_of(&[Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP]) => Ok(None),
+            // The group could be created, but not entered: that takes write access to the common ancestor (cgroups(7)).
+            Err(e) if e.is(Errno::EACCES) && self.groups.iter().any(|group| group.explicit) => {
+                Err(directory::explain(e))
+            }
+            Err(e) if e.is(Errno::EACCES) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+step! {
+    /// Sets the hostname of its UTS namespace.
+    pub struct SetHostname {
+        /// The name.
+        pub name: &'static str,
+    }
+}
+
+impl ChildStep for SetHostname {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::sethostname(self.name.as_bytes())
+    }
+}

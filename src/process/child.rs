@@ -1,0 +1,37 @@
+//! The child: a copy of the memory of the parent, on a stack of its own, in new namespaces. It allocates nothing but the causes
+//! of its errors, from a heap that has neither locks nor calls of its own; it cannot panic, and leaves by execve or exit_group.
+
+use crate::error::Result;
+use crate::step::Child;
+use crate::sys;
+use crate::sys::trace::{self, Who};
+
+/// Where clone enters.
+pub fn main(child: &mut Child) -> ! {
+    let Err(error) = walk(child) else { sys::exit_group(125) };
+    let told = match &child.pipes.error_write {
+        Some(pipe) => sys::send_error(pipe.borrow(), error),
+        None => Err(error),
+    };
+    if told.is_err() {
+        sys::say(error);
+    }
+    sys::exit_group(error.status())
+}
+
+/// Walks the steps of the child. Only the last one, execve, does not come back.
+fn walk(child: &mut Child) -> Result<()> {
+    trace::set_who(Who::Child);
+    if child.stops.is_some() {
+        // A parent that is killed at a stop takes the child with it.
+        sys::die_with_parent()?;
+    }
+    for (step, at) in child.steps.iter().zip(1..) {
+        trace::note(step.purpose());
+        if let Some(stops) = child.stops {
+            stops.before("child", at, step.purpose())?;
+        }
+        step.carry_out(child)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The work after execve: the sweep of other runs' leftovers, the counters, the orphans, the removal of the groups.
+
+use crate::bytes::{self, Put};
+use crate::cgroup::{Hierarchy, directory};
+use crate::error::{Errno, Result};
+use crate::plan::Plan;
+use crate::sys::{self, Dir, Pid};
+use alloc::vec::Vec;
+
+/// Removes what killed runs have left, now that the command runs. Each run looks in one hierarchy, chosen by its pid; the names
+/// that it removes there it also looks for in the others.
+pub fn sweep(plan: &Plan) {
+    let hierarchies = &plan.parts.hierarchies;
+    // Multiples of the golden ratio visit every hierarchy soon, whatever the distance of the pids from run to run.
+    let turn = (plan.host.pid.0 as u32).wrapping_mul(0x9e37_79b1);
+    let chosen = ((u64::from(turn) * hierarchies.len() as u64) >> 32) as usize;
+    let mut removed = Vec::new();
+    for at in 0..hierarchies.len() {
+        let Some(hierarchy) = hierarchies.get((chosen + at) % hierarchies.len()) else { continue };
+        with_parent(plan, hierarchy, &mut |parent| match at {
+            0 => {
+                let own = plan.parts.groups.first().map_or(c"", |group| group.name);
+                removed = directory::sweep(parent, own, turn as usize);
+            }
+            _ => {
+                for name in &removed {
+                    directory::sweep_one(parent, name);
+                }
+            }
+        });
+        if removed.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Calls `f` with the cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
+fn with_parent(plan: &Plan, hierarchy: &'static Hierarchy, f: &mut dyn FnMut(&Dir)) {
+    match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
+        Some(group) => group.with_parent(f).unwrap_or_default(),
+        None => {
+            if let Ok(own) = Dir::open(Some(&hierarchy.top), hierarchy.own) {
+                f(&own);
+            }
+        }
+    }
+}
+
+/// The message about OOM kills, if there were any: the exit status alone does not tell.
+pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
+    let group = plan.parts.groups.iter().find(|group| group.has_memory)?;
+    let memory = group.with_dir(|dir| directory::memory(dir, group.hierarchy.version))??;
+    if memory.kills == 0 {
+        return None;
+    }
+    let mut line = Vec::new();
+    line.put(b"mydocker: out of memory: ");
+    line.put_decimal(memory.kills);
+    line.put(if memory.kills == 1 { b" process was" } else { b" processes were" });
+    line.put(b" killed; limit ");
+    line.put(group.settings.first().map_or(b"not known", |setting| setting.value));
+    line.put(b" bytes, peak ");
+    match memory.peak {
+        Some(peak) => {
+            line.put_decimal(peak);
+            line.put(b" bytes");
+        }
+        None => line.put(b"not known"),
+    }
+    if plan.spec.limits.memory.is_some_and(|memory| !memory.explicit) {
+        line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");
+    }
+    line.put(b"\n");
+    Some(line)
+}
+
+/// The children of this process: proc_pid_task_tid_children(5). Empty if /proc cannot be read.
+pub fn own_children() -> Vec<Pid> {
+    let children = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
+    bytes::words(&children).filter_map(|word| bytes::decimal(word).ok()).map(|pid| Pid(pid as i32)).collect()
+}
+
+/// Kills the orphans. Without a PID namespace, processes that the command has started outlive it and become children of
+/// mydocker. The `inherited` children, of a shell that has executed mydocker with exec, are not part of the container.
+pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
+    loop {
+        let orphans: Vec<Pid> = own_children().into_iter().filter(|pid| !inherited.contains(pid)).collect();
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        for orphan in orphans {
+            sys::kill(orphan, libc::SIGKILL)?;
+            match sys::wait4(orphan, true) {
+                Err(e) if e.is(Errno::ECHILD) => {}
+                other => other.map(drop)?,
+            }
+        }
+    }
+}
+
+/// Removes the groups of the run.
+pub fn remove_groups(plan: &Plan) -> Result<()> {
+    let mut result = Ok(());
+    for group in &plan.parts.groups {
+        let removed = group.with_dir(|dir| group.with_parent(|parent| directory::remove(parent, group.name, dir)));
+        result = result.and(removed.flatten().unwrap_or(Ok(())));
+    }
+    result
+}

@@ -1,0 +1,115 @@
+//! The two processes of a run, from the first step to the last: start, child, supervise, cleanup.
+
+pub mod child;
+pub mod cleanup;
+pub mod rehearse;
+pub mod start;
+pub mod stats;
+pub mod stops;
+pub mod supervise;
+
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::root::create;
+use crate::spec::StatsTo;
+use crate::step::Stop;
+use crate::sys::trace::{self, Phase};
+use crate::sys::{self, FdRef, Wait};
+use crate::userns;
+use alloc::vec::Vec;
+use stats::{Begun, Ending};
+use supervise::Supervisor;
+
+/// The record of `--stats`, and the file that it goes to; `None`: stderr.
+pub struct Report {
+    file: Option<sys::Fd>,
+    record: Vec<u8>,
+}
+
+/// Carries out the plan, prints the error and the record of `--stats`, and returns the exit status.
+pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) -> i32 {
+    let mut report = None;
+    let status = carry_out(plan, stops, begun, &mut report).unwrap_or_else(|error| {
+        sys::say(error);
+        error.status()
+    });
+    if let Some(Report { file, record }) = report {
+        let fd = file.as_ref().map_or(FdRef::STDERR, sys::Fd::borrow);
+        if let Err(error) = sys::write_all(fd, &record) {
+            sys::say(error.about(b"--stats"));
+        }
+    }
+    status
+}
+
+/// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way nothing is
+/// left on the host. `begun`: the clocks at the start, if a `report` is wanted.
+pub fn carry_out(
+    plan: &Plan,
+    stops: Option<&'static dyn Stop>,
+    begun: Option<Begun>,
+    report: &mut Option<Report>,
+) -> Result<i32> {
+    let inherited_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
+    let mut parent = start::parent(plan, stops)?;
+    let started = start::walk(plan, &mut parent);
+    let mut supervisor = Supervisor::new(plan, &mut parent, inherited_children);
+
+    // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
+    // beside it.
+    let started = started.and_then(|()| supervisor.await_exec());
+    let mut executed_at = None;
+    let mut followed = Ok(());
+    if started.is_ok() {
+        trace::show_execve();
+        executed_at = begun.as_ref().map(|_| sys::monotonic());
+        trace::set_phase(Phase::Wait);
+        cleanup::sweep(plan);
+        followed = supervisor.follow();
+        // The relay has stopped: hang up, or a process that reads from the terminal waits forever.
+        if followed.is_err() {
+            supervisor.hang_up_terminal();
+        }
+    }
+    trace::set_phase(Phase::End);
+    // A child that creates files in the root reports each one first; it exits when the pipe closes. Any other is killed.
+    let ended = supervisor.end(started.is_err() && !plan.parts.undo_on_failure);
+    let restored = supervisor.restore_terminal();
+    let memory = cleanup::memory_report(plan);
+    let orphans = supervisor.end_orphans();
+    // Close our copy, or recvmsg never sees the end.
+    drop(parent.pipes.undo_send.take());
+    if let (Err(_), Some(reports)) = (&started, &parent.pipes.undo_receive) {
+        create::undo(reports.borrow());
+    }
+    let status = started.map_or_else(Error::status, |()| supervisor.status());
+    if let (Some(begun), Some(to)) = (begun, plan.spec.stats) {
+        let signal = match supervisor.ended() {
+            Some(Wait::Signaled(_)) => Some(status & 0x7f),
+            _ => None,
+        };
+        let ending = Ending { pid: parent.pid, status, signal, executed_at, error: started.err() };
+        // A file that could not be created has ended the run, and has been named.
+        if !matches!(to, StatsTo::File(_)) || parent.stats_file.is_some() {
+            let record = stats::record(&begun, to, plan, &ending);
+            *report = Some(Report { file: parent.stats_file.take(), record });
+        }
+    }
+    let removed = cleanup::remove_groups(plan);
+    // Only after the groups are removed: a write to a stderr that nobody reads may block forever.
+    if let Some(line) = memory {
+        match sys::write_all(FdRef::STDERR, &line) {
+            // A stderr that is closed is the caller's choice.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
+    for late in [supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
+        if let Err(error) = late {
+            sys::say(error);
+        }
+    }
+    // The process ends now, and its end closes what is open.
+    core::mem::forget((parent, supervisor));
+    Ok(status)
+}

@@ -1,0 +1,45 @@
+//! The parent, up to the moment when the command is let go.
+
+use super::child;
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::step::{Child, Parent, Pipes, Stop, User};
+use crate::sys::trace::{self, Phase};
+
+/// The state that the steps of the parent share, with that of the child in it, before the first step.
+pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> Result<Parent> {
+    Ok(Parent {
+        pipes: Pipes::default(),
+        signals: None,
+        pid: None,
+        pid_file: None,
+        stats_file: None,
+        child: Child {
+            steps: plan.child,
+            is_rehearsal: false,
+            stops,
+            pipes: Pipes::default(),
+            born_in_cgroup: false,
+            image: None,
+            old_root_on_top: false,
+            user: User::default(),
+            terminal: None,
+            message: alloc::vec![0; 4 + plan.parts.words.len()],
+        },
+        child_main: child::main,
+    })
+}
+
+/// Walks the steps of the parent. Where one fails, a child that waits for the command sees the end of the pipe.
+pub fn walk(plan: &Plan, parent: &mut Parent) -> Result<()> {
+    trace::set_phase(Phase::Start);
+    let walked = plan.parent.iter().zip(1..).try_for_each(|(step, at)| {
+        trace::note(step.purpose());
+        if let Some(stops) = parent.child.stops {
+            stops.before("parent", at, step.purpose())?;
+        }
+        step.carry_out(parent)
+    });
+    drop(parent.pipes.command_write.take());
+    walked
+}

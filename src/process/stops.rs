@@ -1,0 +1,132 @@
+//! `--step`: stops before each step, says what comes, and where to look.
+
+use super::rehearse::Rehearsal;
+use crate::bytes::Put;
+use crate::error::{Errno, Error, Result};
+use crate::plan::Plan;
+use crate::signals;
+use crate::step::Stop;
+use crate::sys::{self, Fd, OpenFlags, Pid, Poll, SharedWords};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The terminal, and the state that both processes share.
+pub struct Stops {
+    terminal: Fd,
+    /// Signals that end a process: one of them counts as a `q`.
+    signals: Fd,
+    shared: SharedWords,
+    /// The directories of the container's groups.
+    groups: Vec<&'static CStr>,
+    /// The steps of each process, with their calls.
+    rehearsal: Rehearsal,
+}
+
+/// The words that both processes share: whether one of them has the terminal,
+const BUSY: usize = 0;
+/// what was answered for all further stops,
+const ANSWER: usize = 1;
+/// and the pid of the child.
+const PID: usize = 2;
+
+const GO_ON: i32 = 1;
+const QUIT: i32 = 2;
+
+impl Stops {
+    /// Opens the terminal.
+    pub fn new(plan: &Plan, rehearsal: Rehearsal) -> Result<Stops> {
+        // A signal must not end mydocker between two stops: it could not undo what has been done.
+        sys::set_signal_mask(signals::BLOCKED)?;
+        let terminal = sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint("--step needs a terminal"))?;
+        Ok(Stops {
+            terminal,
+            signals: sys::signalfd(signals::ENDING)?,
+            shared: SharedWords::map()?,
+            groups: plan.parts.groups.iter().filter_map(|group| group.path).collect(),
+            rehearsal,
+        })
+    }
+
+    /// Prints the step, its calls and commands to look around with, and reads a line.
+    fn ask(&self, who: &str, at: usize, purpose: &str) -> Result<i32> {
+        let steps = if who == "parent" { &self.rehearsal.parent } else { &self.rehearsal.child };
+        let step = steps.get(at.wrapping_sub(1));
+        let mut out = b"\r\n".to_vec();
+        out.put(who.as_bytes());
+        out.put(b" ");
+        out.put_decimal(step.map_or(at, |step| step.number) as u64);
+        out.put(b" of ");
+        out.put_decimal(self.rehearsal.len() as u64);
+        out.put(b": ");
+        out.put(purpose.as_bytes());
+        for call in step.iter().flat_map(|step| &step.calls) {
+            out.put(b"\r\n  ");
+            call.put(false, &mut out);
+        }
+        let pid = self.shared.get(PID);
+        if pid != 0 {
+            out.put(b"\r\n  look: ls -l /proc/");
+            out.put_decimal(pid as u64);
+            out.put(b"/ns; nsenter -a -t ");
+            out.put_decimal(pid as u64);
+            for group in self.groups.iter().filter(|group| sys::exists(group)) {
+                out.put(b"; ls '");
+                out.put_escaped(group.to_bytes());
+                out.put(b"'");
+            }
+        }
+        out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
+        match sys::write_all(self.terminal.borrow(), &out) {
+            // Before Linux 5.11 it is closed with all the other descriptors.
+            Err(e) if e.is(Errno::EBADF) => return Ok(GO_ON),
+            other => other?,
+        }
+        let mut ready =
+            [Poll::new(Some(self.terminal.borrow()), true, false), Poll::new(Some(self.signals.borrow()), true, false)];
+        sys::poll(&mut ready, None)?;
+        let mut line = [0u8; 64];
+        let [_, signal] = ready;
+        if signal.can_read() {
+            return Ok(QUIT);
+        }
+        Ok(match (sys::read(self.terminal.borrow(), &mut line)?, line[0]) {
+            (0, _) | (_, b'q' | 3 | 4) => QUIT,
+            (_, b'c') => GO_ON,
+            _ => 0,
+        })
+    }
+}
+
+impl Stop for Stops {
+    fn before_clone(&self) {
+        self.shared.set(BUSY, 1);
+    }
+
+    /// Until then the child waits, for it knows its pid from here.
+    fn child_is(&self, pid: Pid) {
+        self.shared.set(PID, pid.0);
+        self.shared.set(BUSY, 0);
+    }
+
+    /// Waits for a line. The end of the terminal, a `q` or a signal ends the run.
+    fn before(&self, who: &'static str, at: usize, purpose: &'static str) -> Result<()> {
+        let mut signal = [Poll::new(Some(self.signals.borrow()), true, false)];
+        while !self.shared.take(BUSY) {
+            // The other process may wait for a key for long.
+            if sys::poll(&mut signal, Some(10))? {
+                self.shared.set(ANSWER, QUIT);
+                break;
+            }
+        }
+        let answer = match self.shared.get(ANSWER) {
+            0 => self.ask(who, at, purpose)?,
+            answer => answer,
+        };
+        self.shared.set(ANSWER, answer);
+        self.shared.set(BUSY, 0);
+        match answer {
+            QUIT => Err(Error::refused("--step: stopped before", &[purpose.as_bytes()], "nothing was run")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The parent while the command runs: waits, forwards signals, serves the terminal.
+
+use super::cleanup;
+use crate::error::{Errno, Error, Result};
+use crate::plan::Plan;
+use crate::signals::{self, Fate};
+use crate::step::Parent;
+use crate::sys::{self, Fd, Pid, Poll, SigSet, Signal, Wait};
+use crate::terminal::Terminal;
+use alloc::vec::Vec;
+
+/// How long, in milliseconds, an end that the user asked for waits for a reader of the output who takes nothing.
+const DRAIN_MS: u32 = 100;
+
+/// How long, in milliseconds, a reaper may take to close its end of the error pipe after it has let the command go.
+const REAPER_GRACE_MS: u32 = 1000;
+
+/// The container, as the parent sees it.
+pub struct Supervisor {
+    pid: Option<Pid>,
+    signals: Option<Fd>,
+    /// Open until it is known whether execve has worked.
+    error_read: Option<Fd>,
+    /// Without a PID namespace, orphans become children of mydocker.
+    is_subreaper: bool,
+    /// PID 1 is the reaper.
+    init: bool,
+    /// The children that mydocker was started with.
+    inherited_children: Vec<Pid>,
+    /// The signals that mydocker's caller ignores. `None`: /proc cannot be read, or shows another PID namespace.
+    ignored: Option<SigSet>,
+    /// With `-t`: the relay.
+    terminal: Option<Terminal>,
+    /// How the command has ended, once it has been reaped.
+    ended: Option<Wait>,
+    /// The signal that has asked for the end.
+    end_signal: Option<i32>,
+    /// The end is urgent: do not wait for a stuck reader.
+    drain_briefly: bool,
+    /// An error that does not change the status.
+    warning: Option<Error>,
+    /// The signal that mydocker has killed the container for.
+    killed_for: Option<i32>,
+}
+
+impl Supervisor {
+    /// Takes over what the parent has started, or has failed to.
+    pub fn new(plan: &Plan, parent: &mut Parent, inherited_children: Vec<Pid>) -> Supervisor {
+        let is_own_proc = plan.host.status.pid == Some(plan.host.pid.0 as u64);
+        Supervisor {
+            pid: parent.pid,
+            signals: parent.signals.take(),
+            error_read: parent.pipes.error_read.take(),
+            is_subreaper: plan.spec.host_pid,
+            init: plan.spec.init,
+            inherited_children,
+            ignored: is_own_proc.then_some(plan.host.status.ignored),
+            terminal: plan.parts.terminal.take(),
+            ended: None,
+            end_signal: None,
+            drain_briefly: false,
+            warning: None,
+            killed_for: None,
+        }
+    }
+
+    /// How the command has ended, if it has been reaped.
+    pub fn ended(&self) -> Option<Wait> {
+        self.ended
+    }
+
+    /// An error that does not change the status.
+    pub fn warning(&self) -> Result<()> {
+        self.warning.map_or(Ok(()), Err)
+    }
+
+    /// The error to report about output that was lost.
+    pub fn lost_output(&self) -> Result<()> {
+        self.terminal.as_ref().map_or(Ok(()), Terminal::loss)
+    }
+
+    /// Closes the container's terminal.
+    pub fn hang_up_terminal(&mut self) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.hang_up();
+        }
+    }
+
+    /// Restores the user's terminal.
+    pub fn restore_terminal(&mut self) -> Result<()> {
+        self.terminal.as_mut().map_or(Ok(()), Terminal::restore)
+    }
+
+    /// Ends what the command has left behind where there is no PID namespace.
+    pub fn end_orphans(&self) -> Result<()> {
+        if self.is_subreaper { cleanup::end_orphans(&self.inherited_children) } else { Ok(()) }
+    }
+
+    /// Waits until execve has worked, which closes the child's end of the error pipe; or returns the reason why it has not.
+    pub fn await_exec(&mut self) -> Result<()> {
+        while let Some(pipe) = &self.error_read {
+            // Once the child has ended, all that it has written is in the pipe, even if another process still holds its other
+            // end.
+            let wait = self.ended.is_none();
+            // poll looks at them in this order: so a signal that came after execve is seen after the end of the pipe.
+            let mut both = [
+                Poll::new(self.signals.as_ref().map(Fd::borrow), true, false),
+                Poll::new(Some(pipe.borrow()), true, false),
+            ];
+            let polled = sys::poll(&mut both, if wait { None } else { Some(0) });
+            // The command may run by now, and its status stands. If poll fails, read waits instead.
+            if let Err(e) = polled {
+                self.warning = Some(e);
+            }
+            let [signal, error] = both;
+            if error.can_read() || polled.is_err() {
+                let reason = sys::receive_error(pipe.borrow());
+                self.error_read = None;
+                return match reason {
+                    Ok(reason) => reason.map_or(Ok(()), Err),
+                    // Unknown. If execve has not worked, the status of the child says so.
+                    Err(e) => {
+                        self.warning = Some(e);
+                        Ok(())
+                    }
+                };
+            }
+            if !wait {
+                self.error_read = None;
+            } else if signal.can_read()
+                && let Err(e) = self.take_signal()
+            {
+                self.warning = Some(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forwards signals, and serves the terminal, until the command has ended.
+    pub fn follow(&mut self) -> Result<()> {
+        loop {
+            let brief = self.drain_briefly || self.end_signal.is_some_and(|signal| self.status() == 128 + signal);
+            let Some(terminal) = &mut self.terminal else { break };
+            let timeout = match self.ended {
+                None => terminal.timeout(),
+                Some(_) if terminal.is_drained() => break,
+                Some(_) => brief.then_some(DRAIN_MS),
+            };
+            let [stdin, stdout, master] = terminal.poll_set();
+            let mut all = [Poll::new(self.signals.as_ref().map(Fd::borrow), true, false), stdin, stdout, master];
+            match sys::poll(&mut all, timeout)? {
+                true => {}
+                false if self.ended.is_some() => break,
+                false => terminal.on_idle(),
+            }
+            let [signal, streams @ ..] = all;
+            if signal.can_read() {
+                self.take_signal()?;
+            }
+            self.relay(streams)?;
+        }
+        while self.ended.is_none() {
+            self.take_signal()?;
+        }
+        Ok(())
+    }
+
+    fn relay(&mut self, streams: [Poll; 3]) -> Result<()> {
+        let (Some(terminal), Some(pid)) = (&mut self.terminal, self.pid) else { return Ok(()) };
+        match terminal.relay(streams) {
+            Some(libc::SIGHUP) => self.hang_up(),
+            // The kernel has sent it to the foreground group, but does not deliver it to a PID 1 without a handler.
+            Some(number) if terminal.is_in_foreground(pid) => self.act_as_sent(number, pid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Acts on a signal that the kernel has sent to the group of the command.
+    fn act_as_sent(&mut self, number: i32, pid: Pid) -> Result<()> {
+        let fate = self.decide(Signal { number, from_kernel: true }, pid, true);
+        self.act(fate, number)
+    }
+
+    fn decide(&mut self, signal: Signal, pid: Pid, terminal_is_shared: bool) -> Fate {
+        // The reaper forwards every signal. For any other command /proc shows what it does with it, if it shows this PID
+        // namespace.
+        let heeded = self.init || self.ignored.is_some() && signals::heeds(pid, signal.number);
+        signals::fate(signal, heeded, terminal_is_shared)
+    }
+
+    /// Closes the container's terminal. The kernel sends SIGHUP to its session, but does not deliver it to a PID 1 without a
+    /// handler.
+    fn hang_up(&mut self) -> Result<()> {
+        let Some(pid) = self.pid else { return Ok(()) };
+        let result = self.act_as_sent(libc::SIGHUP, pid);
+        if let Some(terminal) = &mut self.terminal {
+            terminal.hang_up();
+        }
+        result
+    }
+
+    /// Takes one signal, and acts on it.
+    fn take_signal(&mut self) -> Result<()> {
+        let Some(signals) = &self.signals else { return Ok(()) };
+        let signal = sys::take_signal(signals.borrow())?;
+        // What was ignored when mydocker started (nohup) stays ignored.
+        if signal.number != libc::SIGCHLD && self.ignored.is_some_and(|ignored| ignored.has(signal.number)) {
+            return Ok(());
+        }
+        if signals::ENDING.has(signal.number) {
+            self.drain_briefly |= self.ended.is_some();
+            self.end_signal = Some(signal.number);
+        }
+        match (signal.number, self.pid, &mut self.terminal) {
+            (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
+            (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
+            (libc::SIGHUP, _, Some(_)) if signal.from_kernel => {
+                // The user's terminal has hung up: so does the container's.
+                self.hang_up()
+            }
+            (libc::SIGCONT, _, Some(_)) => {
+                self.take_users_terminal()?;
+                self.act(Fate::Forward, signal.number)
+            }
+            (number, Some(pid), terminal) => {
+                // A terminal that hangs up sends SIGHUP to the leader of its session alone.
+                let alone = number == libc::SIGHUP && sys::leads_session();
+                let shared = terminal.is_none() && !alone && sys::same_group(pid);
+                // Until execve, what the child blocks and ignores is mydocker's own doing: nothing there handles a signal.
+                let fate = match signals::ENDING.has(number) && !self.has_executed()? {
+                    true => Fate::End,
+                    false => self.decide(signal, pid, shared),
+                };
+                self.act(fate, number)
+            }
+            (_, None, _) => Ok(()),
+        }
+    }
+
+    /// Whether the command runs, or has failed to. The reaper closes its end of the pipe shortly after it has let the command
+    /// go.
+    fn has_executed(&self) -> Result<bool> {
+        let Some(pipe) = &self.error_read else { return Ok(true) };
+        Ok(self.init && sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(REAPER_GRACE_MS))?)
+    }
+
+    /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.
+    fn reap(&mut self, pid: Pid) -> Result<()> {
+        if !self.is_subreaper {
+            self.ended = self.ended.or(sys::wait4(pid, false)?);
+            return Ok(());
+        }
+        loop {
+            match sys::wait_any(false) {
+                Ok(Some((ended, how))) if ended == pid => {
+                    self.ended = Some(how);
+                    // Before the output is drained: they may hold the terminal open.
+                    return self.end_orphans();
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(e) if e.is(Errno::ECHILD) && self.ended.is_some() => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn act(&mut self, fate: Fate, number: i32) -> Result<()> {
+        let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
+        match fate {
+            Fate::Forward => sys::kill(pid, number).map(drop),
+            Fate::Drop => Ok(()),
+            Fate::End => {
+                (self.killed_for, self.drain_briefly) = (Some(number), true);
+                sys::kill(pid, libc::SIGKILL).map(drop)
+            }
+            Fate::Stop => self.stop(pid),
+        }
+    }
+
+    /// Stops the command, to which as PID 1 the kernel delivers no SIGTSTP, and mydocker. Both go on with SIGCONT, which is
+    /// forwarded. In between the user's terminal has its own settings.
+    fn stop(&mut self, pid: Pid) -> Result<()> {
+        self.stop_command(pid)?;
+        if let Some(terminal) = &mut self.terminal {
+            terminal.restore()?;
+        }
+        sys::kill(sys::getpid(), libc::SIGSTOP).map(drop)
+    }
+
+    /// Returns when the command has stopped: one that still reads would take keys that are meant for the shell.
+    fn stop_command(&self, pid: Pid) -> Result<()> {
+        let (signal, has_stopped): (i32, fn(Pid) -> bool) = match self.init {
+            true => (signals::STOP, signals::has_handled_stop),
+            false => (libc::SIGSTOP, sys::has_stopped),
+        };
+        sys::stop(pid, signal, has_stopped)
+    }
+
+    /// Sets the size and the raw mode again after a stop. In the background the terminal is not ours to change: then the
+    /// command and mydocker stop, as every job does that uses it, unless a signal has asked for the end. (The kernel would
+    /// stop mydocker inside the ioctl, where it could not see such a signal.)
+    fn take_users_terminal(&mut self) -> Result<()> {
+        if self.end_signal.or(self.killed_for).is_none() && sys::in_background() {
+            if let (Some(pid), None) = (self.pid, &self.error_read) {
+                self.stop_command(pid)?;
+            }
+            sys::kill(Pid(0), libc::SIGTTOU)?;
+        }
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        terminal.resize()?;
+        terminal.enter_raw_mode()
+    }
+
+    /// Waits until the child has ended. With `kill`, which is for a child that has not become the command, it is killed first.
+    pub fn end(&mut self, kill: bool) -> Result<()> {
+        if let Some(pid) = self.pid.filter(|_| self.ended.is_none()) {
+            if kill {
+                sys::kill(pid, libc::SIGKILL)?;
+            }
+            self.ended = sys::wait4(pid, true)?;
+        }
+        Ok(())
+    }
+
+    /// The exit status: the command's own, or 128 and the signal.
+    pub fn status(&self) -> i32 {
+        match (self.killed_for, self.ended) {
+            (Some(signal), Some(Wait::Signaled(libc::SIGKILL))) | (_, Some(Wait::Signaled(signal))) => 128 + signal,
+            (_, Some(Wait::Exited(status))) => status,
+            (_, None) => 125,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `--pid-file`, and the file of `--stats`. Both are created before clone, so that a run whose file cannot be created does not
+//! start the command.
+
+use crate::bytes::Put;
+use crate::error::Result;
+use crate::step::{Parent, ParentStep};
+use crate::sys;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+step! {
+    /// Creates the file for the pid.
+    pub struct OpenPidFile {
+        /// Its path.
+        pub path: &'static CStr,
+    }
+}
+
+impl ParentStep for OpenPidFile {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        parent.pid_file = Some(sys::create_file(self.path)?);
+        Ok(())
+    }
+}
+
+step! {
+    /// Writes the pid of the container on this host into that file.
+    pub struct WritePidFile;
+}
+
+impl ParentStep for WritePidFile {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let (Some(file), Some(pid)) = (parent.pid_file.take(), parent.pid) else { return Ok(()) };
+        let mut line = Vec::new();
+        line.put_decimal(pid.0 as u64);
+        line.put(b"\n");
+        sys::write_all(file.borrow(), &line).map_err(|e| e.about(b"--pid-file"))
+    }
+}
+
+step! {
+    /// Creates the file for the numbers at the end.
+    pub struct OpenStatsFile {
+        /// Its path.
+        pub path: &'static CStr,
+    }
+}
+
+impl ParentStep for OpenStatsFile {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        parent.stats_file = Some(sys::create_file(self.path)?);
+        Ok(())
+    }
+}

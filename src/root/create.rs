@@ -1,0 +1,83 @@
+//! Creates missing directories and files in a root, and removes them again if the command is not executed.
+
+use crate::bytes;
+use crate::error::{Errno, Result};
+use crate::step::Child;
+use crate::sys::{self, Device, Fd, FdRef, OpenFlags};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// Creates `path` in the root, a directory or an empty file, with the missing directories above it. openat2 follows no link
+/// out of the root, and no magic link of /proc. Each new file is reported through the undo socket, if there is one, so that
+/// the parent can remove it.
+pub fn create_missing(path: &CStr, directory: bool, child: &Child) -> Result<()> {
+    let path = path.to_bytes_with_nul();
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    let Some(room) = buffer.get_mut(..path.len()) else { return Ok(()) };
+    room.copy_from_slice(path);
+    let mut above: Option<Fd> = None;
+    let mut name_at = 1;
+    for end in 1..path.len() {
+        if !matches!(path.get(end), Some(b'/' | b'\0')) {
+            continue;
+        }
+        let last = end + 1 == path.len();
+        if let Some(byte) = buffer.get_mut(end) {
+            *byte = 0;
+        }
+        let Ok(whole) = CStr::from_bytes_until_nul(&buffer) else { break };
+        let opened = match sys::openat2(whole, OpenFlags::PATH) {
+            Err(e) if e.is(Errno::ENOENT) => {
+                let dir = match above.take() {
+                    Some(dir) => dir,
+                    None => sys::openat2(c"/", OpenFlags::PATH)?,
+                };
+                let Ok(name) = CStr::from_bytes_until_nul(buffer.get(name_at..).unwrap_or_default()) else { break };
+                match directory || !last {
+                    true => sys::mkdir(Some(&dir), name, 0o755),
+                    false => sys::mknod(Some(&dir), name, libc::S_IFREG | 0o644, Device::NONE),
+                }
+                .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created"))?;
+                report(child, &dir, name)?;
+                sys::openat2(whole, OpenFlags::PATH)?
+            }
+            other => other?,
+        };
+        above = Some(opened);
+        name_at = end + 1;
+        if let Some(byte) = buffer.get_mut(end)
+            && !last
+        {
+            *byte = b'/';
+        }
+    }
+    Ok(())
+}
+
+/// Reports to the parent that `name` has been created in `dir`; removes it if the report fails.
+fn report(child: &Child, dir: &Fd, name: &CStr) -> Result<()> {
+    let Some(undo) = &child.pipes.undo_send else { return Ok(()) };
+    sys::send_fd(undo.borrow(), dir.borrow(), name.to_bytes_with_nul()).map_err(|e| match sys::unlink(dir, name) {
+        // The first failure is the one to report.
+        Ok(()) | Err(_) => e,
+    })
+}
+
+/// In the parent, when the command was not executed and all processes that were to become it have ended: removes what they have
+/// reported. A mount of a container is not in the way of others (unlink(2)), and the parent still has the rights that the child
+/// had.
+pub fn undo(reports: FdRef) {
+    let mut created = Vec::new();
+    // A name has 255 bytes at most, and a NUL.
+    let mut name = [0u8; 256];
+    while let Ok(Some(dir)) = sys::receive_fd(reports, &mut name) {
+        let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+        created.push((dir, bytes::c_string(&[name.to_bytes()])));
+    }
+    for (dir, name) in created.iter().rev() {
+        match sys::unlink(dir, name) {
+            // A directory that is not empty: another process has created something in it meanwhile. It stays.
+            Ok(()) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! /dev of a root of its own.
+
+use crate::error::Result;
+use crate::spec::{Content, Volume};
+use crate::step::{Child, ChildStep};
+use crate::sys::{self, Device, MountFlags};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The devices that every program expects, with the kernel's numbers: Documentation/admin-guide/devices.txt.
+const NODES: [(&CStr, Device); 6] = [
+    (c"/dev/null", Device::new(1, 3)),
+    (c"/dev/zero", Device::new(1, 5)),
+    (c"/dev/full", Device::new(1, 7)),
+    (c"/dev/random", Device::new(1, 8)),
+    (c"/dev/urandom", Device::new(1, 9)),
+    (c"/dev/tty", Device::new(5, 0)),
+];
+
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"/dev/fd", c"/proc/self/fd"),
+    (c"/dev/stdin", c"/proc/self/fd/0"),
+    (c"/dev/stdout", c"/proc/self/fd/1"),
+    (c"/dev/stderr", c"/proc/self/fd/2"),
+    (c"/dev/ptmx", c"pts/ptmx"),
+];
+
+step! {
+    /// Mounts a /dev with what every program expects.
+    ///
+    /// The umask must be 0. The tmpfs is small, for what is in it counts as the container's memory.
+    pub struct MountDev {
+        /// In a user namespace nodes cannot be made: there the host's are bound over empty files.
+        pub with_nodes: bool,
+    }
+}
+
+impl ChildStep for MountDev {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=1m"))?;
+        for (path, device) in NODES {
+            match self.with_nodes {
+                true => sys::mknod(None, path, libc::S_IFCHR | 0o666, device)?,
+                false => sys::mknod(None, path, libc::S_IFREG | 0o644, Device::NONE)?,
+            }
+        }
+        for (path, to) in LINKS {
+            sys::symlink(to, path)?;
+        }
+        for path in [c"/dev/pts", c"/dev/shm", super::kernel::MQUEUE] {
+            sys::mkdir(None, path, 0o755)?;
+        }
+        Ok(())
+    }
+}
+
+step! {
+    /// Mounts memory for POSIX shared memory: shm_overview(7).
+    pub struct MountShm {
+        /// The options of the tmpfs, with its size.
+        pub options: &'static CStr,
+    }
+}
+
+impl ChildStep for MountShm {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        sys::mount(c"shm", c"/dev/shm", c"tmpfs", flags, Some(self.options))
+    }
+}
+
+/// Adds what a process in a user namespace cannot make, and so is bound from the host: the nodes of /dev, and the filesystems
+/// of those namespaces that it shares with the host.
+pub fn add_userns_binds(volumes: &mut Vec<Volume>, network: bool, pid: bool, ipc: bool) {
+    volumes.extend(NODES.iter().map(|(path, _)| bind_from_host(path)));
+    // Not every host has its queues mounted.
+    let shared = [network, pid, ipc && sys::exists(super::kernel::MQUEUE)];
+    let of_namespaces = super::kernel::OF_NAMESPACES.into_iter().zip(shared);
+    volumes.extend(of_namespaces.filter(|(_, is_shared)| *is_shared).map(|(path, _)| bind_from_host(path)));
+}
+
+/// A bind of the host's `path` at the same path.
+pub fn bind_from_host(path: &'static CStr) -> Volume {
+    // A process that owns nothing of the host's network namespace cannot change anything in /sys.
+    Volume { content: Content::Host { source: path, read_only: path == c"/sys" }, target: path }
+}
+
+/// Whether a volume is one that [`add_userns_binds`] adds.
+pub fn is_userns_bind(volume: &Volume) -> bool {
+    NODES.iter().any(|(path, _)| *path == volume.target) || super::kernel::OF_NAMESPACES.contains(&volume.target)
+}

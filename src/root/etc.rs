@@ -1,0 +1,73 @@
+//! The files of /etc that belong to the container: hosts, hostname, resolv.conf.
+
+use super::create::create_missing;
+use super::kernel::MQUEUE;
+use crate::bytes;
+use crate::error::{Errno, Result};
+use crate::spec::Volume;
+use crate::step::{Child, ChildStep};
+use crate::sys::{self, MountFlags, OpenFlags};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A file that is mounted over one in the root.
+pub struct EtcFile {
+    /// Where it is written. The message queues are mounted there later.
+    pub source: &'static CStr,
+    /// Where it is mounted.
+    pub target: &'static CStr,
+    /// What is in it.
+    pub content: &'static [u8],
+}
+
+/// hosts, hostname and resolv.conf, except those that a volume replaces.
+pub fn files(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<EtcFile> {
+    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
+    let content_of: [(&[u8], &[&[u8]]); 3] =
+        [(b"hosts", if host_network { &[] } else { hosts }), (b"hostname", &[hostname, b"\n"]), (b"resolv.conf", &[])];
+    let file = |(name, content): (&[u8], &[&[u8]])| {
+        let target = bytes::c_string(&[b"/etc/", name]);
+        if volumes.iter().any(|volume| volume.target == target) {
+            return None;
+        }
+        // Without content here it is a copy of the host's, if the host has such a file.
+        let content = match content {
+            [] => sys::read_file(target).ok()?.leak(),
+            parts => bytes::c_string(parts).to_bytes(),
+        };
+        Some(EtcFile { source: bytes::c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content })
+    };
+    content_of.into_iter().filter_map(file).collect()
+}
+
+step! {
+    /// Binds a file of its own over the root's.
+    ///
+    /// Where the root has none an empty one is created, if the root can be written to.
+    pub struct BindEtcFile {
+        /// The file.
+        pub file: &'static EtcFile,
+    }
+}
+
+impl ChildStep for BindEtcFile {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let EtcFile { source, target: path, content } = self.file;
+        let target = match sys::openat2(path, OpenFlags::PATH) {
+            Err(e) if e.is(Errno::ENOENT) => match create_missing(path, false, child) {
+                // The root is read-only, or a link there leads nowhere.
+                Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return Ok(()),
+                other => other.and_then(|()| sys::openat2(path, OpenFlags::PATH))?,
+            },
+            Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return Ok(()),
+            other => other?,
+        };
+        sys::create(source, content)?;
+        sys::mount_on(source, &target, path, c"", MountFlags::BIND, None)
+    }
+
+    /// A root that cannot be written to may have no such file.
+    fn may_fail(&self) -> bool {
+        true
+    }
+}

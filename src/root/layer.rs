@@ -1,0 +1,146 @@
+//! Writes that go to memory: an overlay over the root, and one over each mount in it.
+
+use super::{LOWER, MERGED, STAGE, Source};
+use crate::bytes;
+use crate::error::{Errno, Result};
+use crate::host::Host;
+use crate::mountinfo;
+use crate::step::{Child, ChildStep};
+use crate::sys::{self, MountFlags, OpenFlags};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The flags of a mount that forbid something.
+const FORBIDDING: MountFlags = MountFlags::from_bits(libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
+
+/// One mount whose writes go elsewhere.
+pub struct Layer {
+    /// Where it is.
+    pub lower: &'static CStr,
+    /// Where the overlay goes.
+    pub target: &'static CStr,
+    /// Where its writes go.
+    pub upper: &'static CStr,
+    /// Where overlayfs prepares them.
+    pub work: &'static CStr,
+    /// The options of the overlay.
+    pub options: &'static CStr,
+    /// nosuid, nodev and noexec, as they are on the host.
+    pub flags: MountFlags,
+    /// It is in a user namespace.
+    in_userns: bool,
+}
+
+/// The root and the mounts in it, except where the container has its own.
+pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<Layer>> {
+    let (top, lower) = match source {
+        Source::Image(_) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", MountFlags::NONE, in_userns)]),
+        Source::Host => (Vec::new(), c"/"),
+        Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, *path),
+    };
+    let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
+    let top = top.strip_suffix(b"/").unwrap_or(&top);
+    let mut rest = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
+    while let Some(mount) = mountinfo::next(&mut rest) {
+        let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
+        let below = point.to_bytes().strip_prefix(top).unwrap_or_default();
+        let first = bytes::split(below, b'/').nth(1).unwrap_or_default();
+        // A /proc of the host, wherever it is mounted, leads to every file of the host.
+        if !below.starts_with(b"/")
+            || matches!(first, b"" | b"proc" | b"sys" | b"dev")
+            || mount.fstype == b"proc"
+            || mountinfo::is_hidden(mount.point, rest)
+        {
+            continue;
+        }
+        let layer =
+            Layer::new(layers.len(), point, below, MountFlags::of_options(mount.options) & FORBIDDING, in_userns);
+        // A mount comes after its parent, whose path is a prefix of its own.
+        let at = layers.iter().position(|other| other.target > layer.target).unwrap_or(layers.len());
+        layers.insert(at, layer);
+    }
+    Ok(layers)
+}
+
+impl Layer {
+    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, in_userns: bool) -> Layer {
+        let number = bytes::to_decimal(number as u64);
+        let upper = bytes::c_string(&[b"/proc/upper", &number]);
+        let work = bytes::c_string(&[b"/proc/work", &number]);
+        Layer {
+            lower,
+            target: bytes::c_string(&[MERGED.to_bytes(), below]),
+            upper,
+            work,
+            // A path of the host may hold the characters that divide options and layers; the working directory has no name.
+            // In a user namespace overlayfs keeps its notes in attributes that an ordinary user may write.
+            options: bytes::c_string(&[
+                b"lowerdir=.,upperdir=",
+                upper.to_bytes(),
+                b",workdir=",
+                work.to_bytes(),
+                if in_userns { b",userxattr" } else { b"" },
+            ]),
+            flags,
+            in_userns,
+        }
+    }
+
+    fn mount_overlay(&self) -> Result<()> {
+        sys::chdir(self.lower)?;
+        // The top of an overlay has the owner and the mode of the upper directory: make them those of the lower.
+        let top = sys::statx(c".", true)?;
+        sys::mkdir(None, self.upper, top.mode & 0o7777)?;
+        if (top.uid, top.gid) != (0, 0) {
+            match sys::chown(self.upper, top.uid, top.gid) {
+                // The owner has no id in this user namespace.
+                Err(e) if e.is(Errno::EINVAL) => {}
+                other => other?,
+            }
+        }
+        sys::mkdir(None, self.work, 0o700)?;
+        sys::mount(c"overlay", self.target, c"overlay", self.flags, Some(self.options))
+            .map_err(|e| e.about(self.lower.to_bytes()))
+    }
+}
+
+step! {
+    /// Mounts the memory that writes go to.
+    pub struct MountWrites {
+        /// The options of the tmpfs.
+        pub options: &'static CStr,
+    }
+}
+
+impl ChildStep for MountWrites {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::mount(c"tmpfs", STAGE, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(self.options))?;
+        sys::mkdir(None, MERGED, 0o755)
+    }
+}
+
+step! {
+    /// Mounts an overlay, whose writes go to memory.
+    pub struct MountLayer {
+        /// The overlay.
+        pub layer: &'static Layer,
+    }
+}
+
+impl ChildStep for MountLayer {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        let layer = self.layer;
+        match layer.mount_overlay() {
+            // Not every mount can have an overlay, for instance a file: then it is read-only.
+            Err(_) if layer.target != MERGED => {
+                sys::mount(layer.lower, layer.target, c"", MountFlags::BIND, None)?;
+                sys::remount_read_only(layer.target, layer.flags)
+            }
+            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay")),
+            Err(e) if e.is(Errno::EINVAL) && layer.in_userns => Err(e.with_hint(
+                "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /",
+            )),
+            other => other,
+        }
+    }
+}

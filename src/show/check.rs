@@ -1,0 +1,250 @@
+//! `mydocker check`: what this host offers. It tests each feature, most of them by a run with the options that a user would
+//! type, of a command that cannot be executed. A run that gets as far as execve works; another one reports its error as usual.
+
+use crate::bytes::{self, Put};
+use crate::cgroup::{Controller, Version, hierarchy};
+use crate::error::{Errno, Error, Result};
+use crate::plan::Plan;
+use crate::process;
+use crate::sys::{self, CloneFlags, FdRef, MountFlags, OpenFlags};
+use crate::userns;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// Makes the plan of a command line.
+pub type Planner<'a> = dyn Fn(&[&[u8]]) -> Result<Plan> + 'a;
+
+/// One line: the feature, how it is tested, and the fix if the error has no hint of its own.
+struct Trial {
+    name: &'static str,
+    how: How,
+    fix: &'static str,
+}
+
+/// How something is tried.
+enum How {
+    Kernel,
+    Architecture,
+    CgroupNamespace,
+    UserNamespace,
+    /// The controller that the name ends with.
+    Controller,
+    PivotRoot,
+    LoopDevices,
+    /// The filesystem that it is named after.
+    Filesystem,
+    Seccomp,
+    Terminal,
+    /// With a run with these options, where ALLOWED stands for the CPUs that this process may use.
+    Run(&'static [&'static str]),
+}
+
+const TRIALS: &[Trial] = &[
+    Trial { name: "kernel", how: How::Kernel, fix: "" },
+    Trial { name: "architecture", how: How::Architecture, fix: "" },
+    Trial {
+        name: "mount namespace",
+        how: How::Run(&["--no-limits", "--uts", "host", "--ipc", "host", "--pid", "host", "--network", "host"]),
+        fix: "",
+    },
+    Trial {
+        name: "uts namespace",
+        how: How::Run(&["--no-limits", "--ipc", "host", "--pid", "host", "--network", "host"]),
+        fix: "",
+    },
+    Trial {
+        name: "ipc namespace",
+        how: How::Run(&["--no-limits", "--uts", "host", "--pid", "host", "--network", "host"]),
+        fix: "",
+    },
+    Trial {
+        name: "pid namespace",
+        how: How::Run(&["--no-limits", "--uts", "host", "--ipc", "host", "--network", "host"]),
+        fix: "",
+    },
+    Trial {
+        name: "network namespace",
+        how: How::Run(&["--no-limits", "--uts", "host", "--ipc", "host", "--pid", "host"]),
+        fix: "",
+    },
+    Trial { name: "cgroup namespace", how: How::CgroupNamespace, fix: "" },
+    Trial { name: "user namespace", how: How::UserNamespace, fix: "a kernel with CONFIG_USER_NS" },
+    Trial { name: "cgroup memory", how: How::Controller, fix: "" },
+    Trial { name: "cgroup cpu", how: How::Controller, fix: "" },
+    Trial { name: "cgroup cpuset", how: How::Controller, fix: "" },
+    Trial { name: "cgroup pids", how: How::Controller, fix: "" },
+    Trial { name: "-m", how: How::Run(&["-m", "200m", "--memory-swap", "max"]), fix: "boot with cgroup_enable=memory" },
+    Trial {
+        name: "--memory-swap",
+        how: How::Run(&["-m", "200m", "--memory-swap", "200m"]),
+        fix: "boot with swapaccount=1",
+    },
+    Trial { name: "--cpu-shares", how: How::Run(&["-m", "max", "--cpu-shares", "512"]), fix: "" },
+    Trial { name: "--cpus", how: How::Run(&["-m", "max", "--cpus", "1"]), fix: "a kernel with CONFIG_CFS_BANDWIDTH" },
+    Trial { name: "--cpu-set", how: How::Run(&["-m", "max", "--cpu-set", "ALLOWED"]), fix: "" },
+    Trial { name: "--pids-limit", how: How::Run(&["-m", "max", "--pids-limit", "100"]), fix: "" },
+    Trial { name: "pivot_root", how: How::PivotRoot, fix: "" },
+    Trial { name: "overlay", how: How::Run(&["--no-limits", "--ephemeral"]), fix: "modprobe overlay" },
+    Trial { name: "loop", how: How::LoopDevices, fix: "modprobe loop" },
+    Trial { name: "squashfs", how: How::Filesystem, fix: "modprobe squashfs" },
+    Trial { name: "erofs", how: How::Filesystem, fix: "modprobe erofs" },
+    Trial { name: "ext4", how: How::Filesystem, fix: "modprobe ext4" },
+    Trial { name: "seccomp", how: How::Seccomp, fix: "a kernel with CONFIG_SECCOMP_FILTER" },
+    Trial { name: "devpts", how: How::Run(&["--no-limits", "-t"]), fix: "" },
+    Trial { name: "terminal", how: How::Terminal, fix: "" },
+    Trial { name: "run", how: How::Run(&[]), fix: "" },
+];
+
+/// Tries everything, and returns what came of it; and whether a run without options works, which is the last line. Nothing is
+/// left behind.
+pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
+    let mut out = Vec::new();
+    let mut works = false;
+    for trial in TRIALS {
+        let mut found = Vec::new();
+        let tried = trial.attempt(plan, &mut found);
+        works = tried.is_ok();
+        if let Err(error) = tried {
+            let forbidden = if matches!(trial.how, How::UserNamespace) { userns::forbidden() } else { None };
+            let error = forbidden.map_or(error, |hint| error.with_hint(hint));
+            found.clear();
+            // EACCES: another user is needed, not this fix.
+            error.print_with(if error.is(Errno::EACCES) { "" } else { trial.fix }, &mut found);
+        }
+        let found = bytes::trimmed(found.strip_prefix(b"mydocker: ").unwrap_or(&found));
+        if json {
+            out.put(if out.is_empty() { b"{\"checks\":[{\"name\":" } else { b",{\"name\":" });
+            out.put_json(trial.name.as_bytes());
+            out.put(if works { b",\"works\":true,\"says\":" } else { b",\"works\":false,\"says\":" });
+            out.put_json(found);
+            out.put(b"}");
+        } else {
+            out.put_column(trial.name.as_bytes(), 20);
+            out.put(if works { b"yes  " } else { b"no   " });
+            out.put(found);
+            out.put(b"\n");
+        }
+    }
+    out.put(match (json, works) {
+        (true, true) => b"],\"works\":true}\n",
+        (true, false) => b"],\"works\":false}\n",
+        (false, _) => b"",
+    });
+    (out, works)
+}
+
+impl Trial {
+    /// Tests it; `found` is printed beside the result.
+    fn attempt(&self, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
+        match self.how {
+            How::Kernel => {
+                found.put(&sys::uname(2));
+                let mut numbers =
+                    found.split(|b| !b.is_ascii_digit()).map(|digits| bytes::decimal(digits).unwrap_or(0));
+                match (numbers.next(), numbers.next()) >= (Some(5), Some(10)) {
+                    true => Ok(()),
+                    false => Err(Error::refused("kernel", &[found], "too old: Linux 5.10 or newer is needed")),
+                }
+            }
+            How::Architecture => {
+                found.put(&sys::uname(4));
+                Ok(())
+            }
+            How::CgroupNamespace => in_child(CloneFlags::NEWCGROUP, || Ok(())),
+            // A policy may allow the namespace, and deny the capabilities in it.
+            How::UserNamespace => in_child(CloneFlags::NEWUSER | CloneFlags::NEWUTS, || sys::sethostname(b"check")),
+            How::Controller => locate(self.name.strip_prefix("cgroup ").unwrap_or_default(), plan, found),
+            How::PivotRoot => pivot(found),
+            How::LoopDevices => sys::open(c"/dev/loop-control", OpenFlags::RDWR).map(drop),
+            How::Filesystem => sys::fsopen(bytes::c_string(&[self.name.as_bytes()])).map(drop),
+            How::Seccomp => sys::has_seccomp(),
+            How::Terminal => {
+                let is_terminal = sys::tcgets(FdRef::STDIN).is_some();
+                found.put(if is_terminal {
+                    b"stdin is a terminal"
+                } else {
+                    b"stdin is not a terminal; -t works without one"
+                });
+                Ok(())
+            }
+            How::Run(options) => run_in_miniature(options, plan),
+        }
+    }
+}
+
+/// A run with these options, of a command that is there and cannot be executed.
+fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
+    let status = sys::read_file(c"/proc/self/status").unwrap_or_default();
+    let mut words: Vec<&[u8]> = alloc::vec![b"run"];
+    // Privileges are tested once, by the run without options.
+    if !options.is_empty() {
+        words.push(b"--privileged");
+    }
+    for word in options {
+        words.push(match *word {
+            "ALLOWED" => bytes::field(&status, b"Cpus_allowed_list:").unwrap_or(b"0"),
+            word => word.as_bytes(),
+        });
+    }
+    words.push(b"/");
+    match process::carry_out(&plan(&words)?, None, None, &mut None) {
+        Err(error) if error.status() != 126 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Which hierarchy carries a controller, and where it is.
+fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
+    let hierarchies = hierarchy::find(&[], plan(&[b"run", b"/"])?.host)?;
+    let carries = |controller: &Controller| controller.name() == name;
+    let Some(hierarchy) = hierarchies.iter().find(|hierarchy| hierarchy.controllers.iter().any(carries)) else {
+        return Err(Error::refused(
+            "controller",
+            &[name.as_bytes()],
+            "no hierarchy here carries it, or shows this process",
+        ));
+    };
+    found.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
+    found.put(hierarchy.top.path());
+    found.put(b", own group ");
+    found.put(hierarchy.own.to_bytes());
+    Ok(())
+}
+
+/// Whether `f` works in a child in new `namespaces`, which then vanishes.
+fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<()> {
+    let (read, write) = sys::pipe2()?;
+    let Some(pid) = sys::fork(namespaces)? else {
+        if let Err(error) = f()
+            && sys::send_error(write.borrow(), error).is_err()
+        {
+            sys::exit_group(1);
+        }
+        sys::exit_group(0);
+    };
+    drop(write);
+    let reason = sys::receive_error(read.borrow());
+    sys::wait4(pid, true)?;
+    match reason? {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// An initramfs is the one root that pivot_root(2) cannot move away.
+fn pivot(found: &mut Vec<u8>) -> Result<()> {
+    const STAGE: &CStr = c"/proc";
+    let pivoted = in_child(CloneFlags::NEWNS, || {
+        sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None)?;
+        sys::mount(c"tmpfs", STAGE, c"tmpfs", MountFlags::NONE, None)?;
+        sys::chdir(STAGE)?;
+        sys::pivot_root()
+    });
+    match pivoted {
+        Err(e) if e.is(Errno::EINVAL) => {
+            found.put(b"not from an initramfs: a new root is moved onto it");
+            Ok(())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,222 @@
+//! Limits on what a container may use, and how they are read.
+
+use crate::bytes::{self, Malformed};
+use crate::error::{Error, Result};
+
+/// A limit, and whether the user asked for it: what was asked for is applied, or nothing runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// How much.
+    pub value: u64,
+    /// The user asked for it; else it is a default.
+    pub explicit: bool,
+}
+
+/// What the container may use. `None`: no limit.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<Limit>,
+    /// Bytes of swap on top of the memory; `None`: as much as there is.
+    pub swap: Option<Limit>,
+    /// CPU shares, v1's unit: 1024 is one cgroup's usual share.
+    pub shares: Option<Limit>,
+    /// CPUs, in the list format of cpuset(7).
+    pub cpus: Option<&'static [u8]>,
+    /// Memory nodes, likewise.
+    pub mems: Option<&'static [u8]>,
+    /// Microseconds of CPU time in every period.
+    pub quota: Option<Limit>,
+    /// Processes and threads.
+    pub pids: Option<Limit>,
+    /// Processes are counted, limited or not.
+    pub count_pids: bool,
+}
+
+/// The words of the command line.
+#[derive(Default)]
+pub struct LimitWords<'a> {
+    /// `--memory-limit`
+    pub memory: Option<&'a str>,
+    /// `--memory-swap`
+    pub swap: Option<&'a str>,
+    /// `--cpu-shares`
+    pub shares: Option<&'a str>,
+    /// `--cpu-set`
+    pub cpus: Option<&'static str>,
+    /// `--cpu-mems`
+    pub mems: Option<&'static str>,
+    /// `--cpus`
+    pub quota: Option<&'a str>,
+    /// `--pids-limit`
+    pub pids: Option<&'a str>,
+    /// `--no-limits`
+    pub none: bool,
+    /// `--stats`: processes are counted, limited or not.
+    pub count: bool,
+}
+
+/// In microseconds: the kernel's own default of cpu.cfs_period_us, and what a quota is a part of.
+pub const PERIOD: u64 = 100_000;
+
+impl Limits {
+    /// Reads the words; the defaults where there are none.
+    pub fn read(words: &LimitWords) -> Result<Limits> {
+        let memory = MEMORY.read(words.memory, Some(200 << 20))?;
+        let limits = Limits {
+            memory,
+            swap: swap(words.swap, memory)?,
+            shares: SHARES.read(words.shares, Some(2048))?,
+            cpus: list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?,
+            mems: list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?,
+            quota: QUOTA.read(words.quota, None)?,
+            pids: PIDS.read(words.pids, None)?,
+            count_pids: words.count,
+        };
+        Ok(if words.none { Limits::default() } else { limits })
+    }
+}
+
+/// How the number of one option is read, and the messages if it cannot be.
+struct Number {
+    parse: fn(&[u8]) -> core::result::Result<u64, Malformed>,
+    least: u64,
+    /// Words that lift the limit.
+    lifted_by: &'static [&'static str],
+    not_one: &'static str,
+    too_little: &'static str,
+    too_large: &'static str,
+}
+
+const MEMORY: Number = Number {
+    parse: bytes::size,
+    // A static busybox needs this much to start if nothing of it is in the page cache; with 700k it was seen to thrash.
+    least: 1024 * 1024,
+    lifted_by: &["max"],
+    not_one: "--memory-limit is not a size, such as 100m",
+    too_little: "--memory-limit is under what an exec needs (1m)",
+    too_large: "--memory-limit is too large",
+};
+
+const SWAP: Number = Number {
+    parse: bytes::size,
+    least: 1,
+    lifted_by: &["max", "-1"],
+    not_one: "--memory-swap is not a size, such as 100m",
+    too_little: "--memory-swap must be at least 1, or max",
+    too_large: "--memory-swap is too large",
+};
+
+const SHARES: Number = Number {
+    parse: bytes::decimal,
+    least: 1,
+    lifted_by: &[],
+    not_one: "--cpu-shares is not a number",
+    too_little: "--cpu-shares must be at least 1",
+    too_large: "--cpu-shares is too large",
+};
+
+const QUOTA: Number = Number {
+    parse: bytes::cpus,
+    // cfs_quota_us takes no less than a millisecond.
+    least: 1000,
+    lifted_by: &["max"],
+    not_one: "--cpus is not a number, such as 1.5",
+    too_little: "--cpus is under 0.01",
+    too_large: "--cpus is too large",
+};
+
+const PIDS: Number = Number {
+    parse: bytes::decimal,
+    least: 1,
+    lifted_by: &["max", "-1"],
+    not_one: "--pids-limit is not a number",
+    too_little: "--pids-limit must be at least 1, or max",
+    too_large: "--pids-limit is too large",
+};
+
+impl Number {
+    /// The limit that `word` asks for, or else the `default`; `None` if it is lifted.
+    fn read(&self, word: Option<&str>, default: Option<u64>) -> Result<Option<Limit>> {
+        let Some(word) = word else { return Ok(default.map(|value| Limit { value, explicit: false })) };
+        if self.lifted_by.contains(&word) {
+            return Ok(None);
+        }
+        let what = match (self.parse)(word.as_bytes()) {
+            Ok(value) if value >= self.least => return Ok(Some(Limit { value, explicit: true })),
+            Ok(_) => self.too_little,
+            Err(Malformed::Overflow) => self.too_large,
+            Err(Malformed::Form) => self.not_one,
+        };
+        Err(Error::usage(what, word.as_bytes()))
+    }
+}
+
+/// Swap on top of the memory: none by default, and unlimited where the memory is.
+fn swap(word: Option<&str>, memory: Option<Limit>) -> Result<Option<Limit>> {
+    let Some(memory) = memory else {
+        return match word {
+            Some(word) if !SWAP.lifted_by.contains(&word) => {
+                Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
+            }
+            _ => Ok(None),
+        };
+    };
+    let Some(total) = SWAP.read(word, Some(memory.value))? else { return Ok(None) };
+    match total.value.checked_sub(memory.value) {
+        Some(value) => Ok(Some(Limit { value, ..total })),
+        None => Err(Error::usage("--memory-swap is less than the memory limit", word.unwrap_or_default().as_bytes())),
+    }
+}
+
+fn list(word: Option<&'static str>, what: &'static str) -> Result<Option<&'static [u8]>> {
+    match word {
+        None | Some("all") => Ok(None),
+        Some(word) => match bytes::list(word.as_bytes()) {
+            Ok(set) if !set.is_empty() => Ok(Some(word.as_bytes())),
+            _ => Err(Error::usage(what, word.as_bytes())),
+        },
+    }
+}
+
+/// A size of at least one byte; `what` says which option it is not.
+pub fn size(word: &str, what: &'static str) -> Result<u64> {
+    match bytes::size(word.as_bytes()) {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err(Error::usage(what, word.as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: LimitWords) -> core::result::Result<Limits, ()> {
+        Limits::read(&words).map_err(drop)
+    }
+
+    #[test]
+    fn defaults_and_lifting() {
+        let limits = read(LimitWords::default()).unwrap();
+        assert_eq!(limits.memory, Some(Limit { value: 200 << 20, explicit: false }));
+        assert_eq!(limits.swap, Some(Limit { value: 0, explicit: false }));
+        assert_eq!(limits.shares, Some(Limit { value: 2048, explicit: false }));
+        assert!(limits.cpus.is_none() && limits.pids.is_none() && limits.quota.is_none());
+        let limits = read(LimitWords { memory: Some("max"), pids: Some("-1"), ..Default::default() }).unwrap();
+        assert!(limits.memory.is_none() && limits.swap.is_none() && limits.pids.is_none());
+        let limits = read(LimitWords { none: true, memory: Some("1g"), ..Default::default() }).unwrap();
+        assert!(limits.memory.is_none() && limits.shares.is_none());
+    }
+
+    #[test]
+    fn swap_is_what_comes_on_top() {
+        let swap =
+            |memory, swap| read(LimitWords { memory, swap, ..Default::default() }).map(|l| l.swap.map(|s| s.value));
+        assert_eq!(swap(Some("100m"), Some("150m")), Ok(Some(50 << 20)));
+        assert_eq!(swap(None, Some("300m")), Ok(Some(100 << 20)));
+        assert_eq!(swap(None, Some("-1")), Ok(None));
+        assert_eq!(swap(Some("100m"), Some("99m")), Err(()));
+        assert_eq!(swap(Some("max"), Some("99m")), Err(()));
+        assert_eq!(swap(Some("100m"), Some("0")), Err(()));
+    }
+}

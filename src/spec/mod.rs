@@ -1,0 +1,147 @@
+//! What a container is to be, in the kernel's terms, independent of the command line.
+
+pub mod limits;
+
+pub use limits::{Limit, LimitWords, Limits};
+
+use crate::sys::{MountFlags, Resource};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// A container that is wanted.
+#[derive(Default)]
+pub struct Spec {
+    /// What it may use.
+    pub limits: Limits,
+    /// Where its cgroups are made: absolute, or relative to the caller's cgroup.
+    pub cgroup_parent: Option<&'static str>,
+    /// Its name: that of its cgroups and, without `hostname`, its hostname.
+    pub name: Option<&'static str>,
+    /// The file for its pid on this host.
+    pub pid_file: Option<&'static CStr>,
+    /// The path of its root: a directory, or a file with a filesystem in it.
+    pub rootfs: Option<&'static CStr>,
+    /// Writes go to memory.
+    pub ephemeral: bool,
+    /// The size of that memory in bytes, if the user gave one.
+    pub ephemeral_size: Option<u64>,
+    /// The root cannot be written to.
+    pub read_only: bool,
+    /// What is mounted in it, in the order of the command line.
+    pub volumes: Vec<Volume>,
+    /// Devices of the host, by their path.
+    pub devices: Vec<&'static CStr>,
+    /// The size of /dev/shm in bytes.
+    pub shm_size: Option<u64>,
+    /// It has a terminal of its own.
+    pub tty: bool,
+    /// PID 1 is mydocker's reaper.
+    pub init: bool,
+    /// Assignments `K=V`, or `K` for the caller's value.
+    pub env: Vec<&'static str>,
+    /// Files with such assignments.
+    pub env_files: Vec<&'static CStr>,
+    /// The working directory of the command.
+    pub workdir: Option<&'static CStr>,
+    /// The user to run as: `USER` or `USER:GROUP`, names or numbers.
+    pub user: Option<&'static str>,
+    /// Resource limits of its processes.
+    pub ulimits: Vec<Ulimit>,
+    /// The hostname.
+    pub hostname: Option<&'static str>,
+    /// It shares the host's network namespace.
+    pub host_network: bool,
+    /// It shares the host's PID namespace.
+    pub host_pid: bool,
+    /// It shares the host's IPC namespace.
+    pub host_ipc: bool,
+    /// It shares the host's UTS namespace.
+    pub host_uts: bool,
+    /// It has no user namespace, even if the caller is not root.
+    pub host_user: bool,
+    /// What the command may do.
+    pub privilege: Privilege,
+    /// Numbers are wanted at the end.
+    pub stats: Option<StatsTo>,
+}
+
+impl Spec {
+    /// Whether it has a root of its own: one that is not the host's, or the host's with its writes in memory.
+    pub fn has_own_root(&self) -> bool {
+        self.rootfs.is_some() || self.ephemeral
+    }
+}
+
+/// Where the numbers of `--stats` go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum StatsTo {
+    /// To stderr, as text.
+    Text,
+    /// To stderr, as one line of JSON.
+    Json,
+    /// Into this file; as JSON if its name ends in `.json`.
+    File(&'static CStr),
+}
+
+/// One mount in the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Where: absolute, without `.` and `..`, neither `/` nor on /proc.
+    pub target: &'static CStr,
+    /// What.
+    pub content: Content,
+}
+
+/// What is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A directory or a file of the host, with all that is mounted below it.
+    Host {
+        /// Its path there.
+        source: &'static CStr,
+        /// Nothing can be written to it through this mount.
+        read_only: bool,
+    },
+    /// A tmpfs.
+    Memory {
+        /// The flags of the mount.
+        flags: MountFlags,
+        /// The options of tmpfs(5): `size=..,mode=..`.
+        data: &'static CStr,
+    },
+}
+
+/// A resource limit: getrlimit(2). [`u64::MAX`] is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ulimit {
+    /// Which one.
+    pub resource: Resource,
+    /// What is enforced.
+    pub soft: u64,
+    /// How far a process may raise it.
+    pub hard: u64,
+}
+
+/// A set of capabilities: capability n is bit n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(pub u64);
+
+impl Capabilities {
+    /// As many as there may ever be.
+    pub const ALL: Self = Capabilities(u64::MAX);
+}
+
+/// What the command may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Privilege {
+    /// What it keeps of mydocker's own capabilities.
+    pub capabilities: Capabilities,
+    /// Those of them that were asked for by name: without them nothing runs.
+    pub explicit: Capabilities,
+    /// execve(2) gives it no privilege: set-user-ID programs, file capabilities.
+    pub no_new_privs: bool,
+    /// It has the seccomp filter.
+    pub filtered: bool,
+    /// Its cgroup is the top of what it sees, and /sys cannot be written to.
+    pub confined: bool,
+}

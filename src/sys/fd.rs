@@ -1,0 +1,310 @@
+//! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
+
+use super::flags::{CloseRangeFlags, OpenFlags};
+use super::gate::{Arg, Null, Object, Show, call};
+use super::trace;
+use crate::error::{Cause, Errno, Error, Result};
+use ::alloc::vec::Vec;
+use core::marker::PhantomData;
+use syscalls::Sysno;
+
+/// A descriptor that is closed when its owner is dropped.
+pub struct Fd(i32);
+
+impl Fd {
+    /// Takes what a call has returned.
+    pub(super) fn own(fd: usize) -> Fd {
+        Fd(fd as i32)
+    }
+
+    /// A second owner of the same number, where calls are recorded: the child, which is not made then, would have a copy of it.
+    pub fn rehearsed(&self) -> Fd {
+        Fd(self.0)
+    }
+
+    /// The descriptor, for a call.
+    pub fn borrow(&self) -> FdRef<'_> {
+        FdRef(self.0, PhantomData)
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: `self` owns the number, so nobody uses it afterwards. close(2) frees it whatever it returns.
+        let _ = unsafe { call!(close(self.borrow())) };
+    }
+}
+
+/// A borrowed descriptor.
+#[derive(Clone, Copy)]
+pub struct FdRef<'a>(i32, PhantomData<&'a Fd>);
+
+impl FdRef<'static> {
+    /// Standard input.
+    pub const STDIN: Self = FdRef(0, PhantomData);
+    /// Standard output.
+    pub const STDOUT: Self = FdRef(1, PhantomData);
+    /// Standard error.
+    pub const STDERR: Self = FdRef(2, PhantomData);
+    /// AT_FDCWD: a relative path begins at the working directory.
+    pub(super) const CWD: Self = FdRef(libc::AT_FDCWD, PhantomData);
+    /// -1: no descriptor.
+    pub(super) const NONE: Self = FdRef(-1, PhantomData);
+    /// The three standard streams.
+    pub const STREAMS: [Self; 3] = [Self::STDIN, Self::STDOUT, Self::STDERR];
+}
+
+impl FdRef<'_> {
+    /// The number.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl Arg for FdRef<'_> {
+    const SHOW: &'static Show = &Show::Descriptor;
+    fn reg(&self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Whether the descriptor `number` is open. Not shown in a trace.
+pub(super) fn is_open(number: usize) -> bool {
+    // SAFETY: F_GETFD takes a number and changes nothing
+    unsafe { syscalls::syscall2(Sysno::fcntl, number, libc::F_GETFD as usize) }.is_ok()
+}
+
+/// read(2); 0 at the end.
+pub fn read(fd: FdRef, buffer: &mut [u8]) -> Result<usize> {
+    let len = buffer.len();
+    // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
+    unsafe { call!(read(fd, buffer, len)) }.result()
+}
+
+/// read(2) of what is there now; `None` if nothing is.
+pub fn read_now(fd: FdRef, buffer: &mut [u8]) -> Result<Option<usize>> {
+    let len = buffer.len();
+    // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
+    unsafe { call!(read(fd, buffer, len)) }.unless_would_block()
+}
+
+/// read(2) to the end, behind what `content` holds.
+pub fn read_to_end(fd: FdRef, content: &mut Vec<u8>) -> Result<()> {
+    loop {
+        content.reserve(4096);
+        let room = content.spare_capacity_mut();
+        let size = room.len();
+        // SAFETY: the spare capacity is ours to write for the time of the call, and as long as `size` says
+        let n = unsafe { call!(read(fd, room, size)) }.result()?;
+        if n == 0 {
+            return Ok(());
+        }
+        // SAFETY: the kernel has filled the first `n` bytes of the spare capacity
+        unsafe { content.set_len(content.len() + n) };
+    }
+}
+
+/// pread(2): what is in a file from `offset` on; 0 past its end.
+pub fn pread(fd: FdRef, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let len = buffer.len();
+    // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
+    unsafe { call!(pread64(fd, buffer, len, offset)) }.result()
+}
+
+/// write(2) that does not wait: how much was written, `None` if there is no room now.
+pub fn write_now(fd: FdRef, bytes: &[u8]) -> Result<Option<usize>> {
+    // SAFETY: the pointer and the length are those of one slice
+    unsafe { call!(write(fd, bytes, bytes.len())) }.unless_would_block()
+}
+
+/// write(2); it may take only a part.
+pub fn write(fd: FdRef, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the pointer and the length are those of one slice
+    unsafe { call!(write(fd, bytes, bytes.len())) }.result()
+}
+
+/// write(2) until all is taken.
+pub fn write_all(fd: FdRef, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        let n = write(fd, bytes)?;
+        bytes = bytes.get(n..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Prints an error on stderr, in one write.
+pub fn say(error: Error) {
+    let mut line = Vec::new();
+    error.print(&mut line);
+    match write_all(FdRef::STDERR, &line) {
+        // A stderr that is closed or full is the caller's choice, and there is no other place to complain.
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Two integers that the kernel writes: the ends of a pipe or of a pair of sockets.
+#[derive(Default)]
+#[repr(C)]
+pub(super) struct Ends([i32; 2]);
+
+impl Object for Ends {
+    const PRINT: Option<super::gate::Print> = Some(|bytes, out| {
+        let mut separator: &[u8] = b"[";
+        for number in bytes.as_chunks::<4>().0 {
+            out.put(separator);
+            out.put_decimal(u32::from_ne_bytes(*number).into());
+            separator = b", ";
+        }
+        out.put(b"]");
+    });
+}
+
+impl Ends {
+    pub(super) fn own(self) -> (Fd, Fd) {
+        let [first, second] = self.0;
+        (Fd(first), Fd(second))
+    }
+}
+
+/// pipe2(2), close-on-exec: the end to read from, the end to write to.
+pub fn pipe2() -> Result<(Fd, Fd)> {
+    let mut ends = Ends::default();
+    // SAFETY: the kernel writes two descriptors into an array of two
+    unsafe { call!(pipe2(&mut ends, OpenFlags::CLOEXEC)) }.result()?;
+    Ok(ends.own())
+}
+
+/// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.
+pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
+    // SAFETY: the call takes descriptors; the one that it closes is a standard stream, which nobody owns
+    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
+}
+
+/// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
+/// but `kept`, which is close-on-exec from birth.
+pub fn close_on_exec(kept: Option<FdRef>) -> Result<()> {
+    match close_range(3, i32::MAX, CloseRangeFlags::CLOEXEC) {
+        Err(e) if e.is(Errno::EINVAL) => close_all_but(kept),
+        other => other,
+    }
+}
+
+/// Closes every descriptor above stderr except `kept` and that of a trace: close_range(2), once for each gap between them.
+pub fn close_all_but(kept: Option<FdRef>) -> Result<()> {
+    let mut first = 3;
+    let kept = || kept.map(FdRef::number).into_iter().chain(trace::descriptor());
+    while let Some(next) = kept().filter(|fd| *fd >= first).min() {
+        if next > first {
+            close_range(first, next - 1, CloseRangeFlags::NONE)?;
+        }
+        first = next + 1;
+    }
+    close_range(first, i32::MAX, CloseRangeFlags::NONE)
+}
+
+fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
+    // SAFETY: the call takes numbers; the callers above close only descriptors that their process no longer uses
+    unsafe { call!(close_range(first, last, flags)) }.result().map(drop)
+}
+
+/// A descriptor and the events to wait for: struct pollfd.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Poll(libc::pollfd);
+
+impl Object for Poll {}
+
+impl Poll {
+    /// Waits until `fd` can be read (`read`) or written to (`write`). poll ignores it if there is no descriptor, or both are
+    /// false.
+    pub fn new(fd: Option<FdRef>, read: bool, write: bool) -> Poll {
+        let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
+        let fd = fd.filter(|_| events != 0).unwrap_or(FdRef::NONE);
+        Poll(libc::pollfd { fd: fd.0, events, revents: 0 })
+    }
+
+    /// It can be read, or has ended.
+    pub fn can_read(self) -> bool {
+        self.shows(libc::POLLIN)
+    }
+
+    /// It can be written to, or its other end is closed.
+    pub fn can_write(self) -> bool {
+        self.shows(libc::POLLOUT)
+    }
+
+    fn shows(self, event: i16) -> bool {
+        self.0.events & event != 0 && self.0.revents & (event | libc::POLLHUP | libc::POLLERR) != 0
+    }
+}
+
+/// struct timespec.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct Timespec(pub [i64; 2]);
+
+impl Object for Timespec {
+    const PRINT: Option<super::gate::Print> = Some(|bytes, out| {
+        let numbers = bytes.as_chunks::<8>().0;
+        out.put(b"{tv_sec=");
+        out.put_decimal(numbers.first().map_or(0, |n| u64::from_ne_bytes(*n)));
+        out.put(b", tv_nsec=");
+        out.put_decimal(numbers.last().map_or(0, |n| u64::from_ne_bytes(*n)));
+        out.put(b"}");
+    });
+}
+
+/// ppoll(2): waits until one of `fds` is ready, for at most `milliseconds` if given. `Ok(false)`: the time is over.
+pub fn poll(fds: &mut [Poll], milliseconds: Option<u32>) -> Result<bool> {
+    let count = fds.len();
+    let Some(first) = fds.first_mut() else { return Ok(false) };
+    // SAFETY: the pointer and the count are those of one slice; no signal mask is passed, whose size is 8
+    let ready = match milliseconds {
+        None => unsafe { call!(ppoll(first, count, Null, Null, 8usize)) },
+        Some(limit) => {
+            let mut time = Timespec([i64::from(limit / 1000), i64::from(limit % 1000) * 1_000_000]);
+            // SAFETY: the pointer and the count are those of one slice; the kernel counts the time down in place
+            unsafe { call!(ppoll(first, count, &mut time, Null, 8usize)) }
+        }
+    };
+    ready.result().map(|ready| ready > 0)
+}
+
+/// Whether the reading end of the pipe that `fd` writes to is closed.
+pub fn reader_is_gone(fd: FdRef) -> Result<bool> {
+    // The kernel reports POLLERR and POLLHUP without being asked.
+    poll(&mut [Poll(libc::pollfd { fd: fd.0, events: 0, revents: 0 })], Some(0))
+}
+
+impl Object for Cause {}
+
+/// Room for a cause.
+struct CauseRoom(*mut Cause);
+
+impl Arg for CauseRoom {
+    const SHOW: &'static Show = &Show::Address;
+    fn reg(&self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Sends the cause of an error through the pipe between the two processes, in one atomic write: it is smaller than
+/// PIPE_BUF.
+pub fn send_error(pipe: FdRef, error: Error) -> Result<()> {
+    // SAFETY: the kernel reads one Cause, of the size that it is told
+    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about_text(b"error pipe").map(drop)
+}
+
+/// Receives an error that the child has sent; `None` at the end of file.
+pub fn receive_error(pipe: FdRef) -> Result<Option<Error>> {
+    let mut cause = core::mem::MaybeUninit::<Cause>::uninit();
+    // SAFETY: the kernel writes no more than the size of a Cause
+    let n =
+        unsafe { call!(read(pipe, CauseRoom(cause.as_mut_ptr()), size_of::<Cause>())) }.about_text(b"error pipe")?;
+    if n != size_of::<Cause>() {
+        return Ok(None);
+    }
+    // SAFETY: these are the bytes of a Cause that `send_error` wrote in a copy of this very program and its memory, so
+    // that its &'static str mean the same here; nobody else holds the other end of the pipe
+    Ok(Some(Error::new(unsafe { cause.assume_init_ref() })))
+}

@@ -1,0 +1,475 @@
+//! Files and directories: open(2), mkdir(2), mknod(2), symlink(2), unlink(2), stat(2), flock(2), getdents(2), and the
+//! control files of cgroups.
+
+use super::fd::{self, Fd, FdRef};
+use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
+use super::gate::{Mode, Object, Outcome, Print, call};
+use crate::bytes::{self, FixedBytes, Put};
+use crate::error::{Errno, Error, Result};
+use ::alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// An open directory, with the path by which messages name it.
+pub struct Dir {
+    fd: Fd,
+    path: &'static [u8],
+}
+
+impl Dir {
+    /// close(2), in a child, which has a copy of what its parent holds open, and does not use it.
+    pub fn close_copy(&self) {
+        // SAFETY: the child looks at this directory no more. close(2) frees the number whatever it returns.
+        let _ = unsafe { call!(close(self.fd())) };
+    }
+
+    /// Opens `path`; `below` a directory, or from the working directory.
+    pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
+        let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
+        let full = match below {
+            Some(dir) => bytes::c_string(&dir.path_of(path)),
+            None => bytes::c_string(&[path.to_bytes()]),
+        };
+        Ok(Dir { fd, path: full.to_bytes() })
+    }
+
+    /// A directory that another call has opened.
+    pub(super) fn of(fd: Fd, path: &'static CStr) -> Dir {
+        Dir { fd, path: path.to_bytes() }
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> FdRef<'_> {
+        self.fd.borrow()
+    }
+
+    /// The path by which messages name it.
+    pub fn path(&self) -> &'static [u8] {
+        self.path
+    }
+
+    /// The path of `name` in it, in parts.
+    fn path_of<'a>(&'a self, name: &'a CStr) -> [&'a [u8]; 3] {
+        let name = name.to_bytes();
+        match name.strip_prefix(b".").unwrap_or(name) {
+            [] => [self.path, b"", b""],
+            [b'/', below @ ..] => [self.path, b"/", below],
+            _ => [self.path, b"/", name],
+        }
+    }
+
+    /// openat(2) of a file in it.
+    pub fn openat(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
+        open_below(Some(self), name, flags)
+    }
+
+    /// mkdirat(2).
+    pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(mkdirat(self.fd(), name, Mode(mode))) }.about_path_in(Some(self), name).map(drop)
+    }
+
+    /// unlinkat(2) of a directory.
+    pub fn rmdir(&self, name: &CStr) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(unlinkat(self.fd(), name, AtFlags::REMOVEDIR)) }.about_path_in(Some(self), name).map(drop)
+    }
+
+    /// faccessat(2): whether `name` is there.
+    pub fn has(&self, name: &CStr) -> Result<bool> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        match unsafe { call!(faccessat(self.fd(), name, Access::F_OK)) }.about_path_in(Some(self), name) {
+            Ok(_) => Ok(true),
+            Err(e) if e.is(Errno::ENOENT) || e.is(Errno::ENODEV) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// write(2) of `value` to the control file `name`, in one call, and pread(2) of what it holds afterwards, which is
+    /// returned: control files are written and read whole.
+    pub fn write_and_read_back<'a>(&self, name: &CStr, value: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        let file = self.openat(name, OpenFlags::RDWR)?;
+        self.write_value(&file, name, value)?;
+        let len = buffer.len();
+        // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
+        let n = unsafe { call!(pread64(file.borrow(), &mut *buffer, len, 0usize)) }.about_path_in(Some(self), name)?;
+        Ok(buffer.get(..n).unwrap_or_default())
+    }
+
+    /// write(2) of `value` to the control file `name`.
+    pub fn write(&self, name: &CStr, value: &[u8]) -> Result<()> {
+        let file = open_below(Some(self), name, OpenFlags::RDWR)?;
+        self.write_value(&file, name, value)
+    }
+
+    fn write_value(&self, file: &Fd, name: &CStr, value: &[u8]) -> Result<()> {
+        // SAFETY: the pointer and the length are those of one slice
+        let written = unsafe { call!(write(file.borrow(), value, value.len())) };
+        match written.ok() {
+            Some(_) => Ok(()),
+            None => {
+                let mut subject = FixedBytes::<200>::quoted(&[value]);
+                subject.put(b" to ");
+                Err(written.failure(subject.as_bytes(), &self.path_of(name)))
+            }
+        }
+    }
+
+    /// The file `name`, as much as fits into `buffer`: control files are shorter.
+    pub fn read<'a>(&self, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        read_up_to(Some(self), name, buffer)
+    }
+}
+
+impl Outcome {
+    /// The value, or the failure with the path of `name`, which begins at `below` if it is not absolute.
+    fn about_path_in(self, below: Option<&Dir>, name: &CStr) -> Result<usize> {
+        match below {
+            Some(dir) => self.about_parts(&dir.path_of(name)),
+            None => self.about_path(name),
+        }
+    }
+}
+
+fn at(dir: Option<&Fd>) -> FdRef<'_> {
+    dir.map_or(FdRef::CWD, Fd::borrow)
+}
+
+/// openat(2) of `path`, below a directory or from the working directory.
+pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
+    let dir = below.map_or(FdRef::CWD, Dir::fd);
+    above_the_streams(|| {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about_path_in(below, path).map(Fd::own)
+    })
+}
+
+/// openat(2) of a path on the host.
+pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
+    open_below(None, path, flags)
+}
+
+/// openat(2) of a file to write to, which is created if it is missing, and emptied.
+pub fn create_file(path: &CStr) -> Result<Fd> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
+    above_the_streams(|| {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o666))) }.about_path(path).map(Fd::own)
+    })
+}
+
+/// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would
+/// give that number to a file of ours, which would become a stream of the command or receive our messages: so `/dev/null` is
+/// opened there first. Every run opens a file before it makes a pipe or a socket, so looking at what open(2) returns is enough.
+fn above_the_streams(open: impl Fn() -> Result<Fd>) -> Result<Fd> {
+    loop {
+        let fd = open()?;
+        if fd.borrow().number() > 2 {
+            return Ok(fd);
+        }
+        drop(fd);
+        loop {
+            // SAFETY: a literal, NUL-terminated
+            let null = unsafe { call!(openat(FdRef::CWD, c"/dev/null", OpenFlags::RDWR)) }.about_path(c"/dev/null")?;
+            if null > 2 {
+                drop(Fd::own(null));
+                break;
+            }
+        }
+    }
+}
+
+/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole.
+pub fn create(path: &CStr, content: &[u8]) -> Result<()> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    let file = unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
+    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
+}
+
+/// struct open_how of openat2(2).
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+impl Object for OpenHow {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
+        out.put(b"{flags=");
+        out.put(OpenFlags::from_bits(word(0)).names().as_bytes());
+        out.put(b", resolve=");
+        out.put(ResolveFlags::from_bits(word(2)).names().as_bytes());
+        out.put(b"}");
+    });
+}
+
+/// openat2(2) below the root of the process. A magic link of /proc, which leads to whatever a descriptor refers to, fails with
+/// ELOOP.
+pub fn openat2(path: &CStr, flags: OpenFlags) -> Result<Fd> {
+    let how =
+        OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: ResolveFlags::NO_MAGICLINKS.bits() };
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
+    let fd = unsafe { call!(openat2(FdRef::CWD, path, &how, size_of::<OpenHow>())) }.about_path(path);
+    fd.map(Fd::own).map_err(|e| e.hint_for(&[(Errno::ELOOP, "a magic link of /proc, or a loop of links")]))
+}
+
+/// openat2(2) below `root`, as if that were the root of the process.
+pub fn open_in_root(root: &Fd, path: &CStr, flags: OpenFlags) -> Result<Fd> {
+    let resolve = (ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).bits();
+    let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve };
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
+    unsafe { call!(openat2(root.borrow(), path, &how, size_of::<OpenHow>())) }.about_path(path).map(Fd::own)
+}
+
+/// faccessat(2): whether there is something at `path`.
+pub fn exists(path: &CStr) -> bool {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(faccessat(FdRef::CWD, path, Access::F_OK)) }.ok().is_some()
+}
+
+/// faccessat(2): whether `path` may be executed.
+pub fn is_executable(path: &CStr) -> bool {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(faccessat(FdRef::CWD, path, Access::X_OK)) }.ok().is_some()
+}
+
+/// Whether `path` can be opened as a directory.
+pub fn is_directory(path: &CStr) -> bool {
+    open(path, OpenFlags::DIRECTORY | OpenFlags::PATH).is_ok()
+}
+
+/// The whole file.
+pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
+    let file = open_below(None, path, OpenFlags::NONE)?;
+    let mut content = Vec::new();
+    fd::read_to_end(file.borrow(), &mut content).map_err(|e| e.about(path.to_bytes()))?;
+    Ok(content)
+}
+
+/// One read(2) of a file: its beginning, as much as fits into `buffer`.
+pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    let file = open_below(below, path, OpenFlags::NONE)?;
+    let n = fd::read(file.borrow(), buffer).map_err(|e| e.about(path.to_bytes()))?;
+    Ok(buffer.get(..n).unwrap_or_default())
+}
+
+/// mkdirat(2), below `dir` or from the working directory.
+pub fn mkdir(dir: Option<&Fd>, path: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.about_path(path).map(drop)
+}
+
+/// mknodat(2): a device; or, with S_IFREG and no number, an empty file.
+pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.about_path(path).map(drop)
+}
+
+/// The number of a device, as mknod(2) takes it.
+#[derive(Clone, Copy)]
+pub struct Device(u32);
+
+impl Device {
+    /// No device.
+    pub const NONE: Self = Device(0);
+
+    /// `minor` must be below 256.
+    pub const fn new(major: u32, minor: u32) -> Device {
+        Device(major << 8 | minor)
+    }
+
+    /// Major and minor number.
+    pub const fn parts(number: u32) -> (u32, u32) {
+        (number >> 8, number & 0xff)
+    }
+}
+
+/// symlinkat(2).
+pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.about_path(path).map(drop)
+}
+
+/// unlinkat(2) of what has been created below `dir`: a directory, or else a file.
+pub fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
+    let unlinkat = |flags: AtFlags| {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.about_path(name).map(drop)
+    };
+    match unlinkat(AtFlags::REMOVEDIR) {
+        Err(e) if e.is(Errno::ENOTDIR) => unlinkat(AtFlags::NONE),
+        other => other,
+    }
+}
+
+/// The fields of statx(2) that mydocker uses.
+#[derive(Clone, Copy)]
+pub struct Status {
+    /// Type and permissions.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+impl Status {
+    /// S_IFDIR, S_IFREG ...
+    pub fn kind(self) -> u32 {
+        self.mode & libc::S_IFMT
+    }
+}
+
+impl Object for libc::statx {}
+impl Object for libc::stat {}
+impl Object for libc::statfs {}
+
+/// An object of zeros for the kernel to fill.
+fn zeroed<T: Object>() -> T {
+    // SAFETY: the only types above are structures of numbers, for which zeros are a value
+    unsafe { core::mem::zeroed() }
+}
+
+/// statx(2) of `path`; of what a symbolic link leads to with `follow`, else of the link itself.
+pub fn statx(path: &CStr, follow: bool) -> Result<Status> {
+    let flags = if follow { AtFlags::NONE } else { AtFlags::SYMLINK_NOFOLLOW };
+    statx_at(FdRef::CWD, path, flags)
+}
+
+/// statx(2) of an open file.
+pub fn statx_fd(fd: FdRef) -> Result<Status> {
+    statx_at(fd, c"", AtFlags::EMPTY_PATH)
+}
+
+fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
+    let mut status = zeroed::<libc::statx>();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
+    unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
+    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid })
+}
+
+/// The mode of a directory: fstat(2).
+pub fn mode(dir: &Dir) -> Result<u32> {
+    let mut status = zeroed::<libc::stat>();
+    // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
+    unsafe { call!(fstat(dir.fd(), &mut status)) }.about_path_in(Some(dir), c".")?;
+    Ok(status.st_mode)
+}
+
+/// fstatfs(2): whether an open file is on a filesystem of the type of /proc.
+#[allow(clippy::unnecessary_cast)] // f_type is signed with glibc, and not with musl
+pub fn is_on_proc(fd: &Fd) -> Result<bool> {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: the kernel fills one struct statfs
+    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
+    Ok(status.f_type as u64 == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// statfs(2): whether `path` is in a cgroup filesystem.
+#[allow(clippy::unnecessary_cast)] // as above
+pub fn is_cgroup(path: &CStr) -> bool {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statfs
+    let found = unsafe { call!(statfs(path, &mut status)) }.ok().is_some();
+    found && [libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&(status.f_type as u64))
+}
+
+/// fchownat(2).
+pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
+}
+
+/// flock(2) LOCK_EX, waiting or not. `Ok(false)`: another process holds it.
+pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
+    let operation = if wait { Lock::EX } else { Lock::EX | Lock::NB };
+    // SAFETY: the call takes an open descriptor and flags
+    match unsafe { call!(flock(dir.fd(), operation)) }.about_path_in(Some(dir), c".") {
+        Ok(_) => Ok(true),
+        Err(e) if e.is(Errno::EWOULDBLOCK) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.
+pub fn name_in_proc(fd: FdRef) -> FixedBytes<32> {
+    let mut name = FixedBytes::new();
+    name.put(b"/proc/self/fd/");
+    name.put_decimal(fd.number() as u64);
+    name.put(b"\0");
+    name
+}
+
+/// readlinkat(2) of a descriptor's name in /proc: where a directory is, seen from the root of the process.
+pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
+    let name = name_in_proc(fd.borrow());
+    let name = name.as_c_str().unwrap_or_default();
+    let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
+    let len = path.len();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the buffer is ours to write and as long as `len` says
+    let n = unsafe { call!(readlinkat(FdRef::CWD, name, path.as_mut_slice(), len)) }.about_path(name)?;
+    path.truncate(n);
+    Ok(path)
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(chdir(path)) }
+        .about_path(path)
+        .map(drop)
+        .map_err(|e| e.hint_for(&[(Errno::ENOENT, "the working directory does not exist")]))
+}
+
+/// fchdir(2); `path` names the directory in messages.
+pub fn fchdir(fd: &Fd, path: &CStr) -> Result<()> {
+    // SAFETY: the call takes an open descriptor
+    unsafe { call!(fchdir(fd.borrow())) }.about_path(path).map(drop)
+}
+
+/// chroot(2) into the working directory.
+pub fn chroot() -> Result<()> {
+    // SAFETY: a literal, NUL-terminated
+    unsafe { call!(chroot(c".")) }.result().map(drop)
+}
+
+/// umask(2).
+pub fn umask(mask: u32) {
+    // SAFETY: the call takes a number. It cannot fail.
+    let _ = unsafe { call!(umask(Mode(mask))) };
+}
+
+/// The names of the directories in `dir` that begin with `prefix`: getdents64(2) to the end. The position stays at the end, so
+/// a second call on the same open directory finds nothing.
+pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
+    let mut names = Vec::new();
+    let mut buffer = [core::mem::MaybeUninit::<u8>::uninit(); 8192];
+    loop {
+        let size = buffer.len();
+        // SAFETY: the buffer is ours to write and as long as `size` says
+        let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), size)) }.about_path_in(Some(dir), c".")?;
+        if n == 0 {
+            return Ok(names);
+        }
+        // SAFETY: the kernel has filled the first `n` bytes of the buffer, which is only read until the next call fills it
+        let mut rest = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), n) };
+        // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
+        while let Some(&[low, high]) = rest.get(16..18) {
+            let record = usize::from(u16::from_ne_bytes([low, high]));
+            let name = rest.get(19..record).unwrap_or_default();
+            let name = bytes::split(name, 0).next().unwrap_or_default();
+            let is_directory = rest.get(18) == Some(&libc::DT_DIR);
+            if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
+                names.push(bytes::c_string(&[name]));
+            }
+            rest = rest.get(record..).unwrap_or_default();
+        }
+    }
+}
+
+/// The error of an operation that a kernel without a call of Linux 5.12 cannot do.
+pub(super) fn needs_5_12(error: Error) -> Error {
+    error.hint_for(&[(Errno::ENOSYS, "read-only with the mounts below needs Linux 5.12")])
+}

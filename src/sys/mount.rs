@@ -1,0 +1,190 @@
+//! Mounts, the root of the mount namespace, and loop devices: mount(2), pivot_root(2), open_tree(2), fsopen(2), loop(4).
+
+use super::fd::{Fd, FdRef};
+use super::flags::{
+    AtFlags, FsConfig, FsMountFlags, FsOpenFlags, Ioctl, MountAttr, MountFlags, MoveMountFlags, OpenFlags,
+    OpenTreeFlags, UmountFlags,
+};
+use super::fs::{self, Dir};
+use super::gate::{Null, Object, Print, call};
+use crate::bytes::{self, FixedBytes, Put};
+use crate::error::{Errno, Result};
+use core::ffi::CStr;
+
+/// mount(2).
+pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop).map_err(|e| {
+        e.hint_for(&[(Errno::EINVAL, "is it a mount point? In a chroot, bind the root onto itself first")])
+    })
+}
+
+/// mount(2) onto an open file or directory, through its name in /proc; `path` names it in messages.
+pub fn mount_on(
+    source: &CStr,
+    target: &Fd,
+    path: &CStr,
+    fstype: &CStr,
+    flags: MountFlags,
+    data: Option<&CStr>,
+) -> Result<()> {
+    let name = fs::name_in_proc(target.borrow());
+    mount(source, name.as_c_str().unwrap_or_default(), fstype, flags, data).map_err(|e| e.about(path.to_bytes()))
+}
+
+/// mount(2) MS_REMOUNT | MS_BIND: makes this one mount read-only. `kept` are its other flags: the kernel clears those that are
+/// not repeated.
+pub fn remount_read_only(point: &CStr, kept: MountFlags) -> Result<()> {
+    mount(c"none", point, c"", MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY | kept, None)
+}
+
+/// umount2(2) MNT_DETACH: the mount leaves the tree now, and is unmounted when no process uses it.
+pub fn detach(path: &CStr) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.about_path(path).map(drop)
+}
+
+/// pivot_root(2) of the working directory onto itself: it becomes the root, and the old root is mounted on top of it.
+pub fn pivot_root() -> Result<()> {
+    // SAFETY: literals, NUL-terminated
+    unsafe { call!(pivot_root(c".", c".")) }.result().map(drop)
+}
+
+/// open_tree(2): a copy of the mount at `path` and of those below it, attached nowhere.
+pub fn open_tree(path: &CStr) -> Result<Fd> {
+    let flags = OpenTreeFlags::CLONE | OpenTreeFlags::CLOEXEC | OpenTreeFlags::RECURSIVE;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(open_tree(FdRef::CWD, path, flags)) }.about_path(path).map(Fd::own)
+}
+
+/// move_mount(2) of `tree`, from `open_tree`, onto `target`, from `openat2`; `path` names the target in messages.
+pub fn move_mount(tree: &Fd, target: &Fd, path: &CStr) -> Result<()> {
+    let flags = MoveMountFlags::F_EMPTY_PATH | MoveMountFlags::T_EMPTY_PATH;
+    // SAFETY: literals, NUL-terminated
+    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.about_path(path).map(drop)
+}
+
+/// struct mount_attr of mount_setattr(2).
+#[repr(C)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
+const READ_ONLY: MountAttributes =
+    MountAttributes { set: MountAttr::RDONLY.bits(), clear: 0, propagation: 0, user_namespace: 0 };
+
+impl Object for MountAttributes {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        out.put(b"{attr_set=");
+        let set = bytes.first_chunk().map_or(0, |n| u64::from_ne_bytes(*n));
+        out.put(MountAttr::from_bits(set).names().as_bytes());
+        out.put(b"}");
+    });
+}
+
+/// mount_setattr(2): the mount whose root is `tree`, and all below it, become read-only. `path` names it in messages.
+pub fn make_read_only(tree: &Fd, path: &CStr) -> Result<()> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
+    // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
+    unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &READ_ONLY, size_of::<MountAttributes>())) }
+        .about_path(path)
+        .map(drop)
+        .map_err(fs::needs_5_12)
+}
+
+/// mount_setattr(2): the mount at `point` becomes read-only, with all below it if `recursive`. `Ok(false)`: this kernel is
+/// older than 5.12.
+pub fn mount_read_only(point: &CStr, recursive: bool) -> Result<bool> {
+    let flags = if recursive { AtFlags::RECURSIVE } else { AtFlags::NONE };
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
+    match unsafe { call!(mount_setattr(FdRef::CWD, point, flags, &READ_ONLY, size_of::<MountAttributes>())) }
+        .about_path(point)
+    {
+        Ok(_) => Ok(true),
+        Err(e) if e.is(Errno::ENOSYS) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// fsopen(2): a context to mount this type of filesystem. ENODEV: the kernel has neither the filesystem nor a module of it.
+pub fn fsopen(fstype: &CStr) -> Result<Fd> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(fsopen(fstype, FsOpenFlags::CLOEXEC)) }.about_path(fstype).map(Fd::own)
+}
+
+/// A filesystem that is mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, which commas divide, fsmount(2).
+pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
+    let context = fsopen(fstype)?;
+    for option in bytes::split(options, b',').filter(|option| !option.is_empty()) {
+        let option = bytes::c_string(&[option]);
+        // SAFETY: a &CStr is NUL-terminated and outlives the call; a flag has no value
+        unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, option, Null, 0)) }.about_path(option)?;
+    }
+    // SAFETY: this command takes neither key nor value
+    unsafe { call!(fsconfig(context.borrow(), FsConfig::CMD_CREATE, Null, Null, 0)) }.about_path(fstype)?;
+    // SAFETY: the call takes an open descriptor and flags
+    let fd = unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, MountAttr::NONE)) }.about_path(fstype)?;
+    // The descriptor of fsmount is like one of O_PATH: getdents64 refuses it. So the directory is opened again.
+    Dir::open(Some(&Dir::of(Fd::own(fd), fstype)), c".")
+}
+
+/// struct loop_config of <linux/loop.h>: descriptor, block size, struct loop_info64, reserved.
+#[repr(C)]
+struct LoopConfig([u32; 76]);
+
+impl Object for LoopConfig {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        let word = |at: usize| bytes.as_chunks::<4>().0.get(at).map_or(0, |n| u32::from_ne_bytes(*n));
+        out.put(b"{fd=");
+        out.put_decimal(word(0).into());
+        out.put(b", info={lo_flags=LO_FLAGS_READ_ONLY|LO_FLAGS_AUTOCLEAR}}");
+    });
+}
+
+const LO_FLAGS_READ_ONLY: u32 = 1;
+/// The kernel lets go of the file when the last one closes the device: a mount, or mydocker, however it ends.
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+
+/// A loop device. It is freed when the last descriptor or mount of it is gone.
+pub struct Loop {
+    /// Keeps the device until it is mounted.
+    pub device: Fd,
+    /// `/dev/loopN`, with a NUL after it.
+    pub path: FixedBytes<32>,
+}
+
+impl Loop {
+    /// A second owner of the same device, where calls are recorded.
+    pub fn rehearsed(&self) -> Loop {
+        Loop { device: self.device.rehearsed(), path: self.path }
+    }
+
+    /// A free device, read-only, with `file` behind it; `path` names the file in messages.
+    pub fn attach(file: &Fd, path: &CStr) -> Result<Loop> {
+        let control = fs::open(c"/dev/loop-control", OpenFlags::RDWR)
+            .map_err(|e| e.with_hint("an image needs loop devices: modprobe loop"))?;
+        loop {
+            // SAFETY: this request takes no argument
+            let number =
+                unsafe { call!(ioctl(control.borrow(), Ioctl::LOOP_CTL_GET_FREE)) }.about_text(b"LOOP_CTL_GET_FREE")?;
+            let mut name = FixedBytes::<32>::new();
+            name.put(b"/dev/loop");
+            name.put_decimal(number as u64);
+            name.put(b"\0");
+            let device = fs::open(name.as_c_str().unwrap_or_default(), OpenFlags::NONE)?;
+            let mut config = LoopConfig([0; 76]);
+            config.0[0] = file.borrow().number() as u32;
+            config.0[15] = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+            // SAFETY: the kernel reads one struct loop_config
+            match unsafe { call!(ioctl(device.borrow(), Ioctl::LOOP_CONFIGURE, &config)) }.about_path(path) {
+                Ok(_) => return Ok(Loop { device, path: name }),
+                // Another process has taken it between the two calls.
+                Err(e) if e.is(Errno::EBUSY) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}

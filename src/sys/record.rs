@@ -1,0 +1,461 @@
+//! `--dry-run`: every call is noted and not made, and answered as if it had worked. Only calls that look at mydocker's own
+//! memory, clock, ids and streams are made, because they change nothing.
+
+use super::flags::{Ioctl, OpenFlags, SigSet};
+use super::gate::{self, Argument, Call, Made, Show};
+use crate::bytes::{FixedBytes, Put};
+use ::alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+use syscalls::Sysno;
+
+/// Stands for the pid of the child, which only a real run knows.
+const UNKNOWN_PID: usize = 1_073_741_823;
+/// Stands for the number of its loop device.
+const UNKNOWN_LOOP: usize = 1_073_741_822;
+/// How the two are printed.
+const UNKNOWN: [(&[u8], &[u8]); 2] = [(b"1073741823", b"PID"), (b"1073741822", b"N")];
+
+/// A call that a run would make.
+pub struct Recorded {
+    /// The call.
+    pub call: &'static Call,
+    /// Its arguments, in memory that stays.
+    pub arguments: Vec<Argument<'static>>,
+    /// What each descriptor among the arguments refers to: a path, or nothing.
+    pub files: Vec<&'static [u8]>,
+    /// What it was answered.
+    pub answer: usize,
+}
+
+/// A descriptor that is open in the recorded run.
+#[derive(Clone)]
+struct Open {
+    number: usize,
+    path: &'static [u8],
+    /// Which pipe it is an end of, if it is one.
+    pipe: Option<usize>,
+}
+
+#[derive(Default)]
+struct Recorder {
+    calls: Vec<Recorded>,
+    open: Vec<Open>,
+    /// What was open when the child was made: it has a copy.
+    open_at_clone: Vec<Open>,
+    /// What was open before the recording, and is closed in the recorded run.
+    closed: Vec<usize>,
+    /// Likewise when the child was made.
+    closed_at_clone: Vec<usize>,
+    /// What is in each pipe.
+    pipes: Vec<Vec<u8>>,
+    /// What has been written to each control file.
+    values: Vec<(&'static [u8], Vec<u8>)>,
+    /// The working directory, if it is not that of mydocker.
+    directory: Option<&'static CStr>,
+    /// The calls are those of the child.
+    in_child: bool,
+}
+
+struct Cell(UnsafeCell<Option<Recorder>>);
+
+// SAFETY: mydocker has one thread
+unsafe impl Sync for Cell {}
+
+static RECORDER: Cell = Cell(UnsafeCell::new(None));
+
+fn recorder() -> Option<&'static mut Recorder> {
+    // SAFETY: one thread, and no caller in this file keeps the reference past its own return
+    unsafe { (*RECORDER.0.get()).as_mut() }
+}
+
+/// From here on no call is made.
+pub fn begin() {
+    // SAFETY: mydocker has one thread, and `recorder` lends the cell only within this file, to no caller of this function
+    unsafe { *RECORDER.0.get() = Some(Recorder::default()) };
+    gate::observe(note_and_answer);
+}
+
+/// From here on calls are made again.
+pub fn end() {
+    gate::observe_no_more();
+    // SAFETY: mydocker has one thread, and `recorder` lends the cell only within this file, to no caller of this function
+    unsafe { *RECORDER.0.get() = None };
+}
+
+/// Whether calls are recorded.
+pub fn is_on() -> bool {
+    // SAFETY: as in `recorder`
+    unsafe { (*RECORDER.0.get()).is_some() }
+}
+
+/// Makes the calls of `look` even now, and notes none of them: they change nothing, and are not part of the run.
+pub fn make<T>(look: impl FnOnce() -> T) -> T {
+    gate::observe_no_more();
+    let result = look();
+    if is_on() {
+        gate::observe(note_and_answer);
+    }
+    result
+}
+
+/// The calls that follow are those of the child.
+pub fn set_in_child() {
+    if let Some(recorder) = recorder() {
+        recorder.in_child = true;
+        recorder.open = recorder.open_at_clone.clone();
+        recorder.closed = recorder.closed_at_clone.clone();
+    }
+}
+
+/// The calls that have been recorded since the last time.
+pub fn take() -> Vec<Recorded> {
+    recorder().map_or(Vec::new(), |recorder| core::mem::take(&mut recorder.calls))
+}
+
+/// The observer.
+fn note_and_answer(made: Made) -> usize {
+    // The heap grows while calls are noted: its mappings are not part of the run.
+    if made.call.number == Sysno::mmap && made.register(3) & libc::MAP_STACK as usize == 0 {
+        return made.make();
+    }
+    let Some(recorder) = recorder() else { return made.make() };
+    if matches!(
+        made.call.number,
+        Sysno::clock_gettime | Sysno::getrusage | Sysno::geteuid | Sysno::getegid | Sysno::exit_group
+    ) {
+        return made.make();
+    }
+    let arguments: Vec<_> = made.arguments(None).map(|(_, argument)| keep(argument)).collect();
+    let files =
+        made.call.arguments.iter().enumerate().map(|(at, show)| match (show, fd_within(&made, at, &arguments)) {
+            (Show::Descriptor, _) => recorder.path_of(made.register(at)),
+            (_, Some(fd)) => recorder.path_of(fd),
+            _ => b"",
+        });
+    let files: Vec<_> = files.collect();
+    let answer = recorder.answer(&made, &arguments, &files);
+    recorder.calls.push(Recorded { call: made.call, arguments, files, answer });
+    answer
+}
+
+/// A copy that lives as long as the process: the original may be on the caller's stack.
+fn keep(argument: Argument) -> Argument<'static> {
+    match argument {
+        Argument::Number(number) => Argument::Number(number),
+        Argument::Bytes(bytes) => Argument::Bytes(bytes.to_vec().leak()),
+        Argument::Strings(strings) => {
+            let copies = strings.iter().map(|string| crate::bytes::c_string(&[string.to_bytes()]).as_ptr());
+            let mut list: Vec<_> = copies.collect();
+            list.push(core::ptr::null());
+            // SAFETY: a list of pointers to strings that stay, with a null pointer at its end
+            Argument::Strings(unsafe { &*list.leak().as_ptr().cast::<gate::Strings>() })
+        }
+    }
+}
+
+impl Recorder {
+    /// What the descriptor `number` refers to. One that was open before is looked up in /proc.
+    fn path_of(&mut self, number: usize) -> &'static [u8] {
+        if number as i32 == libc::AT_FDCWD {
+            return b"";
+        }
+        if let Some(open) = self.open.iter().find(|open| open.number == number) {
+            return open.path;
+        }
+        let mut name = FixedBytes::<32>::new();
+        name.put(b"/proc/self/fd/");
+        name.put_decimal(number as u64);
+        name.put(b"\0");
+        let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
+        let registers =
+            [libc::AT_FDCWD as usize, name.as_bytes().as_ptr() as usize, path.as_mut_ptr() as usize, path.len()];
+        let [a, b, c, d] = registers;
+        // SAFETY: readlinkat(2) reads a string with a NUL and fills as much of the buffer as its length says
+        let len = unsafe { syscalls::syscall4(Sysno::readlinkat, a, b, c, d) }.unwrap_or(0);
+        path.truncate(len);
+        path.leak()
+    }
+
+    fn open(&mut self, path: &'static [u8]) -> usize {
+        // The lowest number that is free, as the kernel gives it: neither open here nor in the recorded run.
+        let is_taken = |number: &usize| self.open.iter().any(|open| open.number == *number);
+        let is_free =
+            |number: &usize| !is_taken(number) && (self.closed.contains(number) || !super::fd::is_open(*number));
+        let number = (3..).find(is_free).unwrap_or(3);
+        self.open.push(Open { number, path, pipe: None });
+        number
+    }
+
+    /// The pipe that the first argument of a call is an end of.
+    fn pipe_of(&self, made: &Made) -> Option<usize> {
+        self.open.iter().find(|open| open.number == made.register(0)).and_then(|open| open.pipe)
+    }
+
+    /// Makes a statx(2) of the working directory; `false`: there is none of that name on this host yet.
+    fn is_directory_of_host(&self, made: &Made) -> bool {
+        let path = self.directory.unwrap_or(c".").as_ptr() as usize;
+        let [a, c, d, e] = [0, 2, 3, 4].map(|at| made.register(at));
+        // SAFETY: the registers are those of a statx(2) on its way, with another string that a NUL ends
+        if unsafe { syscalls::syscall5(Sysno::statx, a, path, c, d, e) }.is_err() {
+            return false;
+        }
+        // SAFETY: the fifth argument is a struct statx, which the kernel has filled
+        let status = unsafe { &mut *(e as *mut libc::statx) };
+        // SAFETY: neither call takes anything
+        let own = |call| unsafe { syscalls::syscall0(call) }.unwrap_or(0) as u32;
+        let (uid, gid) = (own(Sysno::geteuid), own(Sysno::getegid));
+        if uid != 0 {
+            // In its user namespace its own ids are 0, and those that are not mapped there are the overflow ids.
+            let inside = |id: u32, own: u32| if id == own { 0 } else { OVERFLOW_ID };
+            (status.stx_uid, status.stx_gid) = (inside(status.stx_uid, uid), inside(status.stx_gid, gid));
+        }
+        true
+    }
+
+    fn answer(&mut self, made: &Made, arguments: &[Argument<'static>], files: &[&'static [u8]]) -> usize {
+        let string = |at: usize| match arguments.get(at) {
+            Some(Argument::Bytes(bytes)) => *bytes,
+            _ => b"",
+        };
+        let file = |at: usize| files.get(at).copied().unwrap_or_default();
+        match made.call.number {
+            // Questions about mydocker itself: its memory, its process group, and whether its streams are terminals or pipes.
+            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid => made.make(),
+            Sysno::ioctl if asks_a_stream(made) => made.make(),
+            Sysno::statx if string(1).starts_with(b"/proc/self/fd/") => made.make(),
+            Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
+                let path = join(file(0), string(1));
+                self.open(path)
+            }
+            Sysno::fsopen => self.open(string(0)),
+            Sysno::fsmount => self.open(file(0)),
+            Sysno::socket => self.open(b"socket"),
+            Sysno::signalfd4 => self.open(b"signals"),
+            Sysno::pipe2 | Sysno::socketpair => {
+                let is_pipe = made.call.number == Sysno::pipe2;
+                let path: &[u8] = if is_pipe { b"pipe" } else { b"socket" };
+                let (first, second) = (self.open(path), self.open(path));
+                for open in self.open.iter_mut().filter(|open| [first, second].contains(&open.number)) {
+                    open.pipe = Some(self.pipes.len());
+                }
+                self.pipes.push(Vec::new());
+                let ends = [first as i32, second as i32];
+                // SAFETY: both calls write two descriptors through their last argument
+                unsafe { *(made.register(if is_pipe { 0 } else { 3 }) as *mut [i32; 2]) = ends };
+                0
+            }
+            Sysno::ioctl if made.register(1) == Ioctl::TIOCGPTPEER.bits() as usize => self.open(b"terminal"),
+            Sysno::ioctl if made.register(1) == Ioctl::LOOP_CTL_GET_FREE.bits() as usize => UNKNOWN_LOOP,
+            Sysno::close => {
+                let opened = self.open.len();
+                self.open.retain(|open| open.number != made.register(0));
+                if self.open.len() == opened {
+                    self.closed.push(made.register(0));
+                }
+                0
+            }
+            Sysno::write => {
+                match self.pipe_of(made).and_then(|pipe| self.pipes.get_mut(pipe)) {
+                    Some(pipe) => pipe.extend_from_slice(string(1)),
+                    None => self.values.push((file(0), string(1).to_vec())),
+                }
+                made.register(2)
+            }
+            Sysno::read if let Some(pipe) = self.pipe_of(made) => {
+                let content = self.pipes.get_mut(pipe);
+                content.map_or(0, |content| {
+                    let len = fill(made, content);
+                    content.drain(..len);
+                    len
+                })
+            }
+            // A control file that took a value gives it back, and what is in effect is what was asked for.
+            Sysno::pread64 | Sysno::read => {
+                let name = file(0).strip_suffix(b".effective").unwrap_or(file(0));
+                let written = self.values.iter().rfind(|(path, _)| *path == name);
+                written.map_or(0, |(_, value)| fill(made, value))
+            }
+            Sysno::recvmsg => {
+                let fd = self.open(b"terminal");
+                // SAFETY: the second argument is a struct msghdr whose control data has room for one descriptor
+                unsafe { super::tty::answer_rights(made.register(1), fd) };
+                1
+            }
+            // Where the recorded run is in a directory of this host, that is what it asks about.
+            Sysno::statx if string(1) == b"." && self.is_directory_of_host(made) => 0,
+            Sysno::chdir => {
+                self.directory = Some(crate::bytes::c_string(&[string(0)]));
+                0
+            }
+            Sysno::statx => {
+                // SAFETY: the fifth argument is a struct statx that the kernel would fill
+                unsafe { (*(made.register(4) as *mut libc::statx)).stx_mode = (libc::S_IFDIR | 0o755) as u16 };
+                0
+            }
+            Sysno::statfs => {
+                // SAFETY: the second argument is a struct statfs that the kernel would fill
+                unsafe { (*(made.register(1) as *mut libc::statfs)).f_type = libc::CGROUP2_SUPER_MAGIC as _ };
+                0
+            }
+            Sysno::rt_sigtimedwait => {
+                // SAFETY: the first argument is a set of signals
+                let set = unsafe { *(made.register(0) as *const SigSet) };
+                set.into_iter().next().unwrap_or_default() as usize
+            }
+            // The child is recorded as the process that clone returns 0 to, which becomes the command; the parent as the one
+            // that gets a pid.
+            Sysno::clone if self.in_child => 0,
+            Sysno::clone | Sysno::clone3 => {
+                self.open_at_clone = self.open.clone();
+                self.closed_at_clone = self.closed.clone();
+                UNKNOWN_PID
+            }
+            Sysno::wait4 => UNKNOWN_PID,
+            Sysno::getpid if self.in_child => UNKNOWN_PID,
+            Sysno::getpid => made.make(),
+            Sysno::dup3 => {
+                let number = made.register(1);
+                self.open.retain(|open| open.number != number);
+                self.open.push(Open { number, path: file(0), pipe: None });
+                number
+            }
+            Sysno::umask => 0o022,
+            _ => 0,
+        }
+    }
+}
+
+/// What an id that a user namespace does not have is shown as: user_namespaces(7).
+const OVERFLOW_ID: u32 = 65534;
+
+/// The descriptor in the structure that an argument points to: the cgroup of clone3, the file of a loop device.
+fn fd_within(made: &Made, at: usize, arguments: &[Argument<'static>]) -> Option<usize> {
+    let Some(Argument::Bytes(bytes)) = arguments.get(at) else { return None };
+    match made.call.number {
+        Sysno::clone3 => bytes.last_chunk().map(|fd| u64::from_ne_bytes(*fd) as usize),
+        Sysno::ioctl if made.register(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => {
+            bytes.first_chunk().map(|fd| u32::from_ne_bytes(*fd) as usize)
+        }
+        _ => None,
+    }
+}
+
+/// Whether it only asks about one of the three standard streams.
+fn asks_a_stream(made: &Made) -> bool {
+    let request = Ioctl::from_bits(made.register(1) as u64);
+    made.register(0) <= 2 && [Ioctl::TCGETS, Ioctl::TIOCGWINSZ, Ioctl::TIOCGPGRP].contains(&request)
+}
+
+/// Fills the buffer of a read.
+fn fill(made: &Made, content: &[u8]) -> usize {
+    let len = content.len().min(made.register(2));
+    // SAFETY: the second and third argument are a buffer and its length
+    unsafe { core::ptr::copy_nonoverlapping(content.as_ptr(), made.register(1) as *mut u8, len) };
+    len
+}
+
+/// The path of `name` below `directory`.
+fn join(directory: &'static [u8], name: &'static [u8]) -> &'static [u8] {
+    match name.strip_prefix(b".").unwrap_or(name) {
+        _ if directory.is_empty() || name.starts_with(b"/") => name,
+        b"" => directory,
+        below if below.starts_with(b"/") => crate::bytes::c_string(&[directory, below]).to_bytes(),
+        _ => crate::bytes::c_string(&[directory, b"/", name]).to_bytes(),
+    }
+}
+
+impl Recorded {
+    /// The argument `at` as bytes.
+    pub fn bytes(&self, at: usize) -> &'static [u8] {
+        match self.arguments.get(at) {
+            Some(Argument::Bytes(bytes)) => bytes,
+            _ => b"",
+        }
+    }
+
+    /// The argument `at` as a number.
+    pub fn number(&self, at: usize) -> usize {
+        match self.arguments.get(at) {
+            Some(Argument::Number(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    /// The path that the arguments `at` and `at + 1`, a directory and a name in it, lead to.
+    pub fn path(&self, at: usize) -> &'static [u8] {
+        join(self.files.get(at).copied().unwrap_or_default(), self.bytes(at + 1))
+    }
+
+    /// Whether it opens a file with all of `flags`.
+    pub fn opens_with(&self, flags: OpenFlags) -> bool {
+        self.call.number == Sysno::openat && OpenFlags::from_bits(self.number(2) as u64).has(flags)
+    }
+
+    /// Puts the call as strace(1) shows it with `-y`: descriptors with what they refer to. Without `numbers`, only with that: in
+    /// a run, a descriptor may get another number than in its rehearsal.
+    pub fn put(&self, numbers: bool, out: &mut Vec<u8>) {
+        let mut line: Vec<u8> = Vec::new();
+        line.put(self.call.name.as_bytes());
+        line.put(b"(");
+        for (at, show) in self.call.arguments.iter().enumerate() {
+            line.put(if at == 0 { b"" } else { b", " });
+            let file = self.files.get(at).filter(|file| !file.is_empty());
+            match (show, self.arguments.get(at)) {
+                (_, None) => {}
+                (Show::Descriptor, _) if !numbers && file.is_some() => {}
+                // Where something is in memory differs from run to run.
+                (Show::Address | Show::Filled | Show::Written(..), Some(Argument::Number(address)))
+                    if *address != 0 =>
+                {
+                    line.put(b"...");
+                }
+                (Show::Environment, Some(Argument::Strings(strings))) => {
+                    line.put(b"... /* ");
+                    line.put_decimal(strings.iter().count() as u64);
+                    line.put(b" vars */");
+                }
+                (_, Some(argument)) => show.put(argument, &mut line),
+            }
+            // The descriptor in struct clone_args is the last of its fields.
+            if !numbers && file.is_some() && line.pop_if(|last| *last == b'}').is_some() {
+                while line.pop_if(|last| last.is_ascii_digit()).is_some() {}
+                line.put(b"}");
+            }
+            if let Some(file) = file {
+                line.put(b"<");
+                line.put_escaped(file);
+                line.put(b">");
+            }
+        }
+        line.put(b")");
+        put_with_unknowns(&line, out);
+    }
+}
+
+/// Puts `bytes` with a name in the place of each number that only a real run knows.
+pub fn put_with_unknowns(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bytes;
+    while let Some((byte, after)) = rest.split_first() {
+        match UNKNOWN.iter().find_map(|(number, name)| Some((rest.strip_prefix(*number)?, name))) {
+            Some((after, name)) => {
+                out.put(name);
+                rest = after;
+            }
+            None => {
+                out.put(&[*byte]);
+                rest = after;
+            }
+        }
+    }
+}
+
+impl Recorded {
+    /// The argument `at` as a list of strings.
+    pub fn strings(&self, at: usize) -> Vec<&'static [u8]> {
+        match self.arguments.get(at) {
+            Some(Argument::Strings(strings)) => strings.iter().map(|string| string.to_bytes()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

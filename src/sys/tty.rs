@@ -1,0 +1,241 @@
+//! Terminals: pseudo-terminals, window sizes, line settings, and the socket that a descriptor is passed through; pty(7),
+//! ioctl_tty(2), unix(7).
+
+use super::fd::{Ends, Fd, FdRef};
+use super::flags::{Domain, Ioctl, MessageFlags, OpenFlags, Socket};
+use super::fs;
+use super::gate::{Object, call};
+use super::process::{Int, Pid};
+use crate::error::Result;
+use core::ffi::CStr;
+
+/// The line settings of a terminal: struct termios as the kernel has it (not libc's, which is larger).
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Termios {
+    input: u32,
+    output: u32,
+    control: u32,
+    local: u32,
+    line: u8,
+    characters: [u8; 19],
+}
+
+impl Object for Termios {}
+
+impl Termios {
+    /// Every byte passes through as it is, in both directions; cfmakeraw(3).
+    pub fn raw(mut self) -> Termios {
+        self.input &= !(libc::IGNBRK
+            | libc::BRKINT
+            | libc::PARMRK
+            | libc::ISTRIP
+            | libc::INLCR
+            | libc::IGNCR
+            | libc::ICRNL
+            | libc::IXON);
+        self.output &= !libc::OPOST;
+        self.local &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG | libc::IEXTEN);
+        self.control = self.control & !(libc::CSIZE | libc::PARENB) | libc::CS8;
+        for (at, value) in [(libc::VMIN, 1), (libc::VTIME, 0)] {
+            if let Some(slot) = self.characters.get_mut(at) {
+                *slot = value;
+            }
+        }
+        self
+    }
+
+    /// The signal that the terminal sends for a key among `bytes`; `None` if no byte is such a key, or ISIG is off. `quoted`:
+    /// the byte before was VLNEXT, which quotes the next.
+    pub fn signal_of(&self, bytes: &[u8], quoted: &mut bool) -> Option<i32> {
+        let key = |at: usize| self.characters.get(at).copied().filter(|key| *key != 0);
+        let quoting = libc::ICANON | libc::IEXTEN;
+        let quotes = self.local & quoting == quoting;
+        let mut signal = None;
+        for &byte in bytes {
+            let is = |at| !*quoted && key(at) == Some(byte);
+            if is(libc::VINTR) {
+                signal = Some(libc::SIGINT);
+            } else if is(libc::VQUIT) {
+                signal = Some(libc::SIGQUIT);
+            }
+            *quoted = quotes && is(libc::VLNEXT);
+        }
+        signal.filter(|_| self.local & libc::ISIG != 0)
+    }
+
+    /// The character that ends the input of a program, and whether the terminal makes lines. Programs that edit lines
+    /// themselves take the same one.
+    pub fn end_of_file(&self) -> Option<(u8, bool)> {
+        self.characters.get(libc::VEOF).map(|end| (*end, self.local & libc::ICANON != 0))
+    }
+}
+
+/// struct winsize: rows, columns, and two unused.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct WindowSize([u16; 4]);
+
+impl Object for WindowSize {}
+
+/// TCGETS. `None`: not a terminal.
+pub fn tcgets(fd: FdRef) -> Option<Termios> {
+    let mut termios = Termios { input: 0, output: 0, control: 0, local: 0, line: 0, characters: [0; 19] };
+    // SAFETY: the kernel fills one struct termios
+    unsafe { call!(ioctl(fd, Ioctl::TCGETS, &mut termios)) }.ok()?;
+    Some(termios)
+}
+
+/// TCSETS: at once. (TCSETSW waits until the output is read, which may be never.)
+pub fn tcsets(fd: FdRef, termios: &Termios) -> Result<()> {
+    // SAFETY: the kernel reads one struct termios
+    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.about_text(b"TCSETS").map(drop)
+}
+
+/// TIOCGWINSZ. `None`: not a terminal.
+pub fn window_size(fd: FdRef) -> Option<WindowSize> {
+    let mut size = WindowSize::default();
+    // SAFETY: the kernel fills one struct winsize
+    unsafe { call!(ioctl(fd, Ioctl::TIOCGWINSZ, &mut size)) }.ok()?;
+    Some(size)
+}
+
+/// TIOCSWINSZ.
+pub fn set_window_size(fd: FdRef, size: &WindowSize) -> Result<()> {
+    // SAFETY: the kernel reads one struct winsize
+    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.about_text(b"TIOCSWINSZ").map(drop)
+}
+
+/// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
+pub fn open_pty(ptmx: &CStr) -> Result<Fd> {
+    // O_NONBLOCK: a terminal whose program does not read is full, and a write to it must not block the relay.
+    let master = fs::open(ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK)?;
+    // SAFETY: the kernel reads one int
+    unsafe { call!(ioctl(master.borrow(), Ioctl::TIOCSPTLCK, &Int(0))) }.about_text(b"TIOCSPTLCK")?;
+    Ok(master)
+}
+
+/// TIOCGPTPEER: the side that programs see, opened without a path.
+pub fn open_peer(master: FdRef) -> Result<Fd> {
+    let flags = OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::CLOEXEC;
+    // SAFETY: this request takes flags
+    unsafe { call!(ioctl(master, Ioctl::TIOCGPTPEER, flags)) }.about_text(b"TIOCGPTPEER").map(Fd::own)
+}
+
+/// Opens a stream again to write to it, by its path in /proc/self/fd, if it is a terminal or a pipe. O_NONBLOCK belongs to the
+/// open file description (open(2)), and that of the stream itself is shared with the caller.
+pub fn open_again(stream: FdRef) -> Option<Fd> {
+    let name = fs::name_in_proc(stream);
+    let path = name.as_c_str()?;
+    let is_pipe = || fs::statx(path, true).is_ok_and(|status| status.kind() == libc::S_IFIFO);
+    match tcgets(stream).is_some() || is_pipe() {
+        true => fs::open(path, OpenFlags::WRONLY | OpenFlags::NOCTTY | OpenFlags::NONBLOCK).ok(),
+        false => None,
+    }
+}
+
+/// Makes `slave` the controlling terminal of a new session: setsid(2), TIOCSCTTY.
+pub fn control(slave: FdRef) -> Result<()> {
+    // SAFETY: the call takes nothing
+    unsafe { call!(setsid()) }.result()?;
+    // SAFETY: this request takes a number
+    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about_text(b"TIOCSCTTY").map(drop)
+}
+
+/// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
+/// SIGTTOU must be blocked.
+pub fn to_foreground(own: Pid) -> Result<()> {
+    // SAFETY: the call takes numbers: 0 is the caller
+    unsafe { call!(setpgid(0, 0)) }.result()?;
+    // SAFETY: the kernel reads one int
+    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about_text(b"TIOCSPGRP").map(drop)
+}
+
+/// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.
+pub fn foreground(fd: FdRef) -> Option<Pid> {
+    let mut group = Int(0);
+    // SAFETY: the kernel writes one int
+    unsafe { call!(ioctl(fd, Ioctl::TIOCGPGRP, &mut group)) }.ok()?;
+    Some(Pid(group.0))
+}
+
+/// Whether stdin is the terminal of this session, and another group is in its foreground: then the kernel stops a process that
+/// changes settings. A group of another PID namespace has the number 0 here; then the answer is no, and the kernel decides.
+pub fn in_background() -> bool {
+    // SAFETY: the call takes a number: 0 is the caller, for whom it cannot fail
+    let own = unsafe { call!(getpgid(0)) }.ok();
+    foreground(FdRef::STDIN).is_some_and(|group| group.0 != 0 && own != Some(group.0 as usize))
+}
+
+/// socketpair(2): AF_UNIX, which can carry a descriptor, SOCK_SEQPACKET, which has an end of file.
+pub fn socketpair() -> Result<(Fd, Fd)> {
+    let mut ends = Ends::default();
+    let kind = Socket::SEQPACKET | Socket::CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into an array of two
+    unsafe { call!(socketpair(Domain::UNIX, kind, 0, &mut ends)) }.result()?;
+    Ok(ends.own())
+}
+
+/// One SCM_RIGHTS message with one descriptor: cmsghdr (16 bytes), the int, padding; unix(7), cmsg(3).
+#[repr(C)]
+struct Rights {
+    len: usize,
+    level: i32,
+    kind: i32,
+    fd: i32,
+    padding: i32,
+}
+
+/// The length of a cmsghdr and one int.
+const RIGHTS_LEN: usize = 20;
+
+impl Rights {
+    fn of(fd: i32) -> Rights {
+        Rights { len: RIGHTS_LEN, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd, padding: 0 }
+    }
+}
+
+/// A msghdr is shown by its address.
+impl Object for libc::msghdr {}
+
+/// sendmsg(2) of one descriptor with `bytes`, at least one.
+pub fn send_fd(socket: FdRef, fd: FdRef, bytes: &[u8]) -> Result<()> {
+    let mut rights = Rights::of(fd.number());
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    with_message(&mut rights, part, |message| {
+        // SAFETY: the parts of the message outlive the closure, and the kernel writes to none of them
+        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about_text(b"SCM_RIGHTS").map(drop)
+    })
+}
+
+/// recvmsg(2) of one descriptor and the bytes that came with it, as much as fits into `bytes`; `None` if the other end is
+/// closed.
+pub fn receive_fd(socket: FdRef, bytes: &mut [u8]) -> Result<Option<Fd>> {
+    let mut rights = Rights { len: 0, level: 0, kind: 0, fd: -1, padding: 0 };
+    let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let n = with_message(&mut rights, part, |message| {
+        // SAFETY: the parts of the message outlive the closure, and are ours to write
+        unsafe { call!(recvmsg(socket, message, MessageFlags::CMSG_CLOEXEC)) }.about_text(b"SCM_RIGHTS")
+    })?;
+    let has_fd = n > 0 && rights.len == RIGHTS_LEN && rights.kind == libc::SCM_RIGHTS;
+    Ok(has_fd.then(|| Fd::own(rights.fd as usize)))
+}
+
+fn with_message<T>(rights: &mut Rights, mut part: libc::iovec, f: impl FnOnce(&mut libc::msghdr) -> T) -> T {
+    // SAFETY: a msghdr of zeros is one without a name, parts or control data
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = core::ptr::from_mut(rights).cast();
+    message.msg_controllen = size_of::<Rights>() as _;
+    f(&mut message)
+}
+
+/// Answers a recorded recvmsg(2) as the kernel would: with the descriptor `fd`.
+///
+/// # Safety
+/// `message` must be the address of a struct msghdr that [`receive_fd`] has made.
+pub(super) unsafe fn answer_rights(message: usize, fd: usize) {
+    // SAFETY: the caller's promise: its control data is a struct Rights
+    unsafe { *(*(message as *const libc::msghdr)).msg_control.cast::<Rights>() = Rights::of(fd as i32) };
+}

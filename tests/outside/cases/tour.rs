@@ -1,0 +1,73 @@
+//! The tour of the source and the README name what exists: files, functions, types, options.
+
+use crate::support::harness::mydocker;
+use crate::support::needs::Needs;
+use std::fs;
+use std::path::Path;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Each `[text](target)` in a document, but for those that lead out of the repository.
+fn links(text: &str) -> Vec<(&str, &str)> {
+    let found = text.split("](").collect::<Vec<_>>();
+    let pairs = found.windows(2).map(|pair| {
+        let name = pair[0].rsplit('[').next().expect("a text");
+        (name, pair[1].split(')').next().expect("a target"))
+    });
+    pairs.filter(|(_, target)| !target.contains("://")).collect()
+}
+
+/// Whether a file of Rust defines `name`; of `Type::method` the method.
+fn defines(source: &str, name: &str) -> bool {
+    let name = name.rsplit("::").next().expect("a name");
+    ["fn", "struct", "enum", "trait", "type", "const", "static", "mod", "macro_rules!"].iter().any(|kind| {
+        let definition = format!("{kind} {name}");
+        source.match_indices(&definition).any(|(at, _)| {
+            let after = source[at + definition.len()..].chars().next();
+            !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
+        })
+    })
+}
+
+case!(every_link_leads_to_what_it_names, Needs::SOURCE);
+fn every_link_leads_to_what_it_names() {
+    for (document, at_least) in [("src/README.md", 90), ("README.md", 1)] {
+        let path = Path::new(ROOT).join(document);
+        let text = fs::read_to_string(&path).expect(document);
+        let links = links(&text);
+        assert!(links.len() >= at_least, "{document}: {} links", links.len());
+        for (name, target) in links {
+            let file = path.parent().expect("a folder").join(target);
+            let source = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{document}: {target}: {e}"));
+            if let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`')) {
+                assert!(defines(&source, name), "{document}: {target} does not define {name}");
+            }
+        }
+    }
+}
+
+case!(the_step_of_the_tour_is_the_step_of_the_source, Needs::SOURCE);
+fn the_step_of_the_tour_is_the_step_of_the_source() {
+    let tour = fs::read_to_string(Path::new(ROOT).join("src/README.md")).expect("the tour");
+    let (_, from_step) = tour.split_once("\n    step! {\n").expect("a step");
+    let lines = from_step.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    let shown: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+    let shown = format!("step! {{\n{}\n", shown.join("\n").trim_end());
+    let source = fs::read_to_string(Path::new(ROOT).join("src/network.rs")).expect("the source");
+    assert!(source.contains(&shown), "{shown}");
+}
+
+case!(the_readme_has_every_option_of_help, Needs::SOURCE);
+fn the_readme_has_every_option_of_help() {
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("the README");
+    let section = readme.split("\n## Options\n").nth(1).expect("options").split("\n## ").next().expect("it");
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let told: Vec<&str> = section.split(|c| !is_name(c)).collect();
+    let help = mydocker(&["run", "--help"]).finish().success();
+    for line in help.lines().filter(|line| line.trim_start().starts_with('-') && line.starts_with("  ")) {
+        let synopsis = line.trim_start().split("  ").next().expect("names");
+        for name in synopsis.split([' ', ',', '[']).filter(|word| word.starts_with('-')) {
+            assert!(told.contains(&name), "{name} is not in the README");
+        }
+    }
+}
