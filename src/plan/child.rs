@@ -1,6 +1,6 @@
 //! What the child does, in this order.
 
-use super::{Parts, source_of};
+use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
 use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, UnshareCgroup};
@@ -48,7 +48,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     steps.push(Box::new(MakeMountsSlave));
     for (volume, tree) in &parts.volumes {
-        if let Some(source) = source_of(volume) {
+        if let Some(source) = volume.content.source() {
             steps.push(Box::new(OpenVolume { source, tree }));
         }
     }

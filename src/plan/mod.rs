@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
-use crate::spec::{Content, Spec, Volume};
+use crate::spec::{Spec, Volume};
 use crate::step::{ChildStep, ParentStep, Slot};
 use crate::sys::{self, CloneFlags, Fd};
 use crate::terminal::Terminal;
@@ -143,13 +143,5 @@ impl Plan {
     /// The words of the command.
     pub fn words(&self) -> impl Iterator<Item = &'static [u8]> {
         bytes::split(self.parts.words.strip_suffix(b"\0").unwrap_or_default(), 0)
-    }
-}
-
-/// The source of a volume on the host, if it has one.
-fn source_of(volume: &Volume) -> Option<&'static core::ffi::CStr> {
-    match volume.content {
-        Content::Host { source, .. } => Some(source),
-        Content::Memory { .. } => None,
     }
 }

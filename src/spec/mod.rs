@@ -111,6 +111,16 @@ pub enum Content {
     },
 }
 
+impl Content {
+    /// What of the host is mounted: it is opened before the root is entered.
+    pub fn source(&self) -> Option<&'static CStr> {
+        match self {
+            Content::Host { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 /// A resource limit: getrlimit(2). [`u64::MAX`] is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ulimit {
