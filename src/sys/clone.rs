@@ -1,10 +1,10 @@
 //! clone(2) and clone3(2), with a stack for the child. The child returns from the same instruction as the parent, on an empty
 //! stack: so the way in is written in assembly and never returns to Rust in the child.
 
+use super::cred::Pid;
 use super::fd::FdRef;
 use super::flags::{CloneFlags, MapFlags, Prot, SignalNumber};
 use super::gate::{self, Arg, Call, Object, Print, Show, call};
-use super::process::Pid;
 use crate::error::{Errno, Error, Result};
 use core::arch::asm;
 use core::ffi::c_void;

@@ -5,6 +5,10 @@ use super::flags::{Capability, Prctl, SeccompFlags, SeccompOperation};
 use super::gate::{Arg, Object, Print, Show, call};
 use crate::error::{Errno, Error, Result};
 
+/// A process id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid(pub i32);
+
 /// The errors of calls that take an id.
 fn explain_id(error: Error) -> Error {
     const HINT: &str =

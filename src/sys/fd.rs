@@ -2,10 +2,10 @@
 
 use super::flags::{CloseRangeFlags, OpenFlags};
 use super::gate::{Arg, Null, Object, Show, call};
-use super::trace;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::marker::PhantomData;
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use syscalls::Sysno;
 
 /// A descriptor that is closed when its owner is dropped.
@@ -189,10 +189,23 @@ pub fn close_on_exec(kept: Option<FdRef>) -> Result<()> {
     }
 }
 
+/// The descriptor that a trace is written to; 0 without `--trace`. The child has a copy of it, as of everything.
+static OF_TRACE: AtomicI32 = AtomicI32::new(0);
+
+/// A trace is written to the descriptor `number` from here on.
+pub(super) fn set_of_trace(number: i32) {
+    OF_TRACE.store(number, Relaxed);
+}
+
+/// The descriptor that a trace is written to.
+pub(super) fn of_trace() -> Option<i32> {
+    Some(OF_TRACE.load(Relaxed)).filter(|fd| *fd != 0)
+}
+
 /// Closes every descriptor above stderr except `kept` and that of a trace: close_range(2), once for each gap between them.
 pub fn close_all_but(kept: Option<FdRef>) -> Result<()> {
     let mut first = 3;
-    let kept = || kept.map(FdRef::number).into_iter().chain(trace::descriptor());
+    let kept = || kept.map(FdRef::number).into_iter().chain(of_trace());
     while let Some(next) = kept().filter(|fd| *fd >= first).min() {
         if next > first {
             close_range(first, next - 1, CloseRangeFlags::NONE)?;

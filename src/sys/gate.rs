@@ -200,6 +200,19 @@ impl<T: Object> Arg for &mut T {
     }
 }
 
+/// An int that the kernel reads or writes.
+#[derive(Default)]
+#[repr(transparent)]
+pub(super) struct Int(pub i32);
+
+impl Object for Int {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        out.put(b"[");
+        out.put_decimal(bytes.first_chunk().map_or(0, |n| i32::from_ne_bytes(*n).unsigned_abs()).into());
+        out.put(b"]");
+    });
+}
+
 /// The number and the name of a call. `call!` makes a type with them, so that a [`Call`] can be a constant.
 pub trait Named {
     /// The number of the call.

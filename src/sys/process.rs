@@ -1,17 +1,14 @@
 //! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), clocks and CPU times.
 
+use super::cred::Pid;
 use super::fd::Timespec;
 use super::flags::{Clock, CloneFlags, IdType, Prctl, Resource, SignalNumber, Usage, WaitOptions};
-use super::gate::{Null, Object, Print, StringsAt, call};
+use super::gate::{Int, Null, Object, Print, StringsAt, call};
 use super::{record, trace};
 use crate::bytes::to_decimal;
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
-
-/// A process id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pid(pub i32);
 
 /// getpid(2).
 pub fn getpid() -> Pid {
@@ -76,19 +73,6 @@ pub fn wait4(pid: Pid, wait: bool) -> Result<Option<Wait>> {
 /// wait4(2) for any child: which one, and how it has ended.
 pub fn wait_any(wait: bool) -> Result<Option<(Pid, Wait)>> {
     wait_for(Pid(-1), wait)
-}
-
-/// An int that the kernel reads or writes.
-#[derive(Default)]
-#[repr(transparent)]
-pub(super) struct Int(pub i32);
-
-impl Object for Int {
-    const PRINT: Option<Print> = Some(|bytes, out| {
-        out.put(b"[");
-        out.put_decimal(bytes.first_chunk().map_or(0, |n| i32::from_ne_bytes(*n).unsigned_abs()).into());
-        out.put(b"]");
-    });
 }
 
 fn wait_for(pid: Pid, wait: bool) -> Result<Option<(Pid, Wait)>> {

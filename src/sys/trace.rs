@@ -6,11 +6,10 @@ use super::gate::{self, INTERRUPTED, Made};
 use crate::bytes::Put;
 use crate::error::{Error, Result, Subject};
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
 
-/// The descriptor that the lines go to; 0 without `--trace`. The child has a copy of all this, as of everything.
-static FILE: AtomicI32 = AtomicI32::new(0);
+// The child has a copy of all this, as of everything.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static WHO: AtomicU8 = AtomicU8::new(0);
 static PHASE: AtomicU8 = AtomicU8::new(0);
@@ -105,14 +104,9 @@ pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
     let shared = bare(Sysno::mmap, &[0, size_of::<Pending>(), protection as usize, flags as usize]);
     PENDING.store(shared.unwrap_or(0) as *mut Pending, Relaxed);
     BEGUN.store(now(), Relaxed);
-    FILE.store(copy as i32, Relaxed);
+    super::fd::set_of_trace(copy as i32);
     gate::observe(show_as_it_returns);
     Ok(())
-}
-
-/// The descriptor of the lines.
-pub(super) fn descriptor() -> Option<i32> {
-    Some(FILE.load(Relaxed)).filter(|fd| *fd != 0)
 }
 
 /// This process is `who` from here on.
@@ -127,7 +121,7 @@ pub fn set_phase(phase: Phase) {
 
 /// A line that is no call: what the next calls are for.
 pub fn note(purpose: &str) {
-    if FILE.load(Relaxed) != 0 {
+    if super::fd::of_trace().is_some() {
         let mut line = begin_line();
         line.put(b"# ");
         line.put(purpose.as_bytes());
@@ -202,7 +196,7 @@ fn end_line(mut line: Line) {
 
 fn write(bytes: usize, len: usize) {
     // A trace that cannot be written is lost; the run goes on.
-    let _ = bare(Sysno::write, &[FILE.load(Relaxed) as usize, bytes, len, 0]);
+    let _ = bare(Sysno::write, &[super::fd::of_trace().unwrap_or(0) as usize, bytes, len, 0]);
 }
 
 /// Writes one line; without a value, that of a call that does not return.

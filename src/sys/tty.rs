@@ -1,11 +1,11 @@
 //! Terminals: pseudo-terminals, window sizes, line settings, and the socket that a descriptor is passed through; pty(7),
 //! ioctl_tty(2), unix(7).
 
+use super::cred::Pid;
 use super::fd::{Ends, Fd, FdRef};
 use super::flags::{Domain, Ioctl, MessageFlags, OpenFlags, Socket};
 use super::fs;
-use super::gate::{Object, call};
-use super::process::{Int, Pid};
+use super::gate::{Int, Object, call};
 use crate::error::Result;
 use core::ffi::CStr;
 
