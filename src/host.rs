@@ -69,8 +69,8 @@ impl Status {
         Status {
             pid: bytes::field(file, b"Pid:").and_then(|pid| bytes::decimal(pid).ok()),
             ignored: SigSet(set(b"SigIgn:").unwrap_or(SigSet::ALL.0) & !CHLD.0),
-            bounding: set(b"CapBnd:").map_or(Capabilities::ALL, Capabilities),
-            permitted: set(b"CapPrm:").map_or(Capabilities::ALL, Capabilities),
+            bounding: Capabilities(set(b"CapBnd:").unwrap_or(Capabilities::ALL.0)),
+            permitted: Capabilities(set(b"CapPrm:").unwrap_or(Capabilities::ALL.0)),
         }
     }
 }

@@ -124,10 +124,11 @@ impl Confinement {
             permitted = bounding;
         }
         let dropped = bounding & !kept.0;
-        let numbers = (0..u64::BITS).filter(|number| dropped >> number & 1 == 1);
+        let is_dropped = |number: u32| dropped >> number & 1 == 1;
+        let capabilities = (0..u64::BITS).filter_map(|number| is_dropped(number).then_some(Capability(number)));
         let is_limited = kept != Capabilities::ALL;
         Confinement {
-            drop_bounding_set: is_limited.then(|| DropBoundingSet { capabilities: numbers.map(Capability).collect() }),
+            drop_bounding_set: is_limited.then(|| DropBoundingSet { capabilities: capabilities.collect() }),
             // Those that were asked for by name are kept whether mydocker has them or not: without them nothing runs.
             set_capabilities: is_limited
                 .then_some(SetCapabilities { kept: Capabilities(kept.0 & permitted | privilege.explicit.0) }),

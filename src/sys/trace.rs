@@ -121,7 +121,7 @@ pub fn set_phase(phase: Phase) {
 
 /// A line that is no call: what the next calls are for.
 pub fn note(purpose: &str) {
-    if super::fd::of_trace().is_some() {
+    if BEGUN.load(Relaxed) != 0 {
         let mut line = begin_line();
         line.put(b"# ");
         line.put(purpose.as_bytes());
