@@ -39,7 +39,9 @@ fn no_two_options_share_a_name() {
 fn argh_accepts_every_option() {
     for row in ROWS {
         let words = [row.name(), "a value", row.name(), "another"];
-        let given = Given::from_args(&["mydocker run"], &words);
+        // Of those that are not collected the normaliser leaves the last.
+        let words = if matches!(row.value, Value::Many(_)) { &words[..] } else { &words[..2] };
+        let given = Given::from_args(&["mydocker run"], words);
         assert!(given.is_ok(), "{}: {}", row.name(), given.err().map(|exit| exit.output).unwrap_or_default());
     }
     assert!(Given::from_args(&["mydocker run"], &["--no-such-option", "x"]).is_err());
