@@ -538,6 +538,13 @@ fn as_root() {
         let parents = Parents::of(options, &name);
         let compared = scene.compare(options, &name);
         drop(parents);
+        // A virtual host has the chroot of busybox, which takes no ids: such a script says so and stops.
+        if is_virtual_host()
+            && compared.stopped().is_some_and(|message| message.contains("chroot --userspec is missing"))
+        {
+            ended[1] += 1;
+            continue;
+        }
         wrong += &judge(&compared, ends);
         if ends == Stops(UNFILTERED) {
             wrong += &scene.without_stops(compared, &name);
