@@ -5,12 +5,12 @@
 //! host, and moved over the old one at the end, as mydocker itself does on an initramfs; and ids, capabilities and no_new_privs
 //! are collected, for the one `setpriv` that executes the command.
 
-use crate::bytes::{self, Put};
+use crate::bytes::{self, Put, to_decimal};
 use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
-use crate::sys::record::{Recorded, put_with_unknowns};
+use crate::sys::record::{Recorded, join, put_with_unknowns};
 use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountFlags, OpenFlags, Prctl, Resource};
 use alloc::vec::Vec;
 use syscalls::Sysno;
@@ -76,88 +76,14 @@ undo() {
 }
 "#;
 
-/// The script.
-pub fn script(plan: &Plan) -> Result<Vec<u8>> {
-    let rehearsal = rehearse(plan)?;
-    let mut parent = Translator::default();
-    rehearsal.parent.iter().for_each(|step| parent.parents_step(step));
-    let caller = plan.host.environment.iter().map(|variable| variable.to_bytes()).collect();
-    let mut child = Translator {
-        fds: parent.fds.clone(),
-        namespaces: parent.namespaces,
-        image: parent.image,
-        caller,
-        undo: plan.parts.undo_on_failure,
-        ..Translator::default()
-    };
-    child.begin_part();
-    if let Some(cgroup) = parent.born_in.filter(|cgroup| !is_detached(cgroup)) {
-        let group = word(cgroup);
-        let unless_missing: &[&[u8]] = if parent.group_may_fail { &[b"[ ! -d ", &group, b" ] || "] } else { &[] };
-        child.command(&[&unless_missing.concat(), b"echo 0 >", &word(&[cgroup, b"/cgroup.procs"].concat())]);
-    }
-    // In a root of its own, or once they are read-only, its cgroups cannot be reached any more.
-    let joins = |step: &&Rehearsed| step.calls.iter().any(|call| call.is_a_write_of(b"0"));
-    rehearsal.child.iter().filter(joins).for_each(|step| child.childs_step(step));
-    rehearsal.child.iter().filter(|step| !joins(step)).for_each(|step| child.childs_step(step));
-
-    if plan.spec.stats.is_some() && !parent.has_stopped {
-        parent.stop("what it used is not counted: leave out --stats");
-    }
-
-    let mut out = Vec::new();
-    out.put(b"#!/bin/sh\n# What `mydocker run` would do, with what a shell has.\n");
-    out.put(b"functions=$(cat <<'END'\n");
-    out.put(FUNCTIONS.as_bytes());
-    out.put(b"END\n)\neval \"$functions\"\n");
-    out.put(FINISH.as_bytes());
-    out.put(&parent.out);
-    for (at, part) in child.parts().enumerate() {
-        let end = delimiter(part);
-        out.put(if at == 0 { b"child" } else { b"rest" });
-        out.put(b"=$(cat <<'");
-        out.put(&end);
-        out.put(b"'\n");
-        out.put(part);
-        out.put(&end);
-        out.put(b"\n)\n");
-    }
-    // busybox fails with `unchanged`; the child makes its mounts slaves anyway.
-    let mut namespaces = b" --propagation slave".to_vec();
-    for (flag, option) in [
-        (CloneFlags::NEWNS, &b" --mount"[..]),
-        (CloneFlags::NEWUTS, b" --uts"),
-        (CloneFlags::NEWIPC, b" --ipc"),
-        (CloneFlags::NEWPID, b" --pid"),
-        (CloneFlags::NEWNET, b" --net"),
-        (CloneFlags::NEWUSER, b" --user -r"),
-    ] {
-        namespaces.put(if parent.namespaces.has(flag) { option } else { b"" });
-    }
-    namespaces.put(&parent.maps);
-    let has_maps = !parent.maps.is_empty();
-    out.put(b"unshare=$(tool unshare ");
-    out.put(if has_maps { b"--map-users" } else { b"--propagation" });
-    out.put(b" 'without it there are no namespaces, and no option does without')\n\"$unshare\" -f");
-    out.put(&namespaces);
-    out.put(b" true || stop 'no namespaces can be made here'\n");
-    out.put(
-        b"kill_child=\n\"$unshare\" --help 2>&1 | grep -q -e --kill-child && kill_child=--kill-child || :\nstatus=0\n",
-    );
-    out.put(b"\"$unshare\" -f $kill_child");
-    out.put(&namespaces);
-    out.put(b" sh -c \"$functions\n$child\" \"$0\" ''");
-    out.put(if child.second.is_some() { b" \"$functions\n$rest\"" } else { b"" });
-    for argument in &child.argv {
-        out.put(b" \\\n    ");
-        out.put(&word(argument));
-    }
-    out.put(b" || status=$?\n");
-    Ok(out)
-}
-
-/// The end of the script: it removes the cgroups that it has made, its arguments.
-const FINISH: &str = r#"status=125
+/// What follows the functions. The end of the script removes the cgroups that it has made, its arguments.
+const BEGIN: &str = r#"#!/bin/sh
+# What `mydocker run` would do, with what a shell has.
+functions=$(cat <<'END'
+^END
+)
+eval "$functions"
+status=125
 finish() {
     for cgroup; do rmdir "$cgroup" || status=125; done
     exit "$status"
@@ -165,12 +91,118 @@ finish() {
 set --
 trap 'finish "$@"' EXIT
 trap : HUP INT TERM
-"#;
+^"#;
+
+/// The last command of the script. Its options are those of the namespaces.
+const UNSHARE: &str = r#"unshare=$(tool unshare ^ 'without it there are no namespaces, and no option does without')
+"$unshare" -f^ true || stop 'no namespaces can be made here'
+kill_child=
+"$unshare" --help 2>&1 | grep -q -e --kill-child && kill_child=--kill-child || :
+status=0
+"$unshare" -f $kill_child^ sh -c "$functions
+$child" "$0" ''^"#;
+
+/// Executes the rest of the script, the first argument, anew in a new cgroup namespace.
+const REST: &str = r#"rest=$1
+shift
+unshare=$(tool unshare --cgroup '--privileged does without')
+"$unshare" --cgroup true || stop 'a cgroup namespace: --privileged does without'
+trap - EXIT
+exec "$unshare" --cgroup sh -c "$rest" "$0" "$made" "$@""#;
+
+/// A shell can close no descriptor above 9.
+const CLOSE: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+for file in /proc/self/fd/*; do
+    case ${file##*/} in ?) ;; *) stop 'a descriptor above 9 is open, and a shell cannot close it: start the script without it' ;; esac
+done"#;
+
+/// Either of two tools brings up lo.
+const LO_UP: &str = r#"{ ip link set lo up || ifconfig lo up; } 2>/dev/null ||
+    stop 'ip and ifconfig are missing here: --network host does without'"#;
+
+/// The namespaces by the options of unshare(1).
+const NAMESPACES: [(CloneFlags, &str); 6] = [
+    (CloneFlags::NEWNS, " --mount"),
+    (CloneFlags::NEWUTS, " --uts"),
+    (CloneFlags::NEWIPC, " --ipc"),
+    (CloneFlags::NEWPID, " --pid"),
+    (CloneFlags::NEWNET, " --net"),
+    (CloneFlags::NEWUSER, " --user -r"),
+];
+
+/// The flags of a mount by the options of mount(8).
+const MOUNT_OPTIONS: [(MountFlags, &str); 7] = [
+    (MountFlags::RDONLY, "ro"),
+    (MountFlags::NOSUID, "nosuid"),
+    (MountFlags::NODEV, "nodev"),
+    (MountFlags::NOEXEC, "noexec"),
+    (MountFlags::NOATIME, "noatime"),
+    (MountFlags::NODIRATIME, "nodiratime"),
+    (MountFlags::RELATIME, "relatime"),
+];
+
+/// The script.
+pub fn script(plan: &Plan) -> Result<Vec<u8>> {
+    let rehearsal = rehearse(plan)?;
+    let mut all = Translator::default();
+    for step in &rehearsal.parent {
+        all.step(step, Translator::parents_call);
+    }
+    if plan.spec.stats.is_some() && !all.has_stopped {
+        all.stop("what it used is not counted: leave out --stats");
+    }
+    let parent = core::mem::take(&mut all.out);
+
+    all.caller = plan.host.environment.iter().map(|variable| variable.to_bytes()).collect();
+    all.undo = plan.parts.undo_on_failure;
+    all.begin_part();
+    if !all.born_in.is_empty() && !is_detached(all.born_in) {
+        let procs = join(all.born_in, b"cgroup.procs");
+        match all.group_may_fail {
+            true => all.line("[ ! -d ~ ] || echo 0 >~", &[all.born_in, procs]),
+            false => all.line("echo 0 >~", &[procs]),
+        }
+    }
+    // In a root of its own, or once they are read-only, its cgroups cannot be reached any more: it joins them first.
+    for is_first in [true, false] {
+        for step in rehearsal.child.iter().filter(|step| joins_cgroup(step) == is_first) {
+            all.step(step, Translator::childs_call);
+        }
+    }
+    all.end_part();
+
+    // busybox fails with `unchanged`; the child makes its mounts slaves anyway.
+    let mut namespaces = b" --propagation slave".to_vec();
+    for (flag, option) in &NAMESPACES {
+        namespaces.put(if all.namespaces.has(*flag) { option.as_bytes() } else { b"" });
+    }
+    namespaces.put(&all.maps);
+    let needed: &[u8] = if all.maps.is_empty() { b"--propagation" } else { b"--map-users" };
+    let rest: &[u8] = if all.parts.len() > 1 { b" \"$functions\n$rest\"" } else { b"" };
+
+    let mut out = Vec::new();
+    fill(&mut out, BEGIN, &[FUNCTIONS.as_bytes(), &parent]);
+    for (part, name) in all.parts.iter().zip([b"child", b"rest".as_slice()]) {
+        let end = delimiter(part);
+        fill(&mut out, "^=$(cat <<'^'\n^^\n)\n", &[name, &end, part, &end]);
+    }
+    fill(&mut out, UNSHARE, &[needed, &namespaces, &namespaces, rest]);
+    for argument in &all.argv {
+        fill(&mut out, " \\\n    ~", &[argument]);
+    }
+    out.put(b" || status=$?\n");
+    Ok(out)
+}
 
 /// Whether a path is one in a mount that is attached nowhere. The kernel calls the top of such a mount `/`, so that a shell
 /// would change the root of the host.
 fn is_detached(path: &[u8]) -> bool {
     path.starts_with(b"//") || path == b"/"
+}
+
+/// Whether a step of the child moves it into a cgroup.
+fn joins_cgroup(step: &Rehearsed) -> bool {
+    step.calls.iter().any(|call| call.call.number == Sysno::write && call.bytes(1) == b"0" && call.file(0) != b"pipe")
 }
 
 /// A line that ends a here-document, and is not in its text.
@@ -182,143 +214,154 @@ fn delimiter(text: &[u8]) -> Vec<u8> {
     end
 }
 
-/// As a word of a shell.
-fn word(word: &[u8]) -> Vec<u8> {
+/// Puts `template` with the `parts` in it: `~` stands for the next one as a word of a shell, `^` for the next one as it is.
+fn fill(out: &mut Vec<u8>, template: &str, parts: &[&[u8]]) {
+    let mut parts = parts.iter();
+    for byte in template.bytes() {
+        match byte {
+            b'~' => put_word(out, parts.next().copied().unwrap_or_default()),
+            b'^' => out.put(parts.next().copied().unwrap_or_default()),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Puts a word of a shell, in quotes if it needs them.
+fn put_word(out: &mut Vec<u8>, word: &[u8]) {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-:=,+@%".contains(b);
-    let mut out = Vec::new();
     if !word.is_empty() && word.iter().all(is_plain) {
-        put_with_unknowns(word, &mut out);
-        return out;
+        return put_with_unknowns(word, out);
     }
-    out.put(b"'");
+    out.push(b'\'');
     for byte in word {
-        out.put(if *byte == b'\'' { b"'\\''" } else { core::slice::from_ref(byte) });
+        match byte {
+            b'\'' => out.put(b"'\\''"),
+            _ => out.push(*byte),
+        }
     }
-    out.put(b"'");
+    out.push(b'\'');
+}
+
+/// Appends to a list with commas.
+fn put_item(list: &mut Vec<u8>, item: &[u8]) {
+    list.put(if list.is_empty() { b"" } else { b"," });
+    list.put(item);
+}
+
+/// A mode as chmod(1) takes it.
+fn octal(mode: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_octal(mode as u64);
     out
 }
 
-impl Recorded {
-    /// Whether it writes exactly this to a file.
-    fn is_a_write_of(&self, value: &[u8]) -> bool {
-        self.call.number == Sysno::write && self.bytes(1) == value && !self.files.iter().any(|file| *file == b"pipe")
-    }
-}
-
-/// Translates the calls of one process.
+/// Translates the calls: first those of the parent, then those of the child, which has a copy of what the parent has opened.
 #[derive(Default)]
 struct Translator {
+    /// The part of the script that is being written.
     out: Vec<u8>,
-    /// The paths on the host that descriptors stand for, by their number.
-    fds: Vec<(usize, Vec<u8>)>,
-    /// A step that may fail.
+    /// The parts of the child that are complete. The second is executed in its new cgroup namespace.
+    parts: Vec<Vec<u8>>,
+    /// The purpose of the step, until it has a line.
+    purpose: &'static str,
+    /// The step may fail.
     may_fail: bool,
     /// The script stops somewhere.
     has_stopped: bool,
+    /// The paths on the host that descriptors stand for, by their number. The last one counts.
+    fds: Vec<(usize, &'static [u8])>,
 
-    /// Of the parent: the namespaces of the child,
+    /// The namespaces of the child,
     namespaces: CloneFlags,
     /// the options of unshare for ids beside its own,
     maps: Vec<u8>,
-    /// and the cgroup that the child is born in.
-    born_in: Option<&'static [u8]>,
+    /// and the cgroup that it is born in,
+    born_in: &'static [u8],
     /// which perhaps cannot be made.
     group_may_fail: bool,
     /// The file behind the loop device.
-    image: Option<&'static [u8]>,
+    image: &'static [u8],
 
-    /// Of the child: where the new root is put together, on this host,
-    stage: Option<Vec<u8>>,
+    /// Where the new root is put together, on this host,
+    stage: Option<&'static [u8]>,
     /// and where it is, once it is the root.
-    root: Option<Vec<u8>>,
+    root: Option<&'static [u8]>,
     /// How many volumes have been opened, and how many of them are not mounted yet.
     volumes: (u64, u64),
     /// The working directory: a path on this host.
-    directory: Vec<u8>,
+    directory: &'static [u8],
     /// What is made in the root is removed again, if the command is not executed.
     undo: bool,
     /// The working directory of the command, in its root.
-    workdir: Vec<u8>,
+    workdir: &'static [u8],
     /// The next directory gets the mode and the owner of the working directory.
     has_looked_at_cwd: bool,
-    /// Where the second part begins.
-    second: Option<usize>,
-    ids: Ids,
-    /// The options of `prlimit` for its resource limits.
+    /// The options of `prlimit` for the resource limits of the command.
     limits: Vec<u8>,
     /// Signals that are ignored here, and not by the command.
-    reset_signals: Vec<u32>,
+    reset_signals: Vec<u8>,
     /// The environment of whoever asks for the script.
     caller: Vec<&'static [u8]>,
+    /// The command,
     argv: Vec<&'static [u8]>,
-}
-
-/// What the last command of the child is to be executed with.
-#[derive(Default)]
-struct Ids {
+    /// and what it is to be executed with.
     uid: Option<usize>,
     gid: Option<usize>,
-    groups: Option<Vec<u32>>,
+    groups: Option<&'static [u8]>,
     dropped: Vec<usize>,
     sets_capabilities: bool,
     no_new_privs: bool,
 }
 
 impl Translator {
-    /// One command. Where the step may fail, so may the command.
-    fn command(&mut self, parts: &[&[u8]]) {
-        self.out.put(if self.may_fail { b"{ " } else { b"" });
-        parts.iter().for_each(|part| self.out.put(part));
-        self.out.put(if self.may_fail { b"; } 2>/dev/null || :\n" } else { b"\n" });
-    }
-
-    /// The first argument of a part is what has been made in the root before.
-    fn begin_part(&mut self) {
-        self.out.put(b"made=$1\nshift\n");
-        self.put_trap();
-    }
-
-    /// What is to be done at an end other than the command.
-    fn put_trap(&mut self) {
-        match self.root.as_ref().filter(|_| self.undo) {
-            Some(root) => [b"root=", word(root).as_slice(), b"\ntrap 'undo \"$root\"' EXIT\n"]
-                .iter()
-                .for_each(|part| self.out.put(part)),
-            None => self.out.put(b"trap 'exit 125' EXIT\n"),
+    /// Puts a line, or several. The first one of a step comes with its purpose, so a step without any is not mentioned.
+    fn line(&mut self, template: &str, parts: &[&[u8]]) {
+        if !self.purpose.is_empty() {
+            fill(&mut self.out, "# ^\n", &[core::mem::take(&mut self.purpose).as_bytes()]);
         }
+        fill(&mut self.out, template, parts);
+        self.out.push(b'\n');
+    }
+
+    /// Puts one command. Where the step may fail, so may the command.
+    fn command(&mut self, template: &str, parts: &[&[u8]]) {
+        let mut command = Vec::new();
+        fill(&mut command, template, parts);
+        self.line(if self.may_fail { "{ ^; } 2>/dev/null || :" } else { "^" }, &[&command]);
     }
 
     /// What a shell cannot do, and how to do without it.
     fn stop(&mut self, what: &str) {
         self.has_stopped = true;
-        self.out.put(b"stop ");
-        self.out.put(&word(what.as_bytes()));
-        self.out.put(b"\n");
+        self.line("stop ~", &[what.as_bytes()]);
     }
 
-    /// The purpose of a step, and the place where its commands begin.
-    fn begin(&mut self, step: &Rehearsed) -> usize {
+    /// The first argument of a part is what has been made in the root before.
+    fn begin_part(&mut self) {
+        self.line("made=$1\nshift", &[]);
+        self.put_trap();
+    }
+
+    fn end_part(&mut self) {
+        self.parts.push(core::mem::take(&mut self.out));
+    }
+
+    /// What is to be done at an end other than the command.
+    fn put_trap(&mut self) {
+        match self.root {
+            Some(root) if self.undo => self.line("root=~\ntrap 'undo \"$root\"' EXIT", &[root]),
+            _ => self.line("trap 'exit 125' EXIT", &[]),
+        }
+    }
+
+    fn step(&mut self, step: &Rehearsed, translate: fn(&mut Self, &Recorded)) {
+        self.purpose = step.purpose;
         self.may_fail = step.may_fail;
-        self.out.put(b"# ");
-        self.out.put(step.purpose.as_bytes());
-        self.out.put(b"\n");
-        self.out.len()
-    }
-
-    /// A step without a command is not mentioned.
-    fn end(&mut self, step: &Rehearsed, begun: usize) {
-        if self.out.len() == begun {
-            self.out.truncate(begun - step.purpose.len() - 3);
-        }
-        self.may_fail = false;
-    }
-
-    fn parents_step(&mut self, step: &Rehearsed) {
-        let begun = self.begin(step);
         for call in &step.calls {
-            self.parents_call(call);
+            translate(self, call);
         }
-        self.end(step, begun);
+        self.purpose = "";
+        self.may_fail = false;
     }
 
     fn parents_call(&mut self, call: &Recorded) {
@@ -326,575 +369,449 @@ impl Translator {
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
                 self.stop("mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
             }
-            Sysno::openat | Sysno::openat2 => self.opened(call),
             Sysno::mkdirat => {
                 let path = self.path(call, 0);
-                if is_detached(&path) {
+                if is_detached(path) {
                     return self
                         .stop("the cgroups are mounted nowhere, so they have no path: mount them, or --no-limits");
                 }
                 self.group_may_fail |= self.may_fail;
                 // With && a failure would not end the script: `set -e` looks only at the last command of such a list.
                 let then: &[u8] = if self.may_fail { b" && " } else { b"\n" };
-                self.command(&[b"mkdir ", &word(&path), then, b"set -- ", &word(&path), b" \"$@\""]);
+                self.command("mkdir ~^set -- ~ \"$@\"", &[path, then, path]);
             }
             Sysno::write => {
                 let path = self.of_fd(call, 0);
                 // Pipes are the shell's own; the maps are written by unshare.
-                if path.starts_with(b"/") && !is_detached(&path) && !path.starts_with(b"/proc/") {
-                    self.command(&[b"echo ", &word(call.bytes(1)), b" >", &word(&path)]);
+                if path.starts_with(b"/") && !is_detached(path) && !path.starts_with(b"/proc/") {
+                    self.command("echo ~ >~", &[call.bytes(1), path]);
                 }
             }
             Sysno::clone => self.namespaces = CloneFlags::from_bits(call.number(0) as u64),
             Sysno::clone3 => {
                 let flags = call.bytes(0).first_chunk().map_or(0, |flags| u64::from_ne_bytes(*flags));
                 self.namespaces = CloneFlags::from_bits(flags);
-                self.born_in = call.files.first().copied();
+                self.born_in = call.file(0);
             }
-            Sysno::execve => self.map_ids(call),
-            Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => {
-                self.image = call.files.get(2).copied();
+            // `newuidmap PID 0 ID 1 1 START COUNT`
+            Sysno::execve => {
+                if let [_, _, _, _, _, first, start, count] = call.strings(1)[..] {
+                    let kind: &[u8] = if call.bytes(0).ends_with(b"newuidmap") { b"users" } else { b"groups" };
+                    fill(&mut self.maps, " --map-^=^,^,^", &[kind, start, first, count]);
+                }
             }
+            Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),
             Sysno::prctl => {
                 self.stop("what the command leaves running would outlive the script: leave out --pid host");
             }
-            // The shell's own business: its signals, its pipes and its memory; locks, and reading back what was written; and
-            // the other side of a terminal.
-            Sysno::rt_sigaction
-            | Sysno::rt_sigprocmask
-            | Sysno::signalfd4
-            | Sysno::pipe2
-            | Sysno::socketpair
-            | Sysno::mmap
-            | Sysno::mprotect
-            | Sysno::close
-            | Sysno::flock
-            | Sysno::faccessat
-            | Sysno::pread64
-            | Sysno::read
-            | Sysno::wait4
-            | Sysno::dup3
-            | Sysno::recvmsg
-            | Sysno::ioctl
-            | Sysno::statx
-            | Sysno::getpgid
-            | Sysno::getsid
-            | Sysno::kill => {}
-            _ => self.stop(call.call.name),
+            _ => self.other_call(call),
         }
-    }
-
-    /// `newuidmap PID 0 ID 1 1 START COUNT`
-    fn map_ids(&mut self, call: &Recorded) {
-        let words = call.strings(1);
-        if let [_, _, _, _, _, first, start, count] = words.as_slice() {
-            let users = call.bytes(0).ends_with(b"newuidmap");
-            self.maps.put(if users { b" --map-users=" } else { b" --map-groups=" });
-            for part in [*start, b",", first, b",", count] {
-                self.maps.put(part);
-            }
-        }
-    }
-
-    /// Notes what a descriptor stands for.
-    fn opened(&mut self, call: &Recorded) {
-        let path = self.path(call, 0);
-        self.fds.retain(|(number, _)| *number != call.answer);
-        self.fds.push((call.answer, path));
-    }
-
-    /// The path on this host that the directory `at` and the name behind it lead to.
-    fn path(&self, call: &Recorded, at: usize) -> Vec<u8> {
-        let name = call.bytes(at + 1);
-        let is_cwd = call.number(at) as i32 == libc::AT_FDCWD;
-        match name.strip_prefix(b".").unwrap_or(name) {
-            _ if name.starts_with(b"/") => self.on_host(name),
-            below => {
-                let mut path = if is_cwd { self.directory.clone() } else { self.of_fd(call, at) };
-                if !below.is_empty() && !below.starts_with(b"/") {
-                    path.put(b"/");
-                }
-                path.put(if below.starts_with(b"/") || below.is_empty() { below } else { name });
-                path
-            }
-        }
-    }
-
-    /// The path on this host that a descriptor stands for.
-    fn of_fd(&self, call: &Recorded, at: usize) -> Vec<u8> {
-        match self.fds.iter().find(|(number, _)| *number == call.number(at)) {
-            Some((_, path)) => path.clone(),
-            None => call.files.get(at).copied().unwrap_or_default().to_vec(),
-        }
-    }
-
-    /// Where a path of the child is on this host.
-    fn on_host(&self, path: &[u8]) -> Vec<u8> {
-        if let Some(number) = path.strip_prefix(b"/proc/self/fd/") {
-            let number = bytes::decimal(number).unwrap_or_default() as usize;
-            return self.fds.iter().find(|(fd, _)| *fd == number).map_or(Vec::new(), |(_, path)| path.clone());
-        }
-        let staged = path.strip_prefix(b"/proc").filter(|below| below.is_empty() || below.starts_with(b"/"));
-        match (&self.root, &self.stage, staged) {
-            (Some(root), _, _) => [root.as_slice(), if path == b"/" { b"" } else { path }].concat(),
-            (None, Some(stage), Some(below)) => [stage.as_slice(), below].concat(),
-            _ => path.to_vec(),
-        }
-    }
-
-    fn childs_step(&mut self, step: &Rehearsed) {
-        let begun = self.begin(step);
-        for call in &step.calls {
-            self.childs_call(call);
-        }
-        self.end(step, begun);
     }
 
     fn childs_call(&mut self, call: &Recorded) {
         match call.call.number {
             Sysno::mount => self.mount(call),
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
-                self.opened(call);
-                let path = word(&self.path(call, 0));
-                self.command(&[b": >", &path]);
-                self.command(&[b"chmod ", &octal(call.number(3)), b" ", &path]);
+                let path = self.path(call, 0);
+                self.fds.push((call.answer, path));
+                self.command(": >~", &[path]);
+                self.command("chmod ^ ~", &[&octal(call.number(3)), path]);
             }
-            Sysno::openat | Sysno::openat2 => self.opened(call),
             Sysno::open_tree => self.keep_volume(call),
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
                 if self.root.is_none() && (target == b"/sys" || target.starts_with(b"/sys/")) {
                     self.stop("the script uses /sys itself: leave out the -v onto it");
                 }
-                self.make_target(&word(&source), &target);
-                self.command(&[b"mount --move ", &word(&source), b" ", &word(&target)]);
+                self.make_target(source, target);
+                self.line("mount --move ~ ~", &[source, target]);
                 self.volumes.1 -= 1;
                 if self.volumes.1 == 0 && self.root.is_none() {
-                    self.command(&[b"umount -n /sys"]);
+                    self.line("umount -n /sys", &[]);
                 }
                 // From here on the descriptor stands for the mount.
-                self.fds.retain(|(number, _)| *number != call.number(0));
                 self.fds.push((call.number(0), target));
             }
             Sysno::mount_setattr => {
-                let path = if call.bytes(1).is_empty() { self.of_fd(call, 0) } else { self.path(call, 0) };
                 let recursive = AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE);
-                match recursive {
-                    true => self.command(&[b"make_readonly ", &word(&path)]),
-                    false => self.command(&[b"mount -o remount,bind,ro ", &word(&path)]),
-                }
+                let template = if recursive { "make_readonly ~" } else { "mount -o remount,bind,ro ~" };
+                self.command(template, &[self.path(call, 0)]);
             }
-            Sysno::write if call.files.first() == Some(&&b"pipe"[..]) => {}
+            Sysno::write if call.file(0) == b"pipe" => {}
             Sysno::write => {
-                let path = self.of_fd(call, 0);
-                match call.bytes(1) {
-                    _ if is_detached(&path) => {}
-                    b"0" => self.command(&[b"echo 0 >", &word(&path)]),
-                    content => self.command(&[b"printf %s ", &word(content), b" >", &word(&path)]),
+                let (path, content) = (self.of_fd(call, 0), call.bytes(1));
+                if !is_detached(path) {
+                    self.command(if content == b"0" { "echo ~ >~" } else { "printf %s ~ >~" }, &[content, path]);
                 }
             }
             Sysno::mkdirat => {
                 let path = self.path(call, 0);
-                let mode = octal(call.number(2));
-                let path = word(&path);
-                self.command(&[b"mkdir -m ", &mode, b" ", &path]);
+                self.command("mkdir -m ^ ~", &[&octal(call.number(2)), path]);
                 if core::mem::take(&mut self.has_looked_at_cwd) {
-                    self.command(&[b"chmod \"$(stat -c %a .)\" ", &path]);
+                    self.command("chmod \"$(stat -c %a .)\" ~", &[path]);
                     // The owner may have no id in a user namespace.
                     let in_userns = self.namespaces.has(CloneFlags::NEWUSER);
                     let unless: &[u8] = if in_userns { b" 2>/dev/null || :" } else { b"" };
-                    self.command(&[b"chown \"$(stat -c %u:%g .)\" ", &path, unless]);
+                    self.command("chown \"$(stat -c %u:%g .)\" ~^", &[path, unless]);
                 }
             }
             Sysno::statx if call.bytes(1) == b"." => self.has_looked_at_cwd = true,
             Sysno::mknodat => {
-                let path = self.path(call, 0);
                 let (major, minor) = Device::parts(call.number(3) as u32);
-                let (major, minor) = (bytes::to_decimal(major.into()), bytes::to_decimal(minor.into()));
+                let (major, minor) = (to_decimal(major.into()), to_decimal(minor.into()));
                 let mode = octal(call.number(2) & 0o7777);
-                self.command(&[b"mknod -m ", &mode, b" ", &word(&path), b" c ", &major, b" ", &minor]);
+                self.command("mknod -m ^ ~ c ^ ^", &[&mode, self.path(call, 0), &major, &minor]);
             }
-            Sysno::symlinkat => {
-                let path = self.path(call, 1);
-                self.command(&[b"ln -s ", &word(call.bytes(0)), b" ", &word(&path)]);
-            }
+            Sysno::symlinkat => self.command("ln -s ~ ~", &[call.bytes(0), self.path(call, 1)]),
             Sysno::statx if call.number(2) as u64 == AtFlags::SYMLINK_NOFOLLOW.bits() => {
-                let path = word(&self.path(call, 0));
-                self.command(&[b"[ ! -L ", &path, b" ] || stop 'the root has no ", call.bytes(1), b": it is a link'"]);
-                let root = word(self.root.as_deref().unwrap_or_default());
-                self.command(&[b"target ", &root, b" / ", &path]);
+                let path = self.path(call, 0);
+                self.command("[ ! -L ~ ] || stop 'the root has no ^: it is a link'", &[path, call.bytes(1)]);
+                self.command("target ~ / ~", &[self.root.unwrap_or_default(), path]);
             }
             Sysno::chdir => {
                 self.directory = self.on_host(call.bytes(0));
                 if self.root.is_none() {
-                    self.command(&[b"cd ", &word(&self.directory.clone())]);
+                    self.command("cd ~", &[self.directory]);
                 }
             }
             Sysno::pivot_root => {
-                self.root = Some(self.directory.clone());
-                self.directory = self.on_host(b"/");
+                self.root = Some(self.directory);
                 self.put_trap();
             }
             // The old root is still needed for the tools; at the end the new one is moved over it.
             Sysno::umount2 => {}
             Sysno::fchdir => {
                 let path = self.of_fd(call, 0);
-                match &self.root {
-                    Some(root) => self.workdir = path.strip_prefix(root.as_slice()).unwrap_or_default().to_vec(),
-                    None => self.command(&[b"cd ", &word(&path)]),
+                match self.root {
+                    Some(root) => self.workdir = path.strip_prefix(root).unwrap_or_default(),
+                    None => self.command("cd ~", &[path]),
                 }
             }
-            Sysno::umask => self.command(&[b"umask ", &octal(call.number(0))]),
-            Sysno::sethostname => {
-                self.command(&[
-                    b"command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'",
-                ]);
-                self.command(&[b"hostname -- ", &word(call.bytes(0))]);
-            }
+            Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
+            Sysno::sethostname => self.line(
+                "command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'\nhostname -- ~",
+                &[call.bytes(0)],
+            ),
             Sysno::prlimit64 => self.limit(call),
-            Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => {
-                self.command(&[
-                    b"{ ip link set lo up || ifconfig lo up; } 2>/dev/null ||\n    ",
-                    b"stop 'ip and ifconfig are missing here: --network host does without'",
-                ]);
-            }
+            Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => self.line(LO_UP, &[]),
             Sysno::ioctl if call.number(1) == Ioctl::TIOCGPTPEER.bits() as usize => {
                 self.stop("a terminal of its own: leave out -t");
             }
             Sysno::clone => self.stop("a PID 1 that reaps: leave out --init"),
             Sysno::seccomp => self.stop("the filter of system calls: --security-opt seccomp=unconfined does without"),
             Sysno::unshare => {
-                // The rest of the script, the first argument, is executed anew in the new namespace.
-                self.command(&[
-                    b"rest=$1\nshift\nunshare=$(tool unshare --cgroup '--privileged does without')\n",
-                    b"\"$unshare\" --cgroup true || stop 'a cgroup namespace: --privileged does without'\n",
-                    b"trap - EXIT\nexec \"$unshare\" --cgroup sh -c \"$rest\" \"$0\" \"$made\" \"$@\"",
-                ]);
-                self.second = Some(self.out.len());
+                self.line(REST, &[]);
+                self.end_part();
                 self.begin_part();
             }
             Sysno::prctl => match Prctl::from_bits(call.number(0) as u64) {
-                Prctl::CAPBSET_DROP => self.ids.dropped.push(call.number(1)),
-                Prctl::SET_NO_NEW_PRIVS => self.ids.no_new_privs = true,
+                Prctl::CAPBSET_DROP => self.dropped.push(call.number(1)),
+                Prctl::SET_NO_NEW_PRIVS => self.no_new_privs = true,
                 // unshare --kill-child does it.
                 Prctl::SET_PDEATHSIG => {}
                 other => self.stop(core::str::from_utf8(other.names().as_bytes()).unwrap_or_default()),
             },
-            Sysno::capset => self.ids.sets_capabilities = true,
-            Sysno::setgroups => self.ids.groups = Some(groups_of(call)),
-            Sysno::setgid => self.ids.gid = Some(call.number(0)),
-            Sysno::setuid => self.ids.uid = Some(call.number(0)),
-            Sysno::rt_sigaction if C_LIBRARYS.contains(&call.number(0)) => {}
-            Sysno::rt_sigaction => self.reset_signals.push(call.number(0) as u32),
-            Sysno::close_range => {
-                self.command(&[b"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-"]);
-                self.command(&[
-                    b"for file in /proc/self/fd/*; do\n    case ${file##*/} in ?) ;; *) ",
-                    b"stop 'a descriptor above 9 is open, and a shell cannot close it: start the script without it' ;; esac\ndone",
-                ]);
+            Sysno::capset => self.sets_capabilities = true,
+            Sysno::setgroups => {
+                let mut groups = Vec::new();
+                for group in call.bytes(1).as_chunks::<4>().0 {
+                    put_item(&mut groups, &to_decimal(u32::from_ne_bytes(*group).into()));
+                }
+                self.groups = Some(groups.leak());
             }
+            Sysno::setgid => self.gid = Some(call.number(0)),
+            Sysno::setuid => self.uid = Some(call.number(0)),
+            Sysno::rt_sigaction if C_LIBRARYS.contains(&call.number(0)) => {}
+            Sysno::rt_sigaction => put_item(&mut self.reset_signals, &to_decimal(call.number(0) as u64)),
+            Sysno::close_range => self.line(CLOSE, &[]),
             Sysno::execve => self.execute(call),
-            // The shell's own business: its signals and its pipes; what it looks at, and what a terminal needs.
-            Sysno::close
-            | Sysno::read
-            | Sysno::getpid
-            | Sysno::fstatfs
-            | Sysno::statfs
-            | Sysno::statx
-            | Sysno::faccessat
-            | Sysno::ppoll
+            _ => self.other_call(call),
+        }
+    }
+
+    /// What is the same in both processes.
+    fn other_call(&mut self, call: &Recorded) {
+        match call.call.number {
+            Sysno::openat | Sysno::openat2 => self.fds.push((call.answer, self.path(call, 0))),
+            // The shell's own business: its signals, its pipes, its processes and its memory; locks, what is only looked at,
+            // and what a terminal needs.
+            Sysno::rt_sigaction
             | Sysno::rt_sigprocmask
             | Sysno::rt_sigtimedwait
+            | Sysno::signalfd4
+            | Sysno::pipe2
             | Sysno::socket
-            | Sysno::setsid
+            | Sysno::socketpair
             | Sysno::sendmsg
+            | Sysno::recvmsg
+            | Sysno::ppoll
+            | Sysno::mmap
+            | Sysno::mprotect
+            | Sysno::close
             | Sysno::dup3
+            | Sysno::flock
+            | Sysno::read
+            | Sysno::pread64
+            | Sysno::faccessat
+            | Sysno::statx
+            | Sysno::statfs
+            | Sysno::fstatfs
             | Sysno::fchown
             | Sysno::ioctl
-            | Sysno::setpgid => {}
+            | Sysno::getpid
+            | Sysno::getpgid
+            | Sysno::getsid
+            | Sysno::setpgid
+            | Sysno::setsid
+            | Sysno::wait4
+            | Sysno::kill => {}
             _ => self.stop(call.call.name),
+        }
+    }
+
+    /// The path on this host that the directory `at` and the name behind it lead to.
+    fn path(&self, call: &Recorded, at: usize) -> &'static [u8] {
+        let name = call.bytes(at + 1);
+        if name.starts_with(b"/") {
+            return self.on_host(name);
+        }
+        let is_cwd = call.number(at) as i32 == libc::AT_FDCWD;
+        join(if is_cwd { self.directory } else { self.of_fd(call, at) }, name)
+    }
+
+    /// The path on this host that a descriptor stands for.
+    fn of_fd(&self, call: &Recorded, at: usize) -> &'static [u8] {
+        self.opened(call.number(at)).unwrap_or_else(|| call.file(at))
+    }
+
+    fn opened(&self, number: usize) -> Option<&'static [u8]> {
+        self.fds.iter().rfind(|(fd, _)| *fd == number).map(|(_, path)| *path)
+    }
+
+    /// Where a path of the child is on this host.
+    fn on_host(&self, path: &'static [u8]) -> &'static [u8] {
+        if let Some(number) = path.strip_prefix(b"/proc/self/fd/") {
+            return self.opened(bytes::decimal(number).unwrap_or_default() as usize).unwrap_or_default();
+        }
+        match (self.root, self.stage, path.strip_prefix(b"/proc")) {
+            (Some(root), _, _) if path == b"/" => root,
+            (Some(root), _, _) => [root, path].concat().leak(),
+            (None, Some(stage), Some([])) => stage,
+            (None, Some(stage), Some(below @ [b'/', ..])) => [stage, below].concat().leak(),
+            _ => path,
         }
     }
 
     /// mount(2), by the names of mount(8).
     fn mount(&mut self, call: &Recorded) {
-        let (source, target) = (call.bytes(0), call.bytes(1));
+        let (source, place, kind) = (call.bytes(0), call.bytes(1), call.bytes(2));
         let flags = MountFlags::from_bits(call.number(3) as u64);
-        if self.root.is_none() && self.stage.is_none() && target == b"/proc" && call.bytes(2) != b"proc" {
+        let (is_bind, is_remount) = (flags.has(MountFlags::BIND), flags.has(MountFlags::REMOUNT));
+        if self.root.is_none() && self.stage.is_none() && place == b"/proc" && kind != b"proc" {
             // A directory becomes the root where it is. What is put together is so over /sys: mount(8) reads /proc.
             let has_volumes = self.volumes.0 > 0;
-            self.stage = Some(match flags.has(MountFlags::BIND) {
-                true => source.to_vec(),
-                false if has_volumes => b"/sys/stage".to_vec(),
-                false => b"/sys".to_vec(),
+            self.stage = Some(match is_bind {
+                true => source,
+                false if has_volumes => b"/sys/stage",
+                false => b"/sys",
             });
         }
-        let path = self.on_host(target);
-        let target = word(&path);
+        let (bound, target) = (self.on_host(source), self.on_host(place));
         // A path that this kernel does not have is left out.
-        let mut unless_missing: Vec<&[u8]> = Vec::new();
-        let bound = word(&self.on_host(source));
+        let mut line = Vec::new();
         if self.may_fail {
-            unless_missing.extend([b"[ ! -e ", &target[..], b" ] || "]);
-            if flags.has(MountFlags::BIND) && !flags.has(MountFlags::REMOUNT) {
-                unless_missing.extend([b"[ ! -e ", &bound[..], b" ] || "]);
+            fill(&mut line, "[ ! -e ~ ] || ", &[target]);
+            if is_bind && !is_remount {
+                fill(&mut line, "[ ! -e ~ ] || ", &[bound]);
             }
         }
-        let may_fail = core::mem::take(&mut self.may_fail);
-        let mut line = unless_missing.concat();
+        let is_image = source.starts_with(b"/dev/loop");
         let mut options = Vec::new();
-        for (flag, name) in [
-            (MountFlags::RDONLY, &b"ro"[..]),
-            (MountFlags::NOSUID, b"nosuid"),
-            (MountFlags::NODEV, b"nodev"),
-            (MountFlags::NOEXEC, b"noexec"),
-            (MountFlags::NOATIME, b"noatime"),
-            (MountFlags::NODIRATIME, b"nodiratime"),
-            (MountFlags::RELATIME, b"relatime"),
-        ] {
-            if flags.has(flag) {
-                options.push(name);
+        if is_remount {
+            options.put(b"remount,bind");
+        } else if is_image {
+            options.put(b"loop");
+        }
+        for (flag, name) in &MOUNT_OPTIONS {
+            if flags.has(*flag) {
+                put_item(&mut options, name.as_bytes());
             }
+        }
+        if place.starts_with(b"/proc/self/fd/") && !is_remount {
+            self.make_target(if is_bind { bound } else { b"/" }, target);
         }
         if flags.has(MountFlags::SLAVE) {
             line.put(b"mount --make-rslave /");
-        } else if flags.has(MountFlags::REMOUNT) {
-            line.put(b"mount -o remount,bind");
-            options.iter().for_each(|option| [b",", *option].iter().for_each(|part| line.put(part)));
-            line.put(b" ");
-            line.put(&target);
-        } else if flags.has(MountFlags::BIND) {
-            let source = self.on_host(source);
-            if call.bytes(1).starts_with(b"/proc/self/fd/") {
-                self.make_target(&word(&source), &path);
-            }
-            line.put(if flags.has(MountFlags::REC) { b"mount --rbind " } else { b"mount --bind " });
-            line.put(&word(&source));
-            line.put(b" ");
-            line.put(&target);
+        } else if is_remount {
+            fill(&mut line, "mount -o ~ ~", &[&options, target]);
+        } else if is_bind {
+            let how: &[u8] = if flags.has(MountFlags::REC) { b"--rbind" } else { b"--bind" };
+            fill(&mut line, "mount ^ ~ ~", &[how, bound, target]);
         } else {
-            if call.bytes(1).starts_with(b"/proc/self/fd/") {
-                self.make_target(b"/", &path);
-            }
-            line.put(b"mount -t ");
-            line.put(call.bytes(2));
-            let is_image = source.starts_with(b"/dev/loop");
-            let loop_option: &[&[u8]] = if is_image { &[b"loop"] } else { &[] };
-            let data = self.data(call.bytes(4));
-            let data: &[&[u8]] = if data.is_empty() { &[] } else { &[&data] };
-            let options = [loop_option, &options, data].concat();
+            self.put_data(call.bytes(4), &mut options);
+            fill(&mut line, "mount -t ^", &[kind]);
             if !options.is_empty() {
-                line.put(b" -o ");
-                line.put(&word(&options.join(&b","[..])));
+                fill(&mut line, " -o ~", &[&options]);
             }
-            line.put(b" ");
-            line.put(&word(if is_image { self.image.unwrap_or_default() } else { source }));
-            line.put(b" ");
-            line.put(&target);
+            fill(&mut line, " ~ ~", &[if is_image { self.image } else { source }, target]);
         }
-        self.command(&[&line]);
-        self.may_fail = may_fail;
+        self.line("^", &[&line]);
     }
 
     /// The options of a filesystem, with paths as they are here.
-    fn data(&self, data: &[u8]) -> Vec<u8> {
-        let option = |option: &[u8]| match bytes::split_once(option, b'=') {
-            Some((name, path)) if path.starts_with(b"/") => [name, b"=", &self.on_host(path)].concat(),
-            _ => option.to_vec(),
-        };
-        let options: Vec<Vec<u8>> = bytes::split(data, b',').map(option).collect();
-        options.join(&b","[..])
+    fn put_data(&self, data: &'static [u8], options: &mut Vec<u8>) {
+        for option in bytes::split(data, b',').filter(|option| !option.is_empty()) {
+            match bytes::split_once(option, b'=') {
+                Some((name, path)) if path.starts_with(b"/") => {
+                    put_item(options, name);
+                    options.put(b"=");
+                    options.put(self.on_host(path));
+                }
+                _ => put_item(options, option),
+            }
+        }
     }
 
     /// What is mounted later is kept in memory, at /sys: what is mounted meanwhile would hide it, or come along.
     fn keep_volume(&mut self, call: &Recorded) {
         let source = self.path(call, 0);
         if self.volumes.0 == 0 {
-            self.command(&[b"mount -t tmpfs -o mode=755 tmpfs /sys"]);
-            self.command(&[b"mkdir /sys/stage"]);
+            self.line("mount -t tmpfs -o mode=755 tmpfs /sys\nmkdir /sys/stage", &[]);
         }
-        let place = [b"/sys/", bytes::to_decimal(self.volumes.0).as_slice()].concat();
+        let place = join(b"/sys", to_decimal(self.volumes.0).leak());
         let relative: &[u8] = if source.starts_with(b"/") { b"" } else { b"./" };
-        self.command(&[b"keep ", &word(&[relative, &source].concat()), b" ", &place]);
+        self.line("keep ~ ^", &[&[relative, source].concat(), place]);
         self.volumes = (self.volumes.0 + 1, self.volumes.1 + 1);
-        self.fds.retain(|(number, _)| *number != call.answer);
         self.fds.push((call.answer, place));
     }
 
     /// In a root of its own, what is mounted on is made if it is missing.
     fn make_target(&mut self, source: &[u8], target: &[u8]) {
-        if let Some(root) = &self.root {
-            let root = word(root);
-            self.command(&[b"target ", &root, b" ", source, b" ", &word(target)]);
+        if let Some(root) = self.root {
+            self.line("target ~ ~ ~", &[root, source, target]);
         }
     }
 
+    /// The soft and the hard limit of a resource.
     fn limit(&mut self, call: &Recorded) {
         let name = Resource::from_bits(call.number(1) as u64).name();
-        let mut words = call.bytes(2).as_chunks::<8>().0.iter().map(|n| match u64::from_ne_bytes(*n) {
-            u64::MAX => b"unlimited".to_vec(),
-            number => bytes::to_decimal(number),
-        });
-        let (soft, hard) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        [b" --", name.as_bytes(), b"=", &soft, b":", &hard].iter().for_each(|part| self.limits.put(part));
-    }
-
-    /// The two parts of the script of the child: the second is executed in its new cgroup namespace.
-    fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        let (first, second) = self.out.split_at_checked(self.second.unwrap_or(self.out.len())).unwrap_or_default();
-        [first, second].into_iter().filter(|part| !part.is_empty())
+        fill(&mut self.limits, " --^", &[name.as_bytes()]);
+        for (number, sign) in call.bytes(2).as_chunks::<8>().0.iter().zip([b"=", b":"]) {
+            self.limits.put(sign);
+            match u64::from_ne_bytes(*number) {
+                u64::MAX => self.limits.put(b"unlimited"),
+                number => self.limits.put_decimal(number),
+            }
+        }
     }
 
     /// The last command: the new root over the old one, and what the process is to be in it. The PATH of the command is not
     /// the one that the tools are in.
     fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
+        let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
         let mut line = b"exec \"$env\"".to_vec();
         let mut option: &[u8] = b"";
-        if !self.reset_signals.is_empty() {
+        if !signals.is_empty() {
             option = b"--default-signal";
-            line.put(b" --default-signal=");
-            put_list(&self.reset_signals, &mut line);
+            fill(&mut line, " --default-signal=^", &[&signals]);
         }
-        self.command(&[b"env=$(tool env '", option, b"' 'start the script where no signal is ignored')"]);
+        self.line("env=$(tool env '^' 'start the script where no signal is ignored')", &[option]);
         put_environment(&self.caller, &call.strings(2), &mut line);
-        if !self.limits.is_empty() {
-            line.put(b"\"$prlimit\"");
-            line.put(&self.limits);
-            line.put(b" ");
-            self.command(&[b"prlimit=$(tool prlimit '' 'leave out --ulimit')"]);
-            let limits = core::mem::take(&mut self.limits);
-            self.command(&[
-                b"\"$prlimit\"",
-                &limits,
-                b" true || stop 'a limit above what is allowed: leave out --ulimit'",
-            ]);
+        if !limits.is_empty() {
+            fill(&mut line, "\"$prlimit\"^ ", &[&limits]);
+            self.line(
+                "prlimit=$(tool prlimit '' 'leave out --ulimit')\n\
+                 \"$prlimit\"^ true || stop 'a limit above what is allowed: leave out --ulimit'",
+                &[&limits],
+            );
         }
         self.put_setpriv(&mut line);
         self.put_root(&mut line);
         if line.ends_with(b"\n    ") && self.argv.first().is_some_and(|name| name.contains(&b'=')) {
             self.stop("env takes the name of the command for a variable: name it without =");
         }
-        line.put(b"\"$@\"");
-        self.command(&[b"trap - EXIT"]);
-        self.command(&[&line]);
+        self.line("trap - EXIT\n^\"$@\"", &[&line]);
     }
 
     /// What `setpriv` does: ids without a root of its own, what has been dropped, and no_new_privs.
     fn put_setpriv(&mut self, line: &mut Vec<u8>) {
-        let Ids { uid, gid, groups, dropped, sets_capabilities, no_new_privs } = &self.ids;
         let mut options = Vec::new();
-        if let (Some(uid), Some(gid), None) = (uid, gid, &self.root) {
-            options.put(b" --reuid=");
-            options.put_decimal(*uid as u64);
-            options.put(b" --regid=");
-            options.put_decimal(*gid as u64);
-            match groups.as_deref() {
+        if let (Some(uid), Some(gid), None) = (self.uid, self.gid, self.root) {
+            fill(&mut options, " --reuid=^ --regid=^", &[&to_decimal(uid as u64), &to_decimal(gid as u64)]);
+            match self.groups {
                 None => options.put(b" --keep-groups"),
-                Some([]) => options.put(b" --clear-groups"),
-                Some(groups) => {
-                    options.put(b" --groups=");
-                    put_list(groups, &mut options);
-                }
+                Some(b"") => options.put(b" --clear-groups"),
+                Some(groups) => fill(&mut options, " --groups=^", &[groups]),
             }
         }
-        for (at, number) in dropped.iter().enumerate() {
-            options.put(if at == 0 { b" --bounding-set=" } else { b"," });
-            let name = CAPABILITIES.iter().find(|(_, known)| *known == *number as u64);
-            options.put(b"-");
-            match name.and_then(|(name, _)| name.strip_prefix("CAP_")) {
-                Some(name) => options.put(&name.as_bytes().to_ascii_lowercase()),
-                None => {
-                    options.put(b"cap_");
-                    options.put_decimal(*number as u64);
-                }
+        for (at, number) in self.dropped.iter().enumerate() {
+            options.put(if at == 0 { b" --bounding-set=-" } else { b",-" });
+            match CAPABILITIES.iter().find(|(_, known)| *known == *number as u64) {
+                Some((name, _)) => options.put(&name.trim_start_matches("CAP_").as_bytes().to_ascii_lowercase()),
+                None => fill(&mut options, "cap_^", &[&to_decimal(*number as u64)]),
             }
         }
-        options.put(if *sets_capabilities { b" --inh-caps=-all" } else { b"" });
-        options.put(if *no_new_privs { b" --no-new-privs" } else { b"" });
+        options.put(if self.sets_capabilities { b" --inh-caps=-all" } else { b"" });
+        options.put(if self.no_new_privs { b" --no-new-privs" } else { b"" });
         if options.is_empty() {
             return;
         }
-        line.put(b"\"$setpriv\"");
-        line.put(&options);
-        line.put(b" -- ");
-        let hint: &[u8] =
-            if uid.is_some() { b"leave out -u, and use --privileged" } else { b"--privileged does without" };
-        self.command(&[b"setpriv=$(tool setpriv --bounding-set '", hint, b"')"]);
-        self.command(&[b"\"$setpriv\"", &options, b" -- true || stop '", hint, b"'"]);
+        fill(line, "\"$setpriv\"^ -- ", &[&options]);
+        let hint: &[u8] = match self.uid {
+            Some(_) => b"leave out -u, and use --privileged",
+            None => b"--privileged does without",
+        };
+        self.line(
+            "setpriv=$(tool setpriv --bounding-set '^')\n\"$setpriv\"^ -- true || stop '^'",
+            &[hint, &options, hint],
+        );
     }
 
     /// The new root: `chroot`, or for another working directory `unshare`, with the ids.
     fn put_root(&mut self, line: &mut Vec<u8>) {
-        let Some(root) = self.root.clone() else { return };
-        let root = word(&root);
-        let Ids { uid, gid, groups, dropped, .. } = &self.ids;
-        let user =
-            uid.zip(*gid).filter(|ids| *ids != (0, 0) || groups.as_ref().is_some_and(|groups| !groups.is_empty()));
+        let Some(root) = self.root else { return };
+        let groups = self.groups.unwrap_or_default();
+        let user = self.uid.zip(self.gid).filter(|ids| *ids != (0, 0) || !groups.is_empty());
         let needed: &[usize] = if user.is_some() { &[SYS_CHROOT, SETUID, SETGID] } else { &[SYS_CHROOT] };
-        if dropped.iter().any(|capability| needed.contains(capability)) {
-            self.stop("a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it");
-            return;
+        if self.dropped.iter().any(|capability| needed.contains(capability)) {
+            return self
+                .stop("a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it");
         }
-        let workdir = self.workdir.clone();
-        let at_top = matches!(workdir.as_slice(), b"" | b"/");
-        match (user, at_top) {
-            (None, true) => {
+        let at_top = matches!(self.workdir, b"" | b"/");
+        let user = user.map(|(uid, gid)| (to_decimal(uid as u64), to_decimal(gid as u64)));
+        match user {
+            None if at_top => {
                 line.put(b"\"$chroot\" . ");
-                self.command(&[b"chroot=$(tool chroot '' 'leave out --rootfs and --ephemeral')"]);
+                self.line("chroot=$(tool chroot '' 'leave out --rootfs and --ephemeral')", &[]);
             }
-            (Some((uid, gid)), true) => {
-                line.put(b"\"$chroot\" --userspec=+");
-                line.put_decimal(uid as u64);
-                line.put(b":+");
-                line.put_decimal(gid as u64);
-                line.put(b" --groups=");
-                put_list(groups.as_deref().unwrap_or_default(), line);
-                line.put(b" . ");
-                self.command(&[b"chroot=$(tool chroot --userspec 'leave out -u')"]);
-                self.can_become(b"chroot", b" --userspec=+", b":+", b" --groups= /", (uid, gid));
+            Some((uid, gid)) if at_top => {
+                fill(line, "\"$chroot\" --userspec=+^:+^ --groups=^ . ", &[&uid, &gid, groups]);
+                self.line(
+                    "chroot=$(tool chroot --userspec 'leave out -u')\n\
+                     \"$chroot\" --userspec=+^:+^ --groups= / true || stop 'not this user: leave out -u'",
+                    &[&uid, &gid],
+                );
             }
-            (Some(_), false) if groups.as_ref().is_some_and(|groups| !groups.is_empty()) => {
+            Some(_) if !groups.is_empty() => {
                 return self.stop("a working directory for a user with supplementary groups: leave out -w");
             }
-            (_, false) => {
-                line.put(b"\"$unshare\" --root=. --wd=");
-                line.put(&word(&workdir));
+            _ => {
+                fill(line, "\"$unshare\" --root=. --wd=~", &[self.workdir]);
+                self.line("unshare=$(tool unshare --wd 'leave out -w')", &[]);
                 if let Some((uid, gid)) = user {
-                    line.put(b" --setgid=");
-                    line.put_decimal(gid as u64);
-                    line.put(b" --setuid=");
-                    line.put_decimal(uid as u64);
+                    fill(line, " --setgid=^ --setuid=^", &[&gid, &uid]);
+                    self.line(
+                        "\"$unshare\" --setuid=^ --setgid=^ true || stop 'not this user: leave out -u'",
+                        &[&uid, &gid],
+                    );
                 }
                 line.put(b" -- ");
-                self.command(&[b"unshare=$(tool unshare --wd 'leave out -w')"]);
-                if let Some(ids) = user {
-                    self.can_become(b"unshare", b" --setuid=", b" --setgid=", b"", ids);
-                }
-                let directory = word(&[self.root.clone().unwrap_or_default(), workdir].concat());
-                self.command(&[b"[ -d ", &directory, b" ] || target ", &root, b" / ", &directory]);
+                let directory = [root, self.workdir].concat();
+                self.line("[ -d ~ ] || target ~ / ~", &[&directory, root, &directory]);
             }
         }
-        self.command(&[b"cd ", &root]);
-        self.command(&[b"mount --move ", &root, b" /"]);
-    }
-}
-
-impl Translator {
-    /// Makes sure that a tool can become the user.
-    fn can_become(&mut self, tool: &[u8], before: &[u8], between: &[u8], after: &[u8], (uid, gid): (usize, usize)) {
-        let (uid, gid) = (bytes::to_decimal(uid as u64), bytes::to_decimal(gid as u64));
-        self.command(&[
-            b"\"$",
-            tool,
-            b"\"",
-            before,
-            &uid,
-            between,
-            &gid,
-            after,
-            b" true || stop 'not this user: leave out -u'",
-        ]);
+        self.line("cd ~\nmount --move ~ /", &[root, root]);
     }
 }
 
@@ -942,49 +859,34 @@ const OWN_VARIABLES: [&[u8]; 31] = [
 
 /// Whether a shell passes the variable `name` on as it was.
 fn is_passed_on(name: &[u8]) -> bool {
-    let is_name = |(at, b): (usize, &u8)| *b == b'_' || b.is_ascii_alphabetic() || at > 0 && b.is_ascii_digit();
-    name.iter().enumerate().all(is_name) && !OWN_VARIABLES.contains(&name)
+    let is_name = |b: &u8| *b == b'_' || b.is_ascii_alphanumeric();
+    name.iter().all(is_name) && !name.first().is_some_and(u8::is_ascii_digit) && !OWN_VARIABLES.contains(&name)
+}
+
+/// The name of a variable.
+fn name_of(variable: &[u8]) -> &[u8] {
+    bytes::split(variable, b'=').next().unwrap_or_default()
+}
+
+/// Whether one of the variables has this name.
+fn has_name(variables: &[&[u8]], name: &[u8]) -> bool {
+    variables.iter().any(|variable| name_of(variable) == name)
 }
 
 /// The environment of the command, as what differs from that of the caller.
-fn put_environment(caller: &[&'static [u8]], command: &[&'static [u8]], line: &mut Vec<u8>) {
-    let name = |variable: &'static [u8]| bytes::split(variable, b'=').next().unwrap_or_default();
-    let is_in = |list: &[&'static [u8]], wanted: &[u8]| list.iter().any(|variable| name(variable) == wanted);
-    let keeps = caller.iter().all(|variable| is_in(command, name(variable)));
-    if !keeps {
-        line.put(b" -i");
-    } else {
-        // A shell exports these without being asked.
-        for own in [&b"PWD"[..], b"OLDPWD", b"SHLVL", b"_"].iter().filter(|own| !is_in(command, own)) {
-            line.put(b" -u ");
-            line.put(own);
+fn put_environment(caller: &[&[u8]], command: &[&[u8]], line: &mut Vec<u8>) {
+    let keeps = caller.iter().all(|variable| has_name(command, name_of(variable)));
+    line.put(if keeps { b"" } else { b" -i" });
+    // A shell exports these without being asked.
+    for own in [&b"PWD"[..], b"OLDPWD", b"SHLVL", b"_"] {
+        if keeps && !has_name(command, own) {
+            fill(line, " -u ^", &[own]);
         }
     }
     for variable in command {
-        if !keeps || !caller.contains(variable) || !is_passed_on(name(variable)) {
-            line.put(b" \\\n    ");
-            line.put(&word(variable));
+        if !keeps || !caller.contains(variable) || !is_passed_on(name_of(variable)) {
+            fill(line, " \\\n    ~", &[variable]);
         }
     }
     line.put(b" \\\n    ");
-}
-
-/// Numbers between commas.
-fn put_list(numbers: &[u32], out: &mut Vec<u8>) {
-    for (at, number) in numbers.iter().enumerate() {
-        out.put(if at == 0 { b"" } else { b"," });
-        out.put_decimal((*number).into());
-    }
-}
-
-/// A mode as chmod(1) takes it.
-fn octal(mode: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.put_octal(mode as u64);
-    out
-}
-
-/// The list of setgroups(2).
-fn groups_of(call: &Recorded) -> Vec<u32> {
-    call.bytes(1).as_chunks::<4>().0.iter().map(|group| u32::from_ne_bytes(*group)).collect()
 }

@@ -356,7 +356,7 @@ fn fill(made: &Made, content: &[u8]) -> usize {
 }
 
 /// The path of `name` below `directory`.
-fn join(directory: &'static [u8], name: &'static [u8]) -> &'static [u8] {
+pub fn join(directory: &'static [u8], name: &'static [u8]) -> &'static [u8] {
     match name.strip_prefix(b".").unwrap_or(name) {
         _ if directory.is_empty() || name.starts_with(b"/") => name,
         b"" => directory,
@@ -382,9 +382,14 @@ impl Recorded {
         }
     }
 
+    /// What the argument `at` refers to, if it is a descriptor.
+    pub fn file(&self, at: usize) -> &'static [u8] {
+        self.files.get(at).copied().unwrap_or_default()
+    }
+
     /// The path that the arguments `at` and `at + 1`, a directory and a name in it, lead to.
     pub fn path(&self, at: usize) -> &'static [u8] {
-        join(self.files.get(at).copied().unwrap_or_default(), self.bytes(at + 1))
+        join(self.file(at), self.bytes(at + 1))
     }
 
     /// Whether it opens a file with all of `flags`.
