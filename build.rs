@@ -46,7 +46,7 @@ fn calls(name: impl Fn(usize) -> Option<&'static str>) -> Vec<(&'static str, u32
     (0..1024).filter_map(|number| Some((name(number)?, number as u32))).collect()
 }
 
-/// `OUT_DIR/filter`: the instructions of the seccomp filter, eight bytes each, of `src/seccomp.policy` for the target.
+/// `OUT_DIR/filter`: the instructions of the seccomp filter, eight bytes each, of `src/privilege/seccomp.policy` for the target.
 fn write_filter() {
     for file in ["src/privilege/seccomp.policy", "src/privilege/seccomp.rs", "src/capabilities.rs"] {
         println!("cargo:rerun-if-changed={file}");

@@ -52,8 +52,8 @@ pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *con
     sys::exit_group(unsafe { main(argc, argv, argv.add(argc as usize + 1)) })
 }
 
-/// What std calls to print a backtrace after a panic, in the place of the unwinder's own. The released file has no tables to
-/// unwind by, so there is none to print, and the readers of debug information are left out with it.
+/// std calls this function to print a backtrace after a panic. It replaces the unwinder's function of that name. The released
+/// file has no tables for unwinding, so no frame can be found, and the code that would print frames is left out of the file.
 #[cfg(all(no_unwind_tables, not(test)))]
 #[allow(unsafe_code)]
 #[unsafe(no_mangle)]

@@ -192,7 +192,7 @@ impl Recorder {
         self.open.iter().find(|open| open.number == made.register(0)).and_then(|open| open.pipe)
     }
 
-    /// Makes a statx(2) of the working directory; `false`: there is none of that name on this host yet.
+    /// Makes a statx(2) of the working directory. It returns false if this host does not have that directory yet.
     fn is_directory_of_host(&self, made: &Made) -> bool {
         let path = self.directory.unwrap_or(c".").as_ptr() as usize;
         let [a, c, d, e] = [0, 2, 3, 4].map(|at| made.register(at));

@@ -411,16 +411,17 @@ fn a_reader_that_goes_first() {
 }
 
 case!(a_pipeline_with_keys, SHELL);
-/// `mydocker run cat | head -1`, with typed input: the first line ends the reader, and the next one that finds it gone ends the
-/// writer.
+/// `mydocker run cat | head -1`, with typed input: the first line ends the reader, the second one the writer.
 fn a_pipeline_with_keys() {
     let window = Window::open();
-    window.line("\"$M\" run sh -c 'echo up$((1+1)) >&2; exec cat' | head -n 1; echo end$((1+1))");
+    window.line(
+        "\"$M\" run sh -c 'echo up$((1+1)) >&2; exec cat' | (head -n 1; exec <&-; echo gone$((1+1))); echo end$((1+1))",
+    );
     window.await_screen("up2");
     window.line("one");
+    // The reader prints this when it has closed its end of the pipe.
+    window.await_screen("gone2");
     window.await_that("one, twice", |screen| screen.matches("\none").count() == 2);
-    // head has printed the line, and may not have ended yet.
-    std::thread::sleep(std::time::Duration::from_millis(300));
     window.line("two");
     let screen = window.await_screen("end2");
     assert!(!screen.contains("mydocker:"), "{screen}");

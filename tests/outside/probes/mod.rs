@@ -66,7 +66,7 @@ pub struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// The word at `index` after the name; empty if there is none.
+    /// The word at `index` after the name, or an empty word if the line is shorter.
     pub fn text(self, index: usize) -> &'a str {
         self.rest.get(index).and_then(|word| word.to_str()).unwrap_or_default()
     }
