@@ -404,7 +404,30 @@ impl Translator {
             Sysno::prctl => {
                 self.stop("what the command leaves running would outlive the script: leave out --pid host");
             }
-            _ => self.other_call(call),
+            Sysno::openat | Sysno::openat2 => self.opened_file(call),
+            // The shell's own business: its signals, its pipes and its memory; locks, what is read back, and the other side of
+            // a terminal.
+            Sysno::rt_sigaction
+            | Sysno::rt_sigprocmask
+            | Sysno::signalfd4
+            | Sysno::pipe2
+            | Sysno::socketpair
+            | Sysno::mmap
+            | Sysno::mprotect
+            | Sysno::close
+            | Sysno::flock
+            | Sysno::faccessat
+            | Sysno::pread64
+            | Sysno::read
+            | Sysno::wait4
+            | Sysno::dup3
+            | Sysno::recvmsg
+            | Sysno::ioctl
+            | Sysno::statx
+            | Sysno::getpgid
+            | Sysno::getsid
+            | Sysno::kill => {}
+            _ => self.stop(call.call.name),
         }
     }
 
@@ -456,6 +479,8 @@ impl Translator {
                 }
             }
             Sysno::statx if call.bytes(1) == b"." => self.has_looked_at_cwd = true,
+            // The script has made it after the mkdir, with the owner that it finds itself.
+            Sysno::fchownat => {}
             Sysno::mknodat => {
                 let (major, minor) = Device::parts(call.number(3) as u32);
                 let (major, minor) = (to_decimal(major.into()), to_decimal(minor.into()));
@@ -525,48 +550,32 @@ impl Translator {
             Sysno::rt_sigaction => put_item(&mut self.reset_signals, &to_decimal(call.number(0) as u64)),
             Sysno::close_range => self.line(CLOSE, &[]),
             Sysno::execve => self.execute(call),
-            _ => self.other_call(call),
+            Sysno::openat | Sysno::openat2 => self.opened_file(call),
+            // The shell's own business: its signals and its pipes; what is only looked at, and what a terminal needs.
+            Sysno::close
+            | Sysno::read
+            | Sysno::getpid
+            | Sysno::fstatfs
+            | Sysno::statfs
+            | Sysno::statx
+            | Sysno::faccessat
+            | Sysno::ppoll
+            | Sysno::rt_sigprocmask
+            | Sysno::rt_sigtimedwait
+            | Sysno::socket
+            | Sysno::setsid
+            | Sysno::sendmsg
+            | Sysno::dup3
+            | Sysno::fchown
+            | Sysno::ioctl
+            | Sysno::setpgid => {}
+            _ => self.stop(call.call.name),
         }
     }
 
-    /// What is the same in both processes.
-    fn other_call(&mut self, call: &Recorded) {
-        match call.call.number {
-            Sysno::openat | Sysno::openat2 => self.fds.push((call.answer, self.path(call, 0))),
-            // The shell's own business: its signals, its pipes, its processes and its memory; locks, what is only looked at,
-            // and what a terminal needs.
-            Sysno::rt_sigaction
-            | Sysno::rt_sigprocmask
-            | Sysno::rt_sigtimedwait
-            | Sysno::signalfd4
-            | Sysno::pipe2
-            | Sysno::socket
-            | Sysno::socketpair
-            | Sysno::sendmsg
-            | Sysno::recvmsg
-            | Sysno::ppoll
-            | Sysno::mmap
-            | Sysno::mprotect
-            | Sysno::close
-            | Sysno::dup3
-            | Sysno::flock
-            | Sysno::read
-            | Sysno::pread64
-            | Sysno::faccessat
-            | Sysno::statx
-            | Sysno::statfs
-            | Sysno::fstatfs
-            | Sysno::fchown
-            | Sysno::ioctl
-            | Sysno::getpid
-            | Sysno::getpgid
-            | Sysno::getsid
-            | Sysno::setpgid
-            | Sysno::setsid
-            | Sysno::wait4
-            | Sysno::kill => {}
-            _ => self.stop(call.call.name),
-        }
+    /// Notes what a descriptor stands for.
+    fn opened_file(&mut self, call: &Recorded) {
+        self.fds.push((call.answer, self.path(call, 0)));
     }
 
     /// The path on this host that the directory `at` and the name behind it lead to.
@@ -747,8 +756,8 @@ impl Translator {
         }
         for (at, number) in self.dropped.iter().enumerate() {
             options.put(if at == 0 { b" --bounding-set=-" } else { b",-" });
-            match CAPABILITIES.iter().find(|(_, known)| *known == *number as u64) {
-                Some((name, _)) => options.put(&name.trim_start_matches("CAP_").as_bytes().to_ascii_lowercase()),
+            match capability(*number) {
+                Some(name) => options.put(&name.trim_start_matches("CAP_").as_bytes().to_ascii_lowercase()),
                 None => fill(&mut options, "cap_^", &[&to_decimal(*number as u64)]),
             }
         }
@@ -773,8 +782,11 @@ impl Translator {
         let Some(root) = self.root else { return };
         let groups = self.groups.unwrap_or_default();
         let user = self.uid.zip(self.gid).filter(|ids| *ids != (0, 0) || !groups.is_empty());
-        let needed: &[usize] = if user.is_some() { &[SYS_CHROOT, SETUID, SETGID] } else { &[SYS_CHROOT] };
-        if self.dropped.iter().any(|capability| needed.contains(capability)) {
+        let needed: &[&str] = match user {
+            Some(_) => &["CAP_SYS_CHROOT", "CAP_SETUID", "CAP_SETGID"],
+            None => &["CAP_SYS_CHROOT"],
+        };
+        if self.dropped.iter().any(|number| capability(*number).is_some_and(|name| needed.contains(&name))) {
             return self
                 .stop("a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it");
         }
@@ -817,10 +829,11 @@ impl Translator {
 
 /// The signals that the C library keeps for itself: signal(7). Nobody else can change them, or notices.
 const C_LIBRARYS: [usize; 2] = [32, 33];
-/// capabilities(7)
-const SETGID: usize = 6;
-const SETUID: usize = 7;
-const SYS_CHROOT: usize = 18;
+
+/// The name of a capability, if it has one here.
+fn capability(number: usize) -> Option<&'static str> {
+    CAPABILITIES.iter().find(|(_, known)| *known == number as u64).map(|(name, _)| *name)
+}
 
 /// Variables that a shell sets itself, and those of the script.
 const OWN_VARIABLES: [&[u8]; 31] = [

@@ -242,6 +242,7 @@ const SETS: &[(&str, Ends)] = &[
     ("UNFILTERED --rootfs FOLDER/root --cap-drop ALL --cap-add SYS_CHROOT", Same),
     ("UNFILTERED --rootfs FOLDER/root --device /dev/loop-control --shm-size 1m", Same),
     ("UNFILTERED --rootfs FOLDER/root --ephemeral", Same),
+    ("UNFILTERED --rootfs FOLDER/theirs --ephemeral", Same),
     ("UNFILTERED --rootfs FOLDER/root --ephemeral=10m -v FOLDER/data:/mnt -v FOLDER:/seen:ro -u 1000", Same),
     ("UNFILTERED --rootfs FOLDER/root --ephemeral --read-only -e PATH=/bin:/nowhere", Same),
     ("UNFILTERED --rootfs FOLDER/root --ulimit nofile=64 --ulimit memlock=1000 -m 50m --pids-limit 20", Same),
@@ -293,7 +294,19 @@ impl Scene {
     fn reset(&self) {
         let changes = self.changes();
         fs::remove_dir_all(&changes).expect("rmdir");
-        for name in ["", "data", "data/below", "empty", "a b%41\\", "root", "root/etc", "root/tmp", "root/seen"] {
+        for name in [
+            "",
+            "data",
+            "data/below",
+            "empty",
+            "a b%41\\",
+            "root",
+            "root/etc",
+            "root/tmp",
+            "root/seen",
+            "theirs",
+            "theirs/seen",
+        ] {
             let path = changes.join(name);
             fs::create_dir(&path).expect("mkdir");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("chmod");
@@ -304,13 +317,19 @@ impl Scene {
         fs::write(changes.join("root/etc/passwd"), "root:x:0:0::/:\nsomeone:x:77:78::/home/someone:\n").expect("write");
         fs::write(changes.join("root/etc/group"), "one:x:81:someone\ntwo:x:82:root,someone\n").expect("write");
         symlink(self.changes().join("empty"), changes.join("root/out")).expect("symlink");
-        fs::hard_link(&self.probe, changes.join("root/probe")).expect("the probe in a root");
+        for root in ["root", "theirs"] {
+            fs::hard_link(&self.probe, changes.join(root).join("probe")).expect("the probe in a root");
+        }
         if self.user != 0 {
             for entry in fs::read_dir(&changes).expect("readdir").flatten() {
                 own(&entry.path(), self.user);
             }
         }
         own(&changes, self.user);
+        // A root that belongs to somebody else.
+        if self.user == 0 {
+            own(&changes.join("theirs"), 77);
+        }
     }
 
     fn start(&self, words: &[OsString]) -> Output {
