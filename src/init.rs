@@ -22,6 +22,11 @@ impl ChildStep for BecomeInit {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         // With everything blocked, no signal is lost between the fork and the first wait.
         sys::set_signal_mask(SigSet::ALL)?;
+        if self.has_terminal {
+            // The terminal got its size while this process was alone in its foreground. Setting a signal to its default, where
+            // that is to ignore it, discards one that is pending: otherwise it would be passed on, as news to the command.
+            sys::reset_signal(libc::SIGWINCH)?;
+        }
         if let Some(command) = sys::fork(CloneFlags::NONE)? {
             trace::set_who(Who::Reaper);
             // Close our copies of the pipes, or the parent never sees that the command has closed them. The command could also

@@ -429,7 +429,8 @@ impl Recorded {
             }
             if let Some(file) = file {
                 line.put(b"<");
-                line.put_escaped(file);
+                // `//` says that a mount is attached nowhere; to the kernel its top is `/`.
+                line.put_escaped(if file.starts_with(b"//") { &file[1..] } else { file });
                 line.put(b">");
             }
         }

@@ -2,12 +2,15 @@
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
-use crate::support::harness::{probe, run};
+use crate::support::folder::Folder;
+use crate::support::harness::{mydocker_at, mydocker_file, probe, probe_words, run};
+use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
 use crate::support::user_terminal::{UserTerminal, in_given_terminal, in_terminal};
 use libc::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
 use rustix::mount::{UnmountFlags, unmount};
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 
 const OPTIONS: [&[&str]; 4] = [&["-t"], &["-t", "--init"], &["-t", "--pid", "host"], &["-t", "--init", "--pid=host"]];
@@ -79,6 +82,26 @@ fn a_resize_arrives_once() {
         let screen = inside.terminal.screen();
         assert_eq!(screen.matches("size ").count(), 4, "{options:?}: {screen}");
     }
+}
+
+case!(the_first_size_is_no_resize, Needs::NAMESPACES | Needs::TERMINAL | Needs::STRACE);
+/// The terminal has its size before the command starts: the command hears of no change, however slow the reaper is.
+fn the_first_size_is_no_resize() {
+    let folder = Folder::new();
+    let strace = tool("strace").expect("strace");
+    // strace delays the return of each kill(2): the reaper's first one lets the command go.
+    let seen = folder.text("strace");
+    let mut words: Vec<OsString> =
+        ["-f", "-o", &seen, "-e", "trace=kill", "-e", "inject=kill:delay_exit=500000"].map(OsString::from).into();
+    words.extend([mydocker_file().into(), "run".into(), "-t".into(), "--init".into()]);
+    words.extend(probe_words(&["size", "follow"]));
+    let mut inside = in_terminal(mydocker_at(&strace, &words));
+    inside.await_screen("size 24 80.");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    inside.press(b"\n");
+    assert_eq!(inside.running.reap().code(), 0);
+    let screen = inside.terminal.screen();
+    assert_eq!(screen.matches("size ").count(), 1, "{screen}");
 }
 
 case!(a_resize_while_stopped_arrives, Needs::NAMESPACES | Needs::TERMINAL);
