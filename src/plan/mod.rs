@@ -28,7 +28,7 @@ pub struct Plan {
     /// The host.
     pub host: &'static Host,
     /// What the parent does, up to the moment when the command is let go.
-    pub parent: Vec<Box<dyn ParentStep>>,
+    pub parent: &'static [Box<dyn ParentStep>],
     /// What the child does, up to the moment when it becomes the command.
     pub child: &'static [Box<dyn ChildStep>],
     /// What both lists are made of.
@@ -68,7 +68,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<Parts> {
+    fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
         let maps = if spec.host_user || host.ids.0 == 0 { None } else { Some(Maps::find(host)) };
         let root = Root::find(spec, host, maps.is_some())?;
         let mut volumes = spec.volumes.clone();
@@ -100,7 +100,7 @@ impl Parts {
         ]
         .into_iter()
         .fold(CloneFlags::NEWNS, |flags, (is_new, flag)| if is_new { flags | flag } else { flags });
-        Ok(Parts {
+        Ok(Box::leak(Box::new(Parts {
             namespaces,
             hierarchies,
             groups,
@@ -115,7 +115,7 @@ impl Parts {
             undo_on_failure: root.as_ref().is_some_and(Root::is_written_to) && !spec.read_only,
             maps,
             root,
-        })
+        })))
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
@@ -135,8 +135,14 @@ pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Resu
         words.extend_from_slice(word);
         words.push(0);
     }
-    let parts = Box::leak(Box::new(Parts::find(spec, host, words.leak())?));
-    Ok(Plan { spec, host, parent: parent::steps(spec, parts), child: child::steps(spec, host, parts).leak(), parts })
+    let parts = Parts::find(spec, host, words.leak())?;
+    Ok(Plan {
+        spec,
+        host,
+        parent: parent::steps(spec, parts).leak(),
+        child: child::steps(spec, host, parts).leak(),
+        parts,
+    })
 }
 
 impl Plan {

@@ -40,7 +40,7 @@ pub fn rehearse(plan: &Plan) -> Result<Rehearsal> {
 
 fn walk(plan: &Plan, parent: &mut Parent) -> Result<Rehearsal> {
     let mut rehearsal = Rehearsal { parent: Vec::new(), child: Vec::new() };
-    for step in &plan.parent {
+    for step in plan.parent {
         step.carry_out(parent)?;
         rehearsal.parent.push(Rehearsed {
             number: 0,
