@@ -35,11 +35,49 @@ impl Controller {
             Self::Pids => "pids",
         }
     }
+}
+
+/// A set of controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Controllers(u8);
+
+impl Controllers {
+    /// Those that are `wanted`.
+    pub fn that_are(wanted: &dyn Fn(Controller) -> bool) -> Controllers {
+        let mut set = 0;
+        for controller in Controller::ALL {
+            if wanted(controller) {
+                set |= 1 << controller as u8;
+            }
+        }
+        Controllers(set)
+    }
 
     /// Those in a list of the kernel's names, which commas divide in mountinfo and /proc/PID/cgroup, and blanks on v2.
-    pub fn in_list(list: &[u8]) -> Vec<Controller> {
-        let words = list.split(|b| matches!(b, b',' | b' ' | b'\n'));
-        words.filter_map(|word| Self::ALL.into_iter().find(|controller| controller.name().as_bytes() == word)).collect()
+    pub fn in_list(list: &[u8]) -> Controllers {
+        Controllers::that_are(&|controller| {
+            list.split(|b| matches!(b, b',' | b' ' | b'\n')).any(|word| word == controller.name().as_bytes())
+        })
+    }
+
+    /// Whether `controller` is one of them.
+    pub fn has(self, controller: Controller) -> bool {
+        self.0 & 1 << controller as u8 != 0
+    }
+
+    /// Those of them that are not in `other`.
+    pub fn without(self, other: Controllers) -> Controllers {
+        Controllers(self.0 & !other.0)
+    }
+
+    /// Those of them that are in `other`, too.
+    pub fn in_both(self, other: Controllers) -> Controllers {
+        Controllers(self.0 & other.0)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 
@@ -61,21 +99,21 @@ pub struct Hierarchy {
     /// The caller's cgroup, relative to `top`: "." or "./a/b".
     pub own: &'static CStr,
     /// Which of the controllers it carries.
-    pub controllers: Vec<Controller>,
+    pub controllers: Controllers,
 }
 
 /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
 /// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`.
-pub fn find(explicit: &[Controller], host: &Host) -> Result<Vec<&'static Hierarchy>> {
+pub fn find(explicit: Controllers, host: &Host) -> Result<Vec<&'static Hierarchy>> {
     let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
     let mounts = host.mountinfo.as_ref().map_err(|e| needs_proc(*e))?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for controller in Controller::ALL {
-        if !found.iter().any(|hierarchy| hierarchy.controllers.contains(&controller)) {
+        if !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
             match hierarchy_of(controller, has_v2, &own, mounts) {
-                Ok(Some(hierarchy)) => found.push(Box::leak(Box::new(hierarchy))),
-                Err(e) if explicit.contains(&controller) => return Err(e),
+                Ok(Some(hierarchy)) => found.push(hierarchy),
+                Err(e) if explicit.has(controller) => return Err(e),
                 Ok(None) | Err(_) => {}
             }
         }
@@ -89,7 +127,7 @@ fn needs_proc(error: Error) -> Error {
 }
 
 /// The hierarchy of a controller that none found so far carries.
-fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<Hierarchy>> {
+fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
     let (version, line) = match own_line(own, Some(controller)) {
         Some(line) => (Version::V1, line),
@@ -105,12 +143,14 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
         None => (detached(version, line.controllers)?, line.path),
     };
     let mut buffer = [0u8; 512];
-    let controllers = Controller::in_list(match version {
+    let controllers = Controllers::in_list(match version {
         Version::V1 => line.controllers,
         Version::V2 => top.read(c"cgroup.controllers", &mut buffer)?,
     });
-    let carries_it = controllers.contains(&controller);
-    Ok(carries_it.then(|| Hierarchy { version, top, own: below_top(&[below]), controllers }))
+    if !controllers.has(controller) {
+        return Ok(None);
+    }
+    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own: below_top(&[below]), controllers }))))
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
@@ -140,7 +180,7 @@ fn mounted<'a>(
     controller: Controller,
     path: &'a [u8],
 ) -> Result<Option<(Dir, &'a [u8])>> {
-    let mut read_only = None;
+    let mut found = None;
     let mut rest = mounts;
     while let Some(mount) = mountinfo::next(&mut rest) {
         let is_it = match version {
@@ -151,14 +191,18 @@ fn mounted<'a>(
             && !mountinfo::is_hidden(mount.point, rest)
             && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
         {
-            let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
-            if !has_option(mount.options, b"ro") {
-                return Ok(Some((Dir::open(None, point)?, below)));
+            let is_writable = !has_option(mount.options, b"ro");
+            if is_writable || found.is_none() {
+                found = Some((mount.point, below));
             }
-            read_only = read_only.or(Some((point, below)));
+            if is_writable {
+                break;
+            }
         }
     }
-    read_only.map(|(point, below)| Ok((Dir::open(None, point)?, below))).transpose()
+    let Some((point, below)) = found else { return Ok(None) };
+    let point = bytes::c_string(&[&mountinfo::unescape(point)]);
+    Ok(Some((Dir::open(None, point)?, below)))
 }
 
 /// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.
@@ -236,9 +280,11 @@ mod tests {
     #[test]
     fn lists_of_controllers() {
         use Controller::{Cpuset, Memory, Pids};
-        assert_eq!(Controller::in_list(b"rw,memory,pids"), [Memory, Pids]);
-        assert_eq!(Controller::in_list(b"pids memory io\n"), [Pids, Memory]);
-        assert_eq!(Controller::in_list(b"cpuset"), [Cpuset]);
-        assert_eq!(Controller::in_list(b"cpuacct,name=memory\n"), []);
+        let listed =
+            |list| Controller::ALL.into_iter().filter(|one| Controllers::in_list(list).has(*one)).collect::<Vec<_>>();
+        assert_eq!(listed(b"rw,memory,pids"), [Memory, Pids]);
+        assert_eq!(listed(b"pids memory io\n"), [Memory, Pids]);
+        assert_eq!(listed(b"cpuset"), [Cpuset]);
+        assert_eq!(listed(b"cpuacct,name=memory\n"), []);
     }
 }
