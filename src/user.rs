@@ -51,7 +51,7 @@ impl ChildStep for LookUpUser {
         }
         // Only the files tell which ids a name has. A dry run notes the calls as the run would make them, and reads the files
         // at their path on the host.
-        for path in [PASSWD, GROUP] {
+        for path in &[PASSWD, GROUP] {
             each_line(path, &|path, flags| sys::openat2(path, flags), &mut |_| {})?;
         }
         let root = self.root.map(|root| record::make(|| sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY)));

@@ -45,7 +45,7 @@ impl Controllers {
     /// Those that are `wanted`.
     pub fn that_are(wanted: &dyn Fn(Controller) -> bool) -> Controllers {
         let mut set = 0;
-        for controller in Controller::ALL {
+        for &controller in &Controller::ALL {
             if wanted(controller) {
                 set |= 1 << controller as u8;
             }
@@ -108,7 +108,7 @@ pub fn find(explicit: Controllers, host: &Host) -> Result<Vec<&'static Hierarchy
     let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
     let mounts = host.mountinfo.as_ref().map_err(|e| needs_proc(*e))?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
-    for controller in Controller::ALL {
+    for &controller in &Controller::ALL {
         if !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
             match hierarchy_of(controller, has_v2, &own, mounts) {

@@ -27,7 +27,7 @@ pub fn v1(limits: &Limits, controllers: Controllers, hierarchy: &Hierarchy, pare
     }
     if controllers.has(Controller::Cpuset) {
         // Both must have a value before a process can join; without one from the user, it is that of the parent.
-        for (file, list) in [(c"cpuset.cpus", limits.cpus), (c"cpuset.mems", limits.mems)] {
+        for &(file, list) in &[(c"cpuset.cpus", limits.cpus), (c"cpuset.mems", limits.mems)] {
             let list = match list {
                 Some(list) => list,
                 None => {

@@ -89,7 +89,7 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
         Err(_) if explicit.is_empty() => return Ok((Vec::new(), Vec::new())),
         found => found?,
     };
-    for controller in Controller::ALL {
+    for &controller in &Controller::ALL {
         if explicit.has(controller) && !hierarchies.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let hint = "not available: no cgroup hierarchy of this host carries it";
             return Err(Error::refused("controller", &[controller.name().as_bytes()], hint));
@@ -103,16 +103,13 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
             continue;
         }
         // First with the defaults; if the host refuses one of those, only with what the user asked for.
-        for controllers in [all, explicit] {
-            match group(hierarchy, spec, name, controllers, explicit) {
-                Ok(group) => {
-                    groups.push(group);
-                    break;
-                }
-                Err(_) if explicit.is_empty() && spec.cgroup_parent.is_none() => break,
-                Err(_) if controllers != explicit && !explicit.is_empty() => {}
-                Err(e) => return Err(e),
-            }
+        let found = match group(hierarchy, spec, name, all, explicit) {
+            Err(_) if all != explicit && !explicit.is_empty() => group(hierarchy, spec, name, explicit, explicit),
+            found => found,
+        };
+        match found {
+            Err(_) if explicit.is_empty() && spec.cgroup_parent.is_none() => {}
+            found => groups.push(found?),
         }
     }
     Ok((hierarchies, groups))

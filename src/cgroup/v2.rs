@@ -105,7 +105,7 @@ pub fn enable(hierarchy: &Hierarchy, parent: &CStr, needed: Controllers, explici
     for end in ends_of_parts(parent.to_bytes()) {
         let dir = parent.to_bytes().get(..end).unwrap_or_default();
         let missing = needed.without(enabled(hierarchy, dir)?);
-        for controller in Controller::ALL {
+        for &controller in &Controller::ALL {
             if !missing.has(controller) {
                 continue;
             }

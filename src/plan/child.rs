@@ -49,7 +49,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             steps.add(OpenVolume { source, tree });
         }
     }
-    match &parts.root {
+    match parts.root {
         Some(root) => enter_root(&mut steps, root, spec, in_userns),
         None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/" }),
         None => {}
@@ -77,7 +77,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     mount_volumes(&mut steps, &is_bind);
     if own_root || spec.tty {
         // By convention the group tty has the id 5.
-        steps.add(MountDevpts { has_tty_group: parts.maps.as_ref().is_none_or(|maps| maps.has_group(5)) });
+        steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
     }
     if own_root {
         for file in &parts.etc_files {
@@ -149,7 +149,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(step);
     }
     if spec.user.is_some() {
-        steps.add(BecomeUser { may_leave_groups: parts.maps.as_ref().is_none_or(Maps::may_leave_groups) });
+        steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
     }
     if let Some(step) = set_capabilities {
         steps.add(step);

@@ -42,13 +42,13 @@ pub struct Parts {
     /// The hostname of its UTS namespace, unless that is the host's.
     pub uts_name: Option<&'static str>,
     /// The ids of its user namespace, if it has one.
-    pub maps: Option<Maps>,
+    pub maps: Option<&'static Maps>,
     /// The hierarchies of this host.
     pub hierarchies: Vec<&'static Hierarchy>,
     /// Its groups, at most one in each hierarchy.
     pub groups: Vec<&'static Group>,
     /// Its root; `None`: the host's.
-    pub root: Option<Root>,
+    pub root: Option<&'static Root>,
     /// The mounts in its root, each with a slot for its tree, which is opened while the host can still be seen.
     pub volumes: Vec<(Volume, Slot<Fd>)>,
     /// The files that its root is given.
@@ -91,15 +91,18 @@ impl Parts {
         let environment = command::environment(spec, host, root.is_some(), hostname)?;
         let (hierarchies, groups) = cgroup::find_groups(spec, host)?;
         // Each namespace that the container does not share with the host is new.
-        let namespaces = [
-            (!spec.host_uts, CloneFlags::NEWUTS),
-            (!spec.host_ipc, CloneFlags::NEWIPC),
-            (!spec.host_pid, CloneFlags::NEWPID),
-            (!spec.host_network, CloneFlags::NEWNET),
-            (maps.is_some(), CloneFlags::NEWUSER),
-        ]
-        .into_iter()
-        .fold(CloneFlags::NEWNS, |flags, (is_new, flag)| if is_new { flags | flag } else { flags });
+        let mut namespaces = CloneFlags::NEWNS;
+        for &(is_shared, flag) in &[
+            (spec.host_uts, CloneFlags::NEWUTS),
+            (spec.host_ipc, CloneFlags::NEWIPC),
+            (spec.host_pid, CloneFlags::NEWPID),
+            (spec.host_network, CloneFlags::NEWNET),
+            (maps.is_none(), CloneFlags::NEWUSER),
+        ] {
+            if !is_shared {
+                namespaces = namespaces | flag;
+            }
+        }
         Ok(Box::leak(Box::new(Parts {
             namespaces,
             hierarchies,
@@ -112,7 +115,7 @@ impl Parts {
             home_of_user: root.is_some() && environment::get(&environment, b"HOME").is_none(),
             environment,
             terminal: Slot::default(),
-            undo_on_failure: root.as_ref().is_some_and(Root::is_written_to) && !spec.read_only,
+            undo_on_failure: root.is_some_and(Root::is_written_to) && !spec.read_only,
             maps,
             root,
         })))
@@ -120,7 +123,7 @@ impl Parts {
 
     /// The directory of the host that is its root, or nothing if that is an image.
     fn root_on_host(&self) -> Option<&'static core::ffi::CStr> {
-        match self.root.as_ref().map(|root| &root.source) {
+        match self.root.map(|root| &root.source) {
             None | Some(Source::Host) => Some(c"/"),
             Some(Source::Directory(path)) => Some(path),
             Some(Source::Image(_)) => None,

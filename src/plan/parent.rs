@@ -33,11 +33,11 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
         steps.add(OpenParentCgroup { group });
     }
     create_groups(&mut steps, parts, Version::V2);
-    if let Some(Source::Image(image)) = parts.root.as_ref().map(|root| &root.source) {
+    if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
         steps.add(AttachImage { image });
     }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
-    if let Some(maps) = &parts.maps {
+    if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
     }
     if spec.pid_file.is_some() {

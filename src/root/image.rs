@@ -36,7 +36,7 @@ impl Image {
     pub fn open(path: &'static CStr) -> Result<Image> {
         let file = sys::open(path, OpenFlags::NONE)?;
         let mut types = Vec::new();
-        for (name, offset, mark) in MARKS {
+        for &(name, offset, mark) in &MARKS {
             let mut bytes = [0u8; 8];
             let n = sys::pread(file.borrow(), &mut bytes, offset).map_err(|e| e.about(path.to_bytes()))?;
             if bytes.get(..n).unwrap_or_default().starts_with(mark) {

@@ -96,14 +96,14 @@ step! {
 
 impl ChildStep for MaskPaths {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        for path in MASKED_FILES {
+        for path in &MASKED_FILES {
             unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
         }
-        for path in MASKED_DIRECTORIES {
+        for path in &MASKED_DIRECTORIES {
             // An empty directory: of all filesystems ramfs is the cheapest.
             unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None))?;
         }
-        for path in READ_ONLY {
+        for path in &READ_ONLY {
             if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
                 sys::remount_read_only(path, USUAL)?;
             }
