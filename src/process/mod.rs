@@ -51,7 +51,7 @@ pub fn carry_out(
     report: &mut Option<Report>,
 ) -> Result<i32> {
     let inherited_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
-    let mut parent = start::parent(plan, stops)?;
+    let mut parent = start::parent(plan, stops);
     let started = start::walk(plan, &mut parent);
     let mut supervisor = Supervisor::new(plan, &mut parent, inherited_children);
 

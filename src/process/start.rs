@@ -7,8 +7,8 @@ use crate::step::{Child, Parent, Pipes, Stop, User};
 use crate::sys::trace::{self, Phase};
 
 /// The state that the steps of the parent share, with that of the child in it, before the first step.
-pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> Result<Parent> {
-    Ok(Parent {
+pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> Parent {
+    Parent {
         pipes: Pipes::default(),
         signals: None,
         pid: None,
@@ -27,7 +27,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> Result<Parent> {
             message: alloc::vec![0; 4 + plan.parts.words.len()],
         },
         child_main: child::main,
-    })
+    }
 }
 
 /// Walks the steps of the parent. Where one fails, a child that waits for the command sees the end of the pipe.

@@ -39,7 +39,7 @@ pub enum Source {
     /// A directory of the host.
     Directory(&'static CStr),
     /// A file of the host with a filesystem in it.
-    Image(Image),
+    Image(&'static Image),
 }
 
 /// A root.
