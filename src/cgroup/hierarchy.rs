@@ -1,6 +1,6 @@
 //! Where this host has its cgroups: which hierarchy carries which controller, and where this process is in it.
 
-use crate::bytes;
+use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo::{self, has_option};
@@ -189,7 +189,7 @@ fn mounted<'a>(
         };
         if is_it
             && !mountinfo::is_hidden(mount.point, rest)
-            && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
+            && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
             let is_writable = !has_option(mount.options, b"ro");
             if is_writable || found.is_none() {
@@ -201,8 +201,7 @@ fn mounted<'a>(
         }
     }
     let Some((point, below)) = found else { return Ok(None) };
-    let point = bytes::c_string(&[&mountinfo::unescape(point)]);
-    Ok(Some((Dir::open(None, point)?, below)))
+    Ok(Some((Dir::open(None, mountinfo::unescape(point))?, below)))
 }
 
 /// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.
@@ -222,10 +221,12 @@ fn leads_up(path: &[u8]) -> bool {
 /// The `parts`, one below the other, as a path for openat(2) that is relative to the top: "." or "./a/b".
 pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
     let mut below = alloc::vec![b'.'];
-    for part in parts.iter().flat_map(|part| bytes::split(part, b'/')) {
-        if !part.is_empty() && part != b"." {
-            below.push(b'/');
-            below.extend_from_slice(part);
+    for path in parts {
+        for part in bytes::split(path, b'/') {
+            if !part.is_empty() && part != b"." {
+                below.put(b"/");
+                below.put(part);
+            }
         }
     }
     bytes::c_string(&[&below])

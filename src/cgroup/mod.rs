@@ -60,14 +60,14 @@ pub struct Enable {
 }
 
 impl Group {
-    /// Uses the cgroup that it is created in.
-    pub fn with_parent<R>(&self, use_it: impl FnOnce(&Dir) -> R) -> Option<R> {
-        if self.parent == c"." { Some(use_it(&self.hierarchy.top)) } else { self.parent_dir.get().map(use_it) }
+    /// The cgroup that it is created in, if that is open.
+    pub fn parent_dir(&self) -> Option<&Dir> {
+        if self.parent == c"." { Some(&self.hierarchy.top) } else { self.parent_dir.get() }
     }
 
-    /// Uses its directory, if it exists.
-    pub fn with_dir<R>(&self, use_it: impl FnOnce(&Dir) -> R) -> Option<R> {
-        self.dir.get().map(use_it)
+    /// Its directory, if it exists.
+    pub fn dir(&self) -> Option<&Dir> {
+        self.dir.get()
     }
 }
 

@@ -64,12 +64,9 @@ step! {
 impl ParentStep for CreateCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let group = self.group;
-        match group.with_parent(|parent| directory::create(parent, group.name)) {
-            Some(created) if !group.left_out.get() => {
-                leave_out_if_refused(group, created.map(|dir| drop(group.dir.set(dir))))
-            }
-            _ => Ok(()),
-        }
+        let Some(parent) = group.parent_dir() else { return Ok(()) };
+        let created = directory::create(parent, group.name);
+        leave_out_if_refused(group, created.map(|dir| drop(group.dir.set(dir))))
     }
 
     fn may_fail(&self) -> bool {
@@ -89,8 +86,8 @@ step! {
 
 impl ParentStep for ApplyLimit {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let applied = self.group.with_dir(|dir| self.setting.apply(dir)).unwrap_or(Ok(()));
-        unless_refused(applied, self.setting.explicit)
+        let Some(dir) = self.group.dir() else { return Ok(()) };
+        unless_refused(self.setting.apply(dir), self.setting.explicit)
     }
 
     fn may_fail(&self) -> bool {
@@ -133,12 +130,12 @@ impl ChildStep for JoinCgroup {
         if group.left_out.get() || group.hierarchy.version == Version::V2 && child.born_in_cgroup {
             return Ok(());
         }
-        match group.with_parent(|parent| parent.write(self.file, b"0")) {
+        let Some(parent) = group.parent_dir() else { return Ok(()) };
+        match parent.write(self.file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
-            Some(Err(_)) if !group.explicit => Ok(()),
-            Some(Err(e)) => Err(explain_join(e)),
-            _ => Ok(()),
+            Err(_) if !group.explicit => Ok(()),
+            joined => joined.map_err(explain_join),
         }
     }
 

@@ -30,10 +30,10 @@ pub struct Rehearsed {
 
 /// Walks all steps. This uses up what the steps leave for each other in the plan, so a run needs another plan.
 pub fn rehearse(plan: &Plan) -> Result<Rehearsal> {
-    let mut parent = start::parent(plan, None);
+    let parent = start::parent(plan, None);
     parent.child.is_rehearsal = true;
     record::begin();
-    let rehearsal = walk(plan, &mut parent);
+    let rehearsal = walk(plan, parent);
     record::end();
     rehearsal
 }

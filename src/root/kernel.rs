@@ -1,6 +1,5 @@
 //! The kernel's own filesystems: /proc, /sys and the message queues; and the files in them that are masked or read-only.
 
-use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
@@ -154,8 +153,8 @@ impl MakeSysReadOnly {
         while let Some(mount) = mountinfo::next(&mut rest) {
             let in_sys = mount.point.strip_prefix(SYS.to_bytes()).is_some_and(|b| b.is_empty() || b.starts_with(b"/"));
             if in_sys || mount.fstype.starts_with(b"cgroup") {
-                let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
-                mounts.push(ReadOnly { point, flags: MountFlags::of_options(mount.options) });
+                let (point, flags) = (mountinfo::unescape(mount.point), MountFlags::of_options(mount.options));
+                mounts.push(ReadOnly { point, flags });
             }
         }
         MakeSysReadOnly { mounts }

@@ -42,7 +42,7 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<Layer>>
     let top = top.strip_suffix(b"/").unwrap_or(&top);
     let mut rest = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
     while let Some(mount) = mountinfo::next(&mut rest) {
-        let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
+        let point = mountinfo::unescape(mount.point);
         let below = point.to_bytes().strip_prefix(top).unwrap_or_default();
         let first = bytes::split(below, b'/').nth(1).unwrap_or_default();
         // A /proc of the host, wherever it is mounted, leads to every file of the host.
