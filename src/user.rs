@@ -4,7 +4,7 @@
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
-use crate::step::{Child, ChildStep, Slot, User};
+use crate::step::{Child, ChildStep, User};
 use crate::sys::{self, Fd, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 impl User {
     /// Root, with room for the groups and the home of the user that will be found.
-    fn with_room() -> User {
+    pub fn with_room() -> User {
         let mut home = Vec::with_capacity(libc::PATH_MAX as usize);
         home.put(b"HOME=/\0");
         User { uid: 0, gid: 0, groups: Vec::with_capacity(MOST_GROUPS), home }
@@ -31,21 +31,11 @@ step! {
         pub word: &'static str,
         /// Where its root is on the host, for a dry run; `None` if it is in an image.
         pub root: Option<&'static CStr>,
-        /// Room for what will be found.
-        pub room: Slot<User>,
-    }
-}
-
-impl LookUpUser {
-    /// The parent makes the room: the child allocates nothing.
-    pub fn new(word: &'static str, root: Option<&'static CStr>) -> LookUpUser {
-        LookUpUser { word, root, room: Slot::new(Some(User::with_room())) }
     }
 }
 
 impl ChildStep for LookUpUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        child.user = self.room.take().unwrap_or_default();
         if !child.is_rehearsal {
             return look_up(&mut child.user, self.word.as_bytes(), &|path, flags| sys::openat2(path, flags));
         }

@@ -129,10 +129,10 @@ fn needs_proc(error: Error) -> Error {
 /// The hierarchy of a controller that none found so far carries.
 fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
-    let (version, line) = match own_line(own, Some(controller)) {
+    let (version, line) = match own_line(own, controller.name().as_bytes()) {
         Some(line) => (Version::V1, line),
         None if has_v2 => return Ok(None),
-        None => match own_line(own, None) {
+        None => match own_line(own, b"") {
             Some(line) => (Version::V2, line),
             None => return Ok(None),
         },
@@ -159,16 +159,12 @@ struct OwnLine<'a> {
     path: &'a [u8],
 }
 
-/// The line that names `controller`; without one v2's, which names none.
-fn own_line(file: &[u8], controller: Option<Controller>) -> Option<OwnLine<'_>> {
+/// The line that has `controller` in its list. That of v2 is empty, as if it named one without a name.
+fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
     bytes::split(file, b'\n').find_map(|line| {
         let (_id, rest) = bytes::split_once(line, b':')?;
         let (controllers, path) = bytes::split_once(rest, b':')?;
-        let is_it = match controller {
-            Some(controller) => has_option(controllers, controller.name().as_bytes()),
-            None => controllers.is_empty(),
-        };
-        is_it.then_some(OwnLine { controllers, path })
+        has_option(controllers, controller).then_some(OwnLine { controllers, path })
     })
 }
 
@@ -251,11 +247,11 @@ mod tests {
     #[test]
     fn own_paths() {
         let file = b"4:cpu,cpuacct:/a:b\n3:cpuset:/\n1:name=systemd:/x\n0::/user/1\n";
-        let path = |c| own_line(file, c).map(|line| line.path.to_vec());
-        assert_eq!(path(Some(Controller::Cpu)), Some(b"/a:b".to_vec()));
-        assert_eq!(path(Some(Controller::Cpuset)), Some(b"/".to_vec()));
-        assert_eq!(path(Some(Controller::Memory)), None);
-        assert_eq!(path(None), Some(b"/user/1".to_vec()));
+        let path = |controller: &str| own_line(file, controller.as_bytes()).map(|line| line.path.to_vec());
+        assert_eq!(path("cpu"), Some(b"/a:b".to_vec()));
+        assert_eq!(path("cpuset"), Some(b"/".to_vec()));
+        assert_eq!(path("memory"), None);
+        assert_eq!(path(""), Some(b"/user/1".to_vec()));
     }
 
     #[test]

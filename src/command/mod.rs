@@ -15,9 +15,7 @@ use core::ffi::CStr;
 
 /// What is to be executed, in room that is made before clone: the child allocates nothing.
 pub struct Command {
-    /// The words, each with a NUL after it.
-    pub words: &'static [u8],
-    /// Room for as many bytes, for the command of one word that is split at its blanks.
+    /// Room for as many bytes as the words have, for the command of one word that is split at its blanks.
     pub room: &'static mut [u8],
     /// Room for as many pointers as either has words.
     pub argv: Pointers,
@@ -35,7 +33,6 @@ impl Command {
             envp.push(variable);
         }
         Command {
-            words: b"",
             room: alloc::vec![0; words.len()].leak(),
             // At the most each blank begins another word.
             argv: Pointers::with_capacity(words.iter().filter(|b| **b == 0 || lookup::BLANKS.contains(b)).count()),
@@ -206,6 +203,6 @@ impl ChildStep for Execute {
             // Only the run itself finds out which directory of PATH has the file.
             command.path = b"";
         }
-        lookup::exec(Command { words, ..command }).map_or(Ok(()), Err::<(), Error>)
+        lookup::exec(words, &mut command).map_or(Ok(()), Err::<(), Error>)
     }
 }

@@ -55,7 +55,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         None => {}
     }
     if let Some(word) = spec.user {
-        steps.add(LookUpUser::new(word, parts.root_on_host()));
+        steps.add(LookUpUser { word, root: parts.root_on_host() });
     }
     if own_root && in_userns {
         // enter_root mounts them while the host's can still be seen, or they are bound from the host.

@@ -74,24 +74,34 @@ pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
 
 /// The children of this process: proc_pid_task_tid_children(5). Empty if /proc cannot be read.
 pub fn own_children() -> Vec<Pid> {
-    let children = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
-    bytes::words(&children).filter_map(|word| bytes::decimal(word).ok()).map(|pid| Pid(pid as i32)).collect()
+    let file = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
+    let mut children = Vec::new();
+    for word in bytes::words(&file) {
+        if let Ok(pid) = bytes::decimal(word) {
+            children.push(Pid(pid as i32));
+        }
+    }
+    children
 }
 
 /// Kills the orphans. Without a PID namespace, processes that the command has started outlive it and become children of
 /// mydocker. The `inherited` children, of a shell that has executed mydocker with exec, are not part of the container.
 pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
     loop {
-        let orphans: Vec<Pid> = own_children().into_iter().filter(|pid| !inherited.contains(pid)).collect();
-        if orphans.is_empty() {
-            return Ok(());
-        }
-        for orphan in orphans {
-            sys::kill(orphan, libc::SIGKILL)?;
-            match sys::wait4(orphan, true) {
+        let mut any = false;
+        for child in own_children() {
+            if inherited.contains(&child) {
+                continue;
+            }
+            any = true;
+            sys::kill(child, libc::SIGKILL)?;
+            match sys::wait4(child, true) {
                 Err(e) if e.is(Errno::ECHILD) => {}
                 other => other.map(drop)?,
             }
+        }
+        if !any {
+            return Ok(());
         }
     }
 }

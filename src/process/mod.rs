@@ -104,9 +104,9 @@ pub fn carry_out(
         }
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
-    for late in [supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
+    for late in &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
         if let Err(error) = late {
-            sys::say(error);
+            sys::say(*error);
         }
     }
     // The process ends now, and its end closes what is open.
