@@ -137,8 +137,8 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
             None => return Ok(None),
         },
     };
-    let (top, below) = match mounted(mounts, version, controller, line.path)? {
-        Some(found) => found,
+    let (top, below) = match mounted(mounts, version, controller, line.path) {
+        Some((point, below)) => (Dir::open(None, mountinfo::unescape(point))?, below),
         None if leads_up(line.path) => return Ok(None),
         None => (detached(version, line.controllers)?, line.path),
     };
@@ -169,13 +169,13 @@ fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
 }
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
-/// Returns its top, and the rest of the path below it.
+/// Returns the mount point, and the rest of the path below it.
 fn mounted<'a>(
-    mounts: &[u8],
+    mounts: &'a [u8],
     version: Version,
     controller: Controller,
     path: &'a [u8],
-) -> Result<Option<(Dir, &'a [u8])>> {
+) -> Option<(&'a [u8], &'a [u8])> {
     let mut found = None;
     let mut rest = mounts;
     while let Some(mount) = mountinfo::next(&mut rest) {
@@ -196,8 +196,7 @@ fn mounted<'a>(
             }
         }
     }
-    let Some((point, below)) = found else { return Ok(None) };
-    Ok(Some((Dir::open(None, mountinfo::unescape(point))?, below)))
+    found
 }
 
 /// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.

@@ -59,8 +59,6 @@ pub struct Parts {
     pub command: Slot<Command>,
     /// HOME is that of the user.
     pub home_of_user: bool,
-    /// The environment of the command.
-    pub environment: Vec<&'static core::ffi::CStr>,
     /// The relay of its terminal.
     pub terminal: Slot<Terminal>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
@@ -71,15 +69,23 @@ impl Parts {
     fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
         let maps = if spec.host_user || host.ids.0 == 0 { None } else { Some(Maps::find(host)) };
         let root = Root::find(spec, host, maps.is_some())?;
-        let mut volumes = spec.volumes.clone();
-        for path in &spec.devices {
-            volumes.push(volume::device(path)?);
-        }
+        let mut binds = Vec::new();
         if root.is_some() && spec.host_ipc {
-            volumes.push(dev::bind_from_host(c"/dev/shm"));
+            binds.push(c"/dev/shm");
         }
         if root.is_some() && maps.is_some() {
-            dev::add_userns_binds(&mut volumes, spec.host_network, spec.host_pid, spec.host_ipc);
+            dev::add_userns_binds(&mut binds, spec.host_network, spec.host_pid, spec.host_ipc);
+        }
+        let mut volumes = Vec::new();
+        let mut add = |volume: Volume| volumes.push((volume, Slot::default()));
+        for volume in &spec.volumes {
+            add(*volume);
+        }
+        for path in &spec.devices {
+            add(volume::device(path)?);
+        }
+        for path in binds {
+            add(dev::bind_from_host(path));
         }
         let uts_name = spec.hostname.or(spec.name).filter(|_| !spec.host_uts);
         let hostname: &[u8] = match uts_name {
@@ -108,12 +114,11 @@ impl Parts {
             hierarchies,
             groups,
             uts_name,
-            volumes: volumes.into_iter().map(|volume| (volume, Slot::default())).collect(),
+            volumes,
             etc_files,
             words,
             command: Slot::new(Some(Command::new(words, &environment))),
             home_of_user: root.is_some() && environment::get(&environment, b"HOME").is_none(),
-            environment,
             terminal: Slot::default(),
             undo_on_failure: root.is_some_and(Root::is_written_to) && !spec.read_only,
             maps,

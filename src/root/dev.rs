@@ -69,17 +69,17 @@ impl ChildStep for MountShm {
     }
 }
 
-/// Adds what a process in a user namespace cannot make, and so is bound from the host: the nodes of /dev, and the filesystems
-/// of those namespaces that it shares with the host.
-pub fn add_userns_binds(volumes: &mut Vec<Volume>, network: bool, pid: bool, ipc: bool) {
+/// Adds the paths of what a process in a user namespace cannot make, and so is bound from the host: the nodes of /dev, and the
+/// filesystems of those namespaces that it shares with the host.
+pub fn add_userns_binds(binds: &mut Vec<&'static CStr>, network: bool, pid: bool, ipc: bool) {
     for (path, _) in &NODES {
-        volumes.push(bind_from_host(path));
+        binds.push(path);
     }
     // Not every host has its queues mounted.
     let shared = [network, pid, ipc && sys::exists(super::kernel::MQUEUE)];
     for (path, is_shared) in super::kernel::OF_NAMESPACES.iter().zip(&shared) {
         if *is_shared {
-            volumes.push(bind_from_host(path));
+            binds.push(path);
         }
     }
 }

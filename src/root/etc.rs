@@ -5,8 +5,8 @@ use super::kernel::MQUEUE;
 use crate::bytes;
 use crate::error::{Errno, Result};
 use crate::spec::Volume;
-use crate::step::{Child, ChildStep};
-use crate::sys::{self, MountFlags, OpenFlags};
+use crate::step::{Child, ChildStep, Slot};
+use crate::sys::{self, Fd, MountFlags, OpenFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -21,11 +21,11 @@ pub struct EtcFile {
 }
 
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
-pub fn files(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<EtcFile> {
+pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
     let mut files = Vec::new();
     let mut add = |name: &[u8], parts: &[&[u8]]| {
         let target = bytes::c_string(&[b"/etc/", name]);
-        if volumes.iter().any(|volume| volume.target == target) {
+        if volumes.iter().any(|(volume, _)| volume.target == target) {
             return;
         }
         let mut content = bytes::c_string(parts).to_bytes();

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::mountinfo;
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, MountFlags, OpenFlags};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -32,7 +33,7 @@ pub struct Layer {
 }
 
 /// The root and the mounts in it, except where the container has its own.
-pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<Layer>> {
+pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'static Layer>> {
     let (top, lower) = match source {
         Source::Image(_) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", MountFlags::NONE, in_userns)]),
         Source::Host => (Vec::new(), c"/"),
@@ -63,11 +64,11 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<Layer>>
 }
 
 impl Layer {
-    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, in_userns: bool) -> Layer {
+    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, in_userns: bool) -> &'static Layer {
         let number = bytes::to_decimal(number as u64);
         let upper = bytes::c_string(&[b"/proc/upper", &number]);
         let work = bytes::c_string(&[b"/proc/work", &number]);
-        Layer {
+        Box::leak(Box::new(Layer {
             lower,
             target: bytes::c_string(&[MERGED.to_bytes(), below]),
             upper,
@@ -83,7 +84,7 @@ impl Layer {
             ]),
             flags,
             in_userns,
-        }
+        }))
     }
 
     fn mount_overlay(&self) -> Result<()> {

@@ -50,7 +50,7 @@ pub struct Root {
     pub writes: Option<&'static CStr>,
     /// With `writes`: the overlays, first that of the root itself, then one for each mount in it; a mount comes after its
     /// parent.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<&'static Layer>,
 }
 
 impl Root {
