@@ -60,7 +60,7 @@ pub struct Parts {
     /// HOME is that of the user.
     pub home_of_user: bool,
     /// The relay of its terminal.
-    pub terminal: Slot<Terminal>,
+    pub terminal: Slot<&'static mut Terminal>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }
