@@ -114,7 +114,7 @@ const NEWGIDMAP: &CStr = c"/usr/bin/newgidmap";
 fn ranges(uid: u32) -> Option<(Range, Range)> {
     let users = sys::read_file(c"/etc/passwd").unwrap_or_default();
     let name = name(&users, uid);
-    let range = |file| range(&sys::read_file(file).ok()?, name, uid);
+    let range = |file| range(&sys::read_file(file).unwrap_or_default(), name, uid);
     Some((range(c"/etc/subuid")?, range(c"/etc/subgid")?))
 }
 

@@ -96,7 +96,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     // A volume that is below another one comes after it.
     let depth = |volume: &Volume| bytes::split(volume.target.to_bytes(), b'/').count();
-    for wanted in 0..=parts.volumes.iter().map(|(volume, _)| depth(volume)).max().unwrap_or(0) {
+    let mut deepest = 0;
+    for (volume, _) in &parts.volumes {
+        deepest = deepest.max(depth(volume));
+    }
+    for wanted in 0..=deepest {
         mount_volumes(&mut steps, &|volume| depth(volume) == wanted && !is_bind(volume));
     }
     if own_root {
