@@ -36,8 +36,10 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
                 // A sweeper came between mkdir and flock, and has removed it.
                 Ok(None) => {}
                 Err(e) => {
-                    // The first failure is the one to report.
-                    return parent.rmdir(name).and(Err(e)).or(Err(e));
+                    return match parent.rmdir(name) {
+                        // The first failure is the one to report.
+                        Ok(()) | Err(_) => Err(e),
+                    };
                 }
             },
             Err(e) if e.is(Errno::EEXIST) => remove_leftover(parent, name)?,

@@ -13,10 +13,11 @@ use crate::bytes;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Limit, Limits, Spec};
+use crate::step::Slot;
 use crate::sys::Dir;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell};
+use core::cell::Cell;
 use core::ffi::CStr;
 use limits::Setting;
 
@@ -42,9 +43,9 @@ pub struct Group {
     /// The user asked for one of its limits, or for its parent. Else it is left out where the host refuses it.
     pub explicit: bool,
     /// The cgroup that it is created in, once that is open, if it is not the top.
-    parent_dir: OnceCell<Dir>,
+    parent_dir: Slot<&'static Dir>,
     /// Its directory, locked, once it exists.
-    dir: OnceCell<Dir>,
+    dir: Slot<&'static Dir>,
     /// This host has refused it, and the user had not asked for it.
     left_out: Cell<bool>,
 }
@@ -61,12 +62,12 @@ pub struct Enable {
 
 impl Group {
     /// The cgroup that it is created in, if that is open.
-    pub fn parent_dir(&self) -> Option<&Dir> {
+    pub fn parent_dir(&self) -> Option<&'static Dir> {
         if self.parent == c"." { Some(&self.hierarchy.top) } else { self.parent_dir.get() }
     }
 
     /// Its directory, if it exists.
-    pub fn dir(&self) -> Option<&Dir> {
+    pub fn dir(&self) -> Option<&'static Dir> {
         self.dir.get()
     }
 }
@@ -160,8 +161,8 @@ fn group(
         has_memory: controllers.has(Controller::Memory),
         explicit: wanted.is_some() || settings.iter().any(|setting| setting.explicit),
         settings,
-        parent_dir: OnceCell::new(),
-        dir: OnceCell::new(),
+        parent_dir: Slot::default(),
+        dir: Slot::default(),
         left_out: Cell::new(false),
     })))
 }
