@@ -81,6 +81,14 @@ pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
     CStr::from_bytes_until_nul(joined.leak()).unwrap_or_default()
 }
 
+/// What is left of `path` without the directory `top`: nothing, or a path that begins with a slash. `None` if it is not in that
+/// directory: `/ab` is not in `/a`.
+pub fn below<'a>(path: &'a [u8], top: &[u8]) -> Option<&'a [u8]> {
+    // Only the root itself ends with a slash.
+    let top = top.strip_suffix(b"/").unwrap_or(top);
+    path.strip_prefix(top).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
 /// `path` as an absolute path without empty parts, `.` and `..`. Like docker, it does not look at the file system: `..`
 /// removes the part before it, even where that part is a symbolic link.
 pub fn clean_path(path: &[u8]) -> Vec<u8> {

@@ -201,11 +201,7 @@ fn mounted<'a>(
 
 /// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.
 fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
-    if leads_up(root) || leads_up(path) {
-        return None;
-    }
-    let below = path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
-    (below.is_empty() || below.starts_with(b"/")).then_some(below)
+    if leads_up(root) || leads_up(path) { None } else { bytes::below(path, root) }
 }
 
 /// Whether the path leaves the cgroup namespace.

@@ -1,5 +1,6 @@
 //! The kernel's own filesystems: /proc, /sys and the message queues; and the files in them that are masked or read-only.
 
+use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
@@ -151,8 +152,7 @@ impl MakeSysReadOnly {
             mounts.push(ReadOnly { point: SYS, flags: MountFlags::NONE });
         }
         while let Some(mount) = mountinfo::next(&mut rest) {
-            let in_sys = mount.point.strip_prefix(SYS.to_bytes()).is_some_and(|b| b.is_empty() || b.starts_with(b"/"));
-            if in_sys || mount.fstype.starts_with(b"cgroup") {
+            if bytes::below(mount.point, SYS.to_bytes()).is_some() || mount.fstype.starts_with(b"cgroup") {
                 let (point, flags) = (mountinfo::unescape(mount.point), MountFlags::of_options(mount.options));
                 mounts.push(ReadOnly { point, flags });
             }

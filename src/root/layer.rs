@@ -40,15 +40,13 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
         Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, *path),
     };
     let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
-    let top = top.strip_suffix(b"/").unwrap_or(&top);
     let mut rest = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
     while let Some(mount) = mountinfo::next(&mut rest) {
         let point = mountinfo::unescape(mount.point);
-        let below = point.to_bytes().strip_prefix(top).unwrap_or_default();
+        let below = bytes::below(point.to_bytes(), &top).unwrap_or_default();
         let first = bytes::split(below, b'/').nth(1).unwrap_or_default();
         // A /proc of the host, wherever it is mounted, leads to every file of the host.
-        if !below.starts_with(b"/")
-            || matches!(first, b"" | b"proc" | b"sys" | b"dev")
+        if matches!(first, b"" | b"proc" | b"sys" | b"dev")
             || mount.fstype == b"proc"
             || mountinfo::is_hidden(mount.point, rest)
         {
