@@ -5,7 +5,7 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
-use crate::bytes::{below, c_string, decimal, split, split_once};
+use crate::bytes::{below, c_string, decimal, has_part, split, split_once};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -72,7 +72,7 @@ pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
 
 /// Whether `word` is one of the comma-separated `options`: `cpu` is not one of `cpuset,cpuacct`.
 pub fn has_option(options: &[u8], word: &[u8]) -> bool {
-    split(options, b',').any(|option| option == word)
+    has_part(options, b',', word)
 }
 
 /// A field with its `\ooo` escapes decoded, as a path for a call. The kernel escapes blank, tab, newline and backslash; this

@@ -28,6 +28,11 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// Whether `wanted` is one of the parts: `cpu` is not one of `cpuset,cpuacct`.
+pub fn has_part(bytes: &[u8], divider: u8, wanted: &[u8]) -> bool {
+    split(bytes, divider).any(|part| part == wanted)
+}
+
 /// What is before the first `divider`, and what is after it. `None` if there is no divider.
 pub fn split_once(bytes: &[u8], divider: u8) -> Option<(&[u8], &[u8])> {
     let (before, from_divider) = bytes.split_at_checked(index_of(bytes, divider)?)?;

@@ -56,7 +56,8 @@ impl Controllers {
     /// Those in a list of the kernel's names, which commas divide in mountinfo and /proc/PID/cgroup, and blanks on v2.
     pub fn in_list(list: &[u8]) -> Controllers {
         Controllers::that_are(&|controller| {
-            list.split(|b| matches!(b, b',' | b' ' | b'\n')).any(|word| word == controller.name().as_bytes())
+            let name = controller.name().as_bytes();
+            bytes::has_part(list, b',', name) || bytes::words(list).any(|word| word == name)
         })
     }
 
@@ -205,8 +206,8 @@ fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Whether the path leaves the cgroup namespace.
-fn leads_up(path: &[u8]) -> bool {
-    bytes::split(path, b'/').any(|part| part == b"..")
+pub fn leads_up(path: &[u8]) -> bool {
+    bytes::has_part(path, b'/', b"..")
 }
 
 /// The `parts`, one below the other, as a path for openat(2) that is relative to the top: "." or "./a/b".

@@ -182,7 +182,7 @@ pub fn check_name(name: &str) -> Result<()> {
 
 /// Checks the value of `--cgroup-parent`: no part of it may lead up.
 pub fn check_parent(path: &str) -> Result<()> {
-    if bytes::split(path.as_bytes(), b'/').any(|part| part == b"..") {
+    if hierarchy::leads_up(path.as_bytes()) {
         return Err(Error::usage("--cgroup-parent with '..'", path.as_bytes()));
     }
     Ok(())
