@@ -37,12 +37,12 @@ step! {
 impl ChildStep for LookUpUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         if !child.is_rehearsal {
-            return look_up(&mut child.user, self.word.as_bytes(), &|path, flags| sys::openat2(path, flags));
+            return look_up(&mut child.user, self.word.as_bytes(), &sys::openat2);
         }
         // Only the files tell which ids a name has. A dry run notes the calls as the run would make them, and reads the files
         // at their path on the host.
         for path in &[PASSWD, GROUP] {
-            each_line(path, &|path, flags| sys::openat2(path, flags), &mut |_| {})?;
+            each_line(path, &sys::openat2, &mut |_| {})?;
         }
         let root = self.root.map(|root| record::make(|| sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY)));
         let root = root.transpose()?;
