@@ -36,6 +36,7 @@ pub struct Plan {
 }
 
 /// What the spec means on this host.
+#[derive(Default)]
 pub struct Parts {
     /// Which namespaces are new.
     pub namespaces: CloneFlags,
@@ -67,17 +68,21 @@ pub struct Parts {
 
 impl Parts {
     fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
-        let maps = if spec.host_user || host.ids.0 == 0 { None } else { Some(Maps::find(host)) };
-        let root = Root::find(spec, host, maps.is_some())?;
+        let parts: &mut Parts = Box::leak(Box::default());
+        if !spec.host_user && host.ids.0 != 0 {
+            parts.maps = Some(Maps::find(host));
+        }
+        let in_userns = parts.maps.is_some();
+        parts.root = Root::find(spec, host, in_userns)?;
+        let own_root = parts.root.is_some();
         let mut binds = Vec::new();
-        if root.is_some() && spec.host_ipc {
+        if own_root && spec.host_ipc {
             binds.push(c"/dev/shm");
         }
-        if root.is_some() && maps.is_some() {
+        if own_root && in_userns {
             dev::add_userns_binds(&mut binds, spec.host_network, spec.host_pid, spec.host_ipc);
         }
-        let mut volumes = Vec::new();
-        let mut add = |volume: Volume| volumes.push((volume, Slot::default()));
+        let mut add = |volume: Volume| parts.volumes.push((volume, Slot::default()));
         for volume in &spec.volumes {
             add(*volume);
         }
@@ -87,43 +92,35 @@ impl Parts {
         for path in binds {
             add(dev::bind_from_host(path));
         }
-        let uts_name = spec.hostname.or(spec.name).filter(|_| !spec.host_uts);
-        let hostname: &[u8] = match uts_name {
+        parts.uts_name = spec.hostname.or(spec.name).filter(|_| !spec.host_uts);
+        let hostname: &[u8] = match parts.uts_name {
             Some(name) => name.as_bytes(),
-            None if root.is_some() => sys::hostname().leak(),
+            None if own_root => sys::hostname().leak(),
             None => b"",
         };
-        let etc_files = if root.is_some() { etc::files(hostname, spec.host_network, &volumes) } else { Vec::new() };
-        let environment = command::environment(spec, host, root.is_some(), hostname)?;
-        let (hierarchies, groups) = cgroup::find_groups(spec, host)?;
+        if own_root {
+            parts.etc_files = etc::files(hostname, spec.host_network, &parts.volumes);
+        }
+        let environment = command::environment(spec, host, own_root, hostname)?;
+        parts.words = words;
+        parts.command.set(Some(Command::new(words, &environment)));
+        parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
+        parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         // Each namespace that the container does not share with the host is new.
-        let mut namespaces = CloneFlags::NEWNS;
+        parts.namespaces = CloneFlags::NEWNS;
         for &(is_shared, flag) in &[
             (spec.host_uts, CloneFlags::NEWUTS),
             (spec.host_ipc, CloneFlags::NEWIPC),
             (spec.host_pid, CloneFlags::NEWPID),
             (spec.host_network, CloneFlags::NEWNET),
-            (maps.is_none(), CloneFlags::NEWUSER),
+            (!in_userns, CloneFlags::NEWUSER),
         ] {
             if !is_shared {
-                namespaces = namespaces | flag;
+                parts.namespaces = parts.namespaces | flag;
             }
         }
-        Ok(Box::leak(Box::new(Parts {
-            namespaces,
-            hierarchies,
-            groups,
-            uts_name,
-            volumes,
-            etc_files,
-            words,
-            command: Slot::new(Some(Command::new(words, &environment))),
-            home_of_user: root.is_some() && environment::get(&environment, b"HOME").is_none(),
-            terminal: Slot::default(),
-            undo_on_failure: root.is_some_and(Root::is_written_to) && !spec.read_only,
-            maps,
-            root,
-        })))
+        Ok(parts)
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
