@@ -55,8 +55,8 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
         let layer =
             Layer::new(layers.len(), point, below, MountFlags::of_options(mount.options) & FORBIDDING, in_userns);
         // A mount comes after its parent, whose path is a prefix of its own.
-        let at = layers.iter().position(|other| other.target > layer.target).unwrap_or(layers.len());
-        layers.insert(at, layer);
+        let before = layers.iter().filter(|other| other.target <= layer.target).count();
+        layers.insert(before, layer);
     }
     Ok(layers)
 }
