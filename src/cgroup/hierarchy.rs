@@ -53,12 +53,10 @@ impl Controllers {
         Controllers(set)
     }
 
-    /// Those in a list of the kernel's names, which commas divide in mountinfo and /proc/PID/cgroup, and blanks on v2.
-    pub fn in_list(list: &[u8]) -> Controllers {
-        Controllers::that_are(&|controller| {
-            let name = controller.name().as_bytes();
-            bytes::has_part(list, b',', name) || bytes::words(list).any(|word| word == name)
-        })
+    /// Those in a list of the kernel's names, which commas divide in /proc/PID/cgroup, and blanks in the files of v2.
+    pub fn in_list(list: &[u8], divider: u8) -> Controllers {
+        let list = bytes::trimmed(list);
+        Controllers::that_are(&|controller| bytes::has_part(list, divider, controller.name().as_bytes()))
     }
 
     /// Whether `controller` is one of them.
@@ -144,10 +142,10 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
         None => (detached(version, line.controllers)?, line.path),
     };
     let mut buffer = [0u8; 512];
-    let controllers = Controllers::in_list(match version {
-        Version::V1 => line.controllers,
-        Version::V2 => top.read(c"cgroup.controllers", &mut buffer)?,
-    });
+    let controllers = match version {
+        Version::V1 => Controllers::in_list(line.controllers, b','),
+        Version::V2 => Controllers::in_list(top.read(c"cgroup.controllers", &mut buffer)?, b' '),
+    };
     if !controllers.has(controller) {
         return Ok(None);
     }
@@ -273,11 +271,13 @@ mod tests {
     #[test]
     fn lists_of_controllers() {
         use Controller::{Cpuset, Memory, Pids};
-        let listed =
-            |list| Controller::ALL.into_iter().filter(|one| Controllers::in_list(list).has(*one)).collect::<Vec<_>>();
-        assert_eq!(listed(b"rw,memory,pids"), [Memory, Pids]);
-        assert_eq!(listed(b"pids memory io\n"), [Memory, Pids]);
-        assert_eq!(listed(b"cpuset"), [Cpuset]);
-        assert_eq!(listed(b"cpuacct,name=memory\n"), []);
+        let listed = |list: &str, divider| {
+            let set = Controllers::in_list(list.as_bytes(), divider);
+            Controller::ALL.into_iter().filter(|controller| set.has(*controller)).collect::<Vec<_>>()
+        };
+        assert_eq!(listed("rw,memory,pids", b','), [Memory, Pids]);
+        assert_eq!(listed("pids memory io\n", b' '), [Memory, Pids]);
+        assert_eq!(listed("cpuset", b','), [Cpuset]);
+        assert_eq!(listed("cpuacct,name=memory\n", b','), []);
     }
 }

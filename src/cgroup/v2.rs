@@ -176,7 +176,7 @@ const SUBTREE_CONTROL: &[u8] = b"/cgroup.subtree_control";
 /// The controllers that the children of `dir` have.
 fn enabled(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Controllers> {
     let mut buffer = [0u8; 512];
-    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(Controllers::in_list)
+    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(|list| Controllers::in_list(list, b' '))
 }
 
 /// The files of limits, and what each holds if there is no limit.
