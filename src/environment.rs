@@ -39,7 +39,9 @@ impl Environment<'_> {
                 None => return Ok(()),
             }
         };
-        self.variables.retain(|variable| value(variable, key).is_none());
+        while let Some(at) = self.variables.iter().position(|variable| value(variable, key).is_some()) {
+            self.variables.remove(at);
+        }
         self.variables.push(variable);
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::bytes;
 use crate::error::Result;
 use crate::spec::{Capabilities, Limits, Spec};
 use crate::sys::{self, Pid, SigSet};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -23,15 +24,15 @@ pub struct Host {
 
 impl Host {
     /// Looks at what the `spec` needs.
-    pub fn look(spec: &Spec, environment: &[&'static CStr]) -> Host {
+    pub fn look(spec: &Spec, environment: &[&'static CStr]) -> &'static Host {
         let needs_mounts = spec.privilege.confined || spec.ephemeral || spec.limits != Limits::default();
-        Host {
+        Box::leak(Box::new(Host {
             pid: sys::getpid(),
             ids: sys::effective_ids(),
             environment: environment.to_vec(),
             mountinfo: if needs_mounts { sys::read_file(c"/proc/self/mountinfo") } else { Ok(Vec::new()) },
             status: Status::read(),
-        }
+        }))
     }
 
     /// The value of a variable of the caller's.

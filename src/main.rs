@@ -105,7 +105,7 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CSt
 }
 
 fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Result<Plan> {
-    plan::make(spec, Box::leak(Box::new(Host::look(spec, environment))), command)
+    plan::make(spec, Host::look(spec, environment), command)
 }
 
 /// The strings of a vector that ends with a null pointer.

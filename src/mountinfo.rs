@@ -5,8 +5,9 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
-use crate::bytes::{decimal, split, split_once};
+use crate::bytes::{below, c_string, decimal, has_part, split, split_once};
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// One line: the fields that mydocker uses. Byte fields are as in the file; [`unescape`] decodes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +63,7 @@ fn number(field: &[u8]) -> Option<u32> {
 /// Whether one of the `later` lines hides a mount at `point`: it is mounted on the same directory, or on one above it.
 pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
     while let Some(mount) = next(&mut later) {
-        // Only the root itself ends with a slash.
-        let above = mount.point.strip_suffix(b"/").unwrap_or(mount.point);
-        if point.strip_prefix(above).is_some_and(|below| below.is_empty() || below.starts_with(b"/")) {
+        if below(point, mount.point).is_some() {
             return true;
         }
     }
@@ -73,11 +72,12 @@ pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
 
 /// Whether `word` is one of the comma-separated `options`: `cpu` is not one of `cpuset,cpuacct`.
 pub fn has_option(options: &[u8], word: &[u8]) -> bool {
-    split(options, b',').any(|option| option == word)
+    has_part(options, b',', word)
 }
 
-/// A field with its `\ooo` escapes decoded. The kernel escapes blank, tab, newline and backslash; this decodes any byte.
-pub fn unescape(field: &[u8]) -> Vec<u8> {
+/// A field with its `\ooo` escapes decoded, as a path for a call. The kernel escapes blank, tab, newline and backslash; this
+/// decodes any byte.
+pub fn unescape(field: &[u8]) -> &'static CStr {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {
@@ -92,7 +92,7 @@ pub fn unescape(field: &[u8]) -> Vec<u8> {
             }
         }
     }
-    out
+    c_string(&[&out])
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!((first.id, first.parent), (36, 35));
         assert_eq!((first.root, first.point), (&b"/mnt1"[..], &b"/mnt\\0402"[..]));
         assert_eq!((first.fstype, first.super_options), (&b"ext3"[..], &b"rw,errors=x"[..]));
-        assert_eq!(unescape(first.point), b"/mnt 2");
+        assert_eq!(unescape(first.point), c"/mnt 2");
         let second = next(&mut rest).unwrap();
         assert_eq!((second.id, second.parent), (33, 31));
         assert!(has_option(second.super_options, b"cpu"));
@@ -151,7 +151,7 @@ mod tests {
             (b"\\0401", b" 1"),
             (b"", b""),
         ] {
-            assert_eq!(unescape(field), plain);
+            assert_eq!(unescape(field).to_bytes(), plain);
         }
     }
 

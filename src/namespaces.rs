@@ -41,7 +41,7 @@ impl ParentStep for CloneChild {
         }
         mem::swap(&mut parent.pipes, &mut parent.child.pipes);
         let v2 = self.groups.iter().find(|group| group.hierarchy.version == Version::V2);
-        let pid = match v2.and_then(|group| group.with_dir(|dir| self.clone_into(parent, &stack, dir.fd()))) {
+        let pid = match v2.and_then(|group| group.dir()).map(|dir| self.clone_into(parent, &stack, dir.fd())) {
             Some(Ok(Some(pid))) => Ok(pid),
             Some(Err(e)) => Err(e),
             Some(Ok(None)) | None => {

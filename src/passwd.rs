@@ -1,6 +1,6 @@
 //! Lines of passwd(5) and group(5), and the `USER[:GROUP]` of `-u`.
 
-use crate::bytes::{decimal, split, split_once};
+use crate::bytes::{decimal, has_part, split, split_once};
 
 /// The value of `-u`: the user to run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Group<'a> {
 impl Group<'_> {
     /// Whether `user` is one of its members.
     pub fn has_member(&self, user: &[u8]) -> bool {
-        split(self.members, b',').any(|member| member == user)
+        has_part(self.members, b',', user)
     }
 }
 

@@ -38,6 +38,40 @@ pub trait ChildStep: Step {
     }
 }
 
+/// The steps of one process, in the order in which they are carried out.
+pub struct Steps<S: ?Sized>(Vec<Box<S>>);
+
+impl<S: ?Sized> Default for Steps<S> {
+    fn default() -> Self {
+        Steps(Vec::new())
+    }
+}
+
+impl<S: ?Sized> Steps<S> {
+    fn push(&mut self, step: Box<S>) {
+        self.0.push(step);
+    }
+
+    /// The whole list. It stays until the process ends.
+    pub fn leak(self) -> &'static [Box<S>] {
+        self.0.leak()
+    }
+}
+
+impl Steps<dyn ParentStep> {
+    /// Adds a step at the end.
+    pub fn add(&mut self, step: impl ParentStep + 'static) {
+        self.push(Box::new(step));
+    }
+}
+
+impl Steps<dyn ChildStep> {
+    /// Adds a step at the end.
+    pub fn add(&mut self, step: impl ChildStep + 'static) {
+        self.push(Box::new(step));
+    }
+}
+
 /// Declares a step: a structure, with what it is for as the first line of its documentation.
 #[macro_export]
 macro_rules! step {

@@ -3,6 +3,7 @@
 use crate::error::{Errno, Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, FdRef, MountFlags, Pid, Poll, Termios};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A write of at most this much to a pipe that poll calls writable does not block (PIPE_BUF, pipe(7)). What a terminal
@@ -90,11 +91,11 @@ pub struct Terminal {
 
 impl Terminal {
     /// Takes over the master of the container's terminal.
-    pub fn new(master: Fd) -> Result<Terminal> {
+    pub fn new(master: Fd) -> Result<&'static mut Terminal> {
         let slave = sys::open_peer(master.borrow())?;
         let again = sys::open_again(FdRef::STDOUT);
         let reads = if again.is_some() { 16 } else { 2 };
-        Ok(Terminal {
+        Ok(Box::leak(Box::new(Terminal {
             pty: Some(Pty { master, slave }),
             again,
             saved: None,
@@ -106,7 +107,7 @@ impl Terminal {
             answered: true,
             lost: None,
             quoted: false,
-        })
+        })))
     }
 
     /// Gives the container's terminal the user's size; the kernel tells the programs in it.
@@ -317,7 +318,7 @@ step! {
     /// Takes over the other side of its terminal, and makes the user's raw.
     pub struct ReceiveTerminal {
         /// Where the relay is left.
-        pub terminal: &'static Slot<Terminal>,
+        pub terminal: &'static Slot<&'static mut Terminal>,
     }
 }
 
@@ -325,7 +326,7 @@ impl ParentStep for ReceiveTerminal {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(socket) = parent.pipes.terminal_receive.take() else { return Ok(()) };
         let Some(master) = sys::receive_fd(socket.borrow(), &mut [0])? else { return Ok(()) };
-        let mut terminal = Terminal::new(master)?;
+        let terminal = Terminal::new(master)?;
         // In the background the terminal is not ours to change: stop, as any job does that wants it. The kernel would stop
         // mydocker inside the call that changes the settings, where it could not see a signal that asks for the end.
         if sys::in_background() {

@@ -4,7 +4,7 @@
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
-use crate::step::{Child, ChildStep, Slot, User};
+use crate::step::{Child, ChildStep, User};
 use crate::sys::{self, Fd, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 impl User {
     /// Root, with room for the groups and the home of the user that will be found.
-    fn with_room() -> User {
+    pub fn with_room() -> User {
         let mut home = Vec::with_capacity(libc::PATH_MAX as usize);
         home.put(b"HOME=/\0");
         User { uid: 0, gid: 0, groups: Vec::with_capacity(MOST_GROUPS), home }
@@ -31,28 +31,18 @@ step! {
         pub word: &'static str,
         /// Where its root is on the host, for a dry run; `None` if it is in an image.
         pub root: Option<&'static CStr>,
-        /// Room for what will be found.
-        pub room: Slot<User>,
-    }
-}
-
-impl LookUpUser {
-    /// The parent makes the room: the child allocates nothing.
-    pub fn new(word: &'static str, root: Option<&'static CStr>) -> LookUpUser {
-        LookUpUser { word, root, room: Slot::new(Some(User::with_room())) }
     }
 }
 
 impl ChildStep for LookUpUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        child.user = self.room.take().unwrap_or_default();
         if !child.is_rehearsal {
-            return look_up(&mut child.user, self.word.as_bytes(), &|path, flags| sys::openat2(path, flags));
+            return look_up(&mut child.user, self.word.as_bytes(), &sys::openat2);
         }
         // Only the files tell which ids a name has. A dry run notes the calls as the run would make them, and reads the files
         // at their path on the host.
-        for path in [PASSWD, GROUP] {
-            each_line(path, &|path, flags| sys::openat2(path, flags), &mut |_| {})?;
+        for path in &[PASSWD, GROUP] {
+            each_line(path, &sys::openat2, &mut |_| {})?;
         }
         let root = self.root.map(|root| record::make(|| sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY)));
         let root = root.transpose()?;

@@ -6,6 +6,7 @@ use crate::error::{Cause, Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::step::{Child, ChildStep, Parent, ParentStep};
 use crate::sys::{self, Dir, FdRef, OpenFlags, Pid, Pointers, SigSet, Wait};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -30,11 +31,11 @@ pub struct Maps {
 
 impl Maps {
     /// Those of the caller. Ranges need newuidmap and newgidmap, which are set-user-ID and so do not work under no_new_privs.
-    pub fn find(host: &Host) -> Maps {
+    pub fn find(host: &Host) -> &'static Maps {
         let (uid, gid) = host.ids;
         let has_tools = [NEWUIDMAP, NEWGIDMAP].iter().all(|file| sys::is_executable(file));
         let ranges = if has_tools && !sys::no_new_privs() { ranges(uid) } else { None };
-        Maps { uid, gid, ranges }
+        Box::leak(Box::new(Maps { uid, gid, ranges }))
     }
 
     /// Whether the user namespace has the group `gid`.
@@ -113,7 +114,7 @@ const NEWGIDMAP: &CStr = c"/usr/bin/newgidmap";
 fn ranges(uid: u32) -> Option<(Range, Range)> {
     let users = sys::read_file(c"/etc/passwd").unwrap_or_default();
     let name = name(&users, uid);
-    let range = |file| range(&sys::read_file(file).ok()?, name, uid);
+    let range = |file| range(&sys::read_file(file).unwrap_or_default(), name, uid);
     Some((range(c"/etc/subuid")?, range(c"/etc/subgid")?))
 }
 

@@ -79,7 +79,7 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
     let path = bytes::clean_path(word);
     if path == b"/" {
         Err(Error::usage("nothing can be mounted on the root", word))
-    } else if path.strip_prefix(b"/proc").is_some_and(|below| below.is_empty() || below.starts_with(b"/")) {
+    } else if bytes::below(&path, b"/proc").is_some() {
         Err(Error::usage("nothing can be mounted on /proc", word))
     } else {
         Ok(bytes::c_string(&[&path]))

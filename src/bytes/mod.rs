@@ -8,4 +8,4 @@ mod split;
 
 pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
 pub use put::{FixedBytes, Put};
-pub use split::{Parts, c_string, clean_path, field, split, split_once, trimmed, words};
+pub use split::{Parts, below, c_string, clean_path, field, has_part, split, split_once, trimmed, words};

@@ -28,6 +28,11 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// Whether `wanted` is one of the parts: `cpu` is not one of `cpuset,cpuacct`.
+pub fn has_part(bytes: &[u8], divider: u8, wanted: &[u8]) -> bool {
+    split(bytes, divider).any(|part| part == wanted)
+}
+
 /// What is before the first `divider`, and what is after it. `None` if there is no divider.
 pub fn split_once(bytes: &[u8], divider: u8) -> Option<(&[u8], &[u8])> {
     let (before, from_divider) = bytes.split_at_checked(index_of(bytes, divider)?)?;
@@ -79,6 +84,14 @@ pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
     let mut joined = parts.concat();
     joined.push(0);
     CStr::from_bytes_until_nul(joined.leak()).unwrap_or_default()
+}
+
+/// What is left of `path` without the directory `top`: nothing, or a path that begins with a slash. `None` if it is not in that
+/// directory: `/ab` is not in `/a`.
+pub fn below<'a>(path: &'a [u8], top: &[u8]) -> Option<&'a [u8]> {
+    // Only the root itself ends with a slash.
+    let top = top.strip_suffix(b"/").unwrap_or(top);
+    path.strip_prefix(top).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// `path` as an absolute path without empty parts, `.` and `..`. Like docker, it does not look at the file system: `..`

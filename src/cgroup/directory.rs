@@ -36,8 +36,10 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
                 // A sweeper came between mkdir and flock, and has removed it.
                 Ok(None) => {}
                 Err(e) => {
-                    // The first failure is the one to report.
-                    return parent.rmdir(name).and(Err(e)).or(Err(e));
+                    return match parent.rmdir(name) {
+                        // The first failure is the one to report.
+                        Ok(()) | Err(_) => Err(e),
+                    };
                 }
             },
             Err(e) if e.is(Errno::EEXIST) => remove_leftover(parent, name)?,
@@ -158,10 +160,11 @@ fn end_members(dir: &Dir) -> Result<()> {
         let pids = dir.read(c"cgroup.procs", &mut buffer)?;
         // The last line may be cut.
         let Some(end) = pids.iter().rposition(|&b| b == b'\n') else { return Ok(()) };
-        for pid in bytes::words(pids.get(..end).unwrap_or_default()).filter_map(|word| bytes::decimal(word).ok()) {
-            // 0 stands for a process outside this PID namespace: it cannot be named from here.
-            if pid != 0 {
-                sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?;
+        for word in bytes::words(pids.get(..end).unwrap_or_default()) {
+            match bytes::decimal(word) {
+                // 0 stands for a process outside this PID namespace: it cannot be named from here.
+                Ok(0) | Err(_) => {}
+                Ok(pid) => drop(sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?),
             }
         }
         sys::nanosleep(1_000_000)?;

@@ -1,6 +1,6 @@
 //! Where this host has its cgroups: which hierarchy carries which controller, and where this process is in it.
 
-use crate::bytes;
+use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo::{self, has_option};
@@ -35,11 +35,48 @@ impl Controller {
             Self::Pids => "pids",
         }
     }
+}
 
-    /// Those in a list of the kernel's names, which commas divide in mountinfo and /proc/PID/cgroup, and blanks on v2.
-    pub fn in_list(list: &[u8]) -> Vec<Controller> {
-        let words = list.split(|b| matches!(b, b',' | b' ' | b'\n'));
-        words.filter_map(|word| Self::ALL.into_iter().find(|controller| controller.name().as_bytes() == word)).collect()
+/// A set of controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Controllers(u8);
+
+impl Controllers {
+    /// Those that are `wanted`.
+    pub fn that_are(wanted: &dyn Fn(Controller) -> bool) -> Controllers {
+        let mut set = 0;
+        for &controller in &Controller::ALL {
+            if wanted(controller) {
+                set |= 1 << controller as u8;
+            }
+        }
+        Controllers(set)
+    }
+
+    /// Those in a list of the kernel's names, which commas divide in /proc/PID/cgroup, and blanks in the files of v2.
+    pub fn in_list(list: &[u8], divider: u8) -> Controllers {
+        let list = bytes::trimmed(list);
+        Controllers::that_are(&|controller| bytes::has_part(list, divider, controller.name().as_bytes()))
+    }
+
+    /// Whether `controller` is one of them.
+    pub fn has(self, controller: Controller) -> bool {
+        self.0 & 1 << controller as u8 != 0
+    }
+
+    /// Those of them that are not in `other`.
+    pub fn without(self, other: Controllers) -> Controllers {
+        Controllers(self.0 & !other.0)
+    }
+
+    /// Those of them that are in `other`, too.
+    pub fn in_both(self, other: Controllers) -> Controllers {
+        Controllers(self.0 & other.0)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 
@@ -61,21 +98,21 @@ pub struct Hierarchy {
     /// The caller's cgroup, relative to `top`: "." or "./a/b".
     pub own: &'static CStr,
     /// Which of the controllers it carries.
-    pub controllers: Vec<Controller>,
+    pub controllers: Controllers,
 }
 
 /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
 /// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`.
-pub fn find(explicit: &[Controller], host: &Host) -> Result<Vec<&'static Hierarchy>> {
+pub fn find(explicit: Controllers, host: &Host) -> Result<Vec<&'static Hierarchy>> {
     let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
     let mounts = host.mountinfo.as_ref().map_err(|e| needs_proc(*e))?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
-    for controller in Controller::ALL {
-        if !found.iter().any(|hierarchy| hierarchy.controllers.contains(&controller)) {
+    for &controller in &Controller::ALL {
+        if !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
             match hierarchy_of(controller, has_v2, &own, mounts) {
-                Ok(Some(hierarchy)) => found.push(Box::leak(Box::new(hierarchy))),
-                Err(e) if explicit.contains(&controller) => return Err(e),
+                Ok(Some(hierarchy)) => found.push(hierarchy),
+                Err(e) if explicit.has(controller) => return Err(e),
                 Ok(None) | Err(_) => {}
             }
         }
@@ -89,28 +126,30 @@ fn needs_proc(error: Error) -> Error {
 }
 
 /// The hierarchy of a controller that none found so far carries.
-fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<Hierarchy>> {
+fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
-    let (version, line) = match own_line(own, Some(controller)) {
+    let (version, line) = match own_line(own, controller.name().as_bytes()) {
         Some(line) => (Version::V1, line),
         None if has_v2 => return Ok(None),
-        None => match own_line(own, None) {
+        None => match own_line(own, b"") {
             Some(line) => (Version::V2, line),
             None => return Ok(None),
         },
     };
-    let (top, below) = match mounted(mounts, version, controller, line.path)? {
-        Some(found) => found,
+    let (top, below) = match mounted(mounts, version, controller, line.path) {
+        Some((point, below)) => (Dir::open(None, mountinfo::unescape(point))?, below),
         None if leads_up(line.path) => return Ok(None),
         None => (detached(version, line.controllers)?, line.path),
     };
     let mut buffer = [0u8; 512];
-    let controllers = Controller::in_list(match version {
-        Version::V1 => line.controllers,
-        Version::V2 => top.read(c"cgroup.controllers", &mut buffer)?,
-    });
-    let carries_it = controllers.contains(&controller);
-    Ok(carries_it.then(|| Hierarchy { version, top, own: below_top(&[below]), controllers }))
+    let controllers = match version {
+        Version::V1 => Controllers::in_list(line.controllers, b','),
+        Version::V2 => Controllers::in_list(top.read(c"cgroup.controllers", &mut buffer)?, b' '),
+    };
+    if !controllers.has(controller) {
+        return Ok(None);
+    }
+    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own: below_top(&[below]), controllers }))))
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
@@ -119,28 +158,24 @@ struct OwnLine<'a> {
     path: &'a [u8],
 }
 
-/// The line that names `controller`; without one v2's, which names none.
-fn own_line(file: &[u8], controller: Option<Controller>) -> Option<OwnLine<'_>> {
+/// The line that has `controller` in its list. That of v2 is empty, as if it named one without a name.
+fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
     bytes::split(file, b'\n').find_map(|line| {
         let (_id, rest) = bytes::split_once(line, b':')?;
         let (controllers, path) = bytes::split_once(rest, b':')?;
-        let is_it = match controller {
-            Some(controller) => has_option(controllers, controller.name().as_bytes()),
-            None => controllers.is_empty(),
-        };
-        is_it.then_some(OwnLine { controllers, path })
+        has_option(controllers, controller).then_some(OwnLine { controllers, path })
     })
 }
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
-/// Returns its top, and the rest of the path below it.
+/// Returns the mount point, and the rest of the path below it.
 fn mounted<'a>(
-    mounts: &[u8],
+    mounts: &'a [u8],
     version: Version,
     controller: Controller,
     path: &'a [u8],
-) -> Result<Option<(Dir, &'a [u8])>> {
-    let mut read_only = None;
+) -> Option<(&'a [u8], &'a [u8])> {
+    let mut found = None;
     let mut rest = mounts;
     while let Some(mount) = mountinfo::next(&mut rest) {
         let is_it = match version {
@@ -149,39 +184,39 @@ fn mounted<'a>(
         };
         if is_it
             && !mountinfo::is_hidden(mount.point, rest)
-            && let Some(below) = strip_root(path, &mountinfo::unescape(mount.root))
+            && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
-            let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
-            if !has_option(mount.options, b"ro") {
-                return Ok(Some((Dir::open(None, point)?, below)));
+            let is_writable = !has_option(mount.options, b"ro");
+            if is_writable || found.is_none() {
+                found = Some((mount.point, below));
             }
-            read_only = read_only.or(Some((point, below)));
+            if is_writable {
+                break;
+            }
         }
     }
-    read_only.map(|(point, below)| Ok((Dir::open(None, point)?, below))).transpose()
+    found
 }
 
 /// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.
 fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
-    if leads_up(root) || leads_up(path) {
-        return None;
-    }
-    let below = path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
-    (below.is_empty() || below.starts_with(b"/")).then_some(below)
+    if leads_up(root) || leads_up(path) { None } else { bytes::below(path, root) }
 }
 
 /// Whether the path leaves the cgroup namespace.
-fn leads_up(path: &[u8]) -> bool {
-    bytes::split(path, b'/').any(|part| part == b"..")
+pub fn leads_up(path: &[u8]) -> bool {
+    bytes::has_part(path, b'/', b"..")
 }
 
 /// The `parts`, one below the other, as a path for openat(2) that is relative to the top: "." or "./a/b".
 pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
     let mut below = alloc::vec![b'.'];
-    for part in parts.iter().flat_map(|part| bytes::split(part, b'/')) {
-        if !part.is_empty() && part != b"." {
-            below.push(b'/');
-            below.extend_from_slice(part);
+    for path in parts {
+        for part in bytes::split(path, b'/') {
+            if !part.is_empty() && part != b"." {
+                below.put(b"/");
+                below.put(part);
+            }
         }
     }
     bytes::c_string(&[&below])
@@ -206,11 +241,11 @@ mod tests {
     #[test]
     fn own_paths() {
         let file = b"4:cpu,cpuacct:/a:b\n3:cpuset:/\n1:name=systemd:/x\n0::/user/1\n";
-        let path = |c| own_line(file, c).map(|line| line.path.to_vec());
-        assert_eq!(path(Some(Controller::Cpu)), Some(b"/a:b".to_vec()));
-        assert_eq!(path(Some(Controller::Cpuset)), Some(b"/".to_vec()));
-        assert_eq!(path(Some(Controller::Memory)), None);
-        assert_eq!(path(None), Some(b"/user/1".to_vec()));
+        let path = |controller: &str| own_line(file, controller.as_bytes()).map(|line| line.path.to_vec());
+        assert_eq!(path("cpu"), Some(b"/a:b".to_vec()));
+        assert_eq!(path("cpuset"), Some(b"/".to_vec()));
+        assert_eq!(path("memory"), None);
+        assert_eq!(path(""), Some(b"/user/1".to_vec()));
     }
 
     #[test]
@@ -236,9 +271,13 @@ mod tests {
     #[test]
     fn lists_of_controllers() {
         use Controller::{Cpuset, Memory, Pids};
-        assert_eq!(Controller::in_list(b"rw,memory,pids"), [Memory, Pids]);
-        assert_eq!(Controller::in_list(b"pids memory io\n"), [Pids, Memory]);
-        assert_eq!(Controller::in_list(b"cpuset"), [Cpuset]);
-        assert_eq!(Controller::in_list(b"cpuacct,name=memory\n"), []);
+        let listed = |list: &str, divider| {
+            let set = Controllers::in_list(list.as_bytes(), divider);
+            Controller::ALL.into_iter().filter(|controller| set.has(*controller)).collect::<Vec<_>>()
+        };
+        assert_eq!(listed("rw,memory,pids", b','), [Memory, Pids]);
+        assert_eq!(listed("pids memory io\n", b' '), [Memory, Pids]);
+        assert_eq!(listed("cpuset", b','), [Cpuset]);
+        assert_eq!(listed("cpuacct,name=memory\n", b','), []);
     }
 }

@@ -1,7 +1,7 @@
 //! The limits of v1, and how a limit is applied: written, read back, and compared.
 
-use super::hierarchy::{Controller, Hierarchy};
-use crate::bytes::{self, Put};
+use super::hierarchy::{Controller, Controllers, Hierarchy};
+use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::spec::limits::{Limit, Limits, PERIOD};
 use crate::sys::Dir;
@@ -9,55 +9,68 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// What is written to the files of v1, in the order that the kernel takes it. `parent` is where the group is created.
-pub fn v1(limits: &Limits, controllers: &[Controller], hierarchy: &Hierarchy, parent: &CStr) -> Result<Vec<Setting>> {
-    let mut settings = Vec::new();
-    for controller in controllers {
-        match controller {
-            Controller::Memory => {
-                settings.extend(limits.memory.map(|limit| Setting::bytes(c"memory.limit_in_bytes", limit)));
-                // memory.memsw is both together, and may not be less than memory alone at any time.
-                settings.extend(limits.memory.zip(limits.swap).map(|(memory, swap)| {
-                    let both = Limit { value: memory.value.saturating_add(swap.value), ..swap };
-                    Setting::bytes(c"memory.memsw.limit_in_bytes", both)
-                }));
-            }
-            Controller::Cpu => {
-                settings.extend(limits.shares.map(|limit| Setting::number(c"cpu.shares", limit, b"")));
-                settings.extend(limits.quota.iter().flat_map(|quota| {
-                    let period = Limit { value: PERIOD, ..*quota };
-                    [
-                        Setting::number(c"cpu.cfs_period_us", period, b""),
-                        Setting::number(c"cpu.cfs_quota_us", *quota, b""),
-                    ]
-                }));
-            }
-            Controller::Cpuset => {
-                // Both must have a value before a process can join; without one from the user, it is that of the parent.
-                for (file, list) in [(c"cpuset.cpus", limits.cpus), (c"cpuset.mems", limits.mems)] {
-                    settings.push(Setting::list(
-                        file,
-                        None,
-                        match list {
-                            Some(list) => list,
-                            None => {
-                                let path = bytes::c_string(&[parent.to_bytes(), b"/", file.to_bytes()]);
-                                let mut buffer = [0u8; 4096];
-                                bytes::trimmed(hierarchy.top.read(path, &mut buffer)?).to_vec().leak()
-                            }
-                        },
-                    ));
-                }
-            }
-            Controller::Pids => settings.extend(pids(limits)),
+pub fn v1(limits: &Limits, controllers: Controllers, hierarchy: &Hierarchy, parent: &CStr) -> Result<Vec<Setting>> {
+    let mut settings = Settings::default();
+    if controllers.has(Controller::Memory) {
+        settings.number(c"memory.limit_in_bytes", limits.memory, Comparison::Bytes);
+        // memory.memsw is both together, and may not be less than memory alone at any time.
+        if let (Some(memory), Some(swap)) = (limits.memory, limits.swap) {
+            let both = Limit { value: memory.value.saturating_add(swap.value), ..swap };
+            settings.number(c"memory.memsw.limit_in_bytes", Some(both), Comparison::Bytes);
         }
     }
-    Ok(settings)
+    if controllers.has(Controller::Cpu) {
+        settings.number(c"cpu.shares", limits.shares, Comparison::Exact);
+        let period = limits.quota.map(|quota| Limit { value: PERIOD, ..quota });
+        settings.number(c"cpu.cfs_period_us", period, Comparison::Exact);
+        settings.number(c"cpu.cfs_quota_us", limits.quota, Comparison::Exact);
+    }
+    if controllers.has(Controller::Cpuset) {
+        // Both must have a value before a process can join; without one from the user, it is that of the parent.
+        let or_of_parent = |list: Option<&'static [u8]>, file: &[u8]| match list {
+            Some(list) => Ok(list),
+            None => {
+                let path = bytes::c_string(&[parent.to_bytes(), b"/", file]);
+                let mut buffer = [0u8; 4096];
+                hierarchy.top.read(path, &mut buffer).map(|list| &*bytes::trimmed(list).to_vec().leak())
+            }
+        };
+        settings.list(c"cpuset.cpus", None, or_of_parent(limits.cpus, b"cpuset.cpus")?);
+        settings.list(c"cpuset.mems", None, or_of_parent(limits.mems, b"cpuset.mems")?);
+    }
+    if controllers.has(Controller::Pids) {
+        settings.pids(limits);
+    }
+    Ok(settings.0)
 }
 
-/// The limit on processes; `max` for a group that only counts them.
-pub fn pids(limits: &Limits) -> Option<Setting> {
-    let counts = || Setting { value: b"max", ..Setting::number(c"pids.max", Limit { value: 0, explicit: false }, b"") };
-    limits.pids.map(|limit| Setting::number(c"pids.max", limit, b"")).or_else(|| limits.count_pids.then(counts))
+/// Settings, in the order in which they are written.
+#[derive(Default)]
+pub struct Settings(pub Vec<Setting>);
+
+impl Settings {
+    /// Adds a number, if there is such a limit.
+    pub fn number(&mut self, file: &'static CStr, limit: Option<Limit>, comparison: Comparison) {
+        if let Some(Limit { value, explicit }) = limit {
+            let value = bytes::to_decimal(value).leak();
+            self.0.push(Setting { file, effective: None, value, comparison, explicit });
+        }
+    }
+
+    /// Adds a list of CPUs or memory nodes.
+    pub fn list(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) {
+        self.0.push(Setting { file, effective, value, comparison: Comparison::List, explicit: true });
+    }
+
+    /// Adds the limit on processes; `max` for a group that only counts them.
+    pub fn pids(&mut self, limits: &Limits) {
+        let file = c"pids.max";
+        self.number(file, limits.pids, Comparison::Exact);
+        if limits.pids.is_none() && limits.count_pids {
+            let comparison = Comparison::Exact;
+            self.0.push(Setting { file, effective: None, value: b"max", comparison, explicit: false });
+        }
+    }
 }
 
 /// How two values are compared.
@@ -89,23 +102,6 @@ pub struct Setting {
 const LARGEST_PAGE: u64 = 64 * 1024;
 
 impl Setting {
-    /// A number, followed by `after` where the format of the file has more fields.
-    pub fn number(file: &'static CStr, Limit { value, explicit }: Limit, after: &[u8]) -> Setting {
-        let mut number = bytes::to_decimal(value);
-        number.put(after);
-        Setting { file, effective: None, value: number.leak(), comparison: Comparison::Exact, explicit }
-    }
-
-    /// A number of bytes.
-    pub fn bytes(file: &'static CStr, limit: Limit) -> Setting {
-        Setting { comparison: Comparison::Bytes, ..Setting::number(file, limit, b"") }
-    }
-
-    /// A list of CPUs or memory nodes.
-    pub fn list(file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) -> Setting {
-        Setting { file, effective, value, comparison: Comparison::List, explicit: true }
-    }
-
     /// Writes the value and reads it back; a kernel that holds another one is an error.
     pub fn apply(&self, dir: &Dir) -> Result<()> {
         let mut buffer = [0u8; 4096];

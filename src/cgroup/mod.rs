@@ -7,16 +7,17 @@ pub mod limits;
 pub mod steps;
 pub mod v2;
 
-pub use hierarchy::{Controller, Hierarchy, Version};
+pub use hierarchy::{Controller, Controllers, Hierarchy, Version};
 
 use crate::bytes;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Limit, Limits, Spec};
+use crate::step::Slot;
 use crate::sys::Dir;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell};
+use core::cell::Cell;
 use core::ffi::CStr;
 use limits::Setting;
 
@@ -42,9 +43,9 @@ pub struct Group {
     /// The user asked for one of its limits, or for its parent. Else it is left out where the host refuses it.
     pub explicit: bool,
     /// The cgroup that it is created in, once that is open, if it is not the top.
-    parent_dir: OnceCell<Dir>,
+    parent_dir: Slot<&'static Dir>,
     /// Its directory, locked, once it exists.
-    dir: OnceCell<Dir>,
+    dir: Slot<&'static Dir>,
     /// This host has refused it, and the user had not asked for it.
     left_out: Cell<bool>,
 }
@@ -60,14 +61,14 @@ pub struct Enable {
 }
 
 impl Group {
-    /// Uses the cgroup that it is created in.
-    pub fn with_parent<R>(&self, use_it: impl FnOnce(&Dir) -> R) -> Option<R> {
-        if self.parent == c"." { Some(use_it(&self.hierarchy.top)) } else { self.parent_dir.get().map(use_it) }
+    /// The cgroup that it is created in, if that is open.
+    pub fn parent_dir(&self) -> Option<&'static Dir> {
+        if self.parent == c"." { Some(&self.hierarchy.top) } else { self.parent_dir.get() }
     }
 
-    /// Uses its directory, if it exists.
-    pub fn with_dir<R>(&self, use_it: impl FnOnce(&Dir) -> R) -> Option<R> {
-        self.dir.get().map(use_it)
+    /// Its directory, if it exists.
+    pub fn dir(&self) -> Option<&'static Dir> {
+        self.dir.get()
     }
 }
 
@@ -80,42 +81,36 @@ pub fn name_of(spec: &Spec, host: &Host) -> &'static CStr {
 /// The hierarchies of this host, and the groups that the container needs in them. A limit that the user asked for and that this
 /// host cannot apply is an error; such a default is left out.
 pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>, Vec<&'static Group>)> {
-    let needed = |explicit: bool| {
-        Controller::ALL.into_iter().filter(move |controller| needs(&spec.limits, *controller, explicit))
-    };
-    let (all, explicit): (Vec<_>, Vec<_>) = (needed(false).collect(), needed(true).collect());
+    let all = Controllers::that_are(&|controller| needs(&spec.limits, controller, false));
+    let explicit = Controllers::that_are(&|controller| needs(&spec.limits, controller, true));
     if all.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let hierarchies = match hierarchy::find(&explicit, host) {
+    let hierarchies = match hierarchy::find(explicit, host) {
         Err(_) if explicit.is_empty() => return Ok((Vec::new(), Vec::new())),
         found => found?,
     };
-    if let Some(missing) = explicit.iter().find(|c| hierarchies.iter().all(|h| !h.controllers.contains(c))) {
-        let hint = "not available: no cgroup hierarchy of this host carries it";
-        return Err(Error::refused("controller", &[missing.name().as_bytes()], hint));
+    for &controller in &Controller::ALL {
+        if explicit.has(controller) && !hierarchies.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
+            let hint = "not available: no cgroup hierarchy of this host carries it";
+            return Err(Error::refused("controller", &[controller.name().as_bytes()], hint));
+        }
     }
     let name = name_of(spec, host);
     let mut groups = Vec::new();
     for &hierarchy in &hierarchies {
-        let carried = |controllers: &[Controller]| {
-            controllers.iter().copied().filter(|controller| hierarchy.controllers.contains(controller)).collect()
-        };
-        let (all, explicit): (Vec<_>, Vec<_>) = (carried(&all), carried(&explicit));
+        let (all, explicit) = (all.in_both(hierarchy.controllers), explicit.in_both(hierarchy.controllers));
         if all.is_empty() {
             continue;
         }
         // First with the defaults; if the host refuses one of those, only with what the user asked for.
-        for controllers in [&all, &explicit] {
-            match group(hierarchy, spec, name, controllers, &explicit) {
-                Ok(group) => {
-                    groups.push(&*Box::leak(Box::new(group)));
-                    break;
-                }
-                Err(_) if explicit.is_empty() && spec.cgroup_parent.is_none() => break,
-                Err(_) if *controllers != explicit && !explicit.is_empty() => {}
-                Err(e) => return Err(e),
-            }
+        let found = match group(hierarchy, spec, name, all, explicit) {
+            Err(_) if all != explicit && !explicit.is_empty() => group(hierarchy, spec, name, explicit, explicit),
+            found => found,
+        };
+        match found {
+            Err(_) if explicit.is_empty() && spec.cgroup_parent.is_none() => {}
+            found => groups.push(found?),
         }
     }
     Ok((hierarchies, groups))
@@ -123,12 +118,12 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
 
 /// Whether the limits need a controller; with `explicit`, whether one of those that the user asked for does.
 fn needs(limits: &Limits, controller: Controller, explicit: bool) -> bool {
-    let any = |limits: &[Option<Limit>]| limits.iter().flatten().any(|limit| limit.explicit || !explicit);
+    let counts = |limit: Option<Limit>| limit.is_some_and(|limit| limit.explicit || !explicit);
     match controller {
-        Controller::Memory => any(&[limits.memory, limits.swap]),
-        Controller::Cpu => any(&[limits.shares, limits.quota]),
+        Controller::Memory => counts(limits.memory) || counts(limits.swap),
+        Controller::Cpu => counts(limits.shares) || counts(limits.quota),
         Controller::Cpuset => limits.cpus.is_some() || limits.mems.is_some(),
-        Controller::Pids => any(&[limits.pids]) || limits.count_pids && !explicit,
+        Controller::Pids => counts(limits.pids) || limits.count_pids && !explicit,
     }
 }
 
@@ -137,9 +132,9 @@ fn group(
     hierarchy: &'static Hierarchy,
     spec: &Spec,
     name: &'static CStr,
-    controllers: &[Controller],
-    explicit: &[Controller],
-) -> Result<Group> {
+    controllers: Controllers,
+    explicit: Controllers,
+) -> Result<&'static Group> {
     let wanted = spec.cgroup_parent.map(|path| {
         let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
         hierarchy::below_top(&[above, path.as_bytes()])
@@ -151,25 +146,25 @@ fn group(
             (parent, Vec::new(), limits::v1(limits, controllers, hierarchy, parent)?)
         }
         Version::V2 => {
-            let (parent, enable) = v2::choose_parent(hierarchy, wanted, controllers, explicit)?;
-            (parent, enable, v2::settings(limits, controllers))
+            let parent = v2::choose_parent(hierarchy, wanted, controllers)?;
+            (parent, v2::enable(hierarchy, parent, controllers, explicit)?, v2::settings(limits, controllers))
         }
     };
     let below = parent.to_bytes().get(1..).unwrap_or_default();
     let path = bytes::c_string(&[hierarchy.top.path(), below, b"/", name.to_bytes()]);
-    Ok(Group {
+    Ok(Box::leak(Box::new(Group {
         hierarchy,
         name,
         path: Some(path).filter(|path| path.to_bytes().starts_with(b"/")),
         parent,
         enable,
-        has_memory: controllers.contains(&Controller::Memory),
+        has_memory: controllers.has(Controller::Memory),
         explicit: wanted.is_some() || settings.iter().any(|setting| setting.explicit),
         settings,
-        parent_dir: OnceCell::new(),
-        dir: OnceCell::new(),
+        parent_dir: Slot::default(),
+        dir: Slot::default(),
         left_out: Cell::new(false),
-    })
+    })))
 }
 
 /// Checks the name of a container: what docker takes, `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, and no longer than a hostname may be.
@@ -187,7 +182,7 @@ pub fn check_name(name: &str) -> Result<()> {
 
 /// Checks the value of `--cgroup-parent`: no part of it may lead up.
 pub fn check_parent(path: &str) -> Result<()> {
-    if bytes::split(path.as_bytes(), b'/').any(|part| part == b"..") {
+    if hierarchy::leads_up(path.as_bytes()) {
         return Err(Error::usage("--cgroup-parent with '..'", path.as_bytes()));
     }
     Ok(())

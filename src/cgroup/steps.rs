@@ -6,8 +6,9 @@ use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Version};
 use crate::error::{Errno, Error, Kind, Result};
-use crate::step::{Child, ChildStep, Parent, ParentStep};
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, CloneFlags, Dir, MountFlags};
+use alloc::boxed::Box;
 use core::ffi::CStr;
 
 step! {
@@ -21,7 +22,7 @@ step! {
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent);
-        leave_out_if_refused(self.group, opened.map(|dir| drop(self.group.parent_dir.set(dir))))
+        keep_unless_refused(self.group, opened, &self.group.parent_dir)
     }
 
     fn may_fail(&self) -> bool {
@@ -64,12 +65,8 @@ step! {
 impl ParentStep for CreateCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let group = self.group;
-        match group.with_parent(|parent| directory::create(parent, group.name)) {
-            Some(created) if !group.left_out.get() => {
-                leave_out_if_refused(group, created.map(|dir| drop(group.dir.set(dir))))
-            }
-            _ => Ok(()),
-        }
+        let Some(parent) = group.parent_dir() else { return Ok(()) };
+        keep_unless_refused(group, directory::create(parent, group.name), &group.dir)
     }
 
     fn may_fail(&self) -> bool {
@@ -89,8 +86,8 @@ step! {
 
 impl ParentStep for ApplyLimit {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let applied = self.group.with_dir(|dir| self.setting.apply(dir)).unwrap_or(Ok(()));
-        unless_refused(applied, self.setting.explicit)
+        let Some(dir) = self.group.dir() else { return Ok(()) };
+        unless_refused(self.setting.apply(dir), self.setting.explicit)
     }
 
     fn may_fail(&self) -> bool {
@@ -98,12 +95,18 @@ impl ParentStep for ApplyLimit {
     }
 }
 
-/// Marks a group without a directory as left out, so that the later steps for it do nothing.
-fn leave_out_if_refused(group: &Group, result: Result<()>) -> Result<()> {
-    let refused = result.is_err();
-    unless_refused(result, group.explicit)?;
-    group.left_out.set(refused);
-    Ok(())
+/// Keeps the directory in its slot. A group without one is marked as left out, so that the later steps for it do nothing.
+fn keep_unless_refused(group: &Group, dir: Result<Dir>, slot: &Slot<&'static Dir>) -> Result<()> {
+    match dir {
+        Ok(dir) => {
+            slot.set(Some(Box::leak(Box::new(dir))));
+            Ok(())
+        }
+        Err(e) => {
+            group.left_out.set(true);
+            unless_refused(Err(e), group.explicit)
+        }
+    }
 }
 
 /// A refusal of the kernel is no error if the user has not asked for the limit. A name that is taken always is one.
@@ -133,12 +136,12 @@ impl ChildStep for JoinCgroup {
         if group.left_out.get() || group.hierarchy.version == Version::V2 && child.born_in_cgroup {
             return Ok(());
         }
-        match group.with_parent(|parent| parent.write(self.file, b"0")) {
+        let Some(parent) = group.parent_dir() else { return Ok(()) };
+        match parent.write(self.file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
-            Some(Err(_)) if !group.explicit => Ok(()),
-            Some(Err(e)) => Err(explain_join(e)),
-            _ => Ok(()),
+            Err(_) if !group.explicit => Ok(()),
+            joined => joined.map_err(explain_join),
         }
     }
 
@@ -203,8 +206,13 @@ step! {
 
 impl ChildStep for CloseLocks {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let born_before_it = self.groups.iter().filter(|group| group.hierarchy.version == Version::V2);
-        born_before_it.filter_map(|group| group.dir.get()).for_each(Dir::close_copy);
+        for group in self.groups {
+            if group.hierarchy.version == Version::V2
+                && let Some(dir) = group.dir()
+            {
+                dir.close_copy();
+            }
+        }
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //! (cgroup-v2.rst, "No Internal Process Constraint"), and the caller's own cgroup has at least the caller.
 
 use super::Enable;
-use super::hierarchy::{Controller, Hierarchy};
-use super::limits::{self, Setting};
+use super::hierarchy::{Controller, Controllers, Hierarchy};
+use super::limits::{Comparison, Setting, Settings};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::spec::limits::{Limit, Limits, PERIOD};
@@ -13,31 +13,34 @@ use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
 
 /// What is written to its files.
-pub fn settings(limits: &Limits, controllers: &[Controller]) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    for controller in controllers {
-        match controller {
-            Controller::Memory => {
-                settings.extend(limits.memory.map(|limit| Setting::bytes(c"memory.max", limit)));
-                settings.extend(limits.swap.map(|limit| Setting::bytes(c"memory.swap.max", limit)));
-            }
-            Controller::Cpu => {
-                let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), ..shares });
-                settings.extend(weight.map(|limit| Setting::number(c"cpu.weight", limit, b"")));
-                let mut period = alloc::vec![b' '];
-                period.extend_from_slice(&bytes::to_decimal(PERIOD));
-                settings.extend(limits.quota.map(|limit| Setting::number(c"cpu.max", limit, &period)));
-            }
-            Controller::Cpuset => {
-                // The file keeps what was written even where the parent does not have it: only .effective tells.
-                let cpus = limits.cpus.map(|list| Setting::list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), list));
-                let mems = limits.mems.map(|list| Setting::list(c"cpuset.mems", Some(c"cpuset.mems.effective"), list));
-                settings.extend(cpus.into_iter().chain(mems));
-            }
-            Controller::Pids => settings.extend(limits::pids(limits)),
+pub fn settings(limits: &Limits, controllers: Controllers) -> Vec<Setting> {
+    let mut settings = Settings::default();
+    if controllers.has(Controller::Memory) {
+        settings.number(c"memory.max", limits.memory, Comparison::Bytes);
+        settings.number(c"memory.swap.max", limits.swap, Comparison::Bytes);
+    }
+    if controllers.has(Controller::Cpu) {
+        let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), ..shares });
+        settings.number(c"cpu.weight", weight, Comparison::Exact);
+        if let Some(Limit { value, explicit }) = limits.quota {
+            let value = bytes::c_string(&[&bytes::to_decimal(value), b" ", &bytes::to_decimal(PERIOD)]).to_bytes();
+            let comparison = Comparison::Exact;
+            settings.0.push(Setting { file: c"cpu.max", effective: None, value, comparison, explicit });
         }
     }
-    settings
+    if controllers.has(Controller::Cpuset) {
+        // The file keeps what was written even where the parent does not have it: only .effective tells.
+        if let Some(list) = limits.cpus {
+            settings.list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), list);
+        }
+        if let Some(list) = limits.mems {
+            settings.list(c"cpuset.mems", Some(c"cpuset.mems.effective"), list);
+        }
+    }
+    if controllers.has(Controller::Pids) {
+        settings.pids(limits);
+    }
+    settings.0
 }
 
 /// cpu.weight (1 to 10000) for v1's shares (2 to 262144), as runc and crun have it since 2025:
@@ -83,29 +86,27 @@ fn log2(mut x: f64) -> f64 {
     log
 }
 
-/// Where a group can be created, and what must be enabled for it, from the top down: the caller's cgroup or the nearest
-/// ancestor that can have children with the `needed` controllers; or exactly `wanted`. Limits that the user asked for need
-/// those of them that are `explicit`.
+/// Where a group can be created: in the caller's cgroup or the nearest ancestor that can have children with the `needed`
+/// controllers; or in exactly the `wanted` one.
 pub fn choose_parent(
     hierarchy: &Hierarchy,
     wanted: Option<&'static CStr>,
-    needed: &[Controller],
-    explicit: &[Controller],
-) -> Result<(&'static CStr, Vec<Enable>)> {
-    let parent = match wanted {
-        Some(wanted) => {
-            // If it does not exist, this error names it.
-            drop(Dir::open(Some(&hierarchy.top), wanted)?);
-            wanted
-        }
-        None => nearest(hierarchy, needed)?,
-    };
+    needed: Controllers,
+) -> Result<&'static CStr> {
+    let Some(wanted) = wanted else { return nearest(hierarchy, needed) };
+    // If it does not exist, this error names it.
+    Dir::open(Some(&hierarchy.top), wanted).map(|_| wanted)
+}
+
+/// What must be enabled for a group in `parent`, from the top down. Limits that the user asked for need those of the `needed`
+/// controllers that are `explicit`.
+pub fn enable(hierarchy: &Hierarchy, parent: &CStr, needed: Controllers, explicit: Controllers) -> Result<Vec<Enable>> {
     let mut enable = Vec::new();
     for end in ends_of_parts(parent.to_bytes()) {
         let dir = parent.to_bytes().get(..end).unwrap_or_default();
-        let enabled = enabled(hierarchy, dir)?;
-        for controller in Controller::ALL {
-            if !needed.contains(&controller) || enabled.contains(&controller) {
+        let missing = needed.without(enabled(hierarchy, dir)?);
+        for &controller in &Controller::ALL {
+            if !missing.has(controller) {
                 continue;
             }
             // In a populated cgroup +memory is EBUSY, yet +cpu succeeds and makes the children invalid.
@@ -118,14 +119,14 @@ pub fn choose_parent(
             }
             let word = bytes::c_string(&[b"+", controller.name().as_bytes()]).to_bytes();
             let file = file(dir, SUBTREE_CONTROL);
-            enable.push(Enable { file, word, explicit: explicit.contains(&controller) });
+            enable.push(Enable { file, word, explicit: explicit.has(controller) });
         }
     }
-    Ok((parent, enable))
+    Ok(enable)
 }
 
 /// From the caller's cgroup upwards, the first that can have children with the `needed` controllers.
-fn nearest(hierarchy: &Hierarchy, needed: &[Controller]) -> Result<&'static CStr> {
+fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> {
     let mut dir = hierarchy.own.to_bytes();
     while !can_have_children(hierarchy, dir, needed)? {
         refuse_to_leave_limits(hierarchy, dir)?;
@@ -147,12 +148,11 @@ fn ends_of_parts(path: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// A cgroup can have children with controllers if it holds no processes, or has already enabled the controllers.
-fn can_have_children(hierarchy: &Hierarchy, dir: &[u8], needed: &[Controller]) -> Result<bool> {
+fn can_have_children(hierarchy: &Hierarchy, dir: &[u8], needed: Controllers) -> Result<bool> {
     if !holds_processes(hierarchy, dir)? {
         return Ok(true);
     }
-    let enabled = enabled(hierarchy, dir)?;
-    Ok(needed.iter().all(|controller| enabled.contains(controller)))
+    Ok(needed.without(enabled(hierarchy, dir)?).is_empty())
 }
 
 /// Whether this very cgroup has processes, which rule out children with controllers. The real root is exempt; it is the one
@@ -174,9 +174,9 @@ fn holds_processes(hierarchy: &Hierarchy, dir: &[u8]) -> Result<bool> {
 const SUBTREE_CONTROL: &[u8] = b"/cgroup.subtree_control";
 
 /// The controllers that the children of `dir` have.
-fn enabled(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Vec<Controller>> {
+fn enabled(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Controllers> {
     let mut buffer = [0u8; 512];
-    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(Controller::in_list)
+    hierarchy.top.read(file(dir, SUBTREE_CONTROL), &mut buffer).map(|list| Controllers::in_list(list, b' '))
 }
 
 /// The files of limits, and what each holds if there is no limit.

@@ -7,15 +7,17 @@ use crate::error::{Errno, Error, Kind};
 use crate::sys::{self, Pointers};
 use core::ffi::CStr;
 
-/// Becomes the command; returns only the reason why not. (`None`: calls are recorded, and it would have worked.)
-pub fn exec(command: Command) -> Option<Error> {
-    let Command { words, room, mut argv, envp, path } = command;
-    let Some(whole) = fill(&mut argv, words) else { return Some(not_found(c"")) };
-    let error = search(whole, path, &argv, &envp)?;
+/// Becomes the command with these words, each with a NUL after it; returns only the reason why not. (`None`: calls are
+/// recorded, and it would have worked.)
+pub fn exec(words: &'static [u8], command: &mut Command) -> Option<Error> {
+    let Command { room, argv, envp, path } = command;
+    let Some(whole) = fill(argv, words) else { return Some(not_found(c"")) };
+    let error = search(whole, path, argv, envp)?;
     if argv.len() != 1 || !is_not_found(error) || !whole.to_bytes().iter().any(|byte| BLANKS.contains(byte)) {
         return Some(error);
     }
     // The old way, `run "ls -l"`: only where nothing has the whole word as its name.
+    let room = core::mem::take(room);
     let mut after_blank = true;
     let mut len = 0;
     for &byte in whole.to_bytes_with_nul() {
@@ -29,9 +31,9 @@ pub fn exec(command: Command) -> Option<Error> {
         after_blank = end;
     }
     let room: &'static [u8] = room;
-    match fill(&mut argv, room.get(..len).unwrap_or_default()) {
+    match fill(argv, room.get(..len).unwrap_or_default()) {
         None => Some(error),
-        Some(first) => match search(first, path, &argv, &envp)? {
+        Some(first) => match search(first, path, argv, envp)? {
             other if is_not_found(other) => Some(error),
             other => Some(other),
         },

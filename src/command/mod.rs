@@ -9,15 +9,13 @@ use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Pointers};
+use crate::sys::{self, Fd, Pointers};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// What is to be executed, in room that is made before clone: the child allocates nothing.
 pub struct Command {
-    /// The words, each with a NUL after it.
-    pub words: &'static [u8],
-    /// Room for as many bytes, for the command of one word that is split at its blanks.
+    /// Room for as many bytes as the words have, for the command of one word that is split at its blanks.
     pub room: &'static mut [u8],
     /// Room for as many pointers as either has words.
     pub argv: Pointers,
@@ -35,7 +33,6 @@ impl Command {
             envp.push(variable);
         }
         Command {
-            words: b"",
             room: alloc::vec![0; words.len()].leak(),
             // At the most each blank begins another word.
             argv: Pointers::with_capacity(words.iter().filter(|b| **b == 0 || lookup::BLANKS.contains(b)).count()),
@@ -86,20 +83,22 @@ step! {
 impl ParentStep for MakePipes {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let pipes = &mut parent.pipes;
-        let (read, write) = sys::pipe2()?;
-        (pipes.error_read, pipes.error_write) = (Some(read), Some(write));
+        keep(sys::pipe2(), &mut pipes.error_read, &mut pipes.error_write)?;
         if self.for_terminal {
-            let (receive, send) = sys::socketpair()?;
-            (pipes.terminal_receive, pipes.terminal_send) = (Some(receive), Some(send));
+            keep(sys::socketpair(), &mut pipes.terminal_receive, &mut pipes.terminal_send)?;
         }
         if self.for_undo {
-            let (receive, send) = sys::socketpair()?;
-            (pipes.undo_receive, pipes.undo_send) = (Some(receive), Some(send));
+            keep(sys::socketpair(), &mut pipes.undo_receive, &mut pipes.undo_send)?;
         }
-        let (read, write) = sys::pipe2()?;
-        (pipes.command_read, pipes.command_write) = (Some(read), Some(write));
-        Ok(())
+        keep(sys::pipe2(), &mut pipes.command_read, &mut pipes.command_write)
     }
+}
+
+/// Keeps the two ends of a new pipe or socket.
+fn keep(ends: Result<(Fd, Fd)>, read: &mut Option<Fd>, write: &mut Option<Fd>) -> Result<()> {
+    let ends = ends?;
+    (*read, *write) = (Some(ends.0), Some(ends.1));
+    Ok(())
 }
 
 step! {
@@ -175,7 +174,7 @@ step! {
 
 impl ChildStep for CloseDescriptors {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        sys::close_on_exec(child.pipes.error_write.as_ref().map(sys::Fd::borrow))
+        sys::close_on_exec(child.pipes.error_write.as_ref().map(Fd::borrow))
     }
 }
 
@@ -204,6 +203,6 @@ impl ChildStep for Execute {
             // Only the run itself finds out which directory of PATH has the file.
             command.path = b"";
         }
-        lookup::exec(Command { words, ..command }).map_or(Ok(()), Err::<(), Error>)
+        lookup::exec(words, &mut command).map_or(Ok(()), Err::<(), Error>)
     }
 }

@@ -20,193 +20,194 @@ use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
 use crate::spec::{Spec, Volume};
-use crate::step::ChildStep;
+use crate::step::{ChildStep, Steps};
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LookUpUser};
 use crate::userns::{AwaitIds, Maps};
 use crate::volume::{MountVolume, OpenVolume};
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
-type Steps = Vec<Box<dyn ChildStep>>;
 
 /// The steps of the child.
-pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps {
+pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ChildStep> {
     let privilege = &spec.privilege;
     let own_root = parts.root.is_some();
     let in_userns = parts.maps.is_some();
-    let mut steps: Steps = alloc::vec![Box::new(CloseParentsEnds)];
+    let mut steps = Steps::<dyn ChildStep>::default();
+    steps.add(CloseParentsEnds);
     // The child has copies of the locks of v2; the groups of v1 are created after clone.
     if parts.groups.iter().any(|group| group.hierarchy.version == Version::V2) {
-        steps.push(Box::new(CloseLocks { groups: &parts.groups }));
+        steps.add(CloseLocks { groups: &parts.groups });
     }
 
     // The mounts, while the parent creates the groups.
     if in_userns {
-        steps.push(Box::new(AwaitIds));
+        steps.add(AwaitIds);
     }
-    steps.push(Box::new(MakeMountsSlave));
+    steps.add(MakeMountsSlave);
     for (volume, tree) in &parts.volumes {
         if let Some(source) = volume.content.source() {
-            steps.push(Box::new(OpenVolume { source, tree }));
+            steps.add(OpenVolume { source, tree });
         }
     }
-    match &parts.root {
+    match parts.root {
         Some(root) => enter_root(&mut steps, root, spec, in_userns),
-        None if spec.read_only => steps.push(Box::new(MakeRootReadOnly { path: c"/" })),
+        None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/" }),
         None => {}
     }
     if let Some(word) = spec.user {
-        steps.push(Box::new(LookUpUser::new(word, parts.root_on_host())));
+        steps.add(LookUpUser { word, root: parts.root_on_host() });
     }
     if own_root && in_userns {
         // enter_root mounts them while the host's can still be seen, or they are bound from the host.
     } else if own_root || !spec.host_pid {
-        steps.push(Box::new(MountProc { in_userns }));
+        steps.add(MountProc { in_userns });
     }
     if own_root {
         if !in_userns {
-            steps.push(Box::new(MountSysfs { read_only: privilege.confined, in_userns }));
+            steps.add(MountSysfs { read_only: privilege.confined, in_userns });
         }
-        steps.push(Box::new(MountDev { with_nodes: !in_userns }));
+        steps.add(MountDev { with_nodes: !in_userns });
     }
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
-    let mount_volumes = |steps: &mut Steps, wanted: &dyn Fn(&Volume) -> bool| {
+    let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
         for (volume, tree) in parts.volumes.iter().filter(|(volume, _)| wanted(volume)) {
-            steps.push(Box::new(MountVolume { volume, tree, create: own_root }));
+            steps.add(MountVolume { volume, tree, create: own_root });
         }
     };
     mount_volumes(&mut steps, &is_bind);
     if own_root || spec.tty {
         // By convention the group tty has the id 5.
-        steps.push(Box::new(MountDevpts { has_tty_group: parts.maps.as_ref().is_none_or(|maps| maps.has_group(5)) }));
+        steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
     }
     if own_root {
         for file in &parts.etc_files {
-            steps.push(Box::new(BindEtcFile { file }));
+            steps.add(BindEtcFile { file });
         }
         if !spec.host_ipc {
             let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
-            steps.push(Box::new(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]) }));
+            steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]) });
         }
         if !(in_userns && spec.host_ipc) {
-            steps.push(Box::new(MountMqueue));
+            steps.add(MountMqueue);
         }
         if privilege.confined {
-            steps.push(Box::new(MaskPaths));
+            steps.add(MaskPaths);
         }
     }
     // A volume that is below another one comes after it.
     let depth = |volume: &Volume| bytes::split(volume.target.to_bytes(), b'/').count();
-    for wanted in 0..=parts.volumes.iter().map(|(volume, _)| depth(volume)).max().unwrap_or(0) {
+    let mut deepest = 0;
+    for (volume, _) in &parts.volumes {
+        deepest = deepest.max(depth(volume));
+    }
+    for wanted in 0..=deepest {
         mount_volumes(&mut steps, &|volume| depth(volume) == wanted && !is_bind(volume));
     }
     if own_root {
-        steps.push(Box::new(SetUmask { mask: 0o022 }));
+        steps.add(SetUmask { mask: 0o022 });
     }
 
     // What concerns the process itself.
     if spec.tty {
-        steps.push(Box::new(OpenTerminal));
+        steps.add(OpenTerminal);
     }
     if let Some(name) = parts.uts_name {
-        steps.push(Box::new(SetHostname { name }));
+        steps.add(SetHostname { name });
     }
     if !spec.host_network {
-        steps.push(Box::new(BringUpLoopback));
+        steps.add(BringUpLoopback);
     }
     let Confinement { drop_bounding_set, set_capabilities, mut load_filter } =
         Confinement::new(privilege, host, in_userns);
     if let Some(step) = drop_bounding_set {
-        steps.push(Box::new(step));
+        steps.add(step);
     }
 
     // The barrier: the limits hold.
-    steps.push(Box::new(ReceiveCommand));
+    steps.add(ReceiveCommand);
     for group in &parts.groups {
         let file: &[u8] = if group.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };
-        steps.push(Box::new(JoinCgroup { group, file: bytes::c_string(&[group.name.to_bytes(), file]) }));
+        steps.add(JoinCgroup { group, file: bytes::c_string(&[group.name.to_bytes(), file]) });
     }
     if privilege.confined {
-        steps.push(Box::new(UnshareCgroup));
+        steps.add(UnshareCgroup);
     }
     if privilege.confined && !own_root {
-        steps.push(Box::new(MakeSysReadOnly::new(host)));
+        steps.add(MakeSysReadOnly::new(host));
         // A bind mount inherits read-only from its source, so these come after it.
         for group in &parts.groups {
             if let Some(path) = group.path {
-                steps.push(Box::new(BindCgroup { path, point: bytes::c_string(&[group.hierarchy.top.path()]) }));
+                steps.add(BindCgroup { path, point: bytes::c_string(&[group.hierarchy.top.path()]) });
             }
         }
     }
     if let Some(path) = spec.workdir.or(own_root.then_some(c"/")) {
-        steps.push(Box::new(ChangeDirectory { path, create: own_root }));
+        steps.add(ChangeDirectory { path, create: own_root });
     }
     for limit in &spec.ulimits {
-        steps.push(Box::new(SetUlimit { limit }));
+        steps.add(SetUlimit { limit });
     }
 
     // Privilege.
     if let Some(step) = load_filter.take_if(|_| !privilege.no_new_privs) {
-        steps.push(Box::new(step));
+        steps.add(step);
     }
     if spec.user.is_some() {
-        steps.push(Box::new(BecomeUser { may_leave_groups: parts.maps.as_ref().is_none_or(Maps::may_leave_groups) }));
+        steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
     }
     if let Some(step) = set_capabilities {
-        steps.push(Box::new(step));
+        steps.add(step);
     }
-    steps.push(Box::new(DieWithParent));
+    steps.add(DieWithParent);
     if spec.tty {
-        steps.push(Box::new(AttachTerminal));
+        steps.add(AttachTerminal);
     }
     if privilege.no_new_privs {
-        steps.push(Box::new(SetNoNewPrivileges));
+        steps.add(SetNoNewPrivileges);
     }
     if let Some(step) = load_filter {
-        steps.push(Box::new(step));
+        steps.add(step);
     }
     if spec.init {
-        steps.push(Box::new(BecomeInit { has_terminal: spec.tty }));
+        steps.add(BecomeInit { has_terminal: spec.tty });
     }
-    steps.push(Box::new(CloseDescriptors));
-    steps.push(Box::new(ResetSignals { ignored: host.status.ignored }));
-    steps.push(Box::new(Execute { command: &parts.command, home_of_user: parts.home_of_user }));
+    steps.add(CloseDescriptors);
+    steps.add(ResetSignals { ignored: host.status.ignored });
+    steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
     steps
 }
 
 /// From the host's root into its own.
-fn enter_root(steps: &mut Steps, root: &'static Root, spec: &Spec, in_userns: bool) {
+fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec, in_userns: bool) {
     // With the umask 0, new files get exactly the mode that the call names.
-    steps.push(Box::new(SetUmask { mask: 0 }));
+    steps.add(SetUmask { mask: 0 });
     if let Some(options) = root.writes {
-        steps.push(Box::new(MountWrites { options }));
+        steps.add(MountWrites { options });
     }
     match &root.source {
-        Source::Image(image) => steps.push(Box::new(MountImage { image, below_writes: root.writes.is_some() })),
-        Source::Directory(path) if root.writes.is_none() => steps.push(Box::new(BindRoot { path })),
+        Source::Image(image) => steps.add(MountImage { image, below_writes: root.writes.is_some() }),
+        Source::Directory(path) if root.writes.is_none() => steps.add(BindRoot { path }),
         Source::Directory(_) | Source::Host => {}
     }
     for layer in &root.layers {
-        steps.push(Box::new(MountLayer { layer }));
+        steps.add(MountLayer { layer });
     }
     let path = root.staging_path();
     if spec.read_only {
-        steps.push(Box::new(MakeRootReadOnly { path }));
+        steps.add(MakeRootReadOnly { path });
     }
-    steps.push(Box::new(EnterRoot { path }));
+    steps.add(EnterRoot { path });
     if !in_userns {
-        steps.push(Box::new(LeaveOldRoot));
+        steps.add(LeaveOldRoot);
     }
-    steps.push(Box::new(CheckRoot));
+    steps.add(CheckRoot);
     if in_userns {
         if !spec.host_pid {
-            steps.push(Box::new(MountProc { in_userns }));
+            steps.add(MountProc { in_userns });
         }
         if !spec.host_network {
-            steps.push(Box::new(MountSysfs { read_only: spec.privilege.confined, in_userns }));
+            steps.add(MountSysfs { read_only: spec.privilege.confined, in_userns });
         }
-        steps.push(Box::new(LeaveOldRoot));
+        steps.add(LeaveOldRoot);
     }
 }

@@ -28,7 +28,7 @@ pub struct Plan {
     /// The host.
     pub host: &'static Host,
     /// What the parent does, up to the moment when the command is let go.
-    pub parent: Vec<Box<dyn ParentStep>>,
+    pub parent: &'static [Box<dyn ParentStep>],
     /// What the child does, up to the moment when it becomes the command.
     pub child: &'static [Box<dyn ChildStep>],
     /// What both lists are made of.
@@ -36,19 +36,20 @@ pub struct Plan {
 }
 
 /// What the spec means on this host.
+#[derive(Default)]
 pub struct Parts {
     /// Which namespaces are new.
     pub namespaces: CloneFlags,
     /// The hostname of its UTS namespace, unless that is the host's.
     pub uts_name: Option<&'static str>,
     /// The ids of its user namespace, if it has one.
-    pub maps: Option<Maps>,
+    pub maps: Option<&'static Maps>,
     /// The hierarchies of this host.
     pub hierarchies: Vec<&'static Hierarchy>,
     /// Its groups, at most one in each hierarchy.
     pub groups: Vec<&'static Group>,
     /// Its root; `None`: the host's.
-    pub root: Option<Root>,
+    pub root: Option<&'static Root>,
     /// The mounts in its root, each with a slot for its tree, which is opened while the host can still be seen.
     pub volumes: Vec<(Volume, Slot<Fd>)>,
     /// The files that its root is given.
@@ -59,68 +60,72 @@ pub struct Parts {
     pub command: Slot<Command>,
     /// HOME is that of the user.
     pub home_of_user: bool,
-    /// The environment of the command.
-    pub environment: Vec<&'static core::ffi::CStr>,
     /// The relay of its terminal.
-    pub terminal: Slot<Terminal>,
+    pub terminal: Slot<&'static mut Terminal>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }
 
 impl Parts {
-    fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<Parts> {
-        let maps = if spec.host_user || host.ids.0 == 0 { None } else { Some(Maps::find(host)) };
-        let root = Root::find(spec, host, maps.is_some())?;
-        let mut volumes = spec.volumes.clone();
+    fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
+        let parts: &mut Parts = Box::leak(Box::default());
+        if !spec.host_user && host.ids.0 != 0 {
+            parts.maps = Some(Maps::find(host));
+        }
+        let in_userns = parts.maps.is_some();
+        parts.root = Root::find(spec, host, in_userns)?;
+        let own_root = parts.root.is_some();
+        let mut binds = Vec::new();
+        if own_root && spec.host_ipc {
+            binds.push(c"/dev/shm");
+        }
+        if own_root && in_userns {
+            dev::add_userns_binds(&mut binds, spec.host_network, spec.host_pid, spec.host_ipc);
+        }
+        let mut add = |volume: Volume| parts.volumes.push((volume, Slot::default()));
+        for volume in &spec.volumes {
+            add(*volume);
+        }
         for path in &spec.devices {
-            volumes.push(volume::device(path)?);
+            add(volume::device(path)?);
         }
-        if root.is_some() && spec.host_ipc {
-            volumes.push(dev::bind_from_host(c"/dev/shm"));
+        for path in binds {
+            add(dev::bind_from_host(path));
         }
-        if root.is_some() && maps.is_some() {
-            dev::add_userns_binds(&mut volumes, spec.host_network, spec.host_pid, spec.host_ipc);
-        }
-        let uts_name = spec.hostname.or(spec.name).filter(|_| !spec.host_uts);
-        let hostname: &[u8] = match uts_name {
+        parts.uts_name = spec.hostname.or(spec.name).filter(|_| !spec.host_uts);
+        let hostname: &[u8] = match parts.uts_name {
             Some(name) => name.as_bytes(),
-            None if root.is_some() => sys::hostname().leak(),
+            None if own_root => sys::hostname().leak(),
             None => b"",
         };
-        let etc_files = if root.is_some() { etc::files(hostname, spec.host_network, &volumes) } else { Vec::new() };
-        let environment = command::environment(spec, host, root.is_some(), hostname)?;
-        let (hierarchies, groups) = cgroup::find_groups(spec, host)?;
+        if own_root {
+            parts.etc_files = etc::files(hostname, spec.host_network, &parts.volumes);
+        }
+        let environment = command::environment(spec, host, own_root, hostname)?;
+        parts.words = words;
+        parts.command.set(Some(Command::new(words, &environment)));
+        parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
+        parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         // Each namespace that the container does not share with the host is new.
-        let namespaces = [
-            (!spec.host_uts, CloneFlags::NEWUTS),
-            (!spec.host_ipc, CloneFlags::NEWIPC),
-            (!spec.host_pid, CloneFlags::NEWPID),
-            (!spec.host_network, CloneFlags::NEWNET),
-            (maps.is_some(), CloneFlags::NEWUSER),
-        ]
-        .into_iter()
-        .fold(CloneFlags::NEWNS, |flags, (is_new, flag)| if is_new { flags | flag } else { flags });
-        Ok(Parts {
-            namespaces,
-            hierarchies,
-            groups,
-            uts_name,
-            volumes: volumes.into_iter().map(|volume| (volume, Slot::default())).collect(),
-            etc_files,
-            words,
-            command: Slot::new(Some(Command::new(words, &environment))),
-            home_of_user: root.is_some() && environment::get(&environment, b"HOME").is_none(),
-            environment,
-            terminal: Slot::default(),
-            undo_on_failure: root.as_ref().is_some_and(Root::is_written_to) && !spec.read_only,
-            maps,
-            root,
-        })
+        parts.namespaces = CloneFlags::NEWNS;
+        for &(is_shared, flag) in &[
+            (spec.host_uts, CloneFlags::NEWUTS),
+            (spec.host_ipc, CloneFlags::NEWIPC),
+            (spec.host_pid, CloneFlags::NEWPID),
+            (spec.host_network, CloneFlags::NEWNET),
+            (!in_userns, CloneFlags::NEWUSER),
+        ] {
+            if !is_shared {
+                parts.namespaces = parts.namespaces | flag;
+            }
+        }
+        Ok(parts)
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
     fn root_on_host(&self) -> Option<&'static core::ffi::CStr> {
-        match self.root.as_ref().map(|root| &root.source) {
+        match self.root.map(|root| &root.source) {
             None | Some(Source::Host) => Some(c"/"),
             Some(Source::Directory(path)) => Some(path),
             Some(Source::Image(_)) => None,
@@ -135,8 +140,14 @@ pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Resu
         words.extend_from_slice(word);
         words.push(0);
     }
-    let parts = Box::leak(Box::new(Parts::find(spec, host, words.leak())?));
-    Ok(Plan { spec, host, parent: parent::steps(spec, parts), child: child::steps(spec, host, parts).leak(), parts })
+    let parts = Parts::find(spec, host, words.leak())?;
+    Ok(Plan {
+        spec,
+        host,
+        parent: parent::steps(spec, parts).leak(),
+        child: child::steps(spec, host, parts).leak(),
+        parts,
+    })
 }
 
 impl Plan {

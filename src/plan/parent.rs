@@ -11,57 +11,55 @@ use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
 use crate::spec::{Spec, StatsTo};
-use crate::step::ParentStep;
+use crate::step::{ParentStep, Steps};
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 /// The steps of the parent.
-pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Vec<Box<dyn ParentStep>> {
-    let mut steps: Vec<Box<dyn ParentStep>> = Vec::new();
+pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep> {
+    let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
-        steps.push(Box::new(AdoptOrphans));
+        steps.add(AdoptOrphans);
     }
-    steps.push(Box::new(BlockSignals));
-    steps.push(Box::new(MakePipes { for_terminal: spec.tty, for_undo: parts.undo_on_failure }));
+    steps.add(BlockSignals);
+    steps.add(MakePipes { for_terminal: spec.tty, for_undo: parts.undo_on_failure });
     if let Some(path) = spec.pid_file {
-        steps.push(Box::new(OpenPidFile { path }));
+        steps.add(OpenPidFile { path });
     }
     if let Some(StatsTo::File(path)) = spec.stats {
-        steps.push(Box::new(OpenStatsFile { path }));
+        steps.add(OpenStatsFile { path });
     }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
-        steps.push(Box::new(OpenParentCgroup { group }));
+        steps.add(OpenParentCgroup { group });
     }
     create_groups(&mut steps, parts, Version::V2);
-    if let Some(Source::Image(image)) = parts.root.as_ref().map(|root| &root.source) {
-        steps.push(Box::new(AttachImage { image }));
+    if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
+        steps.add(AttachImage { image });
     }
-    steps.push(Box::new(CloneChild { flags: parts.namespaces, groups: &parts.groups }));
-    if let Some(maps) = &parts.maps {
-        steps.push(Box::new(MapIds { maps }));
+    steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
+    if let Some(maps) = parts.maps {
+        steps.add(MapIds { maps });
     }
     if spec.pid_file.is_some() {
-        steps.push(Box::new(WritePidFile));
+        steps.add(WritePidFile);
     }
     create_groups(&mut steps, parts, Version::V1);
     if spec.tty {
-        steps.push(Box::new(ReceiveTerminal { terminal: &parts.terminal }));
+        steps.add(ReceiveTerminal { terminal: &parts.terminal });
     }
-    steps.push(Box::new(SendCommand { words: parts.words }));
+    steps.add(SendCommand { words: parts.words });
     steps
 }
 
 /// The groups of one interface, with their limits.
-fn create_groups(steps: &mut Vec<Box<dyn ParentStep>>, parts: &'static Parts, version: Version) {
+fn create_groups(steps: &mut Steps<dyn ParentStep>, parts: &'static Parts, version: Version) {
     for group in parts.groups.iter().filter(|group| group.hierarchy.version == version) {
         for enable in &group.enable {
-            steps.push(Box::new(EnableController { group, enable }));
+            steps.add(EnableController { group, enable });
         }
-        steps.push(Box::new(CreateCgroup { group }));
+        steps.add(CreateCgroup { group });
         for setting in &group.settings {
-            steps.push(Box::new(ApplyLimit { group, setting }));
+            steps.add(ApplyLimit { group, setting });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The work after execve: the sweep of other runs' leftovers, the counters, the orphans, the removal of the groups.
 
 use crate::bytes::{self, Put};
-use crate::cgroup::{Hierarchy, directory};
+use crate::cgroup::directory;
 use crate::error::{Errno, Result};
 use crate::plan::Plan;
 use crate::sys::{self, Dir, Pid};
@@ -16,32 +16,30 @@ pub fn sweep(plan: &Plan) {
     let chosen = ((u64::from(turn) * hierarchies.len() as u64) >> 32) as usize;
     let mut removed = Vec::new();
     for at in 0..hierarchies.len() {
-        let Some(hierarchy) = hierarchies.get((chosen + at) % hierarchies.len()) else { continue };
-        with_parent(plan, hierarchy, &mut |parent| match at {
-            0 => {
+        let Some(&hierarchy) = hierarchies.get((chosen + at) % hierarchies.len()) else { continue };
+        // The cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
+        let own;
+        let parent = match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
+            Some(group) => group.parent_dir(),
+            None => {
+                own = Dir::open(Some(&hierarchy.top), hierarchy.own);
+                own.as_ref().ok()
+            }
+        };
+        match parent {
+            Some(parent) if at == 0 => {
                 let own = plan.parts.groups.first().map_or(c"", |group| group.name);
                 removed = directory::sweep(parent, own, turn as usize);
             }
-            _ => {
+            Some(parent) => {
                 for name in &removed {
                     directory::sweep_one(parent, name);
                 }
             }
-        });
+            None => {}
+        }
         if removed.is_empty() {
             return;
-        }
-    }
-}
-
-/// Calls `f` with the cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
-fn with_parent(plan: &Plan, hierarchy: &'static Hierarchy, f: &mut dyn FnMut(&Dir)) {
-    match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
-        Some(group) => group.with_parent(f).unwrap_or_default(),
-        None => {
-            if let Ok(own) = Dir::open(Some(&hierarchy.top), hierarchy.own) {
-                f(&own);
-            }
         }
     }
 }
@@ -49,7 +47,7 @@ fn with_parent(plan: &Plan, hierarchy: &'static Hierarchy, f: &mut dyn FnMut(&Di
 /// The message about OOM kills, if there were any: the exit status alone does not tell.
 pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
     let group = plan.parts.groups.iter().find(|group| group.has_memory)?;
-    let memory = group.with_dir(|dir| directory::memory(dir, group.hierarchy.version))??;
+    let memory = directory::memory(group.dir()?, group.hierarchy.version)?;
     if memory.kills == 0 {
         return None;
     }
@@ -76,24 +74,34 @@ pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
 
 /// The children of this process: proc_pid_task_tid_children(5). Empty if /proc cannot be read.
 pub fn own_children() -> Vec<Pid> {
-    let children = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
-    bytes::words(&children).filter_map(|word| bytes::decimal(word).ok()).map(|pid| Pid(pid as i32)).collect()
+    let file = sys::read_file(c"/proc/thread-self/children").unwrap_or_default();
+    let mut children = Vec::new();
+    for word in bytes::words(&file) {
+        if let Ok(pid) = bytes::decimal(word) {
+            children.push(Pid(pid as i32));
+        }
+    }
+    children
 }
 
 /// Kills the orphans. Without a PID namespace, processes that the command has started outlive it and become children of
 /// mydocker. The `inherited` children, of a shell that has executed mydocker with exec, are not part of the container.
 pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
     loop {
-        let orphans: Vec<Pid> = own_children().into_iter().filter(|pid| !inherited.contains(pid)).collect();
-        if orphans.is_empty() {
-            return Ok(());
-        }
-        for orphan in orphans {
-            sys::kill(orphan, libc::SIGKILL)?;
-            match sys::wait4(orphan, true) {
+        let mut any = false;
+        for child in own_children() {
+            if inherited.contains(&child) {
+                continue;
+            }
+            any = true;
+            sys::kill(child, libc::SIGKILL)?;
+            match sys::wait4(child, true) {
                 Err(e) if e.is(Errno::ECHILD) => {}
                 other => other.map(drop)?,
             }
+        }
+        if !any {
+            return Ok(());
         }
     }
 }
@@ -102,8 +110,9 @@ pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
 pub fn remove_groups(plan: &Plan) -> Result<()> {
     let mut result = Ok(());
     for group in &plan.parts.groups {
-        let removed = group.with_dir(|dir| group.with_parent(|parent| directory::remove(parent, group.name, dir)));
-        result = result.and(removed.flatten().unwrap_or(Ok(())));
+        if let (Some(dir), Some(parent)) = (group.dir(), group.parent_dir()) {
+            result = result.and(directory::remove(parent, group.name, dir));
+        }
     }
     result
 }

@@ -51,9 +51,9 @@ pub fn carry_out(
     report: &mut Option<Report>,
 ) -> Result<i32> {
     let inherited_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
-    let mut parent = start::parent(plan, stops)?;
-    let started = start::walk(plan, &mut parent);
-    let mut supervisor = Supervisor::new(plan, &mut parent, inherited_children);
+    let parent = start::parent(plan, stops);
+    let started = start::walk(plan, parent);
+    let mut supervisor = Supervisor::new(plan, parent, inherited_children);
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
@@ -104,12 +104,12 @@ pub fn carry_out(
         }
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
-    for late in [supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
+    for late in &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
         if let Err(error) = late {
-            sys::say(error);
+            sys::say(*error);
         }
     }
     // The process ends now, and its end closes what is open.
-    core::mem::forget((parent, supervisor));
+    core::mem::forget(supervisor);
     Ok(status)
 }

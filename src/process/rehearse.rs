@@ -30,17 +30,17 @@ pub struct Rehearsed {
 
 /// Walks all steps. This uses up what the steps leave for each other in the plan, so a run needs another plan.
 pub fn rehearse(plan: &Plan) -> Result<Rehearsal> {
-    let mut parent = start::parent(plan, None)?;
+    let parent = start::parent(plan, None);
     parent.child.is_rehearsal = true;
     record::begin();
-    let rehearsal = walk(plan, &mut parent);
+    let rehearsal = walk(plan, parent);
     record::end();
     rehearsal
 }
 
 fn walk(plan: &Plan, parent: &mut Parent) -> Result<Rehearsal> {
     let mut rehearsal = Rehearsal { parent: Vec::new(), child: Vec::new() };
-    for step in &plan.parent {
+    for step in plan.parent {
         step.carry_out(parent)?;
         rehearsal.parent.push(Rehearsed {
             number: 0,

@@ -5,10 +5,12 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::step::{Child, Parent, Pipes, Stop, User};
 use crate::sys::trace::{self, Phase};
+use alloc::boxed::Box;
 
-/// The state that the steps of the parent share, with that of the child in it, before the first step.
-pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> Result<Parent> {
-    Ok(Parent {
+/// The state that the steps of the parent share, with that of the child in it, before the first step. What it holds open is
+/// closed by the end of the process.
+pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Parent {
+    Box::leak(Box::new(Parent {
         pipes: Pipes::default(),
         signals: None,
         pid: None,
@@ -22,12 +24,12 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> Result<Parent> {
             born_in_cgroup: false,
             image: None,
             old_root_on_top: false,
-            user: User::default(),
+            user: if plan.spec.user.is_some() { User::with_room() } else { User::default() },
             terminal: None,
             message: alloc::vec![0; 4 + plan.parts.words.len()],
         },
         child_main: child::main,
-    })
+    }))
 }
 
 /// Walks the steps of the parent. Where one fails, a child that waits for the command sees the end of the pipe.

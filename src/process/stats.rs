@@ -136,15 +136,13 @@ impl Counter {
         let mut buffer = [0u8; 1024];
         self.files.iter().find_map(|(file, key)| {
             plan.parts.groups.iter().find_map(|group| {
-                group.with_dir(|dir| {
-                    let content = dir.read(file, &mut buffer).ok()?;
-                    let number = match key {
-                        Some(key) => bytes::field(content, key)?,
-                        None => bytes::trimmed(content),
-                    };
-                    let number = bytes::decimal(number).ok()?;
-                    Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number })
-                })?
+                let content = group.dir()?.read(file, &mut buffer).ok()?;
+                let number = match key {
+                    Some(key) => bytes::field(content, key)?,
+                    None => bytes::trimmed(content),
+                };
+                let number = bytes::decimal(number).ok()?;
+                Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number })
             })
         })
     }
@@ -158,7 +156,7 @@ fn put_limits(out: &mut Vec<u8>, json: bool, plan: &Plan) {
         for setting in &group.settings {
             let mut buffer = [0u8; 4096];
             let read = setting.effective.unwrap_or(setting.file);
-            let held = group.with_dir(|dir| dir.read(read, &mut buffer).map(<[u8]>::to_vec).unwrap_or_default());
+            let held = group.dir().map(|dir| dir.read(read, &mut buffer).map(<[u8]>::to_vec).unwrap_or_default());
             out.put(separator);
             separator = between;
             out.put(b"{\"file\":");

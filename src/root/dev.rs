@@ -38,16 +38,16 @@ step! {
 impl ChildStep for MountDev {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=1m"))?;
-        for (path, device) in NODES {
+        for &(path, device) in &NODES {
             match self.with_nodes {
                 true => sys::mknod(None, path, libc::S_IFCHR | 0o666, device)?,
                 false => sys::mknod(None, path, libc::S_IFREG | 0o644, Device::NONE)?,
             }
         }
-        for (path, to) in LINKS {
+        for (path, to) in &LINKS {
             sys::symlink(to, path)?;
         }
-        for path in [c"/dev/pts", c"/dev/shm", super::kernel::MQUEUE] {
+        for path in &[c"/dev/pts", c"/dev/shm", super::kernel::MQUEUE] {
             sys::mkdir(None, path, 0o755)?;
         }
         Ok(())
@@ -69,14 +69,19 @@ impl ChildStep for MountShm {
     }
 }
 
-/// Adds what a process in a user namespace cannot make, and so is bound from the host: the nodes of /dev, and the filesystems
-/// of those namespaces that it shares with the host.
-pub fn add_userns_binds(volumes: &mut Vec<Volume>, network: bool, pid: bool, ipc: bool) {
-    volumes.extend(NODES.iter().map(|(path, _)| bind_from_host(path)));
+/// Adds the paths of what a process in a user namespace cannot make, and so is bound from the host: the nodes of /dev, and the
+/// filesystems of those namespaces that it shares with the host.
+pub fn add_userns_binds(binds: &mut Vec<&'static CStr>, network: bool, pid: bool, ipc: bool) {
+    for (path, _) in &NODES {
+        binds.push(path);
+    }
     // Not every host has its queues mounted.
     let shared = [network, pid, ipc && sys::exists(super::kernel::MQUEUE)];
-    let of_namespaces = super::kernel::OF_NAMESPACES.into_iter().zip(shared);
-    volumes.extend(of_namespaces.filter(|(_, is_shared)| *is_shared).map(|(path, _)| bind_from_host(path)));
+    for (path, is_shared) in super::kernel::OF_NAMESPACES.iter().zip(&shared) {
+        if *is_shared {
+            binds.push(path);
+        }
+    }
 }
 
 /// A bind of the host's `path` at the same path.

@@ -5,8 +5,8 @@ use super::kernel::MQUEUE;
 use crate::bytes;
 use crate::error::{Errno, Result};
 use crate::spec::Volume;
-use crate::step::{Child, ChildStep};
-use crate::sys::{self, MountFlags, OpenFlags};
+use crate::step::{Child, ChildStep, Slot};
+use crate::sys::{self, Fd, MountFlags, OpenFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -21,23 +21,26 @@ pub struct EtcFile {
 }
 
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
-pub fn files(hostname: &[u8], host_network: bool, volumes: &[Volume]) -> Vec<EtcFile> {
-    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
-    let content_of: [(&[u8], &[&[u8]]); 3] =
-        [(b"hosts", if host_network { &[] } else { hosts }), (b"hostname", &[hostname, b"\n"]), (b"resolv.conf", &[])];
-    let file = |(name, content): (&[u8], &[&[u8]])| {
+pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
+    let mut files = Vec::new();
+    let mut add = |name: &[u8], parts: &[&[u8]]| {
         let target = bytes::c_string(&[b"/etc/", name]);
-        if volumes.iter().any(|volume| volume.target == target) {
-            return None;
+        if volumes.iter().any(|(volume, _)| volume.target == target) {
+            return;
         }
-        // Without content here it is a copy of the host's, if the host has such a file.
-        let content = match content {
-            [] => sys::read_file(target).ok()?.leak(),
-            parts => bytes::c_string(parts).to_bytes(),
-        };
-        Some(EtcFile { source: bytes::c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content })
+        let mut content = bytes::c_string(parts).to_bytes();
+        // Without parts it is a copy of the host's, if the host has such a file.
+        if parts.is_empty() {
+            let Ok(copy) = sys::read_file(target) else { return };
+            content = copy.leak();
+        }
+        files.push(EtcFile { source: bytes::c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
     };
-    content_of.into_iter().filter_map(file).collect()
+    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
+    add(b"hosts", if host_network { &[] } else { hosts });
+    add(b"hostname", &[hostname, b"\n"]);
+    add(b"resolv.conf", &[]);
+    files
 }
 
 step! {

@@ -5,6 +5,7 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, Loop, MountFlags, OpenFlags};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -33,10 +34,10 @@ const MARKS: [(&CStr, u64, &[u8]); 6] = [
 impl Image {
     /// Opens it and looks for a mark. The kernel loads the module of a filesystem that is asked for by name; an image without a
     /// mark may hold any that the kernel has already.
-    pub fn open(path: &'static CStr) -> Result<Image> {
+    pub fn open(path: &'static CStr) -> Result<&'static Image> {
         let file = sys::open(path, OpenFlags::NONE)?;
         let mut types = Vec::new();
-        for (name, offset, mark) in MARKS {
+        for &(name, offset, mark) in &MARKS {
             let mut bytes = [0u8; 8];
             let n = sys::pread(file.borrow(), &mut bytes, offset).map_err(|e| e.about(path.to_bytes()))?;
             if bytes.get(..n).unwrap_or_default().starts_with(mark) {
@@ -47,10 +48,12 @@ impl Image {
         if !is_marked {
             // Those that need no device are marked with "nodev".
             for line in bytes::split(&sys::read_file(c"/proc/filesystems")?, b'\n') {
-                types.extend(line.strip_prefix(b"\t").map(|name| bytes::c_string(&[name])));
+                if let Some(name) = line.strip_prefix(b"\t") {
+                    types.push(bytes::c_string(&[name]));
+                }
             }
         }
-        Ok(Image { path, file: Slot::new(Some(file)), is_marked, types })
+        Ok(Box::leak(Box::new(Image { path, file: Slot::new(Some(file)), is_marked, types })))
     }
 }
 

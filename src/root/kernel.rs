@@ -96,14 +96,14 @@ step! {
 
 impl ChildStep for MaskPaths {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        for path in MASKED_FILES {
+        for path in &MASKED_FILES {
             unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
         }
-        for path in MASKED_DIRECTORIES {
+        for path in &MASKED_DIRECTORIES {
             // An empty directory: of all filesystems ramfs is the cheapest.
             unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None))?;
         }
-        for path in READ_ONLY {
+        for path in &READ_ONLY {
             if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
                 sys::remount_read_only(path, USUAL)?;
             }
@@ -152,10 +152,9 @@ impl MakeSysReadOnly {
             mounts.push(ReadOnly { point: SYS, flags: MountFlags::NONE });
         }
         while let Some(mount) = mountinfo::next(&mut rest) {
-            let in_sys = mount.point.strip_prefix(SYS.to_bytes()).is_some_and(|b| b.is_empty() || b.starts_with(b"/"));
-            if in_sys || mount.fstype.starts_with(b"cgroup") {
-                let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
-                mounts.push(ReadOnly { point, flags: MountFlags::of_options(mount.options) });
+            if bytes::below(mount.point, SYS.to_bytes()).is_some() || mount.fstype.starts_with(b"cgroup") {
+                let (point, flags) = (mountinfo::unescape(mount.point), MountFlags::of_options(mount.options));
+                mounts.push(ReadOnly { point, flags });
             }
         }
         MakeSysReadOnly { mounts }

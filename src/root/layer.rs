@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::mountinfo;
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, MountFlags, OpenFlags};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -32,22 +33,20 @@ pub struct Layer {
 }
 
 /// The root and the mounts in it, except where the container has its own.
-pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<Layer>> {
+pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'static Layer>> {
     let (top, lower) = match source {
         Source::Image(_) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", MountFlags::NONE, in_userns)]),
         Source::Host => (Vec::new(), c"/"),
         Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, *path),
     };
     let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
-    let top = top.strip_suffix(b"/").unwrap_or(&top);
     let mut rest = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
     while let Some(mount) = mountinfo::next(&mut rest) {
-        let point = bytes::c_string(&[&mountinfo::unescape(mount.point)]);
-        let below = point.to_bytes().strip_prefix(top).unwrap_or_default();
+        let point = mountinfo::unescape(mount.point);
+        let below = bytes::below(point.to_bytes(), &top).unwrap_or_default();
         let first = bytes::split(below, b'/').nth(1).unwrap_or_default();
         // A /proc of the host, wherever it is mounted, leads to every file of the host.
-        if !below.starts_with(b"/")
-            || matches!(first, b"" | b"proc" | b"sys" | b"dev")
+        if matches!(first, b"" | b"proc" | b"sys" | b"dev")
             || mount.fstype == b"proc"
             || mountinfo::is_hidden(mount.point, rest)
         {
@@ -56,18 +55,18 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<Layer>>
         let layer =
             Layer::new(layers.len(), point, below, MountFlags::of_options(mount.options) & FORBIDDING, in_userns);
         // A mount comes after its parent, whose path is a prefix of its own.
-        let at = layers.iter().position(|other| other.target > layer.target).unwrap_or(layers.len());
-        layers.insert(at, layer);
+        let before = layers.iter().filter(|other| other.target <= layer.target).count();
+        layers.insert(before, layer);
     }
     Ok(layers)
 }
 
 impl Layer {
-    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, in_userns: bool) -> Layer {
+    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, in_userns: bool) -> &'static Layer {
         let number = bytes::to_decimal(number as u64);
         let upper = bytes::c_string(&[b"/proc/upper", &number]);
         let work = bytes::c_string(&[b"/proc/work", &number]);
-        Layer {
+        Box::leak(Box::new(Layer {
             lower,
             target: bytes::c_string(&[MERGED.to_bytes(), below]),
             upper,
@@ -83,7 +82,7 @@ impl Layer {
             ]),
             flags,
             in_userns,
-        }
+        }))
     }
 
     fn mount_overlay(&self) -> Result<()> {

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::sys;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use image::Image;
@@ -38,7 +39,7 @@ pub enum Source {
     /// A directory of the host.
     Directory(&'static CStr),
     /// A file of the host with a filesystem in it.
-    Image(Image),
+    Image(&'static Image),
 }
 
 /// A root.
@@ -49,12 +50,12 @@ pub struct Root {
     pub writes: Option<&'static CStr>,
     /// With `writes`: the overlays, first that of the root itself, then one for each mount in it; a mount comes after its
     /// parent.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<&'static Layer>,
 }
 
 impl Root {
     /// Looks at what the `spec` names.
-    pub fn find(spec: &Spec, host: &Host, in_userns: bool) -> Result<Option<Root>> {
+    pub fn find(spec: &Spec, host: &Host, in_userns: bool) -> Result<Option<&'static Root>> {
         if spec.rootfs.is_none() && !spec.ephemeral {
             return Ok(None);
         }
@@ -70,21 +71,22 @@ impl Root {
             },
         };
         let in_memory = spec.ephemeral || matches!(source, Source::Image(_)) && !spec.read_only;
-        if !in_memory {
-            return Ok(Some(Root { source, writes: None, layers: Vec::new() }));
+        let root = Box::leak(Box::new(Root { source, writes: None, layers: Vec::new() }));
+        if in_memory {
+            let mut options = Vec::from(b"mode=755");
+            // Half the limit on memory, so that a full root fails with ENOSPC instead of an OOM kill.
+            let half = spec.limits.memory.map(|memory| memory.value / 2);
+            if let Some(size) = spec.ephemeral_size.or(half) {
+                options.put(b",size=");
+                options.put_decimal(size);
+                // An empty file takes about a kilobyte that `size` does not count.
+                options.put(b",nr_inodes=");
+                options.put_decimal((size / 2048).max(4096));
+            }
+            root.writes = Some(bytes::c_string(&[&options]));
+            root.layers = layer::find(&root.source, host, in_userns)?;
         }
-        let mut options = Vec::from(b"mode=755");
-        // Half the limit on memory, so that a full root fails with ENOSPC instead of an OOM kill.
-        let half = spec.limits.memory.map(|memory| memory.value / 2);
-        if let Some(size) = spec.ephemeral_size.or(half) {
-            options.put(b",size=");
-            options.put_decimal(size);
-            // An empty file takes about a kilobyte that `size` does not count.
-            options.put(b",nr_inodes=");
-            options.put_decimal((size / 2048).max(4096));
-        }
-        let layers = layer::find(&source, host, in_userns)?;
-        Ok(Some(Root { source, writes: Some(bytes::c_string(&[&options])), layers }))
+        Ok(Some(root))
     }
 
     /// Whether what the child creates in it is created in a directory of the host's.

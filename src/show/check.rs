@@ -2,7 +2,7 @@
 //! type, of a command that cannot be executed. A run that gets as far as execve works; another one reports its error as usual.
 
 use crate::bytes::{self, Put};
-use crate::cgroup::{Controller, Version, hierarchy};
+use crate::cgroup::{Controllers, Version, hierarchy};
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::process;
@@ -195,9 +195,9 @@ fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
 
 /// Which hierarchy carries a controller, and where it is.
 fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
-    let hierarchies = hierarchy::find(&[], plan(&[b"run", b"/"])?.host)?;
-    let carries = |controller: &Controller| controller.name() == name;
-    let Some(hierarchy) = hierarchies.iter().find(|hierarchy| hierarchy.controllers.iter().any(carries)) else {
+    let hierarchies = hierarchy::find(Controllers::in_list(b"", b','), plan(&[b"run", b"/"])?.host)?;
+    let wanted = Controllers::in_list(name.as_bytes(), b',');
+    let Some(hierarchy) = hierarchies.iter().find(|hierarchy| wanted.without(hierarchy.controllers).is_empty()) else {
         return Err(Error::refused(
             "controller",
             &[name.as_bytes()],
