@@ -92,19 +92,19 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CSt
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
     let stops = match request.dry_run {
-        Some(DryRun::Table) => return sys::write_all(FdRef::STDOUT, &show::dry_run::table(&plan)?).map(|()| 0),
-        Some(DryRun::Script) => return sys::write_all(FdRef::STDOUT, &show::script::script(&plan)?).map(|()| 0),
+        Some(DryRun::Table) => return sys::write_all(FdRef::STDOUT, &show::dry_run::table(plan)?).map(|()| 0),
+        Some(DryRun::Script) => return sys::write_all(FdRef::STDOUT, &show::script::script(plan)?).map(|()| 0),
         None if request.step => {
             // A rehearsal uses a plan up.
-            let rehearsal = rehearse(&make_plan(&request.spec, command, environment)?)?;
-            Some(&*Box::leak(Box::new(Stops::new(&plan, rehearsal)?)) as &'static dyn Stop)
+            let rehearsal = rehearse(make_plan(&request.spec, command, environment)?)?;
+            Some(&*Box::leak(Box::new(Stops::new(plan, rehearsal)?)) as &'static dyn Stop)
         }
         None => None,
     };
-    Ok(process::run(&plan, stops, begun))
+    Ok(process::run(plan, stops, begun))
 }
 
-fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Result<Plan> {
+fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Result<&'static Plan> {
     plan::make(spec, Box::leak(Box::new(Host::look(spec, environment))), command)
 }
 

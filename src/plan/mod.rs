@@ -129,14 +129,15 @@ impl Parts {
 }
 
 /// Makes the plan for `command`, at least one word, none with a NUL.
-pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<Plan> {
+pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
     let mut words = Vec::new();
     for word in command {
         words.extend_from_slice(word);
         words.push(0);
     }
     let parts = Box::leak(Box::new(Parts::find(spec, host, words.leak())?));
-    Ok(Plan { spec, host, parent: parent::steps(spec, parts), child: child::steps(spec, host, parts).leak(), parts })
+    let child = child::steps(spec, host, parts).leak();
+    Ok(Box::leak(Box::new(Plan { spec, host, parent: parent::steps(spec, parts), child, parts })))
 }
 
 impl Plan {
