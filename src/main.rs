@@ -97,7 +97,7 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CSt
         None if request.step => {
             // A rehearsal uses a plan up.
             let rehearsal = rehearse(make_plan(&request.spec, command, environment)?)?;
-            Some(&*Box::leak(Box::new(Stops::new(plan, rehearsal)?)) as &'static dyn Stop)
+            Some(Stops::new(plan, rehearsal)? as &'static dyn Stop)
         }
         None => None,
     };
