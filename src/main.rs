@@ -91,16 +91,19 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CSt
     }
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
-    let stops = match request.dry_run {
-        Some(DryRun::Table) => return sys::write_all(FdRef::STDOUT, &show::dry_run::table(plan)?).map(|()| 0),
-        Some(DryRun::Script) => return sys::write_all(FdRef::STDOUT, &show::script::script(plan)?).map(|()| 0),
-        None if request.step => {
-            // A rehearsal uses a plan up.
-            let rehearsal = rehearse(make_plan(&request.spec, command, environment)?)?;
-            Some(Stops::new(plan, rehearsal)? as &'static dyn Stop)
-        }
-        None => None,
-    };
+    if let Some(form) = request.dry_run {
+        let text = match form {
+            DryRun::Table => show::dry_run::table(plan),
+            DryRun::Script => show::script::script(plan),
+        };
+        return sys::write_all(FdRef::STDOUT, &text?).map(|()| 0);
+    }
+    let mut stops: Option<&'static dyn Stop> = None;
+    if request.step {
+        // A rehearsal uses a plan up.
+        let rehearsal = rehearse(make_plan(&request.spec, command, environment)?)?;
+        stops = Some(Stops::new(plan, rehearsal)?);
+    }
     Ok(process::run(plan, stops, begun))
 }
 
