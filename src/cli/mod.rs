@@ -9,7 +9,7 @@ pub use options::{DryRun, TraceTo};
 use argh::FromArgs;
 use mydocker::error::{Error, Result};
 use mydocker::privilege;
-use mydocker::spec::{Limits, Spec};
+use mydocker::spec::Spec;
 use options::{Draft, Given, ROWS};
 
 /// What to do.
@@ -83,7 +83,7 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
     let mut draft = Draft::default();
     given.put_into(&mut draft)?;
     let mut spec = draft.spec;
-    spec.limits = Limits::read(&draft.limits)?;
+    spec.limits.read(&draft.limits)?;
     spec.privilege = privilege::read(&privilege::Words {
         privileged: draft.privileged,
         add: &draft.cap_add,
