@@ -74,9 +74,8 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
             let (report, works) = show::check::check(json, &plan);
             sys::write_all(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
-        Action::Print(text) => sys::write_all(FdRef::STDOUT, text.as_bytes()).map(|()| 0),
-        Action::Version => sys::write_all(FdRef::STDOUT, cli::VERSION.as_bytes()).map(|()| 0),
-        Action::Explain(text) => sys::write_all(FdRef::STDERR, text.as_bytes()).map(|()| 125),
+        Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
+        Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
     }
 }
 

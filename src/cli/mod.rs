@@ -22,11 +22,9 @@ pub enum Action<'a> {
         json: bool,
     },
     /// Print this to stdout, and end with 0.
-    Print(String),
+    Print(&'static [u8]),
     /// Print this to stderr, and end with 125.
-    Explain(&'static str),
-    /// Print [`VERSION`] to stdout, and end with 0.
-    Version,
+    Explain(&'static [u8]),
 }
 
 /// What `run` is asked for.
@@ -42,7 +40,7 @@ pub struct Request {
 }
 
 /// What `--version` prints.
-pub const VERSION: &str = concat!(
+const VERSION: &str = concat!(
     "mydocker ",
     env!("CARGO_PKG_VERSION"),
     " (",
@@ -54,23 +52,34 @@ pub const VERSION: &str = concat!(
 
 /// Parses the words after the program's name.
 pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
-    let Some((&word, words)) = words.split_first() else { return Ok(Action::Explain(help::HELP)) };
-    match (word, words) {
-        (b"-h" | b"--help", _) | (b"check", [b"-h" | b"--help", ..]) => Ok(Action::Print(help::HELP.to_string())),
-        (b"-V" | b"--version", _) => Ok(Action::Version),
-        (b"run", _) => {
-            let split = spelling::normalise(ROWS, words)?;
-            match split.command {
-                _ if split.help => Ok(Action::Print(help::run_help())),
-                [] => Err(Error::usage("run needs a COMMAND", b"")),
-                [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
-                command => Ok(Action::Run(parse_options(&split.options)?, command)),
-            }
-        }
-        (b"check", []) => Ok(Action::Check { json: false }),
-        (b"check", [b"--json"]) => Ok(Action::Check { json: true }),
-        (b"check", [.., word]) => Err(Error::usage("check takes --json, not", word)),
+    let Some((word, words)) = words.split_first() else { return Ok(Action::Explain(help::HELP.as_bytes())) };
+    match core::str::from_utf8(word).unwrap_or_default() {
+        "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
+        "-V" | "--version" => Ok(Action::Print(VERSION.as_bytes())),
+        "run" => parse_run(words),
+        "check" => parse_check(words),
         _ => Err(Error::usage("unknown command", word)),
+    }
+}
+
+/// Parses the words after `run`.
+fn parse_run<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
+    let split = spelling::normalise(ROWS, words)?;
+    match split.command {
+        _ if split.help => Ok(Action::Print(help::run_help().leak())),
+        [] => Err(Error::usage("run needs a COMMAND", b"")),
+        [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
+        command => Ok(Action::Run(parse_options(&split.options)?, command)),
+    }
+}
+
+/// Parses the words after `check`.
+fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
+    let [first, ..] = words else { return Ok(Action::Check { json: false }) };
+    match core::str::from_utf8(first).unwrap_or_default() {
+        "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
+        "--json" if words.len() == 1 => Ok(Action::Check { json: true }),
+        _ => Err(Error::usage("check takes --json, not", words.last().unwrap_or(first))),
     }
 }
 
