@@ -3,7 +3,7 @@
 
 use argh::FromArgs;
 use core::ffi::CStr;
-use mydocker::bytes::c_string;
+use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
 use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
 use mydocker::{cgroup, passwd, ulimit, volume};
@@ -37,7 +37,7 @@ pub enum Value {
 impl Row {
     /// Its names, each with its dashes.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.names.split(", ")
+        split(self.names.as_bytes(), b',').filter_map(|name| str::from_utf8(name.trim_ascii_start()).ok())
     }
 
     /// The name that argh knows.
