@@ -4,13 +4,12 @@ mod help;
 mod options;
 mod spelling;
 
-pub use options::{DryRun, TraceTo};
+pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
 use mydocker::error::{Error, Result};
 use mydocker::privilege;
-use mydocker::spec::Spec;
-use options::{Draft, Given, ROWS};
+use options::{Given, ROWS};
 
 /// What to do.
 pub enum Action<'a> {
@@ -25,18 +24,6 @@ pub enum Action<'a> {
     Print(&'static [u8]),
     /// Print this to stderr, and end with 125.
     Explain(&'static [u8]),
-}
-
-/// What `run` is asked for.
-pub struct Request {
-    /// The container.
-    pub spec: Spec,
-    /// `--trace`
-    pub trace: Option<TraceTo>,
-    /// `--dry-run`: print the plan, and do nothing.
-    pub dry_run: Option<DryRun>,
-    /// `--step`: stop before each step.
-    pub step: bool,
 }
 
 /// What `--version` prints.
@@ -85,21 +72,16 @@ fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
 
 /// Parses the options, as the normaliser spells them, and checks what concerns several of them.
 fn parse_options(words: &[&str]) -> Result<&'static Request> {
-    // The normaliser lets nothing through that argh does not know.
-    let given = Given::from_args(&["mydocker run"], words)
-        .map(|given| Box::leak(Box::new(given)))
-        .map_err(|exit| Error::usage("not understood", exit.output.as_bytes().trim_ascii_end()))?;
-    let mut draft = Draft::default();
-    given.put_into(&mut draft)?;
-    let mut spec = draft.spec;
-    spec.limits.read(&draft.limits)?;
-    spec.privilege = privilege::read(&privilege::Words {
-        privileged: draft.privileged,
-        add: &draft.cap_add,
-        drop: &draft.cap_drop,
-        options: &draft.security_opt,
-    })?;
-    if let Some(word) = draft.needs_own_root.filter(|_| !spec.has_own_root()) {
+    let request = Box::leak(Box::<Request>::default());
+    match Given::from_args(&["mydocker run"], words) {
+        Ok(given) => given.put_into(request)?,
+        // The normaliser lets nothing through that argh does not know.
+        Err(exit) => return Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
+    }
+    let spec = &mut request.spec;
+    spec.limits.read(&request.limits)?;
+    spec.privilege = privilege::read(&request.privilege)?;
+    if let Some(word) = request.needs_own_root.filter(|_| !spec.has_own_root()) {
         return Err(Error::usage("this needs a root of its own, --rootfs or --ephemeral", word.as_bytes()));
     }
     if let Some(dir) = spec.workdir.map(|dir| dir.to_bytes()).filter(|dir| !dir.starts_with(b"/"))
@@ -110,8 +92,7 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
-    let request = Request { spec, trace: draft.trace, dry_run: draft.dry_run, step: draft.step };
-    Ok(Box::leak(Box::new(request)))
+    Ok(request)
 }
 
 #[cfg(test)]
