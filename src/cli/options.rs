@@ -65,8 +65,8 @@ macro_rules! options {
         options!(@given {
             $($done)*
             #[doc = $help]
-            #[argh(option, from_str_fn(leak))]
-            $field: Option<&'static str>,
+            #[argh(option, from_str_fn(leak_string))]
+            $field: Option<&'static String>,
         } $($rest)*);
     };
     (@given {$($done:tt)*}) => {
@@ -84,7 +84,8 @@ macro_rules! options {
         $put;
     };
     (@put $kind:ident $field:expr, $word:pat_param, $put:expr) => {
-        if let Some($word) = $field {
+        if let Some(word) = $field {
+            let $word: &'static str = word;
             $put;
         }
     };
@@ -355,6 +356,11 @@ fn is_host(word: &str, default: &str, message: &'static str) -> Result<bool> {
         return Ok(word == "host");
     }
     Err(Error::usage(message, word.as_bytes()))
+}
+
+/// The value as a string that lives as long as the process. It is one pointer, because argh moves each field twice.
+fn leak_string(value: &str) -> core::result::Result<&'static String, String> {
+    Ok(Box::leak(Box::new(String::from(value))))
 }
 
 /// The value as a string that lives as long as the process.
