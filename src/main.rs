@@ -33,7 +33,7 @@ static HEAP: sys::Bump = sys::Bump::new();
 pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
     // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null pointer; they stay forever
     let (words, environment) = unsafe { (strings(argv), strings(envp)) };
-    start(&words, &environment).unwrap_or_else(|error| {
+    start(words, environment).unwrap_or_else(|error| {
         sys::say(error);
         error.status()
     })
@@ -62,7 +62,7 @@ pub extern "C" fn _Unwind_Backtrace(_each_frame: usize, _argument: usize) -> c_i
     5
 }
 
-fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
+fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
         Action::Run(request, command) => run(request, command, environment),
@@ -79,7 +79,7 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
     }
 }
 
-fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CStr]) -> Result<i32> {
+fn run(request: &'static Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
     if let Some(to) = request.trace {
         let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
         let file = match to {
@@ -106,7 +106,7 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CSt
     Ok(process::run(plan, stops, begun))
 }
 
-fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Result<&'static Plan> {
+fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<&'static Plan> {
     plan::make(spec, Box::leak(Box::new(Host::look(spec, environment))), command)
 }
 
@@ -115,7 +115,7 @@ fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CSt
 /// # Safety
 /// It must be such a vector of NUL-terminated strings that live forever.
 #[allow(unsafe_code)]
-unsafe fn strings(mut vector: *const *const c_char) -> Vec<&'static CStr> {
+unsafe fn strings(mut vector: *const *const c_char) -> &'static [&'static CStr] {
     let mut strings = Vec::new();
     // SAFETY: the caller has promised a null pointer at the end, and strings before it
     unsafe {
@@ -124,5 +124,5 @@ unsafe fn strings(mut vector: *const *const c_char) -> Vec<&'static CStr> {
             vector = vector.add(1);
         }
     }
-    strings
+    strings.leak()
 }
