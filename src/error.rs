@@ -175,7 +175,7 @@ impl Error {
         }
         if errno.into_raw() != 0 {
             out.put(b": ");
-            put_errno(*errno, out);
+            put_errno(*errno, b"errno ", out);
         }
         if let Some(hint) = [*hint, fallback_hint, *usual_hint].iter().find(|hint| !hint.is_empty()) {
             out.put(b": ");
@@ -188,8 +188,8 @@ impl Error {
     }
 }
 
-/// Puts `ENOENT (No such file or directory)`, or `errno 4000` where there is no name.
-fn put_errno(errno: Errno, out: &mut Vec<u8>) {
+/// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
+pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Put) {
     match errno.name_and_description() {
         Some((name, description)) => {
             out.put(name.as_bytes());
@@ -198,7 +198,7 @@ fn put_errno(errno: Errno, out: &mut Vec<u8>) {
             out.put(b")");
         }
         None => {
-            out.put(b"errno ");
+            out.put(unnamed);
             out.put_decimal(u64::from(errno.into_raw().unsigned_abs()));
         }
     }

@@ -15,7 +15,7 @@ pub struct Host {
     /// Its effective user and group.
     pub ids: (u32, u32),
     /// The caller's environment.
-    pub environment: Vec<&'static CStr>,
+    pub environment: &'static [&'static CStr],
     /// /proc/self/mountinfo, if something is to be looked up in it; empty otherwise.
     pub mountinfo: Result<Vec<u8>>,
     /// /proc/self/status.
@@ -24,12 +24,12 @@ pub struct Host {
 
 impl Host {
     /// Looks at what the `spec` needs.
-    pub fn look(spec: &Spec, environment: &[&'static CStr]) -> &'static Host {
+    pub fn look(spec: &Spec, environment: &'static [&'static CStr]) -> &'static Host {
         let needs_mounts = spec.privilege.confined || spec.ephemeral || spec.limits != Limits::default();
         Box::leak(Box::new(Host {
             pid: sys::getpid(),
             ids: sys::effective_ids(),
-            environment: environment.to_vec(),
+            environment,
             mountinfo: if needs_mounts { sys::read_file(c"/proc/self/mountinfo") } else { Ok(Vec::new()) },
             status: Status::read(),
         }))
@@ -37,7 +37,7 @@ impl Host {
 
     /// The value of a variable of the caller's.
     pub fn variable(&self, key: &[u8]) -> Option<&'static [u8]> {
-        crate::environment::get(&self.environment, key)
+        crate::environment::get(self.environment, key)
     }
 }
 

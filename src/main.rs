@@ -33,7 +33,7 @@ static HEAP: sys::Bump = sys::Bump::new();
 pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
     // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null pointer; they stay forever
     let (words, environment) = unsafe { (strings(argv), strings(envp)) };
-    start(&words, &environment).unwrap_or_else(|error| {
+    start(words, environment).unwrap_or_else(|error| {
         sys::say(error);
         error.status()
     })
@@ -62,7 +62,7 @@ pub extern "C" fn _Unwind_Backtrace(_each_frame: usize, _argument: usize) -> c_i
     5
 }
 
-fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> {
+fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
         Action::Run(request, command) => run(request, command, environment),
@@ -74,13 +74,12 @@ fn start(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<i32> 
             let (report, works) = show::check::check(json, &plan);
             sys::write_all(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
-        Action::Print(text) => sys::write_all(FdRef::STDOUT, text.as_bytes()).map(|()| 0),
-        Action::Version => sys::write_all(FdRef::STDOUT, cli::VERSION.as_bytes()).map(|()| 0),
-        Action::Explain(text) => sys::write_all(FdRef::STDERR, text.as_bytes()).map(|()| 125),
+        Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
+        Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
     }
 }
 
-fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CStr]) -> Result<i32> {
+fn run(request: &'static Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
     if let Some(to) = request.trace {
         let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
         let file = match to {
@@ -91,20 +90,23 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &[&'static CSt
     }
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
-    let stops = match request.dry_run {
-        Some(DryRun::Table) => return sys::write_all(FdRef::STDOUT, &show::dry_run::table(&plan)?).map(|()| 0),
-        Some(DryRun::Script) => return sys::write_all(FdRef::STDOUT, &show::script::script(&plan)?).map(|()| 0),
-        None if request.step => {
-            // A rehearsal uses a plan up.
-            let rehearsal = rehearse(&make_plan(&request.spec, command, environment)?)?;
-            Some(&*Box::leak(Box::new(Stops::new(&plan, rehearsal)?)) as &'static dyn Stop)
-        }
-        None => None,
-    };
-    Ok(process::run(&plan, stops, begun))
+    if let Some(form) = request.dry_run {
+        let text = match form {
+            DryRun::Table => show::dry_run::table(plan),
+            DryRun::Script => show::script::script(plan),
+        };
+        return sys::write_all(FdRef::STDOUT, &text?).map(|()| 0);
+    }
+    let mut stops: Option<&'static dyn Stop> = None;
+    if request.step {
+        // A rehearsal uses a plan up.
+        let rehearsal = rehearse(make_plan(&request.spec, command, environment)?)?;
+        stops = Some(Stops::new(plan, rehearsal)?);
+    }
+    Ok(process::run(plan, stops, begun))
 }
 
-fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Result<Plan> {
+fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<&'static Plan> {
     plan::make(spec, Host::look(spec, environment), command)
 }
 
@@ -113,7 +115,7 @@ fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &[&'static CSt
 /// # Safety
 /// It must be such a vector of NUL-terminated strings that live forever.
 #[allow(unsafe_code)]
-unsafe fn strings(mut vector: *const *const c_char) -> Vec<&'static CStr> {
+unsafe fn strings(mut vector: *const *const c_char) -> &'static [&'static CStr] {
     let mut strings = Vec::new();
     // SAFETY: the caller has promised a null pointer at the end, and strings before it
     unsafe {
@@ -122,5 +124,5 @@ unsafe fn strings(mut vector: *const *const c_char) -> Vec<&'static CStr> {
             vector = vector.add(1);
         }
     }
-    strings
+    strings.leak()
 }

@@ -1,6 +1,7 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
 use super::options::{ROWS, Row, Value};
+use mydocker::bytes::{Put, split};
 
 /// `mydocker --help`.
 pub const HELP: &str = "\
@@ -41,43 +42,70 @@ const WIDTH: usize = 80;
 const COLUMN: usize = 38;
 
 /// All of `mydocker run --help`.
-pub fn run_help() -> String {
-    let mut text = String::from(BEFORE_OPTIONS);
+pub fn run_help() -> Vec<u8> {
+    let mut text = BEFORE_OPTIONS.as_bytes().to_vec();
     let mut group = "";
     for row in ROWS {
         if row.group != group {
             group = row.group;
-            text = text + "\n" + group + ":\n";
+            text.put(b"\n");
+            text.put(group.as_bytes());
+            text.put(b":\n");
         }
-        let mut line = synopsis(row);
-        line += &" ".repeat(COLUMN - line.len());
-        for word in row.help.split(' ') {
-            if line.len() + word.len() > WIDTH {
-                text = text + line.trim_end() + "\n";
-                line = " ".repeat(COLUMN);
+        text.put_column(&synopsis(row), COLUMN - 1);
+        let mut column = COLUMN - 1;
+        for word in split(row.help.as_bytes(), b' ') {
+            if column + 1 + word.len() > WIDTH {
+                text.put(b"\n");
+                text.put_column(b"", COLUMN - 1);
+                column = COLUMN - 1;
             }
-            line = line + word + " ";
+            text.put(b" ");
+            text.put(word);
+            column += 1 + word.len();
         }
-        text = text + line.trim_end() + "\n";
+        text.put(b"\n");
     }
-    text + AFTER_OPTIONS
+    text.put(AFTER_OPTIONS.as_bytes());
+    text
 }
 
 /// The names of an option and its value: `  -v, --volume SRC:DST[:ro]...`, with all long names in one column.
-fn synopsis(row: &Row) -> String {
-    let indent = if row.names.starts_with("--") { "      " } else { "  " };
-    let start = indent.to_string() + row.names;
+fn synopsis(row: &Row) -> Vec<u8> {
+    let mut line = Vec::new();
+    line.put(if row.names.starts_with("--") { b"      " } else { b"  " });
+    line.put(row.names.as_bytes());
     match row.value {
-        Value::Switch => start,
-        Value::One(value) => start + " " + value,
-        Value::Many(value) => start + " " + value + "...",
-        Value::Optional(value) => start + "[=" + value + "]",
+        Value::Switch => {}
+        Value::One(value) => {
+            line.put(b" ");
+            line.put(value.as_bytes());
+        }
+        Value::Many(value) => {
+            line.put(b" ");
+            line.put(value.as_bytes());
+            line.put(b"...");
+        }
+        Value::Optional(value) => {
+            line.put(b"[=");
+            line.put(value.as_bytes());
+            line.put(b"]");
+        }
     }
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn run_help() -> String {
+        String::from_utf8(super::run_help()).unwrap()
+    }
+
+    fn synopsis(row: &Row) -> String {
+        String::from_utf8(super::synopsis(row)).unwrap()
+    }
 
     #[test]
     fn the_help_fits_a_terminal() {

@@ -3,10 +3,10 @@
 
 use argh::FromArgs;
 use core::ffi::CStr;
-use mydocker::bytes::c_string;
+use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
 use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
-use mydocker::{cgroup, passwd, ulimit, volume};
+use mydocker::{cgroup, passwd, privilege, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Value {
 impl Row {
     /// Its names, each with its dashes.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.names.split(", ")
+        split(self.names.as_bytes(), b',').filter_map(|name| str::from_utf8(name.trim_ascii_start()).ok())
     }
 
     /// The name that argh knows.
@@ -48,9 +48,9 @@ impl Row {
 
 /// Makes the table of the rows, and argh's struct of their values.
 ///
-/// A row reads `field: "NAMES" VALUE "HELP" => |draft, word| STATEMENT`. The statement puts the value into the [`Draft`],
-/// once for each time the option was given, and may use `?`. The word of a switch is `true`, that of an optional value
-/// which was left out is empty.
+/// A row reads `field: "NAMES" VALUE "HELP" => |request, word| STATEMENT`. The statement puts the value into the [`Request`],
+/// and may use `?`. The word of a switch is `true`, that of an optional value which was left out is empty. What can be given
+/// many times gets a list of words.
 macro_rules! options {
     // argh's struct, field by field: what can be given many times is a list.
     (@given {$($done:tt)*} $field:ident Many $help:literal $($rest:tt)*) => {
@@ -65,8 +65,8 @@ macro_rules! options {
         options!(@given {
             $($done)*
             #[doc = $help]
-            #[argh(option, from_str_fn(leak))]
-            $field: Option<&'static str>,
+            #[argh(option, from_str_fn(leak_string))]
+            $field: Option<&'static String>,
         } $($rest)*);
     };
     (@given {$($done:tt)*}) => {
@@ -78,12 +78,23 @@ macro_rules! options {
             $($done)*
         }
     };
+    // What becomes of the values of a field.
+    (@put Many $field:expr, $words:pat_param, $put:expr) => {
+        let $words = $field;
+        $put;
+    };
+    (@put $kind:ident $field:expr, $word:pat_param, $put:expr) => {
+        if let Some(word) = $field {
+            let $word: &'static str = word;
+            $put;
+        }
+    };
     ($(
         $group:literal {
             $(
                 $field:ident: $names:literal $kind:ident $(($value:literal))?
                     $help:literal
-                    => |$draft:pat_param, $word:pat_param| $put:expr;
+                    => |$request:pat_param, $word:pat_param| $put:expr;
             )*
         }
     )*) => {
@@ -96,13 +107,11 @@ macro_rules! options {
 
         impl Given {
             /// Puts each value where it belongs, row by row.
-            pub fn put_into(&self, draft: &mut Draft) -> Result<()> {
-                $($(
-                    for $word in self.$field.iter().copied() {
-                        let $draft = &mut *draft;
-                        $put;
-                    }
-                )*)*
+            pub fn put_into(self, request: &mut Request) -> Result<()> {
+                $($({
+                    let $request = &mut *request;
+                    options!(@put $kind self.$field, $word, $put);
+                })*)*
                 Ok(())
             }
         }
@@ -113,117 +122,125 @@ options! {
     "Limits" {
         memory_limit: "-m, --memory-limit, --memory" One("BYTES")
             "memory limit; default 200m, max lifts it"
-            => |draft, word| draft.limits.memory = Some(word);
+            => |request, word| request.limits.memory = Some(word);
         memory_swap: "--memory-swap" One("BYTES")
             "memory plus swap; max or -1 lifts it"
-            => |draft, word| draft.limits.swap = Some(word);
+            => |request, word| request.limits.swap = Some(word);
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"
-            => |draft, word| draft.limits.shares = Some(word);
+            => |request, word| request.limits.shares = Some(word);
         cpu_set: "--cpu-set, --cpuset-cpus" One("LIST")
             "CPUs to run on, such as 0-2,5, or all"
-            => |draft, word| draft.limits.cpus = Some(word);
+            => |request, word| request.limits.cpus = Some(word);
         cpu_mems: "--cpu-mems, --cpuset-mems" One("LIST")
             "memory nodes to use, such as 0-1, or all"
-            => |draft, word| draft.limits.mems = Some(word);
+            => |request, word| request.limits.mems = Some(word);
         cpus: "--cpus" One("N.N")
             "CPU time, in CPUs; max lifts it"
-            => |draft, word| draft.limits.quota = Some(word);
+            => |request, word| request.limits.quota = Some(word);
         pids_limit: "--pids-limit" One("N")
             "processes and threads; max or -1 lifts it"
-            => |draft, word| draft.limits.pids = Some(word);
+            => |request, word| request.limits.pids = Some(word);
         no_limits: "--no-limits" Switch
             "none of these limits, and no cgroup"
-            => |draft, _| draft.limits.none = true;
+            => |request, _| request.limits.none = true;
         cgroup_parent: "--cgroup-parent" One("PATH")
             "where its cgroups are made: absolute, or relative to the caller's cgroup"
-            => |draft, word| {
+            => |request, word| {
                 cgroup::check_parent(word)?;
-                draft.spec.cgroup_parent = Some(word);
+                request.spec.cgroup_parent = Some(word);
             };
         name: "--name" One("NAME")
             "name of its cgroups, and its hostname"
-            => |draft, word| {
+            => |request, word| {
                 cgroup::check_name(word)?;
-                draft.spec.name = Some(word);
+                request.spec.name = Some(word);
             };
         pid_file: "--pid-file" One("FILE")
             "write its pid on this host to FILE"
-            => |draft, word| draft.spec.pid_file = Some(c_string(&[word.as_bytes()]));
+            => |request, word| request.spec.pid_file = Some(path(word));
     }
     "Root" {
         rootfs: "--rootfs" One("PATH")
             "use a directory, or a file with a filesystem in it, as its root"
-            => |draft, word| draft.spec.rootfs = Some(c_string(&[word.as_bytes()]));
+            => |request, word| request.spec.rootfs = Some(path(word));
         ephemeral: "--ephemeral" Optional("SIZE")
             "writes go to memory, and are lost at exit"
-            => |draft, word| {
-                draft.spec.ephemeral = true;
+            => |request, word| {
+                request.spec.ephemeral = true;
                 if !word.is_empty() {
                     let size = limits::size(word, "--ephemeral is not a size, such as 100m")?;
-                    draft.spec.ephemeral_size = Some(size);
+                    request.spec.ephemeral_size = Some(size);
                 }
             };
         read_only: "--read-only" Switch
             "make the root read-only"
-            => |draft, _| draft.spec.read_only = true;
+            => |request, _| request.spec.read_only = true;
         volume: "-v, --volume" Many("SRC:DST[:ro]")
             "mount a host directory or file at DST"
-            => |draft, word| draft.spec.volumes.push(volume::parse(word)?);
+            => |request, words| for word in words {
+                request.spec.volumes.push(volume::parse(word)?);
+            };
         tmpfs: "--tmpfs" Many("DST[:OPTS]")
             "mount memory at DST; OPTS such as size=64m,mode=1777,exec"
-            => |draft, word| draft.spec.volumes.push(volume::parse_tmpfs(word)?);
+            => |request, words| for word in words {
+                request.spec.volumes.push(volume::parse_tmpfs(word)?);
+            };
         device: "--device" Many("PATH")
             "a device of the host"
-            => |draft, word| {
-                draft.spec.devices.push(volume::parse_device(word)?);
-                draft.needs_own_root.get_or_insert(word);
+            => |request, words| for word in words {
+                request.spec.devices.push(volume::parse_device(word)?);
+                request.needs_own_root.get_or_insert(word);
             };
         shm_size: "--shm-size" One("BYTES")
             "size of /dev/shm; default 64m"
-            => |draft, word| {
-                draft.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
-                draft.needs_own_root.get_or_insert(word);
+            => |request, word| {
+                request.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
+                request.needs_own_root.get_or_insert(word);
             };
     }
     "Process" {
         tty: "-t, --tty" Switch
             "a terminal of its own, for an interactive shell; implies -i"
-            => |draft, _| draft.spec.tty = true;
+            => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch
             "accepted for compatibility: stdin always passes through"
             => |_, _| {};
         env: "-e, --env" Many("K=V")
             "set a variable; K alone keeps the caller's value"
-            => |draft, word| draft.spec.env.push(word);
+            => |request, words| request.spec.env = words;
         env_file: "--env-file" Many("FILE")
             "set the variables in FILE, one on each line"
-            => |draft, word| draft.spec.env_files.push(c_string(&[word.as_bytes()]));
+            => |request, words| for word in words {
+                request.spec.env_files.push(path(word));
+            };
         workdir: "-w, --workdir" One("DIR")
             "working directory; created if missing in a root of its own"
-            => |draft, word| draft.spec.workdir = Some(c_string(&[word.as_bytes()]));
+            => |request, word| request.spec.workdir = Some(path(word));
         user: "-u, --user" One("USER[:GROUP]")
             "the user to run as: ids, or names from the container's files"
-            => |draft, word| {
+            => |request, word| {
                 if passwd::user_and_group(word.as_bytes()).is_none() {
                     return Err(Error::usage("--user is USER or USER:GROUP", word.as_bytes()));
                 }
-                draft.spec.user = Some(word);
+                request.spec.user = Some(word);
             };
         ulimit: "--ulimit" Many("NAME=SOFT[:HARD]")
             "set a resource limit of its processes, such as nofile=1024"
-            => |draft, word| draft.spec.ulimits.push(ulimit::parse(word)?);
+            => |request, words| for word in words {
+                request.spec.ulimits.push(ulimit::parse(word)?);
+            };
         hostname: "--hostname" One("NAME")
             "hostname"
-            => |draft, word| {
+            => |request, word| {
                 if word.len() > 64 {
                     return Err(Error::usage("--hostname is longer than 64 bytes", word.as_bytes()));
                 }
-                draft.spec.hostname = Some(word);
+                request.spec.hostname = Some(word);
             };
         init: "--init" Switch
             "run a PID 1 that reaps orphans and passes signals on"
-            => |draft, _| draft.spec.init = true;
+            => |request, _| request.spec.init = true;
         rm: "--rm" Switch
             "accepted for compatibility: nothing is kept"
             => |_, _| {};
@@ -231,88 +248,82 @@ options! {
     "Namespaces" {
         network: "--network, --net" One("none|host")
             "its own with lo up (none), or the host's"
-            => |draft, word| {
-                draft.spec.host_network = is_host(word, "none", "--network takes none or host")?;
+            => |request, word| {
+                request.spec.host_network = is_host(word, "none", "--network takes none or host")?;
             };
         pid: "--pid" One("host")
             "share the host's processes"
-            => |draft, word| draft.spec.host_pid = is_host(word, "", "--pid takes host")?;
+            => |request, word| request.spec.host_pid = is_host(word, "", "--pid takes host")?;
         ipc: "--ipc" One("host")
             "share the host's System V and POSIX IPC"
-            => |draft, word| draft.spec.host_ipc = is_host(word, "", "--ipc takes host")?;
+            => |request, word| request.spec.host_ipc = is_host(word, "", "--ipc takes host")?;
         uts: "--uts" One("host")
             "share the host's hostname"
-            => |draft, word| draft.spec.host_uts = is_host(word, "", "--uts takes host")?;
+            => |request, word| request.spec.host_uts = is_host(word, "", "--uts takes host")?;
         userns: "--userns" One("auto|host")
             "its own unless root runs it (auto), or the caller's"
-            => |draft, word| draft.spec.host_user = is_host(word, "auto", "--userns takes auto or host")?;
+            => |request, word| request.spec.host_user = is_host(word, "auto", "--userns takes auto or host")?;
     }
     "Privilege" {
         privileged: "--privileged" Switch
             "keep all privileges: drop no capability, filter no call, make nothing read-only"
-            => |draft, _| draft.privileged = true;
+            => |request, _| request.privilege.privileged = true;
         cap_add: "--cap-add" Many("CAP")
             "keep CAP, such as NET_ADMIN, or ALL"
-            => |draft, word| draft.cap_add.push(word);
+            => |request, words| request.privilege.add = words;
         cap_drop: "--cap-drop" Many("CAP")
             "drop CAP, or ALL"
-            => |draft, word| draft.cap_drop.push(word);
+            => |request, words| request.privilege.drop = words;
         security_opt: "--security-opt" Many("OPT")
             "seccomp=unconfined, or no-new-privileges=false"
-            => |draft, word| draft.security_opt.push(word);
+            => |request, words| request.privilege.options = words;
     }
     "Diagnostics" {
         trace: "--trace" Optional("FILE")
             "print every system call as it returns, on stderr or to FILE"
-            => |draft, word| draft.trace = Some(match word {
+            => |request, word| request.trace = Some(match word {
                 "" => TraceTo::Stderr,
-                file => TraceTo::File(c_string(&[file.as_bytes()])),
+                file => TraceTo::File(path(file)),
             });
         dry_run: "--dry-run" Optional("sh")
             "print the plan as a table, or as a shell script; nothing is done"
-            => |draft, word| draft.dry_run = Some(match word {
+            => |request, word| request.dry_run = Some(match word {
                 "" => DryRun::Table,
                 "sh" => DryRun::Script,
                 other => return Err(Error::usage("--dry-run takes =sh, not", other.as_bytes())),
             });
         step: "--step" Switch
             "stop before each step; say where to look"
-            => |draft, _| draft.step = true;
+            => |request, _| request.step = true;
         stats: "--stats" Optional("json|FILE")
             "print what it used at the end: as text, as JSON, or to FILE"
-            => |draft, word| {
-                draft.limits.count = true;
-                draft.spec.stats = Some(match word {
+            => |request, word| {
+                request.limits.count = true;
+                request.spec.stats = Some(match word {
                     "" => StatsTo::Text,
                     "json" => StatsTo::Json,
-                    file => StatsTo::File(c_string(&[file.as_bytes()])),
+                    file => StatsTo::File(path(file)),
                 });
             };
     }
 }
 
-/// What the rows make of their values, one option at a time.
+/// What `run` is asked for. The rows of the options fill it in, one option at a time.
 #[derive(Default)]
-pub struct Draft {
-    /// All that needs no other option to be understood.
+pub struct Request {
+    /// The container.
     pub spec: Spec,
-    /// The words of the limits.
+    /// The words of the limits, which are read together.
     pub limits: LimitWords<'static>,
-    /// `--privileged`
-    pub privileged: bool,
-    /// `--cap-add`
-    pub cap_add: Vec<&'static str>,
-    /// `--cap-drop`
-    pub cap_drop: Vec<&'static str>,
-    /// `--security-opt`
-    pub security_opt: Vec<&'static str>,
+    /// The words about privileges, likewise.
+    pub privilege: privilege::Words<'static>,
     /// The first value that makes sense only in a root of its own.
     pub needs_own_root: Option<&'static str>,
     /// `--trace`
     pub trace: Option<TraceTo>,
-    /// `--dry-run`
+    /// `--dry-run`: print the plan, and do nothing.
     pub dry_run: Option<DryRun>,
-    /// `--step`
+    /// `--step`: stop before each step.
     pub step: bool,
 }
 
@@ -334,12 +345,22 @@ pub enum DryRun {
     Script,
 }
 
+/// The path that `word` is.
+fn path(word: &str) -> &'static CStr {
+    c_string(&[word.as_bytes()])
+}
+
 /// Whether the value of a namespace's option is `host`. `default` names the other choice; `message` says what there is.
 fn is_host(word: &str, default: &str, message: &'static str) -> Result<bool> {
     if word == "host" || word == default {
         return Ok(word == "host");
     }
     Err(Error::usage(message, word.as_bytes()))
+}
+
+/// The value as a string that lives as long as the process. It is one pointer, because argh moves each field twice.
+fn leak_string(value: &str) -> core::result::Result<&'static String, String> {
+    Ok(Box::leak(Box::new(String::from(value))))
 }
 
 /// The value as a string that lives as long as the process.

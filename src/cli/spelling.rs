@@ -17,41 +17,39 @@ pub struct SplitArgs<'a> {
     pub help: bool,
 }
 
-/// The options given so far, each with its value.
-type Given<'a> = Vec<(&'static Row, &'a str)>;
-
 /// Sorts out `words`. Options end at `--`, or at the first word that is not an option; `-` alone is not one.
 pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<SplitArgs<'a>> {
-    let mut given = Given::new();
-    let mut rest = words;
-    while let Some((&word, after)) = rest.split_first() {
-        if word == b"--" {
-            rest = after;
+    let mut left = Words { rest: words, given: Vec::new() };
+    while let [word, after @ ..] = left.rest {
+        if *word == b"--" {
+            left.rest = after;
             break;
         }
-        if word == b"-h" || word == b"--help" {
+        if *word == b"-h" || *word == b"--help" {
             return Ok(SplitArgs { options: Vec::new(), command: &[], help: true });
         }
         let [b'-', first, letters @ ..] = word else { break };
-        rest = if *first == b'-' {
+        left.rest = after;
+        if *first == b'-' {
             let (name, value) = match split_once(word, b'=') {
                 Some((name, value)) => (name, Some(value)),
-                None => (word, None),
+                None => (*word, None),
             };
             let row = find(rows, name).ok_or_else(|| Error::usage("unknown option", word))?;
-            take(row, value, word, after, &mut given)?
+            left.take(row, value, word)?;
         } else {
-            take_cluster(rows, *first, letters, word, after, &mut given)?
-        };
-    }
-    let mut options = Vec::new();
-    for (row, value) in given {
-        // A switch that is set to false is as good as absent.
-        if row.value != Value::Switch || value == "true" {
-            options.extend([row.name(), value]);
+            left.take_cluster(rows, *first, letters, word)?;
         }
     }
-    Ok(SplitArgs { options, command: rest, help: false })
+    let mut options = Vec::new();
+    for (row, value) in left.given {
+        // A switch that is set to false is as good as absent.
+        if row.value != Value::Switch || value == "true" {
+            options.push(row.name());
+            options.push(value);
+        }
+    }
+    Ok(SplitArgs { options, command: left.rest, help: false })
 }
 
 /// The row that has `name`, with its dashes, among its names.
@@ -59,58 +57,61 @@ pub fn find(rows: &'static [Row], name: &[u8]) -> Option<&'static Row> {
     rows.iter().find(|row| row.names().any(|known| known.as_bytes() == name))
 }
 
-/// Takes the options of `-it`, `-m100m` or `-m=100m`: any number of switches, then one option that may have a value. An
-/// optional value needs the `=`.
-fn take_cluster<'a>(
-    rows: &'static [Row],
-    first: u8,
-    mut letters: &'a [u8],
-    word: &'a [u8],
-    after: &'a [&'a [u8]],
-    given: &mut Given<'a>,
-) -> Result<&'a [&'a [u8]]> {
-    let mut letter = first;
-    loop {
-        let row = find(rows, &[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
-        match (row.value, letters) {
-            (Value::Switch | Value::Optional(_), [b'=', value @ ..]) => {
-                return take(row, Some(value), word, after, given);
-            }
-            (Value::Switch | Value::Optional(_), [next, others @ ..]) => {
-                take(row, None, word, &[], given)?;
-                (letter, letters) = (*next, others);
-            }
-            (_, []) => return take(row, None, word, after, given),
-            (_, [b'=', value @ ..] | value) => return take(row, Some(value), word, after, given),
-        }
-    }
+/// The words that are left, and the options that were taken from them.
+struct Words<'a> {
+    rest: &'a [&'a [u8]],
+    /// Each option with its value.
+    given: Vec<(&'static Row, &'a str)>,
 }
 
-/// Takes one option with its value, which may be the next word. Returns the words that are left.
-fn take<'a>(
-    row: &'static Row,
-    value: Option<&'a [u8]>,
-    word: &'a [u8],
-    after: &'a [&'a [u8]],
-    given: &mut Given<'a>,
-) -> Result<&'a [&'a [u8]]> {
-    let (value, left) = match (row.value, value, after) {
-        (Value::Switch, None, _) => (&b"true"[..], after),
-        (Value::Switch, Some(value @ (b"true" | b"false")), _) => (value, after),
-        (Value::Switch, Some(_), _) => return Err(Error::usage("a switch is =true or =false", word)),
-        (Value::Optional(_), None, _) => (&b""[..], after),
-        (_, Some(b""), _) | (_, None, [b"", ..]) => return Err(Error::usage("an empty value for", word)),
-        (_, Some(value), _) => (value, after),
-        (_, None, [value, left @ ..]) => (*value, left),
-        (_, None, []) => return Err(Error::usage("a value is missing after", word)),
-    };
-    let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
-    if !matches!(row.value, Value::Many(_)) {
-        // The last one counts.
-        given.retain(|(other, _)| other.names != row.names);
+impl<'a> Words<'a> {
+    /// Takes the options of `-it`, `-m100m` or `-m=100m`: any number of switches, then one option that may have a value. An
+    /// optional value needs the `=`.
+    fn take_cluster(&mut self, rows: &'static [Row], first: u8, mut letters: &'a [u8], word: &'a [u8]) -> Result<()> {
+        let mut letter = first;
+        loop {
+            let row = find(rows, &[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+            match (row.value, letters) {
+                (_, []) => return self.take(row, None, word),
+                (_, [b'=', value @ ..]) => return self.take(row, Some(value), word),
+                (Value::Switch | Value::Optional(_), [next, others @ ..]) => {
+                    self.take(row, None, word)?;
+                    (letter, letters) = (*next, others);
+                }
+                (_, value) => return self.take(row, Some(value), word),
+            }
+        }
     }
-    given.push((row, value));
-    Ok(left)
+
+    /// Takes one option of `word` with its value, which may be the next word.
+    fn take(&mut self, row: &'static Row, value: Option<&'a [u8]>, word: &'a [u8]) -> Result<()> {
+        let value = match (row.value, value) {
+            (Value::Switch, None) => &b"true"[..],
+            (Value::Switch, Some(value)) if value != b"true" && value != b"false" => {
+                return Err(Error::usage("a switch is =true or =false", word));
+            }
+            (Value::Optional(_), None) => b"",
+            (_, Some(b"")) => return Err(Error::usage("an empty value for", word)),
+            (_, Some(value)) => value,
+            (_, None) => match self.rest {
+                [] => return Err(Error::usage("a value is missing after", word)),
+                [b"", ..] => return Err(Error::usage("an empty value for", word)),
+                [next, after @ ..] => {
+                    self.rest = after;
+                    next
+                }
+            },
+        };
+        let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
+        if !matches!(row.value, Value::Many(_))
+            && let Some(earlier) = self.given.iter().position(|(other, _)| other.names == row.names)
+        {
+            // The last one counts.
+            self.given.remove(earlier);
+        }
+        self.given.push((row, value));
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -165,9 +165,8 @@ fn commands() {
         match parse(&words) {
             Ok(Action::Run(_, command)) => format!("run {}", command.len()),
             Ok(Action::Check { json }) => format!("check {json}"),
-            Ok(Action::Print(text)) => text.lines().next().unwrap().to_string(),
+            Ok(Action::Print(text)) => str::from_utf8(text).unwrap().lines().next().unwrap().to_string(),
             Ok(Action::Explain(_)) => "explain".into(),
-            Ok(Action::Version) => "version".into(),
             Err(error) => error.cause().what.to_string(),
         }
     };
@@ -177,8 +176,8 @@ fn commands() {
         ("", "explain"),
         ("-h", help),
         ("--help x", help),
-        ("-V", "version"),
-        ("--version", "version"),
+        ("-V", VERSION.trim_end()),
+        ("--version", VERSION.trim_end()),
         ("run", "run needs a COMMAND"),
         ("run -t", "run needs a COMMAND"),
         ("run -- ", "run needs a COMMAND"),

@@ -45,7 +45,7 @@ impl Command {
 /// The environment of the command: the caller's variables, or with a root of its own those that every program expects; then
 /// those of `--env-file`, then those of `-e`.
 pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) -> Result<Vec<&'static CStr>> {
-    let mut environment = Environment { caller: &host.environment, variables: Vec::new() };
+    let mut environment = Environment { caller: host.environment, variables: Vec::new() };
     if own_root {
         environment.set(PATH_ASSIGNMENT)?;
         environment.set(bytes::c_string(&[b"HOSTNAME=", hostname]).to_bytes())?;
@@ -56,7 +56,7 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
             environment.set(b"HOME=/root")?;
         }
     } else {
-        environment.variables = host.environment.clone();
+        environment.variables = host.environment.to_vec();
     }
     for path in &spec.env_files {
         match sys::read_file(path) {

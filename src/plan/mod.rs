@@ -134,20 +134,16 @@ impl Parts {
 }
 
 /// Makes the plan for `command`, at least one word, none with a NUL.
-pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<Plan> {
+pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
     let mut words = Vec::new();
     for word in command {
         words.extend_from_slice(word);
         words.push(0);
     }
     let parts = Parts::find(spec, host, words.leak())?;
-    Ok(Plan {
-        spec,
-        host,
-        parent: parent::steps(spec, parts).leak(),
-        child: child::steps(spec, host, parts).leak(),
-        parts,
-    })
+    let parent = parent::steps(spec, parts).leak();
+    let child = child::steps(spec, host, parts).leak();
+    Ok(Box::leak(Box::new(Plan { spec, host, parent, child, parts })))
 }
 
 impl Plan {

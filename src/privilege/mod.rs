@@ -17,14 +17,13 @@ const DEFAULT: Capabilities = Capabilities(0xa004_25fb);
 
 /// The capabilities of a name, in either case, with or without `CAP_`; or `ALL`.
 fn named(name: &[u8]) -> Option<Capabilities> {
-    let has = |known: &str| {
-        let known = known.as_bytes();
-        known.eq_ignore_ascii_case(name) || known.get(4..).is_some_and(|short| short.eq_ignore_ascii_case(name))
-    };
-    if has("CAP_ALL") {
+    let name = name.to_ascii_uppercase();
+    let short = name.strip_prefix(&b"CAP_"[..]).unwrap_or(&name);
+    if short == b"ALL" {
         return Some(Capabilities::ALL);
     }
-    CAPABILITIES.iter().find(|(known, _)| has(known)).map(|(_, number)| Capabilities(1 << number))
+    let (_, number) = CAPABILITIES.iter().find(|(known, _)| known.as_bytes().get(4..) == Some(short))?;
+    Some(Capabilities(1 << number))
 }
 
 /// The words of the command line.
@@ -33,23 +32,29 @@ pub struct Words<'a> {
     /// `--privileged`
     pub privileged: bool,
     /// `--cap-add`
-    pub add: &'a [&'a str],
+    pub add: Vec<&'a str>,
     /// `--cap-drop`
-    pub drop: &'a [&'a str],
+    pub drop: Vec<&'a str>,
     /// `--security-opt`
-    pub options: &'a [&'a str],
+    pub options: Vec<&'a str>,
+}
+
+/// The capabilities that are named, and whether `ALL` is among the names.
+fn set(names: &[&str]) -> Result<(u64, bool)> {
+    let (mut set, mut all) = (0, false);
+    for name in names {
+        match named(name.as_bytes()) {
+            Some(Capabilities::ALL) => all = true,
+            Some(one) => set |= one.0,
+            None => return Err(Error::usage("unknown capability", name.as_bytes())),
+        }
+    }
+    Ok((set, all))
 }
 
 /// Reads the words, as docker does: `ALL` first, whatever the order.
 pub fn read(words: &Words) -> Result<Privilege> {
-    let set = |names: &[&str]| {
-        names.iter().try_fold((0, false), |(set, all), name| match named(name.as_bytes()) {
-            Some(Capabilities::ALL) => Ok((set, true)),
-            Some(one) => Ok((set | one.0, all)),
-            None => Err(Error::usage("unknown capability", name.as_bytes())),
-        })
-    };
-    let ((add, add_all), (drop, drop_all)) = (set(words.add)?, set(words.drop)?);
+    let ((add, add_all), (drop, drop_all)) = (set(&words.add)?, set(&words.drop)?);
     // A capability that is both added and dropped is dropped if ALL were added, and kept otherwise.
     let capabilities = match (add_all || words.privileged && !drop_all, drop_all) {
         (true, _) => !drop,
@@ -63,7 +68,7 @@ pub fn read(words: &Words) -> Result<Privilege> {
         filtered: !words.privileged,
         confined: !words.privileged,
     };
-    for option in words.options {
+    for option in &words.options {
         match *option {
             "seccomp=unconfined" | "seccomp:unconfined" => privilege.filtered = false,
             "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => {
@@ -123,12 +128,9 @@ impl Confinement {
             bounding = u64::MAX >> (u64::BITS - known);
             permitted = bounding;
         }
-        let dropped = bounding & !kept.0;
-        let is_dropped = |number: u32| dropped >> number & 1 == 1;
-        let capabilities = (0..u64::BITS).filter_map(|number| is_dropped(number).then_some(Capability(number)));
         let is_limited = kept != Capabilities::ALL;
         Confinement {
-            drop_bounding_set: is_limited.then(|| DropBoundingSet { capabilities: capabilities.collect() }),
+            drop_bounding_set: is_limited.then_some(DropBoundingSet { dropped: Capabilities(bounding & !kept.0) }),
             // Those that were asked for by name are kept whether mydocker has them or not: without them nothing runs.
             set_capabilities: is_limited
                 .then_some(SetCapabilities { kept: Capabilities(kept.0 & permitted | privilege.explicit.0) }),
@@ -141,15 +143,15 @@ step! {
     /// Drops what no program in the container is to have.
     pub struct DropBoundingSet {
         /// What to drop.
-        pub capabilities: Vec<Capability>,
+        pub dropped: Capabilities,
     }
 }
 
 impl ChildStep for DropBoundingSet {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         // One call for each: no call drops several (capabilities(7)).
-        for capability in &self.capabilities {
-            if !sys::drop_from_bounding_set(*capability)? {
+        for number in 0..u64::BITS {
+            if self.dropped.0 >> number & 1 == 1 && !sys::drop_from_bounding_set(Capability(number))? {
                 // This kernel does not know this capability, nor any with a higher number.
                 break;
             }
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     fn read(add: &[&str], drop: &[&str], privileged: bool) -> core::result::Result<u64, ()> {
-        read_words(&Words { privileged, add, drop, options: &[] })
+        read_words(&Words { privileged, add: add.to_vec(), drop: drop.to_vec(), options: Vec::new() })
             .map(|privilege| privilege.capabilities.0)
             .map_err(drop_error)
     }

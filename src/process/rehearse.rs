@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::step::{Parent, Step};
 use crate::sys::record::{self, Recorded};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// What a run would do.
@@ -29,7 +30,7 @@ pub struct Rehearsed {
 }
 
 /// Walks all steps. This uses up what the steps leave for each other in the plan, so a run needs another plan.
-pub fn rehearse(plan: &Plan) -> Result<Rehearsal> {
+pub fn rehearse(plan: &Plan) -> Result<&'static Rehearsal> {
     let parent = start::parent(plan, None);
     parent.child.is_rehearsal = true;
     record::begin();
@@ -38,8 +39,8 @@ pub fn rehearse(plan: &Plan) -> Result<Rehearsal> {
     rehearsal
 }
 
-fn walk(plan: &Plan, parent: &mut Parent) -> Result<Rehearsal> {
-    let mut rehearsal = Rehearsal { parent: Vec::new(), child: Vec::new() };
+fn walk(plan: &Plan, parent: &mut Parent) -> Result<&'static Rehearsal> {
+    let rehearsal = Box::leak(Box::new(Rehearsal { parent: Vec::new(), child: Vec::new() }));
     for step in plan.parent {
         step.carry_out(parent)?;
         rehearsal.parent.push(Rehearsed {

@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::signals;
 use crate::step::Stop;
 use crate::sys::{self, Fd, OpenFlags, Pid, Poll, SharedWords};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -19,7 +20,7 @@ pub struct Stops {
     /// The directories of the container's groups.
     groups: Vec<&'static CStr>,
     /// The steps of each process, with their calls.
-    rehearsal: Rehearsal,
+    rehearsal: &'static Rehearsal,
 }
 
 /// The words that both processes share: whether one of them has the terminal,
@@ -34,17 +35,18 @@ const QUIT: i32 = 2;
 
 impl Stops {
     /// Opens the terminal.
-    pub fn new(plan: &Plan, rehearsal: Rehearsal) -> Result<Stops> {
+    pub fn new(plan: &Plan, rehearsal: &'static Rehearsal) -> Result<&'static Stops> {
         // A signal must not end mydocker between two stops: it could not undo what has been done.
         sys::set_signal_mask(signals::BLOCKED)?;
         let terminal = sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint("--step needs a terminal"))?;
-        Ok(Stops {
+        let stops = Stops {
             terminal,
             signals: sys::signalfd(signals::ENDING)?,
             shared: SharedWords::map()?,
             groups: plan.parts.groups.iter().filter_map(|group| group.path).collect(),
             rehearsal,
-        })
+        };
+        Ok(Box::leak(Box::new(stops)))
     }
 
     /// Prints the step, its calls and commands to look around with, and reads a line.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// Makes the plan of a command line.
-pub type Planner<'a> = dyn Fn(&[&[u8]]) -> Result<Plan> + 'a;
+pub type Planner<'a> = dyn Fn(&[&[u8]]) -> Result<&'static Plan> + 'a;
 
 /// One line: the feature, how it is tested, and the fix if the error has no hint of its own.
 struct Trial {
@@ -187,7 +187,7 @@ fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
         });
     }
     words.push(b"/");
-    match process::carry_out(&plan(&words)?, None, None, &mut None) {
+    match process::carry_out(plan(&words)?, None, None, &mut None) {
         Err(error) if error.status() != 126 => Err(error),
         _ => Ok(()),
     }

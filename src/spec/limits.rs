@@ -61,19 +61,42 @@ pub const PERIOD: u64 = 100_000;
 
 impl Limits {
     /// Reads the words; the defaults where there are none.
-    pub fn read(words: &LimitWords) -> Result<Limits> {
-        let memory = MEMORY.read(words.memory, Some(200 << 20))?;
-        let limits = Limits {
-            memory,
-            swap: swap(words.swap, memory)?,
-            shares: SHARES.read(words.shares, Some(2048))?,
-            cpus: list(words.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?,
-            mems: list(words.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?,
-            quota: QUOTA.read(words.quota, None)?,
-            pids: PIDS.read(words.pids, None)?,
-            count_pids: words.count,
+    pub fn read(&mut self, words: &LimitWords) -> Result<()> {
+        self.memory = Some(Limit { value: 200 << 20, explicit: false });
+        self.shares = Some(Limit { value: 2048, explicit: false });
+        MEMORY.read(words.memory, &mut self.memory)?;
+        self.read_swap(words.swap)?;
+        SHARES.read(words.shares, &mut self.shares)?;
+        read_list(words.cpus, &mut self.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?;
+        read_list(words.mems, &mut self.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?;
+        QUOTA.read(words.quota, &mut self.quota)?;
+        PIDS.read(words.pids, &mut self.pids)?;
+        self.count_pids = words.count;
+        if words.none {
+            *self = Limits::default();
+        }
+        Ok(())
+    }
+
+    /// Swap on top of the memory: none by default, and unlimited where the memory is.
+    fn read_swap(&mut self, word: Option<&str>) -> Result<()> {
+        let Some(memory) = self.memory else {
+            return match word {
+                Some(word) if !SWAP.lifted_by.contains(&word) => {
+                    Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
+                }
+                _ => Ok(()),
+            };
         };
-        Ok(if words.none { Limits::default() } else { limits })
+        self.swap = Some(Limit { value: memory.value, explicit: false });
+        SWAP.read(word, &mut self.swap)?;
+        let Some(total) = &mut self.swap else { return Ok(()) };
+        let Some(value) = total.value.checked_sub(memory.value) else {
+            let word = word.unwrap_or_default();
+            return Err(Error::usage("--memory-swap is less than the memory limit", word.as_bytes()));
+        };
+        total.value = value;
+        Ok(())
     }
 }
 
@@ -136,14 +159,18 @@ const PIDS: Number = Number {
 };
 
 impl Number {
-    /// The limit that `word` asks for, or else the `default`; `None` if it is lifted.
-    fn read(&self, word: Option<&str>, default: Option<u64>) -> Result<Option<Limit>> {
-        let Some(word) = word else { return Ok(default.map(|value| Limit { value, explicit: false })) };
+    /// Makes `limit` what `word` asks for, if there is a word.
+    fn read(&self, word: Option<&str>, limit: &mut Option<Limit>) -> Result<()> {
+        let Some(word) = word else { return Ok(()) };
         if self.lifted_by.contains(&word) {
-            return Ok(None);
+            *limit = None;
+            return Ok(());
         }
         let what = match (self.parse)(word.as_bytes()) {
-            Ok(value) if value >= self.least => return Ok(Some(Limit { value, explicit: true })),
+            Ok(value) if value >= self.least => {
+                *limit = Some(Limit { value, explicit: true });
+                return Ok(());
+            }
             Ok(_) => self.too_little,
             Err(Malformed::Overflow) => self.too_large,
             Err(Malformed::Form) => self.not_one,
@@ -152,31 +179,14 @@ impl Number {
     }
 }
 
-/// Swap on top of the memory: none by default, and unlimited where the memory is.
-fn swap(word: Option<&str>, memory: Option<Limit>) -> Result<Option<Limit>> {
-    let Some(memory) = memory else {
-        return match word {
-            Some(word) if !SWAP.lifted_by.contains(&word) => {
-                Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
-            }
-            _ => Ok(None),
-        };
-    };
-    let Some(total) = SWAP.read(word, Some(memory.value))? else { return Ok(None) };
-    match total.value.checked_sub(memory.value) {
-        Some(value) => Ok(Some(Limit { value, ..total })),
-        None => Err(Error::usage("--memory-swap is less than the memory limit", word.unwrap_or_default().as_bytes())),
+/// Makes `members` what `word` asks for, if it names some; `what` says what it is not.
+fn read_list(word: Option<&'static str>, members: &mut Option<&'static [u8]>, what: &'static str) -> Result<()> {
+    let Some(word) = word.filter(|word| *word != "all") else { return Ok(()) };
+    if !bytes::list(word.as_bytes()).is_ok_and(|set| !set.is_empty()) {
+        return Err(Error::usage(what, word.as_bytes()));
     }
-}
-
-fn list(word: Option<&'static str>, what: &'static str) -> Result<Option<&'static [u8]>> {
-    match word {
-        None | Some("all") => Ok(None),
-        Some(word) => match bytes::list(word.as_bytes()) {
-            Ok(set) if !set.is_empty() => Ok(Some(word.as_bytes())),
-            _ => Err(Error::usage(what, word.as_bytes())),
-        },
-    }
+    *members = Some(word.as_bytes());
+    Ok(())
 }
 
 /// A size of at least one byte; `what` says which option it is not.
@@ -192,7 +202,9 @@ mod tests {
     use super::*;
 
     fn read(words: LimitWords) -> core::result::Result<Limits, ()> {
-        Limits::read(&words).map_err(drop)
+        let mut limits = Limits::default();
+        limits.read(&words).map_err(drop)?;
+        Ok(limits)
     }
 
     #[test]

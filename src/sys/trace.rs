@@ -4,7 +4,7 @@
 use super::fd::{Fd, FdRef};
 use super::gate::{self, INTERRUPTED, Made};
 use crate::bytes::Put;
-use crate::error::{Error, Result, Subject};
+use crate::error::{Error, Result, Subject, put_errno};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
@@ -228,15 +228,7 @@ fn put_result(line: &mut Line, number: Sysno, value: usize) {
         _ if value >= gate::ERRORS => {
             let colours = COLOURS.load(Relaxed) != 0;
             line.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
-            match gate::errno(value).name_and_description() {
-                Some((name, description)) => {
-                    line.put(name.as_bytes());
-                    line.put(b" (");
-                    line.put(description.as_bytes());
-                    line.put(b")");
-                }
-                None => line.put_decimal(gate::errno(value).into_raw() as u64),
-            }
+            put_errno(gate::errno(value), b"", line);
             line.put(if colours { b"\x1b[0m" } else { b"" });
         }
         Sysno::mmap => line.put_hex(value as u64),
