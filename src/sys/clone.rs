@@ -5,6 +5,7 @@ use super::cred::Pid;
 use super::fd::FdRef;
 use super::flags::{CloneFlags, MapFlags, Prot, SignalNumber};
 use super::gate::{self, Arg, Call, Object, Print, Show, call};
+use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use core::arch::asm;
 use core::ffi::c_void;

@@ -3,6 +3,7 @@
 use super::fd::FdRef;
 use super::flags::{Capability, Prctl, SeccompFlags, SeccompOperation};
 use super::gate::{Arg, Object, Print, Show, call};
+use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 
 /// A process id.

@@ -2,6 +2,7 @@
 
 use super::flags::{CloseRangeFlags, OpenFlags};
 use super::gate::{Arg, Null, Object, Show, call};
+use crate::bytes::Put;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::marker::PhantomData;

@@ -4,7 +4,7 @@
 //! arguments say both what goes into the registers and how they are shown. An observer can be set with `observe`: that of
 //! `--trace` makes each call and prints it, that of `--dry-run` records each call and makes none.
 
-use crate::bytes::{FixedBytes, Put};
+use crate::bytes::{FixedBytes, Put, Sink};
 use crate::error::{Error, Result};
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
@@ -55,7 +55,7 @@ pub enum Show {
 }
 
 /// Prints the bytes of an object as strace(1) does.
-pub type Print = fn(&[u8], &mut dyn Put);
+pub type Print = fn(&[u8], &mut dyn Sink);
 
 /// The names of flags, or of the values of an enumeration.
 pub struct Names {
@@ -67,7 +67,7 @@ pub struct Names {
 
 impl Names {
     /// Puts the names of `bits`, joined by `|`; bits without a name in hexadecimal.
-    pub fn put(&self, bits: u64, out: &mut dyn Put) {
+    pub fn put(&self, bits: u64, out: &mut dyn Sink) {
         let mut rest = bits;
         let mut separator: &[u8] = b"";
         for (name, value) in self.names {
@@ -474,7 +474,7 @@ impl Show {
     }
 
     /// Puts a decoded argument as strace(1) shows it.
-    pub fn put(&self, argument: &Argument, out: &mut dyn Put) {
+    pub fn put(&self, argument: &Argument, out: &mut dyn Sink) {
         match (self, argument) {
             (Show::Descriptor, Argument::Number(fd)) if *fd as i32 == libc::AT_FDCWD => out.put(b"AT_FDCWD"),
             (Show::Descriptor | Show::Signed, Argument::Number(n)) => {
@@ -521,7 +521,7 @@ impl Show {
 const SHOWN: usize = 32;
 
 /// Puts the beginning of a buffer.
-fn put_bytes(bytes: &[u8], out: &mut dyn Put) {
+fn put_bytes(bytes: &[u8], out: &mut dyn Sink) {
     out.put(b"\"");
     for byte in bytes.iter().take(SHOWN) {
         match *byte {

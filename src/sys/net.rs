@@ -3,6 +3,7 @@
 use super::fd::Fd;
 use super::flags::{Domain, Ioctl, Socket};
 use super::gate::{Object, Print, call};
+use crate::bytes::Put;
 use crate::error::Result;
 
 /// struct ifreq with flags.

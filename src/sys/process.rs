@@ -5,7 +5,7 @@ use super::fd::Timespec;
 use super::flags::{Clock, CloneFlags, IdType, Prctl, Resource, SignalNumber, Usage, WaitOptions};
 use super::gate::{Int, Null, Object, Print, StringsAt, call};
 use super::{record, trace};
-use crate::bytes::to_decimal;
+use crate::bytes::{Put, to_decimal};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::ffi::{CStr, c_char};

@@ -3,7 +3,7 @@
 
 use super::fd::{Fd, FdRef};
 use super::gate::{self, INTERRUPTED, Made};
-use crate::bytes::Put;
+use crate::bytes::{Put, Sink};
 use crate::error::{Error, Result, Subject};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -51,8 +51,8 @@ struct Line {
     len: usize,
 }
 
-impl Put for Line {
-    fn put(&mut self, bytes: &[u8]) {
+impl Sink for Line {
+    fn append(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if let Some(slot) = self.bytes.get_mut(self.len) {
                 *slot = *byte;
