@@ -339,13 +339,24 @@ pub(super) fn observe_no_more() {
 /// # Safety
 /// The registers must hold what the man page of the call asks for, and what they point to must live as long as the call.
 unsafe fn enter(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Outcome {
+    let registers = [a, b, c, d, e, f];
     let make = || {
+        let [a, b, c, d, e, f] = registers;
         // SAFETY: the caller of this function has made the promises that the kernel asks for
         let returned = unsafe { syscalls::syscall6(call.number, a, b, c, d, e, f) };
         returned.unwrap_or_else(|errno| -(errno.into_raw() as isize) as usize)
     };
     // SAFETY: as above
-    unsafe { enter_by(call, &[a, b, c, d, e, f], &make) }
+    unsafe { enter_by(call, &registers, &make) }
+}
+
+/// Enters the kernel by a call of three arguments at most.
+///
+/// # Safety
+/// As for `enter`.
+unsafe fn enter_short(call: &'static Call, a: usize, b: usize, c: usize) -> Outcome {
+    // SAFETY: the caller of this function has made the same promises
+    unsafe { enter(call, a, b, c, 0, 0, 0) }
 }
 
 /// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again, here and nowhere else.
@@ -377,25 +388,25 @@ pub trait Arguments {
 }
 
 macro_rules! arguments {
-    ($($type:ident $arg:ident),*; $($rest:expr),*) => {
+    ($enter:ident; $($type:ident $arg:ident),*; $($rest:expr),*) => {
         impl<$($type: Arg),*> Arguments for ($($type,)*) {
             unsafe fn enter<N: Named>(self) -> Outcome {
                 let call = const { &Call { number: N::NUMBER, name: N::NAME, arguments: &[$($type::SHOW),*] } };
                 let ($($arg,)*) = &self;
                 // SAFETY: the caller of this function has made the same promises; `self`, which holds what the registers point
                 // to, outlives the call
-                unsafe { enter(call, $($arg.reg(),)* $($rest),*) }
+                unsafe { $enter(call, $($arg.reg(),)* $($rest),*) }
             }
         }
     };
 }
-arguments!(; 0, 0, 0, 0, 0, 0);
-arguments!(A a; 0, 0, 0, 0, 0);
-arguments!(A a, B b; 0, 0, 0, 0);
-arguments!(A a, B b, C c; 0, 0, 0);
-arguments!(A a, B b, C c, D d; 0, 0);
-arguments!(A a, B b, C c, D d, E e; 0);
-arguments!(A a, B b, C c, D d, E e, F f;);
+arguments!(enter_short; ; 0, 0, 0);
+arguments!(enter_short; A a; 0, 0);
+arguments!(enter_short; A a, B b; 0);
+arguments!(enter_short; A a, B b, C c;);
+arguments!(enter; A a, B b, C c, D d; 0, 0);
+arguments!(enter; A a, B b, C c, D d, E e; 0);
+arguments!(enter; A a, B b, C c, D d, E e, F f;);
 
 /// `call!(mkdirat(dir, name, mode))`: an [`Outcome`].
 macro_rules! call {
