@@ -178,7 +178,7 @@ pub fn pipe2() -> Result<(Fd, Fd)> {
 /// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.
 pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
     // SAFETY: the call takes descriptors; the one that it closes is a standard stream, which nobody owns
-    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
+    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.done()
 }
 
 /// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
@@ -218,7 +218,7 @@ pub fn close_all_but(kept: Option<FdRef>) -> Result<()> {
 
 fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
     // SAFETY: the call takes numbers; the callers above close only descriptors that their process no longer uses
-    unsafe { call!(close_range(first, last, flags)) }.result().map(drop)
+    unsafe { call!(close_range(first, last, flags)) }.done()
 }
 
 /// A descriptor and the events to wait for: struct pollfd.
@@ -306,7 +306,7 @@ impl Arg for CauseRoom {
 /// PIPE_BUF.
 pub fn send_error(pipe: FdRef, error: Error) -> Result<()> {
     // SAFETY: the kernel reads one Cause, of the size that it is told
-    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about_text(b"error pipe").map(drop)
+    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.done_about_text(b"error pipe")
 }
 
 /// Receives an error that the child has sent; `None` at the end of file.

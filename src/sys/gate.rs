@@ -264,6 +264,26 @@ impl Outcome {
         if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", path)) }
     }
 
+    /// Like `result`, for a call whose value says nothing.
+    pub fn done(self) -> Result<()> {
+        self.result().map(drop)
+    }
+
+    /// Like `about_text`, for a call whose value says nothing.
+    pub fn done_about_text(self, text: &[u8]) -> Result<()> {
+        self.about_text(text).map(drop)
+    }
+
+    /// Like `about_path`, for a call whose value says nothing.
+    pub fn done_about_path(self, path: &CStr) -> Result<()> {
+        self.about_path(path).map(drop)
+    }
+
+    /// Like `about_parts`, for a call whose value says nothing.
+    pub fn done_about_parts(self, path: &[&[u8]]) -> Result<()> {
+        self.about_parts(path).map(drop)
+    }
+
     /// The value; `None` where the call would have had to wait (EAGAIN). That is no failure, and allocates no error.
     pub fn unless_would_block(self) -> Result<Option<usize>> {
         match self.value {

@@ -89,7 +89,7 @@ pub fn tcgets(fd: FdRef) -> Option<Termios> {
 /// TCSETS: at once. (TCSETSW waits until the output is read, which may be never.)
 pub fn tcsets(fd: FdRef, termios: &Termios) -> Result<()> {
     // SAFETY: the kernel reads one struct termios
-    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.about_text(b"TCSETS").map(drop)
+    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.done_about_text(b"TCSETS")
 }
 
 /// TIOCGWINSZ. `None`: not a terminal.
@@ -103,7 +103,7 @@ pub fn window_size(fd: FdRef) -> Option<WindowSize> {
 /// TIOCSWINSZ.
 pub fn set_window_size(fd: FdRef, size: &WindowSize) -> Result<()> {
     // SAFETY: the kernel reads one struct winsize
-    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.about_text(b"TIOCSWINSZ").map(drop)
+    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.done_about_text(b"TIOCSWINSZ")
 }
 
 /// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
@@ -139,7 +139,7 @@ pub fn control(slave: FdRef) -> Result<()> {
     // SAFETY: the call takes nothing
     unsafe { call!(setsid()) }.result()?;
     // SAFETY: this request takes a number
-    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about_text(b"TIOCSCTTY").map(drop)
+    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.done_about_text(b"TIOCSCTTY")
 }
 
 /// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
@@ -148,7 +148,7 @@ pub fn to_foreground(own: Pid) -> Result<()> {
     // SAFETY: the call takes numbers: 0 is the caller
     unsafe { call!(setpgid(0, 0)) }.result()?;
     // SAFETY: the kernel reads one int
-    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about_text(b"TIOCSPGRP").map(drop)
+    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.done_about_text(b"TIOCSPGRP")
 }
 
 /// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.
@@ -204,7 +204,7 @@ pub fn send_fd(socket: FdRef, fd: FdRef, bytes: &[u8]) -> Result<()> {
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     with_message(&mut rights, part, |message| {
         // SAFETY: the parts of the message outlive the closure, and the kernel writes to none of them
-        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about_text(b"SCM_RIGHTS").map(drop)
+        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.done_about_text(b"SCM_RIGHTS")
     })
 }
 
