@@ -9,13 +9,13 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use syscalls::Sysno;
 
-/// A descriptor that is closed when its owner is dropped.
-pub struct Fd(i32);
+/// A descriptor that is closed when its owner is dropped; the number as a register holds it.
+pub struct Fd(usize);
 
 impl Fd {
     /// Takes what a call has returned.
     pub(super) fn own(fd: usize) -> Fd {
-        Fd(fd as i32)
+        Fd(fd)
     }
 
     /// A second owner of the same number, where calls are recorded: the child, which is not made then, would have a copy of it.
@@ -38,7 +38,7 @@ impl Drop for Fd {
 
 /// A borrowed descriptor.
 #[derive(Clone, Copy)]
-pub struct FdRef<'a>(i32, PhantomData<&'a Fd>);
+pub struct FdRef<'a>(usize, PhantomData<&'a Fd>);
 
 impl FdRef<'static> {
     /// Standard input.
@@ -48,9 +48,9 @@ impl FdRef<'static> {
     /// Standard error.
     pub const STDERR: Self = FdRef(2, PhantomData);
     /// AT_FDCWD: a relative path begins at the working directory.
-    pub(super) const CWD: Self = FdRef(libc::AT_FDCWD, PhantomData);
+    pub(super) const CWD: Self = FdRef(libc::AT_FDCWD as usize, PhantomData);
     /// -1: no descriptor.
-    pub(super) const NONE: Self = FdRef(-1, PhantomData);
+    pub(super) const NONE: Self = FdRef(usize::MAX, PhantomData);
     /// The three standard streams.
     pub const STREAMS: [Self; 3] = [Self::STDIN, Self::STDOUT, Self::STDERR];
 }
@@ -58,14 +58,14 @@ impl FdRef<'static> {
 impl FdRef<'_> {
     /// The number.
     pub fn number(self) -> i32 {
-        self.0
+        self.0 as i32
     }
 }
 
 impl Arg for FdRef<'_> {
     const SHOW: &'static Show = &Show::Descriptor;
     fn reg(&self) -> usize {
-        self.0 as usize
+        self.0
     }
 }
 
@@ -163,7 +163,7 @@ impl Object for Ends {
 impl Ends {
     pub(super) fn own(self) -> (Fd, Fd) {
         let [first, second] = self.0;
-        (Fd(first), Fd(second))
+        (Fd::own(first as usize), Fd::own(second as usize))
     }
 }
 
@@ -234,7 +234,7 @@ impl Poll {
     pub fn new(fd: Option<FdRef>, read: bool, write: bool) -> Poll {
         let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
         let fd = fd.filter(|_| events != 0).unwrap_or(FdRef::NONE);
-        Poll(libc::pollfd { fd: fd.0, events, revents: 0 })
+        Poll(libc::pollfd { fd: fd.number(), events, revents: 0 })
     }
 
     /// It can be read, or has ended.
@@ -287,7 +287,7 @@ pub fn poll(fds: &mut [Poll], milliseconds: Option<u32>) -> Result<bool> {
 /// Whether the reading end of the pipe that `fd` writes to is closed.
 pub fn reader_is_gone(fd: FdRef) -> Result<bool> {
     // The kernel reports POLLERR and POLLHUP without being asked.
-    poll(&mut [Poll(libc::pollfd { fd: fd.0, events: 0, revents: 0 })], Some(0))
+    poll(&mut [Poll(libc::pollfd { fd: fd.number(), events: 0, revents: 0 })], Some(0))
 }
 
 impl Object for Cause {}
