@@ -82,9 +82,9 @@ impl Object for CloneArgs {
     const PRINT: Option<Print> = Some(|bytes, out| {
         let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
         out.put(b"{flags=");
-        out.put(CloneFlags::from_bits(word(0)).names().as_bytes());
+        CloneFlags::from_bits(word(0)).put(out);
         out.put(b", exit_signal=");
-        out.put(SignalNumber::from_bits(word(4)).names().as_bytes());
+        SignalNumber::from_bits(word(4)).put(out);
         out.put(b", stack=..., stack_size=");
         out.put_decimal(word(6));
         out.put(b", cgroup=");

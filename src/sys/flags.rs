@@ -1,7 +1,7 @@
 //! Flag types and enumerations of the kernel, with the names that their man pages give them.
 
 use super::gate::{Arg, Names, Object, Print, Show};
-use crate::bytes::{FixedBytes, Put};
+use crate::bytes::{FixedBytes, Put, Sink};
 use crate::capabilities::CAPABILITIES;
 
 macro_rules! flags {
@@ -42,10 +42,15 @@ macro_rules! flags {
                 Self(self.0 & !other.0)
             }
 
-            /// The names, joined by `|`; bits without a name in hexadecimal.
+            /// Puts the names, joined by `|`; bits without a name in hexadecimal.
+            pub fn put(self, out: &mut dyn Sink) {
+                Self::NAMES.put(self.0, out);
+            }
+
+            /// The names, as `put` has them.
             pub fn names(self) -> FixedBytes<200> {
                 let mut names = FixedBytes::new();
-                Self::NAMES.put(self.0, &mut names);
+                self.put(&mut names);
                 names
             }
         }

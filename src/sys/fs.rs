@@ -137,7 +137,7 @@ fn at(dir: Option<&Fd>) -> FdRef<'_> {
 /// openat(2) of `path`, below a directory or from the working directory.
 pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
     let dir = below.map_or(FdRef::CWD, Dir::fd);
-    above_the_streams(|| {
+    above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about_path_in(below, path).map(Fd::own)
     })
@@ -151,7 +151,7 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 /// openat(2) of a file to write to, which is created if it is missing, and emptied.
 pub fn create_file(path: &CStr) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
-    above_the_streams(|| {
+    above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o666))) }.about_path(path).map(Fd::own)
     })
@@ -160,7 +160,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would
 /// give that number to a file of ours, which would become a stream of the command or receive our messages: so `/dev/null` is
 /// opened there first. Every run opens a file before it makes a pipe or a socket, so looking at what open(2) returns is enough.
-fn above_the_streams(open: impl Fn() -> Result<Fd>) -> Result<Fd> {
+fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
     loop {
         let fd = open()?;
         if fd.borrow().number() > 2 {
@@ -198,9 +198,9 @@ impl Object for OpenHow {
     const PRINT: Option<Print> = Some(|bytes, out| {
         let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
         out.put(b"{flags=");
-        out.put(OpenFlags::from_bits(word(0)).names().as_bytes());
+        OpenFlags::from_bits(word(0)).put(out);
         out.put(b", resolve=");
-        out.put(ResolveFlags::from_bits(word(2)).names().as_bytes());
+        ResolveFlags::from_bits(word(2)).put(out);
         out.put(b"}");
     });
 }

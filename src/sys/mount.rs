@@ -80,7 +80,7 @@ impl Object for MountAttributes {
     const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{attr_set=");
         let set = bytes.first_chunk().map_or(0, |n| u64::from_ne_bytes(*n));
-        out.put(MountAttr::from_bits(set).names().as_bytes());
+        MountAttr::from_bits(set).put(out);
         out.put(b"}");
     });
 }
