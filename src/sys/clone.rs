@@ -4,7 +4,7 @@
 use super::cred::Pid;
 use super::fd::FdRef;
 use super::flags::{CloneFlags, MapFlags, Prot, SignalNumber};
-use super::gate::{self, Arg, Call, Object, Print, Show, call};
+use super::gate::{self, Arg, Call, Object, Print, Show, call, word};
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use core::arch::asm;
@@ -80,15 +80,14 @@ struct CloneArgs {
 
 impl Object for CloneArgs {
     const PRINT: Option<Print> = Some(|bytes, out| {
-        let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
         out.put(b"{flags=");
-        CloneFlags::from_bits(word(0)).put(out);
+        CloneFlags::from_bits(word(bytes, 0)).put(out);
         out.put(b", exit_signal=");
-        SignalNumber::from_bits(word(4)).put(out);
+        SignalNumber::from_bits(word(bytes, 4)).put(out);
         out.put(b", stack=..., stack_size=");
-        out.put_decimal(word(6));
+        out.put_decimal(word(bytes, 6));
         out.put(b", cgroup=");
-        out.put_decimal(word(10));
+        out.put_decimal(word(bytes, 10));
         out.put(b"}");
     });
 }

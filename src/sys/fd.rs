@@ -1,7 +1,7 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
 use super::flags::{CloseRangeFlags, OpenFlags};
-use super::gate::{Arg, Null, Object, Show, call};
+use super::gate::{Arg, Null, Object, Print, Show, call, put_numbers, word};
 use crate::bytes::Put;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -149,15 +149,7 @@ pub fn say(error: Error) {
 pub(super) struct Ends([i32; 2]);
 
 impl Object for Ends {
-    const PRINT: Option<super::gate::Print> = Some(|bytes, out| {
-        let mut separator: &[u8] = b"[";
-        for number in bytes.as_chunks::<4>().0 {
-            out.put(separator);
-            out.put_decimal(u32::from_ne_bytes(*number).into());
-            separator = b", ";
-        }
-        out.put(b"]");
-    });
+    const PRINT: Option<Print> = Some(put_numbers);
 }
 
 impl Ends {
@@ -258,12 +250,11 @@ impl Poll {
 pub(super) struct Timespec(pub [i64; 2]);
 
 impl Object for Timespec {
-    const PRINT: Option<super::gate::Print> = Some(|bytes, out| {
-        let numbers = bytes.as_chunks::<8>().0;
+    const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{tv_sec=");
-        out.put_decimal(numbers.first().map_or(0, |n| u64::from_ne_bytes(*n)));
+        out.put_decimal(word(bytes, 0));
         out.put(b", tv_nsec=");
-        out.put_decimal(numbers.last().map_or(0, |n| u64::from_ne_bytes(*n)));
+        out.put_decimal(word(bytes, 1));
         out.put(b"}");
     });
 }

@@ -1,6 +1,6 @@
 //! Flag types and enumerations of the kernel, with the names that their man pages give them.
 
-use super::gate::{Arg, Names, Object, Print, Show};
+use super::gate::{Arg, Names, Object, Print, Show, word};
 use crate::bytes::{FixedBytes, Put, Sink};
 use crate::capabilities::CAPABILITIES;
 
@@ -442,7 +442,7 @@ impl IntoIterator for SigSet {
 
 impl Object for SigSet {
     const PRINT: Option<Print> = Some(|bytes, out| {
-        let set = SigSet(bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes)));
+        let set = SigSet(word(bytes, 0));
         // As strace(1): what is missing, where that is shorter.
         let many = set.0.count_ones() > 32;
         out.put(if many { b"~[" } else { b"[" });

@@ -3,7 +3,7 @@
 
 use super::fd::{self, Fd, FdRef};
 use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
-use super::gate::{Mode, Object, Outcome, Print, call};
+use super::gate::{Mode, Object, Outcome, Print, call, word};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -196,11 +196,10 @@ struct OpenHow {
 
 impl Object for OpenHow {
     const PRINT: Option<Print> = Some(|bytes, out| {
-        let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
         out.put(b"{flags=");
-        OpenFlags::from_bits(word(0)).put(out);
+        OpenFlags::from_bits(word(bytes, 0)).put(out);
         out.put(b", resolve=");
-        ResolveFlags::from_bits(word(2)).put(out);
+        ResolveFlags::from_bits(word(bytes, 2)).put(out);
         out.put(b"}");
     });
 }

@@ -206,11 +206,7 @@ impl<T: Object> Arg for &mut T {
 pub(super) struct Int(pub i32);
 
 impl Object for Int {
-    const PRINT: Option<Print> = Some(|bytes, out| {
-        out.put(b"[");
-        out.put_decimal(bytes.first_chunk().map_or(0, |n| i32::from_ne_bytes(*n).unsigned_abs()).into());
-        out.put(b"]");
-    });
+    const PRINT: Option<Print> = Some(put_numbers);
 }
 
 /// The number and the name of a call. `call!` makes a type with them, so that a [`Call`] can be a constant.
@@ -518,15 +514,7 @@ impl Show {
             (_, Argument::Number(0)) => out.put(b"NULL"),
             (_, Argument::Number(address)) => out.put_hex(*address as u64),
             (Show::Read(_, print) | Show::Written(_, print), Argument::Bytes(bytes)) => print(bytes, out),
-            (Show::Groups, Argument::Bytes(groups)) => {
-                let mut separator: &[u8] = b"[";
-                for group in groups.as_chunks::<4>().0 {
-                    out.put(separator);
-                    out.put_decimal(u32::from_ne_bytes(*group).into());
-                    separator = b", ";
-                }
-                out.put(b"]");
-            }
+            (Show::Groups, Argument::Bytes(groups)) => put_numbers(groups, out),
             (Show::String, Argument::Bytes(string)) => out.put_quoted(&[string]),
             (_, Argument::Bytes(bytes)) => put_bytes(bytes, out),
             (Show::Environment, Argument::Strings(strings)) => {
@@ -546,6 +534,22 @@ impl Show {
             }
         }
     }
+}
+
+/// Puts numbers of 32 bits: `[3, 4]`.
+pub(super) fn put_numbers(bytes: &[u8], out: &mut dyn Sink) {
+    let mut separator: &[u8] = b"[";
+    for number in bytes.as_chunks::<4>().0 {
+        out.put(separator);
+        out.put_decimal(u32::from_ne_bytes(*number).into());
+        separator = b", ";
+    }
+    out.put(b"]");
+}
+
+/// The number of 64 bits at the index `at` of a structure of such numbers.
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.as_chunks::<8>().0.get(at).map_or(0, |number| u64::from_ne_bytes(*number))
 }
 
 /// How many bytes of a buffer are shown, as strace(1) has it.

@@ -6,7 +6,7 @@ use super::flags::{
     OpenTreeFlags, UmountFlags,
 };
 use super::fs::{self, Dir};
-use super::gate::{Null, Object, Print, call};
+use super::gate::{Null, Object, Print, call, word};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
@@ -79,8 +79,7 @@ const READ_ONLY: MountAttributes =
 impl Object for MountAttributes {
     const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{attr_set=");
-        let set = bytes.first_chunk().map_or(0, |n| u64::from_ne_bytes(*n));
-        MountAttr::from_bits(set).put(out);
+        MountAttr::from_bits(word(bytes, 0)).put(out);
         out.put(b"}");
     });
 }
