@@ -4,7 +4,7 @@
 //! arguments say both what goes into the registers and how they are shown. An observer can be set with `observe`: that of
 //! `--trace` makes each call and prints it, that of `--dry-run` records each call and makes none.
 
-use crate::bytes::{FixedBytes, Put, Sink};
+use crate::bytes::{Put, Sink};
 use crate::error::{Error, Result};
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
@@ -290,11 +290,7 @@ impl Outcome {
 
     /// The failure, with `text`, and with `quoted` parts.
     pub(super) fn failure(self, text: &[u8], quoted: &[&[u8]]) -> Error {
-        let mut subject = FixedBytes::plain(text);
-        if !quoted.is_empty() {
-            subject.put_quoted(quoted);
-        }
-        Error::call(self.call.name, errno(self.value), &subject)
+        Error::call(self.call.name, errno(self.value), text, quoted)
     }
 }
 

@@ -4,7 +4,7 @@
 use super::fd::{Fd, FdRef};
 use super::gate::{self, INTERRUPTED, Made};
 use crate::bytes::{Put, Sink};
-use crate::error::{Error, Result, Subject};
+use crate::error::{Error, Result};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
@@ -94,7 +94,7 @@ pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
         .into_iter()
         .find_map(|least| bare(Sysno::fcntl, &[fd.number() as usize, libc::F_DUPFD_CLOEXEC as usize, least, 0]).ok());
     let Some(copy) = copy else {
-        return Err(Error::call("fcntl", Errno::EBADF, &Subject::plain(b"stderr")));
+        return Err(Error::call("fcntl", Errno::EBADF, b"stderr", &[]));
     };
     if !plain && super::tty::tcgets(fd).is_some() {
         COLOURS.store(1, Relaxed);
