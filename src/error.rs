@@ -149,9 +149,7 @@ impl Error {
 
     /// The same failure with a hint that replaces any other: for callers that know why the call failed.
     pub fn with_hint(self, hint: &'static str) -> Self {
-        let cause = self.0.leak();
-        cause.hint = hint;
-        Error(cause)
+        Error::new(&Cause { hint, ..*self.0 })
     }
 
     /// The same failure with the hint that stands beside its errno in `hints`, if it has none yet: for the wrapper of a
@@ -159,9 +157,7 @@ impl Error {
     pub fn hint_for(self, hints: &[(Errno, &'static str)]) -> Self {
         for (errno, hint) in hints {
             if self.is(*errno) && self.0.usual_hint.is_empty() {
-                let cause = self.0.leak();
-                cause.usual_hint = hint;
-                return Error(cause);
+                return Error::new(&Cause { usual_hint: hint, ..*self.0 });
             }
         }
         self
@@ -169,9 +165,7 @@ impl Error {
 
     /// The same failure with another path as its subject.
     pub fn about(self, path: &[u8]) -> Self {
-        let cause = self.0.leak();
-        cause.subject = Subject::quoted(&[path]);
-        Error(cause)
+        Error::new(&Cause { subject: Subject::quoted(&[path]), ..*self.0 })
     }
 
     /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
