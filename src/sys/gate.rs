@@ -321,16 +321,28 @@ impl<'a> Made<'a> {
         self.registers.get(at).copied().unwrap_or_default()
     }
 
-    /// Its arguments, decoded; `value` is what it has returned, `None` before it is made.
-    pub fn arguments(&self, value: Option<usize>) -> impl Iterator<Item = (&'static Show, Argument<'a>)> {
-        let registers = self.registers;
-        self.call.arguments.iter().enumerate().map(move |(at, &show)| {
-            let register = |at: usize| registers.get(at).copied().unwrap_or_default();
-            let around = (register(at.wrapping_sub(1)), register(at + 1));
-            // SAFETY: the caller of `enter` has promised that the registers are what the call takes; what they point to
-            // lives as long as the call, which `'a` does not outlive
-            (show, unsafe { show.decode(register(at), around, value) })
-        })
+    /// Its argument `at`, decoded; `value` is what it has returned, `None` before it is made.
+    pub fn argument(&self, at: usize, value: Option<usize>) -> Argument<'a> {
+        let register = self.register(at);
+        let bytes = |len| {
+            // SAFETY: the caller of `enter` has promised that the register is what the call takes, and what it points to lives
+            // as long as the call, which `'a` does not outlive; `len` is the length that the kernel has been told, or less
+            Argument::Bytes(unsafe { core::slice::from_raw_parts(register as *const u8, len) })
+        };
+        let Some(show) = self.call.arguments.get(at).filter(|_| register != 0) else {
+            return Argument::Number(register);
+        };
+        match (show, value.filter(|value| *value < ERRORS)) {
+            // SAFETY: as above; a NUL ends it
+            (Show::String, _) => Argument::Bytes(unsafe { CStr::from_ptr(register as *const c_char) }.to_bytes()),
+            (Show::Bytes, _) => bytes(self.register(at + 1)),
+            (Show::Groups, _) => bytes(self.register(at.wrapping_sub(1)) * size_of::<u32>()),
+            (Show::Filled, Some(value)) => bytes(value.min(self.register(at + 1))),
+            (Show::Read(size, _), _) | (Show::Written(size, _), Some(_)) => bytes(*size),
+            // SAFETY: as above; a null pointer ends the list
+            (Show::Strings | Show::Environment, _) => Argument::Strings(unsafe { &*(register as *const Strings) }),
+            _ => Argument::Number(register),
+        }
     }
 }
 
@@ -453,7 +465,7 @@ impl Strings {
     pub fn iter(&self) -> impl Iterator<Item = &CStr> {
         let mut next = core::ptr::from_ref(self).cast::<*const c_char>();
         core::iter::from_fn(move || {
-            // SAFETY: `decode` makes this value of an argument of execve(2), and `record` of a copy of one. The caller of that
+            // SAFETY: `argument` makes this value of an argument of execve(2), and `record` of a copy of one. The caller of that
             // call has promised a null pointer at the end, and before it pointers to strings that a NUL ends and that live as
             // long as the list
             unsafe {
@@ -469,33 +481,6 @@ impl Strings {
 }
 
 impl Show {
-    /// Decodes a register, between the two `around` it; `value` is what the call has returned, `None` before.
-    ///
-    /// # Safety
-    /// The register must come from an argument of this kind, and what it points to must still be there.
-    unsafe fn decode<'a>(&self, register: usize, (before, next): (usize, usize), value: Option<usize>) -> Argument<'a> {
-        let filled = value.filter(|value| *value < ERRORS);
-        let bytes = |len| {
-            // SAFETY: the caller's promise; `len` is the length that the kernel has been told, or less
-            Argument::Bytes(unsafe { core::slice::from_raw_parts(register as *const u8, len) })
-        };
-        match (self, filled) {
-            (Show::Descriptor | Show::Signed | Show::Unsigned | Show::Octal | Show::Flags(_) | Show::Address, _) => {
-                Argument::Number(register)
-            }
-            _ if register == 0 => Argument::Number(0),
-            // SAFETY: the caller's promise: a NUL ends it
-            (Show::String, _) => Argument::Bytes(unsafe { CStr::from_ptr(register as *const c_char) }.to_bytes()),
-            (Show::Bytes, _) => bytes(next),
-            (Show::Groups, _) => bytes(before * size_of::<u32>()),
-            (Show::Filled, Some(value)) => bytes(value.min(next)),
-            (Show::Read(size, _), _) | (Show::Written(size, _), Some(_)) => bytes(*size),
-            // SAFETY: the caller's promise: a null pointer ends the list
-            (Show::Strings | Show::Environment, _) => Argument::Strings(unsafe { &*(register as *const Strings) }),
-            (Show::Filled | Show::Written(..), None) => Argument::Number(register),
-        }
-    }
-
     /// Puts a decoded argument as strace(1) shows it.
     pub fn put(&self, argument: &Argument, out: &mut dyn Sink) {
         match (self, argument) {

@@ -126,7 +126,7 @@ fn note_and_answer(made: Made) -> usize {
     ) {
         return made.make();
     }
-    let arguments: Vec<_> = made.arguments(None).map(|(_, argument)| keep(argument)).collect();
+    let arguments: Vec<_> = (0..made.call.arguments.len()).map(|at| keep(made.argument(at, None))).collect();
     let files =
         made.call.arguments.iter().enumerate().map(|(at, show)| match (show, fd_within(&made, at, &arguments)) {
             (Show::Descriptor, _) => recorder.path_of(made.register(at)),

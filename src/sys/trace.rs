@@ -209,9 +209,9 @@ fn line_of(made: &Made, value: Option<usize>) -> Line {
     let mut line = begin_line();
     line.put(made.call.name.as_bytes());
     line.put(b"(");
-    for (at, (show, argument)) in made.arguments(value).enumerate() {
+    for (at, show) in made.call.arguments.iter().enumerate() {
         line.put(if at == 0 { b"" } else { b", " });
-        show.put(&argument, &mut line);
+        show.put(&made.argument(at, value), &mut line);
     }
     line.put(b")");
     if let Some(value) = value {
