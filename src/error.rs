@@ -2,7 +2,7 @@
 //! small and `Copy`, so that the child sends it through the error pipe in one write, which pipe(7) keeps in one piece up to
 //! `PIPE_BUF` bytes.
 
-use crate::bytes::{FixedBytes, Put};
+use crate::bytes::{FixedBytes, Put, Sink};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
@@ -193,7 +193,7 @@ impl Error {
         }
         if errno.into_raw() != 0 {
             out.put(b": ");
-            put_errno(*errno, out);
+            put_errno(*errno, b"errno ", out);
         }
         if let Some(hint) = [*hint, fallback_hint, *usual_hint].iter().find(|hint| !hint.is_empty()) {
             out.put(b": ");
@@ -206,8 +206,8 @@ impl Error {
     }
 }
 
-/// Puts `ENOENT (No such file or directory)`, or `errno 4000` where there is no name.
-fn put_errno(errno: Errno, out: &mut Vec<u8>) {
+/// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
+pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
     match errno.name_and_description() {
         Some((name, description)) => {
             out.put(name.as_bytes());
@@ -216,7 +216,7 @@ fn put_errno(errno: Errno, out: &mut Vec<u8>) {
             out.put(b")");
         }
         None => {
-            out.put(b"errno ");
+            out.put(unnamed);
             out.put_decimal(u64::from(errno.into_raw().unsigned_abs()));
         }
     }
