@@ -450,8 +450,10 @@ impl Object for SigSet {
         for number in if many { SigSet(!set.0) } else { set } {
             out.put(separator);
             separator = b" ";
-            let name = SignalNumber::from_bits(number as u64).names();
-            out.put(name.as_bytes().strip_prefix(b"SIG").unwrap_or(name.as_bytes()));
+            match SignalNumber::NAMES.name_of(number as u64) {
+                Some(name) => out.put(name.as_bytes().get(3..).unwrap_or_default()),
+                None => out.put_hex(number as u64),
+            }
         }
         out.put(b"]");
     });

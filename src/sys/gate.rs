@@ -66,6 +66,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// The name of one value.
+    pub fn name_of(&self, value: u64) -> Option<&'static str> {
+        self.names.iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
+    }
+
     /// Puts the names of `bits`, joined by `|`; bits without a name in hexadecimal.
     pub fn put(&self, bits: u64, out: &mut dyn Sink) {
         let mut rest = bits;
