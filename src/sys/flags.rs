@@ -365,9 +365,8 @@ impl Resource {
 
     /// Its name as docker writes it.
     pub fn name(self) -> FixedBytes<200> {
-        let mut name = FixedBytes::new();
-        name.put(&self.names().as_bytes().get(7..).unwrap_or_default().to_ascii_lowercase());
-        name
+        let name = Self::NAMES.name_of(self.0).unwrap_or_default();
+        FixedBytes::plain(&name.as_bytes().get(7..).unwrap_or_default().to_ascii_lowercase())
     }
 }
 
