@@ -229,7 +229,8 @@ impl Terminal {
     /// There the key is sent again only after the program has written something, such as a prompt.
     fn send_eof(&mut self) {
         let Some(Pty { master, slave }) = &self.pty else { return };
-        let Some((end, lines)) = sys::tcgets(master.borrow()).and_then(|termios| termios.end_of_file()) else { return };
+        let Some(termios) = sys::tcgets(master.borrow()) else { return };
+        let (end, lines) = termios.end_of_file();
         let unread = || sys::poll(&mut [Poll::new(Some(slave.borrow()), true, false)], Some(0)).unwrap_or(false);
         let send = if lines { !self.eof_sent || !unread() } else { self.answered && !unread() };
         if send && let Ok(Some(_)) = sys::write_now(master.borrow(), &[end]) {

@@ -37,37 +37,33 @@ impl Termios {
         self.output &= !libc::OPOST;
         self.local &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG | libc::IEXTEN);
         self.control = self.control & !(libc::CSIZE | libc::PARENB) | libc::CS8;
-        for (at, value) in [(libc::VMIN, 1), (libc::VTIME, 0)] {
-            if let Some(slot) = self.characters.get_mut(at) {
-                *slot = value;
-            }
-        }
+        self.characters[libc::VMIN] = 1;
+        self.characters[libc::VTIME] = 0;
         self
     }
 
     /// The signal that the terminal sends for a key among `bytes`; `None` if no byte is such a key, or ISIG is off. `quoted`:
     /// the byte before was VLNEXT, which quotes the next.
     pub fn signal_of(&self, bytes: &[u8], quoted: &mut bool) -> Option<i32> {
-        let key = |at: usize| self.characters.get(at).copied().filter(|key| *key != 0);
         let quoting = libc::ICANON | libc::IEXTEN;
         let quotes = self.local & quoting == quoting;
         let mut signal = None;
         for &byte in bytes {
-            let is = |at| !*quoted && key(at) == Some(byte);
-            if is(libc::VINTR) {
+            let is = |key: u8| !*quoted && key != 0 && key == byte;
+            if is(self.characters[libc::VINTR]) {
                 signal = Some(libc::SIGINT);
-            } else if is(libc::VQUIT) {
+            } else if is(self.characters[libc::VQUIT]) {
                 signal = Some(libc::SIGQUIT);
             }
-            *quoted = quotes && is(libc::VLNEXT);
+            *quoted = quotes && is(self.characters[libc::VLNEXT]);
         }
         signal.filter(|_| self.local & libc::ISIG != 0)
     }
 
     /// The character that ends the input of a program, and whether the terminal makes lines. Programs that edit lines
     /// themselves take the same one.
-    pub fn end_of_file(&self) -> Option<(u8, bool)> {
-        self.characters.get(libc::VEOF).map(|end| (*end, self.local & libc::ICANON != 0))
+    pub fn end_of_file(&self) -> (u8, bool) {
+        (self.characters[libc::VEOF], self.local & libc::ICANON != 0)
     }
 }
 
