@@ -17,10 +17,8 @@ const DEFAULT: Capabilities = Capabilities(0xa004_25fb);
 
 /// The capabilities of a name, in either case, with or without `CAP_`; or `ALL`.
 fn named(name: &[u8]) -> Option<Capabilities> {
-    let has = |known: &str| {
-        let known = known.as_bytes();
-        known.eq_ignore_ascii_case(name) || known.get(4..).is_some_and(|short| short.eq_ignore_ascii_case(name))
-    };
+    let name = name.to_ascii_uppercase();
+    let has = |known: &str| known.as_bytes() == name || known.as_bytes().get(4..) == Some(&name);
     if has("CAP_ALL") {
         return Some(Capabilities::ALL);
     }

@@ -356,10 +356,8 @@ impl From<i32> for SignalNumber {
 impl Resource {
     /// The resource with this name, as docker writes it: `nofile`.
     pub fn named(name: &[u8]) -> Option<Resource> {
-        let found = Self::NAMES
-            .names
-            .iter()
-            .find(|(known, _)| known.as_bytes().get(7..).is_some_and(|k| k.eq_ignore_ascii_case(name)));
+        let name = name.to_ascii_uppercase();
+        let found = Self::NAMES.names.iter().find(|(known, _)| known.as_bytes().get(7..) == Some(&name));
         found.map(|(_, value)| Resource(*value))
     }
 
