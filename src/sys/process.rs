@@ -287,13 +287,12 @@ pub fn cpu_time_of_children() -> [u64; 2] {
     [user_s * 1_000_000 + user_us, system_s * 1_000_000 + system_us]
 }
 
-/// kill(2). `Ok(false)`: there is no such process any more.
-pub fn kill(pid: Pid, signal: i32) -> Result<bool> {
+/// kill(2). That there is no such process any more is no failure.
+pub fn kill(pid: Pid, signal: i32) -> Result<()> {
     // SAFETY: the call takes numbers
-    match unsafe { call!(kill(pid.0, SignalNumber::from(signal))) }.result() {
-        Ok(_) => Ok(true),
-        Err(e) if e.is(Errno::ESRCH) => Ok(false),
-        Err(e) => Err(e.about(&to_decimal(pid.0 as u64))),
+    match unsafe { call!(kill(pid.0, SignalNumber::from(signal))) }.done() {
+        Err(e) if !e.is(Errno::ESRCH) => Err(e.about(&to_decimal(pid.0 as u64))),
+        _ => Ok(()),
     }
 }
 
