@@ -26,12 +26,14 @@ pub trait Put {
 
     /// Appends `n` in hexadecimal, as C and strace write it: `0x1f`, `0x0`.
     fn put_hex(&mut self, n: u64) {
-        put_hex(self.sink(), n);
+        self.put(b"0x");
+        put_digits(self.sink(), n, 16, 1);
     }
 
     /// Appends `n` in octal, as C and strace write it: `0755`, `0`.
     fn put_octal(&mut self, n: u64) {
-        put_octal(self.sink(), n);
+        self.put(b"0");
+        put_digits(self.sink(), n, 8, 0);
     }
 
     /// Appends `bytes`; control characters, quotes and backslashes become escapes of C: `\n`, `\"`, `\033`.
@@ -51,7 +53,9 @@ pub trait Put {
 
     /// Appends a time, given in microseconds, as seconds with six digits after the point: `1.000250`.
     fn put_seconds(&mut self, micros: u64) {
-        put_seconds(self.sink(), micros);
+        self.put_decimal(micros / 1_000_000);
+        self.put(b".");
+        put_digits(self.sink(), micros % 1_000_000, 10, 6);
     }
 
     /// Appends a JSON string, with its quotes (RFC 8259, section 7). JSON is UTF-8: in `bytes` that are not, every byte
@@ -74,34 +78,24 @@ impl Put for dyn Sink + '_ {
 }
 
 fn put_decimal(out: &mut dyn Sink, n: u64) {
-    let mut digits = [0; "18446744073709551615".len()];
+    put_digits(out, n, 10, 1);
+}
+
+/// Appends the digits of `n` to this base, 8 to 16, and zeros before them so that there are `least` digits.
+fn put_digits(out: &mut dyn Sink, n: u64, base: u64, least: usize) {
+    // As many as the largest number has to the smallest base.
+    let mut digits = [b'0'; 22];
+    let mut start = digits.len() - least;
     let mut rest = n;
-    let mut start = digits.len();
     for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start = at;
         if rest == 0 {
             break;
         }
+        *digit = hex_digit((rest % base) as u8);
+        rest /= base;
+        start = start.min(at);
     }
     out.put(digits.get(start..).unwrap_or_default());
-}
-
-fn put_hex(out: &mut dyn Sink, n: u64) {
-    out.put(b"0x");
-    let digits = (u64::BITS - n.leading_zeros()).div_ceil(4).max(1);
-    for at in (0..digits).rev() {
-        out.put(&[hex_digit((n >> (4 * at) & 15) as u8)]);
-    }
-}
-
-fn put_octal(out: &mut dyn Sink, n: u64) {
-    out.put(b"0");
-    let digits = (u64::BITS - n.leading_zeros()).div_ceil(3);
-    for at in (0..digits).rev() {
-        out.put(&[b'0' + (n >> (3 * at) & 7) as u8]);
-    }
 }
 
 fn put_escaped(out: &mut dyn Sink, bytes: &[u8]) {
@@ -130,18 +124,6 @@ fn put_column(out: &mut dyn Sink, bytes: &[u8], width: usize) {
     for _ in bytes.len()..width {
         out.put(b" ");
     }
-}
-
-fn put_seconds(out: &mut dyn Sink, micros: u64) {
-    out.put_decimal(micros / 1_000_000);
-    out.put(b".");
-    let mut digits = [b'0'; 6];
-    let mut rest = micros % 1_000_000;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.put(&digits);
 }
 
 fn put_json(out: &mut dyn Sink, bytes: &[u8]) {
