@@ -379,11 +379,20 @@ unsafe fn enter(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: 
     unsafe { enter_by(call, &registers, &make) }
 }
 
+/// Enters the kernel by a call of five arguments at most.
+///
+/// # Safety
+/// As for `enter`.
+unsafe fn enter_five(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: usize) -> Outcome {
+    // SAFETY: the caller of this function has made the same promises
+    unsafe { enter(call, a, b, c, d, e, 0) }
+}
+
 /// Enters the kernel by a call of three arguments at most.
 ///
 /// # Safety
 /// As for `enter`.
-unsafe fn enter_short(call: &'static Call, a: usize, b: usize, c: usize) -> Outcome {
+unsafe fn enter_three(call: &'static Call, a: usize, b: usize, c: usize) -> Outcome {
     // SAFETY: the caller of this function has made the same promises
     unsafe { enter(call, a, b, c, 0, 0, 0) }
 }
@@ -429,12 +438,12 @@ macro_rules! arguments {
         }
     };
 }
-arguments!(enter_short; ; 0, 0, 0);
-arguments!(enter_short; A a; 0, 0);
-arguments!(enter_short; A a, B b; 0);
-arguments!(enter_short; A a, B b, C c;);
-arguments!(enter; A a, B b, C c, D d; 0, 0);
-arguments!(enter; A a, B b, C c, D d, E e; 0);
+arguments!(enter_three; ; 0, 0, 0);
+arguments!(enter_three; A a; 0, 0);
+arguments!(enter_three; A a, B b; 0);
+arguments!(enter_three; A a, B b, C c;);
+arguments!(enter_five; A a, B b, C c, D d; 0);
+arguments!(enter_five; A a, B b, C c, D d, E e;);
 arguments!(enter; A a, B b, C c, D d, E e, F f;);
 
 /// `call!(mkdirat(dir, name, mode))`: an [`Outcome`].
