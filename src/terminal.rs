@@ -3,6 +3,7 @@
 use crate::error::{Errno, Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, FdRef, MountFlags, Pid, Poll, Termios};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A write of at most this much to a pipe that poll calls writable does not block (PIPE_BUF, pipe(7)). What a terminal
@@ -318,7 +319,7 @@ step! {
     /// Takes over the other side of its terminal, and makes the user's raw.
     pub struct ReceiveTerminal {
         /// Where the relay is left.
-        pub terminal: &'static Slot<Terminal>,
+        pub terminal: &'static Slot<Box<Terminal>>,
     }
 }
 
@@ -326,7 +327,7 @@ impl ParentStep for ReceiveTerminal {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(socket) = parent.pipes.terminal_receive.take() else { return Ok(()) };
         let Some(master) = sys::receive_fd(socket.borrow(), &mut [0])? else { return Ok(()) };
-        let mut terminal = Terminal::new(master)?;
+        let mut terminal = Box::new(Terminal::new(master)?);
         // In the background the terminal is not ours to change: stop, as any job does that wants it. The kernel would stop
         // mydocker inside the call that changes the settings, where it could not see a signal that asks for the end.
         if sys::in_background() {

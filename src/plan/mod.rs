@@ -62,7 +62,7 @@ pub struct Parts {
     /// The environment of the command.
     pub environment: Vec<&'static core::ffi::CStr>,
     /// The relay of its terminal.
-    pub terminal: Slot<Terminal>,
+    pub terminal: Slot<Box<Terminal>>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }

@@ -7,6 +7,7 @@ use crate::signals::{self, Fate};
 use crate::step::Parent;
 use crate::sys::{self, Fd, Pid, Poll, SigSet, Signal, Wait};
 use crate::terminal::Terminal;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// How long, in milliseconds, an end that the user asked for waits for a reader of the output who takes nothing.
@@ -30,7 +31,7 @@ pub struct Supervisor {
     /// The signals that mydocker's caller ignores. `None`: /proc cannot be read, or shows another PID namespace.
     ignored: Option<SigSet>,
     /// With `-t`: the relay.
-    terminal: Option<Terminal>,
+    terminal: Option<Box<Terminal>>,
     /// How the command has ended, once it has been reaped.
     ended: Option<Wait>,
     /// The signal that has asked for the end.
@@ -76,7 +77,7 @@ impl Supervisor {
 
     /// The error to report about output that was lost.
     pub fn lost_output(&self) -> Result<()> {
-        self.terminal.as_ref().map_or(Ok(()), Terminal::loss)
+        self.terminal.as_ref().map_or(Ok(()), |terminal| terminal.loss())
     }
 
     /// Closes the container's terminal.
@@ -88,7 +89,7 @@ impl Supervisor {
 
     /// Restores the user's terminal.
     pub fn restore_terminal(&mut self) -> Result<()> {
-        self.terminal.as_mut().map_or(Ok(()), Terminal::restore)
+        self.terminal.as_mut().map_or(Ok(()), |terminal| terminal.restore())
     }
 
     /// Ends what the command has left behind where there is no PID namespace.
