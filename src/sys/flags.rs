@@ -326,17 +326,21 @@ flags! {
 impl MountFlags {
     /// Those in the options of a mount, as mountinfo shows them: what it forbids, and how it keeps times.
     pub fn of_options(options: &[u8]) -> MountFlags {
-        [
-            (&b"nosuid"[..], MountFlags::NOSUID),
+        const KEPT: [(&[u8], MountFlags); 6] = [
+            (b"nosuid", MountFlags::NOSUID),
             (b"nodev", MountFlags::NODEV),
             (b"noexec", MountFlags::NOEXEC),
             (b"noatime", MountFlags::NOATIME),
             (b"nodiratime", MountFlags::NODIRATIME),
             (b"relatime", MountFlags::RELATIME),
-        ]
-        .into_iter()
-        .filter(|(name, _)| crate::mountinfo::has_option(options, name))
-        .fold(MountFlags::NONE, |flags, (_, flag)| flags | flag)
+        ];
+        let mut flags = MountFlags::NONE;
+        for (name, flag) in &KEPT {
+            if crate::mountinfo::has_option(options, name) {
+                flags = flags | *flag;
+            }
+        }
+        flags
     }
 }
 
