@@ -454,15 +454,14 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
         // SAFETY: the kernel has filled the first `n` bytes of the buffer, which is only read until the next call fills it
         let mut rest = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), n) };
         // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
-        while let Some(&[low, high]) = rest.get(16..18) {
-            let record = usize::from(u16::from_ne_bytes([low, high]));
-            let name = rest.get(19..record).unwrap_or_default();
-            let name = bytes::split(name, 0).next().unwrap_or_default();
-            let is_directory = rest.get(18) == Some(&libc::DT_DIR);
+        while let Some((header, name)) = rest.split_first_chunk::<19>() {
+            let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
+            let is_directory = header[18] == libc::DT_DIR;
             if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
                 names.push(bytes::c_string(&[name]));
             }
-            rest = rest.get(record..).unwrap_or_default();
+            let record = u16::from_ne_bytes([header[16], header[17]]);
+            rest = rest.get(usize::from(record)..).unwrap_or_default();
         }
     }
 }
