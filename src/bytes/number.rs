@@ -54,15 +54,12 @@ pub fn to_decimal(n: u64) -> Vec<u8> {
 /// Parses a size in bytes as docker writes it: a decimal number with an optional unit `b k m g t`, in either case, in
 /// powers of 1024. The largest size is `i64::MAX`, which is the largest that the kernel stores.
 pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
-    let (digits, shift) = match bytes.split_last() {
-        Some((b'b' | b'B', digits)) => (digits, 0),
-        Some((b'k' | b'K', digits)) => (digits, 10),
-        Some((b'm' | b'M', digits)) => (digits, 20),
-        Some((b'g' | b'G', digits)) => (digits, 30),
-        Some((b't' | b'T', digits)) => (digits, 40),
-        _ => (bytes, 0),
+    let (digits, unit) = match bytes.split_last() {
+        Some((unit, digits)) if !unit.is_ascii_digit() => (digits, unit.to_ascii_lowercase()),
+        _ => (bytes, b'b'),
     };
-    let n = decimal(digits)?;
+    let power = b"bkmgt".iter().position(|known| *known == unit).ok_or(Malformed::Form)?;
+    let (n, shift) = (decimal(digits)?, 10 * power);
     if n > i64::MAX as u64 >> shift { Err(Malformed::Overflow) } else { Ok(n << shift) }
 }
 
