@@ -107,9 +107,10 @@ impl Dir {
         match written.ok() {
             Some(_) => Ok(()),
             None => {
-                let mut subject = FixedBytes::<200>::quoted(&[value]);
+                let mut subject = Vec::new();
+                subject.put_quoted(&[value]);
                 subject.put(b" to ");
-                Err(written.failure(subject.as_bytes(), &self.path_of(name)))
+                Err(written.failure(&subject, &self.path_of(name)))
             }
         }
     }
