@@ -122,9 +122,6 @@ flags! {
     /// mount_setattr(2).
     bits MountAttr {
         RDONLY = MOUNT_ATTR_ 1,
-        NOSUID = MOUNT_ATTR_ 2,
-        NODEV = MOUNT_ATTR_ 4,
-        NOEXEC = MOUNT_ATTR_ 8,
     }
     /// fsopen(2).
     bits FsOpenFlags {
@@ -165,7 +162,6 @@ flags! {
     bits Prot {
         READ = PROT_ libc::PROT_READ,
         WRITE = PROT_ libc::PROT_WRITE,
-        EXEC = PROT_ libc::PROT_EXEC,
     }
     /// mmap(2).
     bits MapFlags {
