@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 pub use syscalls::Errno;
 
 /// What an error is about: a quoted path, a list of flags.
-pub type Subject = FixedBytes<200>;
+pub type Subject = FixedBytes;
 
 /// The result of everything in mydocker that can fail.
 pub type Result<T> = core::result::Result<T, Error>;

@@ -66,7 +66,7 @@ fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
 }
 
 /// The path of a file of `pid` in /proc; `name` ends with a NUL.
-fn file_of(pid: Pid, name: &[u8]) -> FixedBytes<32> {
+fn file_of(pid: Pid, name: &[u8]) -> FixedBytes {
     let mut path = FixedBytes::new();
     path.put(b"/proc/");
     path.put_decimal(pid.0 as u64);

@@ -152,9 +152,9 @@ impl Sink for Vec<u8> {
 }
 
 /// Up to `N` bytes of text (`3 < N < 65536`) stored in place, without the heap. Text that does not fit is cut, and then
-/// ends with `...`.
+/// ends with `...`. All but those of tests have the same size, so that what writes to one is compiled once.
 #[derive(Clone, Copy)]
-pub struct FixedBytes<const N: usize> {
+pub struct FixedBytes<const N: usize = 200> {
     len: u16,
     bytes: [u8; N],
 }

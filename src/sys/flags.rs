@@ -48,7 +48,7 @@ macro_rules! flags {
             }
 
             /// The names, as `put` has them.
-            pub fn names(self) -> FixedBytes<200> {
+            pub fn names(self) -> FixedBytes {
                 let mut names = FixedBytes::new();
                 self.put(&mut names);
                 names
@@ -362,7 +362,7 @@ impl Resource {
     }
 
     /// Its name as docker writes it.
-    pub fn name(self) -> FixedBytes<200> {
+    pub fn name(self) -> FixedBytes {
         let name = Self::NAMES.name_of(self.0).unwrap_or_default();
         FixedBytes::plain(&name.as_bytes().get(7..).unwrap_or_default().to_ascii_lowercase())
     }

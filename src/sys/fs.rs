@@ -394,7 +394,7 @@ pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
 }
 
 /// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.
-pub fn name_in_proc(fd: FdRef) -> FixedBytes<32> {
+pub fn name_in_proc(fd: FdRef) -> FixedBytes {
     let mut name = FixedBytes::new();
     name.put(b"/proc/self/fd/");
     name.put_decimal(fd.number() as u64);

@@ -151,7 +151,7 @@ pub struct Loop {
     /// Keeps the device until it is mounted.
     pub device: Fd,
     /// `/dev/loopN`, with a NUL after it.
-    pub path: FixedBytes<32>,
+    pub path: FixedBytes,
 }
 
 impl Loop {
@@ -168,7 +168,7 @@ impl Loop {
             // SAFETY: this request takes no argument
             let number =
                 unsafe { call!(ioctl(control.borrow(), Ioctl::LOOP_CTL_GET_FREE)) }.about_text(b"LOOP_CTL_GET_FREE")?;
-            let mut name = FixedBytes::<32>::new();
+            let mut name = FixedBytes::new();
             name.put(b"/dev/loop");
             name.put_decimal(number as u64);
             name.put(b"\0");

@@ -163,7 +163,7 @@ impl Recorder {
         if let Some(open) = self.open.iter().find(|open| open.number == number) {
             return open.path;
         }
-        let mut name = FixedBytes::<32>::new();
+        let mut name = FixedBytes::<200>::new();
         name.put(b"/proc/self/fd/");
         name.put_decimal(number as u64);
         name.put(b"\0");
