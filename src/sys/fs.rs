@@ -25,11 +25,7 @@ impl Dir {
     /// Opens `path`; `below` a directory, or from the working directory.
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
-        let full = match below {
-            Some(dir) => bytes::c_string(&dir.path_of(path)),
-            None => bytes::c_string(&[path.to_bytes()]),
-        };
-        Ok(Dir { fd, path: full.to_bytes() })
+        Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
     }
 
     /// A directory that another call has opened.
@@ -45,16 +41,6 @@ impl Dir {
     /// The path by which messages name it.
     pub fn path(&self) -> &'static [u8] {
         self.path
-    }
-
-    /// The path of `name` in it, in parts.
-    fn path_of<'a>(&'a self, name: &'a CStr) -> [&'a [u8]; 3] {
-        let name = name.to_bytes();
-        match name.strip_prefix(b".").unwrap_or(name) {
-            [] => [self.path, b"", b""],
-            [b'/', below @ ..] => [self.path, b"/", below],
-            _ => [self.path, b"/", name],
-        }
     }
 
     /// openat(2) of a file in it.
@@ -110,7 +96,7 @@ impl Dir {
                 let mut subject = Vec::new();
                 subject.put_quoted(&[value]);
                 subject.put(b" to ");
-                Err(written.failure(&subject, &self.path_of(name)))
+                Err(written.failure(&subject, &path_below(Some(self), name)))
             }
         }
     }
@@ -121,13 +107,21 @@ impl Dir {
     }
 }
 
+/// The path of `name` in a directory, in parts; without a directory, `name` itself.
+fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
+    let name = name.to_bytes();
+    let Some(dir) = below else { return [name, b"", b""] };
+    match name.strip_prefix(b".").unwrap_or(name) {
+        [] => [dir.path, b"", b""],
+        [b'/', rest @ ..] => [dir.path, b"/", rest],
+        _ => [dir.path, b"/", name],
+    }
+}
+
 impl Outcome {
     /// The value, or the failure with the path of `name`, which begins at `below` if it is not absolute.
     fn about_path_in(self, below: Option<&Dir>, name: &CStr) -> Result<usize> {
-        match below {
-            Some(dir) => self.about_parts(&dir.path_of(name)),
-            None => self.about_path(name),
-        }
+        self.about_parts(&path_below(below, name))
     }
 }
 
