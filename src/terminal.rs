@@ -112,10 +112,13 @@ impl Terminal {
 
     /// Gives the container's terminal the user's size; the kernel tells the programs in it.
     pub fn resize(&self) -> Result<()> {
-        match (FdRef::STREAMS.into_iter().find_map(sys::window_size), &self.pty) {
-            (Some(size), Some(pty)) => sys::set_window_size(pty.master.borrow(), &size),
-            _ => Ok(()),
+        let Some(pty) = &self.pty else { return Ok(()) };
+        for stream in &FdRef::STREAMS {
+            if let Some(size) = sys::window_size(*stream) {
+                return sys::set_window_size(pty.master.borrow(), &size);
+            }
         }
+        Ok(())
     }
 
     /// The container's terminal does the echo, the line editing and the Ctrl-C; the user's must not do them too.
@@ -346,9 +349,11 @@ step! {
 
 impl ChildStep for AttachTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        match &child.terminal {
-            Some(terminal) => FdRef::STREAMS.into_iter().try_for_each(|stream| sys::dup3(terminal.borrow(), stream)),
-            None => Ok(()),
+        if let Some(terminal) = &child.terminal {
+            for stream in &FdRef::STREAMS {
+                sys::dup3(terminal.borrow(), *stream)?;
+            }
         }
+        Ok(())
     }
 }
