@@ -263,16 +263,10 @@ impl Object for Timespec {
 pub fn poll(fds: &mut [Poll], milliseconds: Option<u32>) -> Result<bool> {
     let count = fds.len();
     let Some(first) = fds.first_mut() else { return Ok(false) };
-    // SAFETY: the pointer and the count are those of one slice; no signal mask is passed, whose size is 8
-    let ready = match milliseconds {
-        None => unsafe { call!(ppoll(first, count, Null, Null, 8usize)) },
-        Some(limit) => {
-            let mut time = Timespec([i64::from(limit / 1000), i64::from(limit % 1000) * 1_000_000]);
-            // SAFETY: the pointer and the count are those of one slice; the kernel counts the time down in place
-            unsafe { call!(ppoll(first, count, &mut time, Null, 8usize)) }
-        }
-    };
-    ready.result().map(|ready| ready > 0)
+    let mut time = milliseconds.map(|limit| Timespec([i64::from(limit / 1000), i64::from(limit % 1000) * 1_000_000]));
+    // SAFETY: the pointer and the count are those of one slice; the kernel counts the time down in place; no signal mask is
+    // passed, whose size is 8
+    unsafe { call!(ppoll(first, count, time.as_mut(), Null, 8usize)) }.result().map(|ready| ready > 0)
 }
 
 /// Whether the reading end of the pipe that `fd` writes to is closed.

@@ -205,6 +205,13 @@ impl<T: Object> Arg for &mut T {
     }
 }
 
+impl<T: Object> Arg for Option<&mut T> {
+    const SHOW: &'static Show = <&mut T>::SHOW;
+    fn reg(&self) -> usize {
+        self.as_ref().map_or(0, Arg::reg)
+    }
+}
+
 /// An int that the kernel reads or writes.
 #[derive(Default)]
 #[repr(transparent)]
