@@ -2,13 +2,13 @@
 //! small and `Copy`, so that the child sends it through the error pipe in one write, which pipe(7) keeps in one piece up to
 //! `PIPE_BUF` bytes.
 
-use crate::bytes::{FixedBytes, Put};
+use crate::bytes::{FixedBytes, Put, Sink};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
 
 /// What an error is about: a quoted path, a list of flags.
-pub type Subject = FixedBytes<200>;
+pub type Subject = FixedBytes;
 
 /// The result of everything in mydocker that can fail.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -57,63 +57,79 @@ pub enum Kind {
 // A longer write could arrive in pieces, mixed with another one.
 const _: () = assert!(size_of::<Cause>() <= 256 && 256 <= libc::PIPE_BUF);
 
+impl Cause {
+    /// A cause without a subject, in memory that stays.
+    fn new(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
+        Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.leak()
+    }
+
+    /// A copy in memory that stays.
+    fn leak(&self) -> &'static mut Cause {
+        Box::leak(Box::new(*self))
+    }
+}
+
 impl Error {
     /// An error from its cause, for instance one that another process sent.
     pub fn new(cause: &Cause) -> Self {
-        Error(Box::leak(Box::new(*cause)))
+        Error(cause.leak())
     }
 
-    fn from_parts(kind: Kind, what: &'static str, subject: Subject, hint: &'static str) -> Self {
-        Error::new(&Cause { kind, what, subject, errno: Errno::new(0), hint, usual_hint: "" })
-    }
-
-    /// A copy of the error with `change` made to its cause.
-    fn changed(self, change: impl FnOnce(&mut Cause)) -> Self {
-        let mut cause = *self.0;
-        change(&mut cause);
-        Error::new(&cause)
-    }
-
-    /// The system call `call` failed with `errno`.
-    pub fn call(call: &'static str, errno: Errno, subject: &Subject) -> Self {
-        Error::from_parts(Kind::Call, call, *subject, "").changed(|cause| cause.errno = errno)
+    /// The system call `call` failed with `errno`. It was about `text`, as it is, and a path in parts, which is quoted if there
+    /// are any.
+    pub fn call(call: &'static str, errno: Errno, text: &[u8], path: &[&[u8]]) -> Self {
+        let cause = Cause::new(Kind::Call, call, "");
+        cause.errno = errno;
+        cause.subject.put(text);
+        if !path.is_empty() {
+            cause.subject.put_quoted(path);
+        }
+        Error(cause)
     }
 
     /// The command line is wrong: `says` why, `word` is where. An empty word is not printed.
     pub fn usage(says: &'static str, word: &[u8]) -> Self {
-        let subject = if word.is_empty() { Subject::new() } else { Subject::quoted(&[word]) };
-        Error::from_parts(Kind::Usage, says, subject, "")
+        let cause = Cause::new(Kind::Usage, says, "");
+        if !word.is_empty() {
+            cause.subject.put_quoted(&[word]);
+        }
+        Error(cause)
     }
 
     /// The command line is right, but this host or its state does not allow it. `path` is given in parts.
     pub fn refused(says: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        Error::from_parts(Kind::Refused, says, Subject::quoted(path), hint)
+        let cause = Cause::new(Kind::Refused, says, hint);
+        cause.subject.put_quoted(path);
+        Error(cause)
     }
 
     /// The kernel accepted the limit `asked` in `file`, but the file reads back `got`.
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let mut subject = Subject::plain(b"asked for ");
-        subject.put(asked);
-        subject.cut(100);
-        subject.put(b", the kernel made it ");
-        subject.put(got);
-        Error::from_parts(Kind::Limit, file, subject, "")
+        let cause = Cause::new(Kind::Limit, file, "");
+        cause.subject.put(b"asked for ");
+        cause.subject.put(asked);
+        cause.subject.cut(100);
+        cause.subject.put(b", the kernel made it ");
+        cause.subject.put(got);
+        Error(cause)
     }
 
     /// There is no file called `word`.
     pub fn not_found(word: &[u8]) -> Self {
-        let hint = "not found, neither as a path nor in PATH";
-        Error::from_parts(Kind::NotFound, "execve", Subject::quoted(&[word]), hint)
+        let cause = Cause::new(Kind::NotFound, "execve", "not found, neither as a path nor in PATH");
+        cause.subject.put_quoted(&[word]);
+        Error(cause)
     }
 
     /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let mut subject = Subject::quoted(&[file]);
-        subject.cut(100);
-        subject.put(b": ENOENT: its interpreter ");
-        subject.put_quoted(&[interpreter]);
-        subject.put(b" is missing");
-        Error::from_parts(Kind::Interpreter, "execve", subject, "")
+        let cause = Cause::new(Kind::Interpreter, "execve", "");
+        cause.subject.put_quoted(&[file]);
+        cause.subject.cut(100);
+        cause.subject.put(b": ENOENT: its interpreter ");
+        cause.subject.put_quoted(&[interpreter]);
+        cause.subject.put(b" is missing");
+        Error(cause)
     }
 
     /// What went wrong.
@@ -133,21 +149,23 @@ impl Error {
 
     /// The same failure with a hint that replaces any other: for callers that know why the call failed.
     pub fn with_hint(self, hint: &'static str) -> Self {
-        self.changed(|cause| cause.hint = hint)
+        Error::new(&Cause { hint, ..*self.0 })
     }
 
     /// The same failure with the hint that stands beside its errno in `hints`, if it has none yet: for the wrapper of a
     /// call whose errno is misleading.
     pub fn hint_for(self, hints: &[(Errno, &'static str)]) -> Self {
-        match hints.iter().find(|(errno, _)| self.is(*errno)) {
-            Some((_, hint)) if self.0.usual_hint.is_empty() => self.changed(|cause| cause.usual_hint = hint),
-            _ => self,
+        for (errno, hint) in hints {
+            if self.is(*errno) && self.0.usual_hint.is_empty() {
+                return Error::new(&Cause { usual_hint: hint, ..*self.0 });
+            }
         }
+        self
     }
 
     /// The same failure with another path as its subject.
     pub fn about(self, path: &[u8]) -> Self {
-        self.changed(|cause| cause.subject = Subject::quoted(&[path]))
+        Error::new(&Cause { subject: Subject::quoted(&[path]), ..*self.0 })
     }
 
     /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
@@ -189,7 +207,7 @@ impl Error {
 }
 
 /// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
-pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Put) {
+pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
     match errno.name_and_description() {
         Some((name, description)) => {
             out.put(name.as_bytes());
@@ -222,13 +240,13 @@ mod tests {
 
     #[test]
     fn messages() {
-        let call = |call, errno| Error::call(call, errno, &Subject::quoted(&[b"/x\n"]));
+        let call = |call, errno| Error::call(call, errno, b"", &[b"/x\n"]);
         for (error, message) in [
             (call("mkdirat", Errno::ENOENT), "mkdirat \"/x\\n\": ENOENT (No such file or directory)"),
             (call("read", Errno::EIO).with_hint("an empty file"), "read \"/x\\n\": EIO (I/O error): an empty file"),
             (call("read", Errno::new(4000)), "read \"/x\\n\": errno 4000"),
             (call("read", Errno::EIO).about(b"/y"), "read \"/y\": EIO (I/O error)"),
-            (Error::call("pipe2", Errno::EMFILE, &Subject::new()), "pipe2: EMFILE (Too many open files)"),
+            (Error::call("pipe2", Errno::EMFILE, b"", &[]), "pipe2: EMFILE (Too many open files)"),
             (Error::usage("unknown option", b"--foo"), "unknown option: \"--foo\"\nTry 'mydocker run --help'."),
             (Error::usage("no command", b""), "no command\nTry 'mydocker run --help'."),
             (Error::refused("no root", &[b"/a", b"/b"], "not a directory"), "no root \"/a/b\": not a directory"),
@@ -242,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_hint_of_the_caller_comes_before_the_fallback_and_before_the_usual_one() {
-        let bare = Error::call("execve", Errno::EACCES, &Subject::new());
+        let bare = Error::call("execve", Errno::EACCES, b"", &[]);
         let usual = bare
             .hint_for(&[(Errno::ENOENT, "not this one"), (Errno::EACCES, "no execute permission")])
             .hint_for(&[(Errno::EACCES, "too late")]);
@@ -270,14 +288,14 @@ mod tests {
 
     #[test]
     fn expected_errnos() {
-        let error = Error::call("mkdirat", Errno::EEXIST, &Subject::new());
+        let error = Error::call("mkdirat", Errno::EEXIST, b"", &[]);
         assert!(error.is(Errno::EEXIST) && !error.is(Errno::ENOENT));
         assert!(error.is_one_of(&[Errno::ENOENT, Errno::EEXIST]) && !error.is_one_of(&[]));
     }
 
     #[test]
     fn statuses() {
-        let call = |call| Error::call(call, Errno::ENOENT, &Subject::new());
+        let call = |call| Error::call(call, Errno::ENOENT, b"", &[]);
         assert_eq!(call("execve").status(), 126);
         assert_eq!(call("mount").status(), 125);
         assert_eq!(Error::interpreter(b"x", b"y").status(), 126);

@@ -63,7 +63,7 @@ fn forward(signal: Signal, command: Pid) {
     let forwarded = match signal.number {
         _ if signal.from_kernel && sys::same_group(command) => Ok(()),
         signals::STOP | libc::SIGTSTP => sys::stop(command, libc::SIGSTOP, sys::has_stopped),
-        number => sys::kill(command, number).map(drop),
+        number => sys::kill(command, number),
     };
     match forwarded {
         // It fails if the command has ended; then SIGCHLD comes next.

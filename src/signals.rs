@@ -49,8 +49,10 @@ impl Dispositions {
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
-        let set = |key| bytes::hexadecimal(bytes::field(status, key)?);
-        let heeded = set(b"SigIgn:")? | set(b"SigCgt:")? | set(b"SigBlk:")? | set(b"ShdPnd:")?;
+        let mut heeded = 0;
+        for key in [b"SigIgn:", b"SigCgt:", b"SigBlk:", b"ShdPnd:"] {
+            heeded |= bytes::hexadecimal(bytes::field(status, key)?)?;
+        }
         Some(Dispositions { heeded: SigSet(heeded) })
     }
 }
@@ -64,8 +66,9 @@ fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
 }
 
 /// The path of a file of `pid` in /proc; `name` ends with a NUL.
-fn file_of(pid: Pid, name: &[u8]) -> FixedBytes<32> {
-    let mut path = FixedBytes::plain(b"/proc/");
+fn file_of(pid: Pid, name: &[u8]) -> FixedBytes {
+    let mut path = FixedBytes::new();
+    path.put(b"/proc/");
     path.put_decimal(pid.0 as u64);
     path.put(name);
     path

@@ -112,10 +112,13 @@ impl Terminal {
 
     /// Gives the container's terminal the user's size; the kernel tells the programs in it.
     pub fn resize(&self) -> Result<()> {
-        match (FdRef::STREAMS.into_iter().find_map(sys::window_size), &self.pty) {
-            (Some(size), Some(pty)) => sys::set_window_size(pty.master.borrow(), &size),
-            _ => Ok(()),
+        let Some(pty) = &self.pty else { return Ok(()) };
+        for stream in &FdRef::STREAMS {
+            if let Some(size) = sys::window_size(*stream) {
+                return sys::set_window_size(pty.master.borrow(), &size);
+            }
         }
+        Ok(())
     }
 
     /// The container's terminal does the echo, the line editing and the Ctrl-C; the user's must not do them too.
@@ -230,7 +233,8 @@ impl Terminal {
     /// There the key is sent again only after the program has written something, such as a prompt.
     fn send_eof(&mut self) {
         let Some(Pty { master, slave }) = &self.pty else { return };
-        let Some((end, lines)) = sys::tcgets(master.borrow()).and_then(|termios| termios.end_of_file()) else { return };
+        let Some(termios) = sys::tcgets(master.borrow()) else { return };
+        let (end, lines) = termios.end_of_file();
         let unread = || sys::poll(&mut [Poll::new(Some(slave.borrow()), true, false)], Some(0)).unwrap_or(false);
         let send = if lines { !self.eof_sent || !unread() } else { self.answered && !unread() };
         if send && let Ok(Some(_)) = sys::write_now(master.borrow(), &[end]) {
@@ -345,9 +349,11 @@ step! {
 
 impl ChildStep for AttachTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        match &child.terminal {
-            Some(terminal) => FdRef::STREAMS.into_iter().try_for_each(|stream| sys::dup3(terminal.borrow(), stream)),
-            None => Ok(()),
+        if let Some(terminal) = &child.terminal {
+            for stream in &FdRef::STREAMS {
+                sys::dup3(terminal.borrow(), *stream)?;
+            }
         }
+        Ok(())
     }
 }

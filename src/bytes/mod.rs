@@ -7,5 +7,5 @@ mod put;
 mod split;
 
 pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
-pub use put::{FixedBytes, Put};
+pub use put::{FixedBytes, Put, Sink};
 pub use split::{Parts, below, c_string, clean_path, field, has_part, split, split_once, trimmed, words};

@@ -24,13 +24,18 @@ pub fn decimal(bytes: &[u8]) -> Result<u64, Malformed> {
         if !byte.is_ascii_digit() {
             return Err(Malformed::Form);
         }
-        match n.checked_mul(10).and_then(|n| n.checked_add(u64::from(byte - b'0'))) {
+        match with_digit(n, *byte) {
             Some(next) => n = next,
             // A later byte may still show that this is no number at all.
             None => is_too_large = true,
         }
     }
     if is_too_large { Err(Malformed::Overflow) } else { Ok(n) }
+}
+
+/// `n` with one more decimal digit behind it; `None` if the number is too large.
+fn with_digit(n: u64, digit: u8) -> Option<u64> {
+    n.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
 }
 
 /// Parses hexadecimal digits without a prefix, as /proc/PID/status writes sets of signals and capabilities. No digits
@@ -49,15 +54,12 @@ pub fn to_decimal(n: u64) -> Vec<u8> {
 /// Parses a size in bytes as docker writes it: a decimal number with an optional unit `b k m g t`, in either case, in
 /// powers of 1024. The largest size is `i64::MAX`, which is the largest that the kernel stores.
 pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
-    let (digits, shift) = match bytes.split_last() {
-        Some((b'b' | b'B', digits)) => (digits, 0),
-        Some((b'k' | b'K', digits)) => (digits, 10),
-        Some((b'm' | b'M', digits)) => (digits, 20),
-        Some((b'g' | b'G', digits)) => (digits, 30),
-        Some((b't' | b'T', digits)) => (digits, 40),
-        _ => (bytes, 0),
+    let (digits, unit) = match bytes.split_last() {
+        Some((unit, digits)) if !unit.is_ascii_digit() => (digits, unit.to_ascii_lowercase()),
+        _ => (bytes, b'b'),
     };
-    let n = decimal(digits)?;
+    let power = b"bkmgt".iter().position(|known| *known == unit).ok_or(Malformed::Form)?;
+    let (n, shift) = (decimal(digits)?, 10 * power);
     if n > i64::MAX as u64 >> shift { Err(Malformed::Overflow) } else { Ok(n << shift) }
 }
 
@@ -68,17 +70,14 @@ pub fn cpus(bytes: &[u8]) -> Result<u64, Malformed> {
     if whole.is_empty() && fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
         return Err(Malformed::Form);
     }
-    let whole = if whole.is_empty() { 0 } else { decimal(whole)? };
-    let mut micros: u64 = 0;
+    let mut micros = if whole.is_empty() { 0 } else { decimal(whole)? };
     for at in 0..5 {
-        micros = micros * 10 + fraction.get(at).map_or(0, |digit| u64::from(digit - b'0'));
+        micros = with_digit(micros, fraction.get(at).copied().unwrap_or(b'0')).ok_or(Malformed::Overflow)?;
     }
-    whole.checked_mul(100_000).and_then(|n| n.checked_add(micros)).ok_or(Malformed::Overflow)
+    Ok(micros)
 }
 
 /// A set of CPUs or memory nodes, made by [`list`]. Two lists with the same members are equal, however they are written.
-///
-/// The ranges neither overlap nor touch, so that a set has only one choice of them; their order means nothing.
 #[derive(Debug)]
 pub struct Set(Vec<(u64, u64)>);
 
@@ -87,11 +86,23 @@ impl Set {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether all numbers of `other` are members.
+    fn has_all(&self, other: &Set) -> bool {
+        other.0.iter().all(|&(low, high)| {
+            let mut missing = Some(low);
+            while let Some(next) = missing.filter(|next| *next <= high) {
+                let Some((_, to)) = self.0.iter().find(|(from, to)| *from <= next && next <= *to) else { return false };
+                missing = to.checked_add(1);
+            }
+            true
+        })
+    }
 }
 
 impl PartialEq for Set {
     fn eq(&self, other: &Set) -> bool {
-        self.0.len() == other.0.len() && self.0.iter().all(|range| other.0.contains(range))
+        self.has_all(other) && other.has_all(self)
     }
 }
 
@@ -103,18 +114,10 @@ pub fn list(bytes: &[u8]) -> Result<Set, Malformed> {
     }
     for range in split(bytes, b',') {
         let (low, high) = split_once(range, b'-').unwrap_or((range, range));
-        let (mut low, mut high) = (decimal(low)?, decimal(high)?);
+        let (low, high) = (decimal(low)?, decimal(high)?);
         if low > high {
             return Err(Malformed::Form);
         }
-        // Earlier ranges that overlap or touch the new one become part of it.
-        ranges.retain(|&(from, to)| {
-            let is_apart = to < low.saturating_sub(1) || from > high.saturating_add(1);
-            if !is_apart {
-                (low, high) = (low.min(from), high.max(to));
-            }
-            is_apart
-        });
         ranges.push((low, high));
     }
     Ok(Set(ranges))

@@ -3,104 +3,141 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// A buffer that text is appended to: a `Vec<u8>`, which grows, or a [`FixedBytes`], which cuts.
+/// A buffer that bytes are appended to: a `Vec<u8>`, which grows, or a [`FixedBytes`], which cuts.
+pub trait Sink {
+    /// Appends `bytes`.
+    fn append(&mut self, bytes: &[u8]);
+}
+
+/// What can be written to a [`Sink`].
 pub trait Put {
+    /// The buffer, whichever it is: what writes to it is then compiled once.
+    fn sink(&mut self) -> &mut dyn Sink;
+
     /// Appends `bytes` as they are.
-    fn put(&mut self, bytes: &[u8]);
+    fn put(&mut self, bytes: &[u8]) {
+        self.sink().append(bytes);
+    }
 
     /// Appends `n` in decimal.
     fn put_decimal(&mut self, n: u64) {
-        let mut digits = [0; "18446744073709551615".len()];
-        let mut rest = n;
-        let mut start = digits.len();
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            start = at;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.put(digits.get(start..).unwrap_or_default());
+        put_decimal(self.sink(), n);
     }
 
     /// Appends `n` in hexadecimal, as C and strace write it: `0x1f`, `0x0`.
     fn put_hex(&mut self, n: u64) {
         self.put(b"0x");
-        let digits = (u64::BITS - n.leading_zeros()).div_ceil(4).max(1);
-        for at in (0..digits).rev() {
-            self.put(&[hex_digit((n >> (4 * at) & 15) as u8)]);
-        }
+        put_digits(self.sink(), n, 16, 1);
     }
 
     /// Appends `n` in octal, as C and strace write it: `0755`, `0`.
     fn put_octal(&mut self, n: u64) {
         self.put(b"0");
-        let digits = (u64::BITS - n.leading_zeros()).div_ceil(3);
-        for at in (0..digits).rev() {
-            self.put(&[b'0' + (n >> (3 * at) & 7) as u8]);
-        }
+        put_digits(self.sink(), n, 8, 0);
     }
 
     /// Appends `bytes`; control characters, quotes and backslashes become escapes of C: `\n`, `\"`, `\033`.
     fn put_escaped(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            match byte {
-                b'\n' => self.put(b"\\n"),
-                b'\t' => self.put(b"\\t"),
-                b'"' => self.put(b"\\\""),
-                b'\\' => self.put(b"\\\\"),
-                0x20..=0x7e | 0x80.. => self.put(&[byte]),
-                _ => self.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
-            }
-        }
+        put_escaped(self.sink(), bytes);
     }
 
     /// Appends the parts, joined and escaped, as one string in double quotes.
     fn put_quoted(&mut self, parts: &[&[u8]]) {
-        self.put(b"\"");
-        for part in parts {
-            self.put_escaped(part);
-        }
-        self.put(b"\"");
+        put_quoted(self.sink(), parts);
     }
 
     /// Appends `bytes`, then blanks until `width` bytes are written.
     fn put_column(&mut self, bytes: &[u8], width: usize) {
-        self.put(bytes);
-        for _ in bytes.len()..width {
-            self.put(b" ");
-        }
+        put_column(self.sink(), bytes, width);
     }
 
     /// Appends a time, given in microseconds, as seconds with six digits after the point: `1.000250`.
     fn put_seconds(&mut self, micros: u64) {
         self.put_decimal(micros / 1_000_000);
         self.put(b".");
-        let mut digits = [b'0'; 6];
-        let mut rest = micros % 1_000_000;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        self.put(&digits);
+        put_digits(self.sink(), micros % 1_000_000, 10, 6);
     }
 
     /// Appends a JSON string, with its quotes (RFC 8259, section 7). JSON is UTF-8: in `bytes` that are not, every byte
     /// from 0x80 on becomes U+FFFD.
     fn put_json(&mut self, bytes: &[u8]) {
-        let is_utf8 = core::str::from_utf8(bytes).is_ok();
-        self.put(b"\"");
-        for &byte in bytes {
-            match byte {
-                b'"' | b'\\' => self.put(&[b'\\', byte]),
-                0x80.. if !is_utf8 => self.put("\u{fffd}".as_bytes()),
-                0x20.. => self.put(&[byte]),
-                _ => self.put(&[b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte & 15)]),
-            }
-        }
-        self.put(b"\"");
+        put_json(self.sink(), bytes);
     }
+}
+
+impl<S: Sink> Put for S {
+    fn sink(&mut self) -> &mut dyn Sink {
+        self
+    }
+}
+
+impl Put for dyn Sink + '_ {
+    fn sink(&mut self) -> &mut dyn Sink {
+        self
+    }
+}
+
+fn put_decimal(out: &mut dyn Sink, n: u64) {
+    put_digits(out, n, 10, 1);
+}
+
+/// Appends the digits of `n` to this base, 8 to 16, and zeros before them so that there are `least` digits.
+fn put_digits(out: &mut dyn Sink, n: u64, base: u64, least: usize) {
+    // As many as the largest number has to the smallest base.
+    let mut digits = [b'0'; 22];
+    let mut start = digits.len() - least;
+    let mut rest = n;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        if rest == 0 {
+            break;
+        }
+        *digit = hex_digit((rest % base) as u8);
+        rest /= base;
+        start = start.min(at);
+    }
+    out.put(digits.get(start..).unwrap_or_default());
+}
+
+fn put_escaped(out: &mut dyn Sink, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'\n' => out.put(b"\\n"),
+            b'\t' => out.put(b"\\t"),
+            b'"' => out.put(b"\\\""),
+            b'\\' => out.put(b"\\\\"),
+            0x20..=0x7e | 0x80.. => out.put(&[byte]),
+            _ => out.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+        }
+    }
+}
+
+fn put_quoted(out: &mut dyn Sink, parts: &[&[u8]]) {
+    out.put(b"\"");
+    for part in parts {
+        out.put_escaped(part);
+    }
+    out.put(b"\"");
+}
+
+fn put_column(out: &mut dyn Sink, bytes: &[u8], width: usize) {
+    out.put(bytes);
+    for _ in bytes.len()..width {
+        out.put(b" ");
+    }
+}
+
+fn put_json(out: &mut dyn Sink, bytes: &[u8]) {
+    let is_utf8 = core::str::from_utf8(bytes).is_ok();
+    out.put(b"\"");
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => out.put(&[b'\\', byte]),
+            0x80.. if !is_utf8 => out.put("\u{fffd}".as_bytes()),
+            0x20.. => out.put(&[byte]),
+            _ => out.put(&[b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte & 15)]),
+        }
+    }
+    out.put(b"\"");
 }
 
 /// The hexadecimal digit of a number below 16.
@@ -108,16 +145,16 @@ fn hex_digit(n: u8) -> u8 {
     if n < 10 { b'0' + n } else { b'a' + n - 10 }
 }
 
-impl Put for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
+impl Sink for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 }
 
 /// Up to `N` bytes of text (`3 < N < 65536`) stored in place, without the heap. Text that does not fit is cut, and then
-/// ends with `...`.
+/// ends with `...`. All but those of tests have the same size, so that what writes to one is compiled once.
 #[derive(Clone, Copy)]
-pub struct FixedBytes<const N: usize> {
+pub struct FixedBytes<const N: usize = 200> {
     len: u16,
     bytes: [u8; N],
 }
@@ -168,8 +205,8 @@ impl<const N: usize> Default for FixedBytes<N> {
     }
 }
 
-impl<const N: usize> Put for FixedBytes<N> {
-    fn put(&mut self, bytes: &[u8]) {
+impl<const N: usize> Sink for FixedBytes<N> {
+    fn append(&mut self, bytes: &[u8]) {
         let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
         for (slot, byte) in room.iter_mut().zip(bytes) {
             *slot = *byte;
@@ -249,7 +286,7 @@ mod tests {
     #[test]
     fn works_through_a_trait_object() {
         let mut fixed = FixedBytes::<32>::new();
-        let out: &mut dyn Put = &mut fixed;
+        let out: &mut dyn Sink = &mut fixed;
         out.put_decimal(7);
         out.put_quoted(&[b"a", b"\t"]);
         assert_eq!(fixed.as_bytes(), br#"7"a\t""#);

@@ -268,11 +268,11 @@ impl Supervisor {
     fn act(&mut self, fate: Fate, number: i32) -> Result<()> {
         let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
         match fate {
-            Fate::Forward => sys::kill(pid, number).map(drop),
+            Fate::Forward => sys::kill(pid, number),
             Fate::Drop => Ok(()),
             Fate::End => {
                 (self.killed_for, self.drain_briefly) = (Some(number), true);
-                sys::kill(pid, libc::SIGKILL).map(drop)
+                sys::kill(pid, libc::SIGKILL)
             }
             Fate::Stop => self.stop(pid),
         }
@@ -285,7 +285,7 @@ impl Supervisor {
         if let Some(terminal) = &mut self.terminal {
             terminal.restore()?;
         }
-        sys::kill(sys::getpid(), libc::SIGSTOP).map(drop)
+        sys::kill(sys::getpid(), libc::SIGSTOP)
     }
 
     /// Returns when the command has stopped: one that still reads would take keys that are meant for the shell.

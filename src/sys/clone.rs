@@ -4,7 +4,8 @@
 use super::cred::Pid;
 use super::fd::FdRef;
 use super::flags::{CloneFlags, MapFlags, Prot, SignalNumber};
-use super::gate::{self, Arg, Call, Object, Print, Show, call};
+use super::gate::{self, Arg, Call, Object, Print, Show, call, word};
+use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use core::arch::asm;
 use core::ffi::c_void;
@@ -79,15 +80,14 @@ struct CloneArgs {
 
 impl Object for CloneArgs {
     const PRINT: Option<Print> = Some(|bytes, out| {
-        let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
         out.put(b"{flags=");
-        out.put(CloneFlags::from_bits(word(0)).names().as_bytes());
+        CloneFlags::from_bits(word(bytes, 0)).put(out);
         out.put(b", exit_signal=");
-        out.put(SignalNumber::from_bits(word(4)).names().as_bytes());
+        SignalNumber::from_bits(word(bytes, 4)).put(out);
         out.put(b", stack=..., stack_size=");
-        out.put_decimal(word(6));
+        out.put_decimal(word(bytes, 6));
         out.put(b", cgroup=");
-        out.put_decimal(word(10));
+        out.put_decimal(word(bytes, 10));
         out.put(b"}");
     });
 }
@@ -108,33 +108,24 @@ pub fn clone<T>(
     let mut start_with = Start { entry, state };
     let argument = core::ptr::from_mut(&mut start_with).cast();
     let bottom = stack.base as usize + GUARD_SIZE;
-    let outcome = match into {
-        None => {
-            let registers = [(flags | CloneFlags::SIGCHLD).reg(), bottom + STACK_SIZE, 0, 0, 0, 0];
-            let [flags, top, ..] = registers;
-            // SAFETY: `stack` is a mapping that nothing else uses; the child gets a copy of all other memory
-            let make = || unsafe { raw_clone(Sysno::clone, flags, top, start::<T>, argument) };
-            // SAFETY: the registers are those that `make` uses
-            unsafe { gate::enter_by(&CLONE, &registers, &make) }
-        }
-        Some(cgroup) => {
-            let args = CloneArgs {
-                flags: (flags | CloneFlags::INTO_CGROUP).bits(),
-                exit_signal: libc::SIGCHLD as u64,
-                stack: bottom as u64,
-                stack_size: STACK_SIZE as u64,
-                cgroup: cgroup.number() as u64,
-                ..Default::default()
-            };
-            let registers = [(&args).reg(), size_of::<CloneArgs>(), 0, 0, 0, 0];
-            let [address, size, ..] = registers;
-            // SAFETY: `stack` is a mapping that nothing else uses; `args` has the size that is passed and outlives the call
-            let make = || unsafe { raw_clone(Sysno::clone3, address, size, start::<T>, argument) };
-            // SAFETY: the registers are those that `make` uses
-            unsafe { gate::enter_by(&CLONE3, &registers, &make) }
-        }
-    };
     let wanted = if into.is_some() { flags | CloneFlags::INTO_CGROUP } else { flags };
+    let args = CloneArgs {
+        flags: wanted.bits(),
+        exit_signal: libc::SIGCHLD as u64,
+        stack: bottom as u64,
+        stack_size: STACK_SIZE as u64,
+        cgroup: into.map_or(0, FdRef::number) as u64,
+        ..Default::default()
+    };
+    let (call, first, second) = match into {
+        None => (&CLONE, (flags | CloneFlags::SIGCHLD).reg(), bottom + STACK_SIZE),
+        Some(_) => (&CLONE3, (&args).reg(), size_of::<CloneArgs>()),
+    };
+    // SAFETY: `stack` is a mapping that nothing else uses; the child gets a copy of all other memory. `args` has the size that
+    // is passed and outlives the call
+    let make = || unsafe { raw_clone(call.number, first, second, start::<T>, argument) };
+    // SAFETY: the registers are those that `make` uses
+    let outcome = unsafe { gate::enter_by(call, &[first, second, 0, 0, 0, 0], &make) };
     match outcome.ok() {
         Some(pid) => Ok(Pid(pid as i32)),
         None => Err(explain(outcome.failure(wanted.names().as_bytes(), &[]))),

@@ -1,20 +1,21 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
 use super::flags::{CloseRangeFlags, OpenFlags};
-use super::gate::{Arg, Null, Object, Show, call};
+use super::gate::{Arg, Null, Object, Print, Show, call, put_numbers, word};
+use crate::bytes::Put;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use syscalls::Sysno;
 
-/// A descriptor that is closed when its owner is dropped.
-pub struct Fd(i32);
+/// A descriptor that is closed when its owner is dropped; the number as a register holds it.
+pub struct Fd(usize);
 
 impl Fd {
     /// Takes what a call has returned.
     pub(super) fn own(fd: usize) -> Fd {
-        Fd(fd as i32)
+        Fd(fd)
     }
 
     /// A second owner of the same number, where calls are recorded: the child, which is not made then, would have a copy of it.
@@ -37,7 +38,7 @@ impl Drop for Fd {
 
 /// A borrowed descriptor.
 #[derive(Clone, Copy)]
-pub struct FdRef<'a>(i32, PhantomData<&'a Fd>);
+pub struct FdRef<'a>(usize, PhantomData<&'a Fd>);
 
 impl FdRef<'static> {
     /// Standard input.
@@ -47,9 +48,9 @@ impl FdRef<'static> {
     /// Standard error.
     pub const STDERR: Self = FdRef(2, PhantomData);
     /// AT_FDCWD: a relative path begins at the working directory.
-    pub(super) const CWD: Self = FdRef(libc::AT_FDCWD, PhantomData);
+    pub(super) const CWD: Self = FdRef(libc::AT_FDCWD as usize, PhantomData);
     /// -1: no descriptor.
-    pub(super) const NONE: Self = FdRef(-1, PhantomData);
+    pub(super) const NONE: Self = FdRef(usize::MAX, PhantomData);
     /// The three standard streams.
     pub const STREAMS: [Self; 3] = [Self::STDIN, Self::STDOUT, Self::STDERR];
 }
@@ -57,14 +58,14 @@ impl FdRef<'static> {
 impl FdRef<'_> {
     /// The number.
     pub fn number(self) -> i32 {
-        self.0
+        self.0 as i32
     }
 }
 
 impl Arg for FdRef<'_> {
     const SHOW: &'static Show = &Show::Descriptor;
     fn reg(&self) -> usize {
-        self.0 as usize
+        self.0
     }
 }
 
@@ -148,21 +149,13 @@ pub fn say(error: Error) {
 pub(super) struct Ends([i32; 2]);
 
 impl Object for Ends {
-    const PRINT: Option<super::gate::Print> = Some(|bytes, out| {
-        let mut separator: &[u8] = b"[";
-        for number in bytes.as_chunks::<4>().0 {
-            out.put(separator);
-            out.put_decimal(u32::from_ne_bytes(*number).into());
-            separator = b", ";
-        }
-        out.put(b"]");
-    });
+    const PRINT: Option<Print> = Some(put_numbers);
 }
 
 impl Ends {
     pub(super) fn own(self) -> (Fd, Fd) {
         let [first, second] = self.0;
-        (Fd(first), Fd(second))
+        (Fd::own(first as usize), Fd::own(second as usize))
     }
 }
 
@@ -177,7 +170,7 @@ pub fn pipe2() -> Result<(Fd, Fd)> {
 /// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.
 pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
     // SAFETY: the call takes descriptors; the one that it closes is a standard stream, which nobody owns
-    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
+    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.done()
 }
 
 /// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
@@ -217,7 +210,7 @@ pub fn close_all_but(kept: Option<FdRef>) -> Result<()> {
 
 fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
     // SAFETY: the call takes numbers; the callers above close only descriptors that their process no longer uses
-    unsafe { call!(close_range(first, last, flags)) }.result().map(drop)
+    unsafe { call!(close_range(first, last, flags)) }.done()
 }
 
 /// A descriptor and the events to wait for: struct pollfd.
@@ -233,7 +226,7 @@ impl Poll {
     pub fn new(fd: Option<FdRef>, read: bool, write: bool) -> Poll {
         let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
         let fd = fd.filter(|_| events != 0).unwrap_or(FdRef::NONE);
-        Poll(libc::pollfd { fd: fd.0, events, revents: 0 })
+        Poll(libc::pollfd { fd: fd.number(), events, revents: 0 })
     }
 
     /// It can be read, or has ended.
@@ -257,12 +250,11 @@ impl Poll {
 pub(super) struct Timespec(pub [i64; 2]);
 
 impl Object for Timespec {
-    const PRINT: Option<super::gate::Print> = Some(|bytes, out| {
-        let numbers = bytes.as_chunks::<8>().0;
+    const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{tv_sec=");
-        out.put_decimal(numbers.first().map_or(0, |n| u64::from_ne_bytes(*n)));
+        out.put_decimal(word(bytes, 0));
         out.put(b", tv_nsec=");
-        out.put_decimal(numbers.last().map_or(0, |n| u64::from_ne_bytes(*n)));
+        out.put_decimal(word(bytes, 1));
         out.put(b"}");
     });
 }
@@ -271,22 +263,16 @@ impl Object for Timespec {
 pub fn poll(fds: &mut [Poll], milliseconds: Option<u32>) -> Result<bool> {
     let count = fds.len();
     let Some(first) = fds.first_mut() else { return Ok(false) };
-    // SAFETY: the pointer and the count are those of one slice; no signal mask is passed, whose size is 8
-    let ready = match milliseconds {
-        None => unsafe { call!(ppoll(first, count, Null, Null, 8usize)) },
-        Some(limit) => {
-            let mut time = Timespec([i64::from(limit / 1000), i64::from(limit % 1000) * 1_000_000]);
-            // SAFETY: the pointer and the count are those of one slice; the kernel counts the time down in place
-            unsafe { call!(ppoll(first, count, &mut time, Null, 8usize)) }
-        }
-    };
-    ready.result().map(|ready| ready > 0)
+    let mut time = milliseconds.map(|limit| Timespec([i64::from(limit / 1000), i64::from(limit % 1000) * 1_000_000]));
+    // SAFETY: the pointer and the count are those of one slice; the kernel counts the time down in place; no signal mask is
+    // passed, whose size is 8
+    unsafe { call!(ppoll(first, count, time.as_mut(), Null, 8usize)) }.result().map(|ready| ready > 0)
 }
 
 /// Whether the reading end of the pipe that `fd` writes to is closed.
 pub fn reader_is_gone(fd: FdRef) -> Result<bool> {
     // The kernel reports POLLERR and POLLHUP without being asked.
-    poll(&mut [Poll(libc::pollfd { fd: fd.0, events: 0, revents: 0 })], Some(0))
+    poll(&mut [Poll(libc::pollfd { fd: fd.number(), events: 0, revents: 0 })], Some(0))
 }
 
 impl Object for Cause {}
@@ -305,7 +291,7 @@ impl Arg for CauseRoom {
 /// PIPE_BUF.
 pub fn send_error(pipe: FdRef, error: Error) -> Result<()> {
     // SAFETY: the kernel reads one Cause, of the size that it is told
-    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about_text(b"error pipe").map(drop)
+    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.done_about_text(b"error pipe")
 }
 
 /// Receives an error that the child has sent; `None` at the end of file.

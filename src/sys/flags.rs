@@ -1,7 +1,7 @@
 //! Flag types and enumerations of the kernel, with the names that their man pages give them.
 
-use super::gate::{Arg, Names, Object, Print, Show};
-use crate::bytes::{FixedBytes, Put};
+use super::gate::{Arg, Names, Object, Print, Show, word};
+use crate::bytes::{FixedBytes, Put, Sink};
 use crate::capabilities::CAPABILITIES;
 
 macro_rules! flags {
@@ -42,10 +42,15 @@ macro_rules! flags {
                 Self(self.0 & !other.0)
             }
 
-            /// The names, joined by `|`; bits without a name in hexadecimal.
-            pub fn names(self) -> FixedBytes<200> {
+            /// Puts the names, joined by `|`; bits without a name in hexadecimal.
+            pub fn put(self, out: &mut dyn Sink) {
+                Self::NAMES.put(self.0, out);
+            }
+
+            /// The names, as `put` has them.
+            pub fn names(self) -> FixedBytes {
                 let mut names = FixedBytes::new();
-                Self::NAMES.put(self.0, &mut names);
+                self.put(&mut names);
                 names
             }
         }
@@ -117,9 +122,6 @@ flags! {
     /// mount_setattr(2).
     bits MountAttr {
         RDONLY = MOUNT_ATTR_ 1,
-        NOSUID = MOUNT_ATTR_ 2,
-        NODEV = MOUNT_ATTR_ 4,
-        NOEXEC = MOUNT_ATTR_ 8,
     }
     /// fsopen(2).
     bits FsOpenFlags {
@@ -160,7 +162,6 @@ flags! {
     bits Prot {
         READ = PROT_ libc::PROT_READ,
         WRITE = PROT_ libc::PROT_WRITE,
-        EXEC = PROT_ libc::PROT_EXEC,
     }
     /// mmap(2).
     bits MapFlags {
@@ -321,17 +322,21 @@ flags! {
 impl MountFlags {
     /// Those in the options of a mount, as mountinfo shows them: what it forbids, and how it keeps times.
     pub fn of_options(options: &[u8]) -> MountFlags {
-        [
-            (&b"nosuid"[..], MountFlags::NOSUID),
+        const KEPT: [(&[u8], MountFlags); 6] = [
+            (b"nosuid", MountFlags::NOSUID),
             (b"nodev", MountFlags::NODEV),
             (b"noexec", MountFlags::NOEXEC),
             (b"noatime", MountFlags::NOATIME),
             (b"nodiratime", MountFlags::NODIRATIME),
             (b"relatime", MountFlags::RELATIME),
-        ]
-        .into_iter()
-        .filter(|(name, _)| crate::mountinfo::has_option(options, name))
-        .fold(MountFlags::NONE, |flags, (_, flag)| flags | flag)
+        ];
+        let mut flags = MountFlags::NONE;
+        for (name, flag) in &KEPT {
+            if crate::mountinfo::has_option(options, name) {
+                flags = flags | *flag;
+            }
+        }
+        flags
     }
 }
 
@@ -357,10 +362,9 @@ impl Resource {
     }
 
     /// Its name as docker writes it.
-    pub fn name(self) -> FixedBytes<200> {
-        let mut name = FixedBytes::new();
-        name.put(&self.names().as_bytes().get(7..).unwrap_or_default().to_ascii_lowercase());
-        name
+    pub fn name(self) -> FixedBytes {
+        let name = Self::NAMES.name_of(self.0).unwrap_or_default();
+        FixedBytes::plain(&name.as_bytes().get(7..).unwrap_or_default().to_ascii_lowercase())
     }
 }
 
@@ -435,7 +439,7 @@ impl IntoIterator for SigSet {
 
 impl Object for SigSet {
     const PRINT: Option<Print> = Some(|bytes, out| {
-        let set = SigSet(bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes)));
+        let set = SigSet(word(bytes, 0));
         // As strace(1): what is missing, where that is shorter.
         let many = set.0.count_ones() > 32;
         out.put(if many { b"~[" } else { b"[" });
@@ -443,8 +447,10 @@ impl Object for SigSet {
         for number in if many { SigSet(!set.0) } else { set } {
             out.put(separator);
             separator = b" ";
-            let name = SignalNumber::from_bits(number as u64).names();
-            out.put(name.as_bytes().strip_prefix(b"SIG").unwrap_or(name.as_bytes()));
+            match SignalNumber::NAMES.name_of(number as u64) {
+                Some(name) => out.put(name.as_bytes().get(3..).unwrap_or_default()),
+                None => out.put_hex(number as u64),
+            }
         }
         out.put(b"]");
     });

@@ -3,7 +3,7 @@
 
 use super::fd::{self, Fd, FdRef};
 use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
-use super::gate::{Mode, Object, Outcome, Print, call};
+use super::gate::{Mode, Object, Outcome, Print, call, word};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -25,11 +25,7 @@ impl Dir {
     /// Opens `path`; `below` a directory, or from the working directory.
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
-        let full = match below {
-            Some(dir) => bytes::c_string(&dir.path_of(path)),
-            None => bytes::c_string(&[path.to_bytes()]),
-        };
-        Ok(Dir { fd, path: full.to_bytes() })
+        Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
     }
 
     /// A directory that another call has opened.
@@ -45,16 +41,6 @@ impl Dir {
     /// The path by which messages name it.
     pub fn path(&self) -> &'static [u8] {
         self.path
-    }
-
-    /// The path of `name` in it, in parts.
-    fn path_of<'a>(&'a self, name: &'a CStr) -> [&'a [u8]; 3] {
-        let name = name.to_bytes();
-        match name.strip_prefix(b".").unwrap_or(name) {
-            [] => [self.path, b"", b""],
-            [b'/', below @ ..] => [self.path, b"/", below],
-            _ => [self.path, b"/", name],
-        }
     }
 
     /// openat(2) of a file in it.
@@ -107,9 +93,10 @@ impl Dir {
         match written.ok() {
             Some(_) => Ok(()),
             None => {
-                let mut subject = FixedBytes::<200>::quoted(&[value]);
+                let mut subject = Vec::new();
+                subject.put_quoted(&[value]);
                 subject.put(b" to ");
-                Err(written.failure(subject.as_bytes(), &self.path_of(name)))
+                Err(written.failure(&subject, &path_below(Some(self), name)))
             }
         }
     }
@@ -120,13 +107,21 @@ impl Dir {
     }
 }
 
+/// The path of `name` in a directory, in parts; without a directory, `name` itself.
+fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
+    let name = name.to_bytes();
+    let Some(dir) = below else { return [name, b"", b""] };
+    match name.strip_prefix(b".").unwrap_or(name) {
+        [] => [dir.path, b"", b""],
+        [b'/', rest @ ..] => [dir.path, b"/", rest],
+        _ => [dir.path, b"/", name],
+    }
+}
+
 impl Outcome {
     /// The value, or the failure with the path of `name`, which begins at `below` if it is not absolute.
     fn about_path_in(self, below: Option<&Dir>, name: &CStr) -> Result<usize> {
-        match below {
-            Some(dir) => self.about_parts(&dir.path_of(name)),
-            None => self.about_path(name),
-        }
+        self.about_parts(&path_below(below, name))
     }
 }
 
@@ -137,7 +132,7 @@ fn at(dir: Option<&Fd>) -> FdRef<'_> {
 /// openat(2) of `path`, below a directory or from the working directory.
 pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
     let dir = below.map_or(FdRef::CWD, Dir::fd);
-    above_the_streams(|| {
+    above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about_path_in(below, path).map(Fd::own)
     })
@@ -151,7 +146,7 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 /// openat(2) of a file to write to, which is created if it is missing, and emptied.
 pub fn create_file(path: &CStr) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
-    above_the_streams(|| {
+    above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o666))) }.about_path(path).map(Fd::own)
     })
@@ -160,7 +155,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would
 /// give that number to a file of ours, which would become a stream of the command or receive our messages: so `/dev/null` is
 /// opened there first. Every run opens a file before it makes a pipe or a socket, so looking at what open(2) returns is enough.
-fn above_the_streams(open: impl Fn() -> Result<Fd>) -> Result<Fd> {
+fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
     loop {
         let fd = open()?;
         if fd.borrow().number() > 2 {
@@ -196,11 +191,10 @@ struct OpenHow {
 
 impl Object for OpenHow {
     const PRINT: Option<Print> = Some(|bytes, out| {
-        let word = |at: usize| bytes.as_chunks::<8>().0.get(at).map_or(0, |n| u64::from_ne_bytes(*n));
         out.put(b"{flags=");
-        out.put(OpenFlags::from_bits(word(0)).names().as_bytes());
+        OpenFlags::from_bits(word(bytes, 0)).put(out);
         out.put(b", resolve=");
-        out.put(ResolveFlags::from_bits(word(2)).names().as_bytes());
+        ResolveFlags::from_bits(word(bytes, 2)).put(out);
         out.put(b"}");
     });
 }
@@ -258,13 +252,13 @@ pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) ->
 /// mkdirat(2), below `dir` or from the working directory.
 pub fn mkdir(dir: Option<&Fd>, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.about_path(path).map(drop)
+    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.done_about_path(path)
 }
 
 /// mknodat(2): a device; or, with S_IFREG and no number, an empty file.
 pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.about_path(path).map(drop)
+    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.done_about_path(path)
 }
 
 /// The number of a device, as mknod(2) takes it.
@@ -289,14 +283,14 @@ impl Device {
 /// symlinkat(2).
 pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.about_path(path).map(drop)
+    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.done_about_path(path)
 }
 
 /// unlinkat(2) of what has been created below `dir`: a directory, or else a file.
 pub fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
     let unlinkat = |flags: AtFlags| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.about_path(name).map(drop)
+        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.done_about_path(name)
     };
     match unlinkat(AtFlags::REMOVEDIR) {
         Err(e) if e.is(Errno::ENOTDIR) => unlinkat(AtFlags::NONE),
@@ -379,7 +373,7 @@ pub fn is_cgroup(path: &CStr) -> bool {
 /// fchownat(2).
 pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
+    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.done_about_path(path)
 }
 
 /// flock(2) LOCK_EX, waiting or not. `Ok(false)`: another process holds it.
@@ -394,7 +388,7 @@ pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
 }
 
 /// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.
-pub fn name_in_proc(fd: FdRef) -> FixedBytes<32> {
+pub fn name_in_proc(fd: FdRef) -> FixedBytes {
     let mut name = FixedBytes::new();
     name.put(b"/proc/self/fd/");
     name.put_decimal(fd.number() as u64);
@@ -418,21 +412,20 @@ pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { call!(chdir(path)) }
-        .about_path(path)
-        .map(drop)
+        .done_about_path(path)
         .map_err(|e| e.hint_for(&[(Errno::ENOENT, "the working directory does not exist")]))
 }
 
 /// fchdir(2); `path` names the directory in messages.
 pub fn fchdir(fd: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: the call takes an open descriptor
-    unsafe { call!(fchdir(fd.borrow())) }.about_path(path).map(drop)
+    unsafe { call!(fchdir(fd.borrow())) }.done_about_path(path)
 }
 
 /// chroot(2) into the working directory.
 pub fn chroot() -> Result<()> {
     // SAFETY: a literal, NUL-terminated
-    unsafe { call!(chroot(c".")) }.result().map(drop)
+    unsafe { call!(chroot(c".")) }.done()
 }
 
 /// umask(2).
@@ -456,15 +449,14 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
         // SAFETY: the kernel has filled the first `n` bytes of the buffer, which is only read until the next call fills it
         let mut rest = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), n) };
         // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
-        while let Some(&[low, high]) = rest.get(16..18) {
-            let record = usize::from(u16::from_ne_bytes([low, high]));
-            let name = rest.get(19..record).unwrap_or_default();
-            let name = bytes::split(name, 0).next().unwrap_or_default();
-            let is_directory = rest.get(18) == Some(&libc::DT_DIR);
+        while let Some((header, name)) = rest.split_first_chunk::<19>() {
+            let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
+            let is_directory = header[18] == libc::DT_DIR;
             if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
                 names.push(bytes::c_string(&[name]));
             }
-            rest = rest.get(record..).unwrap_or_default();
+            let record = u16::from_ne_bytes([header[16], header[17]]);
+            rest = rest.get(usize::from(record)..).unwrap_or_default();
         }
     }
 }

@@ -4,7 +4,7 @@
 //! arguments say both what goes into the registers and how they are shown. An observer can be set with `observe`: that of
 //! `--trace` makes each call and prints it, that of `--dry-run` records each call and makes none.
 
-use crate::bytes::{FixedBytes, Put};
+use crate::bytes::{Put, Sink};
 use crate::error::{Error, Result};
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
@@ -55,7 +55,7 @@ pub enum Show {
 }
 
 /// Prints the bytes of an object as strace(1) does.
-pub type Print = fn(&[u8], &mut dyn Put);
+pub type Print = fn(&[u8], &mut dyn Sink);
 
 /// The names of flags, or of the values of an enumeration.
 pub struct Names {
@@ -66,8 +66,13 @@ pub struct Names {
 }
 
 impl Names {
+    /// The name of one value.
+    pub fn name_of(&self, value: u64) -> Option<&'static str> {
+        self.names.iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
+    }
+
     /// Puts the names of `bits`, joined by `|`; bits without a name in hexadecimal.
-    pub fn put(&self, bits: u64, out: &mut dyn Put) {
+    pub fn put(&self, bits: u64, out: &mut dyn Sink) {
         let mut rest = bits;
         let mut separator: &[u8] = b"";
         for (name, value) in self.names {
@@ -200,17 +205,20 @@ impl<T: Object> Arg for &mut T {
     }
 }
 
+impl<T: Object> Arg for Option<&mut T> {
+    const SHOW: &'static Show = <&mut T>::SHOW;
+    fn reg(&self) -> usize {
+        self.as_ref().map_or(0, Arg::reg)
+    }
+}
+
 /// An int that the kernel reads or writes.
 #[derive(Default)]
 #[repr(transparent)]
 pub(super) struct Int(pub i32);
 
 impl Object for Int {
-    const PRINT: Option<Print> = Some(|bytes, out| {
-        out.put(b"[");
-        out.put_decimal(bytes.first_chunk().map_or(0, |n| i32::from_ne_bytes(*n).unsigned_abs()).into());
-        out.put(b"]");
-    });
+    const PRINT: Option<Print> = Some(put_numbers);
 }
 
 /// The number and the name of a call. `call!` makes a type with them, so that a [`Call`] can be a constant.
@@ -264,6 +272,26 @@ impl Outcome {
         if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", path)) }
     }
 
+    /// Like `result`, for a call whose value says nothing.
+    pub fn done(self) -> Result<()> {
+        self.result().map(drop)
+    }
+
+    /// Like `about_text`, for a call whose value says nothing.
+    pub fn done_about_text(self, text: &[u8]) -> Result<()> {
+        self.about_text(text).map(drop)
+    }
+
+    /// Like `about_path`, for a call whose value says nothing.
+    pub fn done_about_path(self, path: &CStr) -> Result<()> {
+        self.about_path(path).map(drop)
+    }
+
+    /// Like `about_parts`, for a call whose value says nothing.
+    pub fn done_about_parts(self, path: &[&[u8]]) -> Result<()> {
+        self.about_parts(path).map(drop)
+    }
+
     /// The value; `None` where the call would have had to wait (EAGAIN). That is no failure, and allocates no error.
     pub fn unless_would_block(self) -> Result<Option<usize>> {
         match self.value {
@@ -274,11 +302,7 @@ impl Outcome {
 
     /// The failure, with `text`, and with `quoted` parts.
     pub(super) fn failure(self, text: &[u8], quoted: &[&[u8]]) -> Error {
-        let mut subject = FixedBytes::plain(text);
-        if !quoted.is_empty() {
-            subject.put_quoted(quoted);
-        }
-        Error::call(self.call.name, errno(self.value), &subject)
+        Error::call(self.call.name, errno(self.value), text, quoted)
     }
 }
 
@@ -309,16 +333,28 @@ impl<'a> Made<'a> {
         self.registers.get(at).copied().unwrap_or_default()
     }
 
-    /// Its arguments, decoded; `value` is what it has returned, `None` before it is made.
-    pub fn arguments(&self, value: Option<usize>) -> impl Iterator<Item = (&'static Show, Argument<'a>)> {
-        let registers = self.registers;
-        self.call.arguments.iter().enumerate().map(move |(at, &show)| {
-            let register = |at: usize| registers.get(at).copied().unwrap_or_default();
-            let around = (register(at.wrapping_sub(1)), register(at + 1));
-            // SAFETY: the caller of `enter` has promised that the registers are what the call takes; what they point to
-            // lives as long as the call, which `'a` does not outlive
-            (show, unsafe { show.decode(register(at), around, value) })
-        })
+    /// Its argument `at`, decoded; `value` is what it has returned, `None` before it is made.
+    pub fn argument(&self, at: usize, value: Option<usize>) -> Argument<'a> {
+        let register = self.register(at);
+        let bytes = |len| {
+            // SAFETY: the caller of `enter` has promised that the register is what the call takes, and what it points to lives
+            // as long as the call, which `'a` does not outlive; `len` is the length that the kernel has been told, or less
+            Argument::Bytes(unsafe { core::slice::from_raw_parts(register as *const u8, len) })
+        };
+        let Some(show) = self.call.arguments.get(at).filter(|_| register != 0) else {
+            return Argument::Number(register);
+        };
+        match (show, value.filter(|value| *value < ERRORS)) {
+            // SAFETY: as above; a NUL ends it
+            (Show::String, _) => Argument::Bytes(unsafe { CStr::from_ptr(register as *const c_char) }.to_bytes()),
+            (Show::Bytes, _) => bytes(self.register(at + 1)),
+            (Show::Groups, _) => bytes(self.register(at.wrapping_sub(1)) * size_of::<u32>()),
+            (Show::Filled, Some(value)) => bytes(value.min(self.register(at + 1))),
+            (Show::Read(size, _), _) | (Show::Written(size, _), Some(_)) => bytes(*size),
+            // SAFETY: as above; a null pointer ends the list
+            (Show::Strings | Show::Environment, _) => Argument::Strings(unsafe { &*(register as *const Strings) }),
+            _ => Argument::Number(register),
+        }
     }
 }
 
@@ -339,13 +375,33 @@ pub(super) fn observe_no_more() {
 /// # Safety
 /// The registers must hold what the man page of the call asks for, and what they point to must live as long as the call.
 unsafe fn enter(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Outcome {
+    let registers = [a, b, c, d, e, f];
     let make = || {
+        let [a, b, c, d, e, f] = registers;
         // SAFETY: the caller of this function has made the promises that the kernel asks for
         let returned = unsafe { syscalls::syscall6(call.number, a, b, c, d, e, f) };
         returned.unwrap_or_else(|errno| -(errno.into_raw() as isize) as usize)
     };
     // SAFETY: as above
-    unsafe { enter_by(call, &[a, b, c, d, e, f], &make) }
+    unsafe { enter_by(call, &registers, &make) }
+}
+
+/// Enters the kernel by a call of five arguments at most.
+///
+/// # Safety
+/// As for `enter`.
+unsafe fn enter_five(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: usize) -> Outcome {
+    // SAFETY: the caller of this function has made the same promises
+    unsafe { enter(call, a, b, c, d, e, 0) }
+}
+
+/// Enters the kernel by a call of three arguments at most.
+///
+/// # Safety
+/// As for `enter`.
+unsafe fn enter_three(call: &'static Call, a: usize, b: usize, c: usize) -> Outcome {
+    // SAFETY: the caller of this function has made the same promises
+    unsafe { enter(call, a, b, c, 0, 0, 0) }
 }
 
 /// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again, here and nowhere else.
@@ -377,25 +433,25 @@ pub trait Arguments {
 }
 
 macro_rules! arguments {
-    ($($type:ident $arg:ident),*; $($rest:expr),*) => {
+    ($enter:ident; $($type:ident $arg:ident),*; $($rest:expr),*) => {
         impl<$($type: Arg),*> Arguments for ($($type,)*) {
             unsafe fn enter<N: Named>(self) -> Outcome {
                 let call = const { &Call { number: N::NUMBER, name: N::NAME, arguments: &[$($type::SHOW),*] } };
                 let ($($arg,)*) = &self;
                 // SAFETY: the caller of this function has made the same promises; `self`, which holds what the registers point
                 // to, outlives the call
-                unsafe { enter(call, $($arg.reg(),)* $($rest),*) }
+                unsafe { $enter(call, $($arg.reg(),)* $($rest),*) }
             }
         }
     };
 }
-arguments!(; 0, 0, 0, 0, 0, 0);
-arguments!(A a; 0, 0, 0, 0, 0);
-arguments!(A a, B b; 0, 0, 0, 0);
-arguments!(A a, B b, C c; 0, 0, 0);
-arguments!(A a, B b, C c, D d; 0, 0);
-arguments!(A a, B b, C c, D d, E e; 0);
-arguments!(A a, B b, C c, D d, E e, F f;);
+arguments!(enter_three; ; 0, 0, 0);
+arguments!(enter_three; A a; 0, 0);
+arguments!(enter_three; A a, B b; 0);
+arguments!(enter_three; A a, B b, C c;);
+arguments!(enter_five; A a, B b, C c, D d; 0);
+arguments!(enter_five; A a, B b, C c, D d, E e;);
+arguments!(enter; A a, B b, C c, D d, E e, F f;);
 
 /// `call!(mkdirat(dir, name, mode))`: an [`Outcome`].
 macro_rules! call {
@@ -430,7 +486,7 @@ impl Strings {
     pub fn iter(&self) -> impl Iterator<Item = &CStr> {
         let mut next = core::ptr::from_ref(self).cast::<*const c_char>();
         core::iter::from_fn(move || {
-            // SAFETY: `decode` makes this value of an argument of execve(2), and `record` of a copy of one. The caller of that
+            // SAFETY: `argument` makes this value of an argument of execve(2), and `record` of a copy of one. The caller of that
             // call has promised a null pointer at the end, and before it pointers to strings that a NUL ends and that live as
             // long as the list
             unsafe {
@@ -446,35 +502,8 @@ impl Strings {
 }
 
 impl Show {
-    /// Decodes a register, between the two `around` it; `value` is what the call has returned, `None` before.
-    ///
-    /// # Safety
-    /// The register must come from an argument of this kind, and what it points to must still be there.
-    unsafe fn decode<'a>(&self, register: usize, (before, next): (usize, usize), value: Option<usize>) -> Argument<'a> {
-        let filled = value.filter(|value| *value < ERRORS);
-        let bytes = |len| {
-            // SAFETY: the caller's promise; `len` is the length that the kernel has been told, or less
-            Argument::Bytes(unsafe { core::slice::from_raw_parts(register as *const u8, len) })
-        };
-        match (self, filled) {
-            (Show::Descriptor | Show::Signed | Show::Unsigned | Show::Octal | Show::Flags(_) | Show::Address, _) => {
-                Argument::Number(register)
-            }
-            _ if register == 0 => Argument::Number(0),
-            // SAFETY: the caller's promise: a NUL ends it
-            (Show::String, _) => Argument::Bytes(unsafe { CStr::from_ptr(register as *const c_char) }.to_bytes()),
-            (Show::Bytes, _) => bytes(next),
-            (Show::Groups, _) => bytes(before * size_of::<u32>()),
-            (Show::Filled, Some(value)) => bytes(value.min(next)),
-            (Show::Read(size, _), _) | (Show::Written(size, _), Some(_)) => bytes(*size),
-            // SAFETY: the caller's promise: a null pointer ends the list
-            (Show::Strings | Show::Environment, _) => Argument::Strings(unsafe { &*(register as *const Strings) }),
-            (Show::Filled | Show::Written(..), None) => Argument::Number(register),
-        }
-    }
-
     /// Puts a decoded argument as strace(1) shows it.
-    pub fn put(&self, argument: &Argument, out: &mut dyn Put) {
+    pub fn put(&self, argument: &Argument, out: &mut dyn Sink) {
         match (self, argument) {
             (Show::Descriptor, Argument::Number(fd)) if *fd as i32 == libc::AT_FDCWD => out.put(b"AT_FDCWD"),
             (Show::Descriptor | Show::Signed, Argument::Number(n)) => {
@@ -487,15 +516,7 @@ impl Show {
             (_, Argument::Number(0)) => out.put(b"NULL"),
             (_, Argument::Number(address)) => out.put_hex(*address as u64),
             (Show::Read(_, print) | Show::Written(_, print), Argument::Bytes(bytes)) => print(bytes, out),
-            (Show::Groups, Argument::Bytes(groups)) => {
-                let mut separator: &[u8] = b"[";
-                for group in groups.as_chunks::<4>().0 {
-                    out.put(separator);
-                    out.put_decimal(u32::from_ne_bytes(*group).into());
-                    separator = b", ";
-                }
-                out.put(b"]");
-            }
+            (Show::Groups, Argument::Bytes(groups)) => put_numbers(groups, out),
             (Show::String, Argument::Bytes(string)) => out.put_quoted(&[string]),
             (_, Argument::Bytes(bytes)) => put_bytes(bytes, out),
             (Show::Environment, Argument::Strings(strings)) => {
@@ -517,11 +538,27 @@ impl Show {
     }
 }
 
+/// Puts numbers of 32 bits: `[3, 4]`.
+pub(super) fn put_numbers(bytes: &[u8], out: &mut dyn Sink) {
+    let mut separator: &[u8] = b"[";
+    for number in bytes.as_chunks::<4>().0 {
+        out.put(separator);
+        out.put_decimal(u32::from_ne_bytes(*number).into());
+        separator = b", ";
+    }
+    out.put(b"]");
+}
+
+/// The number of 64 bits at the index `at` of a structure of such numbers.
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.as_chunks::<8>().0.get(at).map_or(0, |number| u64::from_ne_bytes(*number))
+}
+
 /// How many bytes of a buffer are shown, as strace(1) has it.
 const SHOWN: usize = 32;
 
 /// Puts the beginning of a buffer.
-fn put_bytes(bytes: &[u8], out: &mut dyn Put) {
+fn put_bytes(bytes: &[u8], out: &mut dyn Sink) {
     out.put(b"\"");
     for byte in bytes.iter().take(SHOWN) {
         match *byte {

@@ -6,7 +6,7 @@ use super::flags::{
     OpenTreeFlags, UmountFlags,
 };
 use super::fs::{self, Dir};
-use super::gate::{Null, Object, Print, call};
+use super::gate::{Null, Object, Print, call, word};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
@@ -14,7 +14,7 @@ use core::ffi::CStr;
 /// mount(2).
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop).map_err(|e| {
+    unsafe { call!(mount(source, target, fstype, flags, data)) }.done_about_path(target).map_err(|e| {
         e.hint_for(&[(Errno::EINVAL, "is it a mount point? In a chroot, bind the root onto itself first")])
     })
 }
@@ -41,13 +41,13 @@ pub fn remount_read_only(point: &CStr, kept: MountFlags) -> Result<()> {
 /// umount2(2) MNT_DETACH: the mount leaves the tree now, and is unmounted when no process uses it.
 pub fn detach(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.about_path(path).map(drop)
+    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.done_about_path(path)
 }
 
 /// pivot_root(2) of the working directory onto itself: it becomes the root, and the old root is mounted on top of it.
 pub fn pivot_root() -> Result<()> {
     // SAFETY: literals, NUL-terminated
-    unsafe { call!(pivot_root(c".", c".")) }.result().map(drop)
+    unsafe { call!(pivot_root(c".", c".")) }.done()
 }
 
 /// open_tree(2): a copy of the mount at `path` and of those below it, attached nowhere.
@@ -61,7 +61,7 @@ pub fn open_tree(path: &CStr) -> Result<Fd> {
 pub fn move_mount(tree: &Fd, target: &Fd, path: &CStr) -> Result<()> {
     let flags = MoveMountFlags::F_EMPTY_PATH | MoveMountFlags::T_EMPTY_PATH;
     // SAFETY: literals, NUL-terminated
-    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.about_path(path).map(drop)
+    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.done_about_path(path)
 }
 
 /// struct mount_attr of mount_setattr(2).
@@ -79,8 +79,7 @@ const READ_ONLY: MountAttributes =
 impl Object for MountAttributes {
     const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{attr_set=");
-        let set = bytes.first_chunk().map_or(0, |n| u64::from_ne_bytes(*n));
-        out.put(MountAttr::from_bits(set).names().as_bytes());
+        MountAttr::from_bits(word(bytes, 0)).put(out);
         out.put(b"}");
     });
 }
@@ -90,8 +89,7 @@ pub fn make_read_only(tree: &Fd, path: &CStr) -> Result<()> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
     // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
     unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &READ_ONLY, size_of::<MountAttributes>())) }
-        .about_path(path)
-        .map(drop)
+        .done_about_path(path)
         .map_err(fs::needs_5_12)
 }
 
@@ -153,7 +151,7 @@ pub struct Loop {
     /// Keeps the device until it is mounted.
     pub device: Fd,
     /// `/dev/loopN`, with a NUL after it.
-    pub path: FixedBytes<32>,
+    pub path: FixedBytes,
 }
 
 impl Loop {
@@ -170,7 +168,7 @@ impl Loop {
             // SAFETY: this request takes no argument
             let number =
                 unsafe { call!(ioctl(control.borrow(), Ioctl::LOOP_CTL_GET_FREE)) }.about_text(b"LOOP_CTL_GET_FREE")?;
-            let mut name = FixedBytes::<32>::new();
+            let mut name = FixedBytes::new();
             name.put(b"/dev/loop");
             name.put_decimal(number as u64);
             name.put(b"\0");

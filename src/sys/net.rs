@@ -3,6 +3,7 @@
 use super::fd::Fd;
 use super::flags::{Domain, Ioctl, Socket};
 use super::gate::{Object, Print, call};
+use crate::bytes::Put;
 use crate::error::Result;
 
 /// struct ifreq with flags.
@@ -31,5 +32,5 @@ pub fn set_interface_up(name: &[u8]) -> Result<()> {
     let socket = unsafe { call!(socket(Domain::INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.about_text(b"AF_INET");
     let socket = socket.map(Fd::own)?;
     // SAFETY: the kernel reads one struct ifreq
-    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.about_parts(&[name]).map(drop)
+    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.done_about_parts(&[name])
 }

@@ -126,7 +126,7 @@ fn note_and_answer(made: Made) -> usize {
     ) {
         return made.make();
     }
-    let arguments: Vec<_> = made.arguments(None).map(|(_, argument)| keep(argument)).collect();
+    let arguments: Vec<_> = (0..made.call.arguments.len()).map(|at| keep(made.argument(at, None))).collect();
     let files =
         made.call.arguments.iter().enumerate().map(|(at, show)| match (show, fd_within(&made, at, &arguments)) {
             (Show::Descriptor, _) => recorder.path_of(made.register(at)),
@@ -163,7 +163,7 @@ impl Recorder {
         if let Some(open) = self.open.iter().find(|open| open.number == number) {
             return open.path;
         }
-        let mut name = FixedBytes::<32>::new();
+        let mut name = FixedBytes::<200>::new();
         name.put(b"/proc/self/fd/");
         name.put_decimal(number as u64);
         name.put(b"\0");

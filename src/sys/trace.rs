@@ -3,8 +3,8 @@
 
 use super::fd::{Fd, FdRef};
 use super::gate::{self, INTERRUPTED, Made};
-use crate::bytes::Put;
-use crate::error::{Error, Result, Subject, put_errno};
+use crate::bytes::{Put, Sink};
+use crate::error::{Error, Result, put_errno};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use syscalls::{Errno, Sysno};
@@ -51,8 +51,8 @@ struct Line {
     len: usize,
 }
 
-impl Put for Line {
-    fn put(&mut self, bytes: &[u8]) {
+impl Sink for Line {
+    fn append(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if let Some(slot) = self.bytes.get_mut(self.len) {
                 *slot = *byte;
@@ -94,7 +94,7 @@ pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
         .into_iter()
         .find_map(|least| bare(Sysno::fcntl, &[fd.number() as usize, libc::F_DUPFD_CLOEXEC as usize, least, 0]).ok());
     let Some(copy) = copy else {
-        return Err(Error::call("fcntl", Errno::EBADF, &Subject::plain(b"stderr")));
+        return Err(Error::call("fcntl", Errno::EBADF, b"stderr", &[]));
     };
     if !plain && super::tty::tcgets(fd).is_some() {
         COLOURS.store(1, Relaxed);
@@ -122,21 +122,28 @@ pub fn set_phase(phase: Phase) {
 /// A line that is no call: what the next calls are for.
 pub fn note(purpose: &str) {
     if BEGUN.load(Relaxed) != 0 {
-        let mut line = begin_line();
+        let mut line = Line::EMPTY;
+        line.begin();
         line.put(b"# ");
         line.put(purpose.as_bytes());
-        end_line(line);
+        line.end();
+        write(&line.bytes, line.len);
     }
 }
 
 /// The execve of a child has worked: writes its line, if there is one that has not failed.
 pub fn show_execve() {
-    // SAFETY: either null or the mapping that `begin` has made, which nobody unmaps
-    let Some(pending) = (unsafe { PENDING.load(Relaxed).as_ref() }) else { return };
+    let Some(pending) = pending() else { return };
     let len = pending.len.swap(0, Relaxed);
     if len > 0 {
-        write(pending.bytes.get() as usize, len);
+        // SAFETY: the child that has put the line there has become another program, and so writes there no more
+        write(unsafe { &*pending.bytes.get() }, len);
     }
+}
+
+fn pending() -> Option<&'static Pending> {
+    // SAFETY: either null or the mapping that `begin` has made, which nobody unmaps
+    unsafe { PENDING.load(Relaxed).as_ref() }
 }
 
 /// The observer: makes a call and shows it.
@@ -144,12 +151,14 @@ fn show_as_it_returns(made: Made) -> usize {
     loop {
         match made.call.number {
             Sysno::exit_group => show(&made, None),
-            Sysno::execve => keep_for_later(Some(line_of(&made, Some(0)))),
+            Sysno::execve => keep_for_later(&made),
             _ => {}
         }
         let value = made.make();
-        if made.call.number == Sysno::execve {
-            keep_for_later(None);
+        if made.call.number == Sysno::execve
+            && let Some(pending) = pending()
+        {
+            pending.len.store(0, Relaxed);
         }
         // The child of a fork returns here as well; its parent prints the clone.
         if !(made.call.number == Sysno::clone && value == 0) {
@@ -161,78 +170,80 @@ fn show_as_it_returns(made: Made) -> usize {
     }
 }
 
-/// Puts a line where the parent finds it, or takes it away.
-fn keep_for_later(line: Option<Line>) {
-    // SAFETY: either null or the mapping that `begin` has made, which nobody unmaps
-    let Some(pending) = (unsafe { PENDING.load(Relaxed).as_ref() }) else { return };
-    let Some(line) = line else { return pending.len.store(0, Relaxed) };
+/// Puts the line of an execve where the parent finds it.
+fn keep_for_later(made: &Made) {
+    let Some(pending) = pending() else { return };
+    let mut line = Line::EMPTY;
+    line.put_call(made, Some(0));
     // SAFETY: one process at a time is on its way into execve, and the parent reads only after the length is set
     unsafe { *pending.bytes.get() = line.bytes };
     pending.len.store(line.len, Relaxed);
 }
 
-fn begin_line() -> Line {
-    let mut line = Line { bytes: [0; 1024], len: 0 };
-    let who = WHO.load(Relaxed);
-    let colours = COLOURS.load(Relaxed) != 0;
-    if colours {
-        line.put(if who == Who::Parent as u8 { b"\x1b[32m" } else { b"\x1b[36m" });
-    }
-    line.put(WHO_NAMES.get(usize::from(who)).copied().unwrap_or_default().as_bytes());
-    line.put(b" ");
-    line.put(PHASE_NAMES.get(usize::from(PHASE.load(Relaxed))).copied().unwrap_or_default().as_bytes());
-    line.put(b" ");
-    line.put_seconds(now() - BEGUN.load(Relaxed));
-    line.put(if colours { b"\x1b[0m " } else { b" " });
-    line
-}
-
-/// Writes the line. It ends with a newline even if it was cut.
-fn end_line(mut line: Line) {
-    line.len = line.len.min(line.bytes.len() - 1);
-    line.put(b"\n");
-    write(line.bytes.as_ptr() as usize, line.len);
-}
-
-fn write(bytes: usize, len: usize) {
-    // A trace that cannot be written is lost; the run goes on.
-    let _ = bare(Sysno::write, &[super::fd::of_trace().unwrap_or(0) as usize, bytes, len, 0]);
-}
-
 /// Writes one line; without a value, that of a call that does not return.
 fn show(made: &Made, value: Option<usize>) {
-    let line = line_of(made, value);
-    write(line.bytes.as_ptr() as usize, line.len);
+    let mut line = Line::EMPTY;
+    line.put_call(made, value);
+    write(&line.bytes, line.len);
 }
 
-fn line_of(made: &Made, value: Option<usize>) -> Line {
-    let mut line = begin_line();
-    line.put(made.call.name.as_bytes());
-    line.put(b"(");
-    for (at, (show, argument)) in made.arguments(value).enumerate() {
-        line.put(if at == 0 { b"" } else { b", " });
-        show.put(&argument, &mut line);
-    }
-    line.put(b")");
-    if let Some(value) = value {
-        line.put(b" = ");
-        put_result(&mut line, made.call.number, value);
-    }
-    line.len = line.len.min(line.bytes.len() - 1);
-    line.put(b"\n");
-    line
+fn write(bytes: &[u8; 1024], len: usize) {
+    // A trace that cannot be written is lost; the run goes on.
+    let _ = bare(Sysno::write, &[super::fd::of_trace().unwrap_or(0) as usize, bytes.as_ptr() as usize, len, 0]);
 }
 
-fn put_result(line: &mut Line, number: Sysno, value: usize) {
-    match number {
-        _ if value >= gate::ERRORS => {
-            let colours = COLOURS.load(Relaxed) != 0;
-            line.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
-            put_errno(gate::errno(value), b"", line);
-            line.put(if colours { b"\x1b[0m" } else { b"" });
+impl Line {
+    const EMPTY: Line = Line { bytes: [0; 1024], len: 0 };
+
+    /// Puts who makes the call, what for and when.
+    fn begin(&mut self) {
+        let who = WHO.load(Relaxed);
+        let colours = COLOURS.load(Relaxed) != 0;
+        if colours {
+            self.put(if who == Who::Parent as u8 { b"\x1b[32m" } else { b"\x1b[36m" });
         }
-        Sysno::mmap => line.put_hex(value as u64),
-        Sysno::umask => line.put_octal(value as u64),
-        _ => line.put_decimal(value as u64),
+        self.put(WHO_NAMES.get(usize::from(who)).copied().unwrap_or_default().as_bytes());
+        self.put(b" ");
+        self.put(PHASE_NAMES.get(usize::from(PHASE.load(Relaxed))).copied().unwrap_or_default().as_bytes());
+        self.put(b" ");
+        self.put_seconds(now() - BEGUN.load(Relaxed));
+        self.put(if colours { b"\x1b[0m " } else { b" " });
+    }
+
+    /// Puts a newline, even if the line was cut.
+    fn end(&mut self) {
+        self.len = self.len.min(self.bytes.len() - 1);
+        self.put(b"\n");
+    }
+
+    /// Puts a whole line.
+    fn put_call(&mut self, made: &Made, value: Option<usize>) {
+        self.begin();
+        self.put(made.call.name.as_bytes());
+        self.put(b"(");
+        for (at, show) in made.call.arguments.iter().enumerate() {
+            self.put(if at == 0 { b"" } else { b", " });
+            show.put(&made.argument(at, value), self);
+        }
+        self.put(b")");
+        if let Some(value) = value {
+            self.put(b" = ");
+            self.put_result(made.call.number, value);
+        }
+        self.end();
+    }
+
+    fn put_result(&mut self, number: Sysno, value: usize) {
+        match number {
+            _ if value >= gate::ERRORS => {
+                let colours = COLOURS.load(Relaxed) != 0;
+                self.put(if colours { b"\x1b[31m-1 " } else { b"-1 " });
+                put_errno(gate::errno(value), b"", self);
+                self.put(if colours { b"\x1b[0m" } else { b"" });
+            }
+            Sysno::mmap => self.put_hex(value as u64),
+            Sysno::umask => self.put_octal(value as u64),
+            _ => self.put_decimal(value as u64),
+        }
     }
 }

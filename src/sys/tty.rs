@@ -37,37 +37,33 @@ impl Termios {
         self.output &= !libc::OPOST;
         self.local &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG | libc::IEXTEN);
         self.control = self.control & !(libc::CSIZE | libc::PARENB) | libc::CS8;
-        for (at, value) in [(libc::VMIN, 1), (libc::VTIME, 0)] {
-            if let Some(slot) = self.characters.get_mut(at) {
-                *slot = value;
-            }
-        }
+        self.characters[libc::VMIN] = 1;
+        self.characters[libc::VTIME] = 0;
         self
     }
 
     /// The signal that the terminal sends for a key among `bytes`; `None` if no byte is such a key, or ISIG is off. `quoted`:
     /// the byte before was VLNEXT, which quotes the next.
     pub fn signal_of(&self, bytes: &[u8], quoted: &mut bool) -> Option<i32> {
-        let key = |at: usize| self.characters.get(at).copied().filter(|key| *key != 0);
         let quoting = libc::ICANON | libc::IEXTEN;
         let quotes = self.local & quoting == quoting;
         let mut signal = None;
         for &byte in bytes {
-            let is = |at| !*quoted && key(at) == Some(byte);
-            if is(libc::VINTR) {
+            let is = |key: u8| !*quoted && key != 0 && key == byte;
+            if is(self.characters[libc::VINTR]) {
                 signal = Some(libc::SIGINT);
-            } else if is(libc::VQUIT) {
+            } else if is(self.characters[libc::VQUIT]) {
                 signal = Some(libc::SIGQUIT);
             }
-            *quoted = quotes && is(libc::VLNEXT);
+            *quoted = quotes && is(self.characters[libc::VLNEXT]);
         }
         signal.filter(|_| self.local & libc::ISIG != 0)
     }
 
     /// The character that ends the input of a program, and whether the terminal makes lines. Programs that edit lines
     /// themselves take the same one.
-    pub fn end_of_file(&self) -> Option<(u8, bool)> {
-        self.characters.get(libc::VEOF).map(|end| (*end, self.local & libc::ICANON != 0))
+    pub fn end_of_file(&self) -> (u8, bool) {
+        (self.characters[libc::VEOF], self.local & libc::ICANON != 0)
     }
 }
 
@@ -89,7 +85,7 @@ pub fn tcgets(fd: FdRef) -> Option<Termios> {
 /// TCSETS: at once. (TCSETSW waits until the output is read, which may be never.)
 pub fn tcsets(fd: FdRef, termios: &Termios) -> Result<()> {
     // SAFETY: the kernel reads one struct termios
-    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.about_text(b"TCSETS").map(drop)
+    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.done_about_text(b"TCSETS")
 }
 
 /// TIOCGWINSZ. `None`: not a terminal.
@@ -103,7 +99,7 @@ pub fn window_size(fd: FdRef) -> Option<WindowSize> {
 /// TIOCSWINSZ.
 pub fn set_window_size(fd: FdRef, size: &WindowSize) -> Result<()> {
     // SAFETY: the kernel reads one struct winsize
-    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.about_text(b"TIOCSWINSZ").map(drop)
+    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.done_about_text(b"TIOCSWINSZ")
 }
 
 /// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
@@ -139,7 +135,7 @@ pub fn control(slave: FdRef) -> Result<()> {
     // SAFETY: the call takes nothing
     unsafe { call!(setsid()) }.result()?;
     // SAFETY: this request takes a number
-    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about_text(b"TIOCSCTTY").map(drop)
+    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.done_about_text(b"TIOCSCTTY")
 }
 
 /// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
@@ -148,7 +144,7 @@ pub fn to_foreground(own: Pid) -> Result<()> {
     // SAFETY: the call takes numbers: 0 is the caller
     unsafe { call!(setpgid(0, 0)) }.result()?;
     // SAFETY: the kernel reads one int
-    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about_text(b"TIOCSPGRP").map(drop)
+    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.done_about_text(b"TIOCSPGRP")
 }
 
 /// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.
@@ -204,7 +200,7 @@ pub fn send_fd(socket: FdRef, fd: FdRef, bytes: &[u8]) -> Result<()> {
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     with_message(&mut rights, part, |message| {
         // SAFETY: the parts of the message outlive the closure, and the kernel writes to none of them
-        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about_text(b"SCM_RIGHTS").map(drop)
+        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.done_about_text(b"SCM_RIGHTS")
     })
 }
 
