@@ -142,6 +142,52 @@ const MOUNT_OPTIONS: [(MountFlags, &str); 7] = [
     (MountFlags::RELATIME, "relatime"),
 ];
 
+/// The shell's own business in the parent: its signals, its pipes and its memory; locks, what is read back, and the other side
+/// of a terminal.
+const PARENTS_OWN: &[Sysno] = &[
+    Sysno::rt_sigaction,
+    Sysno::rt_sigprocmask,
+    Sysno::signalfd4,
+    Sysno::pipe2,
+    Sysno::socketpair,
+    Sysno::mmap,
+    Sysno::mprotect,
+    Sysno::close,
+    Sysno::flock,
+    Sysno::faccessat,
+    Sysno::pread64,
+    Sysno::read,
+    Sysno::wait4,
+    Sysno::dup3,
+    Sysno::recvmsg,
+    Sysno::ioctl,
+    Sysno::statx,
+    Sysno::getpgid,
+    Sysno::getsid,
+    Sysno::kill,
+];
+
+/// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.
+const CHILDS_OWN: &[Sysno] = &[
+    Sysno::close,
+    Sysno::read,
+    Sysno::getpid,
+    Sysno::fstatfs,
+    Sysno::statfs,
+    Sysno::statx,
+    Sysno::faccessat,
+    Sysno::ppoll,
+    Sysno::rt_sigprocmask,
+    Sysno::rt_sigtimedwait,
+    Sysno::socket,
+    Sysno::setsid,
+    Sysno::sendmsg,
+    Sysno::dup3,
+    Sysno::fchown,
+    Sysno::ioctl,
+    Sysno::setpgid,
+];
+
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
@@ -406,28 +452,7 @@ impl Translator {
                 self.stop(b"what the command leaves running would outlive the script: leave out --pid host");
             }
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
-            // The shell's own business: its signals, its pipes and its memory; locks, what is read back, and the other side of
-            // a terminal.
-            Sysno::rt_sigaction
-            | Sysno::rt_sigprocmask
-            | Sysno::signalfd4
-            | Sysno::pipe2
-            | Sysno::socketpair
-            | Sysno::mmap
-            | Sysno::mprotect
-            | Sysno::close
-            | Sysno::flock
-            | Sysno::faccessat
-            | Sysno::pread64
-            | Sysno::read
-            | Sysno::wait4
-            | Sysno::dup3
-            | Sysno::recvmsg
-            | Sysno::ioctl
-            | Sysno::statx
-            | Sysno::getpgid
-            | Sysno::getsid
-            | Sysno::kill => {}
+            number if PARENTS_OWN.contains(&number) => {}
             _ => self.stop(call.call.name.as_bytes()),
         }
     }
@@ -552,24 +577,7 @@ impl Translator {
             Sysno::close_range => self.line(CLOSE, &[]),
             Sysno::execve => self.execute(call),
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
-            // The shell's own business: its signals and its pipes; what is only looked at, and what a terminal needs.
-            Sysno::close
-            | Sysno::read
-            | Sysno::getpid
-            | Sysno::fstatfs
-            | Sysno::statfs
-            | Sysno::statx
-            | Sysno::faccessat
-            | Sysno::ppoll
-            | Sysno::rt_sigprocmask
-            | Sysno::rt_sigtimedwait
-            | Sysno::socket
-            | Sysno::setsid
-            | Sysno::sendmsg
-            | Sysno::dup3
-            | Sysno::fchown
-            | Sysno::ioctl
-            | Sysno::setpgid => {}
+            number if CHILDS_OWN.contains(&number) => {}
             _ => self.stop(call.call.name.as_bytes()),
         }
     }
@@ -710,7 +718,9 @@ impl Translator {
     fn drop_capability(&mut self, number: u64) {
         put_item(&mut self.dropped, b"-");
         match CAPABILITIES.iter().find(|(_, known)| *known == number) {
-            Some((name, _)) => self.dropped.put(&name.strip_prefix("CAP_").unwrap_or(name).as_bytes().to_ascii_lowercase()),
+            Some((name, _)) => {
+                self.dropped.put(&name.strip_prefix("CAP_").unwrap_or(name).as_bytes().to_ascii_lowercase())
+            }
             None => fill(&mut self.dropped, "cap_^", &[&to_decimal(number)]),
         }
     }
@@ -801,8 +811,9 @@ impl Translator {
             _ => false,
         };
         if bytes::split(&self.dropped, b',').any(is_needed) {
-            return self
-                .stop(b"a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it");
+            return self.stop(
+                b"a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it",
+            );
         }
         let at_top = matches!(self.workdir, b"" | b"/");
         match user {

@@ -418,9 +418,7 @@ impl Recorded {
             match (show, value) {
                 (Show::Descriptor, _) if !numbers && is_file => {}
                 // Where something is in memory differs from run to run.
-                (Show::Address | Show::Filled | Show::Written(..), Argument::Number(address))
-                    if *address != 0 =>
-                {
+                (Show::Address | Show::Filled | Show::Written(..), Argument::Number(address)) if *address != 0 => {
                     line.put(b"...");
                 }
                 (Show::Environment, Argument::Strings(strings)) => {
