@@ -23,13 +23,16 @@ pub struct Recorded {
     /// What it was answered.
     pub answer: usize,
     registers: [usize; 6],
-    arguments: Vec<Noted>,
+    arguments: [Noted; 6],
 }
 
 /// An argument of a call.
+#[derive(Clone, Copy)]
 struct Noted {
     /// In memory that stays.
     value: Argument<'static>,
+    /// Its bytes, if it has any.
+    bytes: &'static [u8],
     /// What it refers to, if it is a descriptor, or holds one: a path.
     file: &'static [u8],
 }
@@ -135,18 +138,23 @@ fn note_and_answer(made: Made) -> usize {
     ) {
         return made.make();
     }
-    let mut arguments = Vec::new();
-    for (show, argument) in made.arguments(None) {
-        let value = keep(argument);
-        let descriptor = match (show, &value) {
-            (Show::Descriptor, Argument::Number(number)) => Some(*number),
-            (_, Argument::Bytes(bytes)) => fd_within(&made, bytes),
+    let registers = core::array::from_fn(|at| made.register(at));
+    let none = Noted { value: Argument::Number(0), bytes: b"", file: b"" };
+    let mut recorded = Recorded { call: made.call, answer: 0, registers, arguments: [none; 6] };
+    for (noted, (show, argument)) in recorded.arguments.iter_mut().zip(made.arguments(None)) {
+        noted.value = keep(argument);
+        let descriptor = match (show, noted.value) {
+            (Show::Descriptor, Argument::Number(number)) => Some(number),
+            (_, Argument::Bytes(bytes)) => {
+                noted.bytes = bytes;
+                fd_within(&made, bytes)
+            }
             _ => None,
         };
-        arguments.push(Noted { value, file: descriptor.map_or(b"", |number| recorder.path_of(number)) });
+        if let Some(number) = descriptor {
+            noted.file = recorder.path_of(number);
+        }
     }
-    let registers = core::array::from_fn(|at| made.register(at));
-    let mut recorded = Recorded { call: made.call, answer: 0, registers, arguments };
     let answer = recorder.answer(&made, &recorded);
     recorded.answer = answer;
     recorder.calls.push(recorded);
@@ -380,10 +388,7 @@ pub fn join(directory: &'static [u8], name: &'static [u8]) -> &'static [u8] {
 impl Recorded {
     /// The argument `at` as bytes.
     pub fn bytes(&self, at: usize) -> &'static [u8] {
-        match self.arguments.get(at) {
-            Some(Noted { value: Argument::Bytes(bytes), .. }) => bytes,
-            _ => b"",
-        }
+        self.arguments.get(at).map_or(b"", |argument| argument.bytes)
     }
 
     /// The argument `at` as a number.
@@ -412,7 +417,7 @@ impl Recorded {
         let mut line: Vec<u8> = Vec::new();
         line.put(self.call.name.as_bytes());
         line.put(b"(");
-        for (at, (show, Noted { value, file })) in self.call.arguments.iter().zip(&self.arguments).enumerate() {
+        for (at, (show, Noted { value, file, .. })) in self.call.arguments.iter().zip(&self.arguments).enumerate() {
             line.put(if at == 0 { b"" } else { b", " });
             let is_file = !file.is_empty();
             match (show, value) {
