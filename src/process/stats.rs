@@ -48,7 +48,7 @@ struct Counter {
 /// v1 counts `throttled_time` in nanoseconds; all other times are in microseconds.
 const THROTTLED_TIME: &[u8] = b"throttled_time";
 
-const COUNTERS: [Counter; 4] = [
+const COUNTERS: &[Counter] = &[
     Counter {
         name: "throttled_seconds",
         files: &[(c"cpu.stat", Some(b"throttled_usec")), (c"cpu.stat", Some(THROTTLED_TIME))],
@@ -95,13 +95,11 @@ pub fn record(begun: &Begun, to: StatsTo, plan: &Plan, ending: &Ending) -> Vec<u
         ("user_seconds", Some(user.saturating_sub(begun.used[0]))),
         ("system_seconds", Some(system.saturating_sub(begun.used[1]))),
     ];
-    for (name, value) in numbers.into_iter().chain(COUNTERS.iter().map(|counter| (counter.name, counter.read(plan)))) {
-        begin_field(&mut out, json, name);
-        match value {
-            None => out.put(b"null"),
-            Some(micros) if name.ends_with("seconds") => out.put_seconds(micros),
-            Some(value) => out.put_decimal(value),
-        }
+    for (name, value) in &numbers {
+        put_number(&mut out, json, name, *value);
+    }
+    for counter in COUNTERS {
+        put_number(&mut out, json, counter.name, counter.read(plan));
     }
     begin_field(&mut out, json, "limits");
     put_limits(&mut out, json, plan);
@@ -119,6 +117,16 @@ fn begin_field(out: &mut Vec<u8>, json: bool, name: &str) {
     } else {
         out.put(if first { b"" } else { b"\n" });
         out.put_column(name.as_bytes(), 20);
+    }
+}
+
+/// A field with a number, or null for none. What is in seconds is given in microseconds.
+fn put_number(out: &mut Vec<u8>, json: bool, name: &str, value: Option<u64>) {
+    begin_field(out, json, name);
+    match value {
+        None => out.put(b"null"),
+        Some(micros) if name.ends_with("seconds") => out.put_seconds(micros),
+        Some(value) => out.put_decimal(value),
     }
 }
 
