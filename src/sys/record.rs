@@ -37,29 +37,22 @@ struct Noted {
     file: &'static [u8],
 }
 
-/// A descriptor that is open in the recorded run.
+/// A descriptor that the recorded run has opened or closed.
 #[derive(Clone, Copy)]
-struct Open {
+struct Descriptor {
     number: usize,
-    path: &'static [u8],
+    /// What it refers to; nothing, once it is closed.
+    path: Option<&'static [u8]>,
     /// Which pipe it is an end of, if it is one.
     pipe: Option<usize>,
-}
-
-/// The descriptors of a process.
-#[derive(Clone, Default)]
-struct Descriptors {
-    open: Vec<Open>,
-    /// What was open before the recording, and is closed in the recorded run.
-    closed: Vec<usize>,
 }
 
 #[derive(Default)]
 struct Recorder {
     calls: Vec<Recorded>,
-    descriptors: Descriptors,
+    descriptors: Vec<Descriptor>,
     /// Those of the parent when the child was made: it has a copy.
-    at_clone: Descriptors,
+    at_clone: Vec<Descriptor>,
     /// What is in each pipe.
     pipes: Vec<Vec<u8>>,
     /// What has been written to each control file.
@@ -184,8 +177,8 @@ impl Recorder {
         if number as i32 == libc::AT_FDCWD {
             return b"";
         }
-        if let Some(open) = self.find(number) {
-            return open.path;
+        if let Some(Descriptor { path: Some(path), .. }) = self.find(number) {
+            return path;
         }
         let mut name = FixedBytes::<32>::new();
         name.put(b"/proc/self/fd/");
@@ -199,8 +192,15 @@ impl Recorder {
         path.leak()
     }
 
-    fn find(&self, number: usize) -> Option<&Open> {
-        self.descriptors.open.iter().find(|open| open.number == number)
+    fn find(&self, number: usize) -> Option<&Descriptor> {
+        self.descriptors.iter().find(|descriptor| descriptor.number == number)
+    }
+
+    fn set(&mut self, new: Descriptor) {
+        match self.descriptors.iter_mut().find(|descriptor| descriptor.number == new.number) {
+            Some(descriptor) => *descriptor = new,
+            None => self.descriptors.push(new),
+        }
     }
 
     fn open(&mut self, path: &'static [u8]) -> usize {
@@ -209,19 +209,13 @@ impl Recorder {
 
     /// Opens something that may be the end of a pipe.
     fn open_end(&mut self, path: &'static [u8], pipe: Option<usize>) -> usize {
-        // The lowest number that is free, as the kernel gives it: neither open here nor in the recorded run.
+        // The lowest number that is free, as the kernel gives it: one that the recorded run has not opened, or has closed.
         let mut number = 3;
-        while self.find(number).is_some() || !self.descriptors.closed.contains(&number) && super::fd::is_open(number) {
+        while self.find(number).map_or_else(|| super::fd::is_open(number), |descriptor| descriptor.path.is_some()) {
             number += 1;
         }
-        self.descriptors.open.push(Open { number, path, pipe });
+        self.set(Descriptor { number, path: Some(path), pipe });
         number
-    }
-
-    /// Whether the descriptor `number` was open in the recorded run; now it is not any more.
-    fn close(&mut self, number: usize) -> bool {
-        let at = self.descriptors.open.iter().position(|open| open.number == number);
-        at.map(|at| self.descriptors.open.remove(at)).is_some()
     }
 
     /// The content of the pipe that the first argument of a call is an end of.
@@ -275,9 +269,7 @@ impl Recorder {
             Sysno::ioctl if made.register(1) == Ioctl::TIOCGPTPEER.bits() as usize => self.open(b"terminal"),
             Sysno::ioctl if made.register(1) == Ioctl::LOOP_CTL_GET_FREE.bits() as usize => UNKNOWN_LOOP,
             Sysno::close => {
-                if !self.close(made.register(0)) {
-                    self.descriptors.closed.push(made.register(0));
-                }
+                self.set(Descriptor { number: made.register(0), path: None, pipe: None });
                 0
             }
             Sysno::write => {
@@ -337,8 +329,7 @@ impl Recorder {
             Sysno::getpid => made.make(),
             Sysno::dup3 => {
                 let number = made.register(1);
-                self.close(number);
-                self.descriptors.open.push(Open { number, path: recorded.file(0), pipe: None });
+                self.set(Descriptor { number, path: Some(recorded.file(0)), pipe: None });
                 number
             }
             Sysno::umask => 0o022,
