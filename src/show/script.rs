@@ -629,6 +629,9 @@ impl Translator {
         let (source, place, kind) = (call.bytes(0), call.bytes(1), call.bytes(2));
         let flags = MountFlags::from_bits(call.number(3) as u64);
         let (is_bind, is_remount) = (flags.has(MountFlags::BIND), flags.has(MountFlags::REMOUNT));
+        if flags.has(MountFlags::SLAVE) {
+            return self.line("mount --make-rslave /", &[]);
+        }
         if self.root.is_none() && self.stage.is_none() && place == b"/proc" && kind != b"proc" {
             // A directory becomes the root where it is. What is put together is so over /sys: mount(8) reads /proc.
             let has_volumes = self.volumes.0 > 0;
@@ -662,9 +665,7 @@ impl Translator {
         if place.starts_with(b"/proc/self/fd/") && !is_remount {
             self.make_target(if is_bind { bound } else { b"/" }, target);
         }
-        if flags.has(MountFlags::SLAVE) {
-            line.put(b"mount --make-rslave /");
-        } else if is_remount {
+        if is_remount {
             fill(&mut line, "mount -o ~ ~", &[&options, target]);
         } else if is_bind {
             let how: &[u8] = if flags.has(MountFlags::REC) { b"--rbind" } else { b"--bind" };
