@@ -42,20 +42,20 @@ fn walk(plan: &Plan, parent: &mut Parent) -> Result<Rehearsal> {
     let mut rehearsal = Rehearsal { parent: Vec::new(), child: Vec::new() };
     for step in &plan.parent {
         step.carry_out(parent)?;
-        rehearsal.parent.push(rehearsed(step.purpose(), step.may_fail()));
+        note(&mut rehearsal.parent, step.purpose(), step.may_fail());
     }
     record::set_in_child();
     for step in plan.child {
         step.carry_out(&mut parent.child)?;
-        rehearsal.child.push(rehearsed(step.purpose(), step.may_fail()));
+        note(&mut rehearsal.child, step.purpose(), step.may_fail());
     }
     rehearsal.number();
     Ok(rehearsal)
 }
 
-/// The step that has just been carried out, with its calls.
-fn rehearsed(purpose: &'static str, may_fail: bool) -> Rehearsed {
-    Rehearsed { number: 0, purpose, may_fail, calls: record::take() }
+/// Adds the step that has just been carried out, with its calls.
+fn note(steps: &mut Vec<Rehearsed>, purpose: &'static str, may_fail: bool) {
+    steps.push(Rehearsed { number: 0, purpose, may_fail, calls: record::take() });
 }
 
 impl Rehearsal {
