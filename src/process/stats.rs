@@ -2,6 +2,7 @@
 //! lists the fields.
 
 use crate::bytes::{self, Put};
+use crate::cgroup::Group;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::spec::StatsTo;
@@ -138,23 +139,28 @@ fn put_string(out: &mut Vec<u8>, string: &[u8]) {
     }
 }
 
+/// What a control file of a group holds: nothing, if there is none.
+fn content<'a>(group: &Group, file: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
+    group.with_dir(|dir| dir.read(file, buffer).unwrap_or_default()).unwrap_or_default()
+}
+
 impl Counter {
     /// Its value, if one of the container's groups keeps it.
     fn read(&self, plan: &Plan) -> Option<u64> {
         let mut buffer = [0u8; 1024];
-        self.files.iter().find_map(|(file, key)| {
-            plan.parts.groups.iter().find_map(|group| {
-                group.with_dir(|dir| {
-                    let content = dir.read(file, &mut buffer).ok()?;
-                    let number = match key {
-                        Some(key) => bytes::field(content, key)?,
-                        None => bytes::trimmed(content),
-                    };
-                    let number = bytes::decimal(number).ok()?;
-                    Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number })
-                })?
-            })
-        })
+        for (file, key) in self.files {
+            for group in &plan.parts.groups {
+                let content = content(group, file, &mut buffer);
+                let number = match key {
+                    Some(key) => bytes::field(content, key).unwrap_or_default(),
+                    None => bytes::trimmed(content),
+                };
+                if let Ok(number) = bytes::decimal(number) {
+                    return Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number });
+                }
+            }
+        }
+        None
     }
 }
 
@@ -165,8 +171,7 @@ fn put_limits(out: &mut Vec<u8>, json: bool, plan: &Plan) {
     for group in &plan.parts.groups {
         for setting in &group.settings {
             let mut buffer = [0u8; 4096];
-            let read = setting.effective.unwrap_or(setting.file);
-            let held = group.with_dir(|dir| dir.read(read, &mut buffer).map(<[u8]>::to_vec).unwrap_or_default());
+            let held = content(group, setting.effective.unwrap_or(setting.file), &mut buffer);
             out.put(separator);
             separator = between;
             out.put(b"{\"file\":");
@@ -174,7 +179,7 @@ fn put_limits(out: &mut Vec<u8>, json: bool, plan: &Plan) {
             out.put(b",\"value\":");
             out.put_json(setting.value);
             out.put(b",\"in_force\":");
-            put_string(out, bytes::trimmed(&held.unwrap_or_default()));
+            put_string(out, bytes::trimmed(held));
             out.put(if setting.explicit { b",\"asked\":true}" } else { b",\"asked\":false}" });
         }
     }
