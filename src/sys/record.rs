@@ -3,7 +3,7 @@
 
 use super::flags::{Ioctl, OpenFlags, SigSet};
 use super::gate::{self, Argument, Call, Made, Show};
-use crate::bytes::{FixedBytes, Put, c_string};
+use crate::bytes::{Put, c_string, to_decimal};
 use ::alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -180,12 +180,9 @@ impl Recorder {
         if let Some(Descriptor { path: Some(path), .. }) = self.find(number) {
             return path;
         }
-        let mut name = FixedBytes::<32>::new();
-        name.put(b"/proc/self/fd/");
-        name.put_decimal(number as u64);
-        name.put(b"\0");
+        let name = c_string(&[b"/proc/self/fd/", &to_decimal(number as u64)]);
         let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
-        let (name, buffer) = (name.as_bytes().as_ptr() as usize, path.as_mut_ptr() as usize);
+        let (name, buffer) = (name.as_ptr() as usize, path.as_mut_ptr() as usize);
         // SAFETY: readlinkat(2) reads a string with a NUL and fills as much of the buffer as its length says
         let len = unsafe { syscalls::syscall4(Sysno::readlinkat, libc::AT_FDCWD as usize, name, buffer, path.len()) };
         path.truncate(len.unwrap_or(0));
