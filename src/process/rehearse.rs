@@ -43,48 +43,39 @@ fn walk(plan: &Plan, parent: &mut Parent) -> Result<&'static Rehearsal> {
     let rehearsal = Box::leak(Box::new(Rehearsal { parent: Vec::new(), child: Vec::new() }));
     for step in plan.parent {
         step.carry_out(parent)?;
-        rehearsal.parent.push(Rehearsed {
-            number: 0,
-            purpose: step.purpose(),
-            may_fail: step.may_fail(),
-            calls: record::take(),
-        });
+        note(&mut rehearsal.parent, step.purpose(), step.may_fail());
     }
     record::set_in_child();
     for step in plan.child {
         step.carry_out(&mut parent.child)?;
-        rehearsal.child.push(Rehearsed {
-            number: 0,
-            purpose: step.purpose(),
-            may_fail: step.may_fail(),
-            calls: record::take(),
-        });
+        note(&mut rehearsal.child, step.purpose(), step.may_fail());
     }
     rehearsal.number();
     Ok(rehearsal)
+}
+
+/// Adds the step that has just been carried out, with its calls.
+fn note(steps: &mut Vec<Rehearsed>, purpose: &'static str, may_fail: bool) {
+    steps.push(Rehearsed { number: 0, purpose, may_fail, calls: record::take() });
 }
 
 impl Rehearsal {
     /// Numbers the steps. From clone on both processes are at work: there their steps alternate, up to where the child waits
     /// for the parent.
     fn number(&mut self) {
-        let last = self.parent.len().saturating_sub(1);
-        let mut childs = self.child.iter_mut().peekable();
-        let mut numbers = 1..;
-        let mut has_child = false;
+        let clones = |step: &Rehearsed| step.calls.iter().any(|call| call.call.name.starts_with("clone"));
+        let waits = |step: &Rehearsed| step.purpose == ReceiveCommand.purpose();
+        let parents = self.parent.len();
+        let clone = self.parent.iter().position(clones).unwrap_or(parents);
+        let wait = self.child.iter().position(waits).unwrap_or(self.child.len());
+        // Each of these steps of the child follows one of the parent. The parent's last step is not among those.
+        let alternating = wait.min(parents.saturating_sub(clone + 1));
         for (at, step) in self.parent.iter_mut().enumerate() {
-            step.number = numbers.next().unwrap_or_default();
-            has_child |= step.calls.iter().any(|call| call.call.name.starts_with("clone"));
-            let waits = childs.peek().is_none_or(|next| next.purpose == ReceiveCommand.purpose());
-            if has_child
-                && at != last
-                && !waits
-                && let Some(step) = childs.next()
-            {
-                step.number = numbers.next().unwrap_or_default();
-            }
+            step.number = 1 + at + at.saturating_sub(clone).min(alternating);
         }
-        childs.zip(numbers).for_each(|(step, number)| step.number = number);
+        for (at, step) in self.child.iter_mut().enumerate() {
+            step.number = 1 + at + if at < alternating { clone + at + 1 } else { parents };
+        }
     }
 
     /// How many steps there are.

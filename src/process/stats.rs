@@ -2,6 +2,7 @@
 //! lists the fields.
 
 use crate::bytes::{self, Put};
+use crate::cgroup::Group;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::spec::StatsTo;
@@ -48,7 +49,7 @@ struct Counter {
 /// v1 counts `throttled_time` in nanoseconds; all other times are in microseconds.
 const THROTTLED_TIME: &[u8] = b"throttled_time";
 
-const COUNTERS: [Counter; 4] = [
+const COUNTERS: &[Counter] = &[
     Counter {
         name: "throttled_seconds",
         files: &[(c"cpu.stat", Some(b"throttled_usec")), (c"cpu.stat", Some(THROTTLED_TIME))],
@@ -95,13 +96,11 @@ pub fn record(begun: &Begun, to: StatsTo, plan: &Plan, ending: &Ending) -> Vec<u
         ("user_seconds", Some(user.saturating_sub(begun.used[0]))),
         ("system_seconds", Some(system.saturating_sub(begun.used[1]))),
     ];
-    for (name, value) in numbers.into_iter().chain(COUNTERS.iter().map(|counter| (counter.name, counter.read(plan)))) {
-        begin_field(&mut out, json, name);
-        match value {
-            None => out.put(b"null"),
-            Some(micros) if name.ends_with("seconds") => out.put_seconds(micros),
-            Some(value) => out.put_decimal(value),
-        }
+    for (name, value) in &numbers {
+        put_number(&mut out, json, name, *value);
+    }
+    for counter in COUNTERS {
+        put_number(&mut out, json, counter.name, counter.read(plan));
     }
     begin_field(&mut out, json, "limits");
     put_limits(&mut out, json, plan);
@@ -122,6 +121,16 @@ fn begin_field(out: &mut Vec<u8>, json: bool, name: &str) {
     }
 }
 
+/// A field with a number, or null for none. What is in seconds is given in microseconds.
+fn put_number(out: &mut Vec<u8>, json: bool, name: &str, value: Option<u64>) {
+    begin_field(out, json, name);
+    match value {
+        None => out.put(b"null"),
+        Some(micros) if name.ends_with("seconds") => out.put_seconds(micros),
+        Some(value) => out.put_decimal(value),
+    }
+}
+
 /// A string, or null for an empty one.
 fn put_string(out: &mut Vec<u8>, string: &[u8]) {
     match string {
@@ -130,21 +139,28 @@ fn put_string(out: &mut Vec<u8>, string: &[u8]) {
     }
 }
 
+/// What a control file of a group holds: nothing, if there is none.
+fn content<'a>(group: &Group, file: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
+    group.dir().and_then(|dir| dir.read(file, buffer).ok()).unwrap_or_default()
+}
+
 impl Counter {
     /// Its value, if one of the container's groups keeps it.
     fn read(&self, plan: &Plan) -> Option<u64> {
         let mut buffer = [0u8; 1024];
-        self.files.iter().find_map(|(file, key)| {
-            plan.parts.groups.iter().find_map(|group| {
-                let content = group.dir()?.read(file, &mut buffer).ok()?;
+        for (file, key) in self.files {
+            for group in &plan.parts.groups {
+                let content = content(group, file, &mut buffer);
                 let number = match key {
-                    Some(key) => bytes::field(content, key)?,
+                    Some(key) => bytes::field(content, key).unwrap_or_default(),
                     None => bytes::trimmed(content),
                 };
-                let number = bytes::decimal(number).ok()?;
-                Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number })
-            })
-        })
+                if let Ok(number) = bytes::decimal(number) {
+                    return Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number });
+                }
+            }
+        }
+        None
     }
 }
 
@@ -155,8 +171,7 @@ fn put_limits(out: &mut Vec<u8>, json: bool, plan: &Plan) {
     for group in &plan.parts.groups {
         for setting in &group.settings {
             let mut buffer = [0u8; 4096];
-            let read = setting.effective.unwrap_or(setting.file);
-            let held = group.dir().map(|dir| dir.read(read, &mut buffer).map(<[u8]>::to_vec).unwrap_or_default());
+            let held = content(group, setting.effective.unwrap_or(setting.file), &mut buffer);
             out.put(separator);
             separator = between;
             out.put(b"{\"file\":");
@@ -164,7 +179,7 @@ fn put_limits(out: &mut Vec<u8>, json: bool, plan: &Plan) {
             out.put(b",\"value\":");
             out.put_json(setting.value);
             out.put(b",\"in_force\":");
-            put_string(out, bytes::trimmed(&held.unwrap_or_default()));
+            put_string(out, bytes::trimmed(held));
             out.put(if setting.explicit { b",\"asked\":true}" } else { b",\"asked\":false}" });
         }
     }

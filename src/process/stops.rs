@@ -2,14 +2,13 @@
 
 use super::rehearse::Rehearsal;
 use crate::bytes::Put;
+use crate::cgroup::Group;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals;
 use crate::step::Stop;
 use crate::sys::{self, Fd, OpenFlags, Pid, Poll, SharedWords};
 use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::ffi::CStr;
 
 /// The terminal, and the state that both processes share.
 pub struct Stops {
@@ -17,8 +16,8 @@ pub struct Stops {
     /// Signals that end a process: one of them counts as a `q`.
     signals: Fd,
     shared: SharedWords,
-    /// The directories of the container's groups.
-    groups: Vec<&'static CStr>,
+    /// The container's groups.
+    groups: &'static [&'static Group],
     /// The steps of each process, with their calls.
     rehearsal: &'static Rehearsal,
 }
@@ -43,7 +42,7 @@ impl Stops {
             terminal,
             signals: sys::signalfd(signals::ENDING)?,
             shared: SharedWords::map()?,
-            groups: plan.parts.groups.iter().filter_map(|group| group.path).collect(),
+            groups: &plan.parts.groups,
             rehearsal,
         };
         Ok(Box::leak(Box::new(stops)))
@@ -71,10 +70,14 @@ impl Stops {
             out.put_decimal(pid as u64);
             out.put(b"/ns; nsenter -a -t ");
             out.put_decimal(pid as u64);
-            for group in self.groups.iter().filter(|group| sys::exists(group)) {
-                out.put(b"; ls '");
-                out.put_escaped(group.to_bytes());
-                out.put(b"'");
+            for group in self.groups {
+                if let Some(path) = group.path
+                    && sys::exists(path)
+                {
+                    out.put(b"; ls '");
+                    out.put_escaped(path.to_bytes());
+                    out.put(b"'");
+                }
             }
         }
         out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");

@@ -13,6 +13,7 @@ use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
 use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountFlags, OpenFlags, Prctl, Resource};
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use syscalls::Sysno;
 
 /// What all parts of the script use.
@@ -91,7 +92,7 @@ finish() {
 set --
 trap 'finish "$@"' EXIT
 trap : HUP INT TERM
-^"#;
+^^"#;
 
 /// The last command of the script. Its options are those of the namespaces.
 const UNSHARE: &str = r#"unshare=$(tool unshare ^ 'without it there are no namespaces, and no option does without')
@@ -141,6 +142,52 @@ const MOUNT_OPTIONS: [(MountFlags, &str); 7] = [
     (MountFlags::RELATIME, "relatime"),
 ];
 
+/// The shell's own business in the parent: its signals, its pipes and its memory; locks, what is read back, and the other side
+/// of a terminal.
+const PARENTS_OWN: &[Sysno] = &[
+    Sysno::rt_sigaction,
+    Sysno::rt_sigprocmask,
+    Sysno::signalfd4,
+    Sysno::pipe2,
+    Sysno::socketpair,
+    Sysno::mmap,
+    Sysno::mprotect,
+    Sysno::close,
+    Sysno::flock,
+    Sysno::faccessat,
+    Sysno::pread64,
+    Sysno::read,
+    Sysno::wait4,
+    Sysno::dup3,
+    Sysno::recvmsg,
+    Sysno::ioctl,
+    Sysno::statx,
+    Sysno::getpgid,
+    Sysno::getsid,
+    Sysno::kill,
+];
+
+/// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.
+const CHILDS_OWN: &[Sysno] = &[
+    Sysno::close,
+    Sysno::read,
+    Sysno::getpid,
+    Sysno::fstatfs,
+    Sysno::statfs,
+    Sysno::statx,
+    Sysno::faccessat,
+    Sysno::ppoll,
+    Sysno::rt_sigprocmask,
+    Sysno::rt_sigtimedwait,
+    Sysno::socket,
+    Sysno::setsid,
+    Sysno::sendmsg,
+    Sysno::dup3,
+    Sysno::fchown,
+    Sysno::ioctl,
+    Sysno::setpgid,
+];
+
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
@@ -149,11 +196,11 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         all.step(step, Translator::parents_call);
     }
     if plan.spec.stats.is_some() && !all.has_stopped {
-        all.stop("what it used is not counted: leave out --stats");
+        all.stop(b"what it used is not counted: leave out --stats");
     }
     let parent = core::mem::take(&mut all.out);
 
-    all.caller = plan.host.environment.iter().map(|variable| variable.to_bytes()).collect();
+    all.caller = &plan.host.environment;
     all.undo = plan.parts.undo_on_failure;
     all.begin_part();
     if !all.born_in.is_empty() && !is_detached(all.born_in) {
@@ -169,7 +216,9 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
             all.step(step, Translator::childs_call);
         }
     }
-    all.end_part();
+    let (last, rest): (&str, &[u8]) =
+        if all.parts.is_empty() { ("child", b"") } else { ("rest", b" \"$functions\n$rest\"") };
+    all.end_part(last);
 
     // busybox fails with `unchanged`; the child makes its mounts slaves anyway.
     let mut namespaces = b" --propagation slave".to_vec();
@@ -178,14 +227,9 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     }
     namespaces.put(&all.maps);
     let needed: &[u8] = if all.maps.is_empty() { b"--propagation" } else { b"--map-users" };
-    let rest: &[u8] = if all.parts.len() > 1 { b" \"$functions\n$rest\"" } else { b"" };
 
     let mut out = Vec::new();
-    fill(&mut out, BEGIN, &[FUNCTIONS.as_bytes(), &parent]);
-    for (part, name) in all.parts.iter().zip([b"child", b"rest".as_slice()]) {
-        let end = delimiter(part);
-        fill(&mut out, "^=$(cat <<'^'\n^^\n)\n", &[name, &end, part, &end]);
-    }
+    fill(&mut out, BEGIN, &[FUNCTIONS.as_bytes(), &parent, &all.parts]);
     fill(&mut out, UNSHARE, &[needed, &namespaces, &namespaces, rest]);
     for argument in &all.argv {
         fill(&mut out, " \\\n    ~", &[argument]);
@@ -221,7 +265,7 @@ fn fill(out: &mut Vec<u8>, template: &str, parts: &[&[u8]]) {
         match byte {
             b'~' => put_word(out, parts.next().copied().unwrap_or_default()),
             b'^' => out.put(parts.next().copied().unwrap_or_default()),
-            _ => out.push(byte),
+            _ => out.put(&[byte]),
         }
     }
 }
@@ -236,7 +280,7 @@ fn put_word(out: &mut Vec<u8>, word: &[u8]) {
     for byte in word {
         match byte {
             b'\'' => out.put(b"'\\''"),
-            _ => out.push(*byte),
+            _ => out.put(&[*byte]),
         }
     }
     out.push(b'\'');
@@ -260,8 +304,9 @@ fn octal(mode: usize) -> Vec<u8> {
 struct Translator {
     /// The part of the script that is being written.
     out: Vec<u8>,
-    /// The parts of the child that are complete. The second is executed in its new cgroup namespace.
-    parts: Vec<Vec<u8>>,
+    /// The parts of the child that are complete, as variables: `child`, and what is executed in its new cgroup namespace,
+    /// `rest`.
+    parts: Vec<u8>,
     /// The purpose of the step, until it has a line.
     purpose: &'static str,
     /// The step may fail.
@@ -301,14 +346,14 @@ struct Translator {
     /// Signals that are ignored here, and not by the command.
     reset_signals: Vec<u8>,
     /// The environment of whoever asks for the script.
-    caller: Vec<&'static [u8]>,
+    caller: &'static [&'static CStr],
     /// The command,
     argv: Vec<&'static [u8]>,
     /// and what it is to be executed with.
-    uid: Option<usize>,
-    gid: Option<usize>,
+    uid: Option<&'static [u8]>,
+    gid: Option<&'static [u8]>,
     groups: Option<&'static [u8]>,
-    dropped: Vec<usize>,
+    dropped: Vec<u8>,
     sets_capabilities: bool,
     no_new_privs: bool,
 }
@@ -331,9 +376,9 @@ impl Translator {
     }
 
     /// What a shell cannot do, and how to do without it.
-    fn stop(&mut self, what: &str) {
+    fn stop(&mut self, what: &[u8]) {
         self.has_stopped = true;
-        self.line("stop ~", &[what.as_bytes()]);
+        self.line("stop ~", &[what]);
     }
 
     /// The first argument of a part is what has been made in the root before.
@@ -342,8 +387,10 @@ impl Translator {
         self.put_trap();
     }
 
-    fn end_part(&mut self) {
-        self.parts.push(core::mem::take(&mut self.out));
+    fn end_part(&mut self, name: &str) {
+        let part = core::mem::take(&mut self.out);
+        let end = delimiter(&part);
+        fill(&mut self.parts, "^=$(cat <<'^'\n^^\n)\n", &[name.as_bytes(), &end, &part, &end]);
     }
 
     /// What is to be done at an end other than the command.
@@ -367,13 +414,13 @@ impl Translator {
     fn parents_call(&mut self, call: &Recorded) {
         match call.call.number {
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
-                self.stop("mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
+                self.stop(b"mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
             }
             Sysno::mkdirat => {
                 let path = self.path(call, 0);
                 if is_detached(path) {
                     return self
-                        .stop("the cgroups are mounted nowhere, so they have no path: mount them, or --no-limits");
+                        .stop(b"the cgroups are mounted nowhere, so they have no path: mount them, or --no-limits");
                 }
                 self.group_may_fail |= self.may_fail;
                 // With && a failure would not end the script: `set -e` looks only at the last command of such a list.
@@ -402,32 +449,11 @@ impl Translator {
             }
             Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),
             Sysno::prctl => {
-                self.stop("what the command leaves running would outlive the script: leave out --pid host");
+                self.stop(b"what the command leaves running would outlive the script: leave out --pid host");
             }
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
-            // The shell's own business: its signals, its pipes and its memory; locks, what is read back, and the other side of
-            // a terminal.
-            Sysno::rt_sigaction
-            | Sysno::rt_sigprocmask
-            | Sysno::signalfd4
-            | Sysno::pipe2
-            | Sysno::socketpair
-            | Sysno::mmap
-            | Sysno::mprotect
-            | Sysno::close
-            | Sysno::flock
-            | Sysno::faccessat
-            | Sysno::pread64
-            | Sysno::read
-            | Sysno::wait4
-            | Sysno::dup3
-            | Sysno::recvmsg
-            | Sysno::ioctl
-            | Sysno::statx
-            | Sysno::getpgid
-            | Sysno::getsid
-            | Sysno::kill => {}
-            _ => self.stop(call.call.name),
+            number if PARENTS_OWN.contains(&number) => {}
+            _ => self.stop(call.call.name.as_bytes()),
         }
     }
 
@@ -436,7 +462,7 @@ impl Translator {
             Sysno::mount => self.mount(call),
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
                 let path = self.path(call, 0);
-                self.fds.push((call.answer, path));
+                self.stands_for(call.answer, path);
                 self.command(": >~", &[path]);
                 self.command("chmod ^ ~", &[&octal(call.number(3)), path]);
             }
@@ -444,7 +470,7 @@ impl Translator {
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
                 if self.root.is_none() && (target == b"/sys" || target.starts_with(b"/sys/")) {
-                    self.stop("the script uses /sys itself: leave out the -v onto it");
+                    self.stop(b"the script uses /sys itself: leave out the -v onto it");
                 }
                 self.make_target(source, target);
                 self.line("mount --move ~ ~", &[source, target]);
@@ -453,7 +479,7 @@ impl Translator {
                     self.line("umount -n /sys", &[]);
                 }
                 // From here on the descriptor stands for the mount.
-                self.fds.push((call.number(0), target));
+                self.stands_for(call.number(0), target);
             }
             Sysno::mount_setattr => {
                 let recursive = AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE);
@@ -520,21 +546,21 @@ impl Translator {
             Sysno::prlimit64 => self.limit(call),
             Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => self.line(LO_UP, &[]),
             Sysno::ioctl if call.number(1) == Ioctl::TIOCGPTPEER.bits() as usize => {
-                self.stop("a terminal of its own: leave out -t");
+                self.stop(b"a terminal of its own: leave out -t");
             }
-            Sysno::clone => self.stop("a PID 1 that reaps: leave out --init"),
-            Sysno::seccomp => self.stop("the filter of system calls: --security-opt seccomp=unconfined does without"),
+            Sysno::clone => self.stop(b"a PID 1 that reaps: leave out --init"),
+            Sysno::seccomp => self.stop(b"the filter of system calls: --security-opt seccomp=unconfined does without"),
             Sysno::unshare => {
                 self.line(REST, &[]);
-                self.end_part();
+                self.end_part("child");
                 self.begin_part();
             }
             Sysno::prctl => match Prctl::from_bits(call.number(0) as u64) {
-                Prctl::CAPBSET_DROP => self.dropped.push(call.number(1)),
+                Prctl::CAPBSET_DROP => self.drop_capability(call.number(1) as u64),
                 Prctl::SET_NO_NEW_PRIVS => self.no_new_privs = true,
                 // unshare --kill-child does it.
                 Prctl::SET_PDEATHSIG => {}
-                other => self.stop(core::str::from_utf8(other.names().as_bytes()).unwrap_or_default()),
+                other => self.stop(other.names().as_bytes()),
             },
             Sysno::capset => self.sets_capabilities = true,
             Sysno::setgroups => {
@@ -544,38 +570,25 @@ impl Translator {
                 }
                 self.groups = Some(groups.leak());
             }
-            Sysno::setgid => self.gid = Some(call.number(0)),
-            Sysno::setuid => self.uid = Some(call.number(0)),
+            Sysno::setgid => self.gid = Some(to_decimal(call.number(0) as u64).leak()),
+            Sysno::setuid => self.uid = Some(to_decimal(call.number(0) as u64).leak()),
             Sysno::rt_sigaction if C_LIBRARYS.contains(&call.number(0)) => {}
             Sysno::rt_sigaction => put_item(&mut self.reset_signals, &to_decimal(call.number(0) as u64)),
             Sysno::close_range => self.line(CLOSE, &[]),
             Sysno::execve => self.execute(call),
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
-            // The shell's own business: its signals and its pipes; what is only looked at, and what a terminal needs.
-            Sysno::close
-            | Sysno::read
-            | Sysno::getpid
-            | Sysno::fstatfs
-            | Sysno::statfs
-            | Sysno::statx
-            | Sysno::faccessat
-            | Sysno::ppoll
-            | Sysno::rt_sigprocmask
-            | Sysno::rt_sigtimedwait
-            | Sysno::socket
-            | Sysno::setsid
-            | Sysno::sendmsg
-            | Sysno::dup3
-            | Sysno::fchown
-            | Sysno::ioctl
-            | Sysno::setpgid => {}
-            _ => self.stop(call.call.name),
+            number if CHILDS_OWN.contains(&number) => {}
+            _ => self.stop(call.call.name.as_bytes()),
         }
     }
 
     /// Notes what a descriptor stands for.
     fn opened_file(&mut self, call: &Recorded) {
-        self.fds.push((call.answer, self.path(call, 0)));
+        self.stands_for(call.answer, self.path(call, 0));
+    }
+
+    fn stands_for(&mut self, fd: usize, path: &'static [u8]) {
+        self.fds.push((fd, path));
     }
 
     /// The path on this host that the directory `at` and the name behind it lead to.
@@ -604,9 +617,9 @@ impl Translator {
         }
         match (self.root, self.stage, path.strip_prefix(b"/proc")) {
             (Some(root), _, _) if path == b"/" => root,
-            (Some(root), _, _) => [root, path].concat().leak(),
+            (Some(root), _, _) => bytes::c_string(&[root, path]).to_bytes(),
             (None, Some(stage), Some([])) => stage,
-            (None, Some(stage), Some(below @ [b'/', ..])) => [stage, below].concat().leak(),
+            (None, Some(stage), Some(below @ [b'/', ..])) => bytes::c_string(&[stage, below]).to_bytes(),
             _ => path,
         }
     }
@@ -616,6 +629,9 @@ impl Translator {
         let (source, place, kind) = (call.bytes(0), call.bytes(1), call.bytes(2));
         let flags = MountFlags::from_bits(call.number(3) as u64);
         let (is_bind, is_remount) = (flags.has(MountFlags::BIND), flags.has(MountFlags::REMOUNT));
+        if flags.has(MountFlags::SLAVE) {
+            return self.line("mount --make-rslave /", &[]);
+        }
         if self.root.is_none() && self.stage.is_none() && place == b"/proc" && kind != b"proc" {
             // A directory becomes the root where it is. What is put together is so over /sys: mount(8) reads /proc.
             let has_volumes = self.volumes.0 > 0;
@@ -649,9 +665,7 @@ impl Translator {
         if place.starts_with(b"/proc/self/fd/") && !is_remount {
             self.make_target(if is_bind { bound } else { b"/" }, target);
         }
-        if flags.has(MountFlags::SLAVE) {
-            line.put(b"mount --make-rslave /");
-        } else if is_remount {
+        if is_remount {
             fill(&mut line, "mount -o ~ ~", &[&options, target]);
         } else if is_bind {
             let how: &[u8] = if flags.has(MountFlags::REC) { b"--rbind" } else { b"--bind" };
@@ -691,7 +705,7 @@ impl Translator {
         let relative: &[u8] = if source.starts_with(b"/") { b"" } else { b"./" };
         self.line("keep ~ ^", &[&[relative, source].concat(), place]);
         self.volumes = (self.volumes.0 + 1, self.volumes.1 + 1);
-        self.fds.push((call.answer, place));
+        self.stands_for(call.answer, place);
     }
 
     /// In a root of its own, what is mounted on is made if it is missing.
@@ -701,12 +715,25 @@ impl Translator {
         }
     }
 
+    /// Adds a capability, by its name if it has one here, to those that `setpriv` drops.
+    fn drop_capability(&mut self, number: u64) {
+        put_item(&mut self.dropped, b"-");
+        match CAPABILITIES.iter().find(|(_, known)| *known == number) {
+            Some((name, _)) => {
+                self.dropped.put(&name.strip_prefix("CAP_").unwrap_or(name).as_bytes().to_ascii_lowercase())
+            }
+            None => fill(&mut self.dropped, "cap_^", &[&to_decimal(number)]),
+        }
+    }
+
     /// The soft and the hard limit of a resource.
     fn limit(&mut self, call: &Recorded) {
         let name = Resource::from_bits(call.number(1) as u64).name();
         fill(&mut self.limits, " --^", &[name.as_bytes()]);
-        for (number, sign) in call.bytes(2).as_chunks::<8>().0.iter().zip([b"=", b":"]) {
+        let mut sign: &[u8] = b"=";
+        for number in call.bytes(2).as_chunks::<8>().0 {
             self.limits.put(sign);
+            sign = b":";
             match u64::from_ne_bytes(*number) {
                 u64::MAX => self.limits.put(b"unlimited"),
                 number => self.limits.put_decimal(number),
@@ -726,7 +753,7 @@ impl Translator {
             fill(&mut line, " --default-signal=^", &[&signals]);
         }
         self.line("env=$(tool env '^' 'start the script where no signal is ignored')", &[option]);
-        put_environment(&self.caller, &call.strings(2), &mut line);
+        put_environment(self.caller, &call.strings(2), &mut line);
         if !limits.is_empty() {
             fill(&mut line, "\"$prlimit\"^ ", &[&limits]);
             self.line(
@@ -738,7 +765,7 @@ impl Translator {
         self.put_setpriv(&mut line);
         self.put_root(&mut line);
         if line.ends_with(b"\n    ") && self.argv.first().is_some_and(|name| name.contains(&b'=')) {
-            self.stop("env takes the name of the command for a variable: name it without =");
+            self.stop(b"env takes the name of the command for a variable: name it without =");
         }
         self.line("trap - EXIT\n^\"$@\"", &[&line]);
     }
@@ -747,19 +774,15 @@ impl Translator {
     fn put_setpriv(&mut self, line: &mut Vec<u8>) {
         let mut options = Vec::new();
         if let (Some(uid), Some(gid), None) = (self.uid, self.gid, self.root) {
-            fill(&mut options, " --reuid=^ --regid=^", &[&to_decimal(uid as u64), &to_decimal(gid as u64)]);
+            fill(&mut options, " --reuid=^ --regid=^", &[uid, gid]);
             match self.groups {
                 None => options.put(b" --keep-groups"),
                 Some(b"") => options.put(b" --clear-groups"),
                 Some(groups) => fill(&mut options, " --groups=^", &[groups]),
             }
         }
-        for (at, number) in self.dropped.iter().enumerate() {
-            options.put(if at == 0 { b" --bounding-set=-" } else { b",-" });
-            match capability(*number) {
-                Some(name) => options.put(&name.trim_start_matches("CAP_").as_bytes().to_ascii_lowercase()),
-                None => fill(&mut options, "cap_^", &[&to_decimal(*number as u64)]),
-            }
+        if !self.dropped.is_empty() {
+            fill(&mut options, " --bounding-set=^", &[&self.dropped]);
         }
         options.put(if self.sets_capabilities { b" --inh-caps=-all" } else { b"" });
         options.put(if self.no_new_privs { b" --no-new-privs" } else { b"" });
@@ -781,41 +804,43 @@ impl Translator {
     fn put_root(&mut self, line: &mut Vec<u8>) {
         let Some(root) = self.root else { return };
         let groups = self.groups.unwrap_or_default();
-        let user = self.uid.zip(self.gid).filter(|ids| *ids != (0, 0) || !groups.is_empty());
-        let needed: &[&str] = match user {
-            Some(_) => &["CAP_SYS_CHROOT", "CAP_SETUID", "CAP_SETGID"],
-            None => &["CAP_SYS_CHROOT"],
+        let user = self.uid.zip(self.gid).filter(|(uid, gid)| (*uid, *gid, groups) != (b"0", b"0", b""));
+        // chroot(2) needs the first of these, and to become that user takes the two others.
+        let is_needed = |dropped: &[u8]| match dropped {
+            b"-sys_chroot" => true,
+            b"-setuid" | b"-setgid" => user.is_some(),
+            _ => false,
         };
-        if self.dropped.iter().any(|number| capability(*number).is_some_and(|name| needed.contains(&name))) {
-            return self
-                .stop("a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it");
+        if bytes::split(&self.dropped, b',').any(is_needed) {
+            return self.stop(
+                b"a new root after these capabilities are gone: --cap-add SYS_CHROOT, SETUID and SETGID lift it",
+            );
         }
         let at_top = matches!(self.workdir, b"" | b"/");
-        let user = user.map(|(uid, gid)| (to_decimal(uid as u64), to_decimal(gid as u64)));
         match user {
             None if at_top => {
                 line.put(b"\"$chroot\" . ");
                 self.line("chroot=$(tool chroot '' 'leave out --rootfs and --ephemeral')", &[]);
             }
             Some((uid, gid)) if at_top => {
-                fill(line, "\"$chroot\" --userspec=+^:+^ --groups=^ . ", &[&uid, &gid, groups]);
+                fill(line, "\"$chroot\" --userspec=+^:+^ --groups=^ . ", &[uid, gid, groups]);
                 self.line(
                     "chroot=$(tool chroot --userspec 'leave out -u')\n\
                      \"$chroot\" --userspec=+^:+^ --groups= / true || stop 'not this user: leave out -u'",
-                    &[&uid, &gid],
+                    &[uid, gid],
                 );
             }
             Some(_) if !groups.is_empty() => {
-                return self.stop("a working directory for a user with supplementary groups: leave out -w");
+                return self.stop(b"a working directory for a user with supplementary groups: leave out -w");
             }
             _ => {
                 fill(line, "\"$unshare\" --root=. --wd=~", &[self.workdir]);
                 self.line("unshare=$(tool unshare --wd 'leave out -w')", &[]);
                 if let Some((uid, gid)) = user {
-                    fill(line, " --setgid=^ --setuid=^", &[&gid, &uid]);
+                    fill(line, " --setgid=^ --setuid=^", &[gid, uid]);
                     self.line(
                         "\"$unshare\" --setuid=^ --setgid=^ true || stop 'not this user: leave out -u'",
-                        &[&uid, &gid],
+                        &[uid, gid],
                     );
                 }
                 line.put(b" -- ");
@@ -829,11 +854,6 @@ impl Translator {
 
 /// The signals that the C library keeps for itself: signal(7). Nobody else can change them, or notices.
 const C_LIBRARYS: [usize; 2] = [32, 33];
-
-/// The name of a capability, if it has one here.
-fn capability(number: usize) -> Option<&'static str> {
-    CAPABILITIES.iter().find(|(_, known)| *known == number as u64).map(|(name, _)| *name)
-}
 
 /// Variables that a shell sets itself, and those of the script.
 const OWN_VARIABLES: [&[u8]; 31] = [
@@ -878,7 +898,7 @@ fn is_passed_on(name: &[u8]) -> bool {
 
 /// The name of a variable.
 fn name_of(variable: &[u8]) -> &[u8] {
-    bytes::split(variable, b'=').next().unwrap_or_default()
+    bytes::split_once(variable, b'=').map_or(variable, |(name, _)| name)
 }
 
 /// Whether one of the variables has this name.
@@ -886,18 +906,22 @@ fn has_name(variables: &[&[u8]], name: &[u8]) -> bool {
     variables.iter().any(|variable| name_of(variable) == name)
 }
 
+/// Variables that a shell exports without being asked.
+const EXPORTED: &[&[u8]] = &[b"PWD", b"OLDPWD", b"SHLVL", b"_"];
+
 /// The environment of the command, as what differs from that of the caller.
-fn put_environment(caller: &[&[u8]], command: &[&[u8]], line: &mut Vec<u8>) {
-    let keeps = caller.iter().all(|variable| has_name(command, name_of(variable)));
-    line.put(if keeps { b"" } else { b" -i" });
-    // A shell exports these without being asked.
-    for own in [&b"PWD"[..], b"OLDPWD", b"SHLVL", b"_"] {
-        if keeps && !has_name(command, own) {
+fn put_environment(caller: &[&CStr], command: &[&[u8]], line: &mut Vec<u8>) {
+    let keeps = caller.iter().all(|variable| has_name(command, name_of(variable.to_bytes())));
+    if keeps {
+        for own in EXPORTED.iter().filter(|own| !has_name(command, own)) {
             fill(line, " -u ^", &[own]);
         }
+    } else {
+        line.put(b" -i");
     }
     for variable in command {
-        if !keeps || !caller.contains(variable) || !is_passed_on(name_of(variable)) {
+        let is_callers = keeps && caller.iter().any(|callers| callers.to_bytes() == *variable);
+        if !is_callers || !is_passed_on(name_of(variable)) {
             fill(line, " \\\n    ~", &[variable]);
         }
     }

@@ -3,7 +3,7 @@
 
 use super::flags::{Ioctl, OpenFlags, SigSet};
 use super::gate::{self, Argument, Call, Made, Show};
-use crate::bytes::{FixedBytes, Put};
+use crate::bytes::{Put, c_string, to_decimal};
 use ::alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -20,19 +20,29 @@ const UNKNOWN: [(&[u8], &[u8]); 2] = [(b"1073741823", b"PID"), (b"1073741822", b
 pub struct Recorded {
     /// The call.
     pub call: &'static Call,
-    /// Its arguments, in memory that stays.
-    pub arguments: Vec<Argument<'static>>,
-    /// What each descriptor among the arguments refers to: a path, or nothing.
-    pub files: Vec<&'static [u8]>,
     /// What it was answered.
     pub answer: usize,
+    registers: [usize; 6],
+    arguments: [Noted; 6],
 }
 
-/// A descriptor that is open in the recorded run.
-#[derive(Clone)]
-struct Open {
+/// An argument of a call.
+#[derive(Clone, Copy)]
+struct Noted {
+    /// In memory that stays.
+    value: Argument<'static>,
+    /// Its bytes, if it has any.
+    bytes: &'static [u8],
+    /// What it refers to, if it is a descriptor, or holds one: a path.
+    file: &'static [u8],
+}
+
+/// A descriptor that the recorded run has opened or closed.
+#[derive(Clone, Copy)]
+struct Descriptor {
     number: usize,
-    path: &'static [u8],
+    /// What it refers to; nothing, once it is closed.
+    path: Option<&'static [u8]>,
     /// Which pipe it is an end of, if it is one.
     pipe: Option<usize>,
 }
@@ -40,17 +50,13 @@ struct Open {
 #[derive(Default)]
 struct Recorder {
     calls: Vec<Recorded>,
-    open: Vec<Open>,
-    /// What was open when the child was made: it has a copy.
-    open_at_clone: Vec<Open>,
-    /// What was open before the recording, and is closed in the recorded run.
-    closed: Vec<usize>,
-    /// Likewise when the child was made.
-    closed_at_clone: Vec<usize>,
+    descriptors: Vec<Descriptor>,
+    /// Those of the parent when the child was made: it has a copy.
+    at_clone: Vec<Descriptor>,
     /// What is in each pipe.
     pipes: Vec<Vec<u8>>,
     /// What has been written to each control file.
-    values: Vec<(&'static [u8], Vec<u8>)>,
+    values: Vec<(&'static [u8], &'static [u8])>,
     /// The working directory, if it is not that of mydocker.
     directory: Option<&'static CStr>,
     /// The calls are those of the child.
@@ -103,8 +109,7 @@ pub fn make<T>(look: impl FnOnce() -> T) -> T {
 pub fn set_in_child() {
     if let Some(recorder) = recorder() {
         recorder.in_child = true;
-        recorder.open = recorder.open_at_clone.clone();
-        recorder.closed = recorder.closed_at_clone.clone();
+        recorder.descriptors = core::mem::take(&mut recorder.at_clone);
     }
 }
 
@@ -126,16 +131,26 @@ fn note_and_answer(made: Made) -> usize {
     ) {
         return made.make();
     }
-    let arguments: Vec<_> = (0..made.call.arguments.len()).map(|at| keep(made.argument(at, None))).collect();
-    let files =
-        made.call.arguments.iter().enumerate().map(|(at, show)| match (show, fd_within(&made, at, &arguments)) {
-            (Show::Descriptor, _) => recorder.path_of(made.register(at)),
-            (_, Some(fd)) => recorder.path_of(fd),
-            _ => b"",
-        });
-    let files: Vec<_> = files.collect();
-    let answer = recorder.answer(&made, &arguments, &files);
-    recorder.calls.push(Recorded { call: made.call, arguments, files, answer });
+    let registers = core::array::from_fn(|at| made.register(at));
+    let none = Noted { value: Argument::Number(0), bytes: b"", file: b"" };
+    let mut recorded = Recorded { call: made.call, answer: 0, registers, arguments: [none; 6] };
+    for (at, (noted, show)) in recorded.arguments.iter_mut().zip(made.call.arguments).enumerate() {
+        noted.value = keep(made.argument(at, None));
+        let descriptor = match (show, noted.value) {
+            (Show::Descriptor, Argument::Number(number)) => Some(number),
+            (_, Argument::Bytes(bytes)) => {
+                noted.bytes = bytes;
+                fd_within(&made, bytes)
+            }
+            _ => None,
+        };
+        if let Some(number) = descriptor {
+            noted.file = recorder.path_of(number);
+        }
+    }
+    let answer = recorder.answer(&made, &recorded);
+    recorded.answer = answer;
+    recorder.calls.push(recorded);
     answer
 }
 
@@ -145,8 +160,10 @@ fn keep(argument: Argument) -> Argument<'static> {
         Argument::Number(number) => Argument::Number(number),
         Argument::Bytes(bytes) => Argument::Bytes(bytes.to_vec().leak()),
         Argument::Strings(strings) => {
-            let copies = strings.iter().map(|string| crate::bytes::c_string(&[string.to_bytes()]).as_ptr());
-            let mut list: Vec<_> = copies.collect();
+            let mut list = Vec::new();
+            for string in strings.iter() {
+                list.push(c_string(&[string.to_bytes()]).as_ptr());
+            }
             list.push(core::ptr::null());
             // SAFETY: a list of pointers to strings that stay, with a null pointer at its end
             Argument::Strings(unsafe { &*list.leak().as_ptr().cast::<gate::Strings>() })
@@ -160,42 +177,54 @@ impl Recorder {
         if number as i32 == libc::AT_FDCWD {
             return b"";
         }
-        if let Some(open) = self.open.iter().find(|open| open.number == number) {
-            return open.path;
+        if let Some(Descriptor { path: Some(path), .. }) = self.find(number) {
+            return path;
         }
-        let mut name = FixedBytes::<200>::new();
-        name.put(b"/proc/self/fd/");
-        name.put_decimal(number as u64);
-        name.put(b"\0");
+        let name = c_string(&[b"/proc/self/fd/", &to_decimal(number as u64)]);
         let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
-        let registers =
-            [libc::AT_FDCWD as usize, name.as_bytes().as_ptr() as usize, path.as_mut_ptr() as usize, path.len()];
-        let [a, b, c, d] = registers;
+        let (name, buffer) = (name.as_ptr() as usize, path.as_mut_ptr() as usize);
         // SAFETY: readlinkat(2) reads a string with a NUL and fills as much of the buffer as its length says
-        let len = unsafe { syscalls::syscall4(Sysno::readlinkat, a, b, c, d) }.unwrap_or(0);
-        path.truncate(len);
+        let len = unsafe { syscalls::syscall4(Sysno::readlinkat, libc::AT_FDCWD as usize, name, buffer, path.len()) };
+        path.truncate(len.unwrap_or(0));
         path.leak()
     }
 
+    fn find(&self, number: usize) -> Option<&Descriptor> {
+        self.descriptors.iter().find(|descriptor| descriptor.number == number)
+    }
+
+    fn set(&mut self, new: Descriptor) {
+        match self.descriptors.iter_mut().find(|descriptor| descriptor.number == new.number) {
+            Some(descriptor) => *descriptor = new,
+            None => self.descriptors.push(new),
+        }
+    }
+
     fn open(&mut self, path: &'static [u8]) -> usize {
-        // The lowest number that is free, as the kernel gives it: neither open here nor in the recorded run.
-        let is_taken = |number: &usize| self.open.iter().any(|open| open.number == *number);
-        let is_free =
-            |number: &usize| !is_taken(number) && (self.closed.contains(number) || !super::fd::is_open(*number));
-        let number = (3..).find(is_free).unwrap_or(3);
-        self.open.push(Open { number, path, pipe: None });
+        self.open_end(path, None)
+    }
+
+    /// Opens something that may be the end of a pipe.
+    fn open_end(&mut self, path: &'static [u8], pipe: Option<usize>) -> usize {
+        // The lowest number that is free, as the kernel gives it: one that the recorded run has not opened, or has closed.
+        let mut number = 3;
+        while self.find(number).map_or_else(|| super::fd::is_open(number), |descriptor| descriptor.path.is_some()) {
+            number += 1;
+        }
+        self.set(Descriptor { number, path: Some(path), pipe });
         number
     }
 
-    /// The pipe that the first argument of a call is an end of.
-    fn pipe_of(&self, made: &Made) -> Option<usize> {
-        self.open.iter().find(|open| open.number == made.register(0)).and_then(|open| open.pipe)
+    /// The content of the pipe that the first argument of a call is an end of.
+    fn pipe_of(&mut self, made: &Made) -> Option<&mut Vec<u8>> {
+        let pipe = self.find(made.register(0))?.pipe?;
+        self.pipes.get_mut(pipe)
     }
 
     /// Makes a statx(2) of the working directory. It returns false if this host does not have that directory yet.
     fn is_directory_of_host(&self, made: &Made) -> bool {
         let path = self.directory.unwrap_or(c".").as_ptr() as usize;
-        let [a, c, d, e] = [0, 2, 3, 4].map(|at| made.register(at));
+        let (a, c, d, e) = (made.register(0), made.register(2), made.register(3), made.register(4));
         // SAFETY: the registers are those of a statx(2) on its way, with another string that a NUL ends
         if unsafe { syscalls::syscall5(Sysno::statx, a, path, c, d, e) }.is_err() {
             return false;
@@ -213,34 +242,23 @@ impl Recorder {
         true
     }
 
-    fn answer(&mut self, made: &Made, arguments: &[Argument<'static>], files: &[&'static [u8]]) -> usize {
-        let string = |at: usize| match arguments.get(at) {
-            Some(Argument::Bytes(bytes)) => *bytes,
-            _ => b"",
-        };
-        let file = |at: usize| files.get(at).copied().unwrap_or_default();
+    fn answer(&mut self, made: &Made, recorded: &Recorded) -> usize {
         match made.call.number {
             // Questions about mydocker itself: its memory, its process group, and whether its streams are terminals or pipes.
             Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
-            Sysno::statx if string(1).starts_with(b"/proc/self/fd/") => made.make(),
-            Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
-                let path = join(file(0), string(1));
-                self.open(path)
-            }
-            Sysno::fsopen => self.open(string(0)),
-            Sysno::fsmount => self.open(file(0)),
+            Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
+            Sysno::openat | Sysno::openat2 | Sysno::open_tree => self.open(recorded.path(0)),
+            Sysno::fsopen => self.open(recorded.bytes(0)),
+            Sysno::fsmount => self.open(recorded.file(0)),
             Sysno::socket => self.open(b"socket"),
             Sysno::signalfd4 => self.open(b"signals"),
             Sysno::pipe2 | Sysno::socketpair => {
                 let is_pipe = made.call.number == Sysno::pipe2;
                 let path: &[u8] = if is_pipe { b"pipe" } else { b"socket" };
-                let (first, second) = (self.open(path), self.open(path));
-                for open in self.open.iter_mut().filter(|open| [first, second].contains(&open.number)) {
-                    open.pipe = Some(self.pipes.len());
-                }
+                let pipe = Some(self.pipes.len());
                 self.pipes.push(Vec::new());
-                let ends = [first as i32, second as i32];
+                let ends = [self.open_end(path, pipe) as i32, self.open_end(path, pipe) as i32];
                 // SAFETY: both calls write two descriptors through their last argument
                 unsafe { *(made.register(if is_pipe { 0 } else { 3 }) as *mut [i32; 2]) = ends };
                 0
@@ -248,31 +266,24 @@ impl Recorder {
             Sysno::ioctl if made.register(1) == Ioctl::TIOCGPTPEER.bits() as usize => self.open(b"terminal"),
             Sysno::ioctl if made.register(1) == Ioctl::LOOP_CTL_GET_FREE.bits() as usize => UNKNOWN_LOOP,
             Sysno::close => {
-                let opened = self.open.len();
-                self.open.retain(|open| open.number != made.register(0));
-                if self.open.len() == opened {
-                    self.closed.push(made.register(0));
-                }
+                self.set(Descriptor { number: made.register(0), path: None, pipe: None });
                 0
             }
             Sysno::write => {
-                match self.pipe_of(made).and_then(|pipe| self.pipes.get_mut(pipe)) {
-                    Some(pipe) => pipe.extend_from_slice(string(1)),
-                    None => self.values.push((file(0), string(1).to_vec())),
+                match self.pipe_of(made) {
+                    Some(pipe) => pipe.put(recorded.bytes(1)),
+                    None => self.values.push((recorded.file(0), recorded.bytes(1))),
                 }
                 made.register(2)
             }
-            Sysno::read if let Some(pipe) = self.pipe_of(made) => {
-                let content = self.pipes.get_mut(pipe);
-                content.map_or(0, |content| {
-                    let len = fill(made, content);
-                    content.drain(..len);
-                    len
-                })
+            Sysno::read if let Some(content) = self.pipe_of(made) => {
+                let len = fill(made, content);
+                *content = content.split_off(len);
+                len
             }
             // A control file that took a value gives it back, and what is in effect is what was asked for.
             Sysno::pread64 | Sysno::read => {
-                let name = file(0).strip_suffix(b".effective").unwrap_or(file(0));
+                let name = recorded.file(0).strip_suffix(b".effective").unwrap_or(recorded.file(0));
                 let written = self.values.iter().rfind(|(path, _)| *path == name);
                 written.map_or(0, |(_, value)| fill(made, value))
             }
@@ -283,9 +294,9 @@ impl Recorder {
                 1
             }
             // Where the recorded run is in a directory of this host, that is what it asks about.
-            Sysno::statx if string(1) == b"." && self.is_directory_of_host(made) => 0,
+            Sysno::statx if recorded.bytes(1) == b"." && self.is_directory_of_host(made) => 0,
             Sysno::chdir => {
-                self.directory = Some(crate::bytes::c_string(&[string(0)]));
+                self.directory = Some(c_string(&[recorded.bytes(0)]));
                 0
             }
             Sysno::statx => {
@@ -307,8 +318,7 @@ impl Recorder {
             // that gets a pid.
             Sysno::clone if self.in_child => 0,
             Sysno::clone | Sysno::clone3 => {
-                self.open_at_clone = self.open.clone();
-                self.closed_at_clone = self.closed.clone();
+                self.at_clone = self.descriptors.clone();
                 UNKNOWN_PID
             }
             Sysno::wait4 => UNKNOWN_PID,
@@ -316,8 +326,7 @@ impl Recorder {
             Sysno::getpid => made.make(),
             Sysno::dup3 => {
                 let number = made.register(1);
-                self.open.retain(|open| open.number != number);
-                self.open.push(Open { number, path: file(0), pipe: None });
+                self.set(Descriptor { number, path: Some(recorded.file(0)), pipe: None });
                 number
             }
             Sysno::umask => 0o022,
@@ -329,9 +338,8 @@ impl Recorder {
 /// What an id that a user namespace does not have is shown as: user_namespaces(7).
 const OVERFLOW_ID: u32 = 65534;
 
-/// The descriptor in the structure that an argument points to: the cgroup of clone3, the file of a loop device.
-fn fd_within(made: &Made, at: usize, arguments: &[Argument<'static>]) -> Option<usize> {
-    let Some(Argument::Bytes(bytes)) = arguments.get(at) else { return None };
+/// The descriptor in a structure that an argument points to: the cgroup of clone3, the file of a loop device.
+fn fd_within(made: &Made, bytes: &[u8]) -> Option<usize> {
     match made.call.number {
         Sysno::clone3 => bytes.last_chunk().map(|fd| u64::from_ne_bytes(*fd) as usize),
         Sysno::ioctl if made.register(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => {
@@ -360,31 +368,25 @@ pub fn join(directory: &'static [u8], name: &'static [u8]) -> &'static [u8] {
     match name.strip_prefix(b".").unwrap_or(name) {
         _ if directory.is_empty() || name.starts_with(b"/") => name,
         b"" => directory,
-        below if below.starts_with(b"/") => crate::bytes::c_string(&[directory, below]).to_bytes(),
-        _ => crate::bytes::c_string(&[directory, b"/", name]).to_bytes(),
+        below if below.starts_with(b"/") => c_string(&[directory, below]).to_bytes(),
+        _ => c_string(&[directory, b"/", name]).to_bytes(),
     }
 }
 
 impl Recorded {
     /// The argument `at` as bytes.
     pub fn bytes(&self, at: usize) -> &'static [u8] {
-        match self.arguments.get(at) {
-            Some(Argument::Bytes(bytes)) => bytes,
-            _ => b"",
-        }
+        self.arguments.get(at).map_or(b"", |argument| argument.bytes)
     }
 
     /// The argument `at` as a number.
     pub fn number(&self, at: usize) -> usize {
-        match self.arguments.get(at) {
-            Some(Argument::Number(number)) => *number,
-            _ => 0,
-        }
+        self.registers.get(at).copied().unwrap_or_default()
     }
 
     /// What the argument `at` refers to, if it is a descriptor.
     pub fn file(&self, at: usize) -> &'static [u8] {
-        self.files.get(at).copied().unwrap_or_default()
+        self.arguments.get(at).map_or(b"", |argument| argument.file)
     }
 
     /// The path that the arguments `at` and `at + 1`, a directory and a name in it, lead to.
@@ -403,31 +405,28 @@ impl Recorded {
         let mut line: Vec<u8> = Vec::new();
         line.put(self.call.name.as_bytes());
         line.put(b"(");
-        for (at, show) in self.call.arguments.iter().enumerate() {
+        for (at, (show, Noted { value, file, .. })) in self.call.arguments.iter().zip(&self.arguments).enumerate() {
             line.put(if at == 0 { b"" } else { b", " });
-            let file = self.files.get(at).filter(|file| !file.is_empty());
-            match (show, self.arguments.get(at)) {
-                (_, None) => {}
-                (Show::Descriptor, _) if !numbers && file.is_some() => {}
+            let is_file = !file.is_empty();
+            match (show, value) {
+                (Show::Descriptor, _) if !numbers && is_file => {}
                 // Where something is in memory differs from run to run.
-                (Show::Address | Show::Filled | Show::Written(..), Some(Argument::Number(address)))
-                    if *address != 0 =>
-                {
+                (Show::Address | Show::Filled | Show::Written(..), Argument::Number(address)) if *address != 0 => {
                     line.put(b"...");
                 }
-                (Show::Environment, Some(Argument::Strings(strings))) => {
+                (Show::Environment, Argument::Strings(strings)) => {
                     line.put(b"... /* ");
                     line.put_decimal(strings.iter().count() as u64);
                     line.put(b" vars */");
                 }
-                (_, Some(argument)) => show.put(argument, &mut line),
+                (_, value) => show.put(value, &mut line),
             }
             // The descriptor in struct clone_args is the last of its fields.
-            if !numbers && file.is_some() && line.pop_if(|last| *last == b'}').is_some() {
+            if !numbers && is_file && line.pop_if(|last| *last == b'}').is_some() {
                 while line.pop_if(|last| last.is_ascii_digit()).is_some() {}
                 line.put(b"}");
             }
-            if let Some(file) = file {
+            if is_file {
                 line.put(b"<");
                 // `//` says that a mount is attached nowhere; to the kernel its top is `/`.
                 line.put_escaped(if file.starts_with(b"//") { &file[1..] } else { file });
@@ -459,9 +458,12 @@ pub fn put_with_unknowns(bytes: &[u8], out: &mut Vec<u8>) {
 impl Recorded {
     /// The argument `at` as a list of strings.
     pub fn strings(&self, at: usize) -> Vec<&'static [u8]> {
-        match self.arguments.get(at) {
-            Some(Argument::Strings(strings)) => strings.iter().map(|string| string.to_bytes()).collect(),
-            _ => Vec::new(),
+        let mut list = Vec::new();
+        if let Some(Noted { value: Argument::Strings(strings), .. }) = self.arguments.get(at) {
+            for string in strings.iter() {
+                list.push(string.to_bytes());
+            }
         }
+        list
     }
 }
