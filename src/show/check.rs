@@ -35,6 +35,8 @@ enum How {
     Filesystem,
     Seccomp,
     Terminal,
+    /// With a run whose other namespaces are those of the host.
+    Namespace,
     /// With a run with these options, where ALLOWED stands for the CPUs that this process may use.
     Run(&'static [&'static str]),
 }
@@ -42,31 +44,11 @@ enum How {
 const TRIALS: &[Trial] = &[
     Trial { name: "kernel", how: How::Kernel, fix: "" },
     Trial { name: "architecture", how: How::Architecture, fix: "" },
-    Trial {
-        name: "mount namespace",
-        how: How::Run(&["--no-limits", "--uts", "host", "--ipc", "host", "--pid", "host", "--network", "host"]),
-        fix: "",
-    },
-    Trial {
-        name: "uts namespace",
-        how: How::Run(&["--no-limits", "--ipc", "host", "--pid", "host", "--network", "host"]),
-        fix: "",
-    },
-    Trial {
-        name: "ipc namespace",
-        how: How::Run(&["--no-limits", "--uts", "host", "--pid", "host", "--network", "host"]),
-        fix: "",
-    },
-    Trial {
-        name: "pid namespace",
-        how: How::Run(&["--no-limits", "--uts", "host", "--ipc", "host", "--network", "host"]),
-        fix: "",
-    },
-    Trial {
-        name: "network namespace",
-        how: How::Run(&["--no-limits", "--uts", "host", "--ipc", "host", "--pid", "host"]),
-        fix: "",
-    },
+    Trial { name: "mount namespace", how: How::Namespace, fix: "" },
+    Trial { name: "uts namespace", how: How::Namespace, fix: "" },
+    Trial { name: "ipc namespace", how: How::Namespace, fix: "" },
+    Trial { name: "pid namespace", how: How::Namespace, fix: "" },
+    Trial { name: "network namespace", how: How::Namespace, fix: "" },
     Trial { name: "cgroup namespace", how: How::CgroupNamespace, fix: "" },
     Trial { name: "user namespace", how: How::UserNamespace, fix: "a kernel with CONFIG_USER_NS" },
     Trial { name: "cgroup memory", how: How::Controller, fix: "" },
@@ -139,9 +121,10 @@ impl Trial {
         match self.how {
             How::Kernel => {
                 found.put(&sys::uname(2));
-                let mut numbers =
-                    found.split(|b| !b.is_ascii_digit()).map(|digits| bytes::decimal(digits).unwrap_or(0));
-                match (numbers.next(), numbers.next()) >= (Some(5), Some(10)) {
+                let mut numbers = found.split(|b| !b.is_ascii_digit());
+                let mut number = || numbers.next().and_then(|digits| bytes::decimal(digits).ok()).unwrap_or(0);
+                let (major, minor) = (number(), number());
+                match major > 5 || major == 5 && minor >= 10 {
                     true => Ok(()),
                     false => Err(Error::refused("kernel", &[found], "too old: Linux 5.10 or newer is needed")),
                 }
@@ -166,6 +149,16 @@ impl Trial {
                     b"stdin is not a terminal; -t works without one"
                 });
                 Ok(())
+            }
+            How::Namespace => {
+                let own = self.name.strip_suffix(" namespace").unwrap_or_default();
+                let mut options = alloc::vec!["--no-limits"];
+                for option in &["--uts", "--ipc", "--pid", "--network"] {
+                    if !option.ends_with(own) {
+                        options.extend_from_slice(&[option, "host"]);
+                    }
+                }
+                run_in_miniature(&options, plan)
             }
             How::Run(options) => run_in_miniature(options, plan),
         }
