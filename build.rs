@@ -20,6 +20,7 @@ fn main() {
     // Set by `leave_out_unwind_tables`.
     println!("cargo:rustc-check-cfg=cfg(no_unwind_tables)");
     write_filter();
+    write_errnos();
     if variable("CARGO_CFG_TARGET_ENV") == "musl" && variable("PROFILE") == "release" {
         leave_out_unwind_tables();
     }
@@ -71,6 +72,23 @@ fn write_filter() {
         seccomp::compile(&rules, &machine).unwrap_or_else(|error| panic!("src/privilege/seccomp.policy: {error}"));
     let bytes: Vec<u8> = filter.iter().flat_map(|instruction| instruction.bytes()).collect();
     fs::write(Path::new(&variable("OUT_DIR")).join("filter"), bytes).expect("OUT_DIR is writable");
+}
+
+/// `OUT_DIR/errnos.rs`: what is printed of an errno, `ENOENT (No such file or directory)`, at the place of its number. A text for
+/// each takes half the room of a name and a description.
+fn write_errnos() {
+    let text = |number: i32| {
+        let known = syscalls::Errno::new(number).name_and_description();
+        known.map_or(String::new(), |(name, description)| format!("{name} ({description})"))
+    };
+    let table = |first: i32| {
+        let mut texts: Vec<String> = (first..first + 200).map(text).collect();
+        while texts.pop_if(|last| last.is_empty()).is_some() {}
+        format!("(&{texts:?}, {first})")
+    };
+    // Those from 512 on are the kernel's own, which it should not return: <linux/errno.h>.
+    let source = format!("[{}, {}]", table(0), table(512));
+    fs::write(Path::new(&variable("OUT_DIR")).join("errnos.rs"), source).expect("OUT_DIR is writable");
 }
 
 /// The toolchain's prebuilt std carries 36 KB of tables for unwinding, which `panic = "abort"` never does.

@@ -208,19 +208,19 @@ impl Error {
 
 /// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
 pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
-    match errno.name_and_description() {
-        Some((name, description)) => {
-            out.put(name.as_bytes());
-            out.put(b" (");
-            out.put(description.as_bytes());
-            out.put(b")");
-        }
-        None => {
-            out.put(unnamed);
-            out.put_decimal(u64::from(errno.into_raw().unsigned_abs()));
+    let number = errno.into_raw().unsigned_abs();
+    for (texts, first) in &ERRNOS {
+        let at = number.wrapping_sub(*first) as usize;
+        if let Some(text) = texts.get(at).filter(|text| !text.is_empty()) {
+            return out.put(text.as_bytes());
         }
     }
+    out.put(unnamed);
+    out.put_decimal(number.into());
 }
+
+/// What build.rs has made of the table of the crate `syscalls`: texts, and the number of the first.
+static ERRNOS: [(&[&str], u32); 2] = include!(concat!(env!("OUT_DIR"), "/errnos.rs"));
 
 #[cfg(test)]
 mod tests {
