@@ -61,8 +61,7 @@ fn write_filter() {
         "aarch64" => seccomp::aarch64(&aarch64),
         other => panic!("no calls are known of {other}"),
     };
-    let names: Vec<&str> =
-        capabilities::CAPABILITIES.iter().filter_map(|(name, _)| name.strip_prefix("CAP_")).collect();
+    let names: Vec<&str> = capabilities::CAPABILITIES.iter().filter_map(|name| name.strip_prefix("CAP_")).collect();
     let rules = seccomp::parse(&policy, &names).unwrap_or_else(|error| panic!("src/privilege/seccomp.policy: {error}"));
     let known = |name: &&str| x86_64.iter().chain(&aarch64).any(|(call, _)| call == name);
     if let Some(name) = rules.keys().find(|name| !known(name)) {

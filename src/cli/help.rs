@@ -1,6 +1,6 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
-use super::options::{ROWS, Row, Value};
+use super::options::{GROUPS, ROWS, Row, Value};
 use mydocker::bytes::{Put, split};
 
 /// `mydocker --help`.
@@ -44,30 +44,32 @@ const COLUMN: usize = 38;
 /// All of `mydocker run --help`.
 pub fn run_help() -> Vec<u8> {
     let mut text = BEFORE_OPTIONS.as_bytes().to_vec();
-    let mut group = "";
-    for row in ROWS {
-        if row.group != group {
-            group = row.group;
-            text.put(b"\n");
-            text.put(group.as_bytes());
-            text.put(b":\n");
-        }
-        text.put_column(&synopsis(row), COLUMN - 1);
-        let mut column = COLUMN - 1;
-        for word in split(row.help.as_bytes(), b' ') {
-            if column + 1 + word.len() > WIDTH {
-                text.put(b"\n");
-                text.put_column(b"", COLUMN - 1);
-                column = COLUMN - 1;
-            }
-            text.put(b" ");
-            text.put(word);
-            column += 1 + word.len();
-        }
+    let mut rows = ROWS.iter();
+    for (group, count) in GROUPS {
         text.put(b"\n");
+        text.put(group.as_bytes());
+        text.put(b":\n");
+        rows.by_ref().take(*count).for_each(|row| put_row(row, &mut text));
     }
     text.put(AFTER_OPTIONS.as_bytes());
     text
+}
+
+/// Puts the names of an option and what it does, wrapped.
+fn put_row(row: &Row, text: &mut Vec<u8>) {
+    text.put_column(&synopsis(row), COLUMN - 1);
+    let mut column = COLUMN - 1;
+    for word in split(row.help.as_bytes(), b' ') {
+        if column + 1 + word.len() > WIDTH {
+            text.put(b"\n");
+            text.put_column(b"", COLUMN - 1);
+            column = COLUMN - 1;
+        }
+        text.put(b" ");
+        text.put(word);
+        column += 1 + word.len();
+    }
+    text.put(b"\n");
 }
 
 /// The names of an option and its value: `  -v, --volume SRC:DST[:ro]...`, with all long names in one column.

@@ -11,8 +11,6 @@ use mydocker::{cgroup, passwd, privilege, ulimit, volume};
 /// One option, as the command line and the documents know it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The heading that it stands under.
-    pub group: &'static str,
     /// Its names with their dashes, between commas. The first long one is the name that argh knows.
     pub names: &'static str,
     /// What follows it.
@@ -100,8 +98,11 @@ macro_rules! options {
     )*) => {
         /// Every option, in the order of the help.
         pub static ROWS: &[Row] = &[
-            $($(Row { group: $group, names: $names, value: Value::$kind $(($value))?, help: $help },)*)*
+            $($(Row { names: $names, value: Value::$kind $(($value))?, help: $help },)*)*
         ];
+
+        /// The headings, each with the number of rows that stand under it.
+        pub static GROUPS: &[(&str, usize)] = &[$(($group, [$($names),*].len())),*];
 
         options!(@given {} $($($field $kind $help)*)*);
 

@@ -123,7 +123,7 @@ mod tests {
     use std::cell::Cell;
 
     const fn row(names: &'static str, value: Value) -> Row {
-        Row { group: "", names, value, help: "" }
+        Row { names, value, help: "" }
     }
 
     /// Some of the real options, and one with a short name and an optional value, which no real one has.

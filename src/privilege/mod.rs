@@ -22,7 +22,7 @@ fn named(name: &[u8]) -> Option<Capabilities> {
     if short == b"ALL" {
         return Some(Capabilities::ALL);
     }
-    let (_, number) = CAPABILITIES.iter().find(|(known, _)| known.as_bytes().get(4..) == Some(short))?;
+    let number = CAPABILITIES.iter().position(|known| known.as_bytes().get(4..) == Some(short))?;
     Some(Capabilities(1 << number))
 }
 
@@ -230,7 +230,6 @@ mod tests {
         ] {
             assert_eq!(named(name.as_bytes()), Some(Capabilities(1 << number)), "{name}");
         }
-        assert!(CAPABILITIES.iter().enumerate().all(|(at, (_, number))| at as u64 == *number));
     }
 
     #[test]

@@ -311,7 +311,7 @@ mod tests {
     const SYS_ADMIN: u32 = 21;
 
     fn capabilities() -> Vec<&'static str> {
-        crate::capabilities::CAPABILITIES.iter().filter_map(|(name, _)| name.strip_prefix("CAP_")).collect()
+        crate::capabilities::CAPABILITIES.iter().filter_map(|name| name.strip_prefix("CAP_")).collect()
     }
 
     type Calls = Vec<(&'static str, u32)>;

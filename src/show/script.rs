@@ -200,7 +200,7 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     }
     let parent = core::mem::take(&mut all.out);
 
-    all.caller = &plan.host.environment;
+    all.caller = plan.host.environment;
     all.undo = plan.parts.undo_on_failure;
     all.begin_part();
     if !all.born_in.is_empty() && !is_detached(all.born_in) {
@@ -718,10 +718,8 @@ impl Translator {
     /// Adds a capability, by its name if it has one here, to those that `setpriv` drops.
     fn drop_capability(&mut self, number: u64) {
         put_item(&mut self.dropped, b"-");
-        match CAPABILITIES.iter().find(|(_, known)| *known == number) {
-            Some((name, _)) => {
-                self.dropped.put(&name.strip_prefix("CAP_").unwrap_or(name).as_bytes().to_ascii_lowercase())
-            }
+        match CAPABILITIES.get(number as usize) {
+            Some(name) => self.dropped.put(&name.strip_prefix("CAP_").unwrap_or(name).as_bytes().to_ascii_lowercase()),
             None => fill(&mut self.dropped, "cap_^", &[&to_decimal(number)]),
         }
     }

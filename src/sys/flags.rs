@@ -4,6 +4,18 @@ use super::gate::{Arg, Names, Object, Print, Show, word};
 use crate::bytes::{FixedBytes, Put, Sink};
 use crate::capabilities::CAPABILITIES;
 
+/// Whether the values are 0, 1, 2 and so on.
+const fn counts(values: &[u64]) -> bool {
+    let mut at = 0;
+    while at < values.len() {
+        if values[at] != at as u64 {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 macro_rules! flags {
     ($($(#[$doc:meta])* $kind:ident $type:ident { $($(#[$note:meta])* $name:ident = $prefix:ident $value:expr,)* })*) => { $(
         $(#[$doc])*
@@ -17,10 +29,7 @@ macro_rules! flags {
             /// No flag, or the value zero.
             pub const NONE: Self = Self(0);
 
-            const NAMES: Names = Names {
-                one: flags!(@one $kind),
-                names: &[$((flags!(@name $prefix $name), $value as u64)),*],
-            };
+            const NAMES: Names = flags!(@names $kind $($prefix $name $value),*);
 
             /// As the kernel takes them.
             pub const fn bits(self) -> u64 {
@@ -56,7 +65,7 @@ macro_rules! flags {
         }
 
         impl Arg for $type {
-            const SHOW: &'static Show = &Show::Flags(&$type::NAMES);
+            const SHOW: &'static Show = &Show::Flags($type::NAMES);
             fn reg(&self) -> usize {
                 self.0 as usize
             }
@@ -69,8 +78,18 @@ macro_rules! flags {
             }
         }
     )* };
-    (@one bits) => { false };
-    (@one one) => { true };
+    (@names bits $($prefix:ident $name:ident $value:expr),*) => {
+        Names::Bits(&[$((flags!(@name $prefix $name), $value as u64)),*])
+    };
+    (@names one $($prefix:ident $name:ident $value:expr),*) => {
+        Names::One(&[$((flags!(@name $prefix $name), $value as u64)),*])
+    };
+    // The values are 0, 1, 2 and so on.
+    (@names numbered $($prefix:ident $name:ident $value:expr),*) => {{
+        const VALUES: &[u64] = &[$($value as u64),*];
+        const { assert!(counts(VALUES)) }
+        Names::Numbered(&[$(flags!(@name $prefix $name)),*])
+    }};
     (@name bare $name:ident) => { stringify!($name) };
     (@name $prefix:ident $name:ident) => { concat!(stringify!($prefix), stringify!($name)) };
 }
@@ -265,7 +284,7 @@ flags! {
         CHILDREN = RUSAGE_ libc::RUSAGE_CHILDREN as u32,
     }
     /// getrlimit(2), in the kernel's order.
-    one Resource {
+    numbered Resource {
         CPU = RLIMIT_ libc::RLIMIT_CPU,
         FSIZE = RLIMIT_ libc::RLIMIT_FSIZE,
         DATA = RLIMIT_ libc::RLIMIT_DATA,
@@ -357,8 +376,8 @@ impl Resource {
     /// The resource with this name, as docker writes it: `nofile`.
     pub fn named(name: &[u8]) -> Option<Resource> {
         let name = name.to_ascii_uppercase();
-        let (_, value) = Self::NAMES.names.iter().find(|(known, _)| known.as_bytes().get(7..) == Some(&name))?;
-        Some(Resource(*value))
+        let mut known = (0..).map_while(|value| Self::NAMES.name_of(value));
+        known.position(|known| known.as_bytes().get(7..) == Some(&name)).map(|value| Resource(value as u64))
     }
 
     /// Its name as docker writes it.
@@ -373,7 +392,7 @@ impl Resource {
 pub struct Capability(pub u32);
 
 impl Arg for Capability {
-    const SHOW: &'static Show = &Show::Flags(&Names { one: true, names: CAPABILITIES });
+    const SHOW: &'static Show = &Show::Flags(Names::Numbered(&CAPABILITIES));
     fn reg(&self) -> usize {
         self.0 as usize
     }

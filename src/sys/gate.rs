@@ -47,7 +47,7 @@ pub enum Show {
     /// Likewise; shown by its address and its length, as strace(1) does: an environment is long, and may hold secrets.
     Environment,
     /// Flags, or one value of an enumeration, by name.
-    Flags(&'static Names),
+    Flags(Names),
     /// The address of an object of this size that the kernel reads, and how its bytes are printed.
     Read(usize, Print),
     /// The address of an object of this size that the kernel writes.
@@ -58,32 +58,42 @@ pub enum Show {
 pub type Print = fn(&[u8], &mut dyn Sink);
 
 /// The names of flags, or of the values of an enumeration.
-pub struct Names {
-    /// The value is one of these, rather than a set of bits.
-    pub one: bool,
-    /// Each with its value.
-    pub names: &'static [(&'static str, u64)],
+#[derive(Clone, Copy)]
+pub enum Names {
+    /// A set of these bits.
+    Bits(&'static [(&'static str, u64)]),
+    /// One of these values.
+    One(&'static [(&'static str, u64)]),
+    /// The value is the place of its name.
+    Numbered(&'static [&'static str]),
 }
 
 impl Names {
     /// The name of one value.
     pub fn name_of(&self, value: u64) -> Option<&'static str> {
-        self.names.iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
+        match self {
+            Names::Bits(names) | Names::One(names) => {
+                names.iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
+            }
+            Names::Numbered(names) => names.get(value as usize).copied(),
+        }
     }
 
     /// Puts the names of `bits`, joined by `|`; bits without a name in hexadecimal.
     pub fn put(&self, bits: u64, out: &mut dyn Sink) {
         let mut rest = bits;
         let mut separator: &[u8] = b"";
-        for (name, value) in self.names {
-            let shown =
-                if self.one { rest == *value && separator.is_empty() } else { *value != 0 && rest & value == *value };
-            if shown {
-                out.put(separator);
-                out.put(name.as_bytes());
-                rest &= !value;
-                separator = b"|";
+        if let Names::Bits(names) = self {
+            for (name, value) in *names {
+                if *value != 0 && rest & value == *value {
+                    out.put(separator);
+                    out.put(name.as_bytes());
+                    rest &= !value;
+                    separator = b"|";
+                }
             }
+        } else if let Some(name) = self.name_of(bits) {
+            return out.put(name.as_bytes());
         }
         if rest != 0 || separator.is_empty() {
             out.put(separator);

@@ -7,7 +7,7 @@ mod help;
 #[allow(unused)]
 mod options;
 
-pub use options::{ROWS, Row, Value};
+pub use options::{GROUPS, ROWS, Row, Value};
 
 /// Text for troff: a line may not begin with a dot or a quote, a backslash is `\e`, a dash that is one is `\-`.
 fn troff(text: &str) -> String {
@@ -46,10 +46,12 @@ pub fn man_page() -> String {
          why and how to fix it. It ends with 0 if run works without options.",
     );
     page += ".SH OPTIONS\n";
-    let mut group = "";
-    for row in ROWS {
-        if row.group != group {
-            group = row.group;
+    let mut rows = ROWS.iter();
+    let headed = GROUPS.iter().flat_map(|(group, count)| {
+        rows.by_ref().take(*count).enumerate().map(|(at, row)| ((at == 0).then_some(*group), row)).collect::<Vec<_>>()
+    });
+    for (group, row) in headed {
+        if let Some(group) = group {
             page += &format!(".SS {group}\n");
         }
         let names: Vec<String> = row.names().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
