@@ -94,8 +94,12 @@ fn write_errnos() {
 fn leave_out_unwind_tables() {
     println!("cargo:rustc-cfg=no_unwind_tables");
     let script = Path::new(&variable("OUT_DIR")).join("no-unwind-tables.ld");
-    let text = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) *(.comment) } }\n\
-                INSERT AFTER .rodata;\n";
+    // Sorted by alignment, constants need no room between them.
+    let text = "SECTIONS {\n\
+                .rodata : { *(SORT_BY_ALIGNMENT(.rodata .rodata.*)) }\n\
+                /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) *(.comment) }\n\
+                }\n\
+                INSERT BEFORE .text;\n";
     fs::write(&script, text).expect("OUT_DIR is writable");
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     println!("cargo:rustc-link-arg-bins=--no-eh-frame-hdr");

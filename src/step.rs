@@ -13,7 +13,9 @@ use core::cell::Cell;
 /// What a step is for.
 pub trait Step {
     /// One line.
-    fn purpose(&self) -> &'static str;
+    fn purpose() -> &'static str
+    where
+        Self: Sized;
 }
 
 /// A step of mydocker itself, up to the moment when the command is let go.
@@ -22,7 +24,10 @@ pub trait ParentStep: Step {
     fn carry_out(&self, parent: &mut Parent) -> Result<()>;
 
     /// Whether a run goes on where this fails: the user has not asked for it.
-    fn may_fail(&self) -> bool {
+    fn may_fail(&self) -> bool
+    where
+        Self: Sized,
+    {
         false
     }
 }
@@ -33,13 +38,26 @@ pub trait ChildStep: Step {
     fn carry_out(&self, child: &mut Child) -> Result<()>;
 
     /// Whether a run goes on where this fails: the user has not asked for it, or this kernel does not have it.
-    fn may_fail(&self) -> bool {
+    fn may_fail(&self) -> bool
+    where
+        Self: Sized,
+    {
         false
     }
 }
 
+/// A step in its place.
+pub struct Listed<S: ?Sized + 'static> {
+    /// The step.
+    pub step: &'static S,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// A run goes on where it fails.
+    pub may_fail: bool,
+}
+
 /// The steps of one process, in the order in which they are carried out.
-pub struct Steps<S: ?Sized>(Vec<Box<S>>);
+pub struct Steps<S: ?Sized + 'static>(Vec<Listed<S>>);
 
 impl<S: ?Sized> Default for Steps<S> {
     fn default() -> Self {
@@ -48,27 +66,29 @@ impl<S: ?Sized> Default for Steps<S> {
 }
 
 impl<S: ?Sized> Steps<S> {
-    fn push(&mut self, step: Box<S>) {
-        self.0.push(step);
+    fn push(&mut self, step: &'static S, purpose: &'static str, may_fail: bool) {
+        self.0.push(Listed { step, purpose, may_fail });
     }
 
     /// The whole list. It stays until the process ends.
-    pub fn leak(self) -> &'static [Box<S>] {
+    pub fn leak(self) -> &'static [Listed<S>] {
         self.0.leak()
     }
 }
 
 impl Steps<dyn ParentStep> {
     /// Adds a step at the end.
-    pub fn add(&mut self, step: impl ParentStep + 'static) {
-        self.push(Box::new(step));
+    pub fn add<X: ParentStep + 'static>(&mut self, step: X) {
+        let may_fail = step.may_fail();
+        self.push(Box::leak(Box::new(step)), X::purpose(), may_fail);
     }
 }
 
 impl Steps<dyn ChildStep> {
     /// Adds a step at the end.
-    pub fn add(&mut self, step: impl ChildStep + 'static) {
-        self.push(Box::new(step));
+    pub fn add<X: ChildStep + 'static>(&mut self, step: X) {
+        let may_fail = step.may_fail();
+        self.push(Box::leak(Box::new(step)), X::purpose(), may_fail);
     }
 }
 
@@ -90,7 +110,7 @@ macro_rules! step {
     };
     (@purpose $name:ident $purpose:literal) => {
         impl $crate::step::Step for $name {
-            fn purpose(&self) -> &'static str {
+            fn purpose() -> &'static str {
                 const { $crate::step::title($purpose) }
             }
         }
@@ -172,7 +192,7 @@ pub struct Parent {
 /// What the steps of the child share.
 pub struct Child {
     /// What it does, in this order.
-    pub steps: &'static [Box<dyn ChildStep>],
+    pub steps: &'static [Listed<dyn ChildStep>],
     /// Calls are recorded, and there is no child.
     pub is_rehearsal: bool,
     /// With `--step`: called before each of them.

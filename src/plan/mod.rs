@@ -13,7 +13,7 @@ use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
 use crate::spec::{Spec, Volume};
-use crate::step::{ChildStep, ParentStep, Slot};
+use crate::step::{ChildStep, Listed, ParentStep, Slot};
 use crate::sys::{self, CloneFlags, Fd};
 use crate::terminal::Terminal;
 use crate::userns::Maps;
@@ -28,9 +28,9 @@ pub struct Plan {
     /// The host.
     pub host: &'static Host,
     /// What the parent does, up to the moment when the command is let go.
-    pub parent: &'static [Box<dyn ParentStep>],
+    pub parent: &'static [Listed<dyn ParentStep>],
     /// What the child does, up to the moment when it becomes the command.
-    pub child: &'static [Box<dyn ChildStep>],
+    pub child: &'static [Listed<dyn ChildStep>],
     /// What both lists are made of.
     pub parts: &'static Parts,
 }

@@ -26,12 +26,12 @@ fn walk(child: &mut Child) -> Result<()> {
         // A parent that is killed at a stop takes the child with it.
         sys::die_with_parent()?;
     }
-    for (step, at) in child.steps.iter().zip(1..) {
-        trace::note(step.purpose());
+    for (listed, at) in child.steps.iter().zip(1..) {
+        trace::note(listed.purpose);
         if let Some(stops) = child.stops {
-            stops.before("child", at, step.purpose())?;
+            stops.before("child", at, listed.purpose)?;
         }
-        step.carry_out(child)?;
+        listed.step.carry_out(child)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::start;
 use crate::command::ReceiveCommand;
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::step::{Parent, Step};
+use crate::step::{Listed, Parent, Step};
 use crate::sys::record::{self, Recorded};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -41,14 +41,14 @@ pub fn rehearse(plan: &Plan) -> Result<&'static Rehearsal> {
 
 fn walk(plan: &Plan, parent: &mut Parent) -> Result<&'static Rehearsal> {
     let rehearsal = Box::leak(Box::new(Rehearsal { parent: Vec::new(), child: Vec::new() }));
-    for step in plan.parent {
+    for Listed { step, purpose, may_fail } in plan.parent {
         step.carry_out(parent)?;
-        note(&mut rehearsal.parent, step.purpose(), step.may_fail());
+        note(&mut rehearsal.parent, purpose, *may_fail);
     }
     record::set_in_child();
-    for step in plan.child {
+    for Listed { step, purpose, may_fail } in plan.child {
         step.carry_out(&mut parent.child)?;
-        note(&mut rehearsal.child, step.purpose(), step.may_fail());
+        note(&mut rehearsal.child, purpose, *may_fail);
     }
     rehearsal.number();
     Ok(rehearsal)
@@ -64,7 +64,7 @@ impl Rehearsal {
     /// for the parent.
     fn number(&mut self) {
         let clones = |step: &Rehearsed| step.calls.iter().any(|call| call.call.name.starts_with("clone"));
-        let waits = |step: &Rehearsed| step.purpose == ReceiveCommand.purpose();
+        let waits = |step: &Rehearsed| step.purpose == ReceiveCommand::purpose();
         let parents = self.parent.len();
         let clone = self.parent.iter().position(clones).unwrap_or(parents);
         let wait = self.child.iter().position(waits).unwrap_or(self.child.len());

@@ -35,12 +35,12 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
 /// Walks the steps of the parent. Where one fails, a child that waits for the command sees the end of the pipe.
 pub fn walk(plan: &Plan, parent: &mut Parent) -> Result<()> {
     trace::set_phase(Phase::Start);
-    let walked = plan.parent.iter().zip(1..).try_for_each(|(step, at)| {
-        trace::note(step.purpose());
+    let walked = plan.parent.iter().zip(1..).try_for_each(|(listed, at)| {
+        trace::note(listed.purpose);
         if let Some(stops) = parent.child.stops {
-            stops.before("parent", at, step.purpose())?;
+            stops.before("parent", at, listed.purpose)?;
         }
-        step.carry_out(parent)
+        listed.step.carry_out(parent)
     });
     drop(parent.pipes.command_write.take());
     walked
