@@ -793,10 +793,16 @@ case!(a_cgroup_that_is_there, Needs::ROOT | Needs::SH | Needs::MEMORY | Needs::M
 fn a_cgroup_that_is_there() {
     let name = unique_name();
     let text = script(&["--privileged", "--name", &name, "-m", "100m"], &["true".into()]);
-    let of_memory = |line: &&str| line.contains("mkdir /") && line.contains("memory");
-    let line =
-        text.lines().find(of_memory).or_else(|| text.lines().find(|line| line.contains("mkdir /"))).expect("mkdir");
-    let path = line.split("mkdir ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a path").trim_end();
+    // The path is in quotes where a shell needs them.
+    let makes = |line: &&str| line.contains("mkdir /") || line.contains("mkdir '/");
+    let of_memory = |line: &&str| makes(line) && line.contains("memory");
+    let line = text.lines().find(of_memory).or_else(|| text.lines().find(makes)).expect("mkdir");
+    let word = line.split("mkdir ").nth(1).expect("a path");
+    let path = match word.strip_prefix('\'') {
+        Some(quoted) => quoted.split('\'').next(),
+        None => word.split(' ').next(),
+    };
+    let path = path.expect("a path");
     fs::create_dir(path).expect("mkdir of a cgroup");
     let output = run_script(&text);
     let is_left = Path::new(path).exists();
