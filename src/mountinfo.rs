@@ -5,7 +5,7 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
-use crate::bytes::{below, c_string, decimal, has_part, split, split_once};
+use crate::bytes::{c_string, decimal, split, split_once};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -44,6 +44,7 @@ pub fn next<'a>(rest: &mut &'a [u8]) -> Option<Mount<'a>> {
 fn parse(line: &[u8]) -> Option<Mount<'_>> {
     // The kernel escapes a blank inside a field, so every blank is a divider.
     let mut fields = split(line, b' ');
+    let number = |field: &[u8]| u32::try_from(decimal(field).ok()?).ok();
     let id = number(fields.next()?)?;
     let parent = number(fields.next()?)?;
     let root = fields.nth(1)?;
@@ -56,23 +57,16 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
     Some(Mount { id, parent, root, point, options, fstype, super_options })
 }
 
-fn number(field: &[u8]) -> Option<u32> {
-    u32::try_from(decimal(field).ok()?).ok()
-}
-
 /// Whether one of the `later` lines hides a mount at `point`: it is mounted on the same directory, or on one above it.
 pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
     while let Some(mount) = next(&mut later) {
-        if below(point, mount.point).is_some() {
+        // Only the root itself ends with a slash.
+        let above = mount.point.strip_suffix(b"/").unwrap_or(mount.point);
+        if point.starts_with(above) && matches!(point.get(above.len()), None | Some(b'/')) {
             return true;
         }
     }
     false
-}
-
-/// Whether `word` is one of the comma-separated `options`: `cpu` is not one of `cpuset,cpuacct`.
-pub fn has_option(options: &[u8], word: &[u8]) -> bool {
-    has_part(options, b',', word)
 }
 
 /// A field with its `\ooo` escapes decoded, as a path for a call. The kernel escapes blank, tab, newline and backslash; this
@@ -118,9 +112,6 @@ mod tests {
         assert_eq!(unescape(first.point), c"/mnt 2");
         let second = next(&mut rest).unwrap();
         assert_eq!((second.id, second.parent), (33, 31));
-        assert!(has_option(second.super_options, b"cpu"));
-        assert!(!has_option(second.super_options, b"cpus"));
-        assert!(!has_option(second.super_options, b"acct"));
         let third = next(&mut rest).unwrap();
         assert_eq!((third.root, third.fstype, third.options), (&b"/.."[..], &b"cgroup2"[..], &b"rw,nosuid"[..]));
         assert_eq!(next(&mut rest), None);

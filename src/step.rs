@@ -16,34 +16,23 @@ pub trait Step {
     fn purpose() -> &'static str
     where
         Self: Sized;
+
+    /// Whether a run goes on where it fails: the user has not asked for it, or this kernel does not have it.
+    fn may_fail(&self) -> bool
+    where
+        Self: Sized;
 }
 
 /// A step of mydocker itself, up to the moment when the command is let go.
 pub trait ParentStep: Step {
     /// Carries it out.
     fn carry_out(&self, parent: &mut Parent) -> Result<()>;
-
-    /// Whether a run goes on where this fails: the user has not asked for it.
-    fn may_fail(&self) -> bool
-    where
-        Self: Sized,
-    {
-        false
-    }
 }
 
 /// A step of the process that becomes the command. It cannot panic, and allocates nothing but the causes of its errors.
 pub trait ChildStep: Step {
     /// Carries it out.
     fn carry_out(&self, child: &mut Child) -> Result<()>;
-
-    /// Whether a run goes on where this fails: the user has not asked for it, or this kernel does not have it.
-    fn may_fail(&self) -> bool
-    where
-        Self: Sized,
-    {
-        false
-    }
 }
 
 /// A step in its place.
@@ -65,53 +54,74 @@ impl<S: ?Sized> Default for Steps<S> {
     }
 }
 
-impl<S: ?Sized> Steps<S> {
+/// How a list grows: once for all types of steps.
+trait Grow<S: ?Sized> {
+    fn push(&mut self, step: &'static S, purpose: &'static str, may_fail: bool);
+}
+
+impl<S: ?Sized> Grow<S> for Steps<S> {
     fn push(&mut self, step: &'static S, purpose: &'static str, may_fail: bool) {
         self.0.push(Listed { step, purpose, may_fail });
     }
+}
 
-    /// The whole list. It stays until the process ends.
-    pub fn leak(self) -> &'static [Listed<S>] {
-        self.0.leak()
+/// The whole list. It stays until the process ends.
+impl<S: ?Sized> From<Steps<S>> for &'static [Listed<S>] {
+    fn from(steps: Steps<S>) -> Self {
+        steps.0.leak()
     }
 }
 
-impl Steps<dyn ParentStep> {
+/// A list that takes steps of the type `X`.
+pub trait List<X> {
     /// Adds a step at the end.
-    pub fn add<X: ParentStep + 'static>(&mut self, step: X) {
+    fn add(&mut self, step: X);
+}
+
+impl<X: ParentStep + 'static> List<X> for Steps<dyn ParentStep> {
+    fn add(&mut self, step: X) {
         let may_fail = step.may_fail();
         self.push(Box::leak(Box::new(step)), X::purpose(), may_fail);
     }
 }
 
-impl Steps<dyn ChildStep> {
-    /// Adds a step at the end.
-    pub fn add<X: ChildStep + 'static>(&mut self, step: X) {
+impl<X: ChildStep + 'static> List<X> for Steps<dyn ChildStep> {
+    fn add(&mut self, step: X) {
         let may_fail = step.may_fail();
         self.push(Box::leak(Box::new(step)), X::purpose(), may_fail);
     }
 }
 
 /// Declares a step: a structure, with what it is for as the first line of its documentation.
+///
+/// Where it may fail, a line behind the structure says when: `may_fail |step| !step.group.explicit`.
 #[macro_export]
 macro_rules! step {
     (#[doc = $purpose:literal] $(#[$more:meta])*
-     pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: $type:ty,)* }) => {
+     pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: $type:ty,)* } $(may_fail |$step:pat_param| $when:expr)?) => {
         #[doc = $purpose]
         $(#[$more])*
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
-        $crate::step!(@purpose $name $purpose);
+        $crate::step!(@step $name $purpose $(|$step| $when)?);
     };
-    (#[doc = $purpose:literal] $(#[$more:meta])* pub struct $name:ident;) => {
+    (#[doc = $purpose:literal] $(#[$more:meta])* pub struct $name:ident; $(may_fail |$step:pat_param| $when:expr)?) => {
         #[doc = $purpose]
         $(#[$more])*
         pub struct $name;
-        $crate::step!(@purpose $name $purpose);
+        $crate::step!(@step $name $purpose $(|$step| $when)?);
     };
-    (@purpose $name:ident $purpose:literal) => {
+    (@step $name:ident $purpose:literal) => {
+        $crate::step!(@step $name $purpose |_| false);
+    };
+    (@step $name:ident $purpose:literal |$step:pat_param| $when:expr) => {
         impl $crate::step::Step for $name {
             fn purpose() -> &'static str {
                 const { $crate::step::title($purpose) }
+            }
+
+            fn may_fail(&self) -> bool {
+                let $step = self;
+                $when
             }
         }
     };

@@ -15,66 +15,89 @@ pub trait Put {
     fn sink(&mut self) -> &mut dyn Sink;
 
     /// Appends `bytes` as they are.
-    fn put(&mut self, bytes: &[u8]) {
-        self.sink().append(bytes);
-    }
+    fn put(&mut self, bytes: &[u8]);
 
     /// Appends `n` in decimal.
-    fn put_decimal(&mut self, n: u64) {
-        put_decimal(self.sink(), n);
-    }
+    fn put_decimal(&mut self, n: u64);
 
     /// Appends `n` in hexadecimal, as C and strace write it: `0x1f`, `0x0`.
-    fn put_hex(&mut self, n: u64) {
-        self.put(b"0x");
-        put_digits(self.sink(), n, 16, 1);
-    }
+    fn put_hex(&mut self, n: u64);
 
     /// Appends `n` in octal, as C and strace write it: `0755`, `0`.
-    fn put_octal(&mut self, n: u64) {
-        self.put(b"0");
-        put_digits(self.sink(), n, 8, 0);
-    }
+    fn put_octal(&mut self, n: u64);
 
     /// Appends `bytes`; control characters, quotes and backslashes become escapes of C: `\n`, `\"`, `\033`.
-    fn put_escaped(&mut self, bytes: &[u8]) {
-        put_escaped(self.sink(), bytes);
-    }
+    fn put_escaped(&mut self, bytes: &[u8]);
 
     /// Appends the parts, joined and escaped, as one string in double quotes.
-    fn put_quoted(&mut self, parts: &[&[u8]]) {
-        put_quoted(self.sink(), parts);
-    }
+    fn put_quoted(&mut self, parts: &[&[u8]]);
 
     /// Appends `bytes`, then blanks until `width` bytes are written.
-    fn put_column(&mut self, bytes: &[u8], width: usize) {
-        put_column(self.sink(), bytes, width);
-    }
+    fn put_column(&mut self, bytes: &[u8], width: usize);
 
     /// Appends a time, given in microseconds, as seconds with six digits after the point: `1.000250`.
-    fn put_seconds(&mut self, micros: u64) {
-        self.put_decimal(micros / 1_000_000);
-        self.put(b".");
-        put_digits(self.sink(), micros % 1_000_000, 10, 6);
-    }
+    fn put_seconds(&mut self, micros: u64);
 
     /// Appends a JSON string, with its quotes (RFC 8259, section 7). JSON is UTF-8: in `bytes` that are not, every byte
     /// from 0x80 on becomes U+FFFD.
-    fn put_json(&mut self, bytes: &[u8]) {
-        put_json(self.sink(), bytes);
-    }
+    fn put_json(&mut self, bytes: &[u8]);
+}
+
+/// The same for each kind of [`Sink`].
+macro_rules! put_by_sink {
+    () => {
+        fn sink(&mut self) -> &mut dyn Sink {
+            self
+        }
+
+        fn put(&mut self, bytes: &[u8]) {
+            self.sink().append(bytes);
+        }
+
+        fn put_decimal(&mut self, n: u64) {
+            put_decimal(self.sink(), n);
+        }
+
+        fn put_hex(&mut self, n: u64) {
+            self.put(b"0x");
+            put_digits(self.sink(), n, 16, 1);
+        }
+
+        fn put_octal(&mut self, n: u64) {
+            self.put(b"0");
+            put_digits(self.sink(), n, 8, 0);
+        }
+
+        fn put_escaped(&mut self, bytes: &[u8]) {
+            put_escaped(self.sink(), bytes);
+        }
+
+        fn put_quoted(&mut self, parts: &[&[u8]]) {
+            put_quoted(self.sink(), parts);
+        }
+
+        fn put_column(&mut self, bytes: &[u8], width: usize) {
+            put_column(self.sink(), bytes, width);
+        }
+
+        fn put_seconds(&mut self, micros: u64) {
+            self.put_decimal(micros / 1_000_000);
+            self.put(b".");
+            put_digits(self.sink(), micros % 1_000_000, 10, 6);
+        }
+
+        fn put_json(&mut self, bytes: &[u8]) {
+            put_json(self.sink(), bytes);
+        }
+    };
 }
 
 impl<S: Sink> Put for S {
-    fn sink(&mut self) -> &mut dyn Sink {
-        self
-    }
+    put_by_sink!();
 }
 
 impl Put for dyn Sink + '_ {
-    fn sink(&mut self) -> &mut dyn Sink {
-        self
-    }
+    put_by_sink!();
 }
 
 fn put_decimal(out: &mut dyn Sink, n: u64) {
@@ -91,7 +114,7 @@ fn put_digits(out: &mut dyn Sink, n: u64, base: u64, least: usize) {
         if rest == 0 {
             break;
         }
-        *digit = hex_digit((rest % base) as u8);
+        *digit = DIGITS[(rest % base) as usize % 16];
         rest /= base;
         start = start.min(at);
     }
@@ -134,16 +157,14 @@ fn put_json(out: &mut dyn Sink, bytes: &[u8]) {
             b'"' | b'\\' => out.put(&[b'\\', byte]),
             0x80.. if !is_utf8 => out.put("\u{fffd}".as_bytes()),
             0x20.. => out.put(&[byte]),
-            _ => out.put(&[b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte & 15)]),
+            _ => out.put(&[b'\\', b'u', b'0', b'0', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
         }
     }
     out.put(b"\"");
 }
 
-/// The hexadecimal digit of a number below 16.
-fn hex_digit(n: u8) -> u8 {
-    if n < 10 { b'0' + n } else { b'a' + n - 10 }
-}
+/// The hexadecimal digits.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl Sink for Vec<u8> {
     fn append(&mut self, bytes: &[u8]) {

@@ -3,7 +3,7 @@
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
-use crate::mountinfo::{self, has_option};
+use crate::mountinfo;
 use crate::sys::{self, Dir};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -42,6 +42,9 @@ impl Controller {
 pub struct Controllers(u8);
 
 impl Controllers {
+    /// None of them.
+    pub const NONE: Self = Controllers(0);
+
     /// Those that are `wanted`.
     pub fn that_are(wanted: &dyn Fn(Controller) -> bool) -> Controllers {
         let mut set = 0;
@@ -68,15 +71,13 @@ impl Controllers {
     pub fn without(self, other: Controllers) -> Controllers {
         Controllers(self.0 & !other.0)
     }
+}
 
-    /// Those of them that are in `other`, too.
-    pub fn in_both(self, other: Controllers) -> Controllers {
+/// Those that are in both.
+impl core::ops::BitAnd for Controllers {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
         Controllers(self.0 & other.0)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
     }
 }
 
@@ -163,7 +164,7 @@ fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
     bytes::split(file, b'\n').find_map(|line| {
         let (_id, rest) = bytes::split_once(line, b':')?;
         let (controllers, path) = bytes::split_once(rest, b':')?;
-        has_option(controllers, controller).then_some(OwnLine { controllers, path })
+        bytes::has_part(controllers, b',', controller).then_some(OwnLine { controllers, path })
     })
 }
 
@@ -179,14 +180,16 @@ fn mounted<'a>(
     let mut rest = mounts;
     while let Some(mount) = mountinfo::next(&mut rest) {
         let is_it = match version {
-            Version::V1 => mount.fstype == b"cgroup" && has_option(mount.super_options, controller.name().as_bytes()),
+            Version::V1 => {
+                mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', controller.name().as_bytes())
+            }
             Version::V2 => mount.fstype == b"cgroup2",
         };
         if is_it
             && !mountinfo::is_hidden(mount.point, rest)
             && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
-            let is_writable = !has_option(mount.options, b"ro");
+            let is_writable = !bytes::has_part(mount.options, b',', b"ro");
             if is_writable || found.is_none() {
                 found = Some((mount.point, below));
             }

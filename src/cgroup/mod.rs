@@ -42,8 +42,8 @@ pub struct Group {
     pub has_memory: bool,
     /// The user asked for one of its limits, or for its parent. Else it is left out where the host refuses it.
     pub explicit: bool,
-    /// The cgroup that it is created in, once that is open, if it is not the top.
-    parent_dir: Slot<&'static Dir>,
+    /// The cgroup that it is created in, once that is open.
+    pub parent_dir: Slot<&'static Dir>,
     /// Its directory, locked, once it exists.
     dir: Slot<&'static Dir>,
     /// This host has refused it, and the user had not asked for it.
@@ -61,11 +61,6 @@ pub struct Enable {
 }
 
 impl Group {
-    /// The cgroup that it is created in, if that is open.
-    pub fn parent_dir(&self) -> Option<&'static Dir> {
-        if self.parent == c"." { Some(&self.hierarchy.top) } else { self.parent_dir.get() }
-    }
-
     /// Its directory, if it exists.
     pub fn dir(&self) -> Option<&'static Dir> {
         self.dir.get()
@@ -81,13 +76,23 @@ pub fn name_of(spec: &Spec, host: &Host) -> &'static CStr {
 /// The hierarchies of this host, and the groups that the container needs in them. A limit that the user asked for and that this
 /// host cannot apply is an error; such a default is left out.
 pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>, Vec<&'static Group>)> {
-    let all = Controllers::that_are(&|controller| needs(&spec.limits, controller, false));
-    let explicit = Controllers::that_are(&|controller| needs(&spec.limits, controller, true));
-    if all.is_empty() {
+    let limits = &spec.limits;
+    // Those that the limits need; with `explicit`, those that the limits need which the user asked for.
+    let needed = |explicit: bool| {
+        let counts = |limit: Option<Limit>| limit.is_some_and(|limit| limit.explicit || !explicit);
+        Controllers::that_are(&|controller| match controller {
+            Controller::Memory => counts(limits.memory) || counts(limits.swap),
+            Controller::Cpu => counts(limits.shares) || counts(limits.quota),
+            Controller::Cpuset => limits.cpus.is_some() || limits.mems.is_some(),
+            Controller::Pids => counts(limits.pids) || limits.count_pids && !explicit,
+        })
+    };
+    let (all, explicit) = (needed(false), needed(true));
+    if all == Controllers::NONE {
         return Ok((Vec::new(), Vec::new()));
     }
     let hierarchies = match hierarchy::find(explicit, host) {
-        Err(_) if explicit.is_empty() => return Ok((Vec::new(), Vec::new())),
+        Err(_) if explicit == Controllers::NONE => return Ok((Vec::new(), Vec::new())),
         found => found?,
     };
     for &controller in &Controller::ALL {
@@ -99,32 +104,23 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
     let name = name_of(spec, host);
     let mut groups = Vec::new();
     for &hierarchy in &hierarchies {
-        let (all, explicit) = (all.in_both(hierarchy.controllers), explicit.in_both(hierarchy.controllers));
-        if all.is_empty() {
+        let (all, explicit) = (all & hierarchy.controllers, explicit & hierarchy.controllers);
+        if all == Controllers::NONE {
             continue;
         }
         // First with the defaults; if the host refuses one of those, only with what the user asked for.
         let found = match group(hierarchy, spec, name, all, explicit) {
-            Err(_) if all != explicit && !explicit.is_empty() => group(hierarchy, spec, name, explicit, explicit),
+            Err(_) if all != explicit && explicit != Controllers::NONE => {
+                group(hierarchy, spec, name, explicit, explicit)
+            }
             found => found,
         };
         match found {
-            Err(_) if explicit.is_empty() && spec.cgroup_parent.is_none() => {}
+            Err(_) if explicit == Controllers::NONE && spec.cgroup_parent.is_none() => {}
             found => groups.push(found?),
         }
     }
     Ok((hierarchies, groups))
-}
-
-/// Whether the limits need a controller; with `explicit`, whether one of those that the user asked for does.
-fn needs(limits: &Limits, controller: Controller, explicit: bool) -> bool {
-    let counts = |limit: Option<Limit>| limit.is_some_and(|limit| limit.explicit || !explicit);
-    match controller {
-        Controller::Memory => counts(limits.memory) || counts(limits.swap),
-        Controller::Cpu => counts(limits.shares) || counts(limits.quota),
-        Controller::Cpuset => limits.cpus.is_some() || limits.mems.is_some(),
-        Controller::Pids => counts(limits.pids) || limits.count_pids && !explicit,
-    }
 }
 
 /// The group with these controllers in one hierarchy.
@@ -161,7 +157,7 @@ fn group(
         has_memory: controllers.has(Controller::Memory),
         explicit: wanted.is_some() || settings.iter().any(|setting| setting.explicit),
         settings,
-        parent_dir: Slot::default(),
+        parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),
         dir: Slot::default(),
         left_out: Cell::new(false),
     })))

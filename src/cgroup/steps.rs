@@ -17,16 +17,14 @@ step! {
         /// The group that is to be created there.
         pub group: &'static Group,
     }
+
+    may_fail |step| !step.group.explicit
 }
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent);
         keep_unless_refused(self.group, opened, &self.group.parent_dir)
-    }
-
-    fn may_fail(&self) -> bool {
-        !self.group.explicit
     }
 }
 
@@ -38,6 +36,8 @@ step! {
         /// What to enable, and where.
         pub enable: &'static Enable,
     }
+
+    may_fail |step| !step.enable.explicit
 }
 
 impl ParentStep for EnableController {
@@ -48,10 +48,6 @@ impl ParentStep for EnableController {
         let Enable { file, word, explicit } = self.enable;
         unless_refused(self.group.hierarchy.top.write(file, word).map_err(explain), *explicit)
     }
-
-    fn may_fail(&self) -> bool {
-        !self.enable.explicit
-    }
 }
 
 step! {
@@ -60,17 +56,15 @@ step! {
         /// The group.
         pub group: &'static Group,
     }
+
+    may_fail |step| !step.group.explicit
 }
 
 impl ParentStep for CreateCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let group = self.group;
-        let Some(parent) = group.parent_dir() else { return Ok(()) };
+        let Some(parent) = group.parent_dir.get() else { return Ok(()) };
         keep_unless_refused(group, directory::create(parent, group.name), &group.dir)
-    }
-
-    fn may_fail(&self) -> bool {
-        !self.group.explicit
     }
 }
 
@@ -82,16 +76,14 @@ step! {
         /// The limit.
         pub setting: &'static Setting,
     }
+
+    may_fail |step| !step.setting.explicit
 }
 
 impl ParentStep for ApplyLimit {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let Some(dir) = self.group.dir() else { return Ok(()) };
         unless_refused(self.setting.apply(dir), self.setting.explicit)
-    }
-
-    fn may_fail(&self) -> bool {
-        !self.setting.explicit
     }
 }
 
@@ -128,6 +120,8 @@ step! {
         /// `NAME/tasks`, or `NAME/cgroup.procs`.
         pub file: &'static CStr,
     }
+
+    may_fail |step| !step.group.explicit
 }
 
 impl ChildStep for JoinCgroup {
@@ -136,17 +130,13 @@ impl ChildStep for JoinCgroup {
         if group.left_out.get() || group.hierarchy.version == Version::V2 && child.born_in_cgroup {
             return Ok(());
         }
-        let Some(parent) = group.parent_dir() else { return Ok(()) };
+        let Some(parent) = group.parent_dir.get() else { return Ok(()) };
         match parent.write(self.file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
             Err(_) if !group.explicit => Ok(()),
             joined => joined.map_err(explain_join),
         }
-    }
-
-    fn may_fail(&self) -> bool {
-        !self.group.explicit
     }
 }
 
@@ -180,6 +170,8 @@ step! {
         /// Where the hierarchy is mounted.
         pub point: &'static CStr,
     }
+
+    may_fail |_| true
 }
 
 impl ChildStep for BindCgroup {
@@ -189,10 +181,6 @@ impl ChildStep for BindCgroup {
             Err(e) if e.is(Errno::ENOENT) => Ok(()),
             other => other,
         }
-    }
-
-    fn may_fail(&self) -> bool {
-        true
     }
 }
 

@@ -152,7 +152,7 @@ fn can_have_children(hierarchy: &Hierarchy, dir: &[u8], needed: Controllers) -> 
     if !holds_processes(hierarchy, dir)? {
         return Ok(true);
     }
-    Ok(needed.without(enabled(hierarchy, dir)?).is_empty())
+    Ok(needed.without(enabled(hierarchy, dir)?) == Controllers::NONE)
 }
 
 /// Whether this very cgroup has processes, which rule out children with controllers. The real root is exempt; it is the one

@@ -43,20 +43,17 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
     match core::str::from_utf8(word).unwrap_or_default() {
         "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
         "-V" | "--version" => Ok(Action::Print(VERSION.as_bytes())),
-        "run" => parse_run(words),
+        "run" => {
+            let split = spelling::normalise(ROWS, words)?;
+            match split.command {
+                _ if split.help => Ok(Action::Print(help::run_help().leak())),
+                [] => Err(Error::usage("run needs a COMMAND", b"")),
+                [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
+                command => Ok(Action::Run(parse_options(&split.options)?, command)),
+            }
+        }
         "check" => parse_check(words),
         _ => Err(Error::usage("unknown command", word)),
-    }
-}
-
-/// Parses the words after `run`.
-fn parse_run<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
-    let split = spelling::normalise(ROWS, words)?;
-    match split.command {
-        _ if split.help => Ok(Action::Print(help::run_help().leak())),
-        [] => Err(Error::usage("run needs a COMMAND", b"")),
-        [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
-        command => Ok(Action::Run(parse_options(&split.options)?, command)),
     }
 }
 

@@ -82,6 +82,9 @@ step! {
 
 impl ParentStep for MakePipes {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let keep = |ends: Result<(Fd, Fd)>, read: &mut Option<Fd>, write: &mut Option<Fd>| {
+            ends.map(|ends| (*read, *write) = (Some(ends.0), Some(ends.1)))
+        };
         let pipes = &mut parent.pipes;
         keep(sys::pipe2(), &mut pipes.error_read, &mut pipes.error_write)?;
         if self.for_terminal {
@@ -92,13 +95,6 @@ impl ParentStep for MakePipes {
         }
         keep(sys::pipe2(), &mut pipes.command_read, &mut pipes.command_write)
     }
-}
-
-/// Keeps the two ends of a new pipe or socket.
-fn keep(ends: Result<(Fd, Fd)>, read: &mut Option<Fd>, write: &mut Option<Fd>) -> Result<()> {
-    let ends = ends?;
-    (*read, *write) = (Some(ends.0), Some(ends.1));
-    Ok(())
 }
 
 step! {

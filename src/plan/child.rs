@@ -20,7 +20,7 @@ use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
 use crate::spec::{Spec, Volume};
-use crate::step::{ChildStep, Steps};
+use crate::step::{ChildStep, List, Steps};
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LookUpUser};

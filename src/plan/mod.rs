@@ -141,8 +141,8 @@ pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Resu
         words.push(0);
     }
     let parts = Parts::find(spec, host, words.leak())?;
-    let parent = parent::steps(spec, parts).leak();
-    let child = child::steps(spec, host, parts).leak();
+    let parent = parent::steps(spec, parts).into();
+    let child = child::steps(spec, host, parts).into();
     Ok(Box::leak(Box::new(Plan { spec, host, parent, child, parts })))
 }
 

@@ -11,7 +11,7 @@ use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
 use crate::spec::{Spec, StatsTo};
-use crate::step::{ParentStep, Steps};
+use crate::step::{List, ParentStep, Steps};
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
 

@@ -39,21 +39,20 @@ pub struct Words<'a> {
     pub options: Vec<&'a str>,
 }
 
-/// The capabilities that are named, and whether `ALL` is among the names.
-fn set(names: &[&str]) -> Result<(u64, bool)> {
-    let (mut set, mut all) = (0, false);
-    for name in names {
-        match named(name.as_bytes()) {
-            Some(Capabilities::ALL) => all = true,
-            Some(one) => set |= one.0,
-            None => return Err(Error::usage("unknown capability", name.as_bytes())),
-        }
-    }
-    Ok((set, all))
-}
-
 /// Reads the words, as docker does: `ALL` first, whatever the order.
 pub fn read(words: &Words) -> Result<Privilege> {
+    // The capabilities that are named, and whether `ALL` is among the names.
+    let set = |names: &[&str]| -> Result<(u64, bool)> {
+        let (mut set, mut all) = (0, false);
+        for name in names {
+            match named(name.as_bytes()) {
+                Some(Capabilities::ALL) => all = true,
+                Some(one) => set |= one.0,
+                None => return Err(Error::usage("unknown capability", name.as_bytes())),
+            }
+        }
+        Ok((set, all))
+    };
     let ((add, add_all), (drop, drop_all)) = (set(&words.add)?, set(&words.drop)?);
     // A capability that is both added and dropped is dropped if ALL were added, and kept otherwise.
     let capabilities = match (add_all || words.privileged && !drop_all, drop_all) {

@@ -20,7 +20,7 @@ pub fn sweep(plan: &Plan) {
         // The cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
         let own;
         let parent = match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
-            Some(group) => group.parent_dir(),
+            Some(group) => group.parent_dir.get(),
             None => {
                 own = Dir::open(Some(&hierarchy.top), hierarchy.own);
                 own.as_ref().ok()
@@ -110,7 +110,7 @@ pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
 pub fn remove_groups(plan: &Plan) -> Result<()> {
     let mut result = Ok(());
     for group in &plan.parts.groups {
-        if let (Some(dir), Some(parent)) = (group.dir(), group.parent_dir()) {
+        if let (Some(dir), Some(parent)) = (group.dir(), group.parent_dir.get()) {
             result = result.and(directory::remove(parent, group.name, dir));
         }
     }

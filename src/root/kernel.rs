@@ -58,6 +58,8 @@ fn explain_masked(error: Error, in_userns: bool) -> Error {
 step! {
     /// Mounts the message queues of its IPC namespace: mq_overview(7).
     pub struct MountMqueue;
+
+    may_fail |_| true
 }
 
 impl ChildStep for MountMqueue {
@@ -67,10 +69,6 @@ impl ChildStep for MountMqueue {
             Err(e) if e.is(Errno::ENODEV) => Ok(()),
             other => other,
         }
-    }
-
-    fn may_fail(&self) -> bool {
-        true
     }
 }
 
@@ -92,6 +90,8 @@ const READ_ONLY: [&CStr; 5] = [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/
 step! {
     /// Hides what the kernel shows of the host.
     pub struct MaskPaths;
+
+    may_fail |_| true
 }
 
 impl ChildStep for MaskPaths {
@@ -109,10 +109,6 @@ impl ChildStep for MaskPaths {
             }
         }
         Ok(())
-    }
-
-    fn may_fail(&self) -> bool {
-        true
     }
 }
 

@@ -190,7 +190,9 @@ fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
 fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
     let hierarchies = hierarchy::find(Controllers::in_list(b"", b','), plan(&[b"run", b"/"])?.host)?;
     let wanted = Controllers::in_list(name.as_bytes(), b',');
-    let Some(hierarchy) = hierarchies.iter().find(|hierarchy| wanted.without(hierarchy.controllers).is_empty()) else {
+    let Some(hierarchy) =
+        hierarchies.iter().find(|hierarchy| wanted.without(hierarchy.controllers) == Controllers::NONE)
+    else {
         return Err(Error::refused(
             "controller",
             &[name.as_bytes()],

@@ -110,7 +110,7 @@ pub fn clone<T>(
     let bottom = stack.base as usize + GUARD_SIZE;
     let wanted = if into.is_some() { flags | CloneFlags::INTO_CGROUP } else { flags };
     let args = CloneArgs {
-        flags: wanted.bits(),
+        flags: wanted.0,
         exit_signal: libc::SIGCHLD as u64,
         stack: bottom as u64,
         stack_size: STACK_SIZE as u64,

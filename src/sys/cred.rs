@@ -30,25 +30,25 @@ impl Arg for GroupsAt<'_> {
 /// setgroups(2).
 pub fn setgroups(groups: &[u32]) -> Result<()> {
     // SAFETY: the length and the pointer are those of one slice
-    unsafe { call!(setgroups(groups.len(), GroupsAt(groups))) }.done().map_err(explain_id)
+    unsafe { call!(setgroups(groups.len(), GroupsAt(groups))) }.result().map(drop).map_err(explain_id)
 }
 
 /// setgid(2): real, effective and saved.
 pub fn setgid(gid: u32) -> Result<()> {
     // SAFETY: the call takes a number
-    unsafe { call!(setgid(gid)) }.done().map_err(explain_id)
+    unsafe { call!(setgid(gid)) }.result().map(drop).map_err(explain_id)
 }
 
 /// setuid(2): real, effective and saved.
 pub fn setuid(uid: u32) -> Result<()> {
     // SAFETY: the call takes a number
-    unsafe { call!(setuid(uid)) }.done().map_err(explain_id)
+    unsafe { call!(setuid(uid)) }.result().map(drop).map_err(explain_id)
 }
 
 /// fchown(2) of an open file to a user; its group stays.
 pub fn fchown(fd: FdRef, uid: u32) -> Result<()> {
     // SAFETY: the call takes a descriptor and numbers: -1 keeps the group
-    unsafe { call!(fchown(fd, uid, -1)) }.done().map_err(explain_id)
+    unsafe { call!(fchown(fd, uid, -1)) }.result().map(drop).map_err(explain_id)
 }
 
 /// geteuid(2) and getegid(2).
@@ -103,14 +103,15 @@ pub fn capset(set: u64) -> Result<()> {
     let (low, high) = (set as u32, (set >> 32) as u32);
     // SAFETY: the kernel reads the header, and two structures of three words, as this version has them
     unsafe { call!(capset(&header, &CapData([[low, low, 0], [high, high, 0]]))) }
-        .done()
+        .result()
+        .map(drop)
         .map_err(|e| e.hint_for(&[(Errno::EPERM, "mydocker itself lacks a capability that --cap-add names")]))
 }
 
 /// prctl(2) PR_SET_NO_NEW_PRIVS: execve(2) gives no privilege, from here on and for all children.
 pub fn set_no_new_privs() -> Result<()> {
     // SAFETY: this operation takes numbers
-    unsafe { call!(prctl(Prctl::SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.done_about_text(b"PR_SET_NO_NEW_PRIVS")
+    unsafe { call!(prctl(Prctl::SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.about_text(b"PR_SET_NO_NEW_PRIVS").map(drop)
 }
 
 /// prctl(2) PR_GET_NO_NEW_PRIVS.
@@ -145,7 +146,8 @@ pub fn load_filter(instructions: &[u8]) -> Result<()> {
     let program = libc::sock_fprog { len: (instructions.len() / 8) as u16, filter };
     // SAFETY: the kernel reads one struct sock_fprog, and the instructions that it points to, as many as it says
     unsafe { call!(seccomp(SeccompOperation::SET_MODE_FILTER, SeccompFlags::SPEC_ALLOW, &program)) }
-        .done_about_text(b"SECCOMP_SET_MODE_FILTER")
+        .about_text(b"SECCOMP_SET_MODE_FILTER")
+        .map(drop)
         .map_err(explain_seccomp)
 }
 
@@ -160,6 +162,7 @@ pub fn has_seccomp() -> Result<()> {
     let action = Action(libc::SECCOMP_RET_ERRNO);
     // SAFETY: the kernel reads one word
     unsafe { call!(seccomp(SeccompOperation::GET_ACTION_AVAIL, SeccompFlags::NONE, &action)) }
-        .done()
+        .result()
+        .map(drop)
         .map_err(explain_seccomp)
 }

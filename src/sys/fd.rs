@@ -152,9 +152,9 @@ impl Object for Ends {
     const PRINT: Option<Print> = Some(put_numbers);
 }
 
-impl Ends {
-    pub(super) fn own(self) -> (Fd, Fd) {
-        let [first, second] = self.0;
+impl From<Ends> for (Fd, Fd) {
+    fn from(ends: Ends) -> (Fd, Fd) {
+        let [first, second] = ends.0;
         (Fd::own(first as usize), Fd::own(second as usize))
     }
 }
@@ -164,13 +164,13 @@ pub fn pipe2() -> Result<(Fd, Fd)> {
     let mut ends = Ends::default();
     // SAFETY: the kernel writes two descriptors into an array of two
     unsafe { call!(pipe2(&mut ends, OpenFlags::CLOEXEC)) }.result()?;
-    Ok(ends.own())
+    Ok(ends.into())
 }
 
 /// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.
 pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
     // SAFETY: the call takes descriptors; the one that it closes is a standard stream, which nobody owns
-    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.done()
+    unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
 }
 
 /// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
@@ -210,7 +210,7 @@ pub fn close_all_but(kept: Option<FdRef>) -> Result<()> {
 
 fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
     // SAFETY: the call takes numbers; the callers above close only descriptors that their process no longer uses
-    unsafe { call!(close_range(first, last, flags)) }.done()
+    unsafe { call!(close_range(first, last, flags)) }.result().map(drop)
 }
 
 /// A descriptor and the events to wait for: struct pollfd.
@@ -291,7 +291,7 @@ impl Arg for CauseRoom {
 /// PIPE_BUF.
 pub fn send_error(pipe: FdRef, error: Error) -> Result<()> {
     // SAFETY: the kernel reads one Cause, of the size that it is told
-    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.done_about_text(b"error pipe")
+    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about_text(b"error pipe").map(drop)
 }
 
 /// Receives an error that the child has sent; `None` at the end of file.

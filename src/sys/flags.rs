@@ -20,7 +20,7 @@ macro_rules! flags {
     ($($(#[$doc:meta])* $kind:ident $type:ident { $($(#[$note:meta])* $name:ident = $prefix:ident $value:expr,)* })*) => { $(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct $type(u64);
+        pub struct $type(pub(super) u64);
 
         #[allow(dead_code)]
         impl $type {
@@ -90,6 +90,7 @@ macro_rules! flags {
         const { assert!(counts(VALUES)) }
         Names::Numbered(&[$(flags!(@name $prefix $name)),*])
     }};
+    (@name unnamed $name:ident) => { "" };
     (@name bare $name:ident) => { stringify!($name) };
     (@name $prefix:ident $name:ident) => { concat!(stringify!($prefix), stringify!($name)) };
 }
@@ -303,7 +304,8 @@ flags! {
         RTTIME = RLIMIT_ libc::RLIMIT_RTTIME,
     }
     /// signal(7).
-    one SignalNumber {
+    numbered SignalNumber {
+        ZERO = unnamed 0,
         HUP = SIG libc::SIGHUP,
         INT = SIG libc::SIGINT,
         QUIT = SIG libc::SIGQUIT,
@@ -351,7 +353,7 @@ impl MountFlags {
         ];
         let mut flags = MountFlags::NONE;
         for (name, flag) in &KEPT {
-            if crate::mountinfo::has_option(options, name) {
+            if crate::bytes::has_part(options, b',', name) {
                 flags = flags | *flag;
             }
         }

@@ -252,13 +252,13 @@ pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) ->
 /// mkdirat(2), below `dir` or from the working directory.
 pub fn mkdir(dir: Option<&Fd>, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.done_about_path(path)
+    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.about_path(path).map(drop)
 }
 
 /// mknodat(2): a device; or, with S_IFREG and no number, an empty file.
 pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.done_about_path(path)
+    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.about_path(path).map(drop)
 }
 
 /// The number of a device, as mknod(2) takes it.
@@ -283,14 +283,14 @@ impl Device {
 /// symlinkat(2).
 pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.done_about_path(path)
+    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.about_path(path).map(drop)
 }
 
 /// unlinkat(2) of what has been created below `dir`: a directory, or else a file.
 pub fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
     let unlinkat = |flags: AtFlags| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.done_about_path(name)
+        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.about_path(name).map(drop)
     };
     match unlinkat(AtFlags::REMOVEDIR) {
         Err(e) if e.is(Errno::ENOTDIR) => unlinkat(AtFlags::NONE),
@@ -373,7 +373,7 @@ pub fn is_cgroup(path: &CStr) -> bool {
 /// fchownat(2).
 pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.done_about_path(path)
+    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
 }
 
 /// flock(2) LOCK_EX, waiting or not. `Ok(false)`: another process holds it.
@@ -412,20 +412,21 @@ pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { call!(chdir(path)) }
-        .done_about_path(path)
+        .about_path(path)
+        .map(drop)
         .map_err(|e| e.hint_for(&[(Errno::ENOENT, "the working directory does not exist")]))
 }
 
 /// fchdir(2); `path` names the directory in messages.
 pub fn fchdir(fd: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: the call takes an open descriptor
-    unsafe { call!(fchdir(fd.borrow())) }.done_about_path(path)
+    unsafe { call!(fchdir(fd.borrow())) }.about_path(path).map(drop)
 }
 
 /// chroot(2) into the working directory.
 pub fn chroot() -> Result<()> {
     // SAFETY: a literal, NUL-terminated
-    unsafe { call!(chroot(c".")) }.done()
+    unsafe { call!(chroot(c".")) }.result().map(drop)
 }
 
 /// umask(2).

@@ -64,7 +64,7 @@ pub enum Names {
     Bits(&'static [(&'static str, u64)]),
     /// One of these values.
     One(&'static [(&'static str, u64)]),
-    /// The value is the place of its name.
+    /// The value is the place of its name; an empty one stands for none.
     Numbered(&'static [&'static str]),
 }
 
@@ -75,7 +75,7 @@ impl Names {
             Names::Bits(names) | Names::One(names) => {
                 names.iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
             }
-            Names::Numbered(names) => names.get(value as usize).copied(),
+            Names::Numbered(names) => names.get(value as usize).copied().filter(|name| !name.is_empty()),
         }
     }
 
@@ -280,26 +280,6 @@ impl Outcome {
     /// The value, or the failure with a path in quotes, which is given in parts.
     pub fn about_parts(self, path: &[&[u8]]) -> Result<usize> {
         if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", path)) }
-    }
-
-    /// Like `result`, for a call whose value says nothing.
-    pub fn done(self) -> Result<()> {
-        self.result().map(drop)
-    }
-
-    /// Like `about_text`, for a call whose value says nothing.
-    pub fn done_about_text(self, text: &[u8]) -> Result<()> {
-        self.about_text(text).map(drop)
-    }
-
-    /// Like `about_path`, for a call whose value says nothing.
-    pub fn done_about_path(self, path: &CStr) -> Result<()> {
-        self.about_path(path).map(drop)
-    }
-
-    /// Like `about_parts`, for a call whose value says nothing.
-    pub fn done_about_parts(self, path: &[&[u8]]) -> Result<()> {
-        self.about_parts(path).map(drop)
     }
 
     /// The value; `None` where the call would have had to wait (EAGAIN). That is no failure, and allocates no error.

@@ -14,7 +14,7 @@ use core::ffi::CStr;
 /// mount(2).
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mount(source, target, fstype, flags, data)) }.done_about_path(target).map_err(|e| {
+    unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop).map_err(|e| {
         e.hint_for(&[(Errno::EINVAL, "is it a mount point? In a chroot, bind the root onto itself first")])
     })
 }
@@ -41,13 +41,13 @@ pub fn remount_read_only(point: &CStr, kept: MountFlags) -> Result<()> {
 /// umount2(2) MNT_DETACH: the mount leaves the tree now, and is unmounted when no process uses it.
 pub fn detach(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.done_about_path(path)
+    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.about_path(path).map(drop)
 }
 
 /// pivot_root(2) of the working directory onto itself: it becomes the root, and the old root is mounted on top of it.
 pub fn pivot_root() -> Result<()> {
     // SAFETY: literals, NUL-terminated
-    unsafe { call!(pivot_root(c".", c".")) }.done()
+    unsafe { call!(pivot_root(c".", c".")) }.result().map(drop)
 }
 
 /// open_tree(2): a copy of the mount at `path` and of those below it, attached nowhere.
@@ -61,7 +61,7 @@ pub fn open_tree(path: &CStr) -> Result<Fd> {
 pub fn move_mount(tree: &Fd, target: &Fd, path: &CStr) -> Result<()> {
     let flags = MoveMountFlags::F_EMPTY_PATH | MoveMountFlags::T_EMPTY_PATH;
     // SAFETY: literals, NUL-terminated
-    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.done_about_path(path)
+    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.about_path(path).map(drop)
 }
 
 /// struct mount_attr of mount_setattr(2).
@@ -89,7 +89,8 @@ pub fn make_read_only(tree: &Fd, path: &CStr) -> Result<()> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
     // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
     unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &READ_ONLY, size_of::<MountAttributes>())) }
-        .done_about_path(path)
+        .about_path(path)
+        .map(drop)
         .map_err(fs::needs_5_12)
 }
 

@@ -32,5 +32,5 @@ pub fn set_interface_up(name: &[u8]) -> Result<()> {
     let socket = unsafe { call!(socket(Domain::INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.about_text(b"AF_INET");
     let socket = socket.map(Fd::own)?;
     // SAFETY: the kernel reads one struct ifreq
-    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.done_about_parts(&[name])
+    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.about_parts(&[name]).map(drop)
 }

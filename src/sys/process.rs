@@ -187,19 +187,19 @@ pub fn exit_group(status: i32) -> ! {
 /// prctl(2) PR_SET_PDEATHSIG: SIGKILL when the parent dies.
 pub fn die_with_parent() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.done_about_text(b"PR_SET_PDEATHSIG")
+    unsafe { call!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.about_text(b"PR_SET_PDEATHSIG").map(drop)
 }
 
 /// prctl(2) PR_SET_CHILD_SUBREAPER: orphans below become our children.
 pub fn set_child_subreaper() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.done_about_text(b"PR_SET_CHILD_SUBREAPER")
+    unsafe { call!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.about_text(b"PR_SET_CHILD_SUBREAPER").map(drop)
 }
 
 /// prctl(2) PR_SET_DUMPABLE 0: only a process that may trace this one can open its files in /proc/PID.
 pub fn set_not_dumpable() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_DUMPABLE, 0)) }.done_about_text(b"PR_SET_DUMPABLE")
+    unsafe { call!(prctl(Prctl::SET_DUMPABLE, 0)) }.about_text(b"PR_SET_DUMPABLE").map(drop)
 }
 
 /// unshare(2).
@@ -212,7 +212,7 @@ pub fn unshare(flags: CloneFlags) -> Result<()> {
 /// sethostname(2).
 pub fn sethostname(name: &[u8]) -> Result<()> {
     // SAFETY: the pointer and the length are those of one slice
-    unsafe { call!(sethostname(name, name.len())) }.done_about_parts(&[name])
+    unsafe { call!(sethostname(name, name.len())) }.about_parts(&[name]).map(drop)
 }
 
 /// uname(2): the name of the host.
@@ -252,14 +252,16 @@ impl Object for Limits {
 /// prlimit64(2) of this process; [`u64::MAX`] is no limit.
 pub fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
     // SAFETY: the kernel reads one struct rlimit64, and writes none
-    unsafe { call!(prlimit64(0, resource, &Limits([soft, hard]), Null)) }.done_about_text(resource.name().as_bytes())
+    unsafe { call!(prlimit64(0, resource, &Limits([soft, hard]), Null)) }
+        .about_text(resource.name().as_bytes())
+        .map(drop)
 }
 
 /// nanosleep(2).
 pub fn nanosleep(nanoseconds: i64) -> Result<()> {
     let time = Timespec([nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000]);
     // SAFETY: the kernel reads one struct timespec
-    unsafe { call!(nanosleep(&time, Null)) }.done()
+    unsafe { call!(nanosleep(&time, Null)) }.result().map(drop)
 }
 
 /// clock_gettime(2), CLOCK_MONOTONIC, in microseconds.
@@ -290,7 +292,7 @@ pub fn cpu_time_of_children() -> [u64; 2] {
 /// kill(2). That there is no such process any more is no failure.
 pub fn kill(pid: Pid, signal: i32) -> Result<()> {
     // SAFETY: the call takes numbers
-    match unsafe { call!(kill(pid.0, SignalNumber::from(signal))) }.done() {
+    match unsafe { call!(kill(pid.0, SignalNumber::from(signal))) }.result().map(drop) {
         Err(e) if !e.is(Errno::ESRCH) => Err(e.about(&to_decimal(pid.0 as u64))),
         _ => Ok(()),
     }

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// rt_sigprocmask(2) with SIG_SETMASK.
 pub fn set_signal_mask(mask: SigSet) -> Result<()> {
     // SAFETY: the kernel reads one set of 8 bytes, and a null pointer asks for no old one
-    unsafe { call!(rt_sigprocmask(How::SETMASK, &mask, Null, 8usize)) }.done()
+    unsafe { call!(rt_sigprocmask(How::SETMASK, &mask, Null, 8usize)) }.result().map(drop)
 }
 
 /// The kernel's struct sigaction: handler, flags, restorer, mask. Zeros are SIG_DFL.
@@ -22,7 +22,7 @@ impl Object for SigAction {}
 pub fn reset_signal(signal: i32) -> Result<()> {
     let default = SigAction([0; 4]);
     // SAFETY: the kernel reads one struct sigaction, and a null pointer asks for no old one
-    unsafe { call!(rt_sigaction(SignalNumber::from(signal), &default, Null, 8usize)) }.done()
+    unsafe { call!(rt_sigaction(SignalNumber::from(signal), &default, Null, 8usize)) }.result().map(drop)
 }
 
 /// signalfd4(2): a descriptor to read the signals of `set` from.

@@ -85,7 +85,7 @@ pub fn tcgets(fd: FdRef) -> Option<Termios> {
 /// TCSETS: at once. (TCSETSW waits until the output is read, which may be never.)
 pub fn tcsets(fd: FdRef, termios: &Termios) -> Result<()> {
     // SAFETY: the kernel reads one struct termios
-    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.done_about_text(b"TCSETS")
+    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.about_text(b"TCSETS").map(drop)
 }
 
 /// TIOCGWINSZ. `None`: not a terminal.
@@ -99,7 +99,7 @@ pub fn window_size(fd: FdRef) -> Option<WindowSize> {
 /// TIOCSWINSZ.
 pub fn set_window_size(fd: FdRef, size: &WindowSize) -> Result<()> {
     // SAFETY: the kernel reads one struct winsize
-    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.done_about_text(b"TIOCSWINSZ")
+    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.about_text(b"TIOCSWINSZ").map(drop)
 }
 
 /// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
@@ -135,7 +135,7 @@ pub fn control(slave: FdRef) -> Result<()> {
     // SAFETY: the call takes nothing
     unsafe { call!(setsid()) }.result()?;
     // SAFETY: this request takes a number
-    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.done_about_text(b"TIOCSCTTY")
+    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about_text(b"TIOCSCTTY").map(drop)
 }
 
 /// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
@@ -144,7 +144,7 @@ pub fn to_foreground(own: Pid) -> Result<()> {
     // SAFETY: the call takes numbers: 0 is the caller
     unsafe { call!(setpgid(0, 0)) }.result()?;
     // SAFETY: the kernel reads one int
-    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.done_about_text(b"TIOCSPGRP")
+    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about_text(b"TIOCSPGRP").map(drop)
 }
 
 /// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.
@@ -169,7 +169,7 @@ pub fn socketpair() -> Result<(Fd, Fd)> {
     let kind = Socket::SEQPACKET | Socket::CLOEXEC;
     // SAFETY: the kernel writes two descriptors into an array of two
     unsafe { call!(socketpair(Domain::UNIX, kind, 0, &mut ends)) }.result()?;
-    Ok(ends.own())
+    Ok(ends.into())
 }
 
 /// One SCM_RIGHTS message with one descriptor: cmsghdr (16 bytes), the int, padding; unix(7), cmsg(3).
@@ -200,7 +200,7 @@ pub fn send_fd(socket: FdRef, fd: FdRef, bytes: &[u8]) -> Result<()> {
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     with_message(&mut rights, part, |message| {
         // SAFETY: the parts of the message outlive the closure, and the kernel writes to none of them
-        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.done_about_text(b"SCM_RIGHTS")
+        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about_text(b"SCM_RIGHTS").map(drop)
     })
 }
 
