@@ -54,7 +54,7 @@ impl<S: ?Sized> Default for Steps<S> {
     }
 }
 
-/// How a list grows: once for all types of steps.
+/// Adds a step at the end of a list. The steps of all types share this function.
 trait Grow<S: ?Sized> {
     fn push(&mut self, step: &'static S, purpose: &'static str, may_fail: bool);
 }

@@ -43,7 +43,7 @@ pub trait Put {
     fn put_json(&mut self, bytes: &[u8]);
 }
 
-/// The same for each kind of [`Sink`].
+/// The methods of [`Put`], which are the same for every type that is a [`Sink`] and for `dyn Sink`.
 macro_rules! put_by_sink {
     () => {
         fn sink(&mut self) -> &mut dyn Sink {

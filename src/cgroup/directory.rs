@@ -164,7 +164,7 @@ fn end_members(dir: &Dir) -> Result<()> {
             match bytes::decimal(word) {
                 // 0 stands for a process outside this PID namespace: it cannot be named from here.
                 Ok(0) | Err(_) => {}
-                Ok(pid) => drop(sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?),
+                Ok(pid) => sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?,
             }
         }
         sys::nanosleep(1_000_000)?;

@@ -77,7 +77,7 @@ pub fn name_of(spec: &Spec, host: &Host) -> &'static CStr {
 /// host cannot apply is an error; such a default is left out.
 pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>, Vec<&'static Group>)> {
     let limits = &spec.limits;
-    // Those that the limits need; with `explicit`, those that the limits need which the user asked for.
+    // The controllers that the limits need. With `explicit`, only the limits count that the user asked for.
     let needed = |explicit: bool| {
         let counts = |limit: Option<Limit>| limit.is_some_and(|limit| limit.explicit || !explicit);
         Controllers::that_are(&|controller| match controller {

@@ -139,7 +139,7 @@ fn put_string(out: &mut Vec<u8>, string: &[u8]) {
     }
 }
 
-/// What a control file of a group holds: nothing, if there is none.
+/// The content of a control file of a group. It is empty where the group has no such file.
 fn content<'a>(group: &Group, file: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
     group.dir().and_then(|dir| dir.read(file, buffer).ok()).unwrap_or_default()
 }

@@ -47,22 +47,19 @@ pub fn man_page() -> String {
     );
     page += ".SH OPTIONS\n";
     let mut rows = ROWS.iter();
-    let headed = GROUPS.iter().flat_map(|(group, count)| {
-        rows.by_ref().take(*count).enumerate().map(|(at, row)| ((at == 0).then_some(*group), row)).collect::<Vec<_>>()
-    });
-    for (group, row) in headed {
-        if let Some(group) = group {
-            page += &format!(".SS {group}\n");
+    for (group, count) in GROUPS {
+        page += &format!(".SS {group}\n");
+        for row in rows.by_ref().take(*count) {
+            let names: Vec<String> = row.names().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
+            let names = names.join(", ");
+            let value = match row.value {
+                Value::Switch => String::new(),
+                Value::One(value) => format!(" \\fI{}\\fR", troff(value).trim_end()),
+                Value::Many(value) => format!(" \\fI{}\\fR...", troff(value).trim_end()),
+                Value::Optional(value) => format!("[=\\fI{}\\fR]", troff(value).trim_end()),
+            };
+            page += &format!(".TP\n{names}{value}\n{}", troff(row.help));
         }
-        let names: Vec<String> = row.names().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
-        let names = names.join(", ");
-        let value = match row.value {
-            Value::Switch => String::new(),
-            Value::One(value) => format!(" \\fI{}\\fR", troff(value).trim_end()),
-            Value::Many(value) => format!(" \\fI{}\\fR...", troff(value).trim_end()),
-            Value::Optional(value) => format!("[=\\fI{}\\fR]", troff(value).trim_end()),
-        };
-        page += &format!(".TP\n{names}{value}\n{}", troff(row.help));
     }
     page += ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself failed, \
              and nothing was run\n.TP\n126\nthe command was found and cannot be executed\n.TP\n127\nthe command was not found\n";
