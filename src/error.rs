@@ -99,7 +99,9 @@ impl Error {
     /// The command line is right, but this host or its state does not allow it. `path` is given in parts.
     pub fn refused(says: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
         let cause = Cause::new(Kind::Refused, says, hint);
-        cause.subject.put_quoted(path);
+        if !path.is_empty() {
+            cause.subject.put_quoted(path);
+        }
         Error(cause)
     }
 

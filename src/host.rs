@@ -52,6 +52,10 @@ pub struct Status {
     pub bounding: Capabilities,
     /// Its permitted capabilities.
     pub permitted: Capabilities,
+    /// Its inheritable capabilities: a file may give them to the command.
+    pub inheritable: Capabilities,
+    /// It has supplementary groups.
+    pub has_groups: bool,
 }
 
 const CHLD: SigSet = SigSet::of(&[libc::SIGCHLD]);
@@ -72,6 +76,8 @@ impl Status {
             ignored: SigSet(set(b"SigIgn:").unwrap_or(SigSet::ALL.0) & !CHLD.0),
             bounding: Capabilities(set(b"CapBnd:").unwrap_or(Capabilities::ALL.0)),
             permitted: Capabilities(set(b"CapPrm:").unwrap_or(Capabilities::ALL.0)),
+            inheritable: Capabilities(set(b"CapInh:").unwrap_or(Capabilities::ALL.0)),
+            has_groups: bytes::field(file, b"Groups:").is_none_or(|groups| !groups.is_empty()),
         }
     }
 }

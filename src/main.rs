@@ -8,7 +8,7 @@
 mod cli;
 
 use cli::{Action, DryRun, Request, TraceTo};
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_ulong};
 use mydocker::error::{Error, Result};
 use mydocker::host::Host;
 use mydocker::plan::{self, Plan};
@@ -33,7 +33,10 @@ static HEAP: sys::Bump = sys::Bump::new();
 pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
     // SAFETY: the C start-up code passes both vectors as execve(2) made them, ending with a null pointer; they stay forever
     let (words, environment) = unsafe { (strings(argv), strings(envp)) };
-    start(words, environment).unwrap_or_else(|error| {
+    // SAFETY: the environment has that many strings, a null pointer, and behind it the auxiliary vector
+    let is_secure = unsafe { is_secure(envp.add(environment.len() + 1).cast()) };
+    let done = if is_secure { Err(refuse_privilege()) } else { start(words, environment) };
+    done.unwrap_or_else(|error| {
         sys::say(error);
         error.status()
     })
@@ -60,6 +63,30 @@ pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *con
 pub extern "C" fn _Unwind_Backtrace(_each_frame: usize, _argument: usize) -> c_int {
     // _URC_END_OF_STACK
     5
+}
+
+/// Whether execve(2) has given this process more privilege than its caller has: AT_SECURE of getauxval(3).
+///
+/// # Safety
+/// `next` must be the auxiliary vector of this process: pairs of a type and a value, up to AT_NULL. The C library may have
+/// left null pointers in front of it, for variables that it has taken out of the environment of such a process.
+#[allow(unsafe_code)]
+unsafe fn is_secure(mut next: *const c_ulong) -> bool {
+    // SAFETY: the caller has promised pairs up to AT_NULL, where this ends; AT_NULL is 0, and no other type is
+    unsafe {
+        while *next == 0 {
+            next = next.add(1);
+        }
+        while *next != 0 && *next != libc::AT_SECURE {
+            next = next.add(2);
+        }
+        *next == libc::AT_SECURE && *next.add(1) != 0
+    }
+}
+
+fn refuse_privilege() -> Error {
+    let hint = "whoever may start it would be root on this host: chmod u-s,g-s, or setcap -r";
+    Error::refused("mydocker is set-user-ID, set-group-ID or has capabilities", &[], hint)
 }
 
 fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {

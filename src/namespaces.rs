@@ -21,6 +21,21 @@ impl ParentStep for AdoptOrphans {
 }
 
 step! {
+    /// Lets nobody look into this process and the child: a container with --pid host sees both.
+    ///
+    /// Their working directory, their root and their open files are the host's (proc_pid_fd(5)). execve makes the command
+    /// dumpable again. In a user namespace the files in /proc of a process that is not dumpable are not its owner's, who has to
+    /// write its ids there: user_namespaces(7).
+    pub struct SetNotDumpable;
+}
+
+impl ParentStep for SetNotDumpable {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        sys::set_not_dumpable()
+    }
+}
+
+step! {
     /// Makes the child, in new namespaces.
     ///
     /// The child has a copy of all that the parent has: what it needs is in [`Parent::child`]. On v2 it is born in its

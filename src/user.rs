@@ -1,7 +1,6 @@
-//! `-u`: the user to run as, looked up in the container's own passwd and group. All of this runs in the child: it allocates
-//! nothing.
+//! `-u`: the user to run as, looked up in the container's own passwd and group. All of this runs in the child.
 
-use crate::bytes::Put;
+use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
 use crate::step::{Child, ChildStep, User};
@@ -11,9 +10,10 @@ use core::ffi::CStr;
 
 const PASSWD: &CStr = c"/etc/passwd";
 const GROUP: &CStr = c"/etc/group";
-/// With more groups than this, or a longer line, the run ends: it must not leave one out.
+/// With more groups than this the run ends: it must not leave one out.
 const MOST_GROUPS: usize = 1024;
-const LONGEST_LINE: usize = 16 * 1024;
+/// In bytes: room for about 100,000 users.
+const LARGEST: u64 = 16 << 20;
 
 impl User {
     /// Root, with room for the groups and the home of the user that will be found.
@@ -53,6 +53,17 @@ impl ChildStep for LookUpUser {
         let looked_up = record::make(|| look_up(&mut child.user, self.word.as_bytes(), &open));
         record::make(|| drop(root));
         looked_up
+    }
+}
+
+step! {
+    /// Leaves the groups of whoever started mydocker.
+    pub struct LeaveGroups;
+}
+
+impl ChildStep for LeaveGroups {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::setgroups(&[])
     }
 }
 
@@ -144,33 +155,28 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     }
 }
 
-/// Calls `see` with every line of a file in the container; a missing file has none.
+/// Calls `see` with every line of a file in the container. A missing file has none; nor has what is no regular file, or is larger
+/// than any list of users: the root may hold a node of /dev/zero there.
 fn each_line(path: &CStr, open: Open, see: &mut dyn FnMut(&[u8])) -> Result<()> {
     // Not blocking: it may be a FIFO.
     let file = match open(path, OpenFlags::NONBLOCK | OpenFlags::NOCTTY) {
         Err(e) if e.is(Errno::ENOENT) => return Ok(()),
         other => other?,
     };
-    let mut buffer = [0u8; LONGEST_LINE];
+    let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;
+    if status.kind() != libc::S_IFREG || status.size > LARGEST {
+        return Ok(());
+    }
+    let mut content = alloc::vec![0; status.size as usize];
     let mut filled = 0;
     loop {
-        let n = sys::read(file.borrow(), buffer.get_mut(filled..).unwrap_or_default())
-            .map_err(|e| e.about(path.to_bytes()))?;
-        filled += n;
-        let mut rest = buffer.get(..filled).unwrap_or_default();
-        while let Some(end) = rest.iter().position(|&b| b == b'\n') {
-            see(rest.get(..end).unwrap_or_default());
-            rest = rest.get(end + 1..).unwrap_or_default();
+        let room = content.get_mut(filled..).unwrap_or_default();
+        match sys::read(file.borrow(), room).map_err(|e| e.about(path.to_bytes()))? {
+            0 => break,
+            n => filled += n,
         }
-        let left = rest.len();
-        if n == 0 {
-            see(rest);
-            return Ok(());
-        }
-        if left == LONGEST_LINE {
-            return Err(Error::refused("a line is too long in", &[path.to_bytes()], "16384 bytes at most"));
-        }
-        buffer.copy_within(filled - left..filled, 0);
-        filled = left;
     }
+    content.truncate(filled);
+    bytes::split(&content, b'\n').for_each(see);
+    Ok(())
 }

@@ -3,9 +3,10 @@
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::root::create::create_missing;
+use crate::root::enter::restrict;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot};
-use crate::sys::{self, Fd, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -39,7 +40,7 @@ pub fn parse(word: &str) -> Result<Volume> {
         }
     };
     let target = target_path(target)?;
-    Ok(Volume { target, content: Content::Host { source: bytes::c_string(&[source]), read_only } })
+    Ok(Volume { target, content: Content::Host { source: bytes::c_string(&[source]), read_only, devices: false } })
 }
 
 /// Reads `DST` or `DST:size=64m,mode=1777,exec`. The default is nosuid, nodev and noexec, as docker has it.
@@ -92,7 +93,7 @@ pub fn device(path: &'static CStr) -> Result<Volume> {
     if !matches!(sys::statx(path, true)?.kind(), libc::S_IFCHR | libc::S_IFBLK) {
         return Err(Error::refused("no device:", &[path.to_bytes()], "--device takes one of the host's"));
     }
-    Ok(Volume { content: Content::Host { source: path, read_only: true }, target: path })
+    Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target: path })
 }
 
 step! {
@@ -121,6 +122,8 @@ step! {
         pub tree: &'static Slot<Fd>,
         /// In a root of its own a target that is missing is created.
         pub create: bool,
+        /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
+        pub forbid_devices: bool,
     }
 }
 
@@ -153,10 +156,15 @@ impl ChildStep for MountVolume {
             (Content::Memory { flags, data }, _) => {
                 sys::mount_on(c"tmpfs", &target, path, c"tmpfs", *flags, Some(data))
             }
-            (Content::Host { read_only, .. }, Some(tree)) => {
+            (Content::Host { read_only, devices, .. }, Some(tree)) => {
                 sys::move_mount(&tree, &target, path)
                     .map_err(|e| e.with_hint("a directory can be mounted only onto a directory, a file onto a file"))?;
-                if *read_only { sys::make_read_only(&tree, path) } else { Ok(()) }
+                match (*read_only, !devices && self.forbid_devices) {
+                    (false, false) => Ok(()),
+                    (true, false) => restrict(&tree, path, MountAttr::RDONLY),
+                    (false, true) => restrict(&tree, path, MountAttr::NODEV),
+                    (true, true) => restrict(&tree, path, MountAttr::RDONLY | MountAttr::NODEV),
+                }
             }
             (Content::Host { .. }, None) => Ok(()),
         }
@@ -168,7 +176,7 @@ mod tests {
     use super::*;
 
     fn bind(target: &str, source: &str, read_only: bool) -> Volume {
-        let content = Content::Host { source: bytes::c_string(&[source.as_bytes()]), read_only };
+        let content = Content::Host { source: bytes::c_string(&[source.as_bytes()]), read_only, devices: false };
         Volume { target: bytes::c_string(&[target.as_bytes()]), content }
     }
 

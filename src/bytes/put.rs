@@ -26,7 +26,8 @@ pub trait Put {
     /// Appends `n` in octal, as C and strace write it: `0755`, `0`.
     fn put_octal(&mut self, n: u64);
 
-    /// Appends `bytes`; control characters, quotes and backslashes become escapes of C: `\n`, `\"`, `\033`.
+    /// Appends `bytes`; quotes, backslashes and what a terminal would obey become escapes of C: `\n`, `\"`, `\033`; so do bytes
+    /// that are not UTF-8.
     fn put_escaped(&mut self, bytes: &[u8]);
 
     /// Appends the parts, joined and escaped, as one string in double quotes.
@@ -122,15 +123,34 @@ fn put_digits(out: &mut dyn Sink, n: u64, base: u64, least: usize) {
 }
 
 fn put_escaped(out: &mut dyn Sink, bytes: &[u8]) {
-    for &byte in bytes {
-        match byte {
-            b'\n' => out.put(b"\\n"),
-            b'\t' => out.put(b"\\t"),
-            b'"' => out.put(b"\\\""),
-            b'\\' => out.put(b"\\\\"),
-            0x20..=0x7e | 0x80.. => out.put(&[byte]),
-            _ => out.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\n' => out.put(b"\\n"),
+                '\t' => out.put(b"\\t"),
+                '"' => out.put(b"\\\""),
+                '\\' => out.put(b"\\\\"),
+                _ => {
+                    let mut bytes = [0; 4];
+                    let bytes = character.encode_utf8(&mut bytes).as_bytes();
+                    if commands_a_terminal(character) { put_octal_escapes(out, bytes) } else { out.put(bytes) }
+                }
+            }
         }
+        put_octal_escapes(out, chunk.invalid());
+    }
+}
+
+/// Whether a terminal does something else with a character than to show it: the controls, those of ISO 6429 (C1) too, and the
+/// marks that turn the order of letters around (Unicode Standard Annex 9).
+fn commands_a_terminal(character: char) -> bool {
+    matches!(character, '\0'..'\x20' | '\x7f'..'\u{a0}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn put_octal_escapes(out: &mut dyn Sink, bytes: &[u8]) {
+    for byte in bytes {
+        out.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
     }
 }
 

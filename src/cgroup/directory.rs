@@ -30,10 +30,11 @@ pub fn explain(error: Error) -> Error {
 pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
     // Only sweeps, and other runs of this name, can get in the way, each for a moment.
     for _ in 0..100 {
-        match parent.mkdirat(name, OURS | 0o755) {
-            Ok(()) => match lock(parent, name, true) {
+        // As long as it is not locked nobody else may open it: whoever holds a lock on it would keep this run waiting.
+        match parent.mkdirat(name, OURS | 0o700) {
+            Ok(()) => match lock(parent, name).and_then(show) {
                 Ok(Some(dir)) => return Ok(dir),
-                // A sweeper came between mkdir and flock, and has removed it.
+                // A sweeper came between mkdir and flock: it removes it.
                 Ok(None) => {}
                 Err(e) => {
                     return match parent.rmdir(name) {
@@ -53,12 +54,20 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
     ))
 }
 
+/// Once it is locked, everybody may look into it.
+fn show(dir: Option<Dir>) -> Result<Option<Dir>> {
+    if let Some(dir) = &dir {
+        sys::fchmod(dir, OURS | 0o755)?;
+    }
+    Ok(dir)
+}
+
 /// Removes a leftover that has the wanted name; if it is not a leftover, the name is taken.
 fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
     let mut pause = 1_000_000;
     // A quarter of a second in all.
     for _ in 0..8 {
-        match lock(parent, name, false)? {
+        match lock(parent, name)? {
             Some(dir) => return remove_tree(parent, name, &dir),
             // Removed meanwhile, or locked: by a sweep, which may take long on a busy host, or by another run as long as it
             // runs.
@@ -76,15 +85,15 @@ fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
     ))
 }
 
-/// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or, without `wait`, another process
-/// holds the lock.
-fn lock(parent: &Dir, name: &CStr, wait: bool) -> Result<Option<Dir>> {
+/// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or another process holds the lock.
+/// This never waits: a run makes its groups with its signals blocked.
+fn lock(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
     let dir = match Dir::open(Some(parent), name) {
         Ok(dir) => dir,
         Err(e) if e.is(Errno::ENOENT) => return Ok(None),
         Err(e) => return Err(e),
     };
-    Ok((sys::flock(&dir, wait)? && still_exists(&dir)?).then_some(dir))
+    Ok((sys::flock(&dir)? && still_exists(&dir)?).then_some(dir))
 }
 
 /// Whether a directory that is open still exists: one that has been removed has no files.
@@ -142,7 +151,7 @@ pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
 
 /// Removes `name` if it is a leftover of ours, and returns whether it did.
 pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
-    let Ok(Some(dir)) = lock(parent, name, false) else { return false };
+    let Ok(Some(dir)) = lock(parent, name) else { return false };
     if !sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0) {
         return false;
     }

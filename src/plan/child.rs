@@ -9,12 +9,14 @@ use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::namespaces::SetHostname;
 use crate::network::BringUpLoopback;
-use crate::privilege::{Confinement, SetNoNewPrivileges};
+use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
 use crate::root::dev::{MountDev, MountShm, is_userns_bind};
-use crate::root::enter::{BindRoot, CheckRoot, EnterRoot, LeaveOldRoot, MakeMountsSlave, MakeRootReadOnly, SetUmask};
+use crate::root::enter::{
+    BindRoot, CheckRoot, EnterRoot, ForbidDevices, LeaveOldRoot, MakeMountsSlave, MakeRootReadOnly, SetUmask,
+};
 use crate::root::etc::BindEtcFile;
 use crate::root::image::MountImage;
-use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs};
+use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
@@ -23,7 +25,7 @@ use crate::spec::{Spec, Volume};
 use crate::step::{ChildStep, List, Steps};
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
-use crate::user::{BecomeUser, LookUpUser};
+use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::{AwaitIds, Maps};
 use crate::volume::{MountVolume, OpenVolume};
 
@@ -62,6 +64,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     } else if own_root || !spec.host_pid {
         steps.add(MountProc { in_userns });
     }
+    if own_root && privilege.confined {
+        steps.add(ForbidDevices);
+    }
     if own_root {
         if !in_userns {
             steps.add(MountSysfs { read_only: privilege.confined, in_userns });
@@ -71,10 +76,14 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
     let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
         for (volume, tree) in parts.volumes.iter().filter(|(volume, _)| wanted(volume)) {
-            steps.add(MountVolume { volume, tree, create: own_root });
+            steps.add(MountVolume { volume, tree, create: own_root, forbid_devices: own_root && privilege.confined });
         }
     };
     mount_volumes(&mut steps, &is_bind);
+    // Before anything is mounted at a path that the root may lead elsewhere: what hides the files is the container's /dev/null.
+    if own_root && privilege.confined {
+        steps.add(MaskPaths { thermal_counters: thermal_counters() });
+    }
     if own_root || spec.tty {
         // By convention the group tty has the id 5.
         steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
@@ -89,9 +98,6 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
         if !(in_userns && spec.host_ipc) {
             steps.add(MountMqueue);
-        }
-        if privilege.confined {
-            steps.add(MaskPaths);
         }
     }
     // A volume that is below another one comes after it.
@@ -154,6 +160,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if spec.user.is_some() {
         steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
+    } else if privilege.confined && host.status.has_groups && parts.maps.is_none_or(Maps::may_leave_groups) {
+        steps.add(LeaveGroups);
+    }
+    if privilege.confined && !privilege.filtered {
+        steps.add(JoinSessionKeyring);
     }
     if let Some(step) = set_capabilities {
         steps.add(step);
@@ -196,7 +207,7 @@ fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec
     if spec.read_only {
         steps.add(MakeRootReadOnly { path });
     }
-    steps.add(EnterRoot { path });
+    steps.add(EnterRoot { path, in_userns });
     if !in_userns {
         steps.add(LeaveOldRoot);
     }

@@ -5,7 +5,7 @@ use super::Parts;
 use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
-use crate::namespaces::{AdoptOrphans, CloneChild};
+use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
@@ -20,6 +20,9 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
         steps.add(AdoptOrphans);
+    }
+    if parts.maps.is_none() {
+        steps.add(SetNotDumpable);
     }
     steps.add(BlockSignals);
     steps.add(MakePipes { for_terminal: spec.tty, for_undo: parts.undo_on_failure });

@@ -128,10 +128,11 @@ impl Confinement {
             permitted = bounding;
         }
         let is_limited = kept != Capabilities::ALL;
+        let inherits = privilege.confined && host.status.inheritable.0 != 0;
         Confinement {
             drop_bounding_set: is_limited.then_some(DropBoundingSet { dropped: Capabilities(bounding & !kept.0) }),
             // Those that were asked for by name are kept whether mydocker has them or not: without them nothing runs.
-            set_capabilities: is_limited
+            set_capabilities: (is_limited || inherits)
                 .then_some(SetCapabilities { kept: Capabilities(kept.0 & permitted | privilege.explicit.0) }),
             load_filter: privilege.filtered.then(|| LoadFilter { instructions: filter(kept) }),
         }
@@ -182,6 +183,19 @@ step! {
 impl ChildStep for SetNoNewPrivileges {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::set_no_new_privs()
+    }
+}
+
+step! {
+    /// Makes a new session keyring: that of the caller has its keys (session-keyring(7)).
+    ///
+    /// With the filter nobody inside can ask for a key.
+    pub struct JoinSessionKeyring;
+}
+
+impl ChildStep for JoinSessionKeyring {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::join_session_keyring()
     }
 }
 

@@ -87,7 +87,7 @@ pub fn add_userns_binds(binds: &mut Vec<&'static CStr>, network: bool, pid: bool
 /// A bind of the host's `path` at the same path.
 pub fn bind_from_host(path: &'static CStr) -> Volume {
     // A process that owns nothing of the host's network namespace cannot change anything in /sys.
-    Volume { content: Content::Host { source: path, read_only: path == c"/sys" }, target: path }
+    Volume { content: Content::Host { source: path, read_only: path == c"/sys", devices: true }, target: path }
 }
 
 /// Whether a volume is one that [`add_userns_binds`] adds.

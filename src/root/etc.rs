@@ -67,6 +67,11 @@ impl ChildStep for BindEtcFile {
             Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return Ok(()),
             other => other?,
         };
+        // A link may lead to a device, which programs need as it is.
+        let kind = sys::statx_fd(target.borrow()).map_err(|e| e.about(path.to_bytes()))?.kind();
+        if matches!(kind, libc::S_IFCHR | libc::S_IFBLK) {
+            return Ok(());
+        }
         sys::create(source, content)?;
         sys::mount_on(source, &target, path, c"", MountFlags::BIND, None)
     }

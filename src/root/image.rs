@@ -93,7 +93,12 @@ impl ChildStep for MountImage {
         }
         let Some(device) = child.image.as_ref().and_then(|image| image.path.as_c_str()) else { return Ok(()) };
         for fstype in &self.image.types {
-            match sys::mount(device, target, fstype, MountFlags::RDONLY, None) {
+            // What the superblock of an ext filesystem says about errors may be to stop the host.
+            let (flags, data) = match fstype.to_bytes().starts_with(b"ext") {
+                true => (MountFlags::RDONLY | MountFlags::NOSUID, Some(c"errors=continue")),
+                false => (MountFlags::RDONLY, None),
+            };
+            match sys::mount(device, target, fstype, flags, data) {
                 // The image is of another type, or of one that this kernel does not have. Without a mark, any error may mean
                 // that.
                 Err(e) if !self.image.is_marked || e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}

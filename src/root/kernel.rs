@@ -82,14 +82,23 @@ const MASKED_FILES: [&CStr; 6] = [
     c"/proc/timer_list",
 ];
 /// Directories that tell of the host or reach into it.
-const MASKED_DIRECTORIES: [&CStr; 5] =
-    [c"/proc/acpi", c"/proc/asound", c"/proc/scsi", c"/sys/firmware", c"/sys/devices/virtual/powercap"];
+const MASKED_DIRECTORIES: [&CStr; 6] = [
+    c"/proc/acpi",
+    c"/proc/asound",
+    c"/proc/scsi",
+    c"/sys/firmware",
+    c"/sys/devices/virtual/powercap",
+    c"/sys/fs/selinux",
+];
 /// Paths that can be read but not written.
 const READ_ONLY: [&CStr; 5] = [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/sys", c"/proc/sysrq-trigger"];
 
 step! {
     /// Hides what the kernel shows of the host.
-    pub struct MaskPaths;
+    pub struct MaskPaths {
+        /// What [`thermal_counters`] has found.
+        pub thermal_counters: Vec<&'static CStr>,
+    }
 
     may_fail |_| true
 }
@@ -100,8 +109,10 @@ impl ChildStep for MaskPaths {
             unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
         }
         for path in &MASKED_DIRECTORIES {
-            // An empty directory: of all filesystems ramfs is the cheapest.
-            unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None))?;
+            mask_directory(path)?;
+        }
+        for path in &self.thermal_counters {
+            mask_directory(path)?;
         }
         for path in &READ_ONLY {
             if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
@@ -110,6 +121,19 @@ impl ChildStep for MaskPaths {
         }
         Ok(())
     }
+}
+
+/// Covers a directory by an empty one: of all filesystems ramfs is the cheapest. `Ok(false)`: there is none.
+fn mask_directory(path: &CStr) -> Result<bool> {
+    unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None))
+}
+
+/// How often each CPU was too hot tells what others compute: the directories with these counters, of which a machine has one
+/// for each CPU, or none.
+pub fn thermal_counters() -> Vec<&'static CStr> {
+    let of_cpu =
+        |cpu: u64| bytes::c_string(&[b"/sys/devices/system/cpu/cpu", &bytes::to_decimal(cpu), b"/thermal_throttle"]);
+    (0..).map(of_cpu).take_while(|path| sys::exists(path)).collect()
 }
 
 /// Not every kernel has each of these paths.

@@ -101,6 +101,8 @@ pub enum Content {
         source: &'static CStr,
         /// Nothing can be written to it through this mount.
         read_only: bool,
+        /// Its device nodes can be opened.
+        devices: bool,
     },
     /// A tmpfs.
     Memory {

@@ -1,8 +1,8 @@
 //! The ids of a process, and what it may do: credentials(7), capabilities(7), seccomp(2).
 
 use super::fd::FdRef;
-use super::flags::{Capability, Prctl, SeccompFlags, SeccompOperation};
-use super::gate::{Arg, Object, Print, Show, call};
+use super::flags::{Capability, KeyctlOperation, Prctl, SeccompFlags, SeccompOperation};
+use super::gate::{Arg, Null, Object, Print, Show, call};
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 
@@ -106,6 +106,15 @@ pub fn capset(set: u64) -> Result<()> {
         .result()
         .map(drop)
         .map_err(|e| e.hint_for(&[(Errno::EPERM, "mydocker itself lacks a capability that --cap-add names")]))
+}
+
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session keyring without a name. A kernel may have no keyrings.
+pub fn join_session_keyring() -> Result<()> {
+    // SAFETY: this operation takes the address of a name, or null
+    match unsafe { call!(keyctl(KeyctlOperation::JOIN_SESSION_KEYRING, Null)) }.about_text(b"JOIN_SESSION_KEYRING") {
+        Err(e) if e.is(Errno::ENOSYS) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// prctl(2) PR_SET_NO_NEW_PRIVS: execve(2) gives no privilege, from here on and for all children.

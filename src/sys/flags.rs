@@ -142,6 +142,7 @@ flags! {
     /// mount_setattr(2).
     bits MountAttr {
         RDONLY = MOUNT_ATTR_ 1,
+        NODEV = MOUNT_ATTR_ 4,
     }
     /// fsopen(2).
     bits FsOpenFlags {
@@ -168,6 +169,7 @@ flags! {
         CLOEXEC = O_ libc::O_CLOEXEC,
         NOCTTY = O_ libc::O_NOCTTY,
         NONBLOCK = O_ libc::O_NONBLOCK,
+        NOFOLLOW = O_ libc::O_NOFOLLOW,
     }
     /// openat2(2): how a path is resolved.
     bits ResolveFlags {
@@ -220,6 +222,14 @@ flags! {
         SET_NO_NEW_PRIVS = PR_ libc::PR_SET_NO_NEW_PRIVS,
         GET_NO_NEW_PRIVS = PR_ libc::PR_GET_NO_NEW_PRIVS,
         SET_DUMPABLE = PR_ libc::PR_SET_DUMPABLE,
+    }
+    /// PR_SET_DUMPABLE of prctl(2).
+    one Dumpable {
+        DISABLE = SUID_DUMP_ 0,
+    }
+    /// keyctl(2).
+    one KeyctlOperation {
+        JOIN_SESSION_KEYRING = KEYCTL_ libc::KEYCTL_JOIN_SESSION_KEYRING,
     }
     /// seccomp(2): operations.
     one SeccompOperation {

@@ -143,12 +143,24 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
     open_below(None, path, flags)
 }
 
-/// openat(2) of a file to write to, which is created if it is missing, and emptied.
+/// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
+/// link is not followed, nobody waits for the reader of a FIFO, and only its owner can read it.
 pub fn create_file(path: &CStr) -> Result<Fd> {
-    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC | OpenFlags::CLOEXEC;
+    let flags = OpenFlags::WRONLY
+        | OpenFlags::CREAT
+        | OpenFlags::TRUNC
+        | OpenFlags::NONBLOCK
+        | OpenFlags::NOFOLLOW
+        | OpenFlags::CLOEXEC;
     above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o666))) }.about_path(path).map(Fd::own)
+        unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
+    })
+    .map_err(|e| {
+        e.hint_for(&[
+            (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself"),
+            (Errno::ENXIO, "nobody reads this FIFO"),
+        ])
     })
 }
 
@@ -307,6 +319,8 @@ pub struct Status {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// In bytes.
+    pub size: u64,
 }
 
 impl Status {
@@ -341,7 +355,7 @@ fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
     let mut status = zeroed::<libc::statx>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
     unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
-    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid })
+    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid, size: status.stx_size })
 }
 
 /// The mode of a directory: fstat(2).
@@ -376,11 +390,16 @@ pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
 }
 
-/// flock(2) LOCK_EX, waiting or not. `Ok(false)`: another process holds it.
-pub fn flock(dir: &Dir, wait: bool) -> Result<bool> {
-    let operation = if wait { Lock::EX } else { Lock::EX | Lock::NB };
+/// fchmod(2).
+pub fn fchmod(dir: &Dir, mode: u32) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and a mode
+    unsafe { call!(fchmod(dir.fd(), Mode(mode))) }.about_path_in(Some(dir), c".").map(drop)
+}
+
+/// flock(2) LOCK_EX, without waiting. `Ok(false)`: another process holds it.
+pub fn flock(dir: &Dir) -> Result<bool> {
     // SAFETY: the call takes an open descriptor and flags
-    match unsafe { call!(flock(dir.fd(), operation)) }.about_path_in(Some(dir), c".") {
+    match unsafe { call!(flock(dir.fd(), Lock::EX | Lock::NB)) }.about_path_in(Some(dir), c".") {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::EWOULDBLOCK) => Ok(false),
         Err(e) => Err(e),

@@ -32,10 +32,14 @@ pub fn mount_on(
     mount(source, name.as_c_str().unwrap_or_default(), fstype, flags, data).map_err(|e| e.about(path.to_bytes()))
 }
 
-/// mount(2) MS_REMOUNT | MS_BIND: makes this one mount read-only. `kept` are its other flags: the kernel clears those that are
-/// not repeated.
+/// mount(2) MS_REMOUNT | MS_BIND: this one mount gets these flags, and loses all others.
+pub fn remount(point: &CStr, flags: MountFlags) -> Result<()> {
+    mount(c"none", point, c"", MountFlags::REMOUNT | MountFlags::BIND | flags, None)
+}
+
+/// The same: makes it read-only. `kept` are its other flags.
 pub fn remount_read_only(point: &CStr, kept: MountFlags) -> Result<()> {
-    mount(c"none", point, c"", MountFlags::REMOUNT | MountFlags::BIND | MountFlags::RDONLY | kept, None)
+    remount(point, MountFlags::RDONLY | kept)
 }
 
 /// umount2(2) MNT_DETACH: the mount leaves the tree now, and is unmounted when no process uses it.
@@ -73,8 +77,11 @@ struct MountAttributes {
     user_namespace: u64,
 }
 
-const READ_ONLY: MountAttributes =
-    MountAttributes { set: MountAttr::RDONLY.bits(), clear: 0, propagation: 0, user_namespace: 0 };
+impl MountAttributes {
+    fn set(attributes: MountAttr) -> MountAttributes {
+        MountAttributes { set: attributes.bits(), clear: 0, propagation: 0, user_namespace: 0 }
+    }
+}
 
 impl Object for MountAttributes {
     const PRINT: Option<Print> = Some(|bytes, out| {
@@ -84,11 +91,13 @@ impl Object for MountAttributes {
     });
 }
 
-/// mount_setattr(2): the mount whose root is `tree`, and all below it, become read-only. `path` names it in messages.
-pub fn make_read_only(tree: &Fd, path: &CStr) -> Result<()> {
+/// mount_setattr(2): the mount whose root is `tree`, and all below it, get the `attributes` too. `path` names it in messages.
+/// ENOSYS: this kernel is older than 5.12.
+pub fn mount_setattr(tree: &Fd, attributes: MountAttr, path: &CStr) -> Result<()> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
+    let attributes = MountAttributes::set(attributes);
     // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
-    unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &READ_ONLY, size_of::<MountAttributes>())) }
+    unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &attributes, size_of::<MountAttributes>())) }
         .about_path(path)
         .map(drop)
         .map_err(fs::needs_5_12)
@@ -98,8 +107,9 @@ pub fn make_read_only(tree: &Fd, path: &CStr) -> Result<()> {
 /// older than 5.12.
 pub fn mount_read_only(point: &CStr, recursive: bool) -> Result<bool> {
     let flags = if recursive { AtFlags::RECURSIVE } else { AtFlags::NONE };
+    let attributes = MountAttributes::set(MountAttr::RDONLY);
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
-    match unsafe { call!(mount_setattr(FdRef::CWD, point, flags, &READ_ONLY, size_of::<MountAttributes>())) }
+    match unsafe { call!(mount_setattr(FdRef::CWD, point, flags, &attributes, size_of::<MountAttributes>())) }
         .about_path(point)
     {
         Ok(_) => Ok(true),

@@ -1,8 +1,8 @@
 //! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), clocks and CPU times.
 
 use super::cred::Pid;
-use super::fd::Timespec;
-use super::flags::{Clock, CloneFlags, IdType, Prctl, Resource, SignalNumber, Usage, WaitOptions};
+use super::fd::{Fd, Timespec};
+use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SignalNumber, Usage, WaitOptions};
 use super::gate::{Int, Null, Object, Print, StringsAt, call};
 use super::{record, trace};
 use crate::bytes::{Put, to_decimal};
@@ -199,7 +199,7 @@ pub fn set_child_subreaper() -> Result<()> {
 /// prctl(2) PR_SET_DUMPABLE 0: only a process that may trace this one can open its files in /proc/PID.
 pub fn set_not_dumpable() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_DUMPABLE, 0)) }.about_text(b"PR_SET_DUMPABLE").map(drop)
+    unsafe { call!(prctl(Prctl::SET_DUMPABLE, Dumpable::DISABLE)) }.about_text(b"PR_SET_DUMPABLE").map(drop)
 }
 
 /// unshare(2).
@@ -207,6 +207,21 @@ pub fn unshare(flags: CloneFlags) -> Result<()> {
     // SAFETY: the call takes flags
     let outcome = unsafe { call!(unshare(flags)) };
     if outcome.ok().is_some() { Ok(()) } else { Err(outcome.failure(flags.names().as_bytes(), &[])) }
+}
+
+/// setns(2) into the mount namespace that this process is in: its root and its working directory become the top of all mounts,
+/// which may lie above the root that it had. `Ok(false)`: this kernel is older than 5.8, and takes no descriptor of a process.
+pub fn enter_own_mount_namespace() -> Result<bool> {
+    // SAFETY: the call takes a number and no flags
+    let process = match unsafe { call!(pidfd_open(getpid().0, 0u32)) }.result() {
+        Err(e) if e.is(Errno::ENOSYS) => return Ok(false),
+        other => Fd::own(other?),
+    };
+    // SAFETY: the call takes an open descriptor and flags
+    match unsafe { call!(setns(process.borrow(), CloneFlags::NEWNS)) }.result() {
+        Err(e) if e.is(Errno::EINVAL) => Ok(false),
+        other => other.map(|_| true),
+    }
 }
 
 /// sethostname(2).

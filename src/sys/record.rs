@@ -252,6 +252,7 @@ impl Recorder {
             Sysno::fsopen => self.open(recorded.bytes(0)),
             Sysno::fsmount => self.open(recorded.file(0)),
             Sysno::socket => self.open(b"socket"),
+            Sysno::pidfd_open => self.open(b"anon_inode:[pidfd]"),
             Sysno::signalfd4 => self.open(b"signals"),
             Sysno::pipe2 | Sysno::socketpair => {
                 let is_pipe = made.call.number == Sysno::pipe2;

@@ -23,6 +23,7 @@ macro_rules! case {
 }
 
 mod arguments;
+mod boundary;
 mod check;
 mod cli;
 mod descriptors;

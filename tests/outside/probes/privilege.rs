@@ -59,6 +59,12 @@ const CALLS: &[(&str, libc::c_long, [libc::c_long; 4])] = &[
     ("unshare_files", libc::SYS_unshare, [0x400, 0, 0, 0]),
     ("unshare_newuser", libc::SYS_unshare, [0x1000_0000, 0, 0, 0]),
     ("unshare_newtime", libc::SYS_unshare, [0x80, 0, 0, 0]),
+    ("unshare_files", libc::SYS_unshare, [0x400, 0, 0, 0]),
+    ("unshare_later", libc::SYS_unshare, [0x20, 0, 0, 0]),
+    ("socket_alg", libc::SYS_socket, [38, 5, 0, 0]),
+    ("file_setattr", 469, [-1, 0, 0, 0]),
+    #[cfg(target_arch = "x86_64")]
+    ("uprobe", 336, [0; 4]),
     ("setns", libc::SYS_setns, [-1, 0, 0, 0]),
     ("ioctl", libc::SYS_ioctl, [-1, 0x5401, 0, 0]),
     ("ioctl_tiocsti", libc::SYS_ioctl, [-1, 0x5412, 0, 0]),

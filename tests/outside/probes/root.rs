@@ -141,3 +141,14 @@ pub fn escape() {
     rustix::process::chroot(".").expect("chroot");
     crate::probes::facts::list("/");
 }
+
+probe!("open", |words| open(words.rest));
+/// What opening each path for reading gives, one per line: `open`, or the errno.
+pub fn open(paths: &[OsString]) {
+    for path in paths {
+        match fs::File::open(path) {
+            Ok(_) => println!("open"),
+            Err(error) => println!("{}", errno_name(&error)),
+        }
+    }
+}

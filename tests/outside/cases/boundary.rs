@@ -1,0 +1,390 @@
+//! What README calls a boundary: what a root or a volume brings along does not lead to the host.
+
+use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, mydocker_at, mydocker_file, probe, run};
+use crate::support::host::tool;
+use crate::support::needs::Needs;
+use crate::support::processes::{children, status_field, wait_until};
+use crate::support::roots::{Root, make_image, probe_in};
+use rustix::fs::{CWD, FileType, makedev, mknodat};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+/// A node that everybody may open: /dev/zero under another name, as a stand-in for the host's disk.
+fn make_node(path: &Path) {
+    mknodat(CWD, path, FileType::CharacterDevice, 0o666.into(), makedev(1, 5)).expect("mknod");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o666)).expect("chmod");
+}
+
+#[track_caller]
+fn opens(run: Run, expected: &str) {
+    assert_eq!(run.finish().success(), expected);
+}
+
+const AS: [&[&str]; 3] = [&[], &["-u", "1000:1000"], &["--cap-add", "ALL", "--security-opt", "seccomp=unconfined"]];
+
+case!(nodes_in_a_directory, Needs::ROOT);
+fn nodes_in_a_directory() {
+    let root = Root::with_directories();
+    make_node(&root.0.path("node"));
+    for user in AS {
+        for how in [&[][..], &["--read-only"], &["--init"]] {
+            let options = [user, how].concat();
+            opens(root.probe(&options, &["open", "/node", "/dev/zero", "/dev/null"]), "EACCES\nopen\nopen\n");
+        }
+    }
+    opens(root.probe(&["--privileged"], &["open", "/node", "/dev/zero"]), "open\nopen\n");
+}
+
+case!(nodes_below_an_overlay, Needs::ROOT | Needs::OVERLAY);
+fn nodes_below_an_overlay() {
+    let root = Root::with_directories();
+    make_node(&root.0.path("node"));
+    for user in AS {
+        opens(root.probe(&[user, &["--ephemeral"]].concat(), &["open", "/node", "/dev/zero"]), "EACCES\nopen\n");
+    }
+    opens(root.probe(&["--ephemeral", "--privileged"], &["open", "/node"]), "open\n");
+}
+
+case!(nodes_in_volumes, Needs::ROOT);
+fn nodes_in_volumes() {
+    let (root, volume) = (Root::with_directories(), Folder::new());
+    make_node(&volume.path("node"));
+    for user in AS {
+        for mode in ["", ":ro"] {
+            let word = format!("{}:/v{mode}", volume.text("."));
+            let node = format!("{}:/file{mode}", volume.text("node"));
+            let options = [user, &["-v", &word, "-v", &node, "--device", "/dev/full"]].concat();
+            opens(
+                root.probe(&options, &["open", "/v/node", "/file", "/dev/full", "/dev/zero"]),
+                "EACCES\nEACCES\nopen\nopen\n",
+            );
+            opens(root.probe(&["--privileged", "-v", &word], &["open", "/v/node"]), "open\n");
+        }
+    }
+}
+
+case!(nodes_below_what_is_mounted, Needs::ROOT);
+/// The root and a volume have another mount in them.
+fn nodes_below_what_is_mounted() {
+    in_own_mounts("private", "nodes-below-what-is-mounted");
+}
+
+probe!("nodes-below-what-is-mounted", |_| {
+    let (root, volume) = (Root::with_directories(), Folder::new());
+    for below in [root.0.path("below"), volume.path("below")] {
+        std::fs::create_dir(&below).expect("mkdir");
+        mount_tmpfs(below.to_str().expect("UTF-8"));
+        make_node(&below.join("node"));
+    }
+    let word = format!("{}:/v", volume.text("."));
+    opens(root.probe(&["-v", &word], &["open", "/below/node", "/v/below/node"]), "EACCES\nEACCES\n");
+    for below in [root.0.path("below"), volume.path("below")] {
+        unmount(below, UnmountFlags::DETACH).expect("umount");
+    }
+});
+
+case!(nodes_before_linux_5_12, Needs::ROOT | Needs::STRACE);
+/// Older kernels have no mount_setattr(2). There each mount is remounted by itself.
+fn nodes_before_linux_5_12() {
+    in_own_mounts("private", "nodes-before-linux-5-12");
+}
+
+probe!("nodes-before-linux-5-12", |_| {
+    let (root, volume, seen) = (Root::with_directories(), Folder::new(), Folder::new());
+    make_node(&root.0.path("node"));
+    for below in [root.0.path("below"), volume.path("below")] {
+        std::fs::create_dir(&below).expect("mkdir");
+        mount_tmpfs(below.to_str().expect("UTF-8"));
+        make_node(&below.join("node"));
+    }
+    let file = mydocker_file();
+    let options = format!("--rootfs {} -v {}:/v:ro", root.path(), volume.text("."));
+    let words = format!(
+        "-f -o {} -e trace=mount_setattr -e inject=mount_setattr:error=ENOSYS {} run {options} /probe --probe",
+        seen.text("strace"),
+        file.display()
+    );
+    for (probe, expected) in [
+        ("open /node /below/node /v/below/node /dev/null", "EACCES\nEACCES\nEACCES\nopen\n"),
+        ("write /v/file /v/below/file", "EROFS\nEROFS\n"),
+    ] {
+        let words: Vec<&str> = words.split(' ').chain(probe.split(' ')).collect();
+        let outcome = mydocker_at(&tool("strace").expect("strace"), &words).finish();
+        assert_eq!(outcome.success(), expected);
+    }
+    for below in [root.0.path("below"), volume.path("below")] {
+        unmount(below, UnmountFlags::DETACH).expect("umount");
+    }
+});
+
+fn nodes_in_an_image(kind: &str) {
+    let (root, folder) = (Root::with_directories(), Folder::new());
+    make_node(&root.0.path("node"));
+    let image = folder.text("image");
+    make_image(kind, &root, &image);
+    for user in AS {
+        for how in [&[][..], &["--read-only"]] {
+            opens(probe_in(&image, &[user, how].concat(), &["open", "/node", "/dev/zero"]), "EACCES\nopen\n");
+        }
+    }
+}
+
+case!(nodes_in_squashfs, Needs::ROOT | Needs::LOOP | Needs::MKSQUASHFS);
+fn nodes_in_squashfs() {
+    nodes_in_an_image("squashfs");
+}
+
+case!(nodes_in_erofs, Needs::ROOT | Needs::LOOP | Needs::EROFS_IMAGE | Needs::MKSQUASHFS);
+fn nodes_in_erofs() {
+    nodes_in_an_image("erofs");
+}
+
+case!(nodes_in_ext4, Needs::ROOT | Needs::LOOP | Needs::EXT4_IMAGE | Needs::MKSQUASHFS);
+fn nodes_in_ext4() {
+    nodes_in_an_image("ext4");
+}
+
+case!(a_file_that_gives_privilege, Needs::ROOT);
+/// A set-user-ID mydocker would make everybody root.
+fn a_file_that_gives_privilege() {
+    let folder = Folder::new();
+    std::fs::set_permissions(folder.as_path(), PermissionsExt::from_mode(0o755)).expect("chmod");
+    let file = folder.write_program("mydocker", &std::fs::read(mydocker_file()).expect("read"));
+    let nobody =
+        |words: &[&str]| mydocker_at(Path::new(&file), words).with(|command| command.uid(65534).gid(65534)).finish();
+    let version = nobody(&["--version"]).success();
+    for mode in [0o4755, 0o2755, 0o6755] {
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("chmod");
+        for words in [&["run", "--privileged", "id"][..], &["--version"], &["check"]] {
+            nobody(words).refused(125, &["set-user-ID", "chmod u-s"]);
+        }
+        // Root gains nothing by it.
+        assert_eq!(mydocker_at(Path::new(&file), &["--version"]).finish().success(), version);
+    }
+}
+
+case!(from_a_chroot, Needs::ROOT);
+/// A rescue shell's chroot on a mount point: what is mounted above it is the host.
+fn from_a_chroot() {
+    in_own_mounts("private", "from-a-chroot");
+    in_own_mounts("shared", "from-a-chroot");
+}
+
+probe!("from-a-chroot", |_| {
+    let (place, root) = (Folder::new(), Root::with_directories());
+    mount_tmpfs(&place.text("."));
+    for name in ["proc", "root", "tmp"] {
+        std::fs::create_dir(place.path(name)).expect("mkdir");
+    }
+    std::fs::copy(mydocker_file(), place.path("mydocker")).expect("copy");
+    let bind = |source: &Path, target: &str| {
+        let flags = MountFlags::BIND | MountFlags::REC;
+        mount(source, place.path(target), "", flags, None).expect("bind");
+    };
+    bind(Path::new("/proc"), "proc");
+    bind(root.0.as_path(), "root");
+    let before = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    for options in ["", "--privileged", "--ephemeral", "--privileged --ephemeral"] {
+        let words = format!("run --no-limits {options} --rootfs /root /probe --probe escape");
+        let new_root = place.text(".");
+        let run = mydocker_at(Path::new("/mydocker"), &words.split_whitespace().collect::<Vec<_>>());
+        let top = crate::probes::c_string(&new_root);
+        let outcome = run
+            .before(move || {
+                // SAFETY: chroot and chdir take a string that a NUL ends
+                match unsafe { libc::chroot(top.as_ptr()) | libc::chdir(c"/".as_ptr()) } {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            })
+            .finish();
+        let expected = "dev\netc\nprobe\nproc\nsys\nx\n";
+        assert_eq!(outcome.stdout_text(), expected, "{options}: {outcome:?}");
+    }
+    let after = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    assert_eq!(before, after);
+    unmount(place.path("root"), UnmountFlags::DETACH).expect("umount");
+    unmount(place.as_path(), UnmountFlags::DETACH).expect("umount");
+});
+
+case!(files_of_the_run, Needs::NAMESPACES);
+/// `--pid-file`, `--stats` and `--trace` may name a place where others can write.
+fn files_of_the_run() {
+    let folder = Folder::new();
+    folder.write("victim", b"victim\n");
+    for option in ["--pid-file", "--stats", "--trace"] {
+        let (link, fifo, file) = (folder.text("link"), folder.text("fifo"), folder.text(&option[2..]));
+        std::os::unix::fs::symlink(folder.path("victim"), &link).expect("symlink");
+        probe(&[&format!("{option}={link}")], &["status", "0"]).finish().refused(125, &["link", "ELOOP"]);
+        std::fs::remove_file(link).expect("unlink");
+        assert_eq!(std::fs::read(folder.path("victim")).expect("read"), b"victim\n");
+        mknodat(CWD, fifo.as_str(), FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+        probe(&[&format!("{option}={fifo}")], &["status", "0"]).finish().refused(125, &["fifo", "ENXIO"]);
+        std::fs::remove_file(fifo).expect("unlink");
+        probe(&[&format!("{option}={file}")], &["status", "0"]).finish().code();
+        let mode = std::fs::metadata(file).expect("status").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{option}");
+    }
+}
+
+case!(what_comes_from_the_caller, Needs::ROOT);
+/// Groups, keys and inheritable capabilities of whoever starts mydocker.
+fn what_comes_from_the_caller() {
+    let caller = |run: Run| {
+        run.before(|| {
+            let groups = [4, 24, 27];
+            // SAFETY: the array has that many entries; keyctl takes an operation and a name
+            let done = unsafe {
+                libc::setgroups(groups.len(), groups.as_ptr()) == 0
+                    && libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, c"callers".as_ptr()) > 0
+                    && inherit_all()
+            };
+            if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        })
+    };
+    for options in [&[][..], &["--security-opt", "seccomp=unconfined"], &["--cap-add", "ALL"], &["--cap-drop", "ALL"]] {
+        let text = caller(probe(options, &["from-the-caller"])).finish().success();
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("groups "), "{options:?}");
+        assert_eq!(lines.next(), Some("inheritable 0000000000000000"), "{options:?}");
+        assert_ne!(lines.next(), Some("keyring callers"), "{options:?}");
+    }
+    let text = caller(probe(&["--privileged"], &["from-the-caller"])).finish().success();
+    assert!(text.starts_with("groups 4,24,27\n") && text.ends_with("keyring callers\n"), "{text}");
+}
+
+/// capset(2): what is permitted is inheritable too.
+fn inherit_all() -> bool {
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let mut data = [0u32; 6];
+    // SAFETY: this version has a header of two words and two structures of three words
+    unsafe {
+        if libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) != 0 {
+            return false;
+        }
+        (data[2], data[5]) = (data[1], data[4]);
+        libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) == 0
+    }
+}
+
+probe!("from-the-caller", |_| {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    let field =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_string();
+    println!("groups {}", field("Groups:").replace(' ', ","));
+    println!("inheritable {}", field("CapInh:"));
+    let mut text = [0u8; 256];
+    // SAFETY: KEYCTL_DESCRIBE writes at most as many bytes as it is told
+    let n = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_DESCRIBE, -3, text.as_mut_ptr(), text.len()) };
+    let text = String::from_utf8_lossy(&text[..(n.max(1) - 1) as usize]).into_owned();
+    println!("keyring {}", text.rsplit(';').next().unwrap_or_default());
+});
+
+case!(a_lock_on_its_group, Needs::ROOT | Needs::MEMORY | Needs::STRACE);
+/// Whoever may open the directory of a group may lock it: so nobody else may before it is locked.
+fn a_lock_on_its_group() {
+    let folder = Folder::new();
+    let strace = tool("strace").expect("strace");
+    let seen = folder.text("strace");
+    let file = mydocker_file();
+    let words = ["-o", &seen, "-e", "trace=mkdirat,flock,fchmod", file.to_str().expect("UTF-8"), "run", "-m", "100m"];
+    let words: Vec<OsString> =
+        words.iter().map(OsString::from).chain(crate::support::harness::probe_words(&["status", "0"])).collect();
+    mydocker_at(&strace, &words).finish().success();
+    let calls = std::fs::read_to_string(seen).expect("what strace saw");
+    for line in calls.lines().filter(|line| line.contains("mkdirat")) {
+        assert!(line.contains("01700"), "{line}");
+    }
+    for line in calls.lines().filter(|line| line.contains("flock")) {
+        assert!(line.contains("LOCK_EX|LOCK_NB"), "{line}");
+    }
+    assert!(calls.contains("01755") && calls.contains("mkdirat"), "{calls}");
+}
+
+case!(etc_files_that_lead_elsewhere, Needs::ROOT);
+/// The root's /etc/hosts is a link to /dev/null: what hides files of /proc is /dev/null all the same.
+fn etc_files_that_lead_elsewhere() {
+    let root = Root::with_directories();
+    for name in ["hosts", "hostname"] {
+        std::fs::remove_file(root.0.path("etc").join(name)).expect("unlink");
+        std::os::unix::fs::symlink("/dev/null", root.0.path("etc").join(name)).expect("symlink");
+    }
+    let seen = root.probe_output(&[], &["see", "/proc/interrupts", "/proc/keys", "/dev/null"]);
+    assert_eq!(seen, "char 1:3 666\nchar 1:3 666\nchar 1:3 666\n");
+}
+
+case!(a_look_at_another_run, Needs::ROOT | Needs::STRACE);
+/// With `--pid host` a container sees how others start: in the moment before its execve a child has no more capabilities than
+/// the one who looks, and still the host's files.
+fn a_look_at_another_run() {
+    let folder = Folder::new();
+    let seen = folder.text("strace");
+    let delay = "inject=execve:delay_enter=1500000";
+    let mut words: Vec<OsString> = ["-f", "-o", &seen, "-e", "trace=execve", "-e", delay].map(OsString::from).into();
+    words.extend([mydocker_file().into(), "run".into(), "--no-limits".into()]);
+    words.extend(crate::support::harness::probe_words(&["status", "0"]));
+    let running = mydocker_at(&tool("strace").expect("strace"), &words).start();
+    let mut child = 0;
+    wait_until("there is a child that has lost its capabilities", || {
+        let mydocker = children(running.pid);
+        child = mydocker.first().map_or(0, |pid| children(*pid).first().copied().unwrap_or_default());
+        child > 0 && status_field(child, "CapEff:") == Some(0xa004_25fb)
+    });
+    let links: Vec<String> = ["cwd", "root", "exe", "fd/0"].map(|name| format!("/proc/{child}/{name}")).into();
+    let words: Vec<&str> = ["readlink"].into_iter().chain(links.iter().map(String::as_str)).collect();
+    assert_eq!(probe(&["--pid", "host", "--no-limits"], &words).finish().success(), "EACCES\n".repeat(4));
+    assert_eq!(running.reap().code(), 0);
+}
+
+probe!("readlink", |words| {
+    for link in words.rest {
+        match std::fs::read_link(link) {
+            Ok(to) => println!("{}", to.display()),
+            Err(error) => println!("{}", if error.raw_os_error() == Some(libc::EACCES) { "EACCES" } else { "other" }),
+        }
+    }
+});
+
+case!(messages_for_a_terminal, Needs::NAMESPACES);
+/// What somebody else has named comes to the terminal as text: no control characters, which would make it do something, and no
+/// marks that turn the order of letters around.
+fn messages_for_a_terminal() {
+    for (word, shown) in [
+        ("/\u{9b}31m", "/\\302\\23331m"),
+        ("/\u{202e}txt", "/\\342\\200\\256txt"),
+        ("/\u{2066}\u{61c}\u{200f}", "/\\342\\201\\246\\330\\234\\342\\200\\217"),
+        ("/\u{e9}\u{20ac}\u{1f40b}", "/\u{e9}\u{20ac}\u{1f40b}"),
+    ] {
+        let text = format!("\"{shown}\"");
+        run(&["--no-limits"], &[word]).finish().refused(127, &[&text]);
+    }
+    // Bytes that are no text at all.
+    let word = OsString::from_vec(b"/\xff\xc3(\x9b\xe2\x82".to_vec());
+    run(&["--no-limits"], &[word]).finish().refused(127, &["\"/\\377\\303(\\233\\342\\202\""]);
+}
+
+case!(a_user_file_without_end, Needs::ROOT);
+/// The root's /etc/passwd is a node of /dev/zero: no file with users. A line may be as long as it likes.
+fn a_user_file_without_end() {
+    let root = Root::with_directories();
+    for name in ["passwd", "group"] {
+        mknodat(CWD, root.0.path("etc").join(name), FileType::CharacterDevice, 0o666.into(), makedev(1, 5))
+            .expect("mknod");
+    }
+    root.probe(&["-u", "somebody"], &["ids"]).finish().refused(125, &["somebody"]);
+    assert_eq!(root.probe_output(&["-u", "12:34"], &["ids"]), "12 34 \n");
+    let members: Vec<String> = (0..5000).map(|n| format!("user{n}")).collect();
+    for name in ["passwd", "group"] {
+        std::fs::remove_file(root.0.path("etc").join(name)).expect("unlink");
+    }
+    root.0.write("etc/group", format!("many:x:77:{}\nlast:x:78:me\n", members.join(",")).as_bytes());
+    root.0.write("etc/passwd", format!("me:x:5:6:{}:/home/me:/bin/sh\n", "x".repeat(70_000)).as_bytes());
+    assert_eq!(root.probe_output(&["-u", "me"], &["ids"]), "5 6 78\n");
+    assert_eq!(root.probe_output(&["-u", "me:many"], &["ids"]), "5 77 \n");
+}
