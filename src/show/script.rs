@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
-use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountFlags, OpenFlags, Prctl, Resource};
+use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, Prctl, Resource};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use syscalls::Sysno;
@@ -30,8 +30,8 @@ tool() {
 }
 # decode WORD: sets point; mountinfo has \040 for a blank.
 decode() { point=$(printf "$(echo "$1" | sed 's/%/%%/g')x"); point=${point%x}; }
-# make_readonly PATH: the mount that is seen there and all in it, each with the flags that it has.
-make_readonly() {
+# restrict PATH OPTIONS: the mount that is seen there and all in it get these, beside those that each has.
+restrict() {
     tree=
     while read -r id _ _ _ point _; do
         decode "$point"
@@ -41,9 +41,32 @@ make_readonly() {
     while read -r id above _ _ point options _; do
         case $tree in *" $above "*) tree="$tree$id " ;; *" $id "*) ;; *) continue ;; esac
         decode "$point"
+        options=,$options
         # One that is missing is hidden by another.
-        [ ! -e "$point" ] || mount -o "remount,bind,ro${options#r[ow]}" "$point"
+        [ ! -e "$point" ] || mount -o "remount,bind,$2${options#,rw}" "$point"
     done </proc/self/mountinfo
+}
+# at_the_top: in a chroot, what is mounted above it would lie above the new root too. Without nsenter, PID 1 is at the top.
+at_the_top() {
+    if command -v nsenter >/dev/null; then
+        set -- grep '^[^ ]* [^ ]* [^ ]* [^ ]* / ' /proc/self/mountinfo
+        top=$(nsenter --mount=/proc/self/ns/mnt "$@" 2>/dev/null) && [ "$top" = "$("$@")" ]
+    else
+        [ / -ef /proc/1/root/ ]
+    fi || stop 'this is a chroot, with mounts above it: leave out --rootfs and --ephemeral, or start the script outside'
+}
+# find_keyctl: a kernel may have no keyrings.
+find_keyctl() {
+    sh=$(tool sh '' '--privileged does without')
+    keyctl=
+    [ -e /proc/key-users ] || return 0
+    keyctl=$(tool keyctl '' 'install keyutils, or --privileged does without')
+    "$keyctl" session - true >/dev/null 2>&1 || stop 'a session keyring: --privileged does without'
+}
+# in_new_keyring COMMAND..: keyctl prints a line of its own before the command begins.
+in_new_keyring() {
+    [ "$keyctl" ] || exec "$@"
+    exec "$keyctl" session - "$sh" -c 'exec "$@" >&3 2>&4 3>&- 4>&-' sh "$@" 3>&1 4>&2 >/dev/null 2>&1
 }
 # keep SOURCE PLACE: what is at SOURCE now, before anything hides it.
 keep() {
@@ -142,8 +165,11 @@ const MOUNT_OPTIONS: [(MountFlags, &str); 7] = [
     (MountFlags::RELATIME, "relatime"),
 ];
 
+/// The options that mount_setattr(2) adds.
+const MOUNT_ATTRIBUTES: [(MountAttr, &str); 2] = [(MountAttr::RDONLY, "ro"), (MountAttr::NODEV, "nodev")];
+
 /// The shell's own business in the parent: its signals, its pipes and its memory; locks, what is read back, and the other side
-/// of a terminal.
+/// of a terminal. A script takes no lock that it could have to wait for: so the mode of a cgroup need not change for it.
 const PARENTS_OWN: &[Sysno] = &[
     Sysno::rt_sigaction,
     Sysno::rt_sigprocmask,
@@ -154,6 +180,7 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::mprotect,
     Sysno::close,
     Sysno::flock,
+    Sysno::fchmod,
     Sysno::faccessat,
     Sysno::pread64,
     Sysno::read,
@@ -186,6 +213,7 @@ const CHILDS_OWN: &[Sysno] = &[
     Sysno::fchown,
     Sysno::ioctl,
     Sysno::setpgid,
+    Sysno::pidfd_open,
 ];
 
 /// The script.
@@ -356,6 +384,8 @@ struct Translator {
     dropped: Vec<u8>,
     sets_capabilities: bool,
     no_new_privs: bool,
+    /// It gets a session keyring of its own. With `-u` that belongs to whoever starts the script, but the command possesses it.
+    joins_keyring: bool,
 }
 
 impl Translator {
@@ -448,9 +478,15 @@ impl Translator {
                 }
             }
             Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),
-            Sysno::prctl => {
-                self.stop(b"what the command leaves running would outlive the script: leave out --pid host");
-            }
+            Sysno::prctl => match Prctl::from_bits(call.number(0) as u64) {
+                Prctl::SET_CHILD_SUBREAPER => {
+                    self.stop(b"what the command leaves running would outlive the script: leave out --pid host");
+                }
+                // execve(2) makes every tool dumpable again. A script is protected from no other container with --pid host
+                // as long as its command has not begun.
+                Prctl::SET_DUMPABLE => {}
+                other => self.stop(other.names().as_bytes()),
+            },
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
             number if PARENTS_OWN.contains(&number) => {}
             _ => self.stop(call.call.name.as_bytes()),
@@ -482,9 +518,18 @@ impl Translator {
                 self.stands_for(call.number(0), target);
             }
             Sysno::mount_setattr => {
-                let recursive = AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE);
-                let template = if recursive { "make_readonly ~" } else { "mount -o remount,bind,ro ~" };
-                self.command(template, &[self.path(call, 0)]);
+                let mut options = Vec::new();
+                let set = call.bytes(3).first_chunk().map_or(0, |set| u64::from_ne_bytes(*set));
+                for (attribute, name) in &MOUNT_ATTRIBUTES {
+                    if MountAttr::from_bits(set).has(*attribute) {
+                        put_item(&mut options, name.as_bytes());
+                    }
+                }
+                let path = self.path(call, 0);
+                match AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE) {
+                    true => self.command("restrict ~ ^", &[path, &options]),
+                    false => self.command("mount -o remount,bind,^ ~", &[&options, path]),
+                }
             }
             Sysno::write if call.file(0) == b"pipe" => {}
             Sysno::write => {
@@ -535,9 +580,13 @@ impl Translator {
                 let path = self.of_fd(call, 0);
                 match self.root {
                     Some(root) => self.workdir = path.strip_prefix(root).unwrap_or_default(),
-                    None => self.command("cd ~", &[path]),
+                    None => {
+                        self.directory = path;
+                        self.command("cd ~", &[path]);
+                    }
                 }
             }
+            Sysno::setns => self.line("at_the_top", &[]),
             Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
             Sysno::sethostname => self.line(
                 "command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'\nhostname -- ~",
@@ -563,6 +612,10 @@ impl Translator {
                 other => self.stop(other.names().as_bytes()),
             },
             Sysno::capset => self.sets_capabilities = true,
+            Sysno::keyctl => {
+                self.line("find_keyctl", &[]);
+                self.joins_keyring = true;
+            }
             Sysno::setgroups => {
                 let mut groups = Vec::new();
                 for group in call.bytes(1).as_chunks::<4>().0 {
@@ -744,7 +797,8 @@ impl Translator {
     fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
         let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
-        let mut line = b"exec \"$env\"".to_vec();
+        let how: &[u8] = if self.joins_keyring { b"in_new_keyring" } else { b"exec" };
+        let mut line = [how, b" \"$env\""].concat();
         let mut option: &[u8] = b"";
         if !signals.is_empty() {
             option = b"--default-signal";
@@ -778,6 +832,8 @@ impl Translator {
                 Some(b"") => options.put(b" --clear-groups"),
                 Some(groups) => fill(&mut options, " --groups=^", &[groups]),
             }
+        } else if self.uid.is_none() && self.groups.is_some() {
+            options.put(b" --clear-groups");
         }
         if !self.dropped.is_empty() {
             fill(&mut options, " --bounding-set=^", &[&self.dropped]);
@@ -854,7 +910,7 @@ impl Translator {
 const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 31] = [
+const OWN_VARIABLES: [&[u8]; 34] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -872,6 +928,9 @@ const OWN_VARIABLES: [&[u8]; 31] = [
     b"unshare",
     b"kill_child",
     b"setpriv",
+    b"top",
+    b"keyctl",
+    b"sh",
     b"chroot",
     b"prlimit",
     b"folders",
