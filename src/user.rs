@@ -167,16 +167,14 @@ fn each_line(path: &CStr, open: Open, see: &mut dyn FnMut(&[u8])) -> Result<()> 
     if status.kind() != libc::S_IFREG || status.size > LARGEST {
         return Ok(());
     }
-    let mut content = alloc::vec![0; status.size as usize];
-    let mut filled = 0;
-    loop {
-        let room = content.get_mut(filled..).unwrap_or_default();
-        match sys::read(file.borrow(), room).map_err(|e| e.about(path.to_bytes()))? {
+    let (mut content, mut buffer) = (Vec::new(), [0; 16 * 1024]);
+    // It may grow meanwhile.
+    while content.len() <= LARGEST as usize {
+        match sys::read(file.borrow(), &mut buffer).map_err(|e| e.about(path.to_bytes()))? {
             0 => break,
-            n => filled += n,
+            n => content.put(buffer.get(..n).unwrap_or_default()),
         }
     }
-    content.truncate(filled);
     bytes::split(&content, b'\n').for_each(see);
     Ok(())
 }

@@ -221,6 +221,16 @@ impl Recorder {
         self.pipes.get_mut(pipe)
     }
 
+    /// Whether a descriptor has been opened to read what is in a file of the container, and not only as a place.
+    fn is_open_for_reading(&self, number: usize) -> bool {
+        let opens = [Sysno::openat, Sysno::openat2, Sysno::open_tree];
+        let opened = |call: &&Recorded| call.answer == number && opens.contains(&call.call.number);
+        self.calls.iter().rfind(opened).is_some_and(|call| {
+            let flags = call.bytes(2).first_chunk().map_or(0, |flags| u64::from_ne_bytes(*flags));
+            call.call.number == Sysno::openat2 && !OpenFlags::from_bits(flags).has(OpenFlags::PATH)
+        })
+    }
+
     /// Makes a statx(2) of the working directory. It returns false if this host does not have that directory yet.
     fn is_directory_of_host(&self, made: &Made) -> bool {
         let path = self.directory.unwrap_or(c".").as_ptr() as usize;
@@ -301,8 +311,10 @@ impl Recorder {
                 0
             }
             Sysno::statx => {
+                let is_file = recorded.bytes(1).is_empty() && self.is_open_for_reading(made.register(0));
+                let mode = if is_file { libc::S_IFREG | 0o644 } else { libc::S_IFDIR | 0o755 };
                 // SAFETY: the fifth argument is a struct statx that the kernel would fill
-                unsafe { (*(made.register(4) as *mut libc::statx)).stx_mode = (libc::S_IFDIR | 0o755) as u16 };
+                unsafe { (*(made.register(4) as *mut libc::statx)).stx_mode = mode as u16 };
                 0
             }
             Sysno::statfs => {
