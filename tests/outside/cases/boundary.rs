@@ -16,7 +16,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 /// A node that everybody may open: /dev/zero under another name, as a stand-in for the host's disk.
-fn make_node(path: &Path) {
+pub fn make_node(path: &Path) {
     mknodat(CWD, path, FileType::CharacterDevice, 0o666.into(), makedev(1, 5)).expect("mknod");
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o666)).expect("chmod");
 }
@@ -236,18 +236,7 @@ fn files_of_the_run() {
 case!(what_comes_from_the_caller, Needs::ROOT);
 /// Groups, keys and inheritable capabilities of whoever starts mydocker.
 fn what_comes_from_the_caller() {
-    let caller = |run: Run| {
-        run.before(|| {
-            let groups = [4, 24, 27];
-            // SAFETY: the array has that many entries; keyctl takes an operation and a name
-            let done = unsafe {
-                libc::setgroups(groups.len(), groups.as_ptr()) == 0
-                    && libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, c"callers".as_ptr()) > 0
-                    && inherit_all()
-            };
-            if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        })
-    };
+    let caller = |run: Run| run.before(have_what_is_the_callers);
     for options in [&[][..], &["--security-opt", "seccomp=unconfined"], &["--cap-add", "ALL"], &["--cap-drop", "ALL"]] {
         let text = caller(probe(options, &["from-the-caller"])).finish().success();
         let mut lines = text.lines();
@@ -257,6 +246,18 @@ fn what_comes_from_the_caller() {
     }
     let text = caller(probe(&["--privileged"], &["from-the-caller"])).finish().success();
     assert!(text.starts_with("groups 4,24,27\n") && text.ends_with("keyring callers\n"), "{text}");
+}
+
+/// Between fork and execve: the caller of mydocker has groups, a session keyring and inheritable capabilities.
+pub fn have_what_is_the_callers() -> std::io::Result<()> {
+    let groups = [4, 24, 27];
+    // SAFETY: the array has that many entries; keyctl takes an operation and a name
+    let done = unsafe {
+        libc::setgroups(groups.len(), groups.as_ptr()) == 0
+            && libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, c"callers".as_ptr()) > 0
+            && inherit_all()
+    };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 /// capset(2): what is permitted is inheritable too.
@@ -279,12 +280,16 @@ probe!("from-the-caller", |_| {
         |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_string();
     println!("groups {}", field("Groups:").replace(' ', ","));
     println!("inheritable {}", field("CapInh:"));
+    println!("keyring {}", session_keyring().rsplit(';').next().unwrap_or_default());
+});
+
+/// KEYCTL_DESCRIBE of the session keyring, `keyring;UID;GID;PERMISSIONS;NAME`; empty if it cannot be asked for.
+pub fn session_keyring() -> String {
     let mut text = [0u8; 256];
     // SAFETY: KEYCTL_DESCRIBE writes at most as many bytes as it is told
     let n = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_DESCRIBE, -3, text.as_mut_ptr(), text.len()) };
-    let text = String::from_utf8_lossy(&text[..(n.max(1) - 1) as usize]).into_owned();
-    println!("keyring {}", text.rsplit(';').next().unwrap_or_default());
-});
+    String::from_utf8_lossy(&text[..(n.max(1) - 1) as usize]).into_owned()
+}
 
 case!(a_lock_on_its_group, Needs::ROOT | Needs::MEMORY | Needs::STRACE);
 /// Whoever may open the directory of a group may lock it: so nobody else may before it is locked.

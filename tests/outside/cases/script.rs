@@ -3,11 +3,14 @@
 //! Each set of options is carried out twice from the same beginning, as a run and as the printed script, and everything
 //! that the command sees is compared, what is then on the host too.
 
+use super::boundary::{have_what_is_the_callers, make_node, session_keyring};
+use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker_file, probe_file, run, unique_name};
+use crate::support::harness::{mydocker_at, mydocker_file, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, debian_root, is_virtual_host};
 use crate::support::roots::{Root, loops_of, make_image};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -67,6 +70,12 @@ fn everything(words: &[OsString]) -> i32 {
     }
     let talks = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.connect(("127.0.0.1", 9)));
     println!("talks to itself: {}", talks.is_ok());
+    for node in ["/node", "/mnt/node"] {
+        println!("{node} opens: {:?}", fs::File::open(node).map(drop).map_err(|error| error.raw_os_error()));
+    }
+    // Not its owner: with -u, keyctl(1) makes it before the ids are given up.
+    let keyring = session_keyring();
+    println!("keyring {:?}", keyring.split(';').skip(3).collect::<Vec<_>>());
     // SAFETY: F_GETFD takes no pointer
     let open = (0..64).filter(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } >= 0).collect::<Vec<_>>();
     println!("descriptors {open:?}");
@@ -266,6 +275,8 @@ struct Scene {
     shell: Vec<OsString>,
     /// What stands for UNFILTERED in the sets.
     unfiltered: &'static str,
+    /// The caller has things of its own that a container does not get.
+    has_things: bool,
     variables: BTreeMap<&'static str, &'static str>,
 }
 
@@ -283,7 +294,7 @@ impl Scene {
             ("child", "mine"),
             ("root", "mine"),
         ]);
-        Scene { folder, mydocker, probe, user, path: None, shell, unfiltered: UNFILTERED, variables }
+        Scene { folder, mydocker, probe, user, path: None, shell, unfiltered: UNFILTERED, has_things: false, variables }
     }
 
     fn changes(&self) -> PathBuf {
@@ -317,6 +328,9 @@ impl Scene {
         fs::write(changes.join("root/etc/passwd"), "root:x:0:0::/:\nsomeone:x:77:78::/home/someone:\n").expect("write");
         fs::write(changes.join("root/etc/group"), "one:x:81:someone\ntwo:x:82:root,someone\n").expect("write");
         symlink(self.changes().join("empty"), changes.join("root/out")).expect("symlink");
+        if host().root {
+            ["root/node", "data/node"].iter().for_each(|node| make_node(&changes.join(node)));
+        }
         for root in ["root", "theirs"] {
             fs::hard_link(&self.probe, changes.join(root).join("probe")).expect("the probe in a root");
         }
@@ -343,6 +357,10 @@ impl Scene {
             command.uid(self.user).gid(self.user);
         }
         without_high_descriptors(&mut command);
+        if self.has_things {
+            // SAFETY: it makes system calls, and nothing else
+            unsafe { command.pre_exec(have_what_is_the_callers) };
+        }
         command.output().expect("start of a set")
     }
 
@@ -414,8 +432,9 @@ impl Scene {
         assert_eq!(host().directories(&format!("mydocker-{name}")), Vec::<PathBuf>::new());
         for output in [&mut compared.real, &mut compared.output] {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            output.stdout =
-                text.lines().filter(|line| !line.starts_with("Seccomp:")).collect::<Vec<_>>().join("\n").into();
+            // The filter allows no keyctl(2) either.
+            let others = |line: &&str| !line.starts_with("Seccomp:") && !line.starts_with("keyring ");
+            output.stdout = text.lines().filter(others).collect::<Vec<_>>().join("\n").into();
         }
         judge(&compared, Same)
     }
@@ -640,6 +659,73 @@ fn same_or_stops(scene: &Scene, sets: &[(&'static str, Ends)], words: &[&str]) {
     // The few sets of a virtual host may all be such that busybox alone cannot do.
     assert!(ended[0] > 0 || is_virtual_host());
 }
+
+case!(what_is_the_callers, Needs::ROOT | Needs::SH | Needs::MOUNTED | Needs::SCRIPT_TOOLS);
+/// Groups, keys and inheritable capabilities of the caller stay outside, or come in, as in the run.
+fn what_is_the_callers() {
+    let mut scene = Scene::new(0);
+    scene.has_things = true;
+    let mut wrong = String::new();
+    for (options, groups, inherits) in [
+        ("UNFILTERED", "", false),
+        ("UNFILTERED --cap-add ALL", "", false),
+        ("UNFILTERED --cap-drop ALL", "", false),
+        ("UNFILTERED -u 1000:1001", "", false),
+        ("UNFILTERED --rootfs FOLDER/root", "", false),
+        ("--privileged --no-limits", "4 24 27", true),
+    ] {
+        let compared = scene.compare(options, &unique_name());
+        wrong += &judge(&compared, Same);
+        let seen = String::from_utf8_lossy(&compared.output.stdout);
+        let field = |name: &str| seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("none").trim();
+        assert_eq!(field("Groups:"), groups, "{options}");
+        assert_eq!(field("CapInh:") != "0000000000000000", inherits, "{options}");
+        assert_eq!(field("keyring").contains("callers"), inherits, "{options}");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+case!(a_node_in_the_root, Needs::ROOT | Needs::OVERLAY | Needs::SH | Needs::MOUNTED | Needs::SCRIPT_TOOLS);
+/// A device node that the root or a volume brings cannot be opened from a script either.
+fn a_node_in_the_root() {
+    let scene = Scene::new(0);
+    for (options, ends) in [
+        ("UNFILTERED --rootfs FOLDER/root -v FOLDER/data:/mnt", "Err(Some(13))"),
+        ("UNFILTERED --rootfs FOLDER/root --ephemeral -v FOLDER/data:/mnt:ro", "Err(Some(13))"),
+        ("--privileged --rootfs FOLDER/root -v FOLDER/data:/mnt", "Ok(())"),
+    ] {
+        let compared = scene.compare(options, &unique_name());
+        assert_eq!(judge(&compared, Same), "");
+        let seen = String::from_utf8_lossy(&compared.output.stdout);
+        for node in ["/node", "/mnt/node"] {
+            assert!(seen.contains(&format!("\n{node} opens: {ends}\n")), "{options} {node}: {seen}");
+        }
+    }
+}
+
+case!(a_script_in_a_chroot, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS | Needs::NO_INITRAMFS);
+/// What is mounted above a chroot would lie above the new root too, and a shell cannot climb there first, as a run does.
+fn a_script_in_a_chroot() {
+    in_own_mounts("private", "a-script-in-a-chroot");
+}
+
+probe!("a-script-in-a-chroot", |_| {
+    let (place, root) = (Folder::new(), Root::with_directories());
+    let options = ["run", "--dry-run=sh", "--privileged", "--no-limits", "--rootfs", &root.path()];
+    let words = [&options[..], &["/probe", "--probe", "status", "7"]].concat();
+    let text = mydocker_at(&mydocker_file(), &words).finish().success();
+    mount("/", place.as_path(), "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
+    let start = |command: &str, place: &str| {
+        let mut script = Command::new(command);
+        without_high_descriptors(script.args([place, "sh", "-c", &text])).output().expect("a script")
+    };
+    let inside = start("chroot", &place.text("."));
+    let outside = start("env", "A=b");
+    unmount(place.as_path(), UnmountFlags::DETACH).expect("umount");
+    assert_eq!(inside.status.code(), Some(125), "{inside:?}");
+    assert!(String::from_utf8_lossy(&inside.stderr).contains("chroot"), "{inside:?}");
+    assert_eq!(outside.status.code(), Some(7), "{outside:?}");
+});
 
 case!(as_an_ordinary_user, Needs::USER_NAMESPACES | Needs::SH | Needs::SCRIPT_TOOLS);
 fn as_an_ordinary_user() {

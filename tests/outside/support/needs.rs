@@ -74,7 +74,7 @@ numbered_needs! {
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
-    /// The tools that a script of --dry-run=sh calls: unshare, setpriv and prlimit of util-linux; ip, hostname.
+    /// The tools that a script of --dry-run=sh calls: unshare, setpriv and prlimit of util-linux; keyctl, ip, hostname.
     SCRIPT_TOOLS,
     /// Namespaces can be made: as root, or in a user namespace.
     NAMESPACES,
@@ -151,6 +151,7 @@ impl Needs {
             (Needs::SCRIPT_TOOLS, "ip"),
             (Needs::SCRIPT_TOOLS, "hostname"),
             (Needs::SCRIPT_TOOLS, "prlimit"),
+            (Needs::SCRIPT_TOOLS, "keyctl"),
             (Needs::PYTHON, "python3"),
             (Needs::PERL, "perl"),
             (Needs::CC, "cc"),
