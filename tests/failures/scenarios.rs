@@ -142,18 +142,36 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             options: [words("--no-limits --rootfs"), vec![file("image")]].concat(),
             command: "/leaves".into(),
             about: &["image"],
-            only: &["ioctl", "mount", "openat", "pread64", "mkdirat", "statx", "chdir", "pivot_root", "umount2"],
+            only: &[
+                "ioctl",
+                "mount",
+                "openat",
+                "pread64",
+                "mkdirat",
+                "statx",
+                "fchdir",
+                "setns",
+                "mount_setattr",
+                "pivot_root",
+                "umount2",
+            ],
             ..base("image", "", Needs::ROOT | Needs::MKSQUASHFS)
         },
         Scenario {
             options: words("--no-limits --ephemeral"),
-            only: &["mount", "mkdirat", "chdir", "statx", "openat", "read"],
+            only: &["mount", "mkdirat", "chdir", "fchdir", "statx", "openat", "read", "mount_setattr"],
             ..base("ephemeral", "", Needs::ROOT)
         },
         Scenario {
             options: words("--no-limits --read-only"),
             only: &["mount_setattr", "openat"],
             ..base("read_only", "", Needs::ROOT)
+        },
+        // What the caller has, and the command does not get: groups, and without the filter a session keyring.
+        Scenario {
+            before: have_groups,
+            only: &["setgroups", "keyctl", "capset"],
+            ..base("callers", "--no-limits --security-opt seccomp=unconfined", Needs::ROOT)
         },
         // Files that a run writes for other programs to read.
         Scenario {
@@ -165,6 +183,15 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         // No cgroup is mounted: mydocker makes detached mounts of its own.
         Scenario { before: unmount_cgroups, ..base("nothing_mounted", FULL, four | Needs::MOUNTED) },
     ]
+}
+
+fn have_groups() -> io::Result<()> {
+    let groups = [4, 24];
+    // SAFETY: the array has that many entries
+    match unsafe { libc::setgroups(groups.len(), groups.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn ignore_two_signals() -> io::Result<()> {

@@ -30,7 +30,8 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "faccessat" => &["EACCES", "ENOENT", "ENOMEM"],
         "mkdirat" => &["EEXIST", "EACCES", "ENOSPC", "ENOMEM", "EROFS"],
         "unlinkat" => &["EBUSY", "ENOMEM", "EACCES", "EINTR"],
-        "flock" => &["ENOLCK", "EINTR"],
+        "flock" => &["EAGAIN", "ENOLCK", "EINTR"],
+        "fchmod" => &["EPERM", "EROFS"],
         "getdents64" => &["ENOENT", "EIO"],
         "fstat" => &["ENOMEM"],
         "mmap" | "mprotect" => &["ENOMEM"],
@@ -70,6 +71,9 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "fchownat" => &["EPERM"],
         "fchmodat" => &["EPERM"],
         "capset" => &["EPERM"],
+        "keyctl" => &["ENOSYS", "EDQUOT", "ENOMEM"],
+        "pidfd_open" => &["ENOSYS", "EMFILE", "ENOMEM"],
+        "setns" => &["EINVAL", "EPERM", "ENOMEM"],
         "seccomp" => &["EINVAL", "EACCES", "ENOSYS"],
         "unshare" => &["EPERM", "EINVAL", "ENOSPC"],
         "setgroups" | "setgid" => &["EPERM"],
@@ -180,6 +184,7 @@ const NO_TERMINAL: Effect = Survived("a file without a size or settings is not t
 const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only as much as it accepts at once");
 const REAPER: Effect = Survived("the reaper then waits only for the command");
 const MOUNTS: Effect = Survived("without limits, the mounts matter only before Linux 5.12");
+const TOP: Effect = Survived("before Linux 5.8, mydocker takes its own root for the top of all mounts");
 const MISSING: Effect = Survived("missing files and directories of the root are made");
 const OWN_FILE: Effect = Survived("if a file of /etc cannot be mounted, the root keeps its own, or has none");
 const HOSTS_FILE: Effect = Survived("on a host without this file, the container gets none");
@@ -209,6 +214,7 @@ const TABLE: &[Row] = &[
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
+    row(PARENT, "flock", &[], &["EAGAIN"], AGAIN),
     row(
         PARENT,
         "unlinkat",
@@ -241,6 +247,8 @@ const TABLE: &[Row] = &[
     Row { scenarios: &["path"], ..row(CHILD, "faccessat", &[], &[], ELSEWHERE) },
     // A root of the container's own.
     row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("the root is moved instead, as on an initramfs")),
+    row(CHILD, "pidfd_open", &[], &["ENOSYS"], TOP),
+    row(CHILD, "setns", &[], &["EINVAL"], TOP),
     row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], MISSING),
     row(CHILD, "openat2", &[], &["ENOENT"], Either("a missing path is made; a path that was just made must exist")),
     row(
@@ -273,6 +281,15 @@ const TABLE: &[Row] = &[
         Survived("this kernel has no such capability; the other sets are cleared anyway"),
     ),
     row(CHILD, "unshare", &["CLONE_NEWCGROUP"], &["EINVAL"], Survived("a kernel without cgroups")),
+    row(PARENT, "faccessat", &["thermal_throttle"], &[], Survived("most virtual machines have no such counters")),
+    row(CHILD, "keyctl", &[], &["ENOSYS"], Survived("a kernel without keyrings")),
+    row(
+        CHILD,
+        "mount_setattr",
+        &["MOUNT_ATTR_NODEV"],
+        &["ENOSYS"],
+        Survived("before Linux 5.12, mydocker remounts each mount separately"),
+    ),
     row(
         CHILD,
         "mount_setattr",
@@ -306,6 +323,7 @@ const TABLE: &[Row] = &[
     Row { scenarios: &["defaults"], ..row(PARENT, "pread64", &[], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "mkdirat", &[], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "flock", &[], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "fchmod", &[], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "faccessat", &[], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(CHILD, "openat", &["/tasks", "/cgroup.procs"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(CHILD, "write", &["/tasks>", "/cgroup.procs>"], &[], DEFAULT) },
