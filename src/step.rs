@@ -152,6 +152,10 @@ pub struct Pipes {
     pub terminal_receive: Option<Fd>,
     /// The child's end of it.
     pub terminal_send: Option<Fd>,
+    /// With a file as stdin: the parent receives the command's.
+    pub input_receive: Option<Fd>,
+    /// The child's end of it.
+    pub input_send: Option<Fd>,
     /// With a root that is written to: the parent receives what the child has created in it.
     pub undo_receive: Option<Fd>,
     /// The child's end of it.
@@ -169,6 +173,8 @@ impl Pipes {
             command_write: copy(&self.command_write),
             terminal_receive: copy(&self.terminal_receive),
             terminal_send: copy(&self.terminal_send),
+            input_receive: copy(&self.input_receive),
+            input_send: copy(&self.input_send),
             undo_receive: copy(&self.undo_receive),
             undo_send: copy(&self.undo_send),
         }
@@ -176,7 +182,13 @@ impl Pipes {
 
     /// Closes the child's ends: as long as the parent has copies, it does not see the child close them.
     pub fn close_childs(&mut self) {
-        let childs = [&mut self.error_write, &mut self.command_read, &mut self.terminal_send, &mut self.undo_send];
+        let childs = [
+            &mut self.error_write,
+            &mut self.command_read,
+            &mut self.terminal_send,
+            &mut self.input_send,
+            &mut self.undo_send,
+        ];
         childs.into_iter().for_each(|end| drop(end.take()));
     }
 }

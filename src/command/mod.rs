@@ -75,6 +75,8 @@ step! {
     pub struct MakePipes {
         /// The child will send its terminal.
         pub for_terminal: bool,
+        /// The child will send the stdin of the command.
+        pub for_input: bool,
         /// The child will report what it creates in the root.
         pub for_undo: bool,
     }
@@ -89,6 +91,9 @@ impl ParentStep for MakePipes {
         keep(sys::pipe2(), &mut pipes.error_read, &mut pipes.error_write)?;
         if self.for_terminal {
             keep(sys::socketpair(), &mut pipes.terminal_receive, &mut pipes.terminal_send)?;
+        }
+        if self.for_input {
+            keep(sys::socketpair(), &mut pipes.input_receive, &mut pipes.input_send)?;
         }
         if self.for_undo {
             keep(sys::socketpair(), &mut pipes.undo_receive, &mut pipes.undo_send)?;
@@ -136,8 +141,13 @@ step! {
 impl ChildStep for CloseParentsEnds {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let pipes = &mut child.pipes;
-        let parents =
-            [&mut pipes.command_write, &mut pipes.error_read, &mut pipes.terminal_receive, &mut pipes.undo_receive];
+        let parents = [
+            &mut pipes.command_write,
+            &mut pipes.error_read,
+            &mut pipes.terminal_receive,
+            &mut pipes.input_receive,
+            &mut pipes.undo_receive,
+        ];
         parents.into_iter().for_each(|end| drop(end.take()));
         Ok(())
     }

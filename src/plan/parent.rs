@@ -25,7 +25,7 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
         steps.add(SetNotDumpable);
     }
     steps.add(BlockSignals);
-    steps.add(MakePipes { for_terminal: spec.tty, for_undo: parts.undo_on_failure });
+    steps.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: parts.undo_on_failure });
     if let Some(path) = spec.pid_file {
         steps.add(OpenPidFile { path });
     }

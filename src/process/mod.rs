@@ -77,8 +77,12 @@ pub fn carry_out(
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
     let orphans = supervisor.end_orphans();
-    // Close our copy, or recvmsg never sees the end.
-    drop(parent.pipes.undo_send.take());
+    // Close our copies, or recvmsg never sees the end.
+    drop((parent.pipes.input_send.take(), parent.pipes.undo_send.take()));
+    let handed_back = match (&plan.parts.input, &parent.pipes.input_receive) {
+        (Some(input), Some(socket)) => input.hand_back(socket.borrow()),
+        _ => Ok(()),
+    };
     if let (Err(_), Some(reports)) = (&started, &parent.pipes.undo_receive) {
         create::undo(reports.borrow());
     }
@@ -104,7 +108,9 @@ pub fn carry_out(
         }
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
-    for late in &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
+    for late in
+        &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, handed_back, orphans, removed]
+    {
         if let Err(error) = late {
             sys::say(*error);
         }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
-use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountFlags, OpenFlags, Prctl, Resource};
+use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use syscalls::Sysno;
@@ -170,6 +170,7 @@ const PARENTS_OWN: &[Sysno] = &[
 /// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.
 const CHILDS_OWN: &[Sysno] = &[
     Sysno::close,
+    Sysno::lseek,
     Sysno::read,
     Sysno::getpid,
     Sysno::fstatfs,
@@ -466,6 +467,9 @@ impl Translator {
                 self.command(": >~", &[path]);
                 self.command("chmod ^ ~", &[&octal(call.number(3)), path]);
             }
+            Sysno::open_tree if !OpenTreeFlags::from_bits(call.number(2) as u64).has(OpenTreeFlags::RECURSIVE) => {
+                self.stop(b"a shell cannot keep a file as stdin from being written to: give it through a pipe");
+            }
             Sysno::open_tree => self.keep_volume(call),
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
@@ -481,6 +485,7 @@ impl Translator {
                 // From here on the descriptor stands for the mount.
                 self.stands_for(call.number(0), target);
             }
+            Sysno::mount_setattr if is_detached(call.file(0)) => {}
             Sysno::mount_setattr => {
                 let recursive = AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE);
                 let template = if recursive { "make_readonly ~" } else { "mount -o remount,bind,ro ~" };

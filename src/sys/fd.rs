@@ -1,6 +1,6 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
-use super::flags::{CloseRangeFlags, OpenFlags};
+use super::flags::{CloseRangeFlags, Fcntl, OpenFlags, Whence};
 use super::gate::{Arg, Null, Object, Print, Show, call, put_numbers, word};
 use crate::bytes::Put;
 use crate::error::{Cause, Errno, Error, Result};
@@ -110,6 +110,19 @@ pub fn pread(fd: FdRef, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let len = buffer.len();
     // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
     unsafe { call!(pread64(fd, buffer, len, offset)) }.result()
+}
+
+/// lseek(2): the new offset.
+pub fn lseek(fd: FdRef, offset: u64, whence: Whence) -> Result<u64> {
+    // SAFETY: the call takes numbers
+    unsafe { call!(lseek(fd, offset, whence)) }.result().map(|offset| offset as u64)
+}
+
+/// fcntl(2) F_GETFL: whether it was opened for writing.
+pub fn may_write(fd: FdRef) -> Result<bool> {
+    // SAFETY: this command takes no argument
+    let flags = unsafe { call!(fcntl(fd, Fcntl::GETFL)) }.result()?;
+    Ok(flags as i32 & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
 /// write(2) that does not wait: how much was written, `None` if there is no room now.

@@ -3,7 +3,7 @@
 
 use super::fd::{self, Fd, FdRef};
 use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
-use super::gate::{Mode, Object, Outcome, Print, call, word};
+use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -231,14 +231,18 @@ pub fn open_in_root(root: &Fd, path: &CStr, flags: OpenFlags) -> Result<Fd> {
 
 /// faccessat(2): whether there is something at `path`.
 pub fn exists(path: &CStr) -> bool {
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(faccessat(FdRef::CWD, path, Access::F_OK)) }.ok().is_some()
+    has_access(path, Access::F_OK)
 }
 
 /// faccessat(2): whether `path` may be executed.
 pub fn is_executable(path: &CStr) -> bool {
+    has_access(path, Access::X_OK)
+}
+
+/// faccessat(2): whether this process has this access to `path`.
+pub fn has_access(path: &CStr, access: Access) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(faccessat(FdRef::CWD, path, Access::X_OK)) }.ok().is_some()
+    unsafe { call!(faccessat(FdRef::CWD, path, access)) }.ok().is_some()
 }
 
 /// Whether `path` can be opened as a directory.
@@ -321,6 +325,12 @@ pub struct Status {
     pub gid: u32,
     /// In bytes.
     pub size: u64,
+    /// How many names it has.
+    pub links: u32,
+    /// The device that it is on, and its number there.
+    pub device: (u32, u32),
+    /// See `device`.
+    pub inode: u64,
 }
 
 impl Status {
@@ -355,7 +365,15 @@ fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
     let mut status = zeroed::<libc::statx>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
     unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
-    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid, size: status.stx_size })
+    Ok(Status {
+        mode: u32::from(status.stx_mode),
+        uid: status.stx_uid,
+        gid: status.stx_gid,
+        size: status.stx_size,
+        links: status.stx_nlink,
+        device: (status.stx_dev_major, status.stx_dev_minor),
+        inode: status.stx_ino,
+    })
 }
 
 /// The mode of a directory: fstat(2).
@@ -415,9 +433,9 @@ pub fn name_in_proc(fd: FdRef) -> FixedBytes {
     name
 }
 
-/// readlinkat(2) of a descriptor's name in /proc: where a directory is, seen from the root of the process.
-pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
-    let name = name_in_proc(fd.borrow());
+/// readlinkat(2) of a descriptor's name in /proc: where a file is, seen from the root of the process.
+pub fn path_of(fd: FdRef) -> Result<Vec<u8>> {
+    let name = name_in_proc(fd);
     let name = name.as_c_str().unwrap_or_default();
     let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
     let len = path.len();
@@ -478,6 +496,16 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
             let record = u16::from_ne_bytes([header[16], header[17]]);
             rest = rest.get(usize::from(record)..).unwrap_or_default();
         }
+    }
+}
+
+/// Whether a stream is a directory, or a descriptor of O_PATH. getdents64(2) without room for an entry changes nothing: ENOTDIR
+/// is its answer for anything else that is open.
+pub fn is_directory_or_path(stream: FdRef) -> bool {
+    // SAFETY: the kernel writes nothing where the buffer has no room
+    match unsafe { call!(getdents64(stream, Null, 0usize)) }.result() {
+        Err(e) => !e.is(Errno::ENOTDIR),
+        Ok(_) => true,
     }
 }
 
