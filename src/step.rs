@@ -5,7 +5,7 @@
 //! `--step` say that it is for.
 
 use crate::error::Result;
-use crate::sys::{Fd, Loop, Pid};
+use crate::sys::{self, Fd, FdRef, Loop, Pid, SigSet};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -199,6 +199,8 @@ pub struct Parent {
     pub pipes: Pipes,
     /// Where it reads its signals, all of which are blocked.
     pub signals: Option<Fd>,
+    /// The signals that ask for the end, without those that the caller ignores.
+    pub ending: SigSet,
     /// The child, once there is one.
     pub pid: Option<Pid>,
     /// The file for that pid.
@@ -209,6 +211,23 @@ pub struct Parent {
     pub child: Child,
     /// Where it starts.
     pub child_main: fn(&mut Child) -> !,
+}
+
+impl Parent {
+    /// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: a signal asks for the end first. Then the child is
+    /// not let go any more: it waits until it is killed.
+    pub fn await_ready(&mut self, fd: FdRef, write: bool) -> Result<bool> {
+        let is_ready = sys::await_ready(self.ending, fd, write)? || self.child.is_rehearsal;
+        if !is_ready {
+            self.hold();
+        }
+        Ok(is_ready)
+    }
+
+    /// Keeps the pipe of the command open, and sends nothing.
+    pub fn hold(&mut self) {
+        core::mem::forget(self.pipes.command_write.take());
+    }
 }
 
 /// What the steps of the child share.

@@ -35,7 +35,7 @@ pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) 
     });
     if let Some(Report { file, record }) = report {
         let fd = file.as_ref().map_or(FdRef::STDERR, sys::Fd::borrow);
-        if let Err(error) = sys::write_all(fd, &record) {
+        if let Err(error) = sys::write_last(fd, &record) {
             sys::say(error.about(b"--stats"));
         }
     }
@@ -100,9 +100,9 @@ pub fn carry_out(
         }
     }
     let removed = cleanup::remove_groups(plan);
-    // Only after the groups are removed: a write to a stderr that nobody reads may block forever.
+    // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
-        match sys::write_all(FdRef::STDERR, &line) {
+        match sys::write_last(FdRef::STDERR, &line) {
             // A stderr that is closed is the caller's choice.
             Ok(()) | Err(_) => {}
         }

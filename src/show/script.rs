@@ -165,6 +165,8 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::getpgid,
     Sysno::getsid,
     Sysno::kill,
+    Sysno::ppoll,
+    Sysno::fcntl,
 ];
 
 /// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.

@@ -118,6 +118,12 @@ pub fn lseek(fd: FdRef, offset: u64, whence: Whence) -> Result<u64> {
     unsafe { call!(lseek(fd, offset, whence)) }.result().map(|offset| offset as u64)
 }
 
+/// fcntl(2) F_SETFL O_NONBLOCK: what would wait fails with EAGAIN instead. It belongs to the open file description.
+pub fn set_nonblocking(fd: FdRef) -> Result<()> {
+    // SAFETY: this command takes flags
+    unsafe { call!(fcntl(fd, Fcntl::SETFL, OpenFlags::NONBLOCK)) }.result().map(drop)
+}
+
 /// fcntl(2) F_GETFL: whether it was opened for writing.
 pub fn may_write(fd: FdRef) -> Result<bool> {
     // SAFETY: this command takes no argument
@@ -144,16 +150,6 @@ pub fn write_all(fd: FdRef, mut bytes: &[u8]) -> Result<()> {
         bytes = bytes.get(n..).unwrap_or_default();
     }
     Ok(())
-}
-
-/// Prints an error on stderr, in one write.
-pub fn say(error: Error) {
-    let mut line = Vec::new();
-    error.print(&mut line);
-    match write_all(FdRef::STDERR, &line) {
-        // A stderr that is closed or full is the caller's choice, and there is no other place to complain.
-        Ok(()) | Err(_) => {}
-    }
 }
 
 /// Two integers that the kernel writes: the ends of a pipe or of a pair of sockets.

@@ -218,6 +218,7 @@ flags! {
     /// fcntl(2).
     one Fcntl {
         GETFL = F_ libc::F_GETFL,
+        SETFL = F_ libc::F_SETFL,
         DUPFD_CLOEXEC = F_ libc::F_DUPFD_CLOEXEC,
     }
     /// flock(2).

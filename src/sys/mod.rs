@@ -24,7 +24,7 @@ pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
     Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, lseek, may_write, pipe2, poll, pread, read, read_now,
-    read_to_end, reader_is_gone, receive_error, say, send_error, write, write_all, write_now,
+    read_to_end, reader_is_gone, receive_error, send_error, set_nonblocking, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{
@@ -43,7 +43,9 @@ pub use process::{
     has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit,
     set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
 };
-pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
+pub use signal::{
+    Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
+};
 pub use tty::{
     Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,
     set_window_size, socketpair, tcgets, tcsets, to_foreground, window_size,

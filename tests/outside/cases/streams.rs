@@ -3,12 +3,13 @@
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker_at, mydocker_file, probe, probe_file};
-use crate::support::host::tool;
+use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run};
+use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
+use crate::support::processes::{children, status_field, wait_until};
 use crate::support::roots::Root;
-use rustix::mount::{UnmountFlags, mount_bind, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -156,8 +157,7 @@ fn a_job_that_reads_nothing() {
     let file = input(&folder);
     let mut stdin = File::open(&file).expect("open");
     let output = || File::create(folder.path("out")).expect("create").into();
-    let fifo = folder.text("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let fifo = fifo(&folder);
     let volume = format!("{fifo}:/fifo");
     let running = root.probe(&["-v", &volume], &["file", "/fifo"]).start_on([
         stdin.try_clone().expect("dup").into(),
@@ -239,3 +239,157 @@ fn a_directory_as_a_stream() {
         }
     }
 }
+
+/// A pipe that is full, and that nobody reads: its end to write to, and the other one, which keeps it open.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (read, write) = rustix::pipe::pipe().expect("pipe");
+    fill(&write);
+    (write, read)
+}
+
+fn fill(pipe: &OwnedFd) {
+    // A description of its own: O_NONBLOCK is not to reach the run.
+    let name = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let again = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(name).expect("open again");
+    while rustix::io::write(&again, &[b'x'; 4096]).is_ok() {}
+    while rustix::io::write(&again, b"x").is_ok() {}
+}
+
+fn null() -> OwnedFd {
+    OpenOptions::new().read(true).write(true).open("/dev/null").expect("open").into()
+}
+
+/// Whether `pid` waits in a write(2), or in the ppoll(2) of one descriptor before one.
+fn waits_to_write(pid: i32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let words: Vec<&str> = call.split(' ').collect();
+    let is = |number: libc::c_long| words[0] == number.to_string();
+    is(libc::SYS_write) || is(libc::SYS_ppoll) && words[2] == "0x1"
+}
+
+/// TERM ends a mydocker that waits for a reader of what it writes.
+fn term_ends_a_writer(run: Run, streams: [OwnedFd; 3], status: i32) {
+    let running = run.start_on(streams);
+    wait_until("mydocker has no child any more", || {
+        children(running.pid).is_empty() && host().directories(&running.directory_name()).is_empty()
+    });
+    wait_until("it waits to write", || waits_to_write(running.pid));
+    running.send(libc::SIGTERM);
+    let outcome = running.reap();
+    assert_eq!(outcome.status.code().unwrap_or(128 + libc::SIGTERM), status, "{outcome:?}");
+}
+
+case!(a_message_that_nobody_reads, Needs::NAMESPACES);
+fn a_message_that_nobody_reads() {
+    let ((pipe, _read), folder) = (full_pipe(), Folder::new());
+    let stream = || pipe.try_clone().expect("dup");
+    term_ends_a_writer(run(&[], &["/not/there"]), [null(), null(), stream()], 143);
+    for option in ["--stats", "--stats=json"] {
+        term_ends_a_writer(probe(&[option], &["status", "0"]), [null(), null(), stream()], 143);
+    }
+    term_ends_a_writer(mydocker(&["check"]), [null(), stream(), null()], 143);
+    let fifo = fifo(&folder);
+    let reader = OpenOptions::new().read(true).write(true).open(&fifo).expect("open of a FIFO").into();
+    fill(&reader);
+    term_ends_a_writer(probe(&[&format!("--stats={fifo}")], &["status", "0"]), [null(), null(), null()], 143);
+}
+
+fn fifo(folder: &Folder) -> String {
+    let fifo = folder.text("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    fifo
+}
+
+case!(a_long_record_for_a_slow_reader, Needs::NAMESPACES);
+/// What does not fit into a FIFO at once is not lost.
+fn a_long_record_for_a_slow_reader() {
+    let folder = Folder::new();
+    let fifo = fifo(&folder);
+    let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("open of a FIFO");
+    let word = "w".repeat(100_000);
+    let running = probe(&[&format!("--stats={fifo}")], &["status", "0", &word]).start();
+    wait_until("it waits to write", || children(running.pid).is_empty() && waits_to_write(running.pid));
+    let mut record = Vec::new();
+    wait_until("the record has come", || {
+        let mut part = [0; 65536];
+        let n = reader.read(&mut part).unwrap_or(0);
+        record.extend_from_slice(&part[..n]);
+        record.len() > 100_000 && record.ends_with(b"]\n")
+    });
+    running.finish().silent(0);
+}
+
+case!(a_trace_that_nobody_reads, Needs::NAMESPACES);
+/// The trace fills the pipe while mydocker's signals are blocked: TERM still ends it, and nothing is left.
+fn a_trace_that_nobody_reads() {
+    let folder = Folder::new();
+    for to_stderr in [true, false] {
+        let fifo = fifo(&folder);
+        let pipe: OwnedFd = OpenOptions::new().read(true).write(true).open(&fifo).expect("open of a FIFO").into();
+        rustix::pipe::fcntl_setpipe_size(&pipe, 4096).expect("F_SETPIPE_SZ");
+        let trace = if to_stderr { "--trace".to_string() } else { format!("--trace={fifo}") };
+        let stderr = if to_stderr { pipe.try_clone().expect("dup") } else { null() };
+        let running = probe(&[&trace], &["hold"]).start_on([null(), null(), stderr]);
+        if to_stderr {
+            wait_until("it waits to write", || waits_to_write(running.pid));
+        }
+        // The first lines come before it blocks signals: read until it has.
+        let mut reader = File::open(&fifo).expect("open of a FIFO");
+        wait_until("signals are blocked", || {
+            reader.read_exact(&mut [0; 512]).expect("read");
+            status_field(running.pid, "SigBlk:").is_none_or(|set| set != 0)
+        });
+        wait_until("it waits to write", || waits_to_write(running.pid));
+        running.send(libc::SIGTERM);
+        assert_eq!(running.finish().code(), 143, "{trace}");
+        fs::remove_file(fifo).expect("unlink");
+    }
+}
+
+case!(a_child_that_hangs, Needs::ROOT | Needs::FUSE);
+/// A filesystem may never answer. Wherever mydocker waits for its child then, TERM ends both.
+fn a_child_that_hangs() {
+    in_own_mounts("private", "hanging-child");
+}
+
+probe!("hanging-child", |_| {
+    let (folder, root) = (Folder::new(), Root::with_directories());
+    let (path, point) = (root.path(), folder.text(""));
+    // Nobody reads the requests, so that each of them waits until its process is killed.
+    let server = OpenOptions::new().read(true).write(true).open("/dev/fuse").expect("open");
+    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+    let options = crate::probes::c_string(&options);
+    mount("fuse", &point, "fuse", MountFlags::empty(), Some(options.as_c_str())).expect("mount");
+    let volume = format!("{point}file:/mnt");
+    let long = "w".repeat(100_000);
+    for (options, word, status) in [
+        (&["--no-limits"][..], "", 143),
+        (&["--no-limits"], &long, 143),
+        (&["--no-limits", "-t"], "", 143),
+        (&["--no-limits", "--rootfs", &path], &long, 143),
+        // These fail when the child is there.
+        (&["--cpu-mems", "77"], "", 125),
+        (&["--cpu-mems", "77", "--rootfs", &path], "", 125),
+    ] {
+        let running = probe(&[options, &["-v", &volume]].concat(), &["status", "0", word]).start();
+        let is_in = |pid: i32, calls: &[libc::c_long]| {
+            let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+            call.split(' ').next().and_then(|number| number.parse().ok()).is_some_and(|number| calls.contains(&number))
+        };
+        wait_until(&format!("the child hangs: {options:?}"), || {
+            let child = children(running.pid).first().copied().unwrap_or_default();
+            is_in(child, &[libc::SYS_open_tree]) || running.has_ended()
+        });
+        // Wherever it waits for the child.
+        wait_until("mydocker waits", || {
+            is_in(running.pid, &[libc::SYS_ppoll, libc::SYS_write, libc::SYS_recvmsg, libc::SYS_wait4])
+                || running.has_ended()
+        });
+        if !running.has_ended() {
+            running.send(libc::SIGTERM);
+        }
+        let outcome = running.finish();
+        assert_eq!(outcome.code(), status, "{options:?}: {outcome:?}");
+    }
+    unmount(point.as_str(), UnmountFlags::DETACH).expect("umount");
+});
