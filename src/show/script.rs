@@ -167,6 +167,9 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::kill,
     Sysno::ppoll,
     Sysno::fcntl,
+    Sysno::geteuid,
+    Sysno::ftruncate,
+    Sysno::fchmod,
 ];
 
 /// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.
@@ -416,6 +419,9 @@ impl Translator {
 
     fn parents_call(&mut self, call: &Recorded) {
         match call.call.number {
+            Sysno::fcntl if call.number(1) as i32 == libc::F_DUPFD_CLOEXEC => {
+                self.stop(b"mydocker itself writes to it: leave out --pid-file, or --stats=FILE");
+            }
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
                 self.stop(b"mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
             }

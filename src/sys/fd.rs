@@ -118,6 +118,12 @@ pub fn lseek(fd: FdRef, offset: u64, whence: Whence) -> Result<u64> {
     unsafe { call!(lseek(fd, offset, whence)) }.result().map(|offset| offset as u64)
 }
 
+/// fcntl(2) F_DUPFD_CLOEXEC: a copy above the three streams.
+pub fn duplicate(number: usize) -> Result<Fd> {
+    // SAFETY: this command takes a number
+    unsafe { call!(fcntl(FdRef(number, PhantomData), Fcntl::DUPFD_CLOEXEC, 3usize)) }.result().map(Fd::own)
+}
+
 /// fcntl(2) F_SETFL O_NONBLOCK: what would wait fails with EAGAIN instead. It belongs to the open file description.
 pub fn set_nonblocking(fd: FdRef) -> Result<()> {
     // SAFETY: this command takes flags

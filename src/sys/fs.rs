@@ -4,6 +4,7 @@
 use super::fd::{self, Fd, FdRef};
 use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
 use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
+use super::record;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -144,24 +145,50 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 }
 
 /// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
-/// link is not followed, nobody waits for the reader of a FIFO, and only its owner can read it.
+/// link is not followed, nobody waits for the reader of a FIFO, and nobody but its owner, the caller, can read it. A name such as
+/// `/dev/stderr` or `/dev/fd/3` is the descriptor itself, which stays as it is.
 pub fn create_file(path: &CStr) -> Result<Fd> {
-    let flags = OpenFlags::WRONLY
-        | OpenFlags::CREAT
-        | OpenFlags::TRUNC
-        | OpenFlags::NONBLOCK
-        | OpenFlags::NOFOLLOW
-        | OpenFlags::CLOEXEC;
-    above_the_streams(&|| {
+    if let Some(number) = descriptor_named(path.to_bytes()) {
+        return fd::duplicate(number).map_err(|e| e.about(path.to_bytes()).with_hint("the caller has not opened it"));
+    }
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::NONBLOCK | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
+    let file = above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
     })
     .map_err(|e| {
         e.hint_for(&[
-            (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself"),
+            (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself, or /dev/fd/N"),
             (Errno::ENXIO, "nobody reads this FIFO"),
         ])
-    })
+    })?;
+    let status = statx_fd(file.borrow())?;
+    // SAFETY: the call takes nothing, and cannot fail
+    let own = unsafe { call!(geteuid()) }.result()?;
+    let is_own = status.uid as usize == own && (status.kind() != libc::S_IFREG || status.links == 1);
+    if !is_own && status.kind() != libc::S_IFCHR && !record::is_on() {
+        let hint = "others could read or change it: remove it, or name another file";
+        return Err(Error::refused("it belongs to another user, or has another name:", &[path.to_bytes()], hint));
+    }
+    if status.kind() == libc::S_IFREG || record::is_on() {
+        // SAFETY: the call takes an open descriptor and a length
+        unsafe { call!(ftruncate(file.borrow(), 0usize)) }.about_path(path)?;
+        // SAFETY: the call takes an open descriptor and a mode
+        unsafe { call!(fchmod(file.borrow(), Mode(0o600))) }.about_path(path)?;
+    }
+    Ok(file)
+}
+
+/// The descriptor that a path names.
+fn descriptor_named(path: &[u8]) -> Option<usize> {
+    match path {
+        b"/dev/stdout" => Some(1),
+        b"/dev/stderr" => Some(2),
+        _ => {
+            let number = path.strip_prefix(b"/dev/fd/").or(path.strip_prefix(b"/proc/self/fd/"))?;
+            bytes::decimal(number).ok().map(|number| number as usize)
+        }
+    }
 }
 
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would

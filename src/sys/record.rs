@@ -125,10 +125,7 @@ fn note_and_answer(made: Made) -> usize {
         return made.make();
     }
     let Some(recorder) = recorder() else { return made.make() };
-    if matches!(
-        made.call.number,
-        Sysno::clock_gettime | Sysno::getrusage | Sysno::geteuid | Sysno::getegid | Sysno::exit_group
-    ) {
+    if matches!(made.call.number, Sysno::clock_gettime | Sysno::getrusage | Sysno::exit_group) {
         return made.make();
     }
     let registers = core::array::from_fn(|at| made.register(at));
@@ -244,8 +241,8 @@ impl Recorder {
 
     fn answer(&mut self, made: &Made, recorded: &Recorded) -> usize {
         match made.call.number {
-            // Questions about mydocker itself: its memory, its process group, and whether its streams are terminals or pipes.
-            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid => made.make(),
+            // Questions about mydocker itself: its memory, its process group, its user, and whether its streams are terminals or pipes.
+            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid | Sysno::geteuid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
             // A mount of a single file, attached nowhere.
@@ -256,6 +253,7 @@ impl Recorder {
                 let path = other.map_or(path, |number| self.path_of(number as usize));
                 self.open(path)
             }
+            Sysno::fcntl if made.register(1) as i32 == libc::F_DUPFD_CLOEXEC => self.open(recorded.file(0)),
             Sysno::fsopen => self.open(recorded.bytes(0)),
             Sysno::fsmount => self.open(recorded.file(0)),
             Sysno::socket => self.open(b"socket"),

@@ -393,3 +393,52 @@ probe!("hanging-child", |_| {
     }
     unmount(point.as_str(), UnmountFlags::DETACH).expect("umount");
 });
+
+/// The options that name a file of mydocker's own.
+const FILES: [&str; 3] = ["--pid-file", "--stats", "--trace"];
+
+case!(files_that_are_there_already, Needs::NAMESPACES);
+/// Of an earlier run, whose mode was another one; with a second name; or of somebody else.
+fn files_that_are_there_already() {
+    let folder = Folder::new();
+    for option in FILES {
+        let file = folder.write("earlier", &[b'x'; 100_000]);
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("chmod");
+        let named = format!("{option}={file}");
+        assert_eq!(probe(&[&named], &["status", "0"]).finish().code(), 0, "{option}");
+        assert_eq!(fs::metadata(&file).expect("status").permissions().mode() & 0o7777, 0o600, "{option}");
+        assert!(!fs::read(&file).expect("read").contains(&b'\0') && fs::read(&file).expect("read").len() < 50_000);
+
+        fs::hard_link(&file, folder.path("second")).expect("link");
+        fs::write(&file, "victim\n").expect("write");
+        let refused = || {
+            probe(&[&named], &["status", "0"]).finish().refused(125, &[&file, "another", "remove it"]);
+            assert_eq!(fs::read(&file).expect("read"), b"victim\n", "{option}");
+        };
+        refused();
+        fs::remove_file(folder.path("second")).expect("unlink");
+        if host().root {
+            std::os::unix::fs::chown(&file, Some(65534), None).expect("chown");
+            refused();
+        }
+        fs::remove_file(&file).expect("unlink");
+    }
+}
+
+case!(names_of_descriptors, Needs::NAMESPACES);
+/// `--trace=/dev/fd/3 3>>FILE`: the descriptor itself, not a new one of the file that it refers to.
+fn names_of_descriptors() {
+    let folder = Folder::new();
+    for option in FILES {
+        for (name, number) in [("/dev/stdout", 1), ("/dev/stderr", 2), ("/dev/fd/7", 7), ("/proc/self/fd/7", 7)] {
+            let file = folder.write("log", b"earlier\n");
+            let log = OpenOptions::new().append(true).open(&file).expect("open").into();
+            let named = format!("{option}={name}");
+            assert_eq!(on_stream(probe(&[&named], &["status", "0"]), number, log).code(), 0, "{named}");
+            let text = fs::read_to_string(&file).expect("read");
+            assert!(text.starts_with("earlier\n") && text.len() > 9, "{named}: {text}");
+        }
+        probe(&[&format!("{option}=/dev/fd/7")], &["status", "0"]).finish().refused(125, &["/dev/fd/7", "EBADF"]);
+        assert_eq!(probe(&[&format!("{option}=/dev/null")], &["status", "0"]).finish().success(), "", "{option}");
+    }
+}
