@@ -3,7 +3,7 @@
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run};
+use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 
@@ -440,5 +441,80 @@ fn names_of_descriptors() {
         }
         probe(&[&format!("{option}=/dev/fd/7")], &["status", "0"]).finish().refused(125, &["/dev/fd/7", "EBADF"]);
         assert_eq!(probe(&[&format!("{option}=/dev/null")], &["status", "0"]).finish().success(), "", "{option}");
+    }
+}
+
+/// What would make a terminal do something, or turn the order of letters around; and bytes that are no text.
+const COMMANDS: [&[u8]; 7] = [
+    "\u{9b}31m".as_bytes(),
+    "\u{85}\u{90}\u{9d}".as_bytes(),
+    "\u{202a}\u{202e}\u{2066}\u{2069}".as_bytes(),
+    "\u{200e}\u{200f}\u{61c}".as_bytes(),
+    b"\x1b[31m\x07\x7f\r",
+    b"\x9b31m",
+    b"\xc2(\xff\xe2\x80",
+];
+
+/// Asserts that neither stream has any of them.
+#[track_caller]
+fn is_harmless(outcome: &Outcome) {
+    for output in [&outcome.stdout, &outcome.stderr] {
+        let text = String::from_utf8(output.clone()).unwrap_or_else(|_| panic!("not UTF-8: {outcome:?}"));
+        let obeyed = |c: char| {
+            c.is_control() && c != '\n' && c != '\t'
+                || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        assert!(!text.contains(obeyed), "{text:?}: {outcome:?}");
+    }
+}
+
+case!(nothing_that_a_terminal_obeys, Needs::NAMESPACES);
+/// Wherever mydocker shows a word that somebody else has chosen.
+fn nothing_that_a_terminal_obeys() {
+    let folder = Folder::new();
+    for commands in COMMANDS {
+        let word = |before: &str| OsString::from_vec([before.as_bytes(), commands].concat());
+        let file = folder.path("").join(word("file"));
+        fs::create_dir(&file).expect("mkdir");
+        let command = [probe_file().into(), "--probe".into(), "status".into(), "0".into(), word("")];
+        for look in ["--dry-run", "--trace", "--stats", "--stats=json", "--trace=/dev/stdout"] {
+            let outcome = run(&["--no-limits", look], &command).finish();
+            assert_eq!(outcome.code(), 0, "{outcome:?}");
+            is_harmless(&outcome);
+        }
+        is_harmless(&run(&["--stats"], &[word("/nowhere/")]).finish());
+        for option in
+            ["-w", "--rootfs", "--env-file", "-v", "-u", "-m", "--name", "--hostname", "-e", "--pid-file", "-q"]
+        {
+            let words: [OsString; 5] = ["run".into(), option.into(), word("/nowhere/"), "--".into(), "/".into()];
+            is_harmless(&mydocker(&words).finish());
+        }
+        let words: [OsString; 5] = ["run".into(), "--rootfs".into(), file.into(), "--dry-run".into(), "/".into()];
+        is_harmless(&mydocker(&words).finish());
+        is_harmless(&mydocker(&[word("")]).finish());
+        is_harmless(&mydocker(&["run".into(), word("--")]).finish());
+    }
+}
+
+case!(a_cgroup_that_a_terminal_would_obey, Needs::ROOT | Needs::MEMORY | Needs::GROUP_BELOW);
+/// `check` shows in which cgroup it runs: its name is somebody else's.
+fn a_cgroup_that_a_terminal_would_obey() {
+    for commands in [COMMANDS[0], COMMANDS[2], COMMANDS[5]] {
+        let name = [unique_name().as_bytes(), commands].concat();
+        let group = host().group("memory", std::process::id() as i32).join(OsString::from_vec(name));
+        fs::create_dir(&group).expect("a cgroup");
+        let procs = std::ffi::CString::new(group.join("cgroup.procs").as_os_str().as_bytes()).expect("no NUL");
+        let outcome = mydocker(&["check"])
+            .before(move || {
+                // SAFETY: the string ends with a NUL; `0` is the process that writes
+                match unsafe { libc::write(libc::open(procs.as_ptr(), libc::O_WRONLY), c"0".as_ptr().cast(), 1) } {
+                    1 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            })
+            .finish();
+        wait_until("the cgroup is empty", || fs::remove_dir(&group).is_ok());
+        assert!(outcome.stdout_text().contains("own group"), "{outcome:?}");
+        is_harmless(&outcome);
     }
 }
