@@ -518,3 +518,28 @@ fn a_cgroup_that_a_terminal_would_obey() {
         is_harmless(&outcome);
     }
 }
+
+case!(a_newuidmap_that_hangs, Needs::ROOT | Needs::USER_NAMESPACES | Needs::NEWUIDMAP);
+/// It may wait for a directory service, such as LDAP.
+fn a_newuidmap_that_hangs() {
+    in_own_mounts("private", "hanging-newuidmap");
+}
+
+probe!("hanging-newuidmap", |_| {
+    let folder = Folder::new();
+    let mydocker = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+    let program = folder.write_program("newuidmap", b"#!/bin/sh\nexec sleep 1000\n");
+    let ranges = folder.write("ranges", b"65534:100000:65536\n");
+    for (source, target) in [(&program, "/usr/bin/newuidmap"), (&ranges, "/etc/subuid"), (&ranges, "/etc/subgid")] {
+        mount_bind(source.as_str(), target).expect("bind");
+    }
+    let running = mydocker_at(mydocker.as_ref(), &["run", "--no-limits", "true"])
+        .with(|command| command.uid(65534).gid(65534).current_dir("/"))
+        .start();
+    wait_until("newuidmap hangs", || {
+        let command = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        children(running.pid).iter().any(|pid| command(pid) == b"sleep\x001000\0")
+    });
+    running.send(libc::SIGTERM);
+    assert_eq!(running.finish().code(), 143);
+});
