@@ -10,7 +10,7 @@ use core::ffi::CStr;
 /// Refuses a directory or an O_PATH descriptor as a stream: through `/proc/self/fd/0/..` it leads to every file of this host.
 pub fn check() -> Result<()> {
     for (stream, name) in FdRef::STREAMS.iter().zip(["stdin", "stdout", "stderr"]) {
-        if sys::is_directory_or_path(*stream) {
+        if sys::is_directory_or_path(*stream).map_err(|e| e.about(name.as_bytes()))? {
             let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
             return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", &[name.as_bytes()], hint));
         }
@@ -32,7 +32,7 @@ impl Input {
     /// stdin, if it is such a file. One without a name (a here-document of a shell, a memfd) is none: it has no path by which
     /// a mount of it could be found, and nobody else finds it by one.
     pub fn find() -> Result<Option<Input>> {
-        let status = sys::statx_fd(FdRef::STDIN)?;
+        let status = sys::statx_fd(FdRef::STDIN).map_err(|e| e.about(b"/proc/self/fd/0"))?;
         let is_file = matches!(status.kind(), libc::S_IFREG | libc::S_IFBLK) && status.links > 0;
         if !is_file || sys::may_write(FdRef::STDIN)? {
             return Ok(None);

@@ -528,11 +528,12 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
 
 /// Whether a stream is a directory, or a descriptor of O_PATH. getdents64(2) without room for an entry changes nothing: ENOTDIR
 /// is its answer for anything else that is open.
-pub fn is_directory_or_path(stream: FdRef) -> bool {
+pub fn is_directory_or_path(stream: FdRef) -> Result<bool> {
     // SAFETY: the kernel writes nothing where the buffer has no room
     match unsafe { call!(getdents64(stream, Null, 0usize)) }.result() {
-        Err(e) => !e.is(Errno::ENOTDIR),
-        Ok(_) => true,
+        Err(e) if e.is(Errno::ENOTDIR) => Ok(false),
+        Err(e) if !e.is_one_of(&[Errno::EBADF, Errno::EINVAL]) => Err(e),
+        _ => Ok(true),
     }
 }
 
