@@ -99,7 +99,7 @@ fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Resu
                 _ => Err(Error::usage("not a run", b"")),
             };
             let (report, works) = show::check::check(json, &plan);
-            sys::write_all(FdRef::STDOUT, &report).map(|()| i32::from(!works))
+            sys::write_last(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
         Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
         Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),

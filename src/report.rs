@@ -31,6 +31,10 @@ step! {
 impl ParentStep for WritePidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let (Some(file), Some(pid)) = (parent.pid_file.take(), parent.pid) else { return Ok(()) };
+        // A pipe under this name may be full.
+        if !parent.await_ready(file.borrow(), true)? {
+            return Ok(());
+        }
         let mut line = Vec::new();
         line.put_decimal(pid.0 as u64);
         line.put(b"\n");

@@ -5,7 +5,7 @@
 //! `--step` say that it is for.
 
 use crate::error::Result;
-use crate::sys::{Fd, Loop, Pid};
+use crate::sys::{self, Fd, FdRef, Loop, Pid, SigSet};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -152,6 +152,10 @@ pub struct Pipes {
     pub terminal_receive: Option<Fd>,
     /// The child's end of it.
     pub terminal_send: Option<Fd>,
+    /// With a file as stdin: the parent receives the command's.
+    pub input_receive: Option<Fd>,
+    /// The child's end of it.
+    pub input_send: Option<Fd>,
     /// With a root that is written to: the parent receives what the child has created in it.
     pub undo_receive: Option<Fd>,
     /// The child's end of it.
@@ -169,6 +173,8 @@ impl Pipes {
             command_write: copy(&self.command_write),
             terminal_receive: copy(&self.terminal_receive),
             terminal_send: copy(&self.terminal_send),
+            input_receive: copy(&self.input_receive),
+            input_send: copy(&self.input_send),
             undo_receive: copy(&self.undo_receive),
             undo_send: copy(&self.undo_send),
         }
@@ -176,7 +182,13 @@ impl Pipes {
 
     /// Closes the child's ends: as long as the parent has copies, it does not see the child close them.
     pub fn close_childs(&mut self) {
-        let childs = [&mut self.error_write, &mut self.command_read, &mut self.terminal_send, &mut self.undo_send];
+        let childs = [
+            &mut self.error_write,
+            &mut self.command_read,
+            &mut self.terminal_send,
+            &mut self.input_send,
+            &mut self.undo_send,
+        ];
         childs.into_iter().for_each(|end| drop(end.take()));
     }
 }
@@ -187,6 +199,8 @@ pub struct Parent {
     pub pipes: Pipes,
     /// Where it reads its signals, all of which are blocked.
     pub signals: Option<Fd>,
+    /// The signals that ask for the end, without those that the caller ignores.
+    pub ending: SigSet,
     /// The child, once there is one.
     pub pid: Option<Pid>,
     /// The file for that pid.
@@ -197,6 +211,23 @@ pub struct Parent {
     pub child: Child,
     /// Where it starts.
     pub child_main: fn(&mut Child) -> !,
+}
+
+impl Parent {
+    /// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: a signal asks for the end first. Then the child is
+    /// not let go any more: it waits until it is killed.
+    pub fn await_ready(&mut self, fd: FdRef, write: bool) -> Result<bool> {
+        let is_ready = sys::await_ready(self.ending, fd, write)? || self.child.is_rehearsal;
+        if !is_ready {
+            self.hold();
+        }
+        Ok(is_ready)
+    }
+
+    /// Keeps the pipe of the command open, and sends nothing.
+    pub fn hold(&mut self) {
+        core::mem::forget(self.pipes.command_write.take());
+    }
 }
 
 /// What the steps of the child share.

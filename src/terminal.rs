@@ -329,6 +329,10 @@ step! {
 impl ParentStep for ReceiveTerminal {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(socket) = parent.pipes.terminal_receive.take() else { return Ok(()) };
+        // The child may be busy with a mount that hangs.
+        if !parent.await_ready(socket.borrow(), false)? {
+            return Ok(());
+        }
         let Some(master) = sys::receive_fd(socket.borrow(), &mut [0])? else { return Ok(()) };
         let terminal = Terminal::new(master)?;
         // In the background the terminal is not ours to change: stop, as any job does that wants it. The kernel would stop

@@ -48,11 +48,10 @@ impl Maps {
         self.ranges.is_some()
     }
 
-    /// Writes the maps of `child`, which waits for them.
-    fn write(&self, child: Pid) -> Result<()> {
+    /// Writes the maps of `child`, which waits for them. `Ok(false)`: one of the `ending` signals came first.
+    fn write(&self, child: Pid, ending: SigSet) -> Result<bool> {
         if let Some((uids, gids)) = self.ranges {
-            map(NEWUIDMAP, child, self.uid, uids)?;
-            return map(NEWGIDMAP, child, self.gid, gids);
+            return Ok(map(NEWUIDMAP, child, self.uid, uids, ending)? && map(NEWGIDMAP, child, self.gid, gids, ending)?);
         }
         let pid = bytes::to_decimal(child.0 as u64);
         let proc = Dir::open(None, bytes::c_string(&[b"/proc/", &pid]))?;
@@ -60,7 +59,7 @@ impl Maps {
         // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
         // mode denies that group (user_namespaces(7)).
         proc.write(c"setgroups", b"deny")?;
-        proc.write(c"gid_map", only(self.gid))
+        proc.write(c"gid_map", only(self.gid)).map(|()| true)
     }
 }
 
@@ -74,8 +73,10 @@ step! {
 
 impl ParentStep for MapIds {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        if let Some(pid) = parent.pid {
-            self.maps.write(pid)?;
+        if let Some(pid) = parent.pid
+            && !self.maps.write(pid, parent.ending)?
+        {
+            parent.hold();
         }
         // The first byte that the child waits for.
         match &parent.pipes.command_write {
@@ -139,7 +140,8 @@ fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
 }
 
 /// `newuidmap PID 0 ID 1 1 START COUNT`: it runs as root, and checks for itself that the range is the caller's.
-fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> {
+/// It may ask a directory service, and so take long. `Ok(false)`: one of the `ending` signals came first.
+fn map(program: &'static CStr, child: Pid, id: u32, range: Range, ending: SigSet) -> Result<bool> {
     let mut words = Vec::new();
     let mut argv = Pointers::with_capacity(8);
     argv.push(program);
@@ -149,8 +151,9 @@ fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> 
         words.put(number.to_bytes());
         argv.push(number);
     }
-    match run(program, &argv)? {
-        Some(Wait::Exited(0)) => Ok(()),
+    match run(program, &argv, ending)? {
+        Some(Wait::Exited(0)) => Ok(true),
+        None => Ok(false),
         _ => {
             let hint = "it refused; is the range in /etc/subuid and /etc/subgid, and the file set-user-ID?";
             Err(Error::refused("user namespace:", &[program.to_bytes(), &words], hint))
@@ -159,8 +162,8 @@ fn map(program: &'static CStr, child: Pid, id: u32, range: Range) -> Result<()> 
 }
 
 /// Runs a program and waits for it. Its own messages are discarded; the caller reports the failure.
-fn run(program: &'static CStr, argv: &Pointers) -> Result<Option<Wait>> {
-    sys::spawn(|| {
+fn run(program: &'static CStr, argv: &Pointers, ending: SigSet) -> Result<Option<Wait>> {
+    sys::spawn(ending, || {
         let null = Dir::open(None, c"/dev").and_then(|dev| dev.openat(c"null", OpenFlags::RDWR));
         let ready = null
             .and_then(|null| sys::dup3(null.borrow(), FdRef::STDERR))

@@ -170,17 +170,26 @@ fn put_column(out: &mut dyn Sink, bytes: &[u8], width: usize) {
 }
 
 fn put_json(out: &mut dyn Sink, bytes: &[u8]) {
-    let is_utf8 = core::str::from_utf8(bytes).is_ok();
     out.put(b"\"");
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => out.put(&[b'\\', byte]),
-            0x80.. if !is_utf8 => out.put("\u{fffd}".as_bytes()),
-            0x20.. => out.put(&[byte]),
-            _ => out.put(&[b'\\', b'u', b'0', b'0', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
-        }
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text.chars().for_each(|character| put_json_character(out, character)),
+        Err(_) => bytes.iter().for_each(|byte| {
+            put_json_character(out, if byte.is_ascii() { char::from(*byte) } else { char::REPLACEMENT_CHARACTER });
+        }),
     }
     out.put(b"\"");
+}
+
+fn put_json_character(out: &mut dyn Sink, character: char) {
+    match character {
+        '"' | '\\' => out.put(&[b'\\', character as u8]),
+        // All of these have at most four digits.
+        _ if commands_a_terminal(character) => {
+            out.put(b"\\u");
+            put_digits(out, character.into(), 16, 4);
+        }
+        _ => out.put(character.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }
 
 /// The hexadecimal digits.

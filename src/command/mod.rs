@@ -9,7 +9,7 @@ use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Fd, Pointers};
+use crate::sys::{self, Fd, FdRef, Pointers};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -75,6 +75,8 @@ step! {
     pub struct MakePipes {
         /// The child will send its terminal.
         pub for_terminal: bool,
+        /// The child will send the stdin of the command.
+        pub for_input: bool,
         /// The child will report what it creates in the root.
         pub for_undo: bool,
     }
@@ -89,6 +91,9 @@ impl ParentStep for MakePipes {
         keep(sys::pipe2(), &mut pipes.error_read, &mut pipes.error_write)?;
         if self.for_terminal {
             keep(sys::socketpair(), &mut pipes.terminal_receive, &mut pipes.terminal_send)?;
+        }
+        if self.for_input {
+            keep(sys::socketpair(), &mut pipes.input_receive, &mut pipes.input_send)?;
         }
         if self.for_undo {
             keep(sys::socketpair(), &mut pipes.undo_receive, &mut pipes.undo_send)?;
@@ -111,7 +116,16 @@ impl ParentStep for SendCommand {
         let mut message = Vec::with_capacity(4 + self.words.len());
         message.extend_from_slice(&(self.words.len() as u32).to_ne_bytes());
         message.extend_from_slice(self.words);
-        match sys::write_all(pipe.borrow(), &message).map_err(|e| e.about(b"command pipe")) {
+        let sent = match message.len() <= libc::PIPE_BUF {
+            true => sys::write_all(pipe.borrow(), &message).map(|()| true),
+            // More than the pipe may hold, and the child may still be busy with a mount that hangs.
+            false => send_patiently(parent, pipe.borrow(), &message),
+        };
+        match sent.map_err(|e| e.about(b"command pipe")) {
+            Ok(false) => {
+                core::mem::forget(pipe);
+                Ok(())
+            }
             // A child that has ended has said why on the other pipe.
             Err(e) if e.is(Errno::EPIPE) => {
                 // A child that waits for the command after all must see the end of the pipe.
@@ -121,9 +135,22 @@ impl ParentStep for SendCommand {
                     _ => Err(e),
                 }
             }
-            other => other,
+            other => other.map(drop),
         }
     }
+}
+
+/// Sends all of it. `Ok(false)`: a signal asks for the end first.
+fn send_patiently(parent: &mut Parent, pipe: FdRef, mut message: &[u8]) -> Result<bool> {
+    sys::set_nonblocking(pipe)?;
+    while !message.is_empty() {
+        match sys::write_now(pipe, message)? {
+            Some(n) => message = message.get(n..).unwrap_or_default(),
+            None if parent.await_ready(pipe, true)? => {}
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 step! {
@@ -136,8 +163,13 @@ step! {
 impl ChildStep for CloseParentsEnds {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let pipes = &mut child.pipes;
-        let parents =
-            [&mut pipes.command_write, &mut pipes.error_read, &mut pipes.terminal_receive, &mut pipes.undo_receive];
+        let parents = [
+            &mut pipes.command_write,
+            &mut pipes.error_read,
+            &mut pipes.terminal_receive,
+            &mut pipes.input_receive,
+            &mut pipes.undo_receive,
+        ];
         parents.into_iter().for_each(|end| drop(end.take()));
         Ok(())
     }

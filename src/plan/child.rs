@@ -23,6 +23,7 @@ use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
 use crate::spec::{Spec, Volume};
 use crate::step::{ChildStep, List, Steps};
+use crate::streams::ReopenStdin;
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
@@ -46,6 +47,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(AwaitIds);
     }
     steps.add(MakeMountsSlave);
+    if let Some(input) = &parts.input {
+        steps.add(ReopenStdin { input });
+    }
     for (volume, tree) in &parts.volumes {
         if let Some(source) = volume.content.source() {
             steps.add(OpenVolume { source, tree });

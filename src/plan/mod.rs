@@ -14,6 +14,7 @@ use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
 use crate::spec::{Spec, Volume};
 use crate::step::{ChildStep, Listed, ParentStep, Slot};
+use crate::streams::{self, Input};
 use crate::sys::{self, CloneFlags, Fd};
 use crate::terminal::Terminal;
 use crate::userns::Maps;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub home_of_user: bool,
     /// The relay of its terminal.
     pub terminal: Slot<&'static mut Terminal>,
+    /// stdin, if it is a file that the command is not to write to.
+    pub input: Option<Input>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }
@@ -75,6 +78,11 @@ impl Parts {
         let in_userns = parts.maps.is_some();
         parts.root = Root::find(spec, host, in_userns)?;
         let own_root = parts.root.is_some();
+        streams::check()?;
+        // With a terminal, the command does not have the caller's stdin.
+        if (own_root || spec.read_only) && !spec.tty {
+            parts.input = Input::find()?;
+        }
         let mut binds = Vec::new();
         if own_root && spec.host_ipc {
             binds.push(c"/dev/shm");

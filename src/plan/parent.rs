@@ -24,21 +24,22 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     if parts.maps.is_none() {
         steps.add(SetNotDumpable);
     }
-    steps.add(BlockSignals);
-    steps.add(MakePipes { for_terminal: spec.tty, for_undo: parts.undo_on_failure });
+    if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
+        steps.add(AttachImage { image });
+    }
     if let Some(path) = spec.pid_file {
         steps.add(OpenPidFile { path });
     }
     if let Some(StatsTo::File(path)) = spec.stats {
         steps.add(OpenStatsFile { path });
     }
+    // What is opened up to here may hang, on a filesystem of a network or of another process: there a signal ends mydocker.
+    steps.add(BlockSignals);
+    steps.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: parts.undo_on_failure });
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
     }
     create_groups(&mut steps, parts, Version::V2);
-    if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
-        steps.add(AttachImage { image });
-    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });

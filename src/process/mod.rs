@@ -35,7 +35,7 @@ pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) 
     });
     if let Some(Report { file, record }) = report {
         let fd = file.as_ref().map_or(FdRef::STDERR, sys::Fd::borrow);
-        if let Err(error) = sys::write_all(fd, &record) {
+        if let Err(error) = sys::write_last(fd, &record) {
             sys::say(error.about(b"--stats"));
         }
     }
@@ -77,8 +77,12 @@ pub fn carry_out(
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
     let orphans = supervisor.end_orphans();
-    // Close our copy, or recvmsg never sees the end.
-    drop(parent.pipes.undo_send.take());
+    // Close our copies, or recvmsg never sees the end.
+    drop((parent.pipes.input_send.take(), parent.pipes.undo_send.take()));
+    let handed_back = match (&plan.parts.input, &parent.pipes.input_receive) {
+        (Some(input), Some(socket)) => input.hand_back(socket.borrow()),
+        _ => Ok(()),
+    };
     if let (Err(_), Some(reports)) = (&started, &parent.pipes.undo_receive) {
         create::undo(reports.borrow());
     }
@@ -96,15 +100,17 @@ pub fn carry_out(
         }
     }
     let removed = cleanup::remove_groups(plan);
-    // Only after the groups are removed: a write to a stderr that nobody reads may block forever.
+    // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
-        match sys::write_all(FdRef::STDERR, &line) {
+        match sys::write_last(FdRef::STDERR, &line) {
             // A stderr that is closed is the caller's choice.
             Ok(()) | Err(_) => {}
         }
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
-    for late in &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
+    for late in
+        &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, handed_back, orphans, removed]
+    {
         if let Err(error) = late {
             sys::say(*error);
         }

@@ -3,6 +3,7 @@
 use super::child;
 use crate::error::Result;
 use crate::plan::Plan;
+use crate::signals;
 use crate::step::{Child, Parent, Pipes, Stop, User};
 use crate::sys::trace::{self, Phase};
 use alloc::boxed::Box;
@@ -13,6 +14,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
     Box::leak(Box::new(Parent {
         pipes: Pipes::default(),
         signals: None,
+        ending: signals::ENDING.without(plan.host.status.ignored),
         pid: None,
         pid_file: None,
         stats_file: None,

@@ -81,6 +81,10 @@ impl Stops {
             }
         }
         out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
+        // The user may have stopped the terminal (Ctrl-S).
+        if !sys::await_ready(signals::ENDING, self.terminal.borrow(), true)? {
+            return Ok(QUIT);
+        }
         match sys::write_all(self.terminal.borrow(), &out) {
             // Before Linux 5.11 it is closed with all the other descriptors.
             Err(e) if e.is(Errno::EBADF) => return Ok(GO_ON),

@@ -315,10 +315,14 @@ impl Supervisor {
     /// Waits until the child has ended. With `kill`, which is for a child that has not become the command, it is killed first.
     pub fn end(&mut self, kill: bool) -> Result<()> {
         if let Some(pid) = self.pid.filter(|_| self.ended.is_none()) {
-            if kill {
-                sys::kill(pid, libc::SIGKILL)?;
+            match kill {
+                true => sys::kill(pid, libc::SIGKILL)?,
+                // It ends by itself, unless a mount hangs: then a signal ends it. The reason is known already.
+                false => drop(self.await_exec()),
             }
-            self.ended = sys::wait4(pid, true)?;
+            if self.ended.is_none() {
+                self.ended = sys::wait4(pid, true)?;
+            }
         }
         Ok(())
     }

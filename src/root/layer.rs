@@ -37,7 +37,9 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
     let (top, lower) = match source {
         Source::Image(_) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", MountFlags::NONE, in_userns)]),
         Source::Host => (Vec::new(), c"/"),
-        Source::Directory(path) => (sys::path_of(&sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?)?, *path),
+        Source::Directory(path) => {
+            (sys::path_of(sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?.borrow())?, *path)
+        }
     };
     let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
     let mut rest = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();

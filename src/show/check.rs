@@ -200,9 +200,9 @@ fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
         ));
     };
     found.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
-    found.put(hierarchy.top.path());
+    found.put_escaped(hierarchy.top.path());
     found.put(b", own group ");
-    found.put(hierarchy.own.to_bytes());
+    found.put_escaped(hierarchy.own.to_bytes());
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
-use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, Prctl, Resource};
+use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use syscalls::Sysno;
@@ -192,11 +192,17 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::getpgid,
     Sysno::getsid,
     Sysno::kill,
+    Sysno::ppoll,
+    Sysno::fcntl,
+    Sysno::geteuid,
+    Sysno::ftruncate,
+    Sysno::fchmod,
 ];
 
 /// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.
 const CHILDS_OWN: &[Sysno] = &[
     Sysno::close,
+    Sysno::lseek,
     Sysno::read,
     Sysno::getpid,
     Sysno::fstatfs,
@@ -443,6 +449,9 @@ impl Translator {
 
     fn parents_call(&mut self, call: &Recorded) {
         match call.call.number {
+            Sysno::fcntl if call.number(1) as i32 == libc::F_DUPFD_CLOEXEC => {
+                self.stop(b"mydocker itself writes to it: leave out --pid-file, or --stats=FILE");
+            }
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
                 self.stop(b"mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
             }
@@ -502,6 +511,9 @@ impl Translator {
                 self.command(": >~", &[path]);
                 self.command("chmod ^ ~", &[&octal(call.number(3)), path]);
             }
+            Sysno::open_tree if !OpenTreeFlags::from_bits(call.number(2) as u64).has(OpenTreeFlags::RECURSIVE) => {
+                self.stop(b"a shell cannot keep a file as stdin from being written to: give it through a pipe");
+            }
             Sysno::open_tree => self.keep_volume(call),
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
@@ -517,6 +529,7 @@ impl Translator {
                 // From here on the descriptor stands for the mount.
                 self.stands_for(call.number(0), target);
             }
+            Sysno::mount_setattr if is_detached(call.file(0)) => {}
             Sysno::mount_setattr => {
                 let mut options = Vec::new();
                 let set = call.bytes(3).first_chunk().map_or(0, |set| u64::from_ne_bytes(*set));

@@ -1,6 +1,6 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
-use super::flags::{CloseRangeFlags, OpenFlags};
+use super::flags::{CloseRangeFlags, Fcntl, OpenFlags, Whence};
 use super::gate::{Arg, Null, Object, Print, Show, call, put_numbers, word};
 use crate::bytes::Put;
 use crate::error::{Cause, Errno, Error, Result};
@@ -112,6 +112,31 @@ pub fn pread(fd: FdRef, buffer: &mut [u8], offset: u64) -> Result<usize> {
     unsafe { call!(pread64(fd, buffer, len, offset)) }.result()
 }
 
+/// lseek(2): the new offset.
+pub fn lseek(fd: FdRef, offset: u64, whence: Whence) -> Result<u64> {
+    // SAFETY: the call takes numbers
+    unsafe { call!(lseek(fd, offset, whence)) }.result().map(|offset| offset as u64)
+}
+
+/// fcntl(2) F_DUPFD_CLOEXEC: a copy above the three streams.
+pub fn duplicate(number: usize) -> Result<Fd> {
+    // SAFETY: this command takes a number
+    unsafe { call!(fcntl(FdRef(number, PhantomData), Fcntl::DUPFD_CLOEXEC, 3usize)) }.result().map(Fd::own)
+}
+
+/// fcntl(2) F_SETFL O_NONBLOCK: what would wait fails with EAGAIN instead. It belongs to the open file description.
+pub fn set_nonblocking(fd: FdRef) -> Result<()> {
+    // SAFETY: this command takes flags
+    unsafe { call!(fcntl(fd, Fcntl::SETFL, OpenFlags::NONBLOCK)) }.result().map(drop)
+}
+
+/// fcntl(2) F_GETFL: whether it was opened for writing.
+pub fn may_write(fd: FdRef) -> Result<bool> {
+    // SAFETY: this command takes no argument
+    let flags = unsafe { call!(fcntl(fd, Fcntl::GETFL)) }.result()?;
+    Ok(flags as i32 & libc::O_ACCMODE != libc::O_RDONLY)
+}
+
 /// write(2) that does not wait: how much was written, `None` if there is no room now.
 pub fn write_now(fd: FdRef, bytes: &[u8]) -> Result<Option<usize>> {
     // SAFETY: the pointer and the length are those of one slice
@@ -131,16 +156,6 @@ pub fn write_all(fd: FdRef, mut bytes: &[u8]) -> Result<()> {
         bytes = bytes.get(n..).unwrap_or_default();
     }
     Ok(())
-}
-
-/// Prints an error on stderr, in one write.
-pub fn say(error: Error) {
-    let mut line = Vec::new();
-    error.print(&mut line);
-    match write_all(FdRef::STDERR, &line) {
-        // A stderr that is closed or full is the caller's choice, and there is no other place to complain.
-        Ok(()) | Err(_) => {}
-    }
 }
 
 /// Two integers that the kernel writes: the ends of a pipe or of a pair of sockets.

@@ -207,7 +207,19 @@ flags! {
     /// access(2).
     one Access {
         F_OK = bare libc::F_OK,
+        W_OK = bare libc::W_OK,
         X_OK = bare libc::X_OK,
+    }
+    /// lseek(2).
+    one Whence {
+        SET = SEEK_ libc::SEEK_SET,
+        CUR = SEEK_ libc::SEEK_CUR,
+    }
+    /// fcntl(2).
+    one Fcntl {
+        GETFL = F_ libc::F_GETFL,
+        SETFL = F_ libc::F_SETFL,
+        DUPFD_CLOEXEC = F_ libc::F_DUPFD_CLOEXEC,
     }
     /// flock(2).
     bits Lock {

@@ -3,7 +3,8 @@
 
 use super::fd::{self, Fd, FdRef};
 use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
-use super::gate::{Mode, Object, Outcome, Print, call, word};
+use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
+use super::record;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -144,24 +145,50 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 }
 
 /// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
-/// link is not followed, nobody waits for the reader of a FIFO, and only its owner can read it.
+/// link is not followed, nobody waits for the reader of a FIFO, and nobody but its owner, the caller, can read it. A name such as
+/// `/dev/stderr` or `/dev/fd/3` is the descriptor itself, which stays as it is.
 pub fn create_file(path: &CStr) -> Result<Fd> {
-    let flags = OpenFlags::WRONLY
-        | OpenFlags::CREAT
-        | OpenFlags::TRUNC
-        | OpenFlags::NONBLOCK
-        | OpenFlags::NOFOLLOW
-        | OpenFlags::CLOEXEC;
-    above_the_streams(&|| {
+    if let Some(number) = descriptor_named(path.to_bytes()) {
+        return fd::duplicate(number).map_err(|e| e.about(path.to_bytes()).with_hint("the caller has not opened it"));
+    }
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::NONBLOCK | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
+    let file = above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
     })
     .map_err(|e| {
         e.hint_for(&[
-            (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself"),
+            (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself, or /dev/fd/N"),
             (Errno::ENXIO, "nobody reads this FIFO"),
         ])
-    })
+    })?;
+    let status = statx_fd(file.borrow())?;
+    // SAFETY: the call takes nothing, and cannot fail
+    let own = unsafe { call!(geteuid()) }.result()?;
+    let is_own = status.uid as usize == own && (status.kind() != libc::S_IFREG || status.links == 1);
+    if !is_own && status.kind() != libc::S_IFCHR && !record::is_on() {
+        let hint = "others could read or change it: remove it, or name another file";
+        return Err(Error::refused("it belongs to another user, or has another name:", &[path.to_bytes()], hint));
+    }
+    if status.kind() == libc::S_IFREG || record::is_on() {
+        // SAFETY: the call takes an open descriptor and a length
+        unsafe { call!(ftruncate(file.borrow(), 0usize)) }.about_path(path)?;
+        // SAFETY: the call takes an open descriptor and a mode
+        unsafe { call!(fchmod(file.borrow(), Mode(0o600))) }.about_path(path)?;
+    }
+    Ok(file)
+}
+
+/// The descriptor that a path names.
+fn descriptor_named(path: &[u8]) -> Option<usize> {
+    match path {
+        b"/dev/stdout" => Some(1),
+        b"/dev/stderr" => Some(2),
+        _ => {
+            let number = path.strip_prefix(b"/dev/fd/").or(path.strip_prefix(b"/proc/self/fd/"))?;
+            bytes::decimal(number).ok().map(|number| number as usize)
+        }
+    }
 }
 
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would
@@ -231,14 +258,18 @@ pub fn open_in_root(root: &Fd, path: &CStr, flags: OpenFlags) -> Result<Fd> {
 
 /// faccessat(2): whether there is something at `path`.
 pub fn exists(path: &CStr) -> bool {
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(faccessat(FdRef::CWD, path, Access::F_OK)) }.ok().is_some()
+    has_access(path, Access::F_OK)
 }
 
 /// faccessat(2): whether `path` may be executed.
 pub fn is_executable(path: &CStr) -> bool {
+    has_access(path, Access::X_OK)
+}
+
+/// faccessat(2): whether this process has this access to `path`.
+pub fn has_access(path: &CStr, access: Access) -> bool {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(faccessat(FdRef::CWD, path, Access::X_OK)) }.ok().is_some()
+    unsafe { call!(faccessat(FdRef::CWD, path, access)) }.ok().is_some()
 }
 
 /// Whether `path` can be opened as a directory.
@@ -321,6 +352,12 @@ pub struct Status {
     pub gid: u32,
     /// In bytes.
     pub size: u64,
+    /// How many names it has.
+    pub links: u32,
+    /// The device that it is on, and its number there.
+    pub device: (u32, u32),
+    /// See `device`.
+    pub inode: u64,
 }
 
 impl Status {
@@ -355,7 +392,15 @@ fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
     let mut status = zeroed::<libc::statx>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
     unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
-    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid, size: status.stx_size })
+    Ok(Status {
+        mode: u32::from(status.stx_mode),
+        uid: status.stx_uid,
+        gid: status.stx_gid,
+        size: status.stx_size,
+        links: status.stx_nlink,
+        device: (status.stx_dev_major, status.stx_dev_minor),
+        inode: status.stx_ino,
+    })
 }
 
 /// The mode of a directory: fstat(2).
@@ -415,9 +460,9 @@ pub fn name_in_proc(fd: FdRef) -> FixedBytes {
     name
 }
 
-/// readlinkat(2) of a descriptor's name in /proc: where a directory is, seen from the root of the process.
-pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
-    let name = name_in_proc(fd.borrow());
+/// readlinkat(2) of a descriptor's name in /proc: where a file is, seen from the root of the process.
+pub fn path_of(fd: FdRef) -> Result<Vec<u8>> {
+    let name = name_in_proc(fd);
     let name = name.as_c_str().unwrap_or_default();
     let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
     let len = path.len();
@@ -478,6 +523,17 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
             let record = u16::from_ne_bytes([header[16], header[17]]);
             rest = rest.get(usize::from(record)..).unwrap_or_default();
         }
+    }
+}
+
+/// Whether a stream is a directory, or a descriptor of O_PATH. getdents64(2) without room for an entry changes nothing: ENOTDIR
+/// is its answer for anything else that is open.
+pub fn is_directory_or_path(stream: FdRef) -> Result<bool> {
+    // SAFETY: the kernel writes nothing where the buffer has no room
+    match unsafe { call!(getdents64(stream, Null, 0usize)) }.result() {
+        Err(e) if e.is(Errno::ENOTDIR) => Ok(false),
+        Err(e) if !e.is_one_of(&[Errno::EBADF, Errno::EINVAL]) => Err(e),
+        _ => Ok(true),
     }
 }
 

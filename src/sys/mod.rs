@@ -23,19 +23,19 @@ pub mod tty;
 pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
-    Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, pipe2, poll, pread, read, read_now, read_to_end,
-    reader_is_gone, receive_error, say, send_error, write, write_all, write_now,
+    Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, lseek, may_write, pipe2, poll, pread, read, read_now,
+    read_to_end, reader_is_gone, receive_error, send_error, set_nonblocking, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{
     Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock,
-    is_cgroup, is_directory, is_executable, is_on_proc, mkdir, mknod, mode, open, open_in_root, openat2, path_of,
-    read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
+    has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_proc, mkdir, mknod, mode,
+    name_in_proc, open, open_in_root, openat2, path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{
     Loop, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount, open_tree,
-    pivot_root, remount, remount_read_only,
+    open_tree_of_file, pivot_root, remount, remount_read_only,
 };
 pub use net::set_interface_up;
 pub use process::{
@@ -43,7 +43,9 @@ pub use process::{
     has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit,
     set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
 };
-pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
+pub use signal::{
+    Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
+};
 pub use tty::{
     Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,
     set_window_size, socketpair, tcgets, tcsets, to_foreground, window_size,

@@ -56,7 +56,16 @@ pub fn pivot_root() -> Result<()> {
 
 /// open_tree(2): a copy of the mount at `path` and of those below it, attached nowhere.
 pub fn open_tree(path: &CStr) -> Result<Fd> {
-    let flags = OpenTreeFlags::CLONE | OpenTreeFlags::CLOEXEC | OpenTreeFlags::RECURSIVE;
+    clone_mount(path, OpenTreeFlags::RECURSIVE)
+}
+
+/// open_tree(2): the same for a file, below which nothing can be mounted.
+pub fn open_tree_of_file(path: &CStr) -> Result<Fd> {
+    clone_mount(path, OpenTreeFlags::NONE)
+}
+
+fn clone_mount(path: &CStr, flags: OpenTreeFlags) -> Result<Fd> {
+    let flags = OpenTreeFlags::CLONE | OpenTreeFlags::CLOEXEC | flags;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { call!(open_tree(FdRef::CWD, path, flags)) }.about_path(path).map(Fd::own)
 }

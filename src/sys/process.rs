@@ -2,9 +2,9 @@
 
 use super::cred::Pid;
 use super::fd::{Fd, Timespec};
-use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SignalNumber, Usage, WaitOptions};
+use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
 use super::gate::{Int, Null, Object, Print, StringsAt, call};
-use super::{record, trace};
+use super::{record, signal, trace};
 use crate::bytes::{Put, to_decimal};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -37,8 +37,9 @@ pub fn fork(namespaces: CloneFlags) -> Result<Option<Pid>> {
 }
 
 /// Runs `become_program` in a child, which executes another program there and returns only if that fails; waits for its
-/// end. Where calls are recorded, so are those of the child.
-pub fn spawn(become_program: impl FnOnce()) -> Result<Option<Wait>> {
+/// end. `None`: one of the `ending` signals, which are blocked, came first, and the child has been killed. Where calls are
+/// recorded, so are those of the child.
+pub fn spawn(ending: SigSet, become_program: impl FnOnce()) -> Result<Option<Wait>> {
     match fork(CloneFlags::NONE)? {
         None => {
             become_program();
@@ -49,9 +50,13 @@ pub fn spawn(become_program: impl FnOnce()) -> Result<Option<Wait>> {
             Ok(Some(Wait::Exited(0)))
         }
         Some(pid) => {
-            let ended = wait4(pid, true);
+            let has_ended = pidfd_open(pid).and_then(|process| signal::await_ready(ending, process.borrow(), false));
+            if !matches!(has_ended, Ok(true)) {
+                kill(pid, libc::SIGKILL)?;
+            }
+            let ended = wait4(pid, true)?;
             trace::show_execve();
-            ended
+            has_ended.map(|has_ended| ended.filter(|_| has_ended))
         }
     }
 }
@@ -209,13 +214,18 @@ pub fn unshare(flags: CloneFlags) -> Result<()> {
     if outcome.ok().is_some() { Ok(()) } else { Err(outcome.failure(flags.names().as_bytes(), &[])) }
 }
 
+/// pidfd_open(2): a descriptor of a process, which can be read once the process has ended.
+fn pidfd_open(pid: Pid) -> Result<Fd> {
+    // SAFETY: the call takes a number and no flags
+    unsafe { call!(pidfd_open(pid.0, 0u32)) }.result().map(Fd::own)
+}
+
 /// setns(2) into the mount namespace that this process is in: its root and its working directory become the top of all mounts,
 /// which may lie above the root that it had. `Ok(false)`: this kernel is older than 5.8, and takes no descriptor of a process.
 pub fn enter_own_mount_namespace() -> Result<bool> {
-    // SAFETY: the call takes a number and no flags
-    let process = match unsafe { call!(pidfd_open(getpid().0, 0u32)) }.result() {
+    let process = match pidfd_open(getpid()) {
         Err(e) if e.is(Errno::ENOSYS) => return Ok(false),
-        other => Fd::own(other?),
+        other => other?,
     };
     // SAFETY: the call takes an open descriptor and flags
     match unsafe { call!(setns(process.borrow(), CloneFlags::NEWNS)) }.result() {

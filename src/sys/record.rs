@@ -1,9 +1,9 @@
 //! `--dry-run`: every call is noted and not made, and answered as if it had worked. Only calls that look at mydocker's own
 //! memory, clock, ids and streams are made, because they change nothing.
 
-use super::flags::{Ioctl, OpenFlags, SigSet};
+use super::flags::{Ioctl, OpenFlags, OpenTreeFlags, SigSet};
 use super::gate::{self, Argument, Call, Made, Show};
-use crate::bytes::{Put, c_string, to_decimal};
+use crate::bytes::{Put, c_string, decimal, to_decimal};
 use ::alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -125,10 +125,7 @@ fn note_and_answer(made: Made) -> usize {
         return made.make();
     }
     let Some(recorder) = recorder() else { return made.make() };
-    if matches!(
-        made.call.number,
-        Sysno::clock_gettime | Sysno::getrusage | Sysno::geteuid | Sysno::getegid | Sysno::exit_group
-    ) {
+    if matches!(made.call.number, Sysno::clock_gettime | Sysno::getrusage | Sysno::exit_group) {
         return made.make();
     }
     let registers = core::array::from_fn(|at| made.register(at));
@@ -254,11 +251,19 @@ impl Recorder {
 
     fn answer(&mut self, made: &Made, recorded: &Recorded) -> usize {
         match made.call.number {
-            // Questions about mydocker itself: its memory, its process group, and whether its streams are terminals or pipes.
-            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid => made.make(),
+            // Questions about mydocker itself: its memory, its process group, its user, and whether its streams are terminals or pipes.
+            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid | Sysno::geteuid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
-            Sysno::openat | Sysno::openat2 | Sysno::open_tree => self.open(recorded.path(0)),
+            // A mount of a single file, attached nowhere.
+            Sysno::open_tree if made.register(2) as u64 & OpenTreeFlags::RECURSIVE.bits() == 0 => self.open(b"//"),
+            Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
+                let path = recorded.path(0);
+                let other = path.strip_prefix(b"/proc/self/fd/").and_then(|number| decimal(number).ok());
+                let path = other.map_or(path, |number| self.path_of(number as usize));
+                self.open(path)
+            }
+            Sysno::fcntl if made.register(1) as i32 == libc::F_DUPFD_CLOEXEC => self.open(recorded.file(0)),
             Sysno::fsopen => self.open(recorded.bytes(0)),
             Sysno::fsmount => self.open(recorded.file(0)),
             Sysno::socket => self.open(b"socket"),

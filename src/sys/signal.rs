@@ -1,10 +1,12 @@
-//! Signals: sigprocmask(2), sigaction(2), signalfd(2), sigtimedwait(2).
+//! Signals: sigprocmask(2), sigaction(2), signalfd(2), sigtimedwait(2); and what is written last, when a signal may end mydocker.
 
-use super::fd::{Fd, FdRef};
+use super::fd::{self, Fd, FdRef, Poll};
 use super::flags::{How, OpenFlags, SigSet, SignalNumber};
 use super::gate::{Null, Object, call};
 use super::process::SigInfo;
-use crate::error::Result;
+use super::trace;
+use crate::error::{Error, Result};
+use ::alloc::vec::Vec;
 
 /// rt_sigprocmask(2) with SIG_SETMASK.
 pub fn set_signal_mask(mask: SigSet) -> Result<()> {
@@ -40,14 +42,52 @@ pub struct Signal {
     pub from_kernel: bool,
 }
 
+/// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: one of the `ending` signals, which are blocked, came
+/// first. It stays pending.
+pub fn await_ready(ending: SigSet, fd: FdRef, write: bool) -> Result<bool> {
+    let signals = signalfd(ending)?;
+    let mut both = [Poll::new(Some(signals.borrow()), true, false), Poll::new(Some(fd), !write, write)];
+    fd::poll(&mut both, None)?;
+    let [signal, fd] = both;
+    Ok(fd.can_read() || fd.can_write() || !signal.can_read())
+}
+
+/// write(2) until all is taken, when nothing is left to be cleaned up: if the reader is stuck, any signal ends mydocker.
+pub fn write_last(fd: FdRef, bytes: &[u8]) -> Result<()> {
+    // A pipe that can be written to has room for that much.
+    for part in bytes.chunks(libc::PIPE_BUF) {
+        let mut room = [Poll::new(Some(fd), false, true)];
+        if !fd::poll(&mut room, Some(0))? {
+            set_signal_mask(SigSet::of(&[libc::SIGPIPE]))?;
+            fd::poll(&mut room, None)?;
+        }
+        fd::write_all(fd, part)?;
+    }
+    Ok(())
+}
+
+/// Prints an error on stderr.
+pub fn say(error: Error) {
+    let mut line = Vec::new();
+    error.print(&mut line);
+    match write_last(FdRef::STDERR, &line) {
+        // A stderr that is closed or full is the caller's choice, and there is no other place to complain.
+        Ok(()) | Err(_) => {}
+    }
+}
+
 /// read(2) of one signal.
 pub fn take_signal(signals: FdRef) -> Result<Signal> {
+    // If the reader of a trace is stuck and this is a signal that asks for the end, the line of this call is not waited for.
+    let patience = trace::set_patience(false);
     // struct signalfd_siginfo begins as siginfo_t does: number, errno, code; 128 bytes
     let mut info = SigInfo::EMPTY;
     // SAFETY: the kernel writes as much as the structure is large
     unsafe { call!(read(signals, &mut info, size_of::<SigInfo>())) }.about_text(b"signalfd")?;
     let [number, _, code, ..] = info.0;
-    Ok(Signal { number: number as i32, from_kernel: code as i32 == libc::SI_KERNEL })
+    let number = number as i32;
+    trace::set_patience(patience && !trace::ENDING.has(number));
+    Ok(Signal { number, from_kernel: code as i32 == libc::SI_KERNEL })
 }
 
 /// rt_sigtimedwait(2) without a timeout, for a signal of `set`, which must be blocked.

@@ -2,6 +2,7 @@
 //! time, its writes) do not go through the gate, and so are not shown.
 
 use super::fd::{Fd, FdRef};
+use super::flags::SigSet;
 use super::gate::{self, INTERRUPTED, Made};
 use crate::bytes::{Put, Sink};
 use crate::error::{Error, Result, put_errno};
@@ -14,6 +15,8 @@ static BEGUN: AtomicU64 = AtomicU64::new(0);
 static WHO: AtomicU8 = AtomicU8::new(0);
 static PHASE: AtomicU8 = AtomicU8::new(0);
 static COLOURS: AtomicU8 = AtomicU8::new(0);
+/// Not to wait for a reader of the trace that takes nothing.
+static IMPATIENT: AtomicU8 = AtomicU8::new(0);
 /// The line of an execve that has not failed, in memory that the processes share.
 static PENDING: AtomicPtr<Pending> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -89,6 +92,9 @@ fn now() -> u64 {
 pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
     let file = path.map(super::fs::create_file).transpose()?;
     let fd = file.as_ref().map_or(FdRef::STDERR, Fd::borrow);
+    // A pipe or a terminal is opened again, so that no write can wait.
+    let again = super::tty::open_again(fd);
+    let fd = again.as_ref().map_or(fd, Fd::borrow);
     // A copy, because the command's stderr may become another file; its number is above those that the run opens.
     let copy = [500usize, 100, 3]
         .into_iter()
@@ -99,7 +105,7 @@ pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
     if !plain && super::tty::tcgets(fd).is_some() {
         COLOURS.store(1, Relaxed);
     }
-    drop(file);
+    drop((again, file));
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
     let shared = bare(Sysno::mmap, &[0, size_of::<Pending>(), protection as usize, flags as usize]);
     PENDING.store(shared.unwrap_or(0) as *mut Pending, Relaxed);
@@ -187,9 +193,39 @@ fn show(made: &Made, value: Option<usize>) {
     write(&line.bytes, line.len);
 }
 
+/// The signals that ask for the end.
+pub(super) const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
+
+/// Whether to wait for a reader of the trace that takes nothing: not if a signal asks for the end, which is blocked here.
+/// Returns what has been so far.
+pub(super) fn set_patience(patience: bool) -> bool {
+    let impatient = IMPATIENT.load(Relaxed);
+    IMPATIENT.store(u8::from(!patience), Relaxed);
+    impatient == 0
+}
+
 fn write(bytes: &[u8; 1024], len: usize) {
+    let fd = super::fd::of_trace().unwrap_or(0) as usize;
     // A trace that cannot be written is lost; the run goes on.
-    let _ = bare(Sysno::write, &[super::fd::of_trace().unwrap_or(0) as usize, bytes.as_ptr() as usize, len, 0]);
+    while bare(Sysno::write, &[fd, bytes.as_ptr() as usize, len, 0]) == Err(Errno::EAGAIN) && has_room(fd) {}
+}
+
+/// Waits until something can be written. `false`: a signal asks for the end first.
+fn has_room(fd: usize) -> bool {
+    loop {
+        let mut poll = libc::pollfd { fd: fd as i32, events: libc::POLLOUT, revents: 0 };
+        let patient = IMPATIENT.load(Relaxed) == 0;
+        let time = [0i64, if patient { 20_000_000 } else { 0 }];
+        let arguments = [core::ptr::from_mut(&mut poll) as usize, 1, time.as_ptr() as usize, 0];
+        if bare(Sysno::ppoll, &arguments) != Ok(0) {
+            return true;
+        }
+        let mut pending = SigSet::EMPTY;
+        let asked = bare(Sysno::rt_sigpending, &[core::ptr::from_mut(&mut pending) as usize, 8, 0, 0]);
+        if !patient || asked.is_ok() && pending.0 & ENDING.0 != 0 {
+            return false;
+        }
+    }
 }
 
 impl Line {

@@ -211,6 +211,8 @@ fn unnamed(run: &Traced, about: &[&str], reasons: &[&Call]) -> Option<String> {
     let mut objects: Vec<String> = named.iter().flat_map(|call| run.objects(call)).collect();
     if !objects.is_empty() {
         objects.extend(about.iter().map(|word| word.to_string()));
+        // A stream is named by what it is called, not by what it is.
+        objects.extend(["stdin", "stdout", "stderr"].map(String::from));
     }
     let names_one = objects.is_empty() || objects.iter().any(|object| message.contains(object.as_str()));
     (!names_one).then(|| format!("the message names none of {objects:?}: {message:?}"))

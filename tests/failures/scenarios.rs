@@ -54,6 +54,8 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             before: ignore_two_signals,
             ..base("host", &format!("{TWO} --pid host --network host --ipc host --uts host"), two)
         },
+        // stdin is a file, which is opened again, and whose offset is handed back.
+        Scenario { before: stdin_is_a_file, ..base("stdin", "--no-limits --privileged --read-only", Needs::ROOT) },
         Scenario { for_ever: true, ..base("terminal", &format!("-t {TWO}"), two | Needs::TERMINAL) },
         // A terminal on both sides, with data to relay in both directions.
         Scenario {
@@ -201,6 +203,14 @@ fn ignore_two_signals() -> io::Result<()> {
         libc::signal(libc::SIGUSR1, libc::SIG_IGN);
     }
     Ok(())
+}
+
+fn stdin_is_a_file() -> io::Result<()> {
+    // SAFETY: open takes a string that a NUL ends, dup2 two integers
+    match unsafe { libc::dup2(libc::open(c"/etc/passwd".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC), 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The mount points of the cgroups: they are listed before the fork.

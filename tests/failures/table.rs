@@ -34,6 +34,8 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "fchmod" => &["EPERM", "EROFS"],
         "getdents64" => &["ENOENT", "EIO"],
         "fstat" => &["ENOMEM"],
+        "lseek" => &["ESPIPE"],
+        "ftruncate" => &["EINVAL"],
         "mmap" | "mprotect" => &["ENOMEM"],
         "pipe2" => &["EMFILE", "ENFILE"],
         "signalfd4" => &["EMFILE", "ENOMEM"],
@@ -293,6 +295,13 @@ const TABLE: &[Row] = &[
     row(
         CHILD,
         "mount_setattr",
+        &["MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV"],
+        &["ENOSYS"],
+        Survived("before Linux 5.12, mydocker mounts the file that is stdin, and remounts it"),
+    ),
+    row(
+        CHILD,
+        "mount_setattr",
         &["\"/sys\""],
         &["EINVAL"],
         Survived("this path is not a mount, so nothing there is writable"),
@@ -340,7 +349,7 @@ const AFTER: &[Row] = &[
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     // Every directory that is opened from here on is searched by the sweep, or swept.
     row(PARENT, "openat", &["O_DIRECTORY", "mydocker-left>"], &[], SWEEP),
-    row(PARENT, "getdents64", &[], &[], SWEEP),
+    row(PARENT, "getdents64", &[", 8192"], &[], SWEEP),
     row(PARENT, "flock", &[], &[], SWEEP),
     row(PARENT, "fstat", &[], &[], SWEEP),
     row(PARENT, "faccessat", &[], &[], SWEEP),

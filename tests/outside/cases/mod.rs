@@ -64,6 +64,7 @@ mod signals;
 mod stats;
 mod status;
 mod step;
+mod streams;
 mod terminal;
 mod tmux;
 mod tour;

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 const WAYS_TO_LOOK: [&str; 2] = ["--dry-run", "--step"];
 
 /// Options that are compared together. `ROOT`, `IMAGE`, `FOLDER` and `PARENT` stand for paths of the case; with `SEARCH` the
-/// command is a word without a slash, with `TERMINAL` mydocker has a terminal.
+/// command is a word without a slash, with `TERMINAL` mydocker has a terminal, with `STDIN` a file as stdin.
 const SETS: &[&str] = &[
     "",
     "--privileged",
@@ -43,6 +43,7 @@ const SETS: &[&str] = &[
     "--tmpfs FOLDER/empty:size=1m -v FOLDER/file:FOLDER/other:ro -v FOLDER/full:FOLDER/empty2",
     "--ephemeral=50m --no-limits",
     "--rootfs ROOT",
+    "STDIN --rootfs ROOT --no-limits",
     "--rootfs ROOT --ephemeral --hostname h -u user:users -w /work",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro -v FOLDER/full:/data/deep --tmpfs /tmp:size=1m,mode=700",
     "--rootfs ROOT --device /dev/null --device /dev/zero --shm-size 1m --init -t -u user",
@@ -74,6 +75,7 @@ const SETS_OF_A_USER: &[&str] = &[
     "--init -t -u 0",
     "--read-only --tmpfs FOLDER/empty:size=1m -v FOLDER/file:FOLDER/other:ro",
     "--rootfs ROOT",
+    "STDIN --read-only",
     "--rootfs ROOT --ephemeral --hostname h -w /work -u 0:0",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro --tmpfs /tmp:size=1m --init -t",
     "--rootfs ROOT --privileged --network host --pid host --ipc host --uts host",
@@ -176,7 +178,7 @@ impl Place {
         let mut words: Vec<&str> = before.to_vec();
         words.extend([self.mydocker.as_str(), "run"]);
         let searches = options.iter().any(|word| word == "SEARCH");
-        words.extend(options.iter().map(String::as_str).filter(|word| !["SEARCH", "TERMINAL"].contains(word)));
+        words.extend(options.iter().map(String::as_str).filter(|word| !["SEARCH", "TERMINAL", "STDIN"].contains(word)));
         words.extend(more);
         words.extend([
             match (has_root, searches) {
@@ -194,6 +196,9 @@ impl Place {
             command.stdin(self.terminal.get_or_init(UserTerminal::new).stream());
             // SAFETY: it only makes two system calls
             unsafe { command.pre_exec(UserTerminal::lead_session(0)) };
+        }
+        if options.iter().any(|word| word == "STDIN") {
+            command.stdin(fs::File::open(self.folder.path("file")).expect("open"));
         }
         if searches {
             command.env("PATH", format!("/nonexistent:/proc:{}", self.folder.text("")));
@@ -616,7 +621,7 @@ fn call_by_call_as_an_ordinary_user() {
 
 /// Whether a call changes nothing: it only looks, or is about memory and files of the process itself.
 fn only_looks(call: &Call) -> bool {
-    const LOOKS: [&str; 33] = [
+    const LOOKS: [&str; 34] = [
         "arch_prctl",
         "brk",
         "clock_gettime",
@@ -629,6 +634,7 @@ fn only_looks(call: &Call) -> bool {
         "fsmount",
         "fsopen",
         "fstat",
+        "getdents64",
         "getegid",
         "geteuid",
         "getpgid",

@@ -199,6 +199,12 @@ impl Running {
         wait_until("mydocker blocks its signals", || status_field(self.pid, "SigBlk:").is_none_or(|set| set != 0));
     }
 
+    /// Whether mydocker has ended.
+    pub fn has_ended(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        status.is_empty() || status.contains("\nState:\tZ")
+    }
+
     /// Sends `signal` to mydocker itself.
     pub fn send(&self, signal: i32) {
         send(self.pid, signal);

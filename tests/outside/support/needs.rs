@@ -89,6 +89,8 @@ numbered_needs! {
     ZSH,
     FISH,
     GROFF,
+    /// A filesystem of a process can be mounted.
+    FUSE,
     /// The source that the tests were built from is on this host.
     SOURCE,
 }
@@ -167,6 +169,7 @@ impl Needs {
             (Needs::SQUASHFS_IMAGE, || has_image("squashfs", "mksquashfs"), "no mksquashfs in PATH"),
             (Needs::EROFS_IMAGE, || has_image("erofs", "mkfs.erofs"), "no mkfs.erofs in PATH"),
             (Needs::EXT4_IMAGE, || has_image("ext4", "mkfs.ext4"), "no mkfs.ext4 in PATH"),
+            (Needs::FUSE, || std::path::Path::new("/dev/fuse").exists(), "no /dev/fuse"),
             (Needs::NO_INITRAMFS, || !root_is_initramfs(), "the root is the initramfs"),
             (Needs::VIRTUAL_HOST, is_virtual_host, "this is not a virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),

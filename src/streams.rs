@@ -1,0 +1,104 @@
+//! The three standard streams: what they may be; and a file as stdin, which the command can read and not write to.
+
+use crate::bytes;
+use crate::error::{Errno, Error, Result};
+use crate::root::enter::restrict;
+use crate::step::{Child, ChildStep};
+use crate::sys::{self, Access, Fd, FdRef, MountAttr, OpenFlags, Status, Whence};
+use core::ffi::CStr;
+
+/// Refuses a directory or an O_PATH descriptor as a stream: through `/proc/self/fd/0/..` it leads to every file of this host.
+pub fn check() -> Result<()> {
+    for (stream, name) in FdRef::STREAMS.iter().zip(["stdin", "stdout", "stderr"]) {
+        if sys::is_directory_or_path(*stream).map_err(|e| e.about(name.as_bytes()))? {
+            let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
+            return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", &[name.as_bytes()], hint));
+        }
+    }
+    Ok(())
+}
+
+/// A file as stdin, opened for reading only.
+pub struct Input {
+    /// Its path on this host.
+    path: &'static CStr,
+    /// Which file it is.
+    status: Status,
+    /// How far the caller has read it.
+    offset: u64,
+}
+
+impl Input {
+    /// stdin, if it is such a file. One without a name (a here-document of a shell, a memfd) is none: it has no path by which
+    /// a mount of it could be found, and nobody else finds it by one.
+    pub fn find() -> Result<Option<Input>> {
+        let status = sys::statx_fd(FdRef::STDIN).map_err(|e| e.about(b"/proc/self/fd/0"))?;
+        let is_file = matches!(status.kind(), libc::S_IFREG | libc::S_IFBLK) && status.links > 0;
+        if !is_file || sys::may_write(FdRef::STDIN)? {
+            return Ok(None);
+        }
+        let path = bytes::c_string(&[&sys::path_of(FdRef::STDIN)?]);
+        Ok(Some(Input { path, status, offset: sys::lseek(FdRef::STDIN, 0, Whence::CUR)? }))
+    }
+
+    /// Opens it again. The descriptor keeps the mount, which is attached nowhere, and the mount forbids what the mode of the
+    /// file may allow: to open it for writing (EROFS), to change its mode, and to open a device at all.
+    fn open_read_only(&self, is_rehearsal: bool) -> Result<Fd> {
+        let tree = sys::open_tree_of_file(self.path)?;
+        let found = sys::statx_fd(tree.borrow())?;
+        if !is_rehearsal && (found.device, found.inode) != (self.status.device, self.status.inode) {
+            return Err(Error::refused("another file is there now:", &[self.path.to_bytes()], ""));
+        }
+        let file = sys::open(sys::name_in_proc(tree.borrow()).as_c_str().unwrap_or_default(), OpenFlags::NONE)?;
+        let attributes = MountAttr::RDONLY | MountAttr::NODEV;
+        match sys::mount_setattr(&tree, attributes, self.path) {
+            // Before Linux 5.12 only what is mounted somewhere can become read-only.
+            Err(e) if e.is(Errno::ENOSYS) => {
+                sys::move_mount(&tree, &sys::open(self.path, OpenFlags::PATH)?, self.path)?;
+                restrict(&tree, self.path, attributes)?;
+            }
+            other => other?,
+        }
+        Ok(file)
+    }
+
+    /// In the parent, once all processes of the container have ended: the caller's stdin is now where the command has read to.
+    /// The child has sent its own through `socket`.
+    pub fn hand_back(&self, socket: FdRef) -> Result<()> {
+        let Some(file) = sys::receive_fd(socket, &mut [0])? else { return Ok(()) };
+        match sys::lseek(file.borrow(), 0, Whence::CUR)? {
+            // A job in the background that reads nothing does not disturb others.
+            offset if offset == self.offset => Ok(()),
+            offset => sys::lseek(FdRef::STDIN, offset, Whence::SET).map(drop),
+        }
+    }
+}
+
+step! {
+    /// Opens the file that is stdin again, so that it cannot be written to through /proc/self/fd/0.
+    pub struct ReopenStdin {
+        /// The file.
+        pub input: &'static Input,
+    }
+}
+
+impl ChildStep for ReopenStdin {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let file = match self.input.open_read_only(child.is_rehearsal) {
+            // Where the file itself forbids it, nothing is lost.
+            Err(_) if !sys::has_access(c"/proc/self/fd/0", Access::W_OK) => return Ok(()),
+            Err(e) => {
+                let hint = "stdin cannot be made read-only: give it to the command through a pipe, as in: cat FILE | mydocker run ..";
+                return Err(e.about(self.input.path.to_bytes()).with_hint(hint));
+            }
+            Ok(file) => file,
+        };
+        if self.input.offset > 0 {
+            sys::lseek(file.borrow(), self.input.offset, Whence::SET)?;
+        }
+        if let Some(socket) = child.pipes.input_send.take() {
+            sys::send_fd(socket.borrow(), file.borrow(), b"\0")?;
+        }
+        sys::dup3(file.borrow(), FdRef::STDIN)
+    }
+}
