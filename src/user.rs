@@ -14,6 +14,8 @@ const GROUP: &CStr = c"/etc/group";
 const MOST_GROUPS: usize = 1024;
 /// In bytes: room for about 100,000 users.
 const LARGEST: u64 = 16 << 20;
+/// The room for a file is a multiple of this.
+const ROOM: usize = 16 * 1024;
 
 impl User {
     /// Root, with room for the groups and the home of the user that will be found.
@@ -42,7 +44,7 @@ impl ChildStep for LookUpUser {
         // Only the files tell which ids a name has. A dry run notes the calls as the run would make them, and reads the files
         // at their path on the host.
         for path in &[PASSWD, GROUP] {
-            each_line(path, &sys::openat2, &mut |_| {})?;
+            each_line(path, &sys::openat2, true, &mut |_| {})?;
         }
         let root = self.root.map(|root| record::make(|| sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY)));
         let root = root.transpose()?;
@@ -102,7 +104,7 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     let mut found = false;
     let mut name = [0u8; 256];
     let mut name_len = 0;
-    each_line(PASSWD, open, &mut |line| {
+    each_line(PASSWD, open, false, &mut |line| {
         let Some(user) = passwd::user(line) else { return };
         if found || user.name != wanted.user && number != Some(user.uid) {
             return;
@@ -131,7 +133,7 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     let mut group_found = false;
     let mut too_many = false;
     if wanted.group.is_some() || !name.is_empty() {
-        each_line(GROUP, open, &mut |line| {
+        each_line(GROUP, open, false, &mut |line| {
             let Some(group) = passwd::group(line) else { return };
             match wanted.group {
                 Some(wanted) if group.name == wanted => (found_user.gid, group_found) = (group.gid, true),
@@ -157,17 +159,23 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
 
 /// Calls `see` with every line of a file in the container. A missing file has none; nor has what is no regular file, or is larger
 /// than any list of users: the root may hold a node of /dev/zero there.
-fn each_line(path: &CStr, open: Open, see: &mut dyn FnMut(&[u8])) -> Result<()> {
+///
+/// `is_noted`: the calls are only recorded, and so the file is taken for a regular one.
+fn each_line(path: &CStr, open: Open, is_noted: bool, see: &mut dyn FnMut(&[u8])) -> Result<()> {
     // Not blocking: it may be a FIFO.
     let file = match open(path, OpenFlags::NONBLOCK | OpenFlags::NOCTTY) {
-        Err(e) if e.is(Errno::ENOENT) => return Ok(()),
+        // A file where /etc should be is ENOTDIR, a link that leads nowhere ELOOP, a socket ENXIO, and a device node EACCES.
+        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP, Errno::ENXIO, Errno::EACCES]) => {
+            return Ok(());
+        }
         other => other?,
     };
     let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;
-    if status.kind() != libc::S_IFREG || status.size > LARGEST {
+    if !is_noted && (status.kind() != libc::S_IFREG || status.size > LARGEST) {
         return Ok(());
     }
-    let mut content = alloc::vec![0; status.size as usize];
+    // Room for the whole file, and more: most files are then read as a dry run shows it, which does not know their size.
+    let mut content = alloc::vec![0; (status.size as usize / ROOM + 1) * ROOM];
     let mut filled = 0;
     loop {
         let room = content.get_mut(filled..).unwrap_or_default();
