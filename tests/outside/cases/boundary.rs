@@ -396,7 +396,8 @@ fn user_files_of_every_kind() {
     let root = Root::with_directories();
     let path = root.0.path("etc/passwd");
     let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).expect("bind"));
-    let kinds: [(&str, &dyn Fn(&Path)); 6] = [
+    type Make<'a> = &'a dyn Fn(&Path);
+    let kinds: [(&str, Make); 6] = [
         ("device", &make_node),
         ("socket", &socket),
         ("fifo", &|path| mknodat(CWD, path, FileType::Fifo, 0o666.into(), 0).expect("mkfifo")),
