@@ -39,6 +39,10 @@ vm *HOSTS:
 soak SECONDS="600":
     MYDOCKER_SOAK_SECONDS={{SECONDS}} cargo test --release --test load
 
+# random input for every parser and printer, for as long as one says, in seconds
+fuzz SECONDS="60" *TARGETS:
+    cargo test --profile fuzz --test fuzz -- {{SECONDS}} {{TARGETS}}
+
 # format and clippy, warnings as errors
 lint:
     cargo fmt --check

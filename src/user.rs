@@ -160,7 +160,10 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
 fn each_line(path: &CStr, open: Open, see: &mut dyn FnMut(&[u8])) -> Result<()> {
     // Not blocking: it may be a FIFO.
     let file = match open(path, OpenFlags::NONBLOCK | OpenFlags::NOCTTY) {
-        Err(e) if e.is(Errno::ENOENT) => return Ok(()),
+        // A file where /etc should be is ENOTDIR, a link that leads nowhere ELOOP, a socket ENXIO, and a device node EACCES.
+        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP, Errno::ENXIO, Errno::EACCES]) => {
+            return Ok(());
+        }
         other => other?,
     };
     let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;

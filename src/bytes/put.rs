@@ -238,9 +238,17 @@ impl<const N: usize> FixedBytes<N> {
     /// Shortens a text of more than `len` bytes to `len`, of which the last three are then `...`.
     pub fn cut(&mut self, len: u16) {
         if self.len > len {
-            self.len = len.saturating_sub(3);
+            self.len = self.begin_of_character(usize::from(len.saturating_sub(3))) as u16;
             self.put(b"...");
         }
+    }
+
+    /// Where the character of UTF-8 begins that has a byte at `at`: it is cut before that.
+    fn begin_of_character(&self, mut at: usize) -> usize {
+        while at > 0 && self.bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            at -= 1;
+        }
+        at
     }
 
     /// The text.
@@ -263,8 +271,9 @@ impl<const N: usize> Sink for FixedBytes<N> {
         }
         let is_cut = bytes.len() > room.len();
         self.len += bytes.len().min(room.len()) as u16;
-        if is_cut && let Some(end) = self.bytes.last_chunk_mut() {
-            *end = *b"...";
+        if is_cut {
+            let at = self.begin_of_character(N - 3);
+            self.bytes.get_mut(at..).unwrap_or_default().fill(b'.');
         }
     }
 }
@@ -353,6 +362,13 @@ mod tests {
         assert_eq!(text.as_bytes(), b"12345...");
         text.cut(6);
         assert_eq!(text.as_bytes(), b"123...");
+        // A character stays whole, or is left out.
+        for (text, cut) in [("abcd\u{e9}f", "abcd...."), ("abc\u{1f40b}f", "abc....."), ("abcde\u{e9}f", "abcde...")] {
+            assert_eq!(FixedBytes::<8>::plain(text.as_bytes()).as_bytes(), cut.as_bytes());
+        }
+        let mut cut = FixedBytes::<32>::plain("abcd\u{e9}fgh".as_bytes());
+        cut.cut(8);
+        assert_eq!(cut.as_bytes(), b"abcd...");
         assert_eq!(FixedBytes::<32>::quoted(&[b"a\n", b"\x01\"\\"]).as_bytes(), br#""a\n\001\"\\""#);
     }
 

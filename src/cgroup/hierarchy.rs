@@ -154,13 +154,15 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
-struct OwnLine<'a> {
-    controllers: &'a [u8],
-    path: &'a [u8],
+pub struct OwnLine<'a> {
+    /// The controllers, with commas between them; none on v2.
+    pub controllers: &'a [u8],
+    /// The path of the process's cgroup.
+    pub path: &'a [u8],
 }
 
 /// The line that has `controller` in its list. That of v2 is empty, as if it named one without a name.
-fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
+pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
     bytes::split(file, b'\n').find_map(|line| {
         let (_id, rest) = bytes::split_once(line, b':')?;
         let (controllers, path) = bytes::split_once(rest, b':')?;
@@ -170,7 +172,7 @@ fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
 /// Returns the mount point, and the rest of the path below it.
-fn mounted<'a>(
+pub fn mounted<'a>(
     mounts: &'a [u8],
     version: Version,
     controller: Controller,

@@ -143,7 +143,8 @@ impl Setting {
     }
 }
 
-fn same(comparison: Comparison, asked: &[u8], got: &[u8]) -> bool {
+/// Whether the kernel holds what was asked for: `got` is what was read back.
+pub fn same(comparison: Comparison, asked: &[u8], got: &[u8]) -> bool {
     match comparison {
         Comparison::Exact => asked == got,
         Comparison::List => matches!((bytes::list(asked), bytes::list(got)), (Ok(asked), Ok(got)) if asked == got),

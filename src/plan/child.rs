@@ -60,22 +60,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/" }),
         None => {}
     }
-    if let Some(word) = spec.user {
-        steps.add(LookUpUser { word, root: parts.root_on_host() });
-    }
     if own_root && in_userns {
         // enter_root mounts them while the host's can still be seen, or they are bound from the host.
     } else if own_root || !spec.host_pid {
         steps.add(MountProc { in_userns });
-    }
-    if own_root && privilege.confined {
-        steps.add(ForbidDevices);
-    }
-    if own_root {
-        if !in_userns {
-            steps.add(MountSysfs { read_only: privilege.confined, in_userns });
-        }
-        steps.add(MountDev { with_nodes: !in_userns });
     }
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
     let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
@@ -83,7 +71,22 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             steps.add(MountVolume { volume, tree, create: own_root, forbid_devices: own_root && privilege.confined });
         }
     };
-    mount_volumes(&mut steps, &is_bind);
+    // The host's, which lists the mounts that ForbidDevices looks for.
+    let is_proc = |volume: &Volume| is_bind(volume) && volume.target == c"/proc";
+    mount_volumes(&mut steps, &is_proc);
+    if own_root && privilege.confined {
+        steps.add(ForbidDevices);
+    }
+    if let Some(word) = spec.user {
+        steps.add(LookUpUser { word, root: parts.root_on_host() });
+    }
+    if own_root {
+        if !in_userns {
+            steps.add(MountSysfs { read_only: privilege.confined, in_userns });
+        }
+        steps.add(MountDev { with_nodes: !in_userns });
+    }
+    mount_volumes(&mut steps, &|volume| is_bind(volume) && !is_proc(volume));
     // Before anything is mounted at a path that the root may lead elsewhere: what hides the files is the container's /dev/null.
     if own_root && privilege.confined {
         steps.add(MaskPaths { thermal_counters: thermal_counters() });

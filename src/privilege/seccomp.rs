@@ -90,6 +90,8 @@ pub enum Condition {
     Always,
     /// The lower half of this argument is this.
     Equal(u32, u32),
+    /// The lower half of this argument is less than this.
+    Less(u32, u32),
     /// The lower half of this argument has one of these bits.
     AnyBit(u32, u32),
 }
@@ -150,13 +152,17 @@ fn read_condition(word: &str) -> Option<Condition> {
         return Some(Condition::Always);
     }
     let rest = word.strip_prefix("arg")?;
-    let (argument, operand) = rest.split_once(['=', '&'])?;
+    let (argument, operand) = rest.split_once(['=', '<', '&'])?;
     let argument = argument.parse().ok().filter(|at| *at < 6)?;
     let operand = match operand.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok()?,
         None => operand.parse().ok()?,
     };
-    Some(if rest.contains('=') { Condition::Equal(argument, operand) } else { Condition::AnyBit(argument, operand) })
+    Some(match rest.find(['=', '<', '&']).map(|at| rest.as_bytes()[at]) {
+        Some(b'=') => Condition::Equal(argument, operand),
+        Some(b'<') => Condition::Less(argument, operand),
+        _ => Condition::AnyBit(argument, operand),
+    })
 }
 
 /// Makes the filter. A call of the machine without a line is an error.
@@ -280,7 +286,9 @@ impl Code {
         let mut next = None;
         let argument = |condition: &Condition| match condition {
             Condition::Always => None,
-            Condition::Equal(argument, _) | Condition::AnyBit(argument, _) => Some(*argument),
+            Condition::Equal(argument, _) | Condition::Less(argument, _) | Condition::AnyBit(argument, _) => {
+                Some(*argument)
+            }
         };
         for (at, (condition, answer)) in rules.iter().enumerate().rev() {
             let answer = self.answer(*answer);
@@ -291,6 +299,7 @@ impl Code {
             match *condition {
                 Condition::Always => {}
                 Condition::Equal(_, k) => self.branch(JUMP_EQUAL, k, answer, no),
+                Condition::Less(_, k) => self.branch(JUMP_AT_LEAST, k, no, answer),
                 Condition::AnyBit(_, k) => self.branch(JUMP_ANY_BIT, k, answer, no),
             }
             let loaded = at.checked_sub(1).and_then(|before| argument(&rules[before].0));
@@ -367,6 +376,7 @@ mod tests {
             let holds = match condition {
                 Condition::Always => true,
                 Condition::Equal(argument, k) => arguments[*argument as usize] as u32 == *k,
+                Condition::Less(argument, k) => (arguments[*argument as usize] as u32) < *k,
                 Condition::AnyBit(argument, k) => arguments[*argument as usize] as u32 & k != 0,
             };
             if holds {
@@ -381,8 +391,29 @@ mod tests {
     fn the_filter_answers_as_the_policy_says() {
         let capabilities = capabilities();
         let rules = parse(POLICY, &capabilities).unwrap();
-        let interesting: Vec<u64> =
-            [0, 1, 8, 40, 0x5412, 0x541c, 0x20000, 0x20008, 0x7e02_0000, 0x1000_0000, 0x80, 0x11, 0xffff_ffff].into();
+        let interesting: Vec<u64> = [
+            0,
+            1,
+            8,
+            11,
+            12,
+            16,
+            37,
+            38,
+            40,
+            45,
+            46,
+            0x5412,
+            0x541c,
+            0x20000,
+            0x20008,
+            0x7e02_0000,
+            0x1000_0000,
+            0x80,
+            0x11,
+            0xffff_ffff,
+        ]
+        .into();
         let tables = tables();
         for machine in machines(&tables) {
             let filter = compile(&rules, &machine).unwrap();
@@ -458,6 +489,7 @@ mod tests {
         assert!(bad("read SYS_ADMIN|BPF|SYSLOG").contains("no answer"));
         assert!(bad("read allow arg6=1").contains("no condition"));
         assert!(bad("read allow arg0>1").contains("no condition"));
+        assert!(bad("read allow arg0<").contains("no condition"));
         assert!(bad("read EPERM arg0=1").contains("no line that always holds"));
         assert!(bad("read allow\nread EPERM").contains("never looked at"));
         let rules = parse("read allow", &capabilities).unwrap();
@@ -481,37 +513,38 @@ mod tests {
         assert_eq!(run(&filter, 0, 9, 3000, [0; 6]).0, ERRNO | ENOSYS);
     }
 
-    /// What docker's published default allows whatever the arguments (moby, profiles/seccomp/default.json, of 2024), less the
-    /// names that neither machine has.
+    /// What docker's published default allows whatever the arguments, less the names that neither machine has: seccomp/default.json
+    /// of github.com/moby/profiles, where moby has it now, at 02e898b137ae (2026; it knows of Linux 7.2).
     const DOCKERS: &str = "
-        accept accept4 access adjtimex alarm bind brk capget capset chdir chmod chown clock_adjtime clock_getres
-        clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3 epoll_create
-        epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2
-        execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate fanotify_mark fchdir fchmod
-        fchmodat fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat
-        fstatfs fsync ftruncate futex futex_waitv futimesat getcpu getcwd getdents getdents64 getegid geteuid getgid
-        getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid
-        getrlimit get_robust_list getrusage getsid getsockname getsockopt get_thread_area gettid gettimeofday getuid
-        getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy
-        io_getevents io_pgetevents ioprio_get ioprio_set io_setup io_submit kill landlock_add_rule
-        landlock_create_ruleset landlock_restrict_self lchown lgetxattr link linkat listen listxattr llistxattr
-        lremovexattr lseek lsetxattr lstat madvise membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod
-        mknodat mlock mlock2 mlockall mmap mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend
-        mq_unlink mremap msgctl msgget msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep
-        newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free
-        pkey_mprotect poll ppoll prctl pread64 preadv preadv2 prlimit64 process_mrelease pselect6 pwrite64 pwritev
-        pwritev2 read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg remap_file_pages removexattr
-        rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask
-        rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_getaffinity sched_getattr
-        sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler sched_rr_get_interval
-        sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield seccomp select semctl semget
-        semop semtimedop sendfile sendmmsg sendmsg sendto setfsgid setfsuid setgid setgroups setitimer setpgid
-        setpriority setregid setresgid setresuid setreuid setrlimit set_robust_list setsid setsockopt
-        set_thread_area set_tid_address setuid setxattr shmat shmctl shmdt shmget shutdown sigaltstack signalfd
-        signalfd4 socketpair splice stat statfs statx symlink symlinkat sync sync_file_range syncfs sysinfo tee
-        tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create
-        timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat utime utimensat utimes
-        vfork vmsplice wait4 waitid write writev process_vm_readv process_vm_writev ptrace arch_prctl modify_ldt
+        accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset chdir chmod chown clock_adjtime
+        clock_getres clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3
+        epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd
+        eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate fanotify_mark fchdir fchmod
+        fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat
+        fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv futex_wake futimesat get_robust_list
+        get_thread_area getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid
+        getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid getsockname
+        getsockopt gettid gettimeofday getuid getxattr getxattrat inotify_add_watch inotify_init inotify_init1
+        inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit ioctl ioprio_get ioprio_set
+        kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr link linkat listen
+        listmount listxattr listxattrat llistxattr lremovexattr lseek lsetxattr lstat madvise map_shadow_stack
+        membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap modify_ldt
+        mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap mseal msgctl msgget
+        msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat openat2 pause
+        pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64 preadv
+        preadv2 prlimit64 process_mrelease process_vm_readv process_vm_writev pselect6 ptrace pwrite64 pwritev pwritev2
+        read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg remap_file_pages removexattr removexattrat
+        rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
+        rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
+        sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity
+        sched_setattr sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop
+        sendfile sendmmsg sendmsg sendto set_robust_list set_thread_area set_tid_address setfsgid setfsuid setgid
+        setgroups setitimer setpgid setpriority setregid setresgid setresuid setreuid setrlimit setsid setsockopt setuid
+        setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 socketpair splice stat
+        statfs statmount statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create
+        timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times
+        tkill truncate umask uname unlink unlinkat uretprobe utime utimensat utimes vfork vmsplice wait4 waitid write
+        writev
     ";
 
     /// What it allows with a capability.
@@ -519,8 +552,8 @@ mod tests {
         ("DAC_READ_SEARCH", "open_by_handle_at"),
         (
             "SYS_ADMIN",
-            "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount
-            open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount2 unshare",
+            "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr lsm_list_modules
+            lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount2 unshare",
         ),
         ("SYS_BOOT", "reboot"),
         ("SYS_CHROOT", "chroot"),
@@ -530,7 +563,7 @@ mod tests {
         ("SYS_RAWIO", "iopl ioperm"),
         ("SYS_TIME", "settimeofday clock_settime"),
         ("SYS_TTY_CONFIG", "vhangup"),
-        ("SYS_NICE", "get_mempolicy mbind set_mempolicy"),
+        ("SYS_NICE", "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"),
         ("SYSLOG", "syslog"),
         ("BPF", "bpf"),
         ("PERFMON", "perf_event_open"),
@@ -539,21 +572,13 @@ mod tests {
     /// What ours allows and docker's does not, with the reason.
     const MORE: &[(&str, &str)] = &[
         ("fstatat", "newfstatat, which docker allows, as the table of aarch64 calls it"),
-        (
-            "fchmodat2 futex_wait futex_wake futex_requeue map_shadow_stack mseal",
-            "newer than that profile; libc uses them",
-        ),
-        ("cachestat listmount statmount", "newer; they tell what mincore and mountinfo tell"),
-        ("getxattrat setxattrat listxattrat removexattrat", "newer; what getxattr and its like do, with a directory"),
         ("file_getattr", "newer; what an ioctl tells, for files that cannot be opened"),
-        ("uretprobe", "newer; the kernel's own trampoline, which kills the program when refused"),
     ];
 
-    /// With SYS_ADMIN, or SYS_NICE: the same.
-    const MORE_BY_CAPABILITY: &[(&str, &str)] = &[
-        ("SYS_ADMIN", "pivot_root open_tree_attr"), // mounts like the rest; containers in containers need them
-        ("SYS_NICE", "set_mempolicy_home_node"),    // newer
-    ];
+    /// With SYS_ADMIN: mounts like the rest; containers in containers need them.
+    const MORE_BY_CAPABILITY: &[(&str, &str)] = &[("SYS_ADMIN", "pivot_root open_tree_attr")];
+    /// What docker's allows with a capability, and ours never: the security modules' names are the host's.
+    const FEWER_BY_CAPABILITY: [&str; 3] = ["lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr"];
 
     fn words<'a>(list: &[(&str, &'a str)]) -> Vec<&'a str> {
         list.iter().flat_map(|(_, names)| names.split_whitespace()).collect()
@@ -589,31 +614,39 @@ mod tests {
                 words(&own)
             };
             let mut expected = of(DOCKERS_BY_CAPABILITY);
+            expected.retain(|name| !FEWER_BY_CAPABILITY.contains(name));
             expected.extend(of(MORE_BY_CAPABILITY));
             expected.sort();
             assert_eq!(opened, expected, "{capability}");
         }
 
-        // Arguments: docker's five personalities, no AF_ALG and AF_VSOCK, no namespaces.
+        // Arguments, on both machines: docker's five personalities, its families of sockets, no namespaces.
         let number = |calls: &[(&str, u32)], name| calls.iter().find(|(n, _)| *n == name).unwrap().1;
         let tables = tables();
-        let [machine, _] = machines(&tables);
-        let filter = compile(&rules, &machine).unwrap();
-        let Machine { audit, calls, .. } = machine;
-        let allowed =
-            |name, argument, kept| run(&filter, kept, audit, number(calls, name), [argument, 0, 0, 0, 0, 0]).0 == ALLOW;
-        let personalities: Vec<u64> = [0, 1, 3, 8, 9, 0x20000, 0x20008, 0x40000, 0xffff_ffff]
-            .into_iter()
-            .filter(|p| allowed("personality", *p, 0))
-            .collect();
-        assert_eq!(personalities, [0, 8, 0x20000, 0x20008, 0xffff_ffff]);
-        assert!((0..46).all(|family| allowed("socket", family, 0) != [38, 40].contains(&family)));
-        for bit in (0..32).map(|bit| 1u64 << bit) {
-            let namespaces = 0x7e02_0000 & bit != 0;
-            assert_eq!(allowed("clone", bit, 0), !namespaces, "{bit:#x}");
-            // Docker's refuses unshare altogether; ours only what makes a namespace.
-            assert_eq!(allowed("unshare", bit, 0), 0x5_0f00 & bit != 0, "{bit:#x}");
-            assert!(allowed("clone", bit, 1 << SYS_ADMIN) && allowed("unshare", bit, 1 << SYS_ADMIN));
+        for machine in machines(&tables) {
+            let filter = compile(&rules, &machine).unwrap();
+            let Machine { audit, calls, .. } = machine;
+            let allowed = |name, argument, kept| {
+                run(&filter, kept, audit, number(calls, name), [argument, 0, 0, 0, 0, 0]).0 == ALLOW
+            };
+            let personalities: Vec<u64> = [0, 1, 3, 8, 9, 0x20000, 0x20008, 0x40000, 0xffff_ffff]
+                .into_iter()
+                .filter(|p| allowed("personality", *p, 0))
+                .collect();
+            assert_eq!(personalities, [0, 8, 0x20000, 0x20008, 0xffff_ffff]);
+            for family in (0..300).chain([u64::from(u32::MAX)]) {
+                let is_dockers = family < 46 && ![12, 19, 20, 23, 25, 34, 37, 38, 40].contains(&family);
+                assert_eq!(allowed("socket", family, 0), is_dockers, "{family}");
+                // The kernel takes the lower half.
+                assert_eq!(allowed("socket", family | 1 << 32, u64::MAX), is_dockers, "{family}");
+            }
+            for bit in (0..32).map(|bit| 1u64 << bit) {
+                let namespaces = 0x7e02_0000 & bit != 0;
+                assert_eq!(allowed("clone", bit, 0), !namespaces, "{bit:#x}");
+                // Docker's refuses unshare altogether; ours only what makes a namespace.
+                assert_eq!(allowed("unshare", bit, 0), 0x5_0f00 & bit != 0, "{bit:#x}");
+                assert!(allowed("clone", bit, 1 << SYS_ADMIN) && allowed("unshare", bit, 1 << SYS_ADMIN));
+            }
         }
     }
 }

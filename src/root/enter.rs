@@ -76,7 +76,8 @@ impl ChildStep for MakeRootReadOnly {
 step! {
     /// Lets no device node in the root be opened, nor in what is mounted below it.
     ///
-    /// Whoever made the root may have put a node of the host's disk into it. Those of the container's own /dev come later.
+    /// Whoever made the root may have put a node of the host's disk into it. Those of the container's own /dev come later. This
+    /// comes before the first file in the root is opened: to open a node of a watchdog is to start it.
     pub struct ForbidDevices;
 }
 

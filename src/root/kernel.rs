@@ -129,11 +129,17 @@ fn mask_directory(path: &CStr) -> Result<bool> {
 }
 
 /// How often each CPU was too hot tells what others compute: the directories with these counters, of which a machine has one
-/// for each CPU, or none.
+/// for each CPU that is online, or none.
 pub fn thermal_counters() -> Vec<&'static CStr> {
     let of_cpu =
         |cpu: u64| bytes::c_string(&[b"/sys/devices/system/cpu/cpu", &bytes::to_decimal(cpu), b"/thermal_throttle"]);
-    (0..).map(of_cpu).take_while(|path| sys::exists(path)).collect()
+    if !sys::exists(of_cpu(0)) {
+        return Vec::new();
+    }
+    // A list such as 0-3,8-11: its last number is the highest. CPUs between may be offline.
+    let present = sys::read_file(c"/sys/devices/system/cpu/present").unwrap_or_default();
+    let highest = bytes::trimmed(&present).rsplit(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+    (0..=bytes::decimal(highest).unwrap_or(0)).map(of_cpu).filter(|path| sys::exists(path)).collect()
 }
 
 /// Not every kernel has each of these paths.

@@ -305,7 +305,7 @@ fn fill(out: &mut Vec<u8>, template: &str, parts: &[&[u8]]) {
 }
 
 /// Puts a word of a shell, in quotes if it needs them.
-fn put_word(out: &mut Vec<u8>, word: &[u8]) {
+pub fn put_word(out: &mut Vec<u8>, word: &[u8]) {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-:=,+@%".contains(b);
     if !word.is_empty() && word.iter().all(is_plain) {
         return put_with_unknowns(word, out);

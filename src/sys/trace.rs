@@ -56,11 +56,13 @@ struct Line {
 
 impl Sink for Line {
     fn append(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if let Some(slot) = self.bytes.get_mut(self.len) {
-                *slot = *byte;
-                self.len += 1;
-            }
+        // As a whole, so that no character is cut; with room for the newline.
+        let end = self.len + bytes.len();
+        if end < self.bytes.len()
+            && let Some(room) = self.bytes.get_mut(self.len..end)
+        {
+            room.copy_from_slice(bytes);
+            self.len = end;
         }
     }
 }
@@ -248,8 +250,10 @@ impl Line {
 
     /// Puts a newline, even if the line was cut.
     fn end(&mut self) {
-        self.len = self.len.min(self.bytes.len() - 1);
-        self.put(b"\n");
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = b'\n';
+            self.len += 1;
+        }
     }
 
     /// Puts a whole line.

@@ -123,6 +123,20 @@ impl Setting {
         format!("{}\n{} ({})", version.unwrap_or_default(), self.mydocker.command[0], self.origin)
     }
 
+    /// The floor that gives up what a run with all defaults gives up.
+    fn hardened_floor(&self, floor: &Contender) -> Contender {
+        let mut command = floor.command.clone();
+        command.insert(1, "hardened".into());
+        Contender {
+            name: "hardened".into(),
+            command,
+            truth: floor.truth.clone(),
+            waiting: floor.waiting.clone(),
+            differences: "the floor with the same bounding set, capabilities, cgroup namespace, read-only /sys, \
+                no_new_privs and filter: all defaults are to be at most 1.10 of it",
+        }
+    }
+
     /// The floor, if it knows the cgroup layout of this host.
     pub fn floor(&self) -> Result<Contender> {
         let groups = self.floor_groups.clone()?;
@@ -191,7 +205,14 @@ impl Setting {
             });
         }
         match self.floor() {
-            Ok(floor) if floor_holds(&floor) => peers.insert(0, floor),
+            Ok(floor) if floor_holds(&floor) => {
+                let hardened = self.hardened_floor(&floor);
+                match is_hardened(&hardened) {
+                    true => peers.insert(0, hardened),
+                    false => println!("the hardened floor does not give up what it should here, and is left out"),
+                }
+                peers.insert(0, floor);
+            }
             Ok(_) => println!("the floor does not apply its limits on this host and is left out"),
             Err(reason) => println!("no floor on this host: {reason}"),
         }
@@ -366,4 +387,22 @@ fn floor_holds(floor: &Contender) -> bool {
     let text = String::from_utf8_lossy(&output.stdout);
     let limits = text.lines().zip(&files).all(|(line, (_, _, value))| line == *value);
     limits && text.lines().filter(|line| line.contains("/mydocker-floor-")).count() == if v1 { 3 } else { 1 }
+}
+
+/// The floor checks nothing: its command must have the capabilities, the filter, the cgroups and the /sys of a run.
+fn is_hardened(hardened: &Contender) -> bool {
+    let Some(cat) = which("cat") else { return false };
+    let mut command = Command::new(&hardened.command[0]);
+    command.args(&hardened.command[1..]).arg(cat).args([
+        "/proc/self/status",
+        "/proc/self/cgroup",
+        "/proc/self/mountinfo",
+    ]);
+    let Ok(output) = command.stdin(Stdio::null()).output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let has = |line: &str| text.lines().any(|other| other == line);
+    let sys = text.lines().find(|line| line.contains(" / /sys "));
+    ["CapBnd:\t00000000a00425fb", "CapEff:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"].into_iter().all(has)
+        && !text.contains("/mydocker-floor-")
+        && sys.is_some_and(|line| line.contains(" / /sys ro"))
 }

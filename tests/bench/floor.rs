@@ -6,6 +6,9 @@
 //!     floor flood                                 writes 100 MB
 //!     floor v1 MEMORY CPU CPUSET COMMAND [ARG..]  a run; the three directories are made, and removed at the end
 //!     floor v2 GROUP COMMAND [ARG..]              the same where one cgroup2 directory carries all limits
+//!     floor hardened v1|v2 ..                     the same with what a run gives up with all defaults: the bounding set, its
+//!                                                 capabilities, its view of the cgroups above, a /sys that can be written
+//!                                                 to, new privileges, and the calls that the filter refuses
 //!
 //! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
 //! compares with it, in one straight line. It opens only the files that its command line names and ignores every
@@ -25,6 +28,8 @@ struct Run {
     go: [c_int; 2],
     /// The directories whose `tasks` the child joins: three on v1, none on v2.
     groups: &'static [*const c_char],
+    /// It gives up what a run with all defaults gives up.
+    hardened: bool,
     /// Both end with a null pointer, as the C start-up code made them.
     command: *const *const c_char,
     environment: *const *const c_char,
@@ -50,13 +55,17 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"getppid" => getppid(),
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"flood" => flood(),
         [_, _] => wait(),
-        [_, version, ..] => {
+        [_, first, second, ..] => {
             // SAFETY: our caller promises that the strings of argv are NUL-terminated
+            let hardened = unsafe { CStr::from_ptr(*first) } == c"hardened";
+            let version = if hardened { second } else { first };
+            // SAFETY: as above
             let v1 = unsafe { CStr::from_ptr(*version) } == c"v1";
-            let command = if v1 { 5 } else { 3 };
-            let (Some(groups), true) = (words.get(2..command), words.len() > command) else { return 125 };
+            let begin = 2 + usize::from(hardened);
+            let command = begin + if v1 { 3 } else { 1 };
+            let (Some(groups), true) = (words.get(begin..command), words.len() > command) else { return 125 };
             // SAFETY: the match has checked that argc is large enough for these words
-            let run = Run { go: [-1; 2], groups, command: unsafe { argv.add(command) }, environment };
+            let run = Run { go: [-1; 2], groups, hardened, command: unsafe { argv.add(command) }, environment };
             if v1 { run_v1(run) } else { run_v2(run) }
         }
     }
@@ -192,8 +201,46 @@ fn child(run: &Run) -> ! {
                 put(*group, c"/tasks", b"0");
             }
         }
+        if run.hardened {
+            harden();
+        }
         libc::execve(*run.command, run.command, run.environment);
         libc::_exit(127)
+    }
+}
+
+/// What a run with all defaults gives up, with the same filter.
+fn harden() {
+    /// docker's capabilities without CAP_MKNOD, and the highest number that Linux has.
+    const KEPT: u64 = 0xa004_25fb;
+    const LAST: u64 = 40;
+    // <linux/capability.h>: _LINUX_CAPABILITY_VERSION_3
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let kept = KEPT as u32;
+    let sets: [u32; 6] = [kept, kept, 0, 0, 0, 0];
+    // struct mount_attr: what to set, what to clear, the propagation and a user namespace.
+    let read_only: [u64; 4] = [1, 0, 0, 0];
+    let mut filter = mydocker::privilege::filter(mydocker::spec::Capabilities(KEPT));
+    let program = libc::sock_fprog { len: (filter.len() / 8) as u16, filter: filter.as_mut_ptr().cast() };
+    // SAFETY: the arrays are the structures that the calls read, with their sizes; the filter outlives the call
+    unsafe {
+        libc::unshare(libc::CLONE_NEWCGROUP);
+        const AT_RECURSIVE: c_int = 0x8000;
+        let size = size_of_val(&read_only);
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            c"/sys".as_ptr(),
+            AT_RECURSIVE,
+            &raw const read_only,
+            size,
+        );
+        for capability in (0..=LAST).filter(|number| KEPT >> number & 1 == 0) {
+            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
+        }
+        libc::syscall(libc::SYS_capset, &raw const header, &raw const sets);
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program);
     }
 }
 

@@ -63,6 +63,12 @@ pub fn man_page() -> String {
     }
     page += ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself failed, \
              and nothing was run\n.TP\n126\nthe command was found and cannot be executed\n.TP\n127\nthe command was not found\n";
+    page += ".SH SECURITY\nA run without\n.B \\-\\-rootfs\nis no boundary: the command sees the files of the host, and reaches what the \
+             caller reaches. With it these undo the boundary:\n.BR \\-\\-privileged ;\n.B \\-\\-cap\\-add\nof SYS_ADMIN, \
+             SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or MKNOD; and, as root,\n.BR \"\\-\\-pid host\" .\nWhat root in a container \
+             leaves in a directory or a volume is root's on the host, set-user-ID files too: keep it below a directory that \
+             only root may enter, or run as another user with\n.BR \\-u .\nThe README lists what is held, by what, and what is \
+             not.\n";
     page += ".SH SEE ALSO\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7),\n.BR unshare (1)\n";
     page
 }

@@ -393,3 +393,107 @@ fn a_user_file_without_end() {
     assert_eq!(root.probe_output(&["-u", "me"], &["ids"]), "5 6 78\n");
     assert_eq!(root.probe_output(&["-u", "me:many"], &["ids"]), "5 77 \n");
 }
+
+case!(user_files_of_every_kind, Needs::ROOT | Needs::STRACE);
+/// Only a regular file says who is who. What else has its name in the root counts as absent, and no device node is opened: to
+/// open one may be to use it.
+fn user_files_of_every_kind() {
+    let root = Root::with_directories();
+    let path = root.0.path("etc/passwd");
+    let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).expect("bind"));
+    type Make<'a> = &'a dyn Fn(&Path);
+    let kinds: [(&str, Make); 6] = [
+        ("device", &make_node),
+        ("socket", &socket),
+        ("fifo", &|path| mknodat(CWD, path, FileType::Fifo, 0o666.into(), 0).expect("mkfifo")),
+        ("loop", &|path| std::os::unix::fs::symlink("passwd", path).expect("symlink")),
+        ("of the kernel", &|path| std::os::unix::fs::symlink("/proc/kmsg", path).expect("symlink")),
+        ("too large", &|path| std::fs::File::create(path).and_then(|file| file.set_len(1 << 40)).expect("ftruncate")),
+    ];
+    for (kind, make) in kinds {
+        make(&path);
+        let outcome = root.probe(&["-u", "5:6"], &["ids"]).finish();
+        assert_eq!(outcome.stdout_text(), "5 6 \n", "{kind}: {outcome:?}");
+        root.probe(&["-u", "somebody"], &["ids"]).finish().refused(125, &["somebody"]);
+        std::fs::remove_file(&path).expect("unlink");
+    }
+    make_node(&path);
+    let (folder, root_path) = (Folder::new(), root.path());
+    let seen = folder.text("strace");
+    let file = mydocker_file();
+    let words =
+        ["-f", "-o", &seen, "-e", "trace=openat2", file.to_str().expect("UTF-8"), "run", "--rootfs", &root_path];
+    let words: Vec<&str> = words.into_iter().chain(["-u", "5:6", "/probe", "--probe", "ids"]).collect();
+    mydocker_at(&tool("strace").expect("strace"), &words).finish().success();
+    let calls = std::fs::read_to_string(seen).expect("what strace saw");
+    let mut opened = calls.lines().filter(|line| line.contains("/etc/passwd")).peekable();
+    assert!(opened.peek().is_some() && opened.all(|line| line.contains("EACCES")), "{calls}");
+}
+
+/// mydocker as an ordinary user, who owns the root.
+fn as_nobody(root: &Root, options: &str, words: &[&str]) -> Run {
+    let file = root.0.write_program("mydocker", &std::fs::read(mydocker_file()).expect("read"));
+    std::fs::set_permissions(root.0.as_path(), PermissionsExt::from_mode(0o755)).expect("chmod");
+    for name in [".", "etc", "proc", "sys", "dev"] {
+        std::os::unix::fs::chown(root.0.path(name), Some(65534), Some(65534)).expect("chown");
+    }
+    let path = root.path();
+    let words: Vec<&str> = [&file, "run", "--no-limits", "--rootfs", &path]
+        .into_iter()
+        .chain(options.split_whitespace())
+        .chain(["/probe", "--probe"])
+        .chain(words.iter().copied())
+        .collect();
+    mydocker_at(&tool("env").expect("env"), &words).with(|command| command.uid(65534).gid(65534))
+}
+
+case!(nodes_before_linux_5_12_as_an_ordinary_user, Needs::ROOT | Needs::STRACE | Needs::USER_NAMESPACES);
+fn nodes_before_linux_5_12_as_an_ordinary_user() {
+    let root = Root::with_directories();
+    make_node(&root.0.path("node"));
+    let strace = tool("strace").expect("strace");
+    for options in ["", "--pid host", "--network host", "--pid host --ipc host", "--ephemeral"] {
+        opens(as_nobody(&root, options, &["open", "/node", "/dev/zero"]), "EACCES\nopen\n");
+        let run = as_nobody(&root, options, &["open", "/node", "/dev/zero"]).with(|command| {
+            let old: Vec<OsString> = command.get_args().map(OsString::from).collect();
+            *command = std::process::Command::new(&strace);
+            let inject = ["-e", "trace=mount_setattr", "-e", "inject=mount_setattr:error=ENOSYS"];
+            command.args(["-f", "-o", "/dev/null"]).args(inject).args(old).uid(65534).gid(65534)
+        });
+        opens(run, "EACCES\nopen\n");
+    }
+}
+
+case!(what_tells_of_the_host, Needs::ROOT | Needs::USER_NAMESPACES);
+/// The counters of heat of each CPU, with one of them offline, and the security module's.
+fn what_tells_of_the_host() {
+    in_own_mounts("private", "what-tells-of-the-host");
+}
+
+probe!("what-tells-of-the-host", |_| {
+    let root = Root::with_directories();
+    mount_tmpfs("/sys/fs");
+    mount_tmpfs("/sys/devices/system/cpu");
+    let files = [0, 1, 3, 10].map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle/count"));
+    let files = [&files[..], &["/sys/fs/selinux/enforce".to_string()]].concat();
+    for file in &files {
+        std::fs::create_dir_all(Path::new(file).parent().expect("a parent")).expect("mkdir");
+        std::fs::write(file, "7\n").expect("write");
+    }
+    std::fs::create_dir("/sys/devices/system/cpu/cpu2").expect("mkdir");
+    std::fs::write("/sys/devices/system/cpu/present", "0-3,10\n").expect("write");
+    let words: Vec<&str> = ["open"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    // Whoever shares the host's network as an ordinary user has the host's /sys.
+    opens(as_nobody(&root, "--network host", &words), &"ENOENT\n".repeat(files.len()));
+    opens(as_nobody(&root, "--network host --privileged", &words), &"open\n".repeat(files.len()));
+    let path = root.path();
+    let table = run(&["--dry-run", "--no-limits", "--rootfs", &path], &["/probe"]).finish().success();
+    for file in &files {
+        let directory = Path::new(file).parent().and_then(Path::to_str).expect("a parent");
+        let line = table.lines().find(|line| line.contains("ramfs") && line.contains(&format!("\"{directory}\"")));
+        assert!(line.is_some(), "{directory}: {table}");
+    }
+    for mounted in ["/sys/fs", "/sys/devices/system/cpu"] {
+        unmount(mounted, UnmountFlags::DETACH).expect("umount");
+    }
+});
