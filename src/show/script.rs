@@ -163,7 +163,6 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::ioctl,
     Sysno::statx,
     Sysno::getpgid,
-    Sysno::getsid,
     Sysno::kill,
 ];
 
@@ -180,12 +179,10 @@ const CHILDS_OWN: &[Sysno] = &[
     Sysno::rt_sigprocmask,
     Sysno::rt_sigtimedwait,
     Sysno::socket,
-    Sysno::setsid,
     Sysno::sendmsg,
     Sysno::dup3,
     Sysno::fchown,
     Sysno::ioctl,
-    Sysno::setpgid,
 ];
 
 /// The script.
@@ -538,6 +535,12 @@ impl Translator {
                     None => self.command("cd ~", &[path]),
                 }
             }
+            // The process is not the leader of a group, so that setsid(1) does not fork.
+            Sysno::setsid => self.line(
+                "# Ctrl-C does not reach it, as there is no mydocker to pass it on.\n\
+                 setsid=$(tool setsid '' 'without it the command could signal the group of the script')",
+                &[],
+            ),
             Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
             Sysno::sethostname => self.line(
                 "command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'\nhostname -- ~",
@@ -744,7 +747,7 @@ impl Translator {
     fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
         let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
-        let mut line = b"exec \"$env\"".to_vec();
+        let mut line = b"exec \"$setsid\" \"$env\"".to_vec();
         let mut option: &[u8] = b"";
         if !signals.is_empty() {
             option = b"--default-signal";
@@ -854,7 +857,7 @@ impl Translator {
 const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 31] = [
+const OWN_VARIABLES: [&[u8]; 32] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -871,6 +874,7 @@ const OWN_VARIABLES: [&[u8]; 31] = [
     b"rest",
     b"unshare",
     b"kill_child",
+    b"setsid",
     b"setpriv",
     b"chroot",
     b"prlimit",
