@@ -78,7 +78,8 @@ fn start_undying(options: &[&str], folder: &Folder) -> (crate::support::harness:
 case!(with_init_nothing_outlives_mydocker, Needs::NAMESPACES);
 /// Whatever the command does: here both it and its child clear their death signals, and ignore what can be ignored.
 fn with_init_nothing_outlives_mydocker() {
-    for options in [&["--init"][..], &["--init", "-t"]] {
+    // Without a cgroup no other run can end them either.
+    for options in [&["--init", "--no-limits"][..], &["--init", "-t", "--no-limits"]] {
         let folder = Folder::new();
         let (running, command) = start_undying(options, &folder);
         let its_child = children(command)[0];
