@@ -338,6 +338,8 @@ struct Translator {
     workdir: &'static [u8],
     /// The next directory gets the mode and the owner of the working directory.
     has_looked_at_cwd: bool,
+    /// The command leads a session.
+    leads_session: bool,
     /// The options of `prlimit` for the resource limits of the command.
     limits: Vec<u8>,
     /// Signals that are ignored here, and not by the command.
@@ -535,12 +537,10 @@ impl Translator {
                     None => self.command("cd ~", &[path]),
                 }
             }
-            // The process is not the leader of a group, so that setsid(1) does not fork.
-            Sysno::setsid => self.line(
-                "# Ctrl-C does not reach it, as there is no mydocker to pass it on.\n\
-                 setsid=$(tool setsid '' 'without it the command could signal the group of the script')",
-                &[],
-            ),
+            Sysno::setsid => {
+                self.leads_session = true;
+                self.line("# setsid, at the end. Ctrl-C does not reach it: here is no mydocker that passes it on.", &[]);
+            }
             Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
             Sysno::sethostname => self.line(
                 "command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'\nhostname -- ~",
@@ -747,7 +747,13 @@ impl Translator {
     fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
         let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
-        let mut line = b"exec \"$setsid\" \"$env\"".to_vec();
+        let mut line = b"exec ".to_vec();
+        if self.leads_session {
+            // The process is not the leader of a group, so that setsid(1) does not fork.
+            line.put(b"\"$setsid\" ");
+            self.line("setsid=$(tool setsid '' 'without it the command could signal the group of the script')", &[]);
+        }
+        line.put(b"\"$env\"");
         let mut option: &[u8] = b"";
         if !signals.is_empty() {
             option = b"--default-signal";
