@@ -11,7 +11,7 @@ use crate::sys::{self, CloneFlags, Pid, SigSet, Signal, Wait};
 const GO: i32 = libc::SIGCONT;
 
 step! {
-    /// Forks: PID 1 reaps from here on, and its child goes on as the command.
+    /// Forks: PID 1 reaps from here on, and its child goes on as the command, in a group of its own.
     pub struct BecomeInit {
         /// The command has a terminal, whose foreground group it is to be.
         pub has_terminal: bool,
@@ -34,6 +34,8 @@ impl ChildStep for BecomeInit {
             // command waits until this process is not dumpable.
             sys::close_all_but(child.pipes.error_write.as_ref().map(sys::Fd::borrow))?;
             sys::set_not_dumpable()?;
+            // What is for the whole group of the command is not for this process.
+            sys::lead_group(command)?;
             sys::kill(command, GO)?;
             drop(child.pipes.error_write.take());
             reap_until_the_end_of(command);
@@ -57,12 +59,12 @@ fn reap_until_the_end_of(command: Pid) -> ! {
     }
 }
 
-/// Forwards a signal, unless a terminal has sent it to the whole group: then the command has it already. A stop is sent as
-/// SIGSTOP, because the command may ignore SIGTSTP.
+/// Forwards a signal; to the whole group of the command, if mydocker says so with tgkill(2). A stop is sent as SIGSTOP, because
+/// the command may ignore SIGTSTP.
 fn forward(signal: Signal, command: Pid) {
     let forwarded = match signal.number {
-        _ if signal.from_kernel && sys::same_group(command) => Ok(()),
-        signals::STOP | libc::SIGTSTP => sys::stop(command, libc::SIGSTOP, sys::has_stopped),
+        signals::STOP | libc::SIGTSTP => sys::stop_group(command),
+        number if signal.is_from_tgkill() => sys::kill_group(command, number),
         number => sys::kill(command, number),
     };
     match forwarded {

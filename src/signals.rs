@@ -4,7 +4,7 @@
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::Result;
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, Pid, SigSet, Signal};
+use crate::sys::{self, Pid, SigSet};
 use core::ffi::CStr;
 
 /// Signals that end a process which neither catches nor ignores them; the kernel does not deliver them to such a PID 1.
@@ -33,7 +33,7 @@ pub const BLOCKED: SigSet = SigSet::ALL.without(BACKGROUND);
 /// The signals that it reads from the signalfd.
 pub const AWAITED: SigSet = BLOCKED.without(SigSet::of(&[libc::SIGPIPE]));
 
-/// mydocker asks a reaper to stop the command with this signal: a SIGTSTP of its own could be taken for the terminal's.
+/// mydocker asks a reaper with this signal to stop the group of the command.
 pub const STOP: i32 = 64;
 
 /// What another process does with its signals.
@@ -79,7 +79,7 @@ fn file_of(pid: Pid, name: &[u8]) -> FixedBytes {
 pub enum Fate {
     /// The command gets it.
     Forward,
-    /// Nothing: the command has it already, or is not to see it.
+    /// Nothing: the command is not to see it.
     Drop,
     /// It would end any process but PID 1: the container is ended.
     End,
@@ -87,18 +87,13 @@ pub enum Fate {
     Stop,
 }
 
-/// Decides what to do with one signal. `heeded`: the command catches or ignores it, or waits for it. `terminal_is_shared`:
-/// the terminal sends a signal to the command as well, because both are in its foreground group.
-pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
-    match signal.number {
-        libc::SIGTSTP => return Fate::Stop,
-        libc::SIGURG => return Fate::Drop,
-        number if !FORWARDED.has(number) => return Fate::End,
-        _ => {}
-    }
-    match (ENDING.has(signal.number), heeded, signal.from_kernel && terminal_is_shared) {
-        (true, false, _) => Fate::End,
-        (_, _, true) => Fate::Drop,
+/// Decides what to do with one signal. `heeded`: the command catches or ignores it, or waits for it.
+pub fn fate(number: i32, heeded: bool) -> Fate {
+    match number {
+        libc::SIGTSTP => Fate::Stop,
+        libc::SIGURG => Fate::Drop,
+        number if !FORWARDED.has(number) => Fate::End,
+        number if ENDING.has(number) && !heeded => Fate::End,
         _ => Fate::Forward,
     }
 }
@@ -158,6 +153,22 @@ impl ParentStep for BlockSignals {
 }
 
 step! {
+    /// Leads a session and a process group of its own: no signal from inside reaches the caller's.
+    ///
+    /// kill(2) of the group that one is in knows no namespaces. The caller's terminal sends the signals of its keys to mydocker
+    /// alone, which passes them on: a group of its own in the caller's session would have to be in the terminal's foreground
+    /// instead of mydocker's, and so of the rest of a pipeline. In a session of its own it cannot push input into that terminal
+    /// either.
+    pub struct LeadSession;
+}
+
+impl ChildStep for LeadSession {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::setsid()
+    }
+}
+
+step! {
     /// Restores the signals as the command expects them.
     pub struct ResetSignals {
         /// Those that the caller ignores, which execve(2) would keep.
@@ -208,28 +219,18 @@ mod tests {
 
     #[test]
     fn fates() {
-        let user = |number| Signal { number, from_kernel: false };
-        let terminal = |number| Signal { number, from_kernel: true };
-        for (signal, heeded, expected) in [
-            (user(libc::SIGTERM), false, Fate::End),
-            (user(libc::SIGTERM), true, Fate::Forward),
-            (terminal(libc::SIGINT), false, Fate::End),
-            (terminal(libc::SIGINT), true, Fate::Drop),
-            (user(libc::SIGUSR1), false, Fate::Forward),
-            (terminal(libc::SIGWINCH), false, Fate::Drop),
-            (terminal(libc::SIGTSTP), false, Fate::Stop),
-            (user(libc::SIGALRM), true, Fate::End),
-            (user(40), false, Fate::End),
-            (user(libc::SIGURG), false, Fate::Drop),
+        for (number, heeded, expected) in [
+            (libc::SIGTERM, false, Fate::End),
+            (libc::SIGTERM, true, Fate::Forward),
+            (libc::SIGUSR1, false, Fate::Forward),
+            (libc::SIGWINCH, false, Fate::Forward),
+            (libc::SIGTSTP, false, Fate::Stop),
+            (libc::SIGALRM, true, Fate::End),
+            (40, false, Fate::End),
+            (libc::SIGURG, false, Fate::Drop),
         ] {
-            assert_eq!(fate(signal, heeded, true), expected, "{} {}", signal.number, signal.from_kernel);
+            assert_eq!(fate(number, heeded), expected, "{number}");
         }
-    }
-
-    #[test]
-    fn a_terminal_of_its_own_leaves_the_signals_to_mydocker() {
-        let signal = Signal { number: libc::SIGINT, from_kernel: true };
-        assert_eq!(fate(signal, true, false), Fate::Forward);
     }
 
     #[test]

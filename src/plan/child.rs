@@ -20,7 +20,7 @@ use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, Mo
 use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
-use crate::signals::{DieWithParent, ResetSignals};
+use crate::signals::{DieWithParent, LeadSession, ResetSignals};
 use crate::spec::{Spec, Volume};
 use crate::step::{ChildStep, List, Steps};
 use crate::streams::ReopenStdin;
@@ -121,6 +121,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
 
     // What concerns the process itself.
+    steps.add(LeadSession);
     if spec.tty {
         steps.add(OpenTerminal);
     }

@@ -175,17 +175,14 @@ impl Supervisor {
         }
     }
 
-    /// Acts on a signal that the kernel has sent to the group of the command.
+    /// Acts on a signal that the kernel has sent to the command, and that would end it if it were not PID 1.
     fn act_as_sent(&mut self, number: i32, pid: Pid) -> Result<()> {
-        let fate = self.decide(Signal { number, from_kernel: true }, pid, true);
-        self.act(fate, number)
+        if self.heeds(pid, number) { Ok(()) } else { self.end_for(pid, number) }
     }
 
-    fn decide(&mut self, signal: Signal, pid: Pid, terminal_is_shared: bool) -> Fate {
-        // The reaper forwards every signal. For any other command /proc shows what it does with it, if it shows this PID
-        // namespace.
-        let heeded = self.init || self.ignored.is_some() && signals::heeds(pid, signal.number);
-        signals::fate(signal, heeded, terminal_is_shared)
+    /// The reaper forwards every signal. For any other command /proc shows what it does with it, if it shows this PID namespace.
+    fn heeds(&self, pid: Pid, number: i32) -> bool {
+        self.init || self.ignored.is_some() && signals::heeds(pid, number)
     }
 
     /// Closes the container's terminal. The kernel sends SIGHUP to its session, but does not deliver it to a PID 1 without a
@@ -214,24 +211,20 @@ impl Supervisor {
         match (signal.number, self.pid, &mut self.terminal) {
             (libc::SIGCHLD, Some(pid), _) => self.reap(pid),
             (libc::SIGWINCH, _, Some(terminal)) => terminal.resize(),
-            (libc::SIGHUP, _, Some(_)) if signal.from_kernel => {
+            (libc::SIGHUP, _, Some(_)) if signal.is_from_kernel() => {
                 // The user's terminal has hung up: so does the container's.
                 self.hang_up()
             }
-            (libc::SIGCONT, _, Some(_)) => {
-                self.take_users_terminal()?;
-                self.act(Fate::Forward, signal.number)
-            }
             (number, Some(pid), terminal) => {
-                // A terminal that hangs up sends SIGHUP to the leader of its session alone.
-                let alone = number == libc::SIGHUP && sys::leads_session();
-                let shared = terminal.is_none() && !alone && sys::same_group(pid);
+                if number == libc::SIGCONT && terminal.is_some() {
+                    self.take_users_terminal()?;
+                }
                 // Until execve, what the child blocks and ignores is mydocker's own doing: nothing there handles a signal.
                 let fate = match signals::ENDING.has(number) && !self.has_executed()? {
                     true => Fate::End,
-                    false => self.decide(signal, pid, shared),
+                    false => signals::fate(number, self.heeds(pid, number)),
                 };
-                self.act(fate, number)
+                self.act(fate, signal, pid)
             }
             (_, None, _) => Ok(()),
         }
@@ -265,21 +258,40 @@ impl Supervisor {
         }
     }
 
-    fn act(&mut self, fate: Fate, number: i32) -> Result<()> {
-        let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
+    fn act(&mut self, fate: Fate, signal: Signal, pid: Pid) -> Result<()> {
+        let number = signal.number;
         match fate {
+            _ if self.ended.is_some() => Ok(()),
+            // A terminal sends it to the whole group in its foreground, and what has stopped is the whole group.
+            Fate::Forward if signal.is_from_kernel() || number == libc::SIGCONT => self.kill_group(pid, number),
             Fate::Forward => sys::kill(pid, number),
             Fate::Drop => Ok(()),
-            Fate::End => {
-                (self.killed_for, self.drain_briefly) = (Some(number), true);
-                sys::kill(pid, libc::SIGKILL)
-            }
+            Fate::End => self.end_for(pid, number),
             Fate::Stop => self.stop(pid),
         }
     }
 
-    /// Stops the command, to which as PID 1 the kernel delivers no SIGTSTP, and mydocker. Both go on with SIGCONT, which is
-    /// forwarded. In between the user's terminal has its own settings.
+    /// Ends the container as the signal would have, if the command were not PID 1.
+    fn end_for(&mut self, pid: Pid, number: i32) -> Result<()> {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        (self.killed_for, self.drain_briefly) = (Some(number), true);
+        sys::kill(pid, libc::SIGKILL)
+    }
+
+    /// Sends a signal to the group of the command, which is another one than the reaper's. Before execve it may not have one.
+    fn kill_group(&self, pid: Pid, number: i32) -> Result<()> {
+        match (self.init, &self.error_read) {
+            (true, _) => sys::tgkill(pid, number),
+            (false, Some(_)) => sys::kill(pid, number),
+            (false, None) => sys::kill_group(pid, number),
+        }
+    }
+
+    /// Stops the group of the command, and mydocker. The kernel delivers no SIGTSTP to a PID 1, and none that would stop a
+    /// process in a session whose leader's parent is in another one (an orphaned process group). Both go on with SIGCONT, which
+    /// is forwarded. In between the user's terminal has its own settings.
     fn stop(&mut self, pid: Pid) -> Result<()> {
         self.stop_command(pid)?;
         if let Some(terminal) = &mut self.terminal {
@@ -290,11 +302,10 @@ impl Supervisor {
 
     /// Returns when the command has stopped: one that still reads would take keys that are meant for the shell.
     fn stop_command(&self, pid: Pid) -> Result<()> {
-        let (signal, has_stopped): (i32, fn(Pid) -> bool) = match self.init {
-            true => (signals::STOP, signals::has_handled_stop),
-            false => (libc::SIGSTOP, sys::has_stopped),
-        };
-        sys::stop(pid, signal, has_stopped)
+        match self.init {
+            true => sys::stop(pid, signals::STOP, signals::has_handled_stop),
+            false => sys::stop_group(pid),
+        }
     }
 
     /// Sets the size and the raw mode again after a stop. In the background the terminal is not ours to change: then the

@@ -190,7 +190,6 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::ioctl,
     Sysno::statx,
     Sysno::getpgid,
-    Sysno::getsid,
     Sysno::kill,
     Sysno::ppoll,
     Sysno::fcntl,
@@ -213,12 +212,10 @@ const CHILDS_OWN: &[Sysno] = &[
     Sysno::rt_sigprocmask,
     Sysno::rt_sigtimedwait,
     Sysno::socket,
-    Sysno::setsid,
     Sysno::sendmsg,
     Sysno::dup3,
     Sysno::fchown,
     Sysno::ioctl,
-    Sysno::setpgid,
     Sysno::pidfd_open,
 ];
 
@@ -375,6 +372,8 @@ struct Translator {
     workdir: &'static [u8],
     /// The next directory gets the mode and the owner of the working directory.
     has_looked_at_cwd: bool,
+    /// The command leads a session.
+    leads_session: bool,
     /// The options of `prlimit` for the resource limits of the command.
     limits: Vec<u8>,
     /// Signals that are ignored here, and not by the command.
@@ -600,6 +599,10 @@ impl Translator {
                 }
             }
             Sysno::setns => self.line("at_the_top", &[]),
+            Sysno::setsid => {
+                self.leads_session = true;
+                self.line("# setsid, at the end. Ctrl-C does not reach it: here is no mydocker that passes it on.", &[]);
+            }
             Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
             Sysno::sethostname => self.line(
                 "command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'\nhostname -- ~",
@@ -810,8 +813,14 @@ impl Translator {
     fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
         let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
-        let how: &[u8] = if self.joins_keyring { b"in_new_keyring" } else { b"exec" };
-        let mut line = [how, b" \"$env\""].concat();
+        let how: &[u8] = if self.joins_keyring { b"in_new_keyring " } else { b"exec " };
+        let mut line = how.to_vec();
+        if self.leads_session {
+            // The process is not the leader of a group, so that setsid(1) does not fork.
+            line.put(b"\"$setsid\" ");
+            self.line("setsid=$(tool setsid '' 'without it the command could signal the group of the script')", &[]);
+        }
+        line.put(b"\"$env\"");
         let mut option: &[u8] = b"";
         if !signals.is_empty() {
             option = b"--default-signal";
@@ -923,7 +932,7 @@ impl Translator {
 const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 34] = [
+const OWN_VARIABLES: [&[u8]; 35] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -940,6 +949,7 @@ const OWN_VARIABLES: [&[u8]; 34] = [
     b"rest",
     b"unshare",
     b"kill_child",
+    b"setsid",
     b"setpriv",
     b"top",
     b"keyctl",

@@ -40,8 +40,8 @@ pub use mount::{
 pub use net::set_interface_up;
 pub use process::{
     Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
-    has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
+    has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, set_child_subreaper, set_limit,
+    set_not_dumpable, sethostname, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
 };
 pub use signal::{
     Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,

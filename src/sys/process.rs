@@ -3,7 +3,7 @@
 use super::cred::Pid;
 use super::fd::{Fd, Timespec};
 use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
-use super::gate::{Int, Null, Object, Print, StringsAt, call};
+use super::gate::{Int, Null, Object, Outcome, Print, StringsAt, call};
 use super::{record, signal, trace};
 use crate::bytes::{Put, to_decimal};
 use crate::error::{Errno, Error, Result};
@@ -16,17 +16,16 @@ pub fn getpid() -> Pid {
     Pid(unsafe { call!(getpid()) }.ok().map_or(0, |pid| pid as i32))
 }
 
-/// getsid(2): whether this process leads its session.
-pub fn leads_session() -> bool {
-    // SAFETY: the call takes a number: 0 is the caller, for whom it cannot fail
-    unsafe { call!(getsid(0)) }.ok().is_some_and(|session| session as i32 == getpid().0)
+/// setsid(2): this process leads a new session, and in it a new process group, and has no controlling terminal.
+pub fn setsid() -> Result<()> {
+    // SAFETY: the call takes nothing
+    unsafe { call!(setsid()) }.result().map(drop)
 }
 
-/// getpgid(2): whether `pid` is in the process group of the caller.
-pub fn same_group(pid: Pid) -> bool {
-    // SAFETY: the call takes a number
-    let group = |pid: i32| unsafe { call!(getpgid(pid)) }.ok();
-    group(pid.0).is_some_and(|theirs| group(0) == Some(theirs))
+/// setpgid(2): a child that has not executed a program yet leads a new process group.
+pub fn lead_group(child: Pid) -> Result<()> {
+    // SAFETY: the call takes numbers; the group 0 is that of the number of the process
+    unsafe { call!(setpgid(child.0, 0)) }.result().map(drop)
 }
 
 /// clone(2) as fork(2) has it: the child goes on with a copy of the stack, in new `namespaces`. `None` in the child.
@@ -317,7 +316,23 @@ pub fn cpu_time_of_children() -> [u64; 2] {
 /// kill(2). That there is no such process any more is no failure.
 pub fn kill(pid: Pid, signal: i32) -> Result<()> {
     // SAFETY: the call takes numbers
-    match unsafe { call!(kill(pid.0, SignalNumber::from(signal))) }.result().map(drop) {
+    sent(pid, unsafe { call!(kill(pid.0, SignalNumber::from(signal))) })
+}
+
+/// kill(2) of the process group that `leader` leads.
+pub fn kill_group(leader: Pid, signal: i32) -> Result<()> {
+    // SAFETY: the call takes numbers
+    sent(leader, unsafe { call!(kill(-leader.0, SignalNumber::from(signal))) })
+}
+
+/// tgkill(2) of the first thread of a process, which can tell this from kill(2): [`super::Signal::is_from_tgkill`].
+pub fn tgkill(pid: Pid, signal: i32) -> Result<()> {
+    // SAFETY: the call takes numbers
+    sent(pid, unsafe { call!(tgkill(pid.0, pid.0, SignalNumber::from(signal))) })
+}
+
+fn sent(pid: Pid, outcome: Outcome) -> Result<()> {
+    match outcome.result() {
         Err(e) if !e.is(Errno::ESRCH) => Err(e.about(&to_decimal(pid.0 as u64))),
         _ => Ok(()),
     }
@@ -334,4 +349,11 @@ pub fn stop(pid: Pid, signal: i32, has_stopped: fn(Pid) -> bool) -> Result<()> {
         nanosleep(1_000_000)?;
     }
     Ok(())
+}
+
+/// Stops a child, and then the rest of the group that it leads: one that waits for a child of its vfork(2) cannot stop before
+/// that child goes on.
+pub fn stop_group(leader: Pid) -> Result<()> {
+    stop(leader, libc::SIGSTOP, has_stopped)?;
+    kill_group(leader, libc::SIGSTOP)
 }

@@ -252,7 +252,7 @@ impl Recorder {
     fn answer(&mut self, made: &Made, recorded: &Recorded) -> usize {
         match made.call.number {
             // Questions about mydocker itself: its memory, its process group, its user, and whether its streams are terminals or pipes.
-            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid | Sysno::geteuid => made.make(),
+            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::geteuid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
             // A mount of a single file, attached nowhere.

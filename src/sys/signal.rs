@@ -38,8 +38,20 @@ pub fn signalfd(set: SigSet) -> Result<Fd> {
 pub struct Signal {
     /// Its number.
     pub number: i32,
-    /// Whether the kernel itself has sent it (SI_KERNEL), as a terminal does, to the whole foreground group.
-    pub from_kernel: bool,
+    /// Where it comes from: si_code, sigaction(2).
+    code: i32,
+}
+
+impl Signal {
+    /// Whether the kernel itself has sent it, as a terminal does, to the whole foreground group.
+    pub fn is_from_kernel(self) -> bool {
+        self.code == libc::SI_KERNEL
+    }
+
+    /// Whether it was sent with tgkill(2).
+    pub fn is_from_tgkill(self) -> bool {
+        self.code == libc::SI_TKILL
+    }
 }
 
 /// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: one of the `ending` signals, which are blocked, came
@@ -87,7 +99,7 @@ pub fn take_signal(signals: FdRef) -> Result<Signal> {
     let [number, _, code, ..] = info.0;
     let number = number as i32;
     trace::set_patience(patience && !trace::ENDING.has(number));
-    Ok(Signal { number, from_kernel: code as i32 == libc::SI_KERNEL })
+    Ok(Signal { number, code: code as i32 })
 }
 
 /// rt_sigtimedwait(2) without a timeout, for a signal of `set`, which must be blocked.
@@ -95,5 +107,5 @@ pub fn wait_for_signal(set: SigSet) -> Result<Signal> {
     let mut info = SigInfo::EMPTY;
     // SAFETY: the kernel reads one set of 8 bytes and writes one siginfo_t; a null pointer is no timeout
     let number = unsafe { call!(rt_sigtimedwait(&set, &mut info, Null, 8usize)) }.result()? as i32;
-    Ok(Signal { number, from_kernel: info.0[2] as i32 == libc::SI_KERNEL })
+    Ok(Signal { number, code: info.0[2] as i32 })
 }

@@ -130,19 +130,14 @@ pub fn open_again(stream: FdRef) -> Option<Fd> {
     }
 }
 
-/// Makes `slave` the controlling terminal of a new session: setsid(2), TIOCSCTTY.
+/// TIOCSCTTY: makes `slave` the controlling terminal of the session that this process leads.
 pub fn control(slave: FdRef) -> Result<()> {
-    // SAFETY: the call takes nothing
-    unsafe { call!(setsid()) }.result()?;
     // SAFETY: this request takes a number
     unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about_text(b"TIOCSCTTY").map(drop)
 }
 
-/// Puts this process in a group of its own and, with a terminal on stdin, in its foreground: setpgid(2), TIOCSPGRP.
-/// SIGTTOU must be blocked.
+/// TIOCSPGRP: puts the group that this process leads into the foreground of the terminal on stdin. SIGTTOU must be blocked.
 pub fn to_foreground(own: Pid) -> Result<()> {
-    // SAFETY: the call takes numbers: 0 is the caller
-    unsafe { call!(setpgid(0, 0)) }.result()?;
     // SAFETY: the kernel reads one int
     unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about_text(b"TIOCSPGRP").map(drop)
 }

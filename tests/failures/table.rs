@@ -17,7 +17,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "prlimit64" => &["EPERM"],
         "poll" => &["ENOMEM"],
         // These calls cannot fail: there is no errno to try.
-        "clock_gettime" | "getpid" | "getuid" | "geteuid" | "getegid" | "getgid" | "getpgid" | "getsid" | "umask"
+        "clock_gettime" | "getpid" | "getuid" | "geteuid" | "getegid" | "getgid" | "getpgid" | "umask"
         | "exit_group" => &[],
 
         "openat" => &["ENOENT", "EACCES", "EMFILE", "ENOMEM", "EINTR"],

@@ -24,6 +24,7 @@ macro_rules! case {
 
 mod arguments;
 mod boundary;
+mod callers_group;
 mod check;
 mod cli;
 mod descriptors;

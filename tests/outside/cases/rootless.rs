@@ -15,14 +15,14 @@ use std::os::unix::process::CommandExt;
 const USER: u32 = 65534;
 
 /// mydocker and the probe at paths that every user can read.
-struct SharedFiles {
+pub struct SharedFiles {
     folder: Folder,
-    mydocker: String,
-    probe: String,
+    pub mydocker: String,
+    pub probe: String,
 }
 
 impl SharedFiles {
-    fn new() -> SharedFiles {
+    pub fn new() -> SharedFiles {
         let folder = Folder::new();
         fs::set_permissions(folder.path("."), fs::Permissions::from_mode(0o755)).expect("chmod");
         let mydocker = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
@@ -39,7 +39,11 @@ impl SharedFiles {
 
     /// The same, as an ordinary user.
     fn as_user(&self, options: &[&str], words: &[&str]) -> Run {
-        let run = self.probe(options, words);
+        self.become_user(self.probe(options, words))
+    }
+
+    /// Makes it a run as an ordinary user.
+    pub fn become_user(&self, run: Run) -> Run {
         if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
     }
 }

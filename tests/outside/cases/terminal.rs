@@ -1,5 +1,5 @@
-//! In a terminal: a key that sends a signal reaches the whole process group, mydocker and command, and the signal must
-//! not arrive twice.
+//! In a terminal, without `-t`: a key that sends a signal reaches mydocker, which passes it on, and the signal must not
+//! arrive twice.
 
 use crate::support::harness::probe;
 use crate::support::needs::Needs;

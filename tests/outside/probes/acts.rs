@@ -13,6 +13,35 @@ probe!("kill-self", |words| {
     unsafe { libc::kill(libc::getpid(), words.number(0) as i32) };
 });
 
+probe!("kill-group", |words| kill_group(words.number(0) as i32));
+/// Sends a signal to its own process group, and exits with 7 if it outlives that.
+fn kill_group(signal: i32) -> i32 {
+    // SAFETY: kill takes two integers
+    unsafe { libc::kill(0, signal) };
+    7
+}
+
+probe!("undying", |words| undying(words.text(0)));
+/// With a child: both clear their death signals and ignore what can be ignored. Then it writes the file, and both stay.
+fn undying(mark: &str) {
+    // SAFETY: this process has one thread; the calls take integers
+    unsafe {
+        let is_parent = libc::fork() > 0;
+        assert_eq!(libc::prctl(libc::PR_SET_PDEATHSIG, 0), 0, "prctl");
+        for signal in 1..32 {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        if is_parent {
+            fs::write(mark, b"ready").expect("write");
+        } else {
+            libc::setsid();
+        }
+        loop {
+            libc::pause();
+        }
+    }
+}
+
 probe!("touch", |words| fs::write(words.text(0), b"was here").expect("write"));
 
 probe!("echo", |_| {
