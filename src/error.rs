@@ -60,11 +60,11 @@ const _: () = assert!(size_of::<Cause>() <= 256 && 256 <= libc::PIPE_BUF);
 impl Cause {
     /// A cause without a subject, in memory that stays.
     fn new(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
-        Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.leak()
+        Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.copy()
     }
 
     /// A copy in memory that stays.
-    fn leak(&self) -> &'static mut Cause {
+    fn copy(&self) -> &'static mut Cause {
         Box::leak(Box::new(*self))
     }
 }
@@ -72,7 +72,7 @@ impl Cause {
 impl Error {
     /// An error from its cause, for instance one that another process sent.
     pub fn new(cause: &Cause) -> Self {
-        Error(cause.leak())
+        Error(cause.copy())
     }
 
     /// The system call `call` failed with `errno`. It was about `text`, as it is, and a path in parts, which is quoted if there
@@ -151,7 +151,9 @@ impl Error {
 
     /// The same failure with a hint that replaces any other: for callers that know why the call failed.
     pub fn with_hint(self, hint: &'static str) -> Self {
-        Error::new(&Cause { hint, ..*self.0 })
+        let cause = self.0.copy();
+        cause.hint = hint;
+        Error(cause)
     }
 
     /// The same failure with the hint that stands beside its errno in `hints`, if it has none yet: for the wrapper of a
@@ -159,7 +161,9 @@ impl Error {
     pub fn hint_for(self, hints: &[(Errno, &'static str)]) -> Self {
         for (errno, hint) in hints {
             if self.is(*errno) && self.0.usual_hint.is_empty() {
-                return Error::new(&Cause { usual_hint: hint, ..*self.0 });
+                let cause = self.0.copy();
+                cause.usual_hint = hint;
+                return Error(cause);
             }
         }
         self
@@ -167,7 +171,9 @@ impl Error {
 
     /// The same failure with another path as its subject.
     pub fn about(self, path: &[u8]) -> Self {
-        Error::new(&Cause { subject: Subject::quoted(&[path]), ..*self.0 })
+        let cause = self.0.copy();
+        cause.subject = Subject::quoted(&[path]);
+        Error(cause)
     }
 
     /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
@@ -211,18 +217,17 @@ impl Error {
 /// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
 pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
     let number = errno.into_raw().unsigned_abs();
-    for (texts, first) in &ERRNOS {
-        let at = number.wrapping_sub(*first) as usize;
-        if let Some(text) = texts.get(at).filter(|text| !text.is_empty()) {
-            return out.put(text.as_bytes());
+    match ERRNOS.get(number as usize) {
+        Some(text) if !text.is_empty() => out.put(text.as_bytes()),
+        _ => {
+            out.put(unnamed);
+            out.put_decimal(number.into());
         }
     }
-    out.put(unnamed);
-    out.put_decimal(number.into());
 }
 
-/// What build.rs has made of the table of the crate `syscalls`: texts, and the number of the first.
-static ERRNOS: [(&[&str], u32); 2] = include!(concat!(env!("OUT_DIR"), "/errnos.rs"));
+/// What build.rs has made of the table of the crate `syscalls`: a text for each number, empty where there is no errno.
+static ERRNOS: &[&str] = include!(concat!(env!("OUT_DIR"), "/errnos.rs"));
 
 #[cfg(test)]
 mod tests {
