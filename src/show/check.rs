@@ -93,7 +93,7 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
             // EACCES: another user is needed, not this fix.
             error.print_with(if error.is(Errno::EACCES) { "" } else { trial.fix }, &mut found);
         }
-        let found = bytes::trimmed(found.strip_prefix(b"mydocker: ").unwrap_or(&found));
+        let found = bytes::trimmed(found.strip_prefix(&b"mydocker: "[..]).unwrap_or(&found));
         if json {
             out.put(if out.is_empty() { b"{\"checks\":[{\"name\":" } else { b",{\"name\":" });
             out.put_json(trial.name.as_bytes());
