@@ -73,9 +73,14 @@ pub fn name_of(spec: &Spec, host: &Host) -> &'static CStr {
     bytes::c_string(&[PREFIX, spec.name.map_or(&pid, str::as_bytes)])
 }
 
-/// The hierarchies of this host, and the groups that the container needs in them. A limit that the user asked for and that this
-/// host cannot apply is an error; such a default is left out.
-pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>, Vec<&'static Group>)> {
+/// Finds the hierarchies of this host, and the groups that the container needs in them. A limit that the user asked for and
+/// that this host cannot apply is an error; such a default is left out.
+pub fn find_groups(
+    spec: &Spec,
+    host: &Host,
+    hierarchies: &mut Vec<&'static Hierarchy>,
+    groups: &mut Vec<&'static Group>,
+) -> Result<()> {
     let limits = &spec.limits;
     // The controllers that the limits need. With `explicit`, only the limits count that the user asked for.
     let needed = |explicit: bool| {
@@ -89,10 +94,10 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
     };
     let (all, explicit) = (needed(false), needed(true));
     if all == Controllers::NONE {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(());
     }
-    let hierarchies = match hierarchy::find(explicit, host) {
-        Err(_) if explicit == Controllers::NONE => return Ok((Vec::new(), Vec::new())),
+    *hierarchies = match hierarchy::find(explicit, host) {
+        Err(_) if explicit == Controllers::NONE => return Ok(()),
         found => found?,
     };
     for &controller in &Controller::ALL {
@@ -102,8 +107,7 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
         }
     }
     let name = name_of(spec, host);
-    let mut groups = Vec::new();
-    for &hierarchy in &hierarchies {
+    for &hierarchy in &*hierarchies {
         let (all, explicit) = (all & hierarchy.controllers, explicit & hierarchy.controllers);
         if all == Controllers::NONE {
             continue;
@@ -120,7 +124,7 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
             found => groups.push(found?),
         }
     }
-    Ok((hierarchies, groups))
+    Ok(())
 }
 
 /// The group with these controllers in one hierarchy.

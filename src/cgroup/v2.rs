@@ -24,8 +24,7 @@ pub fn settings(limits: &Limits, controllers: Controllers) -> Vec<Setting> {
         settings.number(c"cpu.weight", weight, Comparison::Exact);
         if let Some(Limit { value, explicit }) = limits.quota {
             let value = bytes::c_string(&[&bytes::to_decimal(value), b" ", &bytes::to_decimal(PERIOD)]).to_bytes();
-            let comparison = Comparison::Exact;
-            settings.0.push(Setting { file: c"cpu.max", effective: None, value, comparison, explicit });
+            settings.add(c"cpu.max", None, value, Comparison::Exact, explicit);
         }
     }
     if controllers.has(Controller::Cpuset) {
@@ -144,7 +143,7 @@ fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> 
 
 /// For "./a/b": the ends of ".", "./a" and "./a/b".
 fn ends_of_parts(path: &[u8]) -> impl Iterator<Item = usize> {
-    (1..=path.len()).filter(|end| matches!(path.get(*end), None | Some(b'/')))
+    (1..path.len() + 1).filter(|end| matches!(path.get(*end), None | Some(b'/')))
 }
 
 /// A cgroup can have children with controllers if it holds no processes, or has already enabled the controllers.
