@@ -58,9 +58,13 @@ pub enum Kind {
 const _: () = assert!(size_of::<Cause>() <= 256 && 256 <= libc::PIPE_BUF);
 
 impl Cause {
-    /// A cause without a subject, in memory that stays.
-    fn new(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
-        Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.copy()
+    /// A cause in memory that stays. It is about a path in parts, which is quoted if there are any.
+    fn new(kind: Kind, what: &'static str, path: &[&[u8]], hint: &'static str) -> &'static mut Cause {
+        let cause = Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.copy();
+        if !path.is_empty() {
+            cause.subject.put_quoted(path);
+        }
+        cause
     }
 
     /// A copy in memory that stays.
@@ -78,7 +82,7 @@ impl Error {
     /// The system call `call` failed with `errno`. It was about `text`, as it is, and a path in parts, which is quoted if there
     /// are any.
     pub fn call(call: &'static str, errno: Errno, text: &[u8], path: &[&[u8]]) -> Self {
-        let cause = Cause::new(Kind::Call, call, "");
+        let cause = Cause::new(Kind::Call, call, &[], "");
         cause.errno = errno;
         cause.subject.put(text);
         if !path.is_empty() {
@@ -89,25 +93,18 @@ impl Error {
 
     /// The command line is wrong: `says` why, `word` is where. An empty word is not printed.
     pub fn usage(says: &'static str, word: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Usage, says, "");
-        if !word.is_empty() {
-            cause.subject.put_quoted(&[word]);
-        }
-        Error(cause)
+        let word: &[&[u8]] = if word.is_empty() { &[] } else { &[word] };
+        Error(Cause::new(Kind::Usage, says, word, ""))
     }
 
     /// The command line is right, but this host or its state does not allow it. `path` is given in parts.
     pub fn refused(says: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        let cause = Cause::new(Kind::Refused, says, hint);
-        if !path.is_empty() {
-            cause.subject.put_quoted(path);
-        }
-        Error(cause)
+        Error(Cause::new(Kind::Refused, says, path, hint))
     }
 
     /// The kernel accepted the limit `asked` in `file`, but the file reads back `got`.
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Limit, file, "");
+        let cause = Cause::new(Kind::Limit, file, &[], "");
         cause.subject.put(b"asked for ");
         cause.subject.put(asked);
         cause.subject.cut(100);
@@ -118,15 +115,12 @@ impl Error {
 
     /// There is no file called `word`.
     pub fn not_found(word: &[u8]) -> Self {
-        let cause = Cause::new(Kind::NotFound, "execve", "not found, neither as a path nor in PATH");
-        cause.subject.put_quoted(&[word]);
-        Error(cause)
+        Error(Cause::new(Kind::NotFound, "execve", &[word], "not found, neither as a path nor in PATH"))
     }
 
     /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Interpreter, "execve", "");
-        cause.subject.put_quoted(&[file]);
+        let cause = Cause::new(Kind::Interpreter, "execve", &[file], "");
         cause.subject.cut(100);
         cause.subject.put(b": ENOENT: its interpreter ");
         cause.subject.put_quoted(&[interpreter]);

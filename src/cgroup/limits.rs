@@ -8,9 +8,14 @@ use crate::sys::Dir;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// What is written to the files of v1, in the order that the kernel takes it. `parent` is where the group is created.
-pub fn v1(limits: &Limits, controllers: Controllers, hierarchy: &Hierarchy, parent: &CStr) -> Result<Vec<Setting>> {
-    let mut settings = Settings::default();
+/// Adds what is written to the files of v1, in the order that the kernel takes it. `parent` is where the group is created.
+pub fn v1(
+    limits: &Limits,
+    controllers: Controllers,
+    hierarchy: &Hierarchy,
+    parent: &CStr,
+    settings: &mut Settings,
+) -> Result<()> {
     if controllers.has(Controller::Memory) {
         settings.number(c"memory.limit_in_bytes", limits.memory, Comparison::Bytes);
         // memory.memsw is both together, and may not be less than memory alone at any time.
@@ -41,7 +46,7 @@ pub fn v1(limits: &Limits, controllers: Controllers, hierarchy: &Hierarchy, pare
     if controllers.has(Controller::Pids) {
         settings.pids(limits);
     }
-    Ok(settings.0)
+    Ok(())
 }
 
 /// Settings, in the order in which they are written.

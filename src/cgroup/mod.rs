@@ -19,7 +19,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
-use limits::Setting;
+use limits::{Setting, Settings};
 
 /// What the name of every cgroup of mydocker's begins with; a sweep looks for it.
 const PREFIX: &[u8] = b"mydocker-";
@@ -140,16 +140,21 @@ fn group(
         hierarchy::below_top(&[above, path.as_bytes()])
     });
     let limits: &Limits = &spec.limits;
-    let (parent, enable, settings) = match hierarchy.version {
+    let (mut enable, mut settings) = (Vec::new(), Settings::default());
+    let parent = match hierarchy.version {
         Version::V1 => {
             let parent = wanted.unwrap_or(hierarchy.own);
-            (parent, Vec::new(), limits::v1(limits, controllers, hierarchy, parent)?)
+            limits::v1(limits, controllers, hierarchy, parent, &mut settings)?;
+            parent
         }
         Version::V2 => {
             let parent = v2::choose_parent(hierarchy, wanted, controllers)?;
-            (parent, v2::enable(hierarchy, parent, controllers, explicit)?, v2::settings(limits, controllers))
+            v2::enable(hierarchy, parent, controllers, explicit, &mut enable)?;
+            v2::settings(limits, controllers, &mut settings);
+            parent
         }
     };
+    let Settings(settings) = settings;
     let below = parent.to_bytes().get(1..).unwrap_or_default();
     let path = bytes::c_string(&[hierarchy.top.path(), below, b"/", name.to_bytes()]);
     Ok(Box::leak(Box::new(Group {

@@ -121,8 +121,8 @@ impl Trial {
         match self.how {
             How::Kernel => {
                 found.put(&sys::uname(2));
-                let mut numbers = found.split(|b| !b.is_ascii_digit());
-                let mut number = || numbers.next().and_then(|digits| bytes::decimal(digits).ok()).unwrap_or(0);
+                let mut numbers = bytes::split(found, b'.');
+                let mut number = || bytes::decimal(numbers.next().unwrap_or_default()).unwrap_or(0);
                 let (major, minor) = (number(), number());
                 match major > 5 || major == 5 && minor >= 10 {
                     true => Ok(()),
