@@ -57,7 +57,8 @@ impl Settings {
     /// Adds a number, if there is such a limit.
     pub fn number(&mut self, file: &'static CStr, limit: Option<Limit>, comparison: Comparison) {
         if let Some(Limit { value, explicit }) = limit {
-            self.add(file, None, bytes::to_decimal(value).leak(), comparison, explicit);
+            let value = bytes::to_decimal(value).leak();
+            self.0.push(Setting { file, effective: None, value, comparison, explicit });
         }
     }
 
