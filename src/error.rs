@@ -58,13 +58,17 @@ pub enum Kind {
 const _: () = assert!(size_of::<Cause>() <= 256 && 256 <= libc::PIPE_BUF);
 
 impl Cause {
-    /// A cause without a subject, in memory that stays.
-    fn new(kind: Kind, what: &'static str, hint: &'static str) -> &'static mut Cause {
-        Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.leak()
+    /// A cause in memory that stays. It is about a path in parts, which is quoted if there are any.
+    fn new(kind: Kind, what: &'static str, path: &[&[u8]], hint: &'static str) -> &'static mut Cause {
+        let cause = Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.copy();
+        if !path.is_empty() {
+            cause.subject.put_quoted(path);
+        }
+        cause
     }
 
     /// A copy in memory that stays.
-    fn leak(&self) -> &'static mut Cause {
+    fn copy(&self) -> &'static mut Cause {
         Box::leak(Box::new(*self))
     }
 }
@@ -72,13 +76,13 @@ impl Cause {
 impl Error {
     /// An error from its cause, for instance one that another process sent.
     pub fn new(cause: &Cause) -> Self {
-        Error(cause.leak())
+        Error(cause.copy())
     }
 
     /// The system call `call` failed with `errno`. It was about `text`, as it is, and a path in parts, which is quoted if there
     /// are any.
     pub fn call(call: &'static str, errno: Errno, text: &[u8], path: &[&[u8]]) -> Self {
-        let cause = Cause::new(Kind::Call, call, "");
+        let cause = Cause::new(Kind::Call, call, &[], "");
         cause.errno = errno;
         cause.subject.put(text);
         if !path.is_empty() {
@@ -89,25 +93,18 @@ impl Error {
 
     /// The command line is wrong: `says` why, `word` is where. An empty word is not printed.
     pub fn usage(says: &'static str, word: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Usage, says, "");
-        if !word.is_empty() {
-            cause.subject.put_quoted(&[word]);
-        }
-        Error(cause)
+        let word: &[&[u8]] = if word.is_empty() { &[] } else { &[word] };
+        Error(Cause::new(Kind::Usage, says, word, ""))
     }
 
     /// The command line is right, but this host or its state does not allow it. `path` is given in parts.
     pub fn refused(says: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        let cause = Cause::new(Kind::Refused, says, hint);
-        if !path.is_empty() {
-            cause.subject.put_quoted(path);
-        }
-        Error(cause)
+        Error(Cause::new(Kind::Refused, says, path, hint))
     }
 
     /// The kernel accepted the limit `asked` in `file`, but the file reads back `got`.
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Limit, file, "");
+        let cause = Cause::new(Kind::Limit, file, &[], "");
         cause.subject.put(b"asked for ");
         cause.subject.put(asked);
         cause.subject.cut(100);
@@ -118,15 +115,12 @@ impl Error {
 
     /// There is no file called `word`.
     pub fn not_found(word: &[u8]) -> Self {
-        let cause = Cause::new(Kind::NotFound, "execve", "not found, neither as a path nor in PATH");
-        cause.subject.put_quoted(&[word]);
-        Error(cause)
+        Error(Cause::new(Kind::NotFound, "execve", &[word], "not found, neither as a path nor in PATH"))
     }
 
     /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Interpreter, "execve", "");
-        cause.subject.put_quoted(&[file]);
+        let cause = Cause::new(Kind::Interpreter, "execve", &[file], "");
         cause.subject.cut(100);
         cause.subject.put(b": ENOENT: its interpreter ");
         cause.subject.put_quoted(&[interpreter]);
@@ -151,7 +145,9 @@ impl Error {
 
     /// The same failure with a hint that replaces any other: for callers that know why the call failed.
     pub fn with_hint(self, hint: &'static str) -> Self {
-        Error::new(&Cause { hint, ..*self.0 })
+        let cause = self.0.copy();
+        cause.hint = hint;
+        Error(cause)
     }
 
     /// The same failure with the hint that stands beside its errno in `hints`, if it has none yet: for the wrapper of a
@@ -159,7 +155,9 @@ impl Error {
     pub fn hint_for(self, hints: &[(Errno, &'static str)]) -> Self {
         for (errno, hint) in hints {
             if self.is(*errno) && self.0.usual_hint.is_empty() {
-                return Error::new(&Cause { usual_hint: hint, ..*self.0 });
+                let cause = self.0.copy();
+                cause.usual_hint = hint;
+                return Error(cause);
             }
         }
         self
@@ -167,7 +165,9 @@ impl Error {
 
     /// The same failure with another path as its subject.
     pub fn about(self, path: &[u8]) -> Self {
-        Error::new(&Cause { subject: Subject::quoted(&[path]), ..*self.0 })
+        let cause = self.0.copy();
+        cause.subject = Subject::quoted(&[path]);
+        Error(cause)
     }
 
     /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
@@ -211,18 +211,17 @@ impl Error {
 /// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
 pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
     let number = errno.into_raw().unsigned_abs();
-    for (texts, first) in &ERRNOS {
-        let at = number.wrapping_sub(*first) as usize;
-        if let Some(text) = texts.get(at).filter(|text| !text.is_empty()) {
-            return out.put(text.as_bytes());
+    match ERRNOS.get(number as usize) {
+        Some(text) if !text.is_empty() => out.put(text.as_bytes()),
+        _ => {
+            out.put(unnamed);
+            out.put_decimal(number.into());
         }
     }
-    out.put(unnamed);
-    out.put_decimal(number.into());
 }
 
-/// What build.rs has made of the table of the crate `syscalls`: texts, and the number of the first.
-static ERRNOS: [(&[&str], u32); 2] = include!(concat!(env!("OUT_DIR"), "/errnos.rs"));
+/// What build.rs has made of the table of the crate `syscalls`: a text for each number, empty where there is no errno.
+static ERRNOS: &[&str] = include!(concat!(env!("OUT_DIR"), "/errnos.rs"));
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
-use crate::bytes::{c_string, decimal, split, split_once};
+use crate::bytes::{below, c_string, decimal, split, split_once};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -60,9 +60,7 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
 /// Whether one of the `later` lines hides a mount at `point`: it is mounted on the same directory, or on one above it.
 pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
     while let Some(mount) = next(&mut later) {
-        // Only the root itself ends with a slash.
-        let above = mount.point.strip_suffix(b"/").unwrap_or(mount.point);
-        if point.starts_with(above) && matches!(point.get(above.len()), None | Some(b'/')) {
+        if below(point, mount.point).is_some() {
             return true;
         }
     }

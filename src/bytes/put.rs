@@ -123,21 +123,26 @@ fn put_digits(out: &mut dyn Sink, n: u64, base: u64, least: usize) {
 }
 
 fn put_escaped(out: &mut dyn Sink, bytes: &[u8]) {
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
+    let mut rest = bytes;
+    loop {
+        let text = core::str::from_utf8(rest)
+            .or_else(|e| core::str::from_utf8(rest.get(..e.valid_up_to()).unwrap_or_default()));
+        for character in text.unwrap_or_default().chars() {
+            let (own, after) = rest.split_at_checked(character.len_utf8()).unwrap_or_default();
+            rest = after;
             match character {
                 '\n' => out.put(b"\\n"),
                 '\t' => out.put(b"\\t"),
                 '"' => out.put(b"\\\""),
                 '\\' => out.put(b"\\\\"),
-                _ => {
-                    let mut bytes = [0; 4];
-                    let bytes = character.encode_utf8(&mut bytes).as_bytes();
-                    if commands_a_terminal(character) { put_octal_escapes(out, bytes) } else { out.put(bytes) }
-                }
+                _ if commands_a_terminal(character) => put_octal_escapes(out, own),
+                _ => out.put(own),
             }
         }
-        put_octal_escapes(out, chunk.invalid());
+        // What is left begins with a byte that is not UTF-8.
+        let Some((first, after)) = rest.split_first() else { return };
+        put_octal_escapes(out, &[*first]);
+        rest = after;
     }
 }
 

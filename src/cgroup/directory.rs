@@ -47,11 +47,12 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
             Err(e) => return Err(explain(e)),
         }
     }
-    Err(Error::refused(
-        "cgroup",
-        &[parent.path(), b"/", name.to_bytes()],
-        "another process removes it as soon as it is created",
-    ))
+    Err(refused("cgroup", parent, name, "another process removes it as soon as it is created"))
+}
+
+/// What is in the way of the directory `name` in `parent`.
+fn refused(says: &'static str, parent: &Dir, name: &CStr, hint: &'static str) -> Error {
+    Error::refused(says, &[parent.path(), b"/", name.to_bytes()], hint)
 }
 
 /// Once it is locked, everybody may look into it.
@@ -78,11 +79,7 @@ fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
             return Ok(());
         }
     }
-    Err(Error::refused(
-        "a container of this name is already running:",
-        &[parent.path(), b"/", name.to_bytes()],
-        "choose another --name",
-    ))
+    Err(refused("a container of this name is already running:", parent, name, "choose another --name"))
 }
 
 /// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or another process holds the lock.

@@ -233,9 +233,11 @@ fn detached(version: Version, controllers: &[u8]) -> Result<Dir> {
         Version::V1 => c"cgroup",
         Version::V2 => c"cgroup2",
     };
-    sys::detached_mount(fstype, controllers).map_err(|e| match e.is(Errno::EPERM) {
-        true => e.with_hint("no cgroup is mounted, and mounting one needs root"),
-        false => e.with_hint("no cgroup is mounted"),
+    sys::detached_mount(fstype, controllers).map_err(|e| {
+        e.with_hint(match e.is(Errno::EPERM) {
+            true => "no cgroup is mounted, and mounting one needs root",
+            false => "no cgroup is mounted",
+        })
     })
 }
 

@@ -8,9 +8,14 @@ use crate::sys::Dir;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// What is written to the files of v1, in the order that the kernel takes it. `parent` is where the group is created.
-pub fn v1(limits: &Limits, controllers: Controllers, hierarchy: &Hierarchy, parent: &CStr) -> Result<Vec<Setting>> {
-    let mut settings = Settings::default();
+/// Adds what is written to the files of v1, in the order that the kernel takes it. `parent` is where the group is created.
+pub fn v1(
+    limits: &Limits,
+    controllers: Controllers,
+    hierarchy: &Hierarchy,
+    parent: &CStr,
+    settings: &mut Settings,
+) -> Result<()> {
     if controllers.has(Controller::Memory) {
         settings.number(c"memory.limit_in_bytes", limits.memory, Comparison::Bytes);
         // memory.memsw is both together, and may not be less than memory alone at any time.
@@ -41,7 +46,7 @@ pub fn v1(limits: &Limits, controllers: Controllers, hierarchy: &Hierarchy, pare
     if controllers.has(Controller::Pids) {
         settings.pids(limits);
     }
-    Ok(settings.0)
+    Ok(())
 }
 
 /// Settings, in the order in which they are written.
@@ -59,7 +64,19 @@ impl Settings {
 
     /// Adds a list of CPUs or memory nodes.
     pub fn list(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) {
-        self.0.push(Setting { file, effective, value, comparison: Comparison::List, explicit: true });
+        self.add(file, effective, value, Comparison::List, true);
+    }
+
+    /// Adds a setting.
+    pub fn add(
+        &mut self,
+        file: &'static CStr,
+        effective: Option<&'static CStr>,
+        value: &'static [u8],
+        comparison: Comparison,
+        explicit: bool,
+    ) {
+        self.0.push(Setting { file, effective, value, comparison, explicit });
     }
 
     /// Adds the limit on processes; `max` for a group that only counts them.
@@ -67,8 +84,7 @@ impl Settings {
         let file = c"pids.max";
         self.number(file, limits.pids, Comparison::Exact);
         if limits.pids.is_none() && limits.count_pids {
-            let comparison = Comparison::Exact;
-            self.0.push(Setting { file, effective: None, value: b"max", comparison, explicit: false });
+            self.add(file, None, b"max", Comparison::Exact, false);
         }
     }
 }
@@ -125,21 +141,21 @@ impl Setting {
     /// Says what errno alone does not say.
     fn explain(&self, error: Error) -> Error {
         let file = self.file.to_bytes();
-        if error.is(Errno::ENOENT) && (file.starts_with(b"memory.memsw") || file.starts_with(b"memory.swap")) {
-            return error.with_hint("this kernel does not account swap; boot with swapaccount=1");
-        }
-        if error.is(Errno::ENOENT) {
-            return error.with_hint("the controller is not available in this cgroup");
-        }
-        if self.comparison == Comparison::List
-            && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV])
-        {
-            return error.with_hint("not among the CPUs or memory nodes that the parent cgroup has");
-        }
-        if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
-            return error.with_hint("more than the parent cgroup's own quota allows");
-        }
-        error
+        let is_list = self.comparison == Comparison::List;
+        let hint = if error.is(Errno::ENOENT) {
+            if file.starts_with(b"memory.memsw") || file.starts_with(b"memory.swap") {
+                "this kernel does not account swap; boot with swapaccount=1"
+            } else {
+                "the controller is not available in this cgroup"
+            }
+        } else if is_list && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV]) {
+            "not among the CPUs or memory nodes that the parent cgroup has"
+        } else if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
+            "more than the parent cgroup's own quota allows"
+        } else {
+            return error;
+        };
+        error.with_hint(hint)
     }
 }
 

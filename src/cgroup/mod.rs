@@ -19,7 +19,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
-use limits::Setting;
+use limits::{Setting, Settings};
 
 /// What the name of every cgroup of mydocker's begins with; a sweep looks for it.
 const PREFIX: &[u8] = b"mydocker-";
@@ -73,9 +73,14 @@ pub fn name_of(spec: &Spec, host: &Host) -> &'static CStr {
     bytes::c_string(&[PREFIX, spec.name.map_or(&pid, str::as_bytes)])
 }
 
-/// The hierarchies of this host, and the groups that the container needs in them. A limit that the user asked for and that this
-/// host cannot apply is an error; such a default is left out.
-pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>, Vec<&'static Group>)> {
+/// Finds the hierarchies of this host, and the groups that the container needs in them. A limit that the user asked for and
+/// that this host cannot apply is an error; such a default is left out.
+pub fn find_groups(
+    spec: &Spec,
+    host: &Host,
+    hierarchies: &mut Vec<&'static Hierarchy>,
+    groups: &mut Vec<&'static Group>,
+) -> Result<()> {
     let limits = &spec.limits;
     // The controllers that the limits need. With `explicit`, only the limits count that the user asked for.
     let needed = |explicit: bool| {
@@ -89,10 +94,10 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
     };
     let (all, explicit) = (needed(false), needed(true));
     if all == Controllers::NONE {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(());
     }
-    let hierarchies = match hierarchy::find(explicit, host) {
-        Err(_) if explicit == Controllers::NONE => return Ok((Vec::new(), Vec::new())),
+    *hierarchies = match hierarchy::find(explicit, host) {
+        Err(_) if explicit == Controllers::NONE => return Ok(()),
         found => found?,
     };
     for &controller in &Controller::ALL {
@@ -102,8 +107,7 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
         }
     }
     let name = name_of(spec, host);
-    let mut groups = Vec::new();
-    for &hierarchy in &hierarchies {
+    for &hierarchy in &*hierarchies {
         let (all, explicit) = (all & hierarchy.controllers, explicit & hierarchy.controllers);
         if all == Controllers::NONE {
             continue;
@@ -120,7 +124,7 @@ pub fn find_groups(spec: &Spec, host: &Host) -> Result<(Vec<&'static Hierarchy>,
             found => groups.push(found?),
         }
     }
-    Ok((hierarchies, groups))
+    Ok(())
 }
 
 /// The group with these controllers in one hierarchy.
@@ -136,16 +140,21 @@ fn group(
         hierarchy::below_top(&[above, path.as_bytes()])
     });
     let limits: &Limits = &spec.limits;
-    let (parent, enable, settings) = match hierarchy.version {
+    let (mut enable, mut settings) = (Vec::new(), Settings::default());
+    let parent = match hierarchy.version {
         Version::V1 => {
             let parent = wanted.unwrap_or(hierarchy.own);
-            (parent, Vec::new(), limits::v1(limits, controllers, hierarchy, parent)?)
+            limits::v1(limits, controllers, hierarchy, parent, &mut settings)?;
+            parent
         }
         Version::V2 => {
             let parent = v2::choose_parent(hierarchy, wanted, controllers)?;
-            (parent, v2::enable(hierarchy, parent, controllers, explicit)?, v2::settings(limits, controllers))
+            v2::enable(hierarchy, parent, controllers, explicit, &mut enable)?;
+            v2::settings(limits, controllers, &mut settings);
+            parent
         }
     };
+    let Settings(settings) = settings;
     let below = parent.to_bytes().get(1..).unwrap_or_default();
     let path = bytes::c_string(&[hierarchy.top.path(), below, b"/", name.to_bytes()]);
     Ok(Box::leak(Box::new(Group {

@@ -3,7 +3,7 @@
 
 use super::Enable;
 use super::hierarchy::{Controller, Controllers, Hierarchy};
-use super::limits::{Comparison, Setting, Settings};
+use super::limits::{Comparison, Settings};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::spec::limits::{Limit, Limits, PERIOD};
@@ -12,9 +12,8 @@ use alloc::vec::Vec;
 use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
 
-/// What is written to its files.
-pub fn settings(limits: &Limits, controllers: Controllers) -> Vec<Setting> {
-    let mut settings = Settings::default();
+/// Adds what is written to its files.
+pub fn settings(limits: &Limits, controllers: Controllers, settings: &mut Settings) {
     if controllers.has(Controller::Memory) {
         settings.number(c"memory.max", limits.memory, Comparison::Bytes);
         settings.number(c"memory.swap.max", limits.swap, Comparison::Bytes);
@@ -24,8 +23,7 @@ pub fn settings(limits: &Limits, controllers: Controllers) -> Vec<Setting> {
         settings.number(c"cpu.weight", weight, Comparison::Exact);
         if let Some(Limit { value, explicit }) = limits.quota {
             let value = bytes::c_string(&[&bytes::to_decimal(value), b" ", &bytes::to_decimal(PERIOD)]).to_bytes();
-            let comparison = Comparison::Exact;
-            settings.0.push(Setting { file: c"cpu.max", effective: None, value, comparison, explicit });
+            settings.add(c"cpu.max", None, value, Comparison::Exact, explicit);
         }
     }
     if controllers.has(Controller::Cpuset) {
@@ -40,7 +38,6 @@ pub fn settings(limits: &Limits, controllers: Controllers) -> Vec<Setting> {
     if controllers.has(Controller::Pids) {
         settings.pids(limits);
     }
-    settings.0
 }
 
 /// cpu.weight (1 to 10000) for v1's shares (2 to 262144), as runc and crun have it since 2025:
@@ -98,10 +95,15 @@ pub fn choose_parent(
     Dir::open(Some(&hierarchy.top), wanted).map(|_| wanted)
 }
 
-/// What must be enabled for a group in `parent`, from the top down. Limits that the user asked for need those of the `needed`
-/// controllers that are `explicit`.
-pub fn enable(hierarchy: &Hierarchy, parent: &CStr, needed: Controllers, explicit: Controllers) -> Result<Vec<Enable>> {
-    let mut enable = Vec::new();
+/// Adds what must be enabled for a group in `parent`, from the top down. Limits that the user asked for need those of the
+/// `needed` controllers that are `explicit`.
+pub fn enable(
+    hierarchy: &Hierarchy,
+    parent: &CStr,
+    needed: Controllers,
+    explicit: Controllers,
+    enable: &mut Vec<Enable>,
+) -> Result<()> {
     for end in ends_of_parts(parent.to_bytes()) {
         let dir = parent.to_bytes().get(..end).unwrap_or_default();
         let missing = needed.without(enabled(hierarchy, dir)?);
@@ -122,7 +124,7 @@ pub fn enable(hierarchy: &Hierarchy, parent: &CStr, needed: Controllers, explici
             enable.push(Enable { file, word, explicit: explicit.has(controller) });
         }
     }
-    Ok(enable)
+    Ok(())
 }
 
 /// From the caller's cgroup upwards, the first that can have children with the `needed` controllers.
@@ -144,7 +146,7 @@ fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> 
 
 /// For "./a/b": the ends of ".", "./a" and "./a/b".
 fn ends_of_parts(path: &[u8]) -> impl Iterator<Item = usize> {
-    (1..=path.len()).filter(|end| matches!(path.get(*end), None | Some(b'/')))
+    (1..path.len() + 1).filter(|end| matches!(path.get(*end), None | Some(b'/')))
 }
 
 /// A cgroup can have children with controllers if it holds no processes, or has already enabled the controllers.

@@ -77,22 +77,14 @@ fn synopsis(row: &Row) -> Vec<u8> {
     let mut line = Vec::new();
     line.put(if row.names.starts_with("--") { b"      " } else { b"  " });
     line.put(row.names.as_bytes());
-    match row.value {
-        Value::Switch => {}
-        Value::One(value) => {
-            line.put(b" ");
-            line.put(value.as_bytes());
-        }
-        Value::Many(value) => {
-            line.put(b" ");
-            line.put(value.as_bytes());
-            line.put(b"...");
-        }
-        Value::Optional(value) => {
-            line.put(b"[=");
-            line.put(value.as_bytes());
-            line.put(b"]");
-        }
+    let (before, value, after) = match row.value {
+        Value::Switch => ("", "", ""),
+        Value::One(value) => (" ", value, ""),
+        Value::Many(value) => (" ", value, "..."),
+        Value::Optional(value) => ("[=", value, "]"),
+    };
+    for text in [before, value, after] {
+        line.put(text.as_bytes());
     }
     line
 }

@@ -71,9 +71,9 @@ fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
 fn parse_options(words: &[&str]) -> Result<&'static Request> {
     let request = Box::leak(Box::<Request>::default());
     match Given::from_args(&["mydocker run"], words) {
-        Ok(given) => given.put_into(request)?,
+        Ok(given) => Box::leak(Box::new(given)).put_into(request)?,
         // The normaliser lets nothing through that argh does not know.
-        Err(exit) => return Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
+        Err(_) => return Err(Error::usage("not understood", b"")),
     }
     let spec = &mut request.spec;
     spec.limits.read(&request.limits)?;

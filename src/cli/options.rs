@@ -78,7 +78,7 @@ macro_rules! options {
     };
     // What becomes of the values of a field.
     (@put Many $field:expr, $words:pat_param, $put:expr) => {
-        let $words = $field;
+        let $words: &'static [&'static str] = &$field;
         $put;
     };
     (@put $kind:ident $field:expr, $word:pat_param, $put:expr) => {
@@ -108,7 +108,7 @@ macro_rules! options {
 
         impl Given {
             /// Puts each value where it belongs, row by row.
-            pub fn put_into(self, request: &mut Request) -> Result<()> {
+            pub fn put_into(&'static self, request: &mut Request) -> Result<()> {
                 $($({
                     let $request = &mut *request;
                     options!(@put $kind self.$field, $word, $put);

@@ -45,8 +45,7 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
     for (row, value) in left.given {
         // A switch that is set to false is as good as absent.
         if row.value != Value::Switch || value == "true" {
-            options.push(row.name());
-            options.push(value);
+            options.extend([row.name(), value]);
         }
     }
     Ok(SplitArgs { options, command: left.rest, help: false })

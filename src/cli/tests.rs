@@ -78,7 +78,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert_eq!((spec.ephemeral_size, spec.shm_size), (Some(5 << 20), Some(5 << 20)));
     assert_eq!((spec.volumes.len(), spec.ulimits.len()), (2, 1));
     assert_eq!(spec.devices, [c"/x"]);
-    assert_eq!((&spec.env[..], &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
+    assert_eq!((spec.env, &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
     assert_eq!(spec.user, Some("nobody:7"));
     assert!(spec.host_network && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
     assert!(matches!(spec.stats, Some(StatsTo::File(file)) if file == c"/x"));

@@ -121,17 +121,17 @@ impl PathBuffer {
 fn explain(file: &CStr, error: Error) -> Error {
     let mut head = [0u8; 4096];
     if error.is(Errno::EACCES) {
-        return match (sys::is_directory(file), sys::is_executable(file)) {
-            (true, _) => error.with_hint("a directory"),
-            (false, true) => error.with_hint("no execute permission for its interpreter"),
-            (false, false) => error.with_hint("no execute permission, by its mode or by its mount (noexec)"),
-        };
+        return error.with_hint(match (sys::is_directory(file), sys::is_executable(file)) {
+            (true, _) => "a directory",
+            (false, true) => "no execute permission for its interpreter",
+            (false, false) => "no execute permission, by its mode or by its mount (noexec)",
+        });
     }
     let Ok(head) = sys::read_up_to(None, file, &mut head) else { return error };
     if error.is(Errno::ENOEXEC) {
-        return match machine(head) {
-            Some(name) => error.with_hint(name),
-            None if head.is_empty() => error.with_hint("an empty file"),
+        let empty = if head.is_empty() { Some("an empty file") } else { None };
+        return match machine(head).or(empty) {
+            Some(hint) => error.with_hint(hint),
             None => error,
         };
     }

@@ -64,7 +64,7 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
             file => environment.set_lines(&file?)?,
         }
     }
-    for assignment in &spec.env {
+    for assignment in spec.env {
         environment.set(assignment.as_bytes())?;
     }
     Ok(environment.variables)

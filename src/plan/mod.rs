@@ -100,7 +100,9 @@ impl Parts {
         for path in binds {
             add(dev::bind_from_host(path));
         }
-        parts.uts_name = spec.hostname.or(spec.name).filter(|_| !spec.host_uts);
+        if !spec.host_uts {
+            parts.uts_name = spec.hostname.or(spec.name);
+        }
         let hostname: &[u8] = match parts.uts_name {
             Some(name) => name.as_bytes(),
             None if own_root => sys::hostname().leak(),
@@ -113,21 +115,16 @@ impl Parts {
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
         parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
-        (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
+        cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         // Each namespace that the container does not share with the host is new.
-        parts.namespaces = CloneFlags::NEWNS;
-        for &(is_shared, flag) in &[
-            (spec.host_uts, CloneFlags::NEWUTS),
-            (spec.host_ipc, CloneFlags::NEWIPC),
-            (spec.host_pid, CloneFlags::NEWPID),
-            (spec.host_network, CloneFlags::NEWNET),
-            (!in_userns, CloneFlags::NEWUSER),
-        ] {
-            if !is_shared {
-                parts.namespaces = parts.namespaces | flag;
-            }
-        }
+        let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
+        parts.namespaces = CloneFlags::NEWNS
+            | unless(spec.host_uts, CloneFlags::NEWUTS)
+            | unless(spec.host_ipc, CloneFlags::NEWIPC)
+            | unless(spec.host_pid, CloneFlags::NEWPID)
+            | unless(spec.host_network, CloneFlags::NEWNET)
+            | unless(!in_userns, CloneFlags::NEWUSER);
         Ok(parts)
     }
 

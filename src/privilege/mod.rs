@@ -32,11 +32,11 @@ pub struct Words<'a> {
     /// `--privileged`
     pub privileged: bool,
     /// `--cap-add`
-    pub add: Vec<&'a str>,
+    pub add: &'a [&'a str],
     /// `--cap-drop`
-    pub drop: Vec<&'a str>,
+    pub drop: &'a [&'a str],
     /// `--security-opt`
-    pub options: Vec<&'a str>,
+    pub options: &'a [&'a str],
 }
 
 /// Reads the words, as docker does: `ALL` first, whatever the order.
@@ -53,7 +53,7 @@ pub fn read(words: &Words) -> Result<Privilege> {
         }
         Ok((set, all))
     };
-    let ((add, add_all), (drop, drop_all)) = (set(&words.add)?, set(&words.drop)?);
+    let ((add, add_all), (drop, drop_all)) = (set(words.add)?, set(words.drop)?);
     // A capability that is both added and dropped is dropped if ALL were added, and kept otherwise.
     let capabilities = match (add_all || words.privileged && !drop_all, drop_all) {
         (true, _) => !drop,
@@ -67,7 +67,7 @@ pub fn read(words: &Words) -> Result<Privilege> {
         filtered: !words.privileged,
         confined: !words.privileged,
     };
-    for option in &words.options {
+    for option in words.options {
         match *option {
             "seccomp=unconfined" | "seccomp:unconfined" => privilege.filtered = false,
             "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => {
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn read(add: &[&str], drop: &[&str], privileged: bool) -> core::result::Result<u64, ()> {
-        read_words(&Words { privileged, add: add.to_vec(), drop: drop.to_vec(), options: Vec::new() })
+        read_words(&Words { privileged, add, drop, options: &[] })
             .map(|privilege| privilege.capabilities.0)
             .map_err(drop_error)
     }

@@ -85,7 +85,7 @@ pub fn record(begun: &Begun, to: StatsTo, plan: &Plan, ending: &Ending) -> Vec<u
     if let Some(error) = ending.error {
         error.print(&mut message);
     }
-    put_string(&mut out, bytes::trimmed(message.strip_prefix(b"mydocker: ").unwrap_or_default()));
+    put_string(&mut out, bytes::trimmed(message.strip_prefix(&b"mydocker: "[..]).unwrap_or_default()));
     let [user, system] = sys::cpu_time_of_children();
     let numbers = [
         ("pid", ending.pid.map(|pid| pid.0 as u64)),

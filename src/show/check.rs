@@ -93,7 +93,7 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
             // EACCES: another user is needed, not this fix.
             error.print_with(if error.is(Errno::EACCES) { "" } else { trial.fix }, &mut found);
         }
-        let found = bytes::trimmed(found.strip_prefix(b"mydocker: ").unwrap_or(&found));
+        let found = bytes::trimmed(found.strip_prefix(&b"mydocker: "[..]).unwrap_or(&found));
         if json {
             out.put(if out.is_empty() { b"{\"checks\":[{\"name\":" } else { b",{\"name\":" });
             out.put_json(trial.name.as_bytes());
@@ -121,8 +121,8 @@ impl Trial {
         match self.how {
             How::Kernel => {
                 found.put(&sys::uname(2));
-                let mut numbers = found.split(|b| !b.is_ascii_digit());
-                let mut number = || numbers.next().and_then(|digits| bytes::decimal(digits).ok()).unwrap_or(0);
+                let mut numbers = bytes::split(found, b'.');
+                let mut number = || bytes::decimal(numbers.next().unwrap_or_default()).unwrap_or(0);
                 let (major, minor) = (number(), number());
                 match major > 5 || major == 5 && minor >= 10 {
                     true => Ok(()),

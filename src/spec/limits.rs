@@ -82,7 +82,7 @@ impl Limits {
     fn read_swap(&mut self, word: Option<&str>) -> Result<()> {
         let Some(memory) = self.memory else {
             return match word {
-                Some(word) if !SWAP.lifted_by.contains(&word) => {
+                Some(word) if !SWAP.lifted_by.contains(&word.as_bytes()) => {
                     Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
                 }
                 _ => Ok(()),
@@ -105,7 +105,7 @@ struct Number {
     parse: fn(&[u8]) -> core::result::Result<u64, Malformed>,
     least: u64,
     /// Words that lift the limit.
-    lifted_by: &'static [&'static str],
+    lifted_by: &'static [&'static [u8]],
     not_one: &'static str,
     too_little: &'static str,
     too_large: &'static str,
@@ -115,7 +115,7 @@ const MEMORY: Number = Number {
     parse: bytes::size,
     // A static busybox needs this much to start if nothing of it is in the page cache; with 700k it was seen to thrash.
     least: 1024 * 1024,
-    lifted_by: &["max"],
+    lifted_by: &[b"max"],
     not_one: "--memory-limit is not a size, such as 100m",
     too_little: "--memory-limit is under what an exec needs (1m)",
     too_large: "--memory-limit is too large",
@@ -124,7 +124,7 @@ const MEMORY: Number = Number {
 const SWAP: Number = Number {
     parse: bytes::size,
     least: 1,
-    lifted_by: &["max", "-1"],
+    lifted_by: &[b"max", b"-1"],
     not_one: "--memory-swap is not a size, such as 100m",
     too_little: "--memory-swap must be at least 1, or max",
     too_large: "--memory-swap is too large",
@@ -143,7 +143,7 @@ const QUOTA: Number = Number {
     parse: bytes::cpus,
     // cfs_quota_us takes no less than a millisecond.
     least: 1000,
-    lifted_by: &["max"],
+    lifted_by: &[b"max"],
     not_one: "--cpus is not a number, such as 1.5",
     too_little: "--cpus is under 0.01",
     too_large: "--cpus is too large",
@@ -152,7 +152,7 @@ const QUOTA: Number = Number {
 const PIDS: Number = Number {
     parse: bytes::decimal,
     least: 1,
-    lifted_by: &["max", "-1"],
+    lifted_by: &[b"max", b"-1"],
     not_one: "--pids-limit is not a number",
     too_little: "--pids-limit must be at least 1, or max",
     too_large: "--pids-limit is too large",
@@ -161,12 +161,12 @@ const PIDS: Number = Number {
 impl Number {
     /// Makes `limit` what `word` asks for, if there is a word.
     fn read(&self, word: Option<&str>, limit: &mut Option<Limit>) -> Result<()> {
-        let Some(word) = word else { return Ok(()) };
+        let Some(word) = word.map(str::as_bytes) else { return Ok(()) };
         if self.lifted_by.contains(&word) {
             *limit = None;
             return Ok(());
         }
-        let what = match (self.parse)(word.as_bytes()) {
+        let what = match (self.parse)(word) {
             Ok(value) if value >= self.least => {
                 *limit = Some(Limit { value, explicit: true });
                 return Ok(());
@@ -175,7 +175,7 @@ impl Number {
             Err(Malformed::Overflow) => self.too_large,
             Err(Malformed::Form) => self.not_one,
         };
-        Err(Error::usage(what, word.as_bytes()))
+        Err(Error::usage(what, word))
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Spec {
     /// PID 1 is mydocker's reaper.
     pub init: bool,
     /// Assignments `K=V`, or `K` for the caller's value.
-    pub env: Vec<&'static str>,
+    pub env: &'static [&'static str],
     /// Files with such assignments.
     pub env_files: Vec<&'static CStr>,
     /// The working directory of the command.
