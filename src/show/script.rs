@@ -11,7 +11,9 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
-use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource};
+use crate::sys::{
+    AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource,
+};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use syscalls::Sysno;
@@ -528,7 +530,7 @@ impl Translator {
                 // From here on the descriptor stands for the mount.
                 self.stands_for(call.number(0), target);
             }
-            Sysno::mount_setattr if is_detached(call.file(0)) => {}
+            Sysno::mount_setattr if call.file(0).starts_with(b"//") => {}
             Sysno::mount_setattr => {
                 let mut options = Vec::new();
                 let set = call.bytes(3).first_chunk().map_or(0, |set| u64::from_ne_bytes(*set));
