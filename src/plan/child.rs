@@ -18,6 +18,7 @@ use crate::root::etc::BindEtcFile;
 use crate::root::image::MountImage;
 use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
+use crate::root::own::CheckOwnMounts;
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
@@ -110,6 +111,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         mount_volumes(&mut steps, &|volume| depth(volume) == wanted && !is_bind(volume));
     }
     if own_root {
+        steps.add(CheckOwnMounts);
         steps.add(SetUmask { mask: 0o022 });
     }
 

@@ -354,6 +354,8 @@ struct Translator {
     group_may_fail: bool,
     /// The file behind the loop device.
     image: &'static [u8],
+    /// The mount that is being made.
+    new_mount: NewMount,
 
     /// Where the new root is put together, on this host,
     stage: Option<&'static [u8]>,
@@ -386,6 +388,42 @@ struct Translator {
     no_new_privs: bool,
     /// It gets a session keyring of its own. With `-u` that belongs to whoever starts the script, but the command possesses it.
     joins_keyring: bool,
+}
+
+/// A mount on its way: fsopen(2), fsconfig(2), fsmount(2).
+#[derive(Default)]
+struct NewMount {
+    kind: &'static [u8],
+    source: &'static [u8],
+    options: Vec<u8>,
+    /// The descriptor of the mount that has been made, and not been attached yet.
+    fd: Option<usize>,
+}
+
+impl NewMount {
+    fn configure(&mut self, call: &Recorded) {
+        match (call.bytes(2), call.bytes(3)) {
+            // This one makes it.
+            (b"", _) => {}
+            (b"source", source) => self.source = source,
+            (key, value) => put_item(&mut self.options, &[key, b"=", value].concat()),
+        }
+    }
+
+    fn made(&mut self, call: &Recorded) {
+        self.fd = Some(call.answer);
+        let attributes = MountAttr::from_bits(call.number(2) as u64);
+        for (attribute, name) in [
+            (MountAttr::RDONLY, "ro"),
+            (MountAttr::NOSUID, "nosuid"),
+            (MountAttr::NODEV, "nodev"),
+            (MountAttr::NOEXEC, "noexec"),
+        ] {
+            if attributes.has(attribute) {
+                put_item(&mut self.options, name.as_bytes());
+            }
+        }
+    }
 }
 
 impl Translator {
@@ -503,6 +541,15 @@ impl Translator {
                 self.command("chmod ^ ~", &[&octal(call.number(3)), path]);
             }
             Sysno::open_tree => self.keep_volume(call),
+            Sysno::fsopen => self.new_mount = NewMount { kind: call.bytes(0), ..NewMount::default() },
+            Sysno::fsconfig => self.new_mount.configure(call),
+            Sysno::fsmount => self.new_mount.made(call),
+            Sysno::move_mount if self.new_mount.fd == Some(call.number(0)) => {
+                let target = self.of_fd(call, 2);
+                self.stands_for(call.number(0), target);
+                let NewMount { kind, source, options, .. } = core::mem::take(&mut self.new_mount);
+                self.line("mount -t ^ -o ~ ~ ~", &[kind, &options, source, target]);
+            }
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
                 if self.root.is_none() && (target == b"/sys" || target.starts_with(b"/sys/")) {
@@ -559,7 +606,8 @@ impl Translator {
                 self.command("mknod -m ^ ~ c ^ ^", &[&mode, self.path(call, 0), &major, &minor]);
             }
             Sysno::symlinkat => self.command("ln -s ~ ~", &[call.bytes(0), self.path(call, 1)]),
-            Sysno::statx if call.number(2) as u64 == AtFlags::SYMLINK_NOFOLLOW.bits() => {
+            Sysno::openat if call.opens_with(OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW) => {
+                self.opened_file(call);
                 let path = self.path(call, 0);
                 self.command("[ ! -L ~ ] || stop 'the root has no ^: it is a link'", &[path, call.bytes(1)]);
                 self.command("target ~ / ~", &[self.root.unwrap_or_default(), path]);
@@ -578,6 +626,7 @@ impl Translator {
             Sysno::umount2 => {}
             Sysno::fchdir => {
                 let path = self.of_fd(call, 0);
+                self.directory = path;
                 match self.root {
                     Some(root) => self.workdir = path.strip_prefix(root).unwrap_or_default(),
                     None => {
@@ -665,10 +714,11 @@ impl Translator {
 
     /// Where a path of the child is on this host.
     fn on_host(&self, path: &'static [u8]) -> &'static [u8] {
-        if let Some(number) = path.strip_prefix(b"/proc/self/fd/") {
+        if let Some(number) = path.strip_prefix(b"/proc/").unwrap_or(path).strip_prefix(b"self/fd/") {
             return self.opened(bytes::decimal(number).unwrap_or_default() as usize).unwrap_or_default();
         }
         match (self.root, self.stage, path.strip_prefix(b"/proc")) {
+            (Some(_), ..) if !path.starts_with(b"/") => join(self.directory, path),
             (Some(root), _, _) if path == b"/" => root,
             (Some(root), _, _) => bytes::c_string(&[root, path]).to_bytes(),
             (None, Some(stage), Some([])) => stage,
@@ -715,7 +765,8 @@ impl Translator {
                 put_item(&mut options, name.as_bytes());
             }
         }
-        if place.starts_with(b"/proc/self/fd/") && !is_remount {
+        let is_open = place.starts_with(b"/proc/self/fd/") || place.starts_with(b"self/fd/");
+        if is_open && !is_remount {
             self.make_target(if is_bind { bound } else { b"/" }, target);
         }
         if is_remount {

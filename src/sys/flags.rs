@@ -142,7 +142,9 @@ flags! {
     /// mount_setattr(2).
     bits MountAttr {
         RDONLY = MOUNT_ATTR_ 1,
+        NOSUID = MOUNT_ATTR_ 2,
         NODEV = MOUNT_ATTR_ 4,
+        NOEXEC = MOUNT_ATTR_ 8,
     }
     /// fsopen(2).
     bits FsOpenFlags {
@@ -151,6 +153,7 @@ flags! {
     /// fsconfig(2).
     one FsConfig {
         SET_FLAG = FSCONFIG_ 0,
+        SET_STRING = FSCONFIG_ 1,
         CMD_CREATE = FSCONFIG_ 6,
     }
     /// fsmount(2).
@@ -203,6 +206,7 @@ flags! {
     /// statx(2): which fields are asked for.
     bits StatxMask {
         BASIC_STATS = STATX_ libc::STATX_BASIC_STATS,
+        MNT_ID = STATX_ libc::STATX_MNT_ID,
     }
     /// access(2).
     one Access {

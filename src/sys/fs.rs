@@ -143,6 +143,12 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
     open_below(None, path, flags)
 }
 
+/// openat(2) of what is in an open directory.
+pub fn openat(dir: &Fd, name: &CStr, flags: OpenFlags) -> Result<Fd> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(openat(dir.borrow(), name, flags | OpenFlags::CLOEXEC)) }.about_path(name).map(Fd::own)
+}
+
 /// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
 /// link is not followed, nobody waits for the reader of a FIFO, and only its owner can read it.
 pub fn create_file(path: &CStr) -> Result<Fd> {
@@ -185,12 +191,13 @@ fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
     }
 }
 
-/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole.
-pub fn create(path: &CStr, content: &[u8]) -> Result<()> {
+/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open.
+pub fn create(dir: Option<&Fd>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let file = unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
-    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
+    let file = unsafe { call!(openat(at(dir), path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
+    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))?;
+    Ok(file)
 }
 
 /// struct open_how of openat2(2).
@@ -274,12 +281,14 @@ pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result
 }
 
 /// The number of a device, as mknod(2) takes it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Device(u32);
 
 impl Device {
     /// No device.
     pub const NONE: Self = Device(0);
+    /// The device that everything written to vanishes in.
+    pub const NULL: Self = Device::new(1, 3);
 
     /// `minor` must be below 256.
     pub const fn new(major: u32, minor: u32) -> Device {
@@ -293,9 +302,9 @@ impl Device {
 }
 
 /// symlinkat(2).
-pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
+pub fn symlink(to: &CStr, dir: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.about_path(path).map(drop)
+    unsafe { call!(symlinkat(to, dir.borrow(), path)) }.about_path(path).map(drop)
 }
 
 /// unlinkat(2) of what has been created below `dir`: a directory, or else a file.
@@ -321,6 +330,8 @@ pub struct Status {
     pub gid: u32,
     /// In bytes.
     pub size: u64,
+    /// The number of a device.
+    pub device: Device,
 }
 
 impl Status {
@@ -352,10 +363,31 @@ pub fn statx_fd(fd: FdRef) -> Result<Status> {
 }
 
 fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
+    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS)?;
+    Ok(Status {
+        mode: u32::from(status.stx_mode),
+        uid: status.stx_uid,
+        gid: status.stx_gid,
+        size: status.stx_size,
+        device: Device(status.stx_rdev_major << 8 | status.stx_rdev_minor),
+    })
+}
+
+fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result<libc::statx> {
     let mut status = zeroed::<libc::statx>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
-    unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
-    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid, size: status.stx_size })
+    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about_path(path)?;
+    Ok(status)
+}
+
+/// statx(2): the id that mountinfo has for the mount that an open file is in.
+pub fn mount_id(fd: &Fd) -> Result<u64> {
+    call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
+}
+
+/// The same for the mount that `path` leads to without a link.
+pub fn mount_id_at(path: &CStr) -> Result<u64> {
+    call_statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
 }
 
 /// The mode of a directory: fstat(2).

@@ -19,19 +19,6 @@ pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, dat
     })
 }
 
-/// mount(2) onto an open file or directory, through its name in /proc; `path` names it in messages.
-pub fn mount_on(
-    source: &CStr,
-    target: &Fd,
-    path: &CStr,
-    fstype: &CStr,
-    flags: MountFlags,
-    data: Option<&CStr>,
-) -> Result<()> {
-    let name = fs::name_in_proc(target.borrow());
-    mount(source, name.as_c_str().unwrap_or_default(), fstype, flags, data).map_err(|e| e.about(path.to_bytes()))
-}
-
 /// mount(2) MS_REMOUNT | MS_BIND: this one mount gets these flags, and loses all others.
 pub fn remount(point: &CStr, flags: MountFlags) -> Result<()> {
     mount(c"none", point, c"", MountFlags::REMOUNT | MountFlags::BIND | flags, None)
@@ -132,12 +119,39 @@ pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call; a flag has no value
         unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, option, Null, 0)) }.about_path(option)?;
     }
+    // The descriptor of fsmount is like one of O_PATH: getdents64 refuses it. So the directory is opened again.
+    Dir::open(Some(&Dir::of(fsmount(&context, fstype, MountAttr::NONE)?, fstype)), c".")
+}
+
+/// fsconfig(2) FSCONFIG_CMD_CREATE and fsmount(2): the root of a mount that is attached nowhere.
+fn fsmount(context: &Fd, fstype: &CStr, attributes: MountAttr) -> Result<Fd> {
     // SAFETY: this command takes neither key nor value
     unsafe { call!(fsconfig(context.borrow(), FsConfig::CMD_CREATE, Null, Null, 0)) }.about_path(fstype)?;
     // SAFETY: the call takes an open descriptor and flags
-    let fd = unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, MountAttr::NONE)) }.about_path(fstype)?;
-    // The descriptor of fsmount is like one of O_PATH: getdents64 refuses it. So the directory is opened again.
-    Dir::open(Some(&Dir::of(Fd::own(fd), fstype)), c".")
+    unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, attributes)) }.about_path(fstype).map(Fd::own)
+}
+
+/// What mount(2) does, on the directory `target`, whatever path leads there: fsopen(2), fsconfig(2) for each of the `options`,
+/// fsmount(2), move_mount(2). Returns the root of the mount. `path` names the target in messages.
+pub fn mount_on(
+    target: &Fd,
+    path: &CStr,
+    fstype: &CStr,
+    attributes: MountAttr,
+    options: &[(&CStr, &CStr)],
+) -> Result<Fd> {
+    let make = || {
+        let context = fsopen(fstype)?;
+        // Without a source, programs that list mounts call it `none`.
+        for (key, value) in [(c"source", fstype)].iter().chain(options) {
+            // SAFETY: a &CStr is NUL-terminated and outlives the call
+            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_STRING, *key, *value, 0)) }.about_path(key)?;
+        }
+        fsmount(&context, fstype, attributes)
+    };
+    let mount = make().map_err(|e| e.about(path.to_bytes()))?;
+    move_mount(&mount, target, path)?;
+    Ok(mount)
 }
 
 /// struct loop_config of <linux/loop.h>: descriptor, block size, struct loop_info64, reserved.

@@ -258,9 +258,18 @@ impl Recorder {
             Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
-            Sysno::openat | Sysno::openat2 | Sysno::open_tree => self.open(recorded.path(0)),
-            Sysno::fsopen => self.open(recorded.bytes(0)),
-            Sysno::fsmount => self.open(recorded.file(0)),
+            Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
+                let is_cwd = made.register(0) as i32 == libc::AT_FDCWD;
+                let directory = self.directory.filter(|_| is_cwd).map_or(b"".as_slice(), CStr::to_bytes);
+                self.open(join(directory, recorded.path(0)))
+            }
+            Sysno::fsopen => self.open(b"anon_inode:[fscontext]"),
+            // The top of a mount that is attached nowhere yet.
+            Sysno::fsmount => self.open(b"/"),
+            Sysno::move_mount => {
+                self.set(Descriptor { number: made.register(0), path: Some(recorded.file(2)), pipe: None });
+                0
+            }
             Sysno::socket => self.open(b"socket"),
             Sysno::pidfd_open => self.open(b"anon_inode:[pidfd]"),
             Sysno::signalfd4 => self.open(b"signals"),
@@ -306,6 +315,10 @@ impl Recorder {
             }
             // Where the recorded run is in a directory of this host, that is what it asks about.
             Sysno::statx if recorded.bytes(1) == b"." && self.is_directory_of_host(made) => 0,
+            Sysno::fchdir => {
+                self.directory = Some(c_string(&[recorded.file(0)]));
+                0
+            }
             Sysno::chdir => {
                 self.directory = Some(c_string(&[recorded.bytes(0)]));
                 0
@@ -314,7 +327,12 @@ impl Recorder {
                 let is_file = recorded.bytes(1).is_empty() && self.is_open_for_reading(made.register(0));
                 let mode = if is_file { libc::S_IFREG | 0o644 } else { libc::S_IFDIR | 0o755 };
                 // SAFETY: the fifth argument is a struct statx that the kernel would fill
-                unsafe { (*(made.register(4) as *mut libc::statx)).stx_mode = mode as u16 };
+                let status = unsafe { &mut *(made.register(4) as *mut libc::statx) };
+                status.stx_mode = mode as u16;
+                if recorded.file(0) == b"/dev/null" {
+                    status.stx_mode = (libc::S_IFCHR | 0o666) as u16;
+                    (status.stx_rdev_major, status.stx_rdev_minor) = (1, 3);
+                }
                 0
             }
             Sysno::statfs => {
