@@ -125,6 +125,8 @@ step! {
         pub create: bool,
         /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
         pub forbid_devices: bool,
+        /// Of one that is read-only, as [`crate::root::enter::propagation_of`] says.
+        pub propagation: MountFlags,
     }
 }
 
@@ -158,7 +160,7 @@ impl ChildStep for MountVolume {
             }
             other => other?,
         };
-        if sys::is_on_proc(&target)? {
+        if sys::is_on_proc(target.borrow())? {
             let hint = "it leads to /proc, where nothing can be mounted";
             return Err(Error::refused("no place for a mount:", &[path.to_bytes()], hint));
         }
@@ -179,11 +181,11 @@ impl MountVolume {
             (Content::Host { read_only, devices, .. }, Some(tree)) => {
                 sys::move_mount(tree, target, path)
                     .map_err(|e| e.with_hint("a directory can be mounted only onto a directory, a file onto a file"))?;
-                match (*read_only, !devices && self.forbid_devices) {
-                    (false, false) => {}
-                    (true, false) => restrict(child, tree, path, MountAttr::RDONLY)?,
-                    (false, true) => restrict(child, tree, path, MountAttr::NODEV)?,
-                    (true, true) => restrict(child, tree, path, MountAttr::RDONLY | MountAttr::NODEV)?,
+                let read_only = if *read_only { MountAttr::RDONLY } else { MountAttr::NONE };
+                let no_devices = if !devices && self.forbid_devices { MountAttr::NODEV } else { MountAttr::NONE };
+                let attributes = read_only | no_devices;
+                if attributes != MountAttr::NONE {
+                    restrict(child, tree, path, attributes, self.propagation)?;
                 }
             }
             (Content::Host { .. }, None) => {}

@@ -98,5 +98,6 @@ pub fn bind_from_host(path: &'static CStr) -> Volume {
 /// Whether a volume is one that [`add_userns_binds`] adds.
 pub fn is_userns_bind(volume: &Volume) -> bool {
     let is_node = |name: &[u8]| NODES.iter().any(|(node, _)| node.to_bytes() == name);
-    volume.target.to_bytes().strip_prefix(b"/dev/").is_some_and(is_node) || super::kernel::OF_NAMESPACES.contains(&volume.target)
+    volume.target.to_bytes().strip_prefix(b"/dev/").is_some_and(is_node)
+        || super::kernel::OF_NAMESPACES.contains(&volume.target)
 }

@@ -5,6 +5,7 @@ use super::create::create_missing;
 use super::own;
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
+use crate::host::Host;
 use crate::mountinfo::{self, Mount};
 use crate::step::{Child, ChildStep, Own};
 use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
@@ -65,13 +66,15 @@ step! {
     pub struct MakeRootReadOnly {
         /// Where it is.
         pub path: &'static CStr,
+        /// As [`propagation_of`] says.
+        pub propagation: MountFlags,
     }
 }
 
 impl ChildStep for MakeRootReadOnly {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         let mount = sys::open(self.path, OpenFlags::PATH)?;
-        sys::mount_setattr(&mount, MountAttr::RDONLY, self.path)
+        sys::mount_setattr(&mount, MountAttr::RDONLY, self.propagation, self.path)
     }
 }
 
@@ -84,27 +87,48 @@ step! {
 
 impl ChildStep for ForbidDevices {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        restrict(child, &sys::open(c"/", OpenFlags::PATH)?, c"/", MountAttr::NODEV)
+        restrict(child, &sys::open(c"/", OpenFlags::PATH)?, c"/", MountAttr::NODEV, MountFlags::NONE)
     }
 }
 
-/// Adds `attributes` to the mount whose root is `tree`, at `path` in the container, and to all below it.
-pub fn restrict(child: &mut Child, tree: &Fd, path: &CStr, attributes: MountAttr) -> Result<()> {
-    match sys::mount_setattr(tree, attributes, path) {
-        Err(e) if e.is(Errno::ENOSYS) => restrict_one_by_one(child, tree, attributes).unwrap_or(Err(e)),
+/// How what is read-only in the container follows the host at `source`. Where nothing is mounted below that, it does not: what
+/// the host mounts there later would come in writable. Where something is, an unmount there must reach the container, or its
+/// device would stay busy; and the kernel passes on either both or neither.
+pub fn propagation_of(source: &CStr, host: &Host) -> MountFlags {
+    if host.has_mounts_below(source) { MountFlags::NONE } else { MountFlags::PRIVATE }
+}
+
+/// Adds `attributes` to the mount whose root is `tree`, at `path` in the container, and to all below it; and sets the
+/// `propagation`, if that is one.
+pub fn restrict(
+    child: &mut Child,
+    tree: &Fd,
+    path: &CStr,
+    attributes: MountAttr,
+    propagation: MountFlags,
+) -> Result<()> {
+    match sys::mount_setattr(tree, attributes, propagation, path) {
+        Err(e) if e.is(Errno::ENOSYS) => {
+            restrict_one_by_one(child, tree, path, attributes).unwrap_or(Err(e))?;
+            if propagation == MountFlags::NONE {
+                return Ok(());
+            }
+            let name = own::name_of(child, tree)?;
+            sys::mount(c"none", name.as_c_str().unwrap_or_default(), c"", propagation, None)
+        }
         other => other,
     }
 }
 
 /// The same before Linux 5.12: each mount by itself, as the container's /proc lists them. `None`: it has no /proc yet.
-fn restrict_one_by_one(child: &mut Child, tree: &Fd, attributes: MountAttr) -> Option<Result<()>> {
+fn restrict_one_by_one(child: &mut Child, tree: &Fd, path: &CStr, attributes: MountAttr) -> Option<Result<()>> {
     let mounts = sys::open(own::enter(child, c"/proc/self/mountinfo").ok()?, OpenFlags::NONE).ok()?;
-    if !sys::is_on_proc(&mounts).ok()? {
+    if !sys::is_on_proc(mounts.borrow()).ok()? {
         return None;
     }
     let mut mountinfo = Vec::new();
     sys::read_to_end(mounts.borrow(), &mut mountinfo).ok()?;
-    Some(sys::mount_id(tree).and_then(|top| {
+    Some(sys::mount_id(tree, path).and_then(|top| {
         let mut rest = mountinfo.as_slice();
         while let Some(mount) = mountinfo::next(&mut rest) {
             if mountinfo::is_below(mount, top, &mountinfo) {
@@ -120,7 +144,7 @@ fn restrict_one(child: &mut Child, mount: Mount, later: &[u8], attributes: Mount
     let path = mountinfo::unescape(mount.point);
     let opened = sys::open(path, OpenFlags::PATH | OpenFlags::NOFOLLOW);
     let root = match opened {
-        Ok(root) if sys::mount_id(&root)? == u64::from(mount.id) => root,
+        Ok(root) if sys::mount_id(&root, path)? == u64::from(mount.id) => root,
         // Another mount covers it, so that nobody reaches it by its path.
         _ if mountinfo::is_hidden(mount.point, later) => return Ok(()),
         Ok(_) => {
@@ -198,14 +222,12 @@ step! {
 
 impl ChildStep for CheckRoot {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let open = |path: &CStr| {
-            match sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW) {
-                Err(e) if e.is(Errno::ENOTDIR) => {
-                    let hint = "it is a link or a file, and must be a directory";
-                    Err(Error::refused("the root has no", &[path.to_bytes()], hint))
-                }
-                other => other,
+        let open = |path: &CStr| match sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW) {
+            Err(e) if e.is(Errno::ENOTDIR) => {
+                let hint = "it is a link or a file, and must be a directory";
+                Err(Error::refused("the root has no", &[path.to_bytes()], hint))
             }
+            other => other,
         };
         let mut own = Own::default();
         for (path, slot) in own.all() {

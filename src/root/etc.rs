@@ -73,7 +73,7 @@ impl ChildStep for BindEtcFile {
             return Ok(());
         }
         // A link may lead to /proc, where nothing is to be mounted.
-        if sys::is_on_proc(&target)? {
+        if sys::is_on_proc(target.borrow())? {
             return Ok(());
         }
         let source = sys::create(child.own.dev.as_ref(), source, content)?;

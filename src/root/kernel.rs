@@ -19,7 +19,8 @@ pub const OF_NAMESPACES: [&CStr; 3] = [c"/sys", c"/proc", MQUEUE];
 const USUAL: MountFlags = MountFlags::from_bits(libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
 
 /// The same for fsmount(2).
-const USUAL_ATTRIBUTES: MountAttr = MountAttr::from_bits(2 | 4 | 8);
+const USUAL_ATTRIBUTES: MountAttr =
+    MountAttr::from_bits(MountAttr::NOSUID.bits() | MountAttr::NODEV.bits() | MountAttr::NOEXEC.bits());
 
 step! {
     /// Mounts a /proc that shows the new PID namespace.
@@ -85,8 +86,7 @@ impl ChildStep for MountMqueue {
 }
 
 /// Files of /proc that tell of the host or reach into it.
-const MASKED_FILES: [&CStr; 6] =
-    [c"interrupts", c"kcore", c"keys", c"latency_stats", c"sched_debug", c"timer_list"];
+const MASKED_FILES: [&CStr; 6] = [c"interrupts", c"kcore", c"keys", c"latency_stats", c"sched_debug", c"timer_list"];
 /// Directories of /proc that tell of the host or reach into it.
 const MASKED_IN_PROC: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
 /// The same of /sys.
@@ -109,7 +109,7 @@ impl ChildStep for MaskPaths {
         // The /dev/null that covers files is the container's, not one of the root.
         let Some(dev) = &child.own.dev else { return Ok(()) };
         let null = sys::openat(dev, c"null", OpenFlags::PATH | OpenFlags::NOFOLLOW)?;
-        let status = sys::statx_fd(null.borrow())?;
+        let status = sys::statx_fd(null.borrow()).map_err(|e| e.about(b"/dev/null"))?;
         if (status.kind(), status.device) != (libc::S_IFCHR, Device::NULL) {
             return Err(Error::refused("not the device null:", &[b"/dev/null"], "nothing can be masked with it"));
         }

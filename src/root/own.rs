@@ -41,7 +41,7 @@ impl ChildStep for CheckOwnMounts {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         for (path, own) in child.own.all() {
             if let Some(own) = own
-                && sys::mount_id(own)? != sys::mount_id_at(path)?
+                && sys::mount_id(own, path)? != sys::mount_id_at(path)?
             {
                 let hint = "somebody else has exchanged it while mydocker mounted there";
                 return Err(Error::refused("the root has another", &[path.to_bytes()], hint));

@@ -165,8 +165,13 @@ const MOUNT_OPTIONS: [(MountFlags, &str); 7] = [
     (MountFlags::RELATIME, "relatime"),
 ];
 
-/// The options that mount_setattr(2) adds.
-const MOUNT_ATTRIBUTES: [(MountAttr, &str); 2] = [(MountAttr::RDONLY, "ro"), (MountAttr::NODEV, "nodev")];
+/// The options that mount_setattr(2) and fsmount(2) add.
+const MOUNT_ATTRIBUTES: [(MountAttr, &str); 4] = [
+    (MountAttr::RDONLY, "ro"),
+    (MountAttr::NOSUID, "nosuid"),
+    (MountAttr::NODEV, "nodev"),
+    (MountAttr::NOEXEC, "noexec"),
+];
 
 /// The shell's own business in the parent: its signals, its pipes and its memory; locks, what is read back, and the other side
 /// of a terminal. A script takes no lock that it could have to wait for: so the mode of a cgroup need not change for it.
@@ -189,6 +194,7 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::recvmsg,
     Sysno::ioctl,
     Sysno::statx,
+    Sysno::fstatfs,
     Sysno::getpgid,
     Sysno::getsid,
     Sysno::kill,
@@ -320,6 +326,15 @@ fn put_item(list: &mut Vec<u8>, item: &[u8]) {
     list.put(item);
 }
 
+/// Appends the options for attributes of a mount.
+fn put_attributes(set: u64, options: &mut Vec<u8>) {
+    for (attribute, name) in &MOUNT_ATTRIBUTES {
+        if MountAttr::from_bits(set).has(*attribute) {
+            put_item(options, name.as_bytes());
+        }
+    }
+}
+
 /// A mode as chmod(1) takes it.
 fn octal(mode: usize) -> Vec<u8> {
     let mut out = Vec::new();
@@ -403,8 +418,8 @@ struct NewMount {
 impl NewMount {
     fn configure(&mut self, call: &Recorded) {
         match (call.bytes(2), call.bytes(3)) {
-            // This one makes it.
-            (b"", _) => {}
+            // The one that makes it; and a flag, which is among the attributes too.
+            (b"" | b"ro", _) => {}
             (b"source", source) => self.source = source,
             (key, value) => put_item(&mut self.options, &[key, b"=", value].concat()),
         }
@@ -412,17 +427,7 @@ impl NewMount {
 
     fn made(&mut self, call: &Recorded) {
         self.fd = Some(call.answer);
-        let attributes = MountAttr::from_bits(call.number(2) as u64);
-        for (attribute, name) in [
-            (MountAttr::RDONLY, "ro"),
-            (MountAttr::NOSUID, "nosuid"),
-            (MountAttr::NODEV, "nodev"),
-            (MountAttr::NOEXEC, "noexec"),
-        ] {
-            if attributes.has(attribute) {
-                put_item(&mut self.options, name.as_bytes());
-            }
-        }
+        put_attributes(call.number(2) as u64, &mut self.options);
     }
 }
 
@@ -567,15 +572,15 @@ impl Translator {
             Sysno::mount_setattr => {
                 let mut options = Vec::new();
                 let set = call.bytes(3).first_chunk().map_or(0, |set| u64::from_ne_bytes(*set));
-                for (attribute, name) in &MOUNT_ATTRIBUTES {
-                    if MountAttr::from_bits(set).has(*attribute) {
-                        put_item(&mut options, name.as_bytes());
-                    }
-                }
+                put_attributes(set, &mut options);
                 let path = self.path(call, 0);
                 match AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE) {
                     true => self.command("restrict ~ ^", &[path, &options]),
                     false => self.command("mount -o remount,bind,^ ~", &[&options, path]),
+                }
+                // The third word of struct mount_attr: no mounts come in.
+                if call.bytes(3).get(16..24).is_some_and(|propagation| propagation != [0; 8]) {
+                    self.command("mount --make-private ~", &[path]);
                 }
             }
             Sysno::write if call.file(0) == b"pipe" => {}
@@ -629,10 +634,7 @@ impl Translator {
                 self.directory = path;
                 match self.root {
                     Some(root) => self.workdir = path.strip_prefix(root).unwrap_or_default(),
-                    None => {
-                        self.directory = path;
-                        self.command("cd ~", &[path]);
-                    }
+                    None => self.command("cd ~", &[path]),
                 }
             }
             Sysno::setns => self.line("at_the_top", &[]),

@@ -123,6 +123,7 @@ flags! {
         RELATIME = MS_ libc::MS_RELATIME,
         REC = MS_ libc::MS_REC,
         SLAVE = MS_ libc::MS_SLAVE,
+        PRIVATE = MS_ libc::MS_PRIVATE,
     }
     /// umount2(2).
     bits UmountFlags {
@@ -177,6 +178,7 @@ flags! {
     /// openat2(2): how a path is resolved.
     bits ResolveFlags {
         NO_MAGICLINKS = RESOLVE_ 2,
+        NO_SYMLINKS = RESOLVE_ 4,
         IN_ROOT = RESOLVE_ 0x10,
     }
     /// close_range(2).

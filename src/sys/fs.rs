@@ -22,6 +22,13 @@ impl Dir {
         let _ = unsafe { call!(close(self.fd())) };
     }
 
+    /// Opens `path`, which no link is to be a part of.
+    pub fn open_without_links(path: &'static CStr) -> Result<Dir> {
+        let resolve = ResolveFlags::NO_SYMLINKS;
+        let open = || openat2_at(FdRef::CWD, path, OpenFlags::DIRECTORY, resolve);
+        Ok(Dir { fd: above_the_streams(&open)?, path: path.to_bytes() })
+    }
+
     /// Opens `path`; `below` a directory, or from the working directory.
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
@@ -221,19 +228,19 @@ impl Object for OpenHow {
 /// openat2(2) below the root of the process. A magic link of /proc, which leads to whatever a descriptor refers to, fails with
 /// ELOOP.
 pub fn openat2(path: &CStr, flags: OpenFlags) -> Result<Fd> {
-    let how =
-        OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: ResolveFlags::NO_MAGICLINKS.bits() };
+    openat2_at(FdRef::CWD, path, flags, ResolveFlags::NO_MAGICLINKS)
+        .map_err(|e| e.hint_for(&[(Errno::ELOOP, "a magic link of /proc, or a loop of links")]))
+}
+
+fn openat2_at(dir: FdRef, path: &CStr, flags: OpenFlags, resolve: ResolveFlags) -> Result<Fd> {
+    let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: resolve.bits() };
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
-    let fd = unsafe { call!(openat2(FdRef::CWD, path, &how, size_of::<OpenHow>())) }.about_path(path);
-    fd.map(Fd::own).map_err(|e| e.hint_for(&[(Errno::ELOOP, "a magic link of /proc, or a loop of links")]))
+    unsafe { call!(openat2(dir, path, &how, size_of::<OpenHow>())) }.about_path(path).map(Fd::own)
 }
 
 /// openat2(2) below `root`, as if that were the root of the process.
 pub fn open_in_root(root: &Fd, path: &CStr, flags: OpenFlags) -> Result<Fd> {
-    let resolve = (ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).bits();
-    let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve };
-    // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
-    unsafe { call!(openat2(root.borrow(), path, &how, size_of::<OpenHow>())) }.about_path(path).map(Fd::own)
+    openat2_at(root.borrow(), path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
 /// faccessat(2): whether there is something at `path`.
@@ -253,9 +260,19 @@ pub fn is_directory(path: &CStr) -> bool {
     open(path, OpenFlags::DIRECTORY | OpenFlags::PATH).is_ok()
 }
 
+/// Opens a file to read it. What is read from /proc is what the kernel says: where something else is mounted there, or nothing,
+/// whoever made that tree could say what it likes.
+fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
+    let file = open_below(below, path, OpenFlags::NONE)?;
+    if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !is_on_proc(file.borrow())? {
+        return Err(Error::refused("not the kernel's:", &[path.to_bytes()], "is /proc mounted?"));
+    }
+    Ok(file)
+}
+
 /// The whole file.
 pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
-    let file = open_below(None, path, OpenFlags::NONE)?;
+    let file = open_to_read(None, path)?;
     let mut content = Vec::new();
     fd::read_to_end(file.borrow(), &mut content).map_err(|e| e.about(path.to_bytes()))?;
     Ok(content)
@@ -263,7 +280,7 @@ pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
 
 /// One read(2) of a file: its beginning, as much as fits into `buffer`.
 pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-    let file = open_below(below, path, OpenFlags::NONE)?;
+    let file = open_to_read(below, path)?;
     let n = fd::read(file.borrow(), buffer).map_err(|e| e.about(path.to_bytes()))?;
     Ok(buffer.get(..n).unwrap_or_default())
 }
@@ -380,9 +397,10 @@ fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result
     Ok(status)
 }
 
-/// statx(2): the id that mountinfo has for the mount that an open file is in.
-pub fn mount_id(fd: &Fd) -> Result<u64> {
-    call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
+/// statx(2): the id that mountinfo has for the mount that an open file is in; `path` names it in messages.
+pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
+    let status = call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID);
+    status.map(|status| status.stx_mnt_id).map_err(|e| e.about(path.to_bytes()))
 }
 
 /// The same for the mount that `path` leads to without a link.
@@ -400,11 +418,23 @@ pub fn mode(dir: &Dir) -> Result<u32> {
 
 /// fstatfs(2): whether an open file is on a filesystem of the type of /proc.
 #[allow(clippy::unnecessary_cast)] // f_type is signed with glibc, and not with musl
-pub fn is_on_proc(fd: &Fd) -> Result<bool> {
+pub fn is_on_proc(fd: FdRef) -> Result<bool> {
+    Ok(filesystem(fd)? == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// fstatfs(2): whether an open directory is one of cgroups.
+#[allow(clippy::unnecessary_cast)] // as above
+pub fn is_on_cgroup(dir: &Dir) -> Result<bool> {
+    let found = filesystem(dir.fd()).map_err(|e| e.about(dir.path))?;
+    Ok([libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&found))
+}
+
+#[allow(clippy::unnecessary_cast)] // as above
+fn filesystem(fd: FdRef) -> Result<u64> {
     let mut status = zeroed::<libc::statfs>();
     // SAFETY: the kernel fills one struct statfs
-    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
-    Ok(status.f_type as u64 == libc::PROC_SUPER_MAGIC as u64)
+    unsafe { call!(fstatfs(fd, &mut status)) }.result()?;
+    Ok(status.f_type as u64)
 }
 
 /// statfs(2): whether `path` is in a cgroup filesystem.

@@ -65,8 +65,8 @@ struct MountAttributes {
 }
 
 impl MountAttributes {
-    fn set(attributes: MountAttr) -> MountAttributes {
-        MountAttributes { set: attributes.bits(), clear: 0, propagation: 0, user_namespace: 0 }
+    fn set(attributes: MountAttr, propagation: MountFlags) -> MountAttributes {
+        MountAttributes { set: attributes.bits(), clear: 0, propagation: propagation.bits(), user_namespace: 0 }
     }
 }
 
@@ -74,15 +74,20 @@ impl Object for MountAttributes {
     const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{attr_set=");
         MountAttr::from_bits(word(bytes, 0)).put(out);
+        let propagation = MountFlags::from_bits(word(bytes, 2));
+        if propagation != MountFlags::NONE {
+            out.put(b", propagation=");
+            propagation.put(out);
+        }
         out.put(b"}");
     });
 }
 
-/// mount_setattr(2): the mount whose root is `tree`, and all below it, get the `attributes` too. `path` names it in messages.
-/// ENOSYS: this kernel is older than 5.12.
-pub fn mount_setattr(tree: &Fd, attributes: MountAttr, path: &CStr) -> Result<()> {
+/// mount_setattr(2): the mount whose root is `tree`, and all below it, get the `attributes` too, and the `propagation`, if that
+/// is one. `path` names it in messages. ENOSYS: this kernel is older than 5.12.
+pub fn mount_setattr(tree: &Fd, attributes: MountAttr, propagation: MountFlags, path: &CStr) -> Result<()> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
-    let attributes = MountAttributes::set(attributes);
+    let attributes = MountAttributes::set(attributes, propagation);
     // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
     unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &attributes, size_of::<MountAttributes>())) }
         .about_path(path)
@@ -94,7 +99,7 @@ pub fn mount_setattr(tree: &Fd, attributes: MountAttr, path: &CStr) -> Result<()
 /// older than 5.12.
 pub fn mount_read_only(point: &CStr, recursive: bool) -> Result<bool> {
     let flags = if recursive { AtFlags::RECURSIVE } else { AtFlags::NONE };
-    let attributes = MountAttributes::set(MountAttr::RDONLY);
+    let attributes = MountAttributes::set(MountAttr::RDONLY, MountFlags::NONE);
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
     match unsafe { call!(mount_setattr(FdRef::CWD, point, flags, &attributes, size_of::<MountAttributes>())) }
         .about_path(point)
@@ -146,6 +151,10 @@ pub fn mount_on(
         for (key, value) in [(c"source", fstype)].iter().chain(options) {
             // SAFETY: a &CStr is NUL-terminated and outlives the call
             unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_STRING, *key, *value, 0)) }.about_path(key)?;
+        }
+        if attributes.has(MountAttr::RDONLY) {
+            // SAFETY: a literal, NUL-terminated; a flag has no value
+            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, c"ro", Null, 0)) }.about_path(c"ro")?;
         }
         fsmount(&context, fstype, attributes)
     };

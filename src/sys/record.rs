@@ -335,6 +335,15 @@ impl Recorder {
                 }
                 0
             }
+            Sysno::fstatfs => {
+                let is_proc = recorded.file(0).starts_with(b"/proc/");
+                // SAFETY: the second argument is a struct statfs that the kernel would fill
+                unsafe {
+                    (*(made.register(1) as *mut libc::statfs)).f_type =
+                        if is_proc { libc::PROC_SUPER_MAGIC as _ } else { 0 }
+                };
+                0
+            }
             Sysno::statfs => {
                 // SAFETY: the second argument is a struct statfs that the kernel would fill
                 unsafe { (*(made.register(1) as *mut libc::statfs)).f_type = libc::CGROUP2_SUPER_MAGIC as _ };
