@@ -2,8 +2,9 @@
 
 use crate::bytes;
 use crate::error::Result;
-use crate::spec::{Capabilities, Limits, Spec};
-use crate::sys::{self, Pid, SigSet};
+use crate::mountinfo::{self, Mount};
+use crate::spec::{Capabilities, Content, Limits, Spec, Volume};
+use crate::sys::{self, OpenFlags, Pid, SigSet};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -25,7 +26,12 @@ pub struct Host {
 impl Host {
     /// Looks at what the `spec` needs.
     pub fn look(spec: &Spec, environment: &'static [&'static CStr]) -> &'static Host {
-        let needs_mounts = spec.privilege.confined || spec.ephemeral || spec.limits != Limits::default();
+        let is_read_only = |volume: &Volume| matches!(volume.content, Content::Host { read_only: true, .. });
+        let needs_mounts = spec.privilege.confined
+            || spec.ephemeral
+            || spec.limits != Limits::default()
+            || spec.read_only
+            || spec.volumes.iter().any(is_read_only);
         Box::leak(Box::new(Host {
             pid: sys::getpid(),
             ids: sys::effective_ids(),
@@ -33,6 +39,16 @@ impl Host {
             mountinfo: if needs_mounts { sys::read_file(c"/proc/self/mountinfo") } else { Ok(Vec::new()) },
             status: Status::read(),
         }))
+    }
+
+    /// Whether something is mounted below `path`, or that cannot be found out.
+    pub fn has_mounts_below(&self, path: &CStr) -> bool {
+        let found = sys::open(path, OpenFlags::PATH).and_then(|opened| sys::path_of(opened.borrow()));
+        let (Ok(mut rest), Ok(path)) = (self.mountinfo.as_deref(), found) else { return true };
+        let is_below = |mount: Mount| {
+            bytes::below(mountinfo::unescape(mount.point).to_bytes(), &path).is_some_and(|below| !below.is_empty())
+        };
+        rest.is_empty() || core::iter::from_fn(|| mountinfo::next(&mut rest)).any(is_below)
     }
 
     /// The value of a variable of the caller's.

@@ -57,6 +57,19 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
     Some(Mount { id, parent, root, point, options, fstype, super_options })
 }
 
+/// Whether `mount` has the id `top`, or is mounted in that one, however deep. `all` is the whole file.
+pub fn is_below<'a>(mut mount: Mount<'a>, top: u64, all: &'a [u8]) -> bool {
+    loop {
+        let mut rest = all;
+        let above = core::iter::from_fn(|| next(&mut rest)).find(|above| above.id == mount.parent);
+        match above {
+            _ if u64::from(mount.id) == top => return true,
+            Some(above) if above.id != mount.id => mount = above,
+            _ => return false,
+        }
+    }
+}
+
 /// Whether one of the `later` lines hides a mount at `point`: it is mounted on the same directory, or on one above it.
 pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
     while let Some(mount) = next(&mut later) {

@@ -9,6 +9,7 @@ use crate::sys::{self, Fd, FdRef, Loop, Pid, SigSet};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::ffi::CStr;
 
 /// What a step is for.
 pub trait Step {
@@ -246,12 +247,38 @@ pub struct Child {
     pub image: Option<Loop>,
     /// The old root is mounted on top of the new one.
     pub old_root_on_top: bool,
+    /// /proc, /sys and /dev of a root of its own.
+    pub own: Own,
     /// The user to run as.
     pub user: User,
     /// The side of its terminal that programs see.
     pub terminal: Option<Fd>,
     /// The command as it comes down the pipe, behind four bytes with its length. The parent has made room for it.
     pub message: Vec<u8>,
+}
+
+/// /proc, /sys and /dev of a root of its own: first the directories, and then what has been mounted on them. Whoever can write
+/// to the root can give these names to something else at any moment, so they are opened once.
+#[derive(Default)]
+pub struct Own {
+    /// /proc.
+    pub proc: Option<Fd>,
+    /// /sys.
+    pub sys: Option<Fd>,
+    /// /dev.
+    pub dev: Option<Fd>,
+}
+
+impl Own {
+    /// All of them, with their paths.
+    pub fn all(&mut self) -> [(&'static CStr, &mut Option<Fd>); 3] {
+        [(c"/proc", &mut self.proc), (c"/sys", &mut self.sys), (c"/dev", &mut self.dev)]
+    }
+
+    /// The one at `path`.
+    pub fn at(&mut self, path: &CStr) -> Option<&mut Option<Fd>> {
+        self.all().into_iter().find(|(own, _)| *own == path).map(|(_, slot)| slot)
+    }
 }
 
 /// Whom the command runs as: root by default.

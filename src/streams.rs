@@ -4,7 +4,7 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::root::enter::restrict;
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, Access, Fd, FdRef, MountAttr, OpenFlags, Status, Whence};
+use crate::sys::{self, Access, Fd, FdRef, MountAttr, MountFlags, OpenFlags, Status, Whence};
 use core::ffi::CStr;
 
 /// Refuses a directory or an O_PATH descriptor as a stream: through `/proc/self/fd/0/..` it leads to every file of this host.
@@ -43,19 +43,19 @@ impl Input {
 
     /// Opens it again. The descriptor keeps the mount, which is attached nowhere, and the mount forbids what the mode of the
     /// file may allow: to open it for writing (EROFS), to change its mode, and to open a device at all.
-    fn open_read_only(&self, is_rehearsal: bool) -> Result<Fd> {
+    fn open_read_only(&self, child: &mut Child) -> Result<Fd> {
         let tree = sys::open_tree_of_file(self.path)?;
         let found = sys::statx_fd(tree.borrow())?;
-        if !is_rehearsal && (found.device, found.inode) != (self.status.device, self.status.inode) {
+        if !child.is_rehearsal && (found.device, found.inode) != (self.status.device, self.status.inode) {
             return Err(Error::refused("another file is there now:", &[self.path.to_bytes()], ""));
         }
         let file = sys::open(sys::name_in_proc(tree.borrow()).as_c_str().unwrap_or_default(), OpenFlags::NONE)?;
         let attributes = MountAttr::RDONLY | MountAttr::NODEV;
-        match sys::mount_setattr(&tree, attributes, self.path) {
+        match sys::mount_setattr(&tree, attributes, MountFlags::NONE, self.path) {
             // Before Linux 5.12 only what is mounted somewhere can become read-only.
             Err(e) if e.is(Errno::ENOSYS) => {
                 sys::move_mount(&tree, &sys::open(self.path, OpenFlags::PATH)?, self.path)?;
-                restrict(&tree, self.path, attributes)?;
+                restrict(child, &tree, self.path, attributes, MountFlags::NONE)?;
             }
             other => other?,
         }
@@ -84,7 +84,7 @@ step! {
 
 impl ChildStep for ReopenStdin {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let file = match self.input.open_read_only(child.is_rehearsal) {
+        let file = match self.input.open_read_only(child) {
             // Where the file itself forbids it, nothing is lost.
             Err(_) if !sys::has_access(c"/proc/self/fd/0", Access::W_OK) => return Ok(()),
             Err(e) => {

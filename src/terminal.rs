@@ -1,6 +1,7 @@
 //! The user's terminal and the container's: settings, sizes, and the bytes between them. Sources: pty(7), termios(3).
 
 use crate::error::{Errno, Error, Result};
+use crate::root::own;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, FdRef, MountFlags, Pid, Poll, Termios};
 use alloc::boxed::Box;
@@ -289,13 +290,14 @@ step! {
 }
 
 impl ChildStep for MountDevpts {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
         // By convention the group tty has the id 5; everybody may open ptmx, as on a host.
         let data = match self.has_tty_group {
             true => c"newinstance,ptmxmode=0666,mode=0620,gid=5",
             false => c"newinstance,ptmxmode=0666,mode=0620",
         };
-        sys::mount(c"devpts", c"/dev/pts", c"devpts", MountFlags::NOSUID | MountFlags::NOEXEC, Some(data))
+        let path = own::enter(child, c"/dev/pts")?;
+        sys::mount(c"devpts", path, c"devpts", MountFlags::NOSUID | MountFlags::NOEXEC, Some(data))
             .map_err(|e| e.with_hint("-t needs /dev/pts, and a kernel with devpts"))
     }
 }
@@ -307,7 +309,7 @@ step! {
 
 impl ChildStep for OpenTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let master = sys::open_pty(c"/dev/pts/ptmx")?;
+        let master = sys::open_pty(own::enter(child, c"/dev/pts/ptmx")?)?;
         let slave = sys::open_peer(master.borrow())?;
         sys::control(slave.borrow())?;
         if let Some(socket) = child.pipes.terminal_send.take() {

@@ -55,6 +55,9 @@ impl Maps {
         }
         let pid = bytes::to_decimal(child.0 as u64);
         let proc = Dir::open(None, bytes::c_string(&[b"/proc/", &pid]))?;
+        if !sys::is_on_proc(proc.fd())? {
+            return Err(Error::refused("not the kernel's:", &[proc.path()], "is /proc mounted?"));
+        }
         proc.write(c"uid_map", only(self.uid))?;
         // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
         // mode denies that group (user_namespaces(7)).

@@ -4,6 +4,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::root::create::create_missing;
 use crate::root::enter::restrict;
+use crate::root::own;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot};
 use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
@@ -124,6 +125,8 @@ step! {
         pub create: bool,
         /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
         pub forbid_devices: bool,
+        /// Of one that is read-only, as [`crate::root::enter::propagation_of`] says.
+        pub propagation: MountFlags,
     }
 }
 
@@ -131,7 +134,16 @@ impl ChildStep for MountVolume {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let path = self.volume.target;
         let tree = self.tree.take();
-        let target = match sys::openat2(path, OpenFlags::PATH) {
+        // The new mount takes the place of one of the container's own.
+        if let Some(own) = child.own.at(path).and_then(Option::take) {
+            let mounted = self.mount(child, tree, &own)?;
+            if let Some(slot) = child.own.at(path) {
+                *slot = mounted;
+            }
+            return Ok(());
+        }
+        let name = own::enter(child, path)?;
+        let target = match sys::openat2(name, OpenFlags::PATH).map_err(|e| e.about(path.to_bytes())) {
             Err(e) if e.is(Errno::ENOENT) && self.create => {
                 let is_directory = match &tree {
                     Some(tree) => {
@@ -141,33 +153,44 @@ impl ChildStep for MountVolume {
                     None => true,
                 };
                 create_missing(path, is_directory, child)?;
-                sys::openat2(path, OpenFlags::PATH)?
+                sys::openat2(name, OpenFlags::PATH).map_err(|e| e.about(path.to_bytes()))?
             }
             Err(e) if e.is(Errno::ENOENT) => {
                 return Err(e.with_hint("on the host's own files no mount point is created"));
             }
             other => other?,
         };
-        if sys::is_on_proc(&target)? {
+        if sys::is_on_proc(target.borrow())? {
             let hint = "it leads to /proc, where nothing can be mounted";
             return Err(Error::refused("no place for a mount:", &[path.to_bytes()], hint));
         }
-        match (&self.volume.content, tree) {
+        self.mount(child, tree, &target).map(drop)
+    }
+}
+
+impl MountVolume {
+    /// Mounts it onto `target`. Returns the root of its mount, if that is open.
+    fn mount(&self, child: &mut Child, tree: Option<Fd>, target: &Fd) -> Result<Option<Fd>> {
+        let path = self.volume.target;
+        match (&self.volume.content, &tree) {
             (Content::Memory { flags, data }, _) => {
-                sys::mount_on(c"tmpfs", &target, path, c"tmpfs", *flags, Some(data))
+                let name = own::name_of(child, target)?;
+                sys::mount(c"tmpfs", name.as_c_str().unwrap_or_default(), c"tmpfs", *flags, Some(data))
+                    .map_err(|e| e.about(path.to_bytes()))?;
             }
             (Content::Host { read_only, devices, .. }, Some(tree)) => {
-                sys::move_mount(&tree, &target, path)
+                sys::move_mount(tree, target, path)
                     .map_err(|e| e.with_hint("a directory can be mounted only onto a directory, a file onto a file"))?;
-                match (*read_only, !devices && self.forbid_devices) {
-                    (false, false) => Ok(()),
-                    (true, false) => restrict(&tree, path, MountAttr::RDONLY),
-                    (false, true) => restrict(&tree, path, MountAttr::NODEV),
-                    (true, true) => restrict(&tree, path, MountAttr::RDONLY | MountAttr::NODEV),
+                let read_only = if *read_only { MountAttr::RDONLY } else { MountAttr::NONE };
+                let no_devices = if !devices && self.forbid_devices { MountAttr::NODEV } else { MountAttr::NONE };
+                let attributes = read_only | no_devices;
+                if attributes != MountAttr::NONE {
+                    restrict(child, tree, path, attributes, self.propagation)?;
                 }
             }
-            (Content::Host { .. }, None) => Ok(()),
+            (Content::Host { .. }, None) => {}
         }
+        Ok(tree)
     }
 }
 

@@ -138,7 +138,8 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
         },
     };
     let (top, below) = match mounted(mounts, version, controller, line.path) {
-        Some((point, below)) => (Dir::open(None, mountinfo::unescape(point))?, below),
+        // The kernel lists the mount points without links.
+        Some((point, below)) => (Dir::open_without_links(mountinfo::unescape(point))?, below),
         None if leads_up(line.path) => return Ok(None),
         None => (detached(version, line.controllers)?, line.path),
     };

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Limit, Limits, Spec};
 use crate::step::Slot;
-use crate::sys::Dir;
+use crate::sys::{self, Dir};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -135,6 +135,10 @@ fn group(
     controllers: Controllers,
     explicit: Controllers,
 ) -> Result<&'static Group> {
+    // Nothing is written where something else covers the mount.
+    if !sys::is_on_cgroup(&hierarchy.top)? {
+        return Err(Error::refused("no cgroup at", &[hierarchy.top.path()], "another mount is there"));
+    }
     let wanted = spec.cgroup_parent.map(|path| {
         let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
         hierarchy::below_top(&[above, path.as_bytes()])

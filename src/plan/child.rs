@@ -13,17 +13,20 @@ use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
 use crate::root::dev::{MountDev, MountShm, is_userns_bind};
 use crate::root::enter::{
     BindRoot, CheckRoot, EnterRoot, ForbidDevices, LeaveOldRoot, MakeMountsSlave, MakeRootReadOnly, SetUmask,
+    propagation_of,
 };
 use crate::root::etc::BindEtcFile;
 use crate::root::image::MountImage;
 use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
+use crate::root::own::CheckOwnMounts;
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, LeadSession, ResetSignals};
-use crate::spec::{Spec, Volume};
+use crate::spec::{Content, Spec, Volume};
 use crate::step::{ChildStep, List, Steps};
 use crate::streams::ReopenStdin;
+use crate::sys::MountFlags;
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
@@ -56,8 +59,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
     }
     match parts.root {
-        Some(root) => enter_root(&mut steps, root, spec, in_userns),
-        None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/" }),
+        Some(root) => enter_root(&mut steps, root, spec, host, in_userns),
+        None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/", propagation: MountFlags::NONE }),
         None => {}
     }
     if own_root && in_userns {
@@ -68,7 +71,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
     let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
         for (volume, tree) in parts.volumes.iter().filter(|(volume, _)| wanted(volume)) {
-            steps.add(MountVolume { volume, tree, create: own_root, forbid_devices: own_root && privilege.confined });
+            let propagation = match volume.content {
+                Content::Host { source, read_only: true, devices: false } => propagation_of(source, host),
+                _ => MountFlags::NONE,
+            };
+            let forbid_devices = own_root && privilege.confined;
+            steps.add(MountVolume { volume, tree, create: own_root, forbid_devices, propagation });
         }
     };
     // The host's, which lists the mounts that ForbidDevices looks for.
@@ -117,6 +125,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         mount_volumes(&mut steps, &|volume| depth(volume) == wanted && !is_bind(volume));
     }
     if own_root {
+        steps.add(CheckOwnMounts);
         steps.add(SetUmask { mask: 0o022 });
     }
 
@@ -197,7 +206,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
 }
 
 /// From the host's root into its own.
-fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec, in_userns: bool) {
+fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec, host: &Host, in_userns: bool) {
     // With the umask 0, new files get exactly the mode that the call names.
     steps.add(SetUmask { mask: 0 });
     if let Some(options) = root.writes {
@@ -213,7 +222,11 @@ fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec
     }
     let path = root.staging_path();
     if spec.read_only {
-        steps.add(MakeRootReadOnly { path });
+        let propagation = match root.source {
+            Source::Directory(source) if root.writes.is_none() => propagation_of(source, host),
+            _ => MountFlags::NONE,
+        };
+        steps.add(MakeRootReadOnly { path, propagation });
     }
     steps.add(EnterRoot { path, in_userns });
     if !in_userns {

@@ -4,7 +4,7 @@ use super::child;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::signals;
-use crate::step::{Child, Parent, Pipes, Stop, User};
+use crate::step::{Child, Own, Parent, Pipes, Stop, User};
 use crate::sys::trace::{self, Phase};
 use alloc::boxed::Box;
 
@@ -26,6 +26,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             born_in_cgroup: false,
             image: None,
             old_root_on_top: false,
+            own: Own::default(),
             user: if plan.spec.user.is_some() { User::with_room() } else { User::default() },
             terminal: None,
             message: alloc::vec![0; 4 + plan.parts.words.len()],

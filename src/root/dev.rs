@@ -1,28 +1,30 @@
 //! /dev of a root of its own.
 
+use super::own;
+use crate::bytes;
 use crate::error::Result;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, Device, MountFlags};
+use crate::sys::{self, Device, MountAttr, MountFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// The devices that every program expects, with the kernel's numbers: Documentation/admin-guide/devices.txt.
 const NODES: [(&CStr, Device); 6] = [
-    (c"/dev/null", Device::new(1, 3)),
-    (c"/dev/zero", Device::new(1, 5)),
-    (c"/dev/full", Device::new(1, 7)),
-    (c"/dev/random", Device::new(1, 8)),
-    (c"/dev/urandom", Device::new(1, 9)),
-    (c"/dev/tty", Device::new(5, 0)),
+    (c"null", Device::NULL),
+    (c"zero", Device::new(1, 5)),
+    (c"full", Device::new(1, 7)),
+    (c"random", Device::new(1, 8)),
+    (c"urandom", Device::new(1, 9)),
+    (c"tty", Device::new(5, 0)),
 ];
 
 const LINKS: [(&CStr, &CStr); 5] = [
-    (c"/dev/fd", c"/proc/self/fd"),
-    (c"/dev/stdin", c"/proc/self/fd/0"),
-    (c"/dev/stdout", c"/proc/self/fd/1"),
-    (c"/dev/stderr", c"/proc/self/fd/2"),
-    (c"/dev/ptmx", c"pts/ptmx"),
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"ptmx", c"pts/ptmx"),
 ];
 
 step! {
@@ -36,20 +38,23 @@ step! {
 }
 
 impl ChildStep for MountDev {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        sys::mount(c"tmpfs", c"/dev", c"tmpfs", MountFlags::NOSUID, Some(c"mode=755,size=1m"))?;
-        for &(path, device) in &NODES {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let Some(target) = &child.own.dev else { return Ok(()) };
+        let options = [(c"mode", c"755"), (c"size", c"1m")];
+        let dev = sys::mount_on(target, c"/dev", c"tmpfs", MountAttr::NOSUID, &options)?;
+        for &(name, device) in &NODES {
             match self.with_nodes {
-                true => sys::mknod(None, path, libc::S_IFCHR | 0o666, device)?,
-                false => sys::mknod(None, path, libc::S_IFREG | 0o644, Device::NONE)?,
+                true => sys::mknod(Some(&dev), name, libc::S_IFCHR | 0o666, device)?,
+                false => sys::mknod(Some(&dev), name, libc::S_IFREG | 0o644, Device::NONE)?,
             }
         }
-        for (path, to) in &LINKS {
-            sys::symlink(to, path)?;
+        for (name, to) in &LINKS {
+            sys::symlink(to, &dev, name)?;
         }
-        for path in &[c"/dev/pts", c"/dev/shm", super::kernel::MQUEUE] {
-            sys::mkdir(None, path, 0o755)?;
+        for name in &[c"pts", c"shm", c"mqueue"] {
+            sys::mkdir(Some(&dev), name, 0o755)?;
         }
+        child.own.dev = Some(dev);
         Ok(())
     }
 }
@@ -63,17 +68,17 @@ step! {
 }
 
 impl ChildStep for MountShm {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        sys::mount(c"shm", c"/dev/shm", c"tmpfs", flags, Some(self.options))
+        sys::mount(c"shm", own::enter(child, c"/dev/shm")?, c"tmpfs", flags, Some(self.options))
     }
 }
 
 /// Adds the paths of what a process in a user namespace cannot make, and so is bound from the host: the nodes of /dev, and the
 /// filesystems of those namespaces that it shares with the host.
 pub fn add_userns_binds(binds: &mut Vec<&'static CStr>, network: bool, pid: bool, ipc: bool) {
-    for (path, _) in &NODES {
-        binds.push(path);
+    for (name, _) in &NODES {
+        binds.push(bytes::c_string(&[b"/dev/", name.to_bytes()]));
     }
     // Not every host has its queues mounted.
     let shared = [network, pid, ipc && sys::exists(super::kernel::MQUEUE)];
@@ -92,5 +97,7 @@ pub fn bind_from_host(path: &'static CStr) -> Volume {
 
 /// Whether a volume is one that [`add_userns_binds`] adds.
 pub fn is_userns_bind(volume: &Volume) -> bool {
-    NODES.iter().any(|(path, _)| *path == volume.target) || super::kernel::OF_NAMESPACES.contains(&volume.target)
+    let is_node = |name: &[u8]| NODES.iter().any(|(node, _)| node.to_bytes() == name);
+    volume.target.to_bytes().strip_prefix(b"/dev/").is_some_and(is_node)
+        || super::kernel::OF_NAMESPACES.contains(&volume.target)
 }

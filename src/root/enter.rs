@@ -2,11 +2,14 @@
 
 use super::STAGE;
 use super::create::create_missing;
+use super::own;
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
-use crate::mountinfo;
-use crate::step::{Child, ChildStep};
+use crate::host::Host;
+use crate::mountinfo::{self, Mount};
+use crate::step::{Child, ChildStep, Own};
 use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 step! {
@@ -63,13 +66,15 @@ step! {
     pub struct MakeRootReadOnly {
         /// Where it is.
         pub path: &'static CStr,
+        /// As [`propagation_of`] says.
+        pub propagation: MountFlags,
     }
 }
 
 impl ChildStep for MakeRootReadOnly {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         let mount = sys::open(self.path, OpenFlags::PATH)?;
-        sys::mount_setattr(&mount, MountAttr::RDONLY, self.path)
+        sys::mount_setattr(&mount, MountAttr::RDONLY, self.propagation, self.path)
     }
 }
 
@@ -82,43 +87,82 @@ step! {
 }
 
 impl ChildStep for ForbidDevices {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        restrict(&sys::open(c"/", OpenFlags::PATH)?, c"/", MountAttr::NODEV)
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        restrict(child, &sys::open(c"/", OpenFlags::PATH)?, c"/", MountAttr::NODEV, MountFlags::NONE)
     }
 }
 
-/// Adds `attributes` to the mount whose root is `tree`, at `path` in the container, and to all below it.
-pub fn restrict(tree: &Fd, path: &CStr, attributes: MountAttr) -> Result<()> {
-    match sys::mount_setattr(tree, attributes, path) {
-        Err(e) if e.is(Errno::ENOSYS) => restrict_one_by_one(path.to_bytes(), attributes).unwrap_or(Err(e)),
+/// How what is read-only in the container follows the host at `source`. Where nothing is mounted below that, it does not: what
+/// the host mounts there later would come in writable. Where something is, an unmount there must reach the container, or its
+/// device would stay busy; and the kernel passes on either both or neither.
+pub fn propagation_of(source: &CStr, host: &Host) -> MountFlags {
+    if host.has_mounts_below(source) { MountFlags::NONE } else { MountFlags::PRIVATE }
+}
+
+/// Adds `attributes` to the mount whose root is `tree`, at `path` in the container, and to all below it; and sets the
+/// `propagation`, if that is one.
+pub fn restrict(
+    child: &mut Child,
+    tree: &Fd,
+    path: &CStr,
+    attributes: MountAttr,
+    propagation: MountFlags,
+) -> Result<()> {
+    match sys::mount_setattr(tree, attributes, propagation, path) {
+        Err(e) if e.is(Errno::ENOSYS) => {
+            restrict_one_by_one(child, tree, path, attributes).unwrap_or(Err(e))?;
+            if propagation == MountFlags::NONE {
+                return Ok(());
+            }
+            let name = own::name_of(child, tree)?;
+            sys::mount(c"none", name.as_c_str().unwrap_or_default(), c"", propagation, None)
+        }
         other => other,
     }
 }
 
 /// The same before Linux 5.12: each mount by itself, as the container's /proc lists them. `None`: it has no /proc yet.
-fn restrict_one_by_one(path: &[u8], attributes: MountAttr) -> Option<Result<()>> {
-    let mountinfo = sys::read_file(c"/proc/self/mountinfo").ok()?;
-    let mut rest = mountinfo.as_slice();
-    while let Some(mount) = mountinfo::next(&mut rest) {
-        let point = mountinfo::unescape(mount.point);
-        if bytes::below(point.to_bytes(), path).is_none() {
-            continue;
-        }
-        let mut flags = MountFlags::of_options(mount.options);
-        if attributes.has(MountAttr::NODEV) {
-            flags = flags | MountFlags::NODEV;
-        }
-        if attributes.has(MountAttr::RDONLY) || bytes::has_part(mount.options, b',', b"ro") {
-            flags = flags | MountFlags::RDONLY;
-        }
-        match sys::remount(point, flags) {
-            // Another mount covers it, so that nobody reaches it by its path.
-            Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT, Errno::ENOTDIR]) => {}
-            Err(e) => return Some(Err(e)),
-            Ok(()) => {}
-        }
+fn restrict_one_by_one(child: &mut Child, tree: &Fd, path: &CStr, attributes: MountAttr) -> Option<Result<()>> {
+    let mounts = sys::open(own::enter(child, c"/proc/self/mountinfo").ok()?, OpenFlags::NONE).ok()?;
+    if !sys::is_on_proc(mounts.borrow()).ok()? {
+        return None;
     }
-    Some(Ok(()))
+    let mut mountinfo = Vec::new();
+    sys::read_to_end(mounts.borrow(), &mut mountinfo).ok()?;
+    Some(sys::mount_id(tree, path).and_then(|top| {
+        let mut rest = mountinfo.as_slice();
+        while let Some(mount) = mountinfo::next(&mut rest) {
+            if mountinfo::is_below(mount, top, &mountinfo) {
+                restrict_one(child, mount, rest, attributes)?;
+            }
+        }
+        Ok(())
+    }))
+}
+
+/// One of them. `later` is what mountinfo lists behind it.
+fn restrict_one(child: &mut Child, mount: Mount, later: &[u8], attributes: MountAttr) -> Result<()> {
+    let path = mountinfo::unescape(mount.point);
+    let opened = sys::open(path, OpenFlags::PATH | OpenFlags::NOFOLLOW);
+    let root = match opened {
+        Ok(root) if sys::mount_id(&root, path)? == u64::from(mount.id) => root,
+        // Another mount covers it, so that nobody reaches it by its path.
+        _ if mountinfo::is_hidden(mount.point, later) => return Ok(()),
+        Ok(_) => {
+            let hint = "somebody else has exchanged it while mydocker mounted there";
+            return Err(Error::refused("the root has another", &[path.to_bytes()], hint));
+        }
+        Err(e) => return Err(e),
+    };
+    let mut flags = MountFlags::of_options(mount.options);
+    if attributes.has(MountAttr::NODEV) {
+        flags = flags | MountFlags::NODEV;
+    }
+    if attributes.has(MountAttr::RDONLY) || bytes::has_part(mount.options, b',', b"ro") {
+        flags = flags | MountFlags::RDONLY;
+    }
+    let name = own::name_of(child, &root)?;
+    sys::remount(name.as_c_str().unwrap_or_default(), flags).map_err(|e| e.about(path.to_bytes()))
 }
 
 step! {
@@ -170,11 +214,8 @@ impl ChildStep for LeaveOldRoot {
     }
 }
 
-/// Where the container's own filesystems are mounted.
-const OWN: [&CStr; 3] = [c"/proc", c"/sys", c"/dev"];
-
 step! {
-    /// Makes sure that /proc, /sys and /dev are directories.
+    /// Opens the directories that /proc, /sys and /dev are mounted on.
     ///
     /// In a root whose `/dev` is a link they would be mounted elsewhere.
     pub struct CheckRoot;
@@ -182,22 +223,28 @@ step! {
 
 impl ChildStep for CheckRoot {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let mut missing = [false; OWN.len()];
-        for (path, missing) in OWN.iter().zip(&mut missing) {
-            match sys::statx(path, false) {
-                Ok(status) if status.kind() == libc::S_IFDIR => {}
-                Ok(_) => {
-                    let hint = "it is a link or a file, and must be a directory";
-                    return Err(Error::refused("the root has no", &[path.to_bytes()], hint));
-                }
-                Err(e) if e.is(Errno::ENOENT) => *missing = true,
-                Err(e) => return Err(e),
+        let open = |path: &CStr| match sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW) {
+            Err(e) if e.is(Errno::ENOTDIR) => {
+                let hint = "it is a link or a file, and must be a directory";
+                Err(Error::refused("the root has no", &[path.to_bytes()], hint))
+            }
+            other => other,
+        };
+        let mut own = Own::default();
+        for (path, slot) in own.all() {
+            match open(path) {
+                Err(e) if e.is(Errno::ENOENT) => {}
+                other => *slot = Some(other?),
             }
         }
         // Nothing is created before all three have been looked at.
-        for (path, _) in OWN.iter().zip(&missing).filter(|(_, missing)| **missing) {
-            create_missing(path, true, child)?;
+        for (path, slot) in own.all() {
+            if slot.is_none() {
+                create_missing(path, true, child)?;
+                *slot = Some(open(path)?);
+            }
         }
+        child.own = own;
         Ok(())
     }
 }

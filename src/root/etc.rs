@@ -1,7 +1,7 @@
 //! The files of /etc that belong to the container: hosts, hostname, resolv.conf.
 
 use super::create::create_missing;
-use super::kernel::MQUEUE;
+use super::own;
 use crate::bytes;
 use crate::error::{Errno, Result};
 use crate::spec::Volume;
@@ -12,7 +12,7 @@ use core::ffi::CStr;
 
 /// A file that is mounted over one in the root.
 pub struct EtcFile {
-    /// Where it is written. The message queues are mounted there later.
+    /// Where in /dev it is written: the shared memory that is mounted there later hides it.
     pub source: &'static CStr,
     /// Where it is mounted.
     pub target: &'static CStr,
@@ -34,7 +34,7 @@ pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]
             let Ok(copy) = sys::read_file(target) else { return };
             content = copy.leak();
         }
-        files.push(EtcFile { source: bytes::c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
+        files.push(EtcFile { source: bytes::c_string(&[b"shm/", name]), target, content });
     };
     let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
     add(b"hosts", if host_network { &[] } else { hosts });
@@ -72,7 +72,13 @@ impl ChildStep for BindEtcFile {
         if matches!(kind, libc::S_IFCHR | libc::S_IFBLK) {
             return Ok(());
         }
-        sys::create(source, content)?;
-        sys::mount_on(source, &target, path, c"", MountFlags::BIND, None)
+        // A link may lead to /proc, where nothing is to be mounted.
+        if sys::is_on_proc(target.borrow())? {
+            return Ok(());
+        }
+        let source = sys::create(child.own.dev.as_ref(), source, content)?;
+        let (source, target) = (own::name_of(child, &source)?, own::name_of(child, &target)?);
+        let (source, target) = (source.as_c_str().unwrap_or_default(), target.as_c_str().unwrap_or_default());
+        sys::mount(source, target, c"", MountFlags::BIND, None).map_err(|e| e.about(path.to_bytes()))
     }
 }

@@ -1,21 +1,26 @@
 //! The kernel's own filesystems: /proc, /sys and the message queues; and the files in them that are masked or read-only.
 
+use super::own;
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, MountFlags};
+use crate::sys::{self, Device, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// Where message queues are mounted. Before that, [`super::etc`] writes its files here; the mount hides them afterwards.
+/// Where message queues are mounted.
 pub const MQUEUE: &CStr = c"/dev/mqueue";
 
 /// A filesystem that shows a namespace can be mounted only by the owner of the namespace.
 pub const OF_NAMESPACES: [&CStr; 3] = [c"/sys", c"/proc", MQUEUE];
 
 const USUAL: MountFlags = MountFlags::from_bits(libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
+
+/// The same for fsmount(2).
+const USUAL_ATTRIBUTES: MountAttr =
+    MountAttr::from_bits(MountAttr::NOSUID.bits() | MountAttr::NODEV.bits() | MountAttr::NOEXEC.bits());
 
 step! {
     /// Mounts a /proc that shows the new PID namespace.
@@ -26,8 +31,13 @@ step! {
 }
 
 impl ChildStep for MountProc {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        sys::mount(c"proc", c"/proc", c"proc", USUAL, None).map_err(|e| explain_masked(e, self.in_userns))
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let mounted = match &child.own.proc {
+            Some(target) => sys::mount_on(target, c"/proc", c"proc", USUAL_ATTRIBUTES, &[]).map(Some),
+            None => sys::mount(c"proc", c"/proc", c"proc", USUAL, None).map(|()| None),
+        };
+        child.own.proc = mounted.map_err(|e| explain_masked(e, self.in_userns))?;
+        Ok(())
     }
 }
 
@@ -42,9 +52,12 @@ step! {
 }
 
 impl ChildStep for MountSysfs {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let flags = if self.read_only { USUAL | MountFlags::RDONLY } else { USUAL };
-        sys::mount(c"sysfs", c"/sys", c"sysfs", flags, None).map_err(|e| explain_masked(e, self.in_userns))
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let Some(target) = &child.own.sys else { return Ok(()) };
+        let attributes = if self.read_only { USUAL_ATTRIBUTES | MountAttr::RDONLY } else { USUAL_ATTRIBUTES };
+        let mounted = sys::mount_on(target, c"/sys", c"sysfs", attributes, &[]);
+        child.own.sys = Some(mounted.map_err(|e| explain_masked(e, self.in_userns))?);
+        Ok(())
     }
 }
 
@@ -63,8 +76,8 @@ step! {
 }
 
 impl ChildStep for MountMqueue {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        match sys::mount(c"mqueue", MQUEUE, c"mqueue", USUAL, None) {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        match sys::mount(c"mqueue", own::enter(child, MQUEUE)?, c"mqueue", USUAL, None) {
             // A kernel may have none.
             Err(e) if e.is(Errno::ENODEV) => Ok(()),
             other => other,
@@ -72,26 +85,14 @@ impl ChildStep for MountMqueue {
     }
 }
 
-/// Files that tell of the host or reach into it. The /dev/null that covers them is the container's, not one of the image.
-const MASKED_FILES: [&CStr; 6] = [
-    c"/proc/interrupts",
-    c"/proc/kcore",
-    c"/proc/keys",
-    c"/proc/latency_stats",
-    c"/proc/sched_debug",
-    c"/proc/timer_list",
-];
-/// Directories that tell of the host or reach into it.
-const MASKED_DIRECTORIES: [&CStr; 6] = [
-    c"/proc/acpi",
-    c"/proc/asound",
-    c"/proc/scsi",
-    c"/sys/firmware",
-    c"/sys/devices/virtual/powercap",
-    c"/sys/fs/selinux",
-];
-/// Paths that can be read but not written.
-const READ_ONLY: [&CStr; 5] = [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/sys", c"/proc/sysrq-trigger"];
+/// Files of /proc that tell of the host or reach into it.
+const MASKED_FILES: [&CStr; 6] = [c"interrupts", c"kcore", c"keys", c"latency_stats", c"sched_debug", c"timer_list"];
+/// Directories of /proc that tell of the host or reach into it.
+const MASKED_IN_PROC: [&CStr; 3] = [c"acpi", c"asound", c"scsi"];
+/// The same of /sys.
+const MASKED_IN_SYS: [&CStr; 3] = [c"firmware", c"devices/virtual/powercap", c"fs/selinux"];
+/// What in /proc can be read but not written.
+const READ_ONLY: [&CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
 
 step! {
     /// Hides what the kernel shows of the host.
@@ -104,20 +105,31 @@ step! {
 }
 
 impl ChildStep for MaskPaths {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        // The /dev/null that covers files is the container's, not one of the root.
+        let Some(dev) = &child.own.dev else { return Ok(()) };
+        let null = sys::openat(dev, c"null", OpenFlags::PATH | OpenFlags::NOFOLLOW)?;
+        let status = sys::statx_fd(null.borrow()).map_err(|e| e.about(b"/dev/null"))?;
+        if (status.kind(), status.rdev) != (libc::S_IFCHR, Device::NULL) {
+            return Err(Error::refused("not the device null:", &[b"/dev/null"], "nothing can be masked with it"));
+        }
+        // From here on the working directory is in this very /proc, and then in this very /sys.
+        let null = own::name_of(child, &null)?;
         for path in &MASKED_FILES {
-            unless_missing(sys::mount(c"/dev/null", path, c"", MountFlags::BIND, None))?;
+            unless_missing(sys::mount(null.as_c_str().unwrap_or_default(), path, c"", MountFlags::BIND, None))?;
         }
-        for path in &MASKED_DIRECTORIES {
-            mask_directory(path)?;
-        }
-        for path in &self.thermal_counters {
+        for path in &MASKED_IN_PROC {
             mask_directory(path)?;
         }
         for path in &READ_ONLY {
             if unless_missing(sys::mount(path, path, c"", MountFlags::BIND, None))? {
                 sys::remount_read_only(path, USUAL)?;
             }
+        }
+        let Some(sys) = &child.own.sys else { return Ok(()) };
+        sys::fchdir(sys, c"/sys")?;
+        for path in MASKED_IN_SYS.iter().chain(&self.thermal_counters) {
+            mask_directory(path)?;
         }
         Ok(())
     }
@@ -129,17 +141,18 @@ fn mask_directory(path: &CStr) -> Result<bool> {
 }
 
 /// How often each CPU was too hot tells what others compute: the directories with these counters, of which a machine has one
-/// for each CPU that is online, or none.
+/// for each CPU that is online, or none. Their paths are relative to /sys.
 pub fn thermal_counters() -> Vec<&'static CStr> {
     let of_cpu =
-        |cpu: u64| bytes::c_string(&[b"/sys/devices/system/cpu/cpu", &bytes::to_decimal(cpu), b"/thermal_throttle"]);
-    if !sys::exists(of_cpu(0)) {
+        |cpu: u64| bytes::c_string(&[b"devices/system/cpu/cpu", &bytes::to_decimal(cpu), b"/thermal_throttle"]);
+    let on_host = |path: &&CStr| sys::exists(bytes::c_string(&[b"/sys/", path.to_bytes()]));
+    if !on_host(&of_cpu(0)) {
         return Vec::new();
     }
     // A list such as 0-3,8-11: its last number is the highest. CPUs between may be offline.
     let present = sys::read_file(c"/sys/devices/system/cpu/present").unwrap_or_default();
     let highest = bytes::trimmed(&present).rsplit(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
-    (0..=bytes::decimal(highest).unwrap_or(0)).map(of_cpu).filter(|path| sys::exists(path)).collect()
+    (0..=bytes::decimal(highest).unwrap_or(0)).map(of_cpu).filter(on_host).collect()
 }
 
 /// Not every kernel has each of these paths.

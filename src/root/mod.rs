@@ -12,6 +12,7 @@ pub mod etc;
 pub mod image;
 pub mod kernel;
 pub mod layer;
+pub mod own;
 pub mod workdir;
 
 use crate::bytes::{self, Put};

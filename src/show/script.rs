@@ -167,8 +167,13 @@ const MOUNT_OPTIONS: [(MountFlags, &str); 7] = [
     (MountFlags::RELATIME, "relatime"),
 ];
 
-/// The options that mount_setattr(2) adds.
-const MOUNT_ATTRIBUTES: [(MountAttr, &str); 2] = [(MountAttr::RDONLY, "ro"), (MountAttr::NODEV, "nodev")];
+/// The options that mount_setattr(2) and fsmount(2) add.
+const MOUNT_ATTRIBUTES: [(MountAttr, &str); 4] = [
+    (MountAttr::RDONLY, "ro"),
+    (MountAttr::NOSUID, "nosuid"),
+    (MountAttr::NODEV, "nodev"),
+    (MountAttr::NOEXEC, "noexec"),
+];
 
 /// The shell's own business in the parent: its signals, its pipes and its memory; locks, what is read back, and the other side
 /// of a terminal. A script takes no lock that it could have to wait for: so the mode of a cgroup need not change for it.
@@ -191,6 +196,7 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::recvmsg,
     Sysno::ioctl,
     Sysno::statx,
+    Sysno::fstatfs,
     Sysno::getpgid,
     Sysno::kill,
     Sysno::ppoll,
@@ -325,6 +331,15 @@ fn put_item(list: &mut Vec<u8>, item: &[u8]) {
     list.put(item);
 }
 
+/// Appends the options for attributes of a mount.
+fn put_attributes(set: u64, options: &mut Vec<u8>) {
+    for (attribute, name) in &MOUNT_ATTRIBUTES {
+        if MountAttr::from_bits(set).has(*attribute) {
+            put_item(options, name.as_bytes());
+        }
+    }
+}
+
 /// A mode as chmod(1) takes it.
 fn octal(mode: usize) -> Vec<u8> {
     let mut out = Vec::new();
@@ -359,6 +374,8 @@ struct Translator {
     group_may_fail: bool,
     /// The file behind the loop device.
     image: &'static [u8],
+    /// The mount that is being made.
+    new_mount: NewMount,
 
     /// Where the new root is put together, on this host,
     stage: Option<&'static [u8]>,
@@ -393,6 +410,32 @@ struct Translator {
     no_new_privs: bool,
     /// It gets a session keyring of its own. With `-u` that belongs to whoever starts the script, but the command possesses it.
     joins_keyring: bool,
+}
+
+/// A mount on its way: fsopen(2), fsconfig(2), fsmount(2).
+#[derive(Default)]
+struct NewMount {
+    kind: &'static [u8],
+    source: &'static [u8],
+    options: Vec<u8>,
+    /// The descriptor of the mount that has been made, and not been attached yet.
+    fd: Option<usize>,
+}
+
+impl NewMount {
+    fn configure(&mut self, call: &Recorded) {
+        match (call.bytes(2), call.bytes(3)) {
+            // The one that makes it; and a flag, which is among the attributes too.
+            (b"" | b"ro", _) => {}
+            (b"source", source) => self.source = source,
+            (key, value) => put_item(&mut self.options, &[key, b"=", value].concat()),
+        }
+    }
+
+    fn made(&mut self, call: &Recorded) {
+        self.fd = Some(call.answer);
+        put_attributes(call.number(2) as u64, &mut self.options);
+    }
 }
 
 impl Translator {
@@ -516,6 +559,15 @@ impl Translator {
                 self.stop(b"a shell cannot keep a file as stdin from being written to: give it through a pipe");
             }
             Sysno::open_tree => self.keep_volume(call),
+            Sysno::fsopen => self.new_mount = NewMount { kind: call.bytes(0), ..NewMount::default() },
+            Sysno::fsconfig => self.new_mount.configure(call),
+            Sysno::fsmount => self.new_mount.made(call),
+            Sysno::move_mount if self.new_mount.fd == Some(call.number(0)) => {
+                let target = self.of_fd(call, 2);
+                self.stands_for(call.number(0), target);
+                let NewMount { kind, source, options, .. } = core::mem::take(&mut self.new_mount);
+                self.line("mount -t ^ -o ~ ~ ~", &[kind, &options, source, target]);
+            }
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
                 if self.root.is_none() && (target == b"/sys" || target.starts_with(b"/sys/")) {
@@ -534,15 +586,15 @@ impl Translator {
             Sysno::mount_setattr => {
                 let mut options = Vec::new();
                 let set = call.bytes(3).first_chunk().map_or(0, |set| u64::from_ne_bytes(*set));
-                for (attribute, name) in &MOUNT_ATTRIBUTES {
-                    if MountAttr::from_bits(set).has(*attribute) {
-                        put_item(&mut options, name.as_bytes());
-                    }
-                }
+                put_attributes(set, &mut options);
                 let path = self.path(call, 0);
                 match AtFlags::from_bits(call.number(2) as u64).has(AtFlags::RECURSIVE) {
                     true => self.command("restrict ~ ^", &[path, &options]),
                     false => self.command("mount -o remount,bind,^ ~", &[&options, path]),
+                }
+                // The third word of struct mount_attr: no mounts come in.
+                if call.bytes(3).get(16..24).is_some_and(|propagation| propagation != [0; 8]) {
+                    self.command("mount --make-private ~", &[path]);
                 }
             }
             Sysno::write if call.file(0) == b"pipe" => {}
@@ -573,7 +625,8 @@ impl Translator {
                 self.command("mknod -m ^ ~ c ^ ^", &[&mode, self.path(call, 0), &major, &minor]);
             }
             Sysno::symlinkat => self.command("ln -s ~ ~", &[call.bytes(0), self.path(call, 1)]),
-            Sysno::statx if call.number(2) as u64 == AtFlags::SYMLINK_NOFOLLOW.bits() => {
+            Sysno::openat if call.opens_with(OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW) => {
+                self.opened_file(call);
                 let path = self.path(call, 0);
                 self.command("[ ! -L ~ ] || stop 'the root has no ^: it is a link'", &[path, call.bytes(1)]);
                 self.command("target ~ / ~", &[self.root.unwrap_or_default(), path]);
@@ -592,12 +645,10 @@ impl Translator {
             Sysno::umount2 => {}
             Sysno::fchdir => {
                 let path = self.of_fd(call, 0);
+                self.directory = path;
                 match self.root {
                     Some(root) => self.workdir = path.strip_prefix(root).unwrap_or_default(),
-                    None => {
-                        self.directory = path;
-                        self.command("cd ~", &[path]);
-                    }
+                    None => self.command("cd ~", &[path]),
                 }
             }
             Sysno::setns => self.line("at_the_top", &[]),
@@ -683,10 +734,11 @@ impl Translator {
 
     /// Where a path of the child is on this host.
     fn on_host(&self, path: &'static [u8]) -> &'static [u8] {
-        if let Some(number) = path.strip_prefix(b"/proc/self/fd/") {
+        if let Some(number) = path.strip_prefix(b"/proc/").unwrap_or(path).strip_prefix(b"self/fd/") {
             return self.opened(bytes::decimal(number).unwrap_or_default() as usize).unwrap_or_default();
         }
         match (self.root, self.stage, path.strip_prefix(b"/proc")) {
+            (Some(_), ..) if !path.starts_with(b"/") => join(self.directory, path),
             (Some(root), _, _) if path == b"/" => root,
             (Some(root), _, _) => bytes::c_string(&[root, path]).to_bytes(),
             (None, Some(stage), Some([])) => stage,
@@ -733,7 +785,8 @@ impl Translator {
                 put_item(&mut options, name.as_bytes());
             }
         }
-        if place.starts_with(b"/proc/self/fd/") && !is_remount {
+        let is_open = place.starts_with(b"/proc/self/fd/") || place.starts_with(b"self/fd/");
+        if is_open && !is_remount {
             self.make_target(if is_bind { bound } else { b"/" }, target);
         }
         if is_remount {

@@ -123,6 +123,7 @@ flags! {
         RELATIME = MS_ libc::MS_RELATIME,
         REC = MS_ libc::MS_REC,
         SLAVE = MS_ libc::MS_SLAVE,
+        PRIVATE = MS_ libc::MS_PRIVATE,
     }
     /// umount2(2).
     bits UmountFlags {
@@ -142,7 +143,9 @@ flags! {
     /// mount_setattr(2).
     bits MountAttr {
         RDONLY = MOUNT_ATTR_ 1,
+        NOSUID = MOUNT_ATTR_ 2,
         NODEV = MOUNT_ATTR_ 4,
+        NOEXEC = MOUNT_ATTR_ 8,
     }
     /// fsopen(2).
     bits FsOpenFlags {
@@ -151,6 +154,7 @@ flags! {
     /// fsconfig(2).
     one FsConfig {
         SET_FLAG = FSCONFIG_ 0,
+        SET_STRING = FSCONFIG_ 1,
         CMD_CREATE = FSCONFIG_ 6,
     }
     /// fsmount(2).
@@ -174,6 +178,7 @@ flags! {
     /// openat2(2): how a path is resolved.
     bits ResolveFlags {
         NO_MAGICLINKS = RESOLVE_ 2,
+        NO_SYMLINKS = RESOLVE_ 4,
         IN_ROOT = RESOLVE_ 0x10,
     }
     /// close_range(2).
@@ -203,6 +208,7 @@ flags! {
     /// statx(2): which fields are asked for.
     bits StatxMask {
         BASIC_STATS = STATX_ libc::STATX_BASIC_STATS,
+        MNT_ID = STATX_ libc::STATX_MNT_ID,
     }
     /// access(2).
     one Access {

@@ -23,6 +23,13 @@ impl Dir {
         let _ = unsafe { call!(close(self.fd())) };
     }
 
+    /// Opens `path`, which no link is to be a part of.
+    pub fn open_without_links(path: &'static CStr) -> Result<Dir> {
+        let resolve = ResolveFlags::NO_SYMLINKS;
+        let open = || openat2_at(FdRef::CWD, path, OpenFlags::DIRECTORY, resolve);
+        Ok(Dir { fd: above_the_streams(&open)?, path: path.to_bytes() })
+    }
+
     /// Opens `path`; `below` a directory, or from the working directory.
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
@@ -144,6 +151,12 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
     open_below(None, path, flags)
 }
 
+/// openat(2) of what is in an open directory.
+pub fn openat(dir: &Fd, name: &CStr, flags: OpenFlags) -> Result<Fd> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(openat(dir.borrow(), name, flags | OpenFlags::CLOEXEC)) }.about_path(name).map(Fd::own)
+}
+
 /// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
 /// link is not followed, nobody waits for the reader of a FIFO, and nobody but its owner, the caller, can read it. A name such as
 /// `/dev/stderr` or `/dev/fd/3` is the descriptor itself, which stays as it is.
@@ -212,12 +225,13 @@ fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
     }
 }
 
-/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole.
-pub fn create(path: &CStr, content: &[u8]) -> Result<()> {
+/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open.
+pub fn create(dir: Option<&Fd>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let file = unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
-    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
+    let file = unsafe { call!(openat(at(dir), path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
+    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))?;
+    Ok(file)
 }
 
 /// struct open_how of openat2(2).
@@ -241,19 +255,19 @@ impl Object for OpenHow {
 /// openat2(2) below the root of the process. A magic link of /proc, which leads to whatever a descriptor refers to, fails with
 /// ELOOP.
 pub fn openat2(path: &CStr, flags: OpenFlags) -> Result<Fd> {
-    let how =
-        OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: ResolveFlags::NO_MAGICLINKS.bits() };
+    openat2_at(FdRef::CWD, path, flags, ResolveFlags::NO_MAGICLINKS)
+        .map_err(|e| e.hint_for(&[(Errno::ELOOP, "a magic link of /proc, or a loop of links")]))
+}
+
+fn openat2_at(dir: FdRef, path: &CStr, flags: OpenFlags, resolve: ResolveFlags) -> Result<Fd> {
+    let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: resolve.bits() };
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
-    let fd = unsafe { call!(openat2(FdRef::CWD, path, &how, size_of::<OpenHow>())) }.about_path(path);
-    fd.map(Fd::own).map_err(|e| e.hint_for(&[(Errno::ELOOP, "a magic link of /proc, or a loop of links")]))
+    unsafe { call!(openat2(dir, path, &how, size_of::<OpenHow>())) }.about_path(path).map(Fd::own)
 }
 
 /// openat2(2) below `root`, as if that were the root of the process.
 pub fn open_in_root(root: &Fd, path: &CStr, flags: OpenFlags) -> Result<Fd> {
-    let resolve = (ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS).bits();
-    let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve };
-    // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
-    unsafe { call!(openat2(root.borrow(), path, &how, size_of::<OpenHow>())) }.about_path(path).map(Fd::own)
+    openat2_at(root.borrow(), path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
 /// faccessat(2): whether there is something at `path`.
@@ -277,9 +291,19 @@ pub fn is_directory(path: &CStr) -> bool {
     open(path, OpenFlags::DIRECTORY | OpenFlags::PATH).is_ok()
 }
 
+/// Opens a file to read it. What is read from /proc is what the kernel says: where something else is mounted there, or nothing,
+/// whoever made that tree could say what it likes.
+fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
+    let file = open_below(below, path, OpenFlags::NONE)?;
+    if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !is_on_proc(file.borrow())? {
+        return Err(Error::refused("not the kernel's:", &[path.to_bytes()], "is /proc mounted?"));
+    }
+    Ok(file)
+}
+
 /// The whole file.
 pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
-    let file = open_below(None, path, OpenFlags::NONE)?;
+    let file = open_to_read(None, path)?;
     let mut content = Vec::new();
     fd::read_to_end(file.borrow(), &mut content).map_err(|e| e.about(path.to_bytes()))?;
     Ok(content)
@@ -287,7 +311,7 @@ pub fn read_file(path: &CStr) -> Result<Vec<u8>> {
 
 /// One read(2) of a file: its beginning, as much as fits into `buffer`.
 pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-    let file = open_below(below, path, OpenFlags::NONE)?;
+    let file = open_to_read(below, path)?;
     let n = fd::read(file.borrow(), buffer).map_err(|e| e.about(path.to_bytes()))?;
     Ok(buffer.get(..n).unwrap_or_default())
 }
@@ -305,12 +329,14 @@ pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result
 }
 
 /// The number of a device, as mknod(2) takes it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Device(u32);
 
 impl Device {
     /// No device.
     pub const NONE: Self = Device(0);
+    /// The device that everything written to vanishes in.
+    pub const NULL: Self = Device::new(1, 3);
 
     /// `minor` must be below 256.
     pub const fn new(major: u32, minor: u32) -> Device {
@@ -324,9 +350,9 @@ impl Device {
 }
 
 /// symlinkat(2).
-pub fn symlink(to: &CStr, path: &CStr) -> Result<()> {
+pub fn symlink(to: &CStr, dir: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(symlinkat(to, FdRef::CWD, path)) }.about_path(path).map(drop)
+    unsafe { call!(symlinkat(to, dir.borrow(), path)) }.about_path(path).map(drop)
 }
 
 /// unlinkat(2) of what has been created below `dir`: a directory, or else a file.
@@ -358,6 +384,8 @@ pub struct Status {
     pub device: (u32, u32),
     /// See `device`.
     pub inode: u64,
+    /// The device that it is a node of.
+    pub rdev: Device,
 }
 
 impl Status {
@@ -389,9 +417,7 @@ pub fn statx_fd(fd: FdRef) -> Result<Status> {
 }
 
 fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
-    let mut status = zeroed::<libc::statx>();
-    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
-    unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
+    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS)?;
     Ok(Status {
         mode: u32::from(status.stx_mode),
         uid: status.stx_uid,
@@ -400,7 +426,26 @@ fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
         links: status.stx_nlink,
         device: (status.stx_dev_major, status.stx_dev_minor),
         inode: status.stx_ino,
+        rdev: Device(status.stx_rdev_major << 8 | status.stx_rdev_minor),
     })
+}
+
+fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result<libc::statx> {
+    let mut status = zeroed::<libc::statx>();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
+    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about_path(path)?;
+    Ok(status)
+}
+
+/// statx(2): the id that mountinfo has for the mount that an open file is in; `path` names it in messages.
+pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
+    let status = call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID);
+    status.map(|status| status.stx_mnt_id).map_err(|e| e.about(path.to_bytes()))
+}
+
+/// The same for the mount that `path` leads to without a link.
+pub fn mount_id_at(path: &CStr) -> Result<u64> {
+    call_statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
 }
 
 /// The mode of a directory: fstat(2).
@@ -413,11 +458,23 @@ pub fn mode(dir: &Dir) -> Result<u32> {
 
 /// fstatfs(2): whether an open file is on a filesystem of the type of /proc.
 #[allow(clippy::unnecessary_cast)] // f_type is signed with glibc, and not with musl
-pub fn is_on_proc(fd: &Fd) -> Result<bool> {
+pub fn is_on_proc(fd: FdRef) -> Result<bool> {
+    Ok(filesystem(fd)? == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// fstatfs(2): whether an open directory is one of cgroups.
+#[allow(clippy::unnecessary_cast)] // as above
+pub fn is_on_cgroup(dir: &Dir) -> Result<bool> {
+    let found = filesystem(dir.fd()).map_err(|e| e.about(dir.path))?;
+    Ok([libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&found))
+}
+
+#[allow(clippy::unnecessary_cast)] // as above
+fn filesystem(fd: FdRef) -> Result<u64> {
     let mut status = zeroed::<libc::statfs>();
     // SAFETY: the kernel fills one struct statfs
-    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
-    Ok(status.f_type as u64 == libc::PROC_SUPER_MAGIC as u64)
+    unsafe { call!(fstatfs(fd, &mut status)) }.result()?;
+    Ok(status.f_type as u64)
 }
 
 /// statfs(2): whether `path` is in a cgroup filesystem.

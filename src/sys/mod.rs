@@ -29,8 +29,9 @@ pub use fd::{
 pub use flags::*;
 pub use fs::{
     Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock,
-    has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_proc, mkdir, mknod, mode,
-    name_in_proc, open, open_in_root, openat2, path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
+    has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup, is_on_proc, mkdir, mknod,
+    mode, mount_id, mount_id_at, name_in_proc, open, open_in_root, openat, openat2, path_of, read_file, read_up_to,
+    statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{

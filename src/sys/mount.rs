@@ -19,19 +19,6 @@ pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, dat
     })
 }
 
-/// mount(2) onto an open file or directory, through its name in /proc; `path` names it in messages.
-pub fn mount_on(
-    source: &CStr,
-    target: &Fd,
-    path: &CStr,
-    fstype: &CStr,
-    flags: MountFlags,
-    data: Option<&CStr>,
-) -> Result<()> {
-    let name = fs::name_in_proc(target.borrow());
-    mount(source, name.as_c_str().unwrap_or_default(), fstype, flags, data).map_err(|e| e.about(path.to_bytes()))
-}
-
 /// mount(2) MS_REMOUNT | MS_BIND: this one mount gets these flags, and loses all others.
 pub fn remount(point: &CStr, flags: MountFlags) -> Result<()> {
     mount(c"none", point, c"", MountFlags::REMOUNT | MountFlags::BIND | flags, None)
@@ -87,8 +74,8 @@ struct MountAttributes {
 }
 
 impl MountAttributes {
-    fn set(attributes: MountAttr) -> MountAttributes {
-        MountAttributes { set: attributes.bits(), clear: 0, propagation: 0, user_namespace: 0 }
+    fn set(attributes: MountAttr, propagation: MountFlags) -> MountAttributes {
+        MountAttributes { set: attributes.bits(), clear: 0, propagation: propagation.bits(), user_namespace: 0 }
     }
 }
 
@@ -96,15 +83,20 @@ impl Object for MountAttributes {
     const PRINT: Option<Print> = Some(|bytes, out| {
         out.put(b"{attr_set=");
         MountAttr::from_bits(word(bytes, 0)).put(out);
+        let propagation = MountFlags::from_bits(word(bytes, 2));
+        if propagation != MountFlags::NONE {
+            out.put(b", propagation=");
+            propagation.put(out);
+        }
         out.put(b"}");
     });
 }
 
-/// mount_setattr(2): the mount whose root is `tree`, and all below it, get the `attributes` too. `path` names it in messages.
-/// ENOSYS: this kernel is older than 5.12.
-pub fn mount_setattr(tree: &Fd, attributes: MountAttr, path: &CStr) -> Result<()> {
+/// mount_setattr(2): the mount whose root is `tree`, and all below it, get the `attributes` too, and the `propagation`, if that
+/// is one. `path` names it in messages. ENOSYS: this kernel is older than 5.12.
+pub fn mount_setattr(tree: &Fd, attributes: MountAttr, propagation: MountFlags, path: &CStr) -> Result<()> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
-    let attributes = MountAttributes::set(attributes);
+    let attributes = MountAttributes::set(attributes, propagation);
     // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
     unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &attributes, size_of::<MountAttributes>())) }
         .about_path(path)
@@ -116,7 +108,7 @@ pub fn mount_setattr(tree: &Fd, attributes: MountAttr, path: &CStr) -> Result<()
 /// older than 5.12.
 pub fn mount_read_only(point: &CStr, recursive: bool) -> Result<bool> {
     let flags = if recursive { AtFlags::RECURSIVE } else { AtFlags::NONE };
-    let attributes = MountAttributes::set(MountAttr::RDONLY);
+    let attributes = MountAttributes::set(MountAttr::RDONLY, MountFlags::NONE);
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
     match unsafe { call!(mount_setattr(FdRef::CWD, point, flags, &attributes, size_of::<MountAttributes>())) }
         .about_path(point)
@@ -141,12 +133,43 @@ pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call; a flag has no value
         unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, option, Null, 0)) }.about_path(option)?;
     }
+    // The descriptor of fsmount is like one of O_PATH: getdents64 refuses it. So the directory is opened again.
+    Dir::open(Some(&Dir::of(fsmount(&context, fstype, MountAttr::NONE)?, fstype)), c".")
+}
+
+/// fsconfig(2) FSCONFIG_CMD_CREATE and fsmount(2): the root of a mount that is attached nowhere.
+fn fsmount(context: &Fd, fstype: &CStr, attributes: MountAttr) -> Result<Fd> {
     // SAFETY: this command takes neither key nor value
     unsafe { call!(fsconfig(context.borrow(), FsConfig::CMD_CREATE, Null, Null, 0)) }.about_path(fstype)?;
     // SAFETY: the call takes an open descriptor and flags
-    let fd = unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, MountAttr::NONE)) }.about_path(fstype)?;
-    // The descriptor of fsmount is like one of O_PATH: getdents64 refuses it. So the directory is opened again.
-    Dir::open(Some(&Dir::of(Fd::own(fd), fstype)), c".")
+    unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, attributes)) }.about_path(fstype).map(Fd::own)
+}
+
+/// What mount(2) does, on the directory `target`, whatever path leads there: fsopen(2), fsconfig(2) for each of the `options`,
+/// fsmount(2), move_mount(2). Returns the root of the mount. `path` names the target in messages.
+pub fn mount_on(
+    target: &Fd,
+    path: &CStr,
+    fstype: &CStr,
+    attributes: MountAttr,
+    options: &[(&CStr, &CStr)],
+) -> Result<Fd> {
+    let make = || {
+        let context = fsopen(fstype)?;
+        // Without a source, programs that list mounts call it `none`.
+        for (key, value) in [(c"source", fstype)].iter().chain(options) {
+            // SAFETY: a &CStr is NUL-terminated and outlives the call
+            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_STRING, *key, *value, 0)) }.about_path(key)?;
+        }
+        if attributes.has(MountAttr::RDONLY) {
+            // SAFETY: a literal, NUL-terminated; a flag has no value
+            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, c"ro", Null, 0)) }.about_path(c"ro")?;
+        }
+        fsmount(&context, fstype, attributes)
+    };
+    let mount = make().map_err(|e| e.about(path.to_bytes()))?;
+    move_mount(&mount, target, path)?;
+    Ok(mount)
 }
 
 /// struct loop_config of <linux/loop.h>: descriptor, block size, struct loop_info64, reserved.

@@ -258,14 +258,21 @@ impl Recorder {
             // A mount of a single file, attached nowhere.
             Sysno::open_tree if made.register(2) as u64 & OpenTreeFlags::RECURSIVE.bits() == 0 => self.open(b"//"),
             Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
-                let path = recorded.path(0);
+                let is_cwd = made.register(0) as i32 == libc::AT_FDCWD;
+                let directory = self.directory.filter(|_| is_cwd).map_or(b"".as_slice(), CStr::to_bytes);
+                let path = join(directory, recorded.path(0));
                 let other = path.strip_prefix(b"/proc/self/fd/").and_then(|number| decimal(number).ok());
                 let path = other.map_or(path, |number| self.path_of(number as usize));
                 self.open(path)
             }
             Sysno::fcntl if made.register(1) as i32 == libc::F_DUPFD_CLOEXEC => self.open(recorded.file(0)),
-            Sysno::fsopen => self.open(recorded.bytes(0)),
-            Sysno::fsmount => self.open(recorded.file(0)),
+            Sysno::fsopen => self.open(b"anon_inode:[fscontext]"),
+            // The top of a mount that is attached nowhere yet.
+            Sysno::fsmount => self.open(b"/"),
+            Sysno::move_mount => {
+                self.set(Descriptor { number: made.register(0), path: Some(recorded.file(2)), pipe: None });
+                0
+            }
             Sysno::socket => self.open(b"socket"),
             Sysno::pidfd_open => self.open(b"anon_inode:[pidfd]"),
             Sysno::signalfd4 => self.open(b"signals"),
@@ -311,6 +318,10 @@ impl Recorder {
             }
             // Where the recorded run is in a directory of this host, that is what it asks about.
             Sysno::statx if recorded.bytes(1) == b"." && self.is_directory_of_host(made) => 0,
+            Sysno::fchdir => {
+                self.directory = Some(c_string(&[recorded.file(0)]));
+                0
+            }
             Sysno::chdir => {
                 self.directory = Some(c_string(&[recorded.bytes(0)]));
                 0
@@ -319,7 +330,21 @@ impl Recorder {
                 let is_file = recorded.bytes(1).is_empty() && self.is_open_for_reading(made.register(0));
                 let mode = if is_file { libc::S_IFREG | 0o644 } else { libc::S_IFDIR | 0o755 };
                 // SAFETY: the fifth argument is a struct statx that the kernel would fill
-                unsafe { (*(made.register(4) as *mut libc::statx)).stx_mode = mode as u16 };
+                let status = unsafe { &mut *(made.register(4) as *mut libc::statx) };
+                status.stx_mode = mode as u16;
+                if recorded.file(0) == b"/dev/null" {
+                    status.stx_mode = (libc::S_IFCHR | 0o666) as u16;
+                    (status.stx_rdev_major, status.stx_rdev_minor) = (1, 3);
+                }
+                0
+            }
+            Sysno::fstatfs => {
+                let is_proc = recorded.file(0).starts_with(b"/proc/");
+                // SAFETY: the second argument is a struct statfs that the kernel would fill
+                unsafe {
+                    (*(made.register(1) as *mut libc::statfs)).f_type =
+                        if is_proc { libc::PROC_SUPER_MAGIC as _ } else { 0 }
+                };
                 0
             }
             Sysno::statfs => {

@@ -187,7 +187,8 @@ const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only 
 const REAPER: Effect = Survived("the reaper then waits only for the command");
 const MOUNTS: Effect = Survived("without limits, the mounts matter only before Linux 5.12");
 const TOP: Effect = Survived("before Linux 5.8, mydocker takes its own root for the top of all mounts");
-const MISSING: Effect = Survived("missing files and directories of the root are made");
+const MADE: Effect = Either("a missing path is made; a path that was just made must exist");
+const FOLLOWS: Effect = Survived("the tree then follows the host, as one with mounts in it does");
 const OWN_FILE: Effect = Survived("if a file of /etc cannot be mounted, the root keeps its own, or has none");
 const HOSTS_FILE: Effect = Survived("on a host without this file, the container gets none");
 const NO_NUMBER: Effect = Survived("an unknown number is left out of the record");
@@ -202,6 +203,7 @@ const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
     row(BOTH, "openat", &["/proc/self/status"], &[], NO_STATUS),
+    row(BOTH, "fstatfs", &["/status>"], &[], NO_STATUS),
     row(BOTH, "read", &["/status>"], &[], NO_STATUS),
     row(PARENT, "openat", &["memory.memsw.limit_in_bytes", "memory.swap.max"], &[], SWAP),
     row(PARENT, "write", &["memory.memsw.limit_in_bytes>", "memory.swap.max>"], &[], SWAP),
@@ -251,8 +253,13 @@ const TABLE: &[Row] = &[
     row(CHILD, "pivot_root", &[], &["EINVAL"], Survived("the root is moved instead, as on an initramfs")),
     row(CHILD, "pidfd_open", &[], &["ENOSYS"], TOP),
     row(CHILD, "setns", &[], &["EINVAL"], TOP),
-    row(CHILD, "statx", &["\"/proc\"", "\"/sys\"", "\"/dev\""], &["ENOENT"], MISSING),
-    row(CHILD, "openat2", &[], &["ENOENT"], Either("a missing path is made; a path that was just made must exist")),
+    row(CHILD, "openat", &["O_NOFOLLOW|O_CLOEXEC|O_PATH|O_DIRECTORY"], &["ENOENT"], MADE),
+    row(CHILD, "openat2", &[], &["ENOENT"], MADE),
+    Row {
+        scenarios: &["root", "read_only"],
+        ..row(PARENT, "openat", &["variables\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], FOLLOWS)
+    },
+    Row { scenarios: &["root", "read_only"], ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], FOLLOWS) },
     row(
         CHILD,
         "openat2",
@@ -313,13 +320,26 @@ const TABLE: &[Row] = &[
         &["ENOSYS"],
         Survived("before Linux 5.12, mydocker remounts each mount separately"),
     ),
+    Row {
+        scenarios: &["root"],
+        ..row(
+            CHILD,
+            "mount_setattr",
+            &["AT_EMPTY_PATH"],
+            &["ENOSYS"],
+            Survived("before Linux 5.12, mydocker remounts each mount separately"),
+        )
+    },
+    row(PARENT, "faccessat", &["thermal_throttle"], &[], Survived("counters that are not there need not be hidden")),
     Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
+    Row { scenarios: NO_LIMITS, ..row(PARENT, "fstatfs", &["/mountinfo>"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },
     // The layers of the root require it.
     Row { scenarios: &["ephemeral"], ..row(PARENT, "openat", &["mountinfo"], &[], Ends) },
+    Row { scenarios: &["ephemeral"], ..row(PARENT, "fstatfs", &["/mountinfo>"], &[], Ends) },
     Row { scenarios: &["ephemeral"], ..row(PARENT, "read", &["/mountinfo>"], &[], Ends) },
     // A hierarchy that carries none of the scenario's limits.
-    Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat", &["/cpuset\", O_", "/pids\", O_"], &[], NOT_NEEDED) },
+    Row { scenarios: TWO_LIMITS, ..row(PARENT, "openat2", &["/cpuset\", {", "/pids\", {"], &[], NOT_NEEDED) },
     // The numbers of processes are only counted for the record.
     Row {
         scenarios: &["stats"],
@@ -327,6 +347,8 @@ const TABLE: &[Row] = &[
     },
     // With only defaults, no cgroup option is explicit.
     Row { scenarios: &["defaults"], ..row(PARENT, "openat", &["cgroup", "\"mydocker-", "mountinfo"], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "openat2", &["cgroup"], &[], DEFAULT) },
+    Row { scenarios: &["defaults"], ..row(PARENT, "fstatfs", &["cgroup", "mountinfo"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "read", &["cgroup", "mountinfo"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "write", &["cgroup"], &[], DEFAULT) },
     Row { scenarios: &["defaults"], ..row(PARENT, "pread64", &[], &[], DEFAULT) },

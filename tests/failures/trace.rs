@@ -168,9 +168,9 @@ impl Traced {
         whole.into_iter().filter_map(last_part).collect()
     }
 
-    /// A path such as /proc/self/fd/7 stands for the file that this descriptor was opened for.
+    /// A path such as /proc/self/fd/7, or self/fd/7 in /proc, stands for the file that this descriptor was opened for.
     fn opened_path<'a>(&'a self, call: &Call, path: &'a str) -> &'a str {
-        let Some(number) = path.strip_prefix("/proc/self/fd/") else { return path };
+        let Some(number) = path.trim_start_matches("/proc/").strip_prefix("self/fd/") else { return path };
         let opened = |other: &&Call| other.pid == call.pid && other.began < call.began;
         let result = |other: &'a Call| other.result.strip_prefix(number)?.strip_prefix('<')?.split('>').next();
         self.calls.iter().rev().filter(opened).find_map(result).unwrap_or(path)

@@ -48,6 +48,7 @@ mod pid_file;
 mod pipelines;
 mod privilege;
 mod pty;
+mod races;
 mod rehearsal;
 mod relay;
 mod rootfs;

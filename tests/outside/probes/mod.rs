@@ -27,6 +27,7 @@ mod acts;
 pub mod facts;
 pub mod own_mounts;
 mod privilege;
+pub mod races;
 mod root;
 mod signals;
 pub mod terminal;
