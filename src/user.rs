@@ -167,7 +167,8 @@ fn each_line(path: &CStr, open: Open, see: &mut dyn FnMut(&[u8])) -> Result<()> 
         other => other?,
     };
     let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;
-    if status.kind() != libc::S_IFREG || status.size > LARGEST {
+    // A link into /proc leads to a file of the kernel.
+    if status.kind() != libc::S_IFREG || status.size > LARGEST || sys::is_on_proc(file.borrow())? {
         return Ok(());
     }
     let (mut content, mut buffer) = (Vec::new(), [0; 16 * 1024]);
