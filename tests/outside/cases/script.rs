@@ -911,9 +911,14 @@ case!(what_a_shell_cannot_stops_at_its_place, Needs::NAMESPACES);
 /// A line of its own, after the commands of the steps before it: whoever wants the rest deletes it.
 fn what_a_shell_cannot_stops_at_its_place() {
     for (options, before, what, after) in [
-        ("-t --no-limits", "mount -t devpts", "leave out -t", "exec \"$env\""),
-        ("--init --no-limits", "ifconfig lo up", "leave out --init", "exec \"$env\""),
-        ("--no-limits", "ifconfig lo up", "--security-opt seccomp=unconfined does without", "exec \"$env\""),
+        ("-t --no-limits", "mount -t devpts", "leave out -t", "exec \"$setsid\" \"$env\""),
+        ("--init --no-limits", "ifconfig lo up", "leave out --init", "exec \"$setsid\" \"$env\""),
+        (
+            "--no-limits",
+            "ifconfig lo up",
+            "--security-opt seccomp=unconfined does without",
+            "exec \"$setsid\" \"$env\"",
+        ),
     ] {
         let options: Vec<&str> = options.split(' ').collect();
         let text = script(&options, &["x".into()]);

@@ -154,6 +154,7 @@ impl Needs {
             (Needs::SCRIPT_TOOLS, "hostname"),
             (Needs::SCRIPT_TOOLS, "prlimit"),
             (Needs::SCRIPT_TOOLS, "keyctl"),
+            (Needs::SCRIPT_TOOLS, "setsid"),
             (Needs::PYTHON, "python3"),
             (Needs::PERL, "perl"),
             (Needs::CC, "cc"),
