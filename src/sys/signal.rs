@@ -69,7 +69,8 @@ pub fn write_last(fd: FdRef, bytes: &[u8]) -> Result<()> {
     // A pipe that can be written to has room for that much.
     for part in bytes.chunks(libc::PIPE_BUF) {
         let mut room = [Poll::new(Some(fd), false, true)];
-        if !fd::poll(&mut room, Some(0))? {
+        // If it cannot be asked for, it is written all the same.
+        if let Ok(false) = fd::poll(&mut room, Some(0)) {
             set_signal_mask(SigSet::of(&[libc::SIGPIPE]))?;
             fd::poll(&mut room, None)?;
         }
