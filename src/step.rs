@@ -4,6 +4,7 @@
 //! A step is declared with [`step!`](crate::step!): the first line of its documentation is what `--dry-run`, `--trace` and
 //! `--step` say that it is for.
 
+use crate::bytes::Address;
 use crate::error::Result;
 use crate::sys::{Fd, Loop, Pid};
 use alloc::boxed::Box;
@@ -193,6 +194,12 @@ pub struct Parent {
     pub pid_file: Option<Fd>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
+    /// The number of a bridge that it has made,
+    pub bridge: u32,
+    /// the address of the container on its bridge,
+    pub address: Option<Address>,
+    /// and the socket that a packet filter belongs to.
+    pub filter: Option<Fd>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.

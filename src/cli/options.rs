@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
 use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
-use mydocker::{cgroup, passwd, privilege, ulimit, volume};
+use mydocker::{cgroup, network, passwd, privilege, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Debug, PartialEq, Eq)]
@@ -247,11 +247,15 @@ options! {
             => |_, _| {};
     }
     "Namespaces" {
-        network: "--network, --net" One("none|host")
-            "its own with lo up (none), or the host's"
-            => |request, word| {
-                request.spec.host_network = is_host(word, "none", "--network takes none or host")?;
-            };
+        network: "--network, --net" One("MODE")
+            "none (its own, with lo), host, bridge[:NAME][,forward], or ns:PATH"
+            => |request, word| request.spec.network = network::parse(word)?;
+        subnet: "--subnet" One("ADDRESS/BITS")
+            "the network of its bridge; default 10.88.0.0/16"
+            => |request, word| network::bridge_of(&mut request.spec, word)?.subnet = Some(network::subnet(word)?);
+        ip: "--ip" One("ADDRESS")
+            "its address on the bridge; default: any that is free"
+            => |request, word| network::bridge_of(&mut request.spec, word)?.address = Some(network::address(word)?);
         pid: "--pid" One("host")
             "share the host's processes"
             => |request, word| request.spec.host_pid = is_host(word, "", "--pid takes host")?;

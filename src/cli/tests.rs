@@ -80,7 +80,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert_eq!(spec.devices, [c"/x"]);
     assert_eq!((&spec.env[..], &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
     assert_eq!(spec.user, Some("nobody:7"));
-    assert!(spec.host_network && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
+    assert!(spec.network.is_host() && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
     assert!(matches!(spec.stats, Some(StatsTo::File(file)) if file == c"/x"));
     assert_eq!(
         (request.trace, request.dry_run, request.step),

@@ -6,11 +6,12 @@ use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
+use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
-use crate::spec::{Spec, StatsTo};
+use crate::spec::{Network, Spec, StatsTo};
 use crate::step::{List, ParentStep, Steps};
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
@@ -39,9 +40,21 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
         steps.add(AttachImage { image });
     }
+    if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
+        if bridge.index.is_none() {
+            steps.add(MakeBridge { bridge });
+        }
+        if wanted.forward && !bridge::forwards() {
+            steps.add(EnableForwarding);
+        }
+    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
+    }
+    if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
+        steps.add(ConnectToBridge { bridge, address: wanted.address });
+        steps.add(Masquerade { bridge });
     }
     if spec.pid_file.is_some() {
         steps.add(WritePidFile);

@@ -252,6 +252,7 @@ flags! {
         TIOCSPGRP = bare libc::TIOCSPGRP,
         TIOCGPGRP = bare libc::TIOCGPGRP,
         SIOCSIFFLAGS = bare libc::SIOCSIFFLAGS,
+        SIOCGIFINDEX = bare libc::SIOCGIFINDEX,
         LOOP_CTL_GET_FREE = bare 0x4c82,
         /// Since Linux 5.8: the file and the flags in one call, so that there is no moment with only one of them.
         LOOP_CONFIGURE = bare 0x4c0a,
@@ -271,6 +272,12 @@ flags! {
     one Domain {
         UNIX = AF_ libc::AF_UNIX,
         INET = AF_ libc::AF_INET,
+        NETLINK = AF_ libc::AF_NETLINK,
+    }
+    /// netlink(7).
+    one NetlinkFamily {
+        ROUTE = NETLINK_ libc::NETLINK_ROUTE,
+        NETFILTER = NETLINK_ libc::NETLINK_NETFILTER,
     }
     /// socket(2), socketpair(2): a type and flags.
     bits Socket {

@@ -2,7 +2,7 @@
 //! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
 //!
 //! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`fs`], [`mount`], [`process`],
-//! [`signal`], [`tty`], [`cred`], [`net`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
+//! [`signal`], [`tty`], [`cred`], [`net`], [`netlink`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
 //! notes them.
 
 pub mod clone;
@@ -14,6 +14,7 @@ pub mod gate;
 pub mod heap;
 pub mod mount;
 pub mod net;
+pub mod netlink;
 pub mod process;
 pub mod record;
 pub mod signal;
@@ -37,11 +38,12 @@ pub use mount::{
     Loop, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount, open_tree,
     pivot_root, remount, remount_read_only,
 };
-pub use net::set_interface_up;
+pub use net::{interface_index, padded, set_interface_up};
+pub use netlink::{Requests, netlink};
 pub use process::{
     Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
     has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
+    set_not_dumpable, sethostname, setns, spawn, stop, uname, unshare, wait_any, wait4,
 };
 pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
 pub use tty::{

@@ -224,6 +224,12 @@ pub fn enter_own_mount_namespace() -> Result<bool> {
     }
 }
 
+/// setns(2) into the namespace that `namespace` stands for, which was opened at `path`.
+pub fn setns(namespace: &Fd, kind: CloneFlags, path: &CStr) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and flags
+    unsafe { call!(setns(namespace.borrow(), kind)) }.about_path(path).map(drop)
+}
+
 /// sethostname(2).
 pub fn sethostname(name: &[u8]) -> Result<()> {
     // SAFETY: the pointer and the length are those of one slice
