@@ -6,7 +6,7 @@
 
 use crate::bytes::Address;
 use crate::error::Result;
-use crate::sys::{Fd, Loop, Pid};
+use crate::sys::{Fd, Loop, Pid, SocketAddress};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -200,10 +200,24 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
+    /// The sockets of its published ports, until the relay has them,
+    pub listeners: Vec<Listener>,
+    /// and the relay.
+    pub relay: Option<Pid>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.
     pub child_main: fn(&mut Child) -> !,
+}
+
+/// A port of the host, and where it leads to.
+pub struct Listener {
+    /// Where it listens.
+    pub socket: Fd,
+    /// Where it connects to, in the network of the container: the first that answers.
+    pub targets: Vec<SocketAddress>,
+    /// It is for UDP.
+    pub datagrams: bool,
 }
 
 /// What the steps of the child share.

@@ -250,6 +250,11 @@ options! {
         network: "--network, --net" One("MODE")
             "none (its own, with lo), host, bridge[:NAME][,forward], or ns:PATH"
             => |request, word| request.spec.network = network::parse(word)?;
+        publish: "-p, --publish" Many("[IP:][HOST:]CONT[/udp]")
+            "a port of the host that leads into it; the command sees mydocker as the caller"
+            => |request, words| for word in words {
+                network::publish(word, &mut request.spec.ports)?;
+            };
         subnet: "--subnet" One("ADDRESS/BITS")
             "the network of its bridge; default 10.88.0.0/16"
             => |request, word| network::bridge_of(&mut request.spec, word)?.subnet = Some(network::subnet(word)?);

@@ -25,6 +25,8 @@ pub struct Bridge {
     pub index: Option<u32>,
     /// Where the kernel is asked.
     socket: Fd,
+    /// The network namespace of this host. Whoever uses its bridges holds a lock on it.
+    lock: Fd,
 }
 
 /// The network of a bridge, unless another one is asked for.
@@ -55,8 +57,11 @@ impl Bridge {
             address.put(&mut text);
             return Err(Error::refused("--ip", &[&text], "not an address for a container in the network of the bridge"));
         }
+        // Whoever removes the bridge holds the lock alone.
+        let lock = sys::open(c"/proc/self/ns/net", sys::OpenFlags::NONE)?;
+        sys::flock_shared(&lock)?;
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
-        let mut bridge = Bridge { name: wanted.name, subnet, index: None, socket };
+        let mut bridge = Bridge { name: wanted.name, subnet, index: None, socket, lock };
         bridge.index = bridge.look_up()?;
         if bridge.index.is_none() {
             bridge.refuse_overlap()?;
@@ -86,6 +91,20 @@ impl Bridge {
             }
             (Ok(()), Some((index, true))) => Ok(Some(index)),
             (Ok(()), None) => Ok(None),
+        }
+    }
+
+    /// Removes the bridge if nobody else uses it.
+    pub fn leave(&self) -> Result<()> {
+        if !sys::flock_alone(&self.lock)? {
+            return Ok(());
+        }
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_DELLINK, ACK, &[&link(0, 0)]);
+        requests.attribute(libc::IFLA_IFNAME, &with_nul(self.name.as_bytes()));
+        match requests.send(&self.socket, b"RTM_DELLINK") {
+            Err(e) if e.is(Errno::ENODEV) => Ok(()),
+            other => other,
         }
     }
 
@@ -284,6 +303,19 @@ impl ParentStep for EnableForwarding {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let file = sys::open(FORWARD, sys::OpenFlags::WRONLY)?;
         sys::write_all(file.borrow(), b"1").map_err(|e| e.about(FORWARD.to_bytes()))
+    }
+}
+
+step! {
+    /// Says that the container reaches nothing outside this host.
+    pub struct SayNotForwarded;
+}
+
+impl ParentStep for SayNotForwarded {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let hint = "the container reaches it and others on the bridge, and nothing outside: --network bridge,forward";
+        sys::say(Error::refused("this host forwards no packets", &[], hint));
+        Ok(())
     }
 }
 

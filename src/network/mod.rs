@@ -2,9 +2,11 @@
 
 pub mod bridge;
 pub mod filter;
+pub mod publish;
+pub mod relay;
 mod words;
 
-pub use words::{address, bridge_of, parse, subnet};
+pub use words::{address, bridge_of, parse, publish, subnet};
 
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep};

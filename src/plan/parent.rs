@@ -6,13 +6,14 @@ use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
-use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade};
+use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
+use crate::network::publish::{self, Listen, StartRelay};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
 use crate::spec::{Network, Spec, StatsTo};
-use crate::step::{List, ParentStep, Steps};
+use crate::step::{List, ParentStep, Slot, Steps};
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
 
@@ -33,6 +34,9 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     if let Some(StatsTo::File(path)) = spec.stats {
         steps.add(OpenStatsFile { path });
     }
+    if !spec.ports.is_empty() {
+        steps.add(Listen { ports: &spec.ports });
+    }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
     }
@@ -44,8 +48,10 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
         if bridge.index.is_none() {
             steps.add(MakeBridge { bridge });
         }
-        if wanted.forward && !bridge::forwards() {
-            steps.add(EnableForwarding);
+        match bridge::forwards() {
+            true => {}
+            false if wanted.forward => steps.add(EnableForwarding),
+            false => steps.add(SayNotForwarded),
         }
     }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
@@ -55,6 +61,10 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
         steps.add(ConnectToBridge { bridge, address: wanted.address });
         steps.add(Masquerade { bridge });
+    }
+    if !spec.ports.is_empty() {
+        let filter = Slot::new(Some(publish::filter()));
+        steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), filter });
     }
     if spec.pid_file.is_some() {
         steps.add(WritePidFile);

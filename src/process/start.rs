@@ -19,6 +19,8 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         bridge: 0,
         address: None,
         filter: None,
+        listeners: alloc::vec::Vec::new(),
+        relay: None,
         child: Child {
             steps: plan.child,
             is_rehearsal: false,

@@ -5,7 +5,7 @@ pub mod limits;
 pub use limits::{Limit, LimitWords, Limits};
 
 use crate::bytes::{Address, Subnet};
-use crate::sys::{MountFlags, Resource};
+use crate::sys::{MountFlags, Resource, SocketAddress};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -52,6 +52,8 @@ pub struct Spec {
     pub hostname: Option<&'static str>,
     /// Its network.
     pub network: Network,
+    /// The ports of the host that lead into it.
+    pub ports: Vec<Port>,
     /// It shares the host's PID namespace.
     pub host_pid: bool,
     /// It shares the host's IPC namespace.
@@ -97,6 +99,21 @@ impl Network {
     pub fn is_new(self) -> bool {
         matches!(self, Network::None | Network::Bridge(_))
     }
+}
+
+/// A port of the host that leads into the container.
+#[derive(Clone, Copy)]
+pub struct Port {
+    /// The word of the command line.
+    pub word: &'static str,
+    /// The address of the host, if one is given.
+    pub address: Option<SocketAddress>,
+    /// The port of the host; 0: any that is free.
+    pub host: u16,
+    /// The port in the container.
+    pub container: u16,
+    /// It is for UDP, not for TCP.
+    pub datagrams: bool,
 }
 
 /// A bridge, as the command line names it.

@@ -278,6 +278,30 @@ pub fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
         .map(drop)
 }
 
+/// prlimit64(2) of this process: raises the soft limit to `wanted`, or as far as the hard one allows. Returns the soft limit.
+pub fn raise_limit(resource: Resource, wanted: u64) -> Result<u64> {
+    let mut limits = Limits([0; 2]);
+    // SAFETY: the kernel writes one struct rlimit64
+    unsafe { call!(prlimit64(0, resource, Null, &mut limits)) }.about_text(resource.name().as_bytes())?;
+    let Limits([soft, hard]) = limits;
+    if soft >= wanted || soft == hard {
+        return Ok(soft);
+    }
+    set_limit(resource, wanted.min(hard), hard).map(|()| wanted.min(hard))
+}
+
+/// pidfd_open(2): a descriptor that stands for a process.
+pub fn pidfd_open(pid: Pid) -> Result<Fd> {
+    // SAFETY: the call takes a number and no flags
+    unsafe { call!(pidfd_open(pid.0, 0u32)) }.result().map(Fd::own)
+}
+
+/// getppid(2).
+pub fn getppid() -> Pid {
+    // SAFETY: the call takes nothing, and cannot fail
+    Pid(unsafe { call!(getppid()) }.ok().unwrap_or_default() as i32)
+}
+
 /// nanosleep(2).
 pub fn nanosleep(nanoseconds: i64) -> Result<()> {
     let time = Timespec([nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000]);
