@@ -51,11 +51,17 @@ impl Bridge {
             (None, None) => USUAL,
         };
         if let Some(address) = wanted.address
-            && (!subnet.contains(address) || (0..2).contains(&(address.0 - subnet.base)) || address.0 | subnet.mask() == u32::MAX)
+            && (!subnet.contains(address)
+                || (0..2).contains(&(address.0 - subnet.base))
+                || address.0 | subnet.mask() == u32::MAX)
         {
             let mut text = Vec::new();
             address.put(&mut text);
-            return Err(Error::refused("--ip", &[&text], "not an address for a container in the network of the bridge"));
+            return Err(Error::refused(
+                "--ip",
+                &[&text],
+                "not an address for a container in the network of the bridge",
+            ));
         }
         // Whoever removes the bridge holds the lock alone.
         let lock = sys::open(c"/proc/self/ns/net", sys::OpenFlags::NONE)?;
@@ -344,7 +350,8 @@ impl Setup {
             requests.attribute(kind, &[0; 4]);
             *place = requests.len() - 4;
         }
-        let route = [libc::AF_INET as u8, 0, 0, 0, libc::RT_TABLE_MAIN, libc::RTPROT_BOOT, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
+        let route =
+            [libc::AF_INET as u8, 0, 0, 0, libc::RT_TABLE_MAIN, libc::RTPROT_BOOT, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
         requests.begin(libc::RTM_NEWROUTE, CREATE, &[&route]);
         requests.attribute(libc::RTA_GATEWAY, &bridge.subnet.gateway().bytes());
         Setup { requests, indices, addresses }

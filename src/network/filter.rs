@@ -120,7 +120,10 @@ pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     requests.begin(libc::NFNL_MSG_BATCH_END as u16, 0, &[&batch]);
     requests.send(socket, b"nf_tables").map_err(|e| {
         e.hint_for(&[
-            (Errno::EOPNOTSUPP, "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables"),
+            (
+                Errno::EOPNOTSUPP,
+                "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables",
+            ),
             (Errno::ENOENT, "this kernel cannot masquerade: modprobe nft_chain_nat nft_masq"),
         ])
     })

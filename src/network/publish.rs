@@ -5,8 +5,8 @@ use crate::error::{Errno, Error, Result};
 use crate::privilege;
 use crate::spec::{Capabilities, Network, Port};
 use crate::step::{Listener, Parent, ParentStep, Slot};
-use crate::sys::{self, CloneFlags, Fd, Pid, SocketAddress};
 use crate::sys::record;
+use crate::sys::{self, CloneFlags, Fd, Pid, SocketAddress};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -49,7 +49,11 @@ fn listen(port: &Port) -> Result<Listener> {
         other => other?,
     };
     sys::bind_and_listen(&socket, &address, port.datagrams)?;
-    Ok(Listener { socket, targets: alloc::vec![SocketAddress::v4(LOOPBACK, port.container)], datagrams: port.datagrams })
+    Ok(Listener {
+        socket,
+        targets: alloc::vec![SocketAddress::v4(LOOPBACK, port.container)],
+        datagrams: port.datagrams,
+    })
 }
 
 fn explain(error: Error, port: &Port) -> Error {
@@ -103,7 +107,9 @@ impl ParentStep for StartRelay {
             }
             None => {
                 let listeners = Box::leak(Box::new(core::mem::take(&mut parent.listeners)));
-                if let Err(e) = self.confine(namespace, kind).and_then(|()| give_up(listeners, [&failed, &process], mydocker)) {
+                if let Err(e) =
+                    self.confine(namespace, kind).and_then(|()| give_up(listeners, [&failed, &process], mydocker))
+                {
                     sys::send_error(failed.borrow(), e).unwrap_or_default();
                     sys::exit_group(125);
                 }

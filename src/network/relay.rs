@@ -196,12 +196,16 @@ impl Relay {
             let Ok(Some((len, sender))) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
             let is_his = |flow: &Flow| flow.listener == at && flow.sender == sender;
             let known = self.flows.iter().position(|slot| slot.as_ref().is_some_and(is_his));
-            let Some(place) = known.or_else(|| self.flows.iter().position(Option::is_none)) else { return self.say_full() };
+            let Some(place) = known.or_else(|| self.flows.iter().position(Option::is_none)) else {
+                return self.say_full();
+            };
             let Some(slot) = self.flows.get_mut(place) else { return };
             if slot.is_none() {
                 let Some(target) = listener.targets.first() else { return };
                 let Ok(socket) = sys::socket_to(target, true) else { return };
-                if sys::connect(&socket, target).is_err() || self.epoll.add(&socket, false, FLOW | place as u64).is_err() {
+                if sys::connect(&socket, target).is_err()
+                    || self.epoll.add(&socket, false, FLOW | place as u64).is_err()
+                {
                     return;
                 }
                 *slot = Some(Flow { listener: at, sender, socket, last: 0 });
@@ -221,7 +225,8 @@ impl Relay {
             // Where nobody serves the port, the kernel says so here: the sender gets no answer.
             let Ok(Some(len)) = sys::read_now(flow.socket.borrow(), &mut self.buffer) else { return };
             if let Some(listener) = self.listeners.get(flow.listener) {
-                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), &flow.sender).unwrap_or_default();
+                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), &flow.sender)
+                    .unwrap_or_default();
             }
         }
     }

@@ -29,9 +29,9 @@ pub use fd::{
 };
 pub use flags::*;
 pub use fs::{
-    Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock, flock_alone, flock_shared,
-    is_cgroup, is_directory, is_executable, is_on_proc, mkdir, mknod, mode, open, open_in_root, openat2, path_of,
-    read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
+    Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock,
+    flock_alone, flock_shared, is_cgroup, is_directory, is_executable, is_on_proc, mkdir, mknod, mode, open,
+    open_in_root, openat2, path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{
@@ -39,14 +39,14 @@ pub use mount::{
     pivot_root, remount, remount_read_only,
 };
 pub use net::{
-    EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, connected, interface_index, padded, receive_from, send_to,
-    set_interface_up, shut_down, socket_address, socket_to, splice,
+    EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, connected, interface_index, padded, receive_from,
+    send_to, set_interface_up, shut_down, socket_address, socket_to, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{
-    Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid, getppid,
-    has_stopped, hostname, kill, leads_session, monotonic, nanosleep, pidfd_open, raise_limit, same_group, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, setns, spawn, stop, uname, unshare, wait_any, wait4,
+    Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
+    getppid, has_stopped, hostname, kill, leads_session, monotonic, nanosleep, pidfd_open, raise_limit, same_group,
+    set_child_subreaper, set_limit, set_not_dumpable, sethostname, setns, spawn, stop, uname, unshare, wait_any, wait4,
 };
 pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
 pub use tty::{

@@ -70,7 +70,7 @@ impl Requests {
             *room = len.to_ne_bytes();
         }
         // Each begins at a multiple of four.
-        while self.bytes.len() % 4 != 0 {
+        while !self.bytes.len().is_multiple_of(4) {
             self.bytes.push(0);
         }
         self.end_request();

@@ -42,8 +42,11 @@ fn refused(run: Run, message: &str) {
 
 network_case!(a_port_leads_inside, Needs::ROOT, "check-port");
 probe!("check-port", |_| {
-    for mode in ["none", "bridge,forward"].into_iter().filter(|mode| *mode == "none" || Needs::BRIDGE.missing().is_none()) {
-        let container = server(&["--network", mode, "-p", "8080:80", "-p", "127.0.0.1:8081:80/tcp", "-p", "[::1]:8082:80"], "5");
+    for mode in
+        ["none", "bridge,forward"].into_iter().filter(|mode| *mode == "none" || Needs::BRIDGE.missing().is_none())
+    {
+        let container =
+            server(&["--network", mode, "-p", "8080:80", "-p", "127.0.0.1:8081:80/tcp", "-p", "[::1]:8082:80"], "5");
         for address in ["127.0.0.1:8080", "[::1]:8080", "127.0.0.1:8081", "[::1]:8082"] {
             assert_eq!(ask(address, 3_000_000).expect(address), "3000000!", "{mode}");
         }
@@ -129,7 +132,10 @@ probe!("check-bridge", |_| {
     assert_eq!(interfaces(), ["lo", "mydocker0", "v10.88.7.7"]);
     assert_eq!(ask("10.88.7.7:80", 5).expect("from the host"), "5!");
     assert_eq!(probe(&["--network", "bridge,forward"], &["ask-tcp", "10.88.7.7:80", "9"]).finish().success(), "9!\n");
-    refused_beside(run(&["--network", "bridge,forward", "--ip", "10.88.7.7"], &["true"]), "another container has this address");
+    refused_beside(
+        run(&["--network", "bridge,forward", "--ip", "10.88.7.7"], &["true"]),
+        "another container has this address",
+    );
     assert_eq!(ask("10.88.7.7:80", 0).expect("it is still there"), "0!");
     one.finish().success();
     only_lo();
@@ -167,7 +173,10 @@ probe!("check-bridges", |_| {
     refused(run(&["--network", "bridge,forward", "--subnet", "10.88.0.0/30"], &["true"]), "--subnet");
     let first = server(&["--network", "bridge,forward"], "1");
     // Another network under the same name, and the same network under another name.
-    for options in [["--network", "bridge,forward", "--subnet", "10.99.0.0/16"], ["--network", "bridge:b2", "--subnet", "10.88.128.0/17"]] {
+    for options in [
+        ["--network", "bridge,forward", "--subnet", "10.99.0.0/16"],
+        ["--network", "bridge:b2", "--subnet", "10.88.128.0/17"],
+    ] {
         refused_beside(run(&options, &["true"]), "--subnet");
     }
     send(first.pid, libc::SIGTERM);
@@ -184,7 +193,11 @@ probe!("check-namespace", |_| {
     assert!(!joined.contains(&own));
     assert_eq!(probe(&["--network", &inside], &["ask-tcp", "127.0.0.1:80", "3"]).finish().success(), "3!\n");
     holder.finish().success();
-    for (path, message) in [("ns:/proc/self/ns/uts", "no network namespace"), ("ns:/nowhere/at-all", "ENOENT"), ("ns:nobodys", "/run/netns/nobodys")] {
+    for (path, message) in [
+        ("ns:/proc/self/ns/uts", "no network namespace"),
+        ("ns:/nowhere/at-all", "ENOENT"),
+        ("ns:nobodys", "/run/netns/nobodys"),
+    ] {
         refused(run(&["--network", path], &["true"]), message);
     }
 });
@@ -193,7 +206,8 @@ network_case!(an_ordinary_users_port, Needs::ROOT | Needs::NAMESPACES, "check-us
 probe!("check-users-port", |_| {
     use std::os::unix::process::CommandExt;
     let words = ["-p", "8080:80"];
-    let container = probe(&words, &["serve-tcp", "80", "1"]).with(|command| command.uid(65534).gid(65534)).start_ready();
+    let container =
+        probe(&words, &["serve-tcp", "80", "1"]).with(|command| command.uid(65534).gid(65534)).start_ready();
     assert_eq!(ask("127.0.0.1:8080", 100).expect("an answer"), "100!");
     container.finish().success();
     refused(run(&["-p", "80:80"], &["true"]).with(|command| command.uid(65534).gid(65534)), "EACCES");

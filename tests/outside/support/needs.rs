@@ -216,11 +216,12 @@ fn has_util_linux() -> bool {
 fn has_bridges() -> bool {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let folder = std::path::PathBuf::from(format!("/lib/modules/{release}"));
-    let lists = ["modules.builtin", "modules.dep"].map(|file| std::fs::read_to_string(folder.join(file)).unwrap_or_default());
+    let lists =
+        ["modules.builtin", "modules.dep"].map(|file| std::fs::read_to_string(folder.join(file)).unwrap_or_default());
     let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
-    [("bridge", "br_dev_setup"), ("veth", "veth_setup"), ("nf_tables", "nf_tables_newtable")].iter().all(|(module, symbol)| {
-        lists.iter().any(|list| list.contains(&format!("/{module}.ko"))) || symbols.contains(symbol)
-    })
+    [("bridge", "br_dev_setup"), ("veth", "veth_setup"), ("nf_tables", "nf_tables_newtable")].iter().all(
+        |(module, symbol)| lists.iter().any(|list| list.contains(&format!("/{module}.ko"))) || symbols.contains(symbol),
+    )
 }
 
 fn accounts_swap() -> bool {
