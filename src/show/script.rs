@@ -448,9 +448,21 @@ impl Translator {
                 }
             }
             Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),
+            Sysno::prctl if self.has_stopped => {}
             Sysno::prctl => {
                 self.stop(b"what the command leaves running would outlive the script: leave out --pid host");
             }
+            Sysno::sendto => self.stop(b"mydocker itself makes the interfaces of a bridge: leave out --network bridge"),
+            Sysno::bind => self.stop(b"mydocker itself is the relay of published ports: leave out -p"),
+            // Of what has stopped already.
+            Sysno::socket
+            | Sysno::setsockopt
+            | Sysno::listen
+            | Sysno::getpid
+            | Sysno::pidfd_open
+            | Sysno::setns
+            | Sysno::capset => {}
+            Sysno::seccomp if self.has_stopped => {}
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
             number if PARENTS_OWN.contains(&number) => {}
             _ => self.stop(call.call.name.as_bytes()),
@@ -486,6 +498,10 @@ impl Translator {
                 let template = if recursive { "make_readonly ~" } else { "mount -o remount,bind,ro ~" };
                 self.command(template, &[self.path(call, 0)]);
             }
+            Sysno::setns if call.number(1) == CloneFlags::NEWNET.bits() as usize => {
+                self.stop(b"a shell cannot join another network and go on: leave out --network ns:");
+            }
+            Sysno::sendto if self.has_stopped => {}
             Sysno::write if call.file(0) == b"pipe" => {}
             Sysno::write => {
                 let (path, content) = (self.of_fd(call, 0), call.bytes(1));
