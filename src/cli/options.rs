@@ -247,11 +247,11 @@ options! {
             => |_, _| {};
     }
     "Namespaces" {
-        network: "--network, --net" One("MODE")
-            "none (its own, with lo), host, bridge[:NAME][,forward], or ns:PATH"
+        network: "--network, --net" One("none|host|bridge")
+            "its own with lo (none), the host's, bridge[:NAME][,forward], or ns:PATH"
             => |request, word| request.spec.network = network::parse(word)?;
-        publish: "-p, --publish" Many("[IP:][HOST:]CONT[/udp]")
-            "a port of the host that leads into it; the command sees mydocker as the caller"
+        publish: "-p, --publish" Many("[HOST:]CONT")
+            "a port of the host that leads to CONT, as IP:HOST:CONT/udp at most; callers are seen as 127.0.0.1"
             => |request, words| for word in words {
                 network::publish(word, &mut request.spec.ports)?;
             };
