@@ -4,8 +4,9 @@
 //! A step is declared with [`step!`](crate::step!): the first line of its documentation is what `--dry-run`, `--trace` and
 //! `--step` say that it is for.
 
+use crate::bytes::Address;
 use crate::error::Result;
-use crate::sys::{self, Fd, FdRef, Loop, Pid, SigSet};
+use crate::sys::{self, Fd, FdRef, Loop, Pid, SigSet, SocketAddress};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -208,6 +209,16 @@ pub struct Parent {
     pub pid_file: Option<Fd>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
+    /// The number of a bridge that it has made,
+    pub bridge: u32,
+    /// the address of the container on its bridge,
+    pub address: Option<Address>,
+    /// and the socket that a packet filter belongs to.
+    pub filter: Option<Fd>,
+    /// The sockets of its published ports, until the relay has them,
+    pub listeners: Vec<Listener>,
+    /// and the relay.
+    pub relay: Option<Pid>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.
@@ -229,6 +240,16 @@ impl Parent {
     pub fn hold(&mut self) {
         core::mem::forget(self.pipes.command_write.take());
     }
+}
+
+/// A port of the host, and where it leads to.
+pub struct Listener {
+    /// Where it listens.
+    pub socket: Fd,
+    /// Where it connects to, in the network of the container: the first that answers.
+    pub targets: Vec<SocketAddress>,
+    /// It is for UDP.
+    pub datagrams: bool,
 }
 
 /// What the steps of the child share.

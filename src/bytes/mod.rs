@@ -1,11 +1,14 @@
-//! Bytes as people and the kernel write them: buffers to write text into, numbers and sizes, lists and paths.
+//! Bytes as people and the kernel write them: buffers to write text into, numbers and sizes, lists, paths
+//! and addresses.
 //!
 //! Words, paths and files of the kernel need not be UTF-8, so all of this works on `&[u8]`.
 
+mod address;
 mod number;
 mod put;
 mod split;
 
+pub use address::{Address, Subnet};
 pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
 pub use put::{FixedBytes, Put, Sink};
 pub use split::{Parts, below, c_string, clean_path, field, has_part, split, split_once, trimmed, words};

@@ -39,7 +39,7 @@ and nothing was run; 126 if COMMAND cannot be executed; 127 if it was not found.
 const WIDTH: usize = 80;
 
 /// Where the explanations begin.
-const COLUMN: usize = 38;
+const COLUMN: usize = 41;
 
 /// All of `mydocker run --help`.
 pub fn run_help() -> Vec<u8> {

@@ -86,6 +86,9 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
     {
         return Err(Error::usage("--workdir is not an absolute path in the container", dir));
     }
+    if let Some(port) = spec.ports.first().filter(|_| spec.network.is_host()) {
+        return Err(Error::usage("with --network host its ports are the host's: leave out -p", port.word.as_bytes()));
+    }
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }

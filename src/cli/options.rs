@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
 use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
-use mydocker::{cgroup, passwd, privilege, ulimit, volume};
+use mydocker::{cgroup, network, passwd, privilege, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Debug, PartialEq, Eq)]
@@ -247,11 +247,20 @@ options! {
             => |_, _| {};
     }
     "Namespaces" {
-        network: "--network, --net" One("none|host")
-            "its own with lo up (none), or the host's"
-            => |request, word| {
-                request.spec.host_network = is_host(word, "none", "--network takes none or host")?;
+        network: "--network, --net" One("none|host|bridge")
+            "its own with lo (none), the host's, bridge[:NAME][,forward], or ns:PATH"
+            => |request, word| request.spec.network = network::parse(word)?;
+        publish: "-p, --publish" Many("[HOST:]CONT")
+            "a port of the host that leads to CONT, as IP:HOST:CONT/udp at most; callers are seen as 127.0.0.1"
+            => |request, words| for word in words {
+                network::publish(word, &mut request.spec.ports)?;
             };
+        subnet: "--subnet" One("ADDRESS/BITS")
+            "the network of its bridge; default 10.88.0.0/16"
+            => |request, word| network::bridge_of(&mut request.spec, word)?.subnet = Some(network::subnet(word)?);
+        ip: "--ip" One("ADDRESS")
+            "its address on the bridge; default: any that is free"
+            => |request, word| network::bridge_of(&mut request.spec, word)?.address = Some(network::address(word)?);
         pid: "--pid" One("host")
             "share the host's processes"
             => |request, word| request.spec.host_pid = is_host(word, "", "--pid takes host")?;

@@ -1,6 +1,6 @@
 use super::options::{Row, Value};
 use super::*;
-use mydocker::spec::StatsTo;
+use mydocker::spec::{Network, StatsTo};
 
 /// The request of `run LINE true`, or the error's message with its subject.
 fn request(line: &str) -> core::result::Result<&'static Request, String> {
@@ -52,6 +52,7 @@ fn argh_accepts_every_option() {
 fn every_option_is_accepted_and_reaches_the_request() {
     let good = |row: &Row| match (row.name(), row.value) {
         (_, Value::Switch) => String::new(),
+        ("--network", _) => "=host".into(),
         (_, Value::One("BYTES") | Value::Optional("SIZE")) => "=5m".into(),
         (_, Value::One("N" | "N.N" | "LIST")) => "=1".into(),
         (_, Value::One(word) | Value::Optional(word)) if word.contains("host") => "=host".into(),
@@ -64,7 +65,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--name" | "--hostname", _) => "=x".into(),
         _ => "=/x".into(),
     };
-    let without = ["--uts"];
+    let without = ["--uts", "--publish", "--subnet", "--ip"];
     let line: Vec<String> = ROWS
         .iter()
         .filter(|row| !without.contains(&row.name()))
@@ -80,13 +81,17 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert_eq!(spec.devices, [c"/x"]);
     assert_eq!((spec.env, &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
     assert_eq!(spec.user, Some("nobody:7"));
-    assert!(spec.host_network && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
+    assert!(spec.network.is_host() && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
     assert!(matches!(spec.stats, Some(StatsTo::File(file)) if file == c"/x"));
     assert_eq!(
         (request.trace, request.dry_run, request.step),
         (Some(TraceTo::File(c"/x")), Some(DryRun::Script), true)
     );
     assert!(self::request("--uts host").unwrap().spec.host_uts);
+    let spec = &self::request("--network bridge --ip 10.99.0.2 --subnet 10.99.0.0/16 -p 80 -p 90").unwrap().spec;
+    let Network::Bridge(bridge) = spec.network else { panic!("a bridge") };
+    assert!(bridge.address.is_some() && bridge.subnet.is_some());
+    assert_eq!(spec.ports.len(), 2);
 }
 
 #[test]
@@ -138,7 +143,9 @@ fn options_that_do_not_fit_together() {
 fn wrong_values() {
     for (line, expected) in [
         ("--dry-run=python", "--dry-run takes =sh, not: \"python\""),
-        ("--network bridge", "--network takes none or host: \"bridge\""),
+        ("--network bridges", "--network takes none, host, bridge[:NAME][,forward] or ns:PATH, not: \"bridges\""),
+        ("--ip 10.88.0.2", "this needs --network bridge: \"10.88.0.2\""),
+        ("--network host -p 80", "with --network host its ports are the host's: leave out -p: \"80\""),
         ("--pid none", "--pid takes host: \"none\""),
         ("--ipc none", "--ipc takes host: \"none\""),
         ("--uts none", "--uts takes host: \"none\""),

@@ -8,7 +8,8 @@ use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand
 use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::namespaces::SetHostname;
-use crate::network::BringUpLoopback;
+use crate::network::bridge::{ConfigureInterfaces, Setup};
+use crate::network::{BringUpLoopback, JoinNetwork};
 use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
 use crate::root::dev::{MountDev, MountShm, is_userns_bind};
 use crate::root::enter::{
@@ -23,8 +24,8 @@ use crate::root::own::CheckOwnMounts;
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, LeadSession, ResetSignals};
-use crate::spec::{Content, Spec, Volume};
-use crate::step::{ChildStep, List, Steps};
+use crate::spec::{Content, Network, Spec, Volume};
+use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
 use crate::sys::MountFlags;
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
@@ -48,6 +49,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     // The mounts, while the parent creates the groups.
     if in_userns {
         steps.add(AwaitIds);
+    }
+    if let Network::Namespace(path) = spec.network {
+        // Before anything is mounted: /sys shows the network of the process that mounts it.
+        steps.add(JoinNetwork { path });
     }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {
@@ -137,8 +142,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });
     }
-    if !spec.host_network {
-        steps.add(BringUpLoopback);
+    match (spec.network, parts.bridge) {
+        (Network::None, _) => steps.add(BringUpLoopback),
+        (Network::Bridge(_), Some(bridge)) => {
+            steps.add(ConfigureInterfaces { setup: Slot::new(Some(Setup::new(bridge))) });
+        }
+        _ => {}
     }
     let Confinement { drop_bounding_set, set_capabilities, mut load_filter } =
         Confinement::new(privilege, host, in_userns);
@@ -237,7 +246,7 @@ fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec
         if !spec.host_pid {
             steps.add(MountProc { in_userns });
         }
-        if !spec.host_network {
+        if spec.network.is_new() {
             steps.add(MountSysfs { read_only: spec.privilege.confined, in_userns });
         }
         steps.add(LeaveOldRoot);

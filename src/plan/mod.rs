@@ -9,10 +9,11 @@ use crate::command::{self, Command};
 use crate::environment;
 use crate::error::Result;
 use crate::host::Host;
+use crate::network::bridge::Bridge;
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
-use crate::spec::{Spec, Volume};
+use crate::spec::{Network, Spec, Volume};
 use crate::step::{ChildStep, Listed, ParentStep, Slot};
 use crate::streams::{self, Input};
 use crate::sys::{self, CloneFlags, Fd};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub command: Slot<Command>,
     /// HOME is that of the user.
     pub home_of_user: bool,
+    /// The bridge that it is on.
+    pub bridge: Option<&'static Bridge>,
     /// The relay of its terminal.
     pub terminal: Slot<&'static mut Terminal>,
     /// stdin, if it is a file that the command is not to write to.
@@ -88,7 +91,7 @@ impl Parts {
             binds.push(c"/dev/shm");
         }
         if own_root && in_userns {
-            dev::add_userns_binds(&mut binds, spec.host_network, spec.host_pid, spec.host_ipc);
+            dev::add_userns_binds(&mut binds, !spec.network.is_new(), spec.host_pid, spec.host_ipc);
         }
         let mut add = |volume: Volume| parts.volumes.push((volume, Slot::default()));
         for volume in &spec.volumes {
@@ -109,12 +112,15 @@ impl Parts {
             None => b"",
         };
         if own_root {
-            parts.etc_files = etc::files(hostname, spec.host_network, &parts.volumes);
+            parts.etc_files = etc::files(hostname, spec.network.is_host(), &parts.volumes);
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
         parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        if let Network::Bridge(wanted) = &spec.network {
+            parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
+        }
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         // Each namespace that the container does not share with the host is new.
@@ -123,7 +129,7 @@ impl Parts {
             | unless(spec.host_uts, CloneFlags::NEWUTS)
             | unless(spec.host_ipc, CloneFlags::NEWIPC)
             | unless(spec.host_pid, CloneFlags::NEWPID)
-            | unless(spec.host_network, CloneFlags::NEWNET)
+            | unless(!spec.network.is_new(), CloneFlags::NEWNET)
             | unless(!in_userns, CloneFlags::NEWUSER);
         Ok(parts)
     }

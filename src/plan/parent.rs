@@ -6,12 +6,14 @@ use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
+use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
+use crate::network::publish::{self, Listen, StartRelay};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
-use crate::spec::{Spec, StatsTo};
-use crate::step::{List, ParentStep, Steps};
+use crate::spec::{Network, Spec, StatsTo};
+use crate::step::{List, ParentStep, Slot, Steps};
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
 
@@ -33,6 +35,9 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     if let Some(StatsTo::File(path)) = spec.stats {
         steps.add(OpenStatsFile { path });
     }
+    if !spec.ports.is_empty() {
+        steps.add(Listen { ports: &spec.ports });
+    }
     // What is opened up to here may hang, on a filesystem of a network or of another process: there a signal ends mydocker.
     steps.add(BlockSignals);
     steps.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: parts.undo_on_failure });
@@ -40,9 +45,27 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
         steps.add(OpenParentCgroup { group });
     }
     create_groups(&mut steps, parts, Version::V2);
+    if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
+        if bridge.index.is_none() {
+            steps.add(MakeBridge { bridge });
+        }
+        match bridge::forwards() {
+            true => {}
+            false if wanted.forward => steps.add(EnableForwarding),
+            false => steps.add(SayNotForwarded),
+        }
+    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
+    }
+    if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
+        steps.add(ConnectToBridge { bridge, address: wanted.address });
+        steps.add(Masquerade { bridge });
+    }
+    if !spec.ports.is_empty() {
+        let filter = Slot::new(Some(publish::filter()));
+        steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), filter });
     }
     if spec.pid_file.is_some() {
         steps.add(WritePidFile);

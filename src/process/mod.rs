@@ -9,6 +9,8 @@ pub mod stops;
 pub mod supervise;
 
 use crate::error::{Error, Result};
+use crate::network::bridge::Bridge;
+use crate::network::publish;
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
@@ -99,7 +101,9 @@ pub fn carry_out(
             *report = Some(Report { file: parent.stats_file.take(), record });
         }
     }
-    let removed = cleanup::remove_groups(plan);
+    let relayed = publish::end(parent);
+    let left = relayed.and(plan.parts.bridge.map_or(Ok(()), Bridge::leave));
+    let removed = cleanup::remove_groups(plan).and(left);
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
         match sys::write_last(FdRef::STDERR, &line) {

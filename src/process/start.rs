@@ -18,6 +18,11 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         pid: None,
         pid_file: None,
         stats_file: None,
+        bridge: 0,
+        address: None,
+        filter: None,
+        listeners: alloc::vec::Vec::new(),
+        relay: None,
         child: Child {
             steps: plan.child,
             is_rehearsal: false,

@@ -531,6 +531,8 @@ impl Translator {
                 }
             }
             Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),
+            // Of what has stopped already.
+            Sysno::prctl | Sysno::seccomp if self.has_stopped => {}
             Sysno::prctl => match Prctl::from_bits(call.number(0) as u64) {
                 Prctl::SET_CHILD_SUBREAPER => {
                     self.stop(b"what the command leaves running would outlive the script: leave out --pid host");
@@ -540,6 +542,15 @@ impl Translator {
                 Prctl::SET_DUMPABLE => {}
                 other => self.stop(other.names().as_bytes()),
             },
+            Sysno::sendto => self.stop(b"mydocker itself makes the interfaces of a bridge: leave out --network bridge"),
+            Sysno::bind => self.stop(b"mydocker itself is the relay of published ports: leave out -p"),
+            Sysno::socket
+            | Sysno::setsockopt
+            | Sysno::listen
+            | Sysno::getpid
+            | Sysno::pidfd_open
+            | Sysno::setns
+            | Sysno::capset => {}
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
             number if PARENTS_OWN.contains(&number) => {}
             _ => self.stop(call.call.name.as_bytes()),
@@ -597,6 +608,10 @@ impl Translator {
                     self.command("mount --make-private ~", &[path]);
                 }
             }
+            Sysno::setns if call.number(1) == CloneFlags::NEWNET.bits() as usize => {
+                self.stop(b"a shell cannot join another network and go on: leave out --network ns:");
+            }
+            Sysno::sendto if self.has_stopped => {}
             Sysno::write if call.file(0) == b"pipe" => {}
             Sysno::write => {
                 let (path, content) = (self.of_fd(call, 0), call.bytes(1));

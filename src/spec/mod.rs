@@ -4,7 +4,8 @@ pub mod limits;
 
 pub use limits::{Limit, LimitWords, Limits};
 
-use crate::sys::{MountFlags, Resource};
+use crate::bytes::{Address, Subnet};
+use crate::sys::{MountFlags, Resource, SocketAddress};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -49,8 +50,10 @@ pub struct Spec {
     pub ulimits: Vec<Ulimit>,
     /// The hostname.
     pub hostname: Option<&'static str>,
-    /// It shares the host's network namespace.
-    pub host_network: bool,
+    /// Its network.
+    pub network: Network,
+    /// The ports of the host that lead into it.
+    pub ports: Vec<Port>,
     /// It shares the host's PID namespace.
     pub host_pid: bool,
     /// It shares the host's IPC namespace.
@@ -70,6 +73,60 @@ impl Spec {
     pub fn has_own_root(&self) -> bool {
         self.rootfs.is_some() || self.ephemeral
     }
+}
+
+/// The network of a container.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Its own, with lo.
+    #[default]
+    None,
+    /// The host's.
+    Host,
+    /// Its own, with an interface on a bridge of the host.
+    Bridge(BridgeWanted),
+    /// The network namespace that this file stands for.
+    Namespace(&'static CStr),
+}
+
+impl Network {
+    /// Whether it shares the host's network namespace.
+    pub fn is_host(self) -> bool {
+        self == Network::Host
+    }
+
+    /// Whether it has a network namespace that is new.
+    pub fn is_new(self) -> bool {
+        matches!(self, Network::None | Network::Bridge(_))
+    }
+}
+
+/// A port of the host that leads into the container.
+#[derive(Clone, Copy)]
+pub struct Port {
+    /// The word of the command line.
+    pub word: &'static str,
+    /// The address of the host, if one is given.
+    pub address: Option<SocketAddress>,
+    /// The port of the host; 0: any that is free.
+    pub host: u16,
+    /// The port in the container.
+    pub container: u16,
+    /// It is for UDP, not for TCP.
+    pub datagrams: bool,
+}
+
+/// A bridge, as the command line names it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BridgeWanted {
+    /// Its name.
+    pub name: &'static str,
+    /// Its network, if one is given.
+    pub subnet: Option<Subnet>,
+    /// The address of the container, if one is given.
+    pub address: Option<Address>,
+    /// The host is to forward packets.
+    pub forward: bool,
 }
 
 /// Where the numbers of `--stats` go.

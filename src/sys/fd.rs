@@ -192,7 +192,7 @@ pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
 /// but `kept`, which is close-on-exec from birth.
 pub fn close_on_exec(kept: Option<FdRef>) -> Result<()> {
     match close_range(3, i32::MAX, CloseRangeFlags::CLOEXEC) {
-        Err(e) if e.is(Errno::EINVAL) => close_all_but(kept),
+        Err(e) if e.is(Errno::EINVAL) => close_all_but(kept.as_slice()),
         other => other,
     }
 }
@@ -211,9 +211,9 @@ pub(super) fn of_trace() -> Option<i32> {
 }
 
 /// Closes every descriptor above stderr except `kept` and that of a trace: close_range(2), once for each gap between them.
-pub fn close_all_but(kept: Option<FdRef>) -> Result<()> {
+pub fn close_all_but(kept: &[FdRef]) -> Result<()> {
     let mut first = 3;
-    let kept = || kept.map(FdRef::number).into_iter().chain(of_trace());
+    let kept = || kept.iter().map(|fd| fd.number()).chain(of_trace());
     while let Some(next) = kept().filter(|fd| *fd >= first).min() {
         if next > first {
             close_range(first, next - 1, CloseRangeFlags::NONE)?;

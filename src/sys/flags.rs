@@ -229,6 +229,7 @@ flags! {
     }
     /// flock(2).
     bits Lock {
+        SH = LOCK_ libc::LOCK_SH,
         EX = LOCK_ libc::LOCK_EX,
         NB = LOCK_ libc::LOCK_NB,
     }
@@ -270,6 +271,7 @@ flags! {
         TIOCSPGRP = bare libc::TIOCSPGRP,
         TIOCGPGRP = bare libc::TIOCGPGRP,
         SIOCSIFFLAGS = bare libc::SIOCSIFFLAGS,
+        SIOCGIFINDEX = bare libc::SIOCGIFINDEX,
         LOOP_CTL_GET_FREE = bare 0x4c82,
         /// Since Linux 5.8: the file and the flags in one call, so that there is no moment with only one of them.
         LOOP_CONFIGURE = bare 0x4c0a,
@@ -289,16 +291,43 @@ flags! {
     one Domain {
         UNIX = AF_ libc::AF_UNIX,
         INET = AF_ libc::AF_INET,
+        INET6 = AF_ libc::AF_INET6,
+        NETLINK = AF_ libc::AF_NETLINK,
+    }
+    /// netlink(7).
+    one NetlinkFamily {
+        ROUTE = NETLINK_ libc::NETLINK_ROUTE,
+        NETFILTER = NETLINK_ libc::NETLINK_NETFILTER,
     }
     /// socket(2), socketpair(2): a type and flags.
     bits Socket {
         SEQPACKET = SOCK_ libc::SOCK_SEQPACKET,
+        STREAM = SOCK_ libc::SOCK_STREAM,
         DGRAM = SOCK_ libc::SOCK_DGRAM,
+        NONBLOCK = SOCK_ libc::SOCK_NONBLOCK,
         CLOEXEC = SOCK_ libc::SOCK_CLOEXEC,
     }
     /// recvmsg(2), sendmsg(2).
     bits MessageFlags {
         CMSG_CLOEXEC = MSG_ libc::MSG_CMSG_CLOEXEC,
+    }
+    /// setsockopt(2): whose option it is.
+    one SocketLevel {
+        SOCKET = SOL_ libc::SOL_SOCKET,
+        IPV6 = IPPROTO_ libc::IPPROTO_IPV6,
+    }
+    /// shutdown(2).
+    one Shutdown {
+        WR = SHUT_ libc::SHUT_WR,
+    }
+    /// splice(2).
+    bits SpliceFlags {
+        MOVE = SPLICE_F_ libc::SPLICE_F_MOVE,
+        NONBLOCK = SPLICE_F_ libc::SPLICE_F_NONBLOCK,
+    }
+    /// epoll_ctl(2).
+    one EpollOperation {
+        ADD = EPOLL_CTL_ libc::EPOLL_CTL_ADD,
     }
     /// rt_sigprocmask(2).
     one How {

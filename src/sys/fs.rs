@@ -498,6 +498,18 @@ pub fn fchmod(dir: &Dir, mode: u32) -> Result<()> {
     unsafe { call!(fchmod(dir.fd(), Mode(mode))) }.about_path_in(Some(dir), c".").map(drop)
 }
 
+/// flock(2) LOCK_SH: waits until nobody holds it alone.
+pub fn flock_shared(file: &Fd) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and flags
+    unsafe { call!(flock(file.borrow(), Lock::SH)) }.result().map(drop)
+}
+
+/// flock(2) LOCK_EX in the place of LOCK_SH, without waiting. `Ok(false)`: another process holds it.
+pub fn flock_alone(file: &Fd) -> Result<bool> {
+    // SAFETY: the call takes an open descriptor and flags
+    unsafe { call!(flock(file.borrow(), Lock::EX | Lock::NB)) }.unless_would_block().map(|locked| locked.is_some())
+}
+
 /// flock(2) LOCK_EX, without waiting. `Ok(false)`: another process holds it.
 pub fn flock(dir: &Dir) -> Result<bool> {
     // SAFETY: the call takes an open descriptor and flags

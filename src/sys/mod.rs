@@ -2,7 +2,7 @@
 //! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
 //!
 //! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`fs`], [`mount`], [`process`],
-//! [`signal`], [`tty`], [`cred`], [`net`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
+//! [`signal`], [`tty`], [`cred`], [`net`], [`netlink`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
 //! notes them.
 
 pub mod clone;
@@ -14,6 +14,7 @@ pub mod gate;
 pub mod heap;
 pub mod mount;
 pub mod net;
+pub mod netlink;
 pub mod process;
 pub mod record;
 pub mod signal;
@@ -29,20 +30,25 @@ pub use fd::{
 pub use flags::*;
 pub use fs::{
     Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock,
-    has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup, is_on_proc, mkdir, mknod,
-    mode, mount_id, mount_id_at, name_in_proc, open, open_in_root, openat, openat2, path_of, read_file, read_up_to,
-    statx, statx_fd, symlink, umask, unlink,
+    flock_alone, flock_shared, has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup,
+    is_on_proc, mkdir, mknod, mode, mount_id, mount_id_at, name_in_proc, open, open_in_root, openat, openat2, path_of,
+    read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{
     Loop, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount, open_tree,
     open_tree_of_file, pivot_root, remount, remount_read_only,
 };
-pub use net::set_interface_up;
+pub use net::{
+    EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, connected, interface_index, padded, receive_from,
+    send_to, set_interface_up, shut_down, socket_address, socket_to, splice,
+};
+pub use netlink::{Requests, netlink};
 pub use process::{
     Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
-    has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
+    getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, pidfd_open, raise_limit,
+    set_child_subreaper, set_limit, set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill,
+    uname, unshare, wait_any, wait4,
 };
 pub use signal::{
     Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,

@@ -1,10 +1,10 @@
 //! Network interfaces: netdevice(7).
 
 use super::fd::Fd;
-use super::flags::{Domain, Ioctl, Socket};
-use super::gate::{Object, Print, call};
+use super::flags::{Domain, EpollOperation, Ioctl, OpenFlags, Shutdown, Socket, SocketLevel, SpliceFlags};
+use super::gate::{Int, Null, Object, Print, call};
 use crate::bytes::Put;
-use crate::error::Result;
+use crate::error::{Errno, Result};
 
 /// struct ifreq with flags.
 #[repr(C)]
@@ -22,15 +22,255 @@ impl Object for IfReq {
     });
 }
 
-/// ioctl(2) SIOCSIFFLAGS on a socket: sets IFF_UP on an interface.
-pub fn set_interface_up(name: &[u8]) -> Result<()> {
-    let mut request = IfReq { name: [0; 16], flags: libc::IFF_UP as u16, rest: [0; 22] };
-    for (slot, byte) in request.name.iter_mut().take(15).zip(name) {
+/// struct ifreq with a number.
+#[repr(C)]
+struct IfIndex {
+    name: [u8; 16],
+    index: u32,
+    rest: [u8; 20],
+}
+
+impl Object for IfIndex {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        out.put(b"{ifr_name=");
+        out.put_quoted(&[bytes.split(|b| *b == 0).next().unwrap_or_default()]);
+        out.put(b"}");
+    });
+}
+
+/// ioctl(2) SIOCGIFINDEX on any socket: the number of an interface.
+pub fn interface_index(socket: &Fd, name: &[u8]) -> Result<u32> {
+    let mut request = IfIndex { name: padded(name), index: 0, rest: [0; 20] };
+    // SAFETY: the kernel reads and writes one struct ifreq
+    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCGIFINDEX, &mut request)) }.about_parts(&[name])?;
+    Ok(request.index)
+}
+
+/// The name of an interface with NULs behind it.
+pub fn padded(name: &[u8]) -> [u8; 16] {
+    let mut padded = [0; 16];
+    for (slot, byte) in padded.iter_mut().take(15).zip(name) {
         *slot = *byte;
     }
+    padded
+}
+
+/// ioctl(2) SIOCSIFFLAGS on a socket: sets IFF_UP on an interface.
+pub fn set_interface_up(name: &[u8]) -> Result<()> {
+    let request = IfReq { name: padded(name), flags: libc::IFF_UP as u16, rest: [0; 22] };
     // SAFETY: the call takes numbers
     let socket = unsafe { call!(socket(Domain::INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.about_text(b"AF_INET");
     let socket = socket.map(Fd::own)?;
     // SAFETY: the kernel reads one struct ifreq
     unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.about_parts(&[name]).map(drop)
+}
+
+/// An address and a port: struct sockaddr_in or struct sockaddr_in6.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct SocketAddress {
+    family: u16,
+    port: [u8; 2],
+    /// In sockaddr_in the address stands first; in sockaddr_in6 it stands behind the flow.
+    rest: [u8; 24],
+}
+
+impl Object for SocketAddress {}
+
+impl SocketAddress {
+    /// Room for one.
+    const NONE: Self = SocketAddress { family: 0, port: [0; 2], rest: [0; 24] };
+
+    /// An IPv4 address.
+    pub fn v4(address: [u8; 4], port: u16) -> Self {
+        let mut rest = [0; 24];
+        if let Some(room) = rest.first_chunk_mut() {
+            *room = address;
+        }
+        SocketAddress { family: libc::AF_INET as u16, port: port.to_be_bytes(), rest }
+    }
+
+    /// An IPv6 address.
+    pub fn v6(address: [u8; 16], port: u16) -> Self {
+        let mut rest = [0; 24];
+        if let Some(room) = rest.get_mut(4..).and_then(<[u8]>::first_chunk_mut) {
+            *room = address;
+        }
+        SocketAddress { family: libc::AF_INET6 as u16, port: port.to_be_bytes(), rest }
+    }
+
+    /// The same address with another port.
+    pub fn with_port(self, port: u16) -> Self {
+        SocketAddress { port: port.to_be_bytes(), ..self }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        u16::from_be_bytes(self.port)
+    }
+
+    fn is_v4(&self) -> bool {
+        i32::from(self.family) == libc::AF_INET
+    }
+
+    fn domain(&self) -> Domain {
+        if self.is_v4() { Domain::INET } else { Domain::INET6 }
+    }
+
+    fn size(&self) -> u32 {
+        if self.is_v4() { 16 } else { 28 }
+    }
+}
+
+/// socket(2) for this address, which never waits.
+pub fn socket_to(address: &SocketAddress, datagrams: bool) -> Result<Fd> {
+    let kind = if datagrams { Socket::DGRAM } else { Socket::STREAM };
+    // SAFETY: the call takes numbers
+    unsafe { call!(socket(address.domain(), kind | Socket::NONBLOCK | Socket::CLOEXEC, 0)) }.result().map(Fd::own)
+}
+
+fn set_option(socket: &Fd, level: SocketLevel, option: i32, value: i32) -> Result<()> {
+    let value = Int(value);
+    // SAFETY: the kernel reads one int
+    unsafe { call!(setsockopt(socket.borrow(), level, option, &value, 4usize)) }.result().map(drop)
+}
+
+/// bind(2) and, unless it is for datagrams, listen(2). An IPv6 socket takes IPv4 too.
+pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, datagrams: bool) -> Result<()> {
+    if !address.is_v4() {
+        set_option(socket, SocketLevel::IPV6, libc::IPV6_V6ONLY, 0)?;
+    }
+    if datagrams {
+        bind(socket, address)
+    } else {
+        // Connections that have ended a minute ago are no reason to refuse.
+        set_option(socket, SocketLevel::SOCKET, libc::SO_REUSEADDR, 1)?;
+        bind(socket, address)?;
+        // SAFETY: the call takes numbers
+        unsafe { call!(listen(socket.borrow(), 1024)) }.result().map(drop)
+    }
+}
+
+fn bind(socket: &Fd, address: &SocketAddress) -> Result<()> {
+    // SAFETY: the kernel reads as much of the address as its size says
+    unsafe { call!(bind(socket.borrow(), address, address.size())) }.result().map(drop)
+}
+
+/// getsockname(2): the address that a socket is bound to.
+pub fn socket_address(socket: &Fd) -> Result<SocketAddress> {
+    let mut address = SocketAddress::NONE;
+    let mut size = Int(size_of::<SocketAddress>() as i32);
+    // SAFETY: the kernel writes no more of the address than its size says
+    unsafe { call!(getsockname(socket.borrow(), &mut address, &mut size)) }.result()?;
+    Ok(address)
+}
+
+/// accept4(2) of a connection that is there; `None` if none is.
+pub fn accept(socket: &Fd) -> Result<Option<Fd>> {
+    // SAFETY: without an address the kernel writes none
+    let accepted = unsafe { call!(accept4(socket.borrow(), Null, Null, Socket::NONBLOCK | Socket::CLOEXEC)) };
+    accepted.unless_would_block().map(|fd| fd.map(Fd::own))
+}
+
+/// connect(2), without waiting. `Ok(false)`: it is still going on.
+pub fn connect(socket: &Fd, address: &SocketAddress) -> Result<bool> {
+    // SAFETY: the kernel reads as much of the address as its size says
+    match unsafe { call!(connect(socket.borrow(), address, address.size())) }.result() {
+        Err(e) if e.is(Errno::EINPROGRESS) => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+/// getsockopt(2) SO_ERROR: how a connect(2) that went on has ended.
+pub fn connected(socket: &Fd) -> Result<bool> {
+    let (mut error, mut size) = (Int(0), Int(4));
+    let (level, option) = (SocketLevel::SOCKET, libc::SO_ERROR);
+    // SAFETY: the kernel writes one int
+    unsafe { call!(getsockopt(socket.borrow(), level, option, &mut error, &mut size)) }.result()?;
+    Ok(error.0 == 0)
+}
+
+/// shutdown(2) SHUT_WR: the other side reads the end.
+pub fn shut_down(socket: &Fd) -> Result<()> {
+    // SAFETY: the call takes numbers
+    unsafe { call!(shutdown(socket.borrow(), Shutdown::WR)) }.result().map(drop)
+}
+
+/// splice(2) of at most `len` bytes, one of the two being a pipe; `None` if nothing can be moved now, `Some(0)` at the end.
+pub fn splice(from: &Fd, to: &Fd, len: usize) -> Result<Option<usize>> {
+    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+    // SAFETY: the kernel moves bytes from one descriptor to the other, and takes no offsets
+    unsafe { call!(splice(from.borrow(), Null, to.borrow(), Null, len, flags)) }.unless_would_block()
+}
+
+/// recvfrom(2) of one datagram, and who sent it; `None` if there is none.
+pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Result<Option<(usize, SocketAddress)>> {
+    let len = buffer.len();
+    let mut sender = SocketAddress::NONE;
+    let mut size = Int(size_of::<SocketAddress>() as i32);
+    // SAFETY: the slice is ours to write, and as long as `len` says; the kernel writes no more of the address than its size says
+    unsafe { call!(recvfrom(socket.borrow(), buffer, len, 0u32, &mut sender, &mut size)) }
+        .unless_would_block()
+        .map(|n| n.map(|n| (n, sender)))
+}
+
+/// sendto(2) of one datagram; `Ok(false)`: there is no room for it now.
+pub fn send_to(socket: &Fd, bytes: &[u8], address: &SocketAddress) -> Result<bool> {
+    // SAFETY: the pointer and the length are those of one slice; the kernel reads as much of the address as its size says
+    unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), 0u32, address, address.size())) }
+        .unless_would_block()
+        .map(|n| n.is_some())
+}
+
+/// struct epoll_event.
+#[derive(Clone, Copy)]
+#[cfg_attr(target_arch = "x86_64", repr(C, packed))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C))]
+struct EpollEvent {
+    events: u32,
+    data: u64,
+}
+
+impl Object for EpollEvent {}
+
+/// How many events are taken at once.
+pub const EVENTS: usize = 64;
+
+/// What has happened on many descriptors: epoll(7).
+pub struct Epoll {
+    fd: Fd,
+    events: [EpollEvent; EVENTS],
+}
+
+impl Epoll {
+    /// epoll_create1(2).
+    pub fn new() -> Result<Epoll> {
+        // SAFETY: the call takes flags
+        let fd = unsafe { call!(epoll_create1(OpenFlags::CLOEXEC)) }.result().map(Fd::own)?;
+        Ok(Epoll { fd, events: [EpollEvent { events: 0, data: 0 }; EVENTS] })
+    }
+
+    /// epoll_ctl(2): `data` is returned when there is something to read, or room to write. With `edges` only when that is new.
+    pub fn add(&self, fd: &Fd, edges: bool, data: u64) -> Result<()> {
+        let events = match edges {
+            true => libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET,
+            false => libc::EPOLLIN,
+        };
+        let event = EpollEvent { events: events as u32, data };
+        // SAFETY: the kernel reads one struct epoll_event
+        unsafe { call!(epoll_ctl(self.fd.borrow(), EpollOperation::ADD, fd.borrow(), &event)) }.result().map(drop)
+    }
+
+    /// epoll_pwait(2): the data of what has happened, after at most `milliseconds` if given. Returns how many there are.
+    pub fn wait(&mut self, milliseconds: Option<u32>, data: &mut [u64; EVENTS]) -> Result<usize> {
+        let time = milliseconds.map_or(-1, |limit| limit as i32);
+        let room = self.events.len();
+        let Some(first) = self.events.first_mut() else { return Ok(0) };
+        // SAFETY: the kernel writes as many events as there is room for; no signal mask is passed, whose size is 8
+        let n = unsafe { call!(epoll_pwait(self.fd.borrow(), first, room, time, Null, 8usize)) }.result()?;
+        for (room, event) in data.iter_mut().zip(&self.events) {
+            *room = event.data;
+        }
+        Ok(n)
+    }
 }

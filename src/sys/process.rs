@@ -214,7 +214,7 @@ pub fn unshare(flags: CloneFlags) -> Result<()> {
 }
 
 /// pidfd_open(2): a descriptor of a process, which can be read once the process has ended.
-fn pidfd_open(pid: Pid) -> Result<Fd> {
+pub fn pidfd_open(pid: Pid) -> Result<Fd> {
     // SAFETY: the call takes a number and no flags
     unsafe { call!(pidfd_open(pid.0, 0u32)) }.result().map(Fd::own)
 }
@@ -231,6 +231,12 @@ pub fn enter_own_mount_namespace() -> Result<bool> {
         Err(e) if e.is(Errno::EINVAL) => Ok(false),
         other => other.map(|_| true),
     }
+}
+
+/// setns(2) into the namespace that `namespace` stands for, which was opened at `path`.
+pub fn setns(namespace: &Fd, kind: CloneFlags, path: &CStr) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and flags
+    unsafe { call!(setns(namespace.borrow(), kind)) }.about_path(path).map(drop)
 }
 
 /// sethostname(2).
@@ -279,6 +285,24 @@ pub fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
     unsafe { call!(prlimit64(0, resource, &Limits([soft, hard]), Null)) }
         .about_text(resource.name().as_bytes())
         .map(drop)
+}
+
+/// prlimit64(2) of this process: raises the soft limit to `wanted`, or as far as the hard one allows. Returns the soft limit.
+pub fn raise_limit(resource: Resource, wanted: u64) -> Result<u64> {
+    let mut limits = Limits([0; 2]);
+    // SAFETY: the kernel writes one struct rlimit64
+    unsafe { call!(prlimit64(0, resource, Null, &mut limits)) }.about_text(resource.name().as_bytes())?;
+    let Limits([soft, hard]) = limits;
+    if soft >= wanted || soft == hard {
+        return Ok(soft);
+    }
+    set_limit(resource, wanted.min(hard), hard).map(|()| wanted.min(hard))
+}
+
+/// getppid(2).
+pub fn getppid() -> Pid {
+    // SAFETY: the call takes nothing, and cannot fail
+    Pid(unsafe { call!(getppid()) }.ok().unwrap_or_default() as i32)
 }
 
 /// nanosleep(2).

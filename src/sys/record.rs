@@ -361,7 +361,9 @@ impl Recorder {
             // that gets a pid.
             Sysno::clone if self.in_child => 0,
             Sysno::clone | Sysno::clone3 => {
-                self.at_clone = self.descriptors.clone();
+                if self.at_clone.is_empty() {
+                    self.at_clone = self.descriptors.clone();
+                }
                 UNKNOWN_PID
             }
             Sysno::wait4 => UNKNOWN_PID,

@@ -160,7 +160,7 @@ fn bash_completes() {
         (&["mydocker", "check", "--j"], &["--json"]),
         (&["mydocker", "run", "--mem"], &["--memory-limit", "--memory", "--memory-swap"]),
         (&["mydocker", "run", "-t", "--dry"], &["--dry-run", "--dry-run="]),
-        (&["mydocker", "run", "--network", ""], &["none", "host"]),
+        (&["mydocker", "run", "--network", ""], &["none", "host", "bridge"]),
         (&["mydocker", "run", "--pid", "h"], &["host"]),
         (&["mydocker", "run", "--env-file", "a-"], &["a-file"]),
         (&["mydocker", "run", "-m", ""], &[]),
@@ -170,7 +170,7 @@ fn bash_completes() {
         (&["mydocker", "other", ""], &[]),
         // What readline replaces is only the piece at the cursor.
         (&["mydocker", "run", "--network=h"], &["host"]),
-        (&["mydocker", "run", "--network="], &["none", "host"]),
+        (&["mydocker", "run", "--network="], &["none", "host", "bridge"]),
         (&["mydocker", "run", "--dry-run=s"], &["sh"]),
         (&["mydocker", "run", "--env-file=a-"], &["a-file"]),
         (&["mydocker", "run", "-v=a-"], &["a-file"]),
@@ -256,7 +256,7 @@ fn fish_completes() {
     };
     assert!(complete("mydocker r").contains(&"run".to_string()));
     assert_eq!(complete("mydocker run --memory-"), ["--memory-limit", "--memory-swap"]);
-    assert_eq!(complete("mydocker run --network "), ["host", "none"]);
+    assert_eq!(complete("mydocker run --network "), ["bridge", "host", "none"]);
     for (line, expected) in [
         ("mydocker run -v /a:/b --name=x -tm 1g --dry-run --pids", &["--pids-limit"][..]),
         ("mydocker run -m 1g basena", &["basename"]),

@@ -43,6 +43,7 @@ mod limits_inside;
 mod manual;
 mod mounts;
 mod namespaces;
+mod network;
 mod oom;
 mod pid_file;
 mod pipelines;

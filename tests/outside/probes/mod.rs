@@ -26,6 +26,7 @@ macro_rules! probe {
 mod acts;
 pub mod facts;
 pub mod own_mounts;
+pub mod own_network;
 mod privilege;
 pub mod races;
 mod root;

@@ -71,6 +71,8 @@ numbered_needs! {
     LOOP,
     /// The kernel supports overlay.
     OVERLAY,
+    /// The kernel has bridges, pairs of interfaces and packet filters.
+    BRIDGE,
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
@@ -174,6 +176,7 @@ impl Needs {
             (Needs::NO_INITRAMFS, || !root_is_initramfs(), "the root is the initramfs"),
             (Needs::VIRTUAL_HOST, is_virtual_host, "this is not a virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
+            (Needs::BRIDGE, has_bridges, "this kernel has no bridge, veth and nf_tables"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare and setpriv of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
@@ -212,6 +215,18 @@ fn has_util_linux() -> bool {
         let version = std::process::Command::new(tool).arg("--version").output();
         version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux"))
     })
+}
+
+/// A module that is built in, or that the kernel finds when it is needed.
+fn has_bridges() -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let folder = std::path::PathBuf::from(format!("/lib/modules/{release}"));
+    let lists =
+        ["modules.builtin", "modules.dep"].map(|file| std::fs::read_to_string(folder.join(file)).unwrap_or_default());
+    let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    [("bridge", "br_dev_setup"), ("veth", "veth_setup"), ("nf_tables", "nf_tables_newtable")].iter().all(
+        |(module, symbol)| lists.iter().any(|list| list.contains(&format!("/{module}.ko"))) || symbols.contains(symbol),
+    )
 }
 
 fn accounts_swap() -> bool {

@@ -1,0 +1,393 @@
+//! `--network bridge`: the container has an address on a bridge of this host. Sources: rtnetlink(7), veth(4), bridge(8).
+//!
+//! There is no list of addresses. The host's end of each pair of interfaces carries the address in its name, so that the
+//! kernel, which has each name once, gives each address once; and the pair, with its name, ends with the container's namespace,
+//! however the container ends.
+
+use super::filter;
+use crate::bytes::{self, Address, Put, Subnet};
+use crate::error::{Errno, Error, Result};
+use crate::spec::BridgeWanted;
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
+use crate::sys::netlink::{ACK, attribute};
+use crate::sys::record;
+use crate::sys::{self, Fd, NetlinkFamily, Requests};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// The bridge as it is, or is to be.
+pub struct Bridge {
+    /// Its name.
+    pub name: &'static str,
+    /// Its network. Its own address is the first one.
+    pub subnet: Subnet,
+    /// Its number, if it is there.
+    pub index: Option<u32>,
+    /// Where the kernel is asked.
+    socket: Fd,
+    /// The network namespace of this host. Whoever uses its bridges holds a lock on it.
+    lock: Fd,
+}
+
+/// The network of a bridge, unless another one is asked for.
+const USUAL: Subnet = Subnet { base: 0x0a58_0000, prefix: 16 };
+
+// linux/if_link.h
+const INFO_KIND: u16 = 1;
+const INFO_DATA: u16 = 2;
+const PEER: u16 = 1;
+
+const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16 | ACK;
+const UP: u32 = libc::IFF_UP as u32;
+
+impl Bridge {
+    /// Looks for the bridge on this host. One that is there must be mydocker's; for one that is not, the network must be free.
+    pub fn find(wanted: &BridgeWanted, variable: Option<&'static [u8]>) -> Result<&'static Bridge> {
+        let subnet = match (wanted.subnet, variable) {
+            (Some(subnet), _) => subnet,
+            (None, Some(word)) => Subnet::parse(word).ok_or_else(|| {
+                Error::refused("MYDOCKER_SUBNET is not a network", &[word], "one such as 10.88.0.0/16")
+            })?,
+            (None, None) => USUAL,
+        };
+        if let Some(address) = wanted.address
+            && (!subnet.contains(address)
+                || (0..2).contains(&(address.0 - subnet.base))
+                || address.0 | subnet.mask() == u32::MAX)
+        {
+            let mut text = Vec::new();
+            address.put(&mut text);
+            return Err(Error::refused(
+                "--ip",
+                &[&text],
+                "not an address for a container in the network of the bridge",
+            ));
+        }
+        // Whoever removes the bridge holds the lock alone.
+        let lock = sys::open(c"/proc/self/ns/net", sys::OpenFlags::NONE)?;
+        sys::flock_shared(&lock)?;
+        let socket = sys::netlink(NetlinkFamily::ROUTE)?;
+        let mut bridge = Bridge { name: wanted.name, subnet, index: None, socket, lock };
+        bridge.index = bridge.look_up()?;
+        if bridge.index.is_none() {
+            bridge.refuse_overlap()?;
+        }
+        Ok(Box::leak(Box::new(bridge)))
+    }
+
+    /// Its number, if it is there. It is known by its hardware address, which holds its IPv4 address.
+    fn look_up(&self) -> Result<Option<u32>> {
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_GETLINK, ACK, &[&link(0, 0)]);
+        requests.attribute(libc::IFLA_IFNAME, &with_nul(self.name.as_bytes()));
+        let mut found = None;
+        let asked = requests.ask(&self.socket, b"RTM_GETLINK", &mut |_, content| {
+            let index = content.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |index| u32::from_ne_bytes(*index));
+            let attributes = content.get(LINK..).unwrap_or_default();
+            let is_own = attribute(attributes, libc::IFLA_ADDRESS) == Some(&hardware_address(self.subnet.gateway()));
+            found = Some((index, is_own));
+        });
+        match (asked, found) {
+            (Err(e), _) if e.is(Errno::ENODEV) => Ok(None),
+            (Err(e), _) => Err(e.about(self.name.as_bytes())),
+            (Ok(()), Some((_, false))) => {
+                let hint = "it is somebody else's, or has another network: name another one, --network bridge:NAME, or give \
+                            its network, --subnet";
+                Err(Error::refused("the interface", &[self.name.as_bytes()], hint))
+            }
+            (Ok(()), Some((index, true))) => Ok(Some(index)),
+            (Ok(()), None) => Ok(None),
+        }
+    }
+
+    /// Removes the bridge if nobody else uses it.
+    pub fn leave(&self) -> Result<()> {
+        if !sys::flock_alone(&self.lock)? {
+            return Ok(());
+        }
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_DELLINK, ACK, &[&link(0, 0)]);
+        requests.attribute(libc::IFLA_IFNAME, &with_nul(self.name.as_bytes()));
+        match requests.send(&self.socket, b"RTM_DELLINK") {
+            Err(e) if e.is(Errno::ENODEV) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// An address range that this host already reaches otherwise would be cut off.
+    fn refuse_overlap(&self) -> Result<()> {
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_GETROUTE, libc::NLM_F_DUMP as u16, &[&[libc::AF_INET as u8], &[0; 11]]);
+        let mut taken = None;
+        requests.ask(&self.socket, b"RTM_GETROUTE", &mut |_, content| {
+            let (Some(prefix), Some(attributes)) = (content.get(1), content.get(ROUTE..)) else { return };
+            let destination = attribute(attributes, libc::RTA_DST).and_then(<[u8]>::first_chunk);
+            if let Some(base) = destination.map(|bytes| u32::from_be_bytes(*bytes))
+                && self.subnet.overlaps(Subnet { base, prefix: *prefix })
+            {
+                taken = Some(Address(base));
+            }
+        })?;
+        let Some(taken) = taken else { return Ok(()) };
+        let mut text = Vec::new();
+        taken.put(&mut text);
+        let hint = "the bridge would have the same addresses: choose others, --subnet 10.99.0.0/16";
+        Err(Error::refused("this host has a route to", &[&text], hint))
+    }
+}
+
+/// The sizes of struct ifinfomsg and struct rtmsg.
+const LINK: usize = 16;
+const ROUTE: usize = 12;
+
+/// struct ifinfomsg: the number of an interface, and the flags that are set.
+fn link(index: u32, flags: u32) -> [u8; LINK] {
+    let mut link = [0; LINK];
+    for (room, value) in link.as_chunks_mut::<4>().0.iter_mut().skip(1).zip([index, flags, flags]) {
+        *room = value.to_ne_bytes();
+    }
+    link
+}
+
+/// The hardware address that belongs to an IPv4 address, by docker's convention. It is one that is administered locally.
+fn hardware_address(address: Address) -> [u8; 6] {
+    let [a, b, c, d] = address.bytes();
+    [0x02, 0x42, a, b, c, d]
+}
+
+fn with_nul(name: &[u8]) -> Vec<u8> {
+    [name, b"\0"].concat()
+}
+
+/// The name of the host's end: `v10.88.0.2`, or in hexadecimal what is longer than the 15 bytes that a name may have.
+fn host_end(address: Address) -> Vec<u8> {
+    let mut name = b"v".to_vec();
+    address.put(&mut name);
+    if name.len() > 15 {
+        name.truncate(1);
+        name.put_hex(address.0.into());
+    }
+    name
+}
+
+/// Why this kernel makes no interface of this kind.
+fn explain(error: Error, module: &'static str) -> Error {
+    error.hint_for(&[(Errno::EOPNOTSUPP, module), (Errno::EPERM, "it needs root, with CAP_NET_ADMIN")])
+}
+
+step! {
+    /// Makes the bridge, with the first address of its network.
+    pub struct MakeBridge {
+        /// The bridge.
+        pub bridge: &'static Bridge,
+    }
+}
+
+impl ParentStep for MakeBridge {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Bridge { name, subnet, socket, .. } = self.bridge;
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_NEWLINK, CREATE, &[&link(0, UP)]);
+        requests.attribute(libc::IFLA_IFNAME, &with_nul(name.as_bytes()));
+        requests.attribute(libc::IFLA_ADDRESS, &hardware_address(subnet.gateway()));
+        let info = requests.begin_attribute(libc::IFLA_LINKINFO);
+        requests.attribute(INFO_KIND, b"bridge");
+        requests.end_attribute(info);
+        match requests.send(socket, b"RTM_NEWLINK bridge") {
+            // Another mydocker was faster.
+            Err(e) if e.is(Errno::EEXIST) => {}
+            other => other.map_err(|e| explain(e, "this kernel has no bridges: modprobe bridge"))?,
+        }
+        // A rehearsal makes none.
+        let index = if parent.child.is_rehearsal { 0 } else { self.bridge.look_up()?.unwrap_or_default() };
+        parent.bridge = index;
+        let mut requests = Requests::default();
+        let address = subnet.gateway().bytes();
+        requests.begin(libc::RTM_NEWADDR, CREATE, &[&[libc::AF_INET as u8, subnet.prefix, 0, 0], &index.to_ne_bytes()]);
+        requests.attribute(libc::IFA_LOCAL, &address);
+        requests.attribute(libc::IFA_ADDRESS, &address);
+        match requests.send(socket, b"RTM_NEWADDR") {
+            Err(e) if e.is(Errno::EEXIST) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+step! {
+    /// Makes a pair of interfaces: one on the bridge, whose name is the address, the other in the container.
+    pub struct ConnectToBridge {
+        /// The bridge.
+        pub bridge: &'static Bridge,
+        /// The address of the container, if one is given.
+        pub address: Option<Address>,
+    }
+}
+
+impl ParentStep for ConnectToBridge {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(pid) = parent.pid else { return Ok(()) };
+        let subnet = self.bridge.subnet;
+        let index = self.bridge.index.unwrap_or(parent.bridge);
+        // Those who start at the same time try different addresses first, for their pids differ.
+        let first = if parent.child.is_rehearsal { 0 } else { pid.0 as u32 };
+        let mut tried = 0;
+        let address = loop {
+            let address = self.address.unwrap_or(subnet.address(first.wrapping_add(tried)));
+            match self.connect(index, address, pid.0 as u32) {
+                Ok(()) => break address,
+                Err(e) if e.is(Errno::EEXIST) && self.address.is_none() && tried < subnet.room() => tried += 1,
+                Err(e) if e.is(Errno::EEXIST) => {
+                    let hint = match self.address {
+                        Some(_) => "another container has this address",
+                        None => "all addresses of this network are taken: choose a larger one, --subnet",
+                    };
+                    return Err(e.with_hint(hint));
+                }
+                Err(e) => return Err(explain(e, "this kernel has no pairs of interfaces: modprobe veth")),
+            }
+        };
+        parent.address = Some(address);
+        // The child waits for these four bytes.
+        match &parent.pipes.command_write {
+            Some(pipe) => sys::write_all(pipe.borrow(), &address.bytes()).map_err(|e| e.about(b"command pipe")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ConnectToBridge {
+    fn connect(&self, bridge: u32, address: Address, pid: u32) -> Result<()> {
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_NEWLINK, CREATE, &[&link(0, UP)]);
+        requests.attribute(libc::IFLA_IFNAME, &with_nul(&host_end(address)));
+        requests.attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+        let info = requests.begin_attribute(libc::IFLA_LINKINFO);
+        requests.attribute(INFO_KIND, b"veth");
+        let data = requests.begin_attribute(INFO_DATA);
+        let peer = requests.begin_attribute(PEER);
+        // Not up yet: an interface that is up before its peer costs 24 ms.
+        requests.extend(&link(0, 0));
+        requests.attribute(libc::IFLA_IFNAME, b"eth0\0");
+        requests.attribute(libc::IFLA_ADDRESS, &hardware_address(address));
+        requests.attribute(libc::IFLA_NET_NS_PID, &pid.to_ne_bytes());
+        requests.end_attribute(peer);
+        requests.end_attribute(data);
+        requests.end_attribute(info);
+        requests.send(&self.bridge.socket, b"RTM_NEWLINK veth")
+    }
+}
+
+step! {
+    /// Lets packets of the container leave this host with the host's address.
+    ///
+    /// The table is this process's own: nobody else can change it, and it ends with the socket.
+    pub struct Masquerade {
+        /// The bridge.
+        pub bridge: &'static Bridge,
+    }
+}
+
+impl ParentStep for Masquerade {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(address) = parent.address else { return Ok(()) };
+        let socket = sys::netlink(NetlinkFamily::NETFILTER)?;
+        filter::masquerade(&socket, address, self.bridge.name)?;
+        parent.filter = Some(socket);
+        Ok(())
+    }
+}
+
+step! {
+    /// Lets this host forward packets.
+    pub struct EnableForwarding;
+}
+
+/// Where it is written.
+pub const FORWARD: &core::ffi::CStr = c"/proc/sys/net/ipv4/ip_forward";
+
+impl ParentStep for EnableForwarding {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let file = sys::open(FORWARD, sys::OpenFlags::WRONLY)?;
+        sys::write_all(file.borrow(), b"1").map_err(|e| e.about(FORWARD.to_bytes()))
+    }
+}
+
+step! {
+    /// Says that the container reaches nothing outside this host.
+    pub struct SayNotForwarded;
+}
+
+impl ParentStep for SayNotForwarded {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let hint = "the container reaches it and others on the bridge, and nothing outside: --network bridge,forward";
+        sys::say(Error::refused("this host forwards no packets", &[], hint));
+        Ok(())
+    }
+}
+
+/// What the child tells the kernel, in room that is made before clone.
+pub struct Setup {
+    requests: Requests,
+    /// Where the number of eth0 stands in them,
+    indices: [usize; 2],
+    /// and where its address.
+    addresses: [usize; 2],
+}
+
+impl Setup {
+    /// lo and eth0 up, the address of eth0, and the way out over the bridge.
+    pub fn new(bridge: &Bridge) -> Setup {
+        let mut requests = Requests::default();
+        // The first interface of every network namespace is lo.
+        requests.begin(libc::RTM_NEWLINK, ACK, &[&link(1, UP)]);
+        requests.begin(libc::RTM_NEWLINK, ACK, &[&link(0, UP)]);
+        let up = requests.len() - LINK + 4;
+        let head = [libc::AF_INET as u8, bridge.subnet.prefix, 0, 0];
+        requests.begin(libc::RTM_NEWADDR, CREATE, &[&head, &[0; 4]]);
+        let indices = [up, requests.len() - 4];
+        let mut addresses = [0; 2];
+        for (place, kind) in addresses.iter_mut().zip([libc::IFA_LOCAL, libc::IFA_ADDRESS]) {
+            requests.attribute(kind, &[0; 4]);
+            *place = requests.len() - 4;
+        }
+        let route =
+            [libc::AF_INET as u8, 0, 0, 0, libc::RT_TABLE_MAIN, libc::RTPROT_BOOT, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
+        requests.begin(libc::RTM_NEWROUTE, CREATE, &[&route]);
+        requests.attribute(libc::RTA_GATEWAY, &bridge.subnet.gateway().bytes());
+        Setup { requests, indices, addresses }
+    }
+}
+
+step! {
+    /// Sets up its interfaces with the address that the parent has found.
+    pub struct ConfigureInterfaces {
+        /// What the kernel is told.
+        pub setup: Slot<Setup>,
+    }
+}
+
+impl ChildStep for ConfigureInterfaces {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let (Some(pipe), Some(mut setup)) = (&child.pipes.command_read, self.setup.take()) else { return Ok(()) };
+        let mut address = [0; 4];
+        if sys::read(pipe.borrow(), &mut address).map_err(|e| e.about(b"command pipe"))? == 0 {
+            // The parent has ended.
+            sys::exit_group(125);
+        }
+        let socket = sys::netlink(NetlinkFamily::ROUTE)?;
+        // Interfaces that a module puts into every namespace may stand before it.
+        let index = sys::interface_index(&socket, b"eth0")?.to_ne_bytes();
+        for place in setup.indices {
+            setup.requests.put_at(place, index);
+        }
+        for place in setup.addresses {
+            setup.requests.put_at(place, address);
+        }
+        setup.requests.send(&socket, b"lo and eth0")
+    }
+}
+
+/// Whether this host forwards packets.
+pub fn forwards() -> bool {
+    record::make(|| sys::read_file(FORWARD)).is_ok_and(|content| bytes::trimmed(&content) != b"0")
+}

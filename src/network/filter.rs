@@ -1,0 +1,130 @@
+//! Packet filters: nf_tables, as nft(8) has it. Source: linux/netfilter/nf_tables.h.
+
+use crate::bytes::{Address, Put};
+use crate::error::{Errno, Result};
+use crate::sys::netlink::ACK;
+use crate::sys::{Fd, Requests, getpid, padded};
+
+/// The attributes of a table, a chain, a hook, a rule and its expressions.
+mod nfta {
+    pub const LIST_ELEM: u16 = 1;
+    pub const EXPR_NAME: u16 = 1;
+    pub const EXPR_DATA: u16 = 2;
+    pub const TABLE_NAME: u16 = 1;
+    pub const TABLE_FLAGS: u16 = 2;
+    pub const CHAIN_TABLE: u16 = 1;
+    pub const CHAIN_NAME: u16 = 3;
+    pub const CHAIN_HOOK: u16 = 4;
+    pub const CHAIN_TYPE: u16 = 7;
+    pub const HOOK_HOOKNUM: u16 = 1;
+    pub const HOOK_PRIORITY: u16 = 2;
+    pub const RULE_TABLE: u16 = 1;
+    pub const RULE_CHAIN: u16 = 2;
+    pub const RULE_EXPRESSIONS: u16 = 4;
+    pub const PAYLOAD_DREG: u16 = 1;
+    pub const PAYLOAD_BASE: u16 = 2;
+    pub const PAYLOAD_OFFSET: u16 = 3;
+    pub const PAYLOAD_LEN: u16 = 4;
+    pub const CMP_SREG: u16 = 1;
+    pub const CMP_OP: u16 = 2;
+    pub const CMP_DATA: u16 = 3;
+    pub const DATA_VALUE: u16 = 1;
+    pub const META_DREG: u16 = 1;
+    pub const META_KEY: u16 = 2;
+}
+
+const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8;
+const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16 | ACK;
+/// The table belongs to the socket that made it: Linux 5.12.
+const OWNER: u32 = 2;
+
+/// struct nfgenmsg: the family, the version, and the subsystem of a batch.
+fn message(family: i32, subsystem: u8) -> [u8; 4] {
+    [family as u8, 0, 0, subsystem]
+}
+
+/// Begins an expression of a rule.
+fn expression(requests: &mut Requests, name: &[u8], fill: &dyn Fn(&mut Requests)) {
+    let element = requests.begin_attribute(nfta::LIST_ELEM | NESTED);
+    requests.attribute(nfta::EXPR_NAME, &[name, b"\0"].concat());
+    let data = requests.begin_attribute(nfta::EXPR_DATA | NESTED);
+    fill(requests);
+    requests.end_attribute(data);
+    requests.end_attribute(element);
+}
+
+const NESTED: u16 = libc::NLA_F_NESTED as u16;
+
+/// A number as nf_tables has them, the highest byte first.
+fn number(requests: &mut Requests, kind: u16, value: u32) {
+    requests.attribute(kind, &value.to_be_bytes());
+}
+
+/// The register that one expression leaves a value in for the next.
+const REGISTER: u32 = libc::NFT_REG_1 as u32;
+
+/// Compares what is in the register.
+fn compare(requests: &mut Requests, operation: i32, value: &[u8]) {
+    expression(requests, b"cmp", &|requests| {
+        number(requests, nfta::CMP_SREG, REGISTER);
+        number(requests, nfta::CMP_OP, operation as u32);
+        let data = requests.begin_attribute(nfta::CMP_DATA | NESTED);
+        requests.attribute(nfta::DATA_VALUE, value);
+        requests.end_attribute(data);
+    });
+}
+
+/// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.
+pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
+    let family = libc::NFPROTO_IPV4;
+    let mut name = b"mydocker-".to_vec();
+    name.put_decimal(getpid().0 as u64);
+    name.put(b"\0");
+    let mut requests = Requests::default();
+    let batch = message(libc::AF_UNSPEC, libc::NFNL_SUBSYS_NFTABLES as u8);
+    requests.begin(libc::NFNL_MSG_BATCH_BEGIN as u16, 0, &[&batch]);
+    requests.begin(SUBSYSTEM | libc::NFT_MSG_NEWTABLE as u16, CREATE, &[&message(family, 0)]);
+    requests.attribute(nfta::TABLE_NAME, &name);
+    number(&mut requests, nfta::TABLE_FLAGS, OWNER);
+    requests.begin(SUBSYSTEM | libc::NFT_MSG_NEWCHAIN as u16, CREATE, &[&message(family, 0)]);
+    requests.attribute(nfta::CHAIN_TABLE, &name);
+    requests.attribute(nfta::CHAIN_NAME, b"postrouting\0");
+    let hook = requests.begin_attribute(nfta::CHAIN_HOOK | NESTED);
+    number(&mut requests, nfta::HOOK_HOOKNUM, libc::NF_INET_POST_ROUTING as u32);
+    number(&mut requests, nfta::HOOK_PRIORITY, libc::NF_IP_PRI_NAT_SRC as u32);
+    requests.end_attribute(hook);
+    requests.attribute(nfta::CHAIN_TYPE, b"nat\0");
+    requests.begin(
+        SUBSYSTEM | libc::NFT_MSG_NEWRULE as u16,
+        (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16 | ACK,
+        &[&message(family, 0)],
+    );
+    requests.attribute(nfta::RULE_TABLE, &name);
+    requests.attribute(nfta::RULE_CHAIN, b"postrouting\0");
+    let rule = requests.begin_attribute(nfta::RULE_EXPRESSIONS | NESTED);
+    // The source address stands at 12 in the IPv4 header.
+    expression(&mut requests, b"payload", &|requests| {
+        number(requests, nfta::PAYLOAD_DREG, REGISTER);
+        number(requests, nfta::PAYLOAD_BASE, libc::NFT_PAYLOAD_NETWORK_HEADER as u32);
+        number(requests, nfta::PAYLOAD_OFFSET, 12);
+        number(requests, nfta::PAYLOAD_LEN, 4);
+    });
+    compare(&mut requests, libc::NFT_CMP_EQ, &address.bytes());
+    expression(&mut requests, b"meta", &|requests| {
+        number(requests, nfta::META_DREG, REGISTER);
+        number(requests, nfta::META_KEY, libc::NFT_META_OIFNAME as u32);
+    });
+    compare(&mut requests, libc::NFT_CMP_NEQ, &padded(bridge.as_bytes()));
+    expression(&mut requests, b"masq", &|_| {});
+    requests.end_attribute(rule);
+    requests.begin(libc::NFNL_MSG_BATCH_END as u16, 0, &[&batch]);
+    requests.send(socket, b"nf_tables").map_err(|e| {
+        e.hint_for(&[
+            (
+                Errno::EOPNOTSUPP,
+                "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables",
+            ),
+            (Errno::ENOENT, "this kernel cannot masquerade: modprobe nft_chain_nat nft_masq"),
+        ])
+    })
+}

@@ -1,0 +1,45 @@
+//! The network of a container.
+
+pub mod bridge;
+pub mod filter;
+pub mod publish;
+pub mod relay;
+mod words;
+
+pub use words::{address, bridge_of, parse, publish, subnet};
+
+use crate::error::{Errno, Result};
+use crate::step::{Child, ChildStep};
+use crate::sys::{self, CloneFlags, OpenFlags};
+use core::ffi::CStr;
+
+step! {
+    /// Brings up lo, which is down in a new network namespace.
+    pub struct BringUpLoopback;
+}
+
+impl ChildStep for BringUpLoopback {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::set_interface_up(b"lo")
+    }
+}
+
+step! {
+    /// Joins the network namespace that a file stands for: setns(2).
+    pub struct JoinNetwork {
+        /// The file, such as /run/netns/NAME or /proc/PID/ns/net.
+        pub path: &'static CStr,
+    }
+}
+
+impl ChildStep for JoinNetwork {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        let namespace = sys::open(self.path, OpenFlags::NONE)?;
+        sys::setns(&namespace, CloneFlags::NEWNET, self.path).map_err(|e| {
+            e.hint_for(&[
+                (Errno::EINVAL, "it is no network namespace"),
+                (Errno::EPERM, "it belongs to another user namespace: only root there may join it"),
+            ])
+        })
+    }
+}

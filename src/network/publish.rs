@@ -1,0 +1,174 @@
+//! `--publish`: ports of the host that lead into the container.
+
+use super::relay;
+use crate::error::{Errno, Error, Result};
+use crate::privilege;
+use crate::spec::{Capabilities, Network, Port};
+use crate::step::{Listener, Parent, ParentStep, Slot};
+use crate::sys::record;
+use crate::sys::{self, CloneFlags, Fd, Pid, SocketAddress};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// The address in IPv6 that stands for all, IPv4 included.
+const ANY: [u8; 16] = [0; 16];
+/// 127.0.0.1
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+
+step! {
+    /// Listens on the ports that are published.
+    ///
+    /// Before anything else is made: one that is taken ends the run.
+    pub struct Listen {
+        /// The ports.
+        pub ports: &'static [Port],
+    }
+}
+
+impl ParentStep for Listen {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        for port in self.ports {
+            let listener = listen(port).map_err(|e| explain(e, port))?;
+            parent.listeners.push(listener);
+        }
+        Ok(())
+    }
+}
+
+fn listen(port: &Port) -> Result<Listener> {
+    let mut address = match port.address {
+        Some(address) => address.with_port(port.host),
+        None => SocketAddress::v6(ANY, port.host),
+    };
+    let socket = match sys::socket_to(&address, port.datagrams) {
+        // This kernel has no IPv6.
+        Err(e) if e.is(Errno::EAFNOSUPPORT) && port.address.is_none() => {
+            address = SocketAddress::v4([0; 4], port.host);
+            sys::socket_to(&address, port.datagrams)?
+        }
+        other => other?,
+    };
+    sys::bind_and_listen(&socket, &address, port.datagrams)?;
+    Ok(Listener {
+        socket,
+        targets: alloc::vec![SocketAddress::v4(LOOPBACK, port.container)],
+        datagrams: port.datagrams,
+    })
+}
+
+fn explain(error: Error, port: &Port) -> Error {
+    error.about(port.word.as_bytes()).hint_for(&[
+        (Errno::EADDRINUSE, "another program has this port of the host: publish another one, or none: -p :CONT"),
+        (Errno::EACCES, "ports below net.ipv4.ip_unprivileged_port_start, 1024, are root's"),
+        (Errno::EADDRNOTAVAIL, "this host does not have this address"),
+    ])
+}
+
+step! {
+    /// Starts the relay: it connects from within the network of the container, and may do nothing else.
+    pub struct StartRelay {
+        /// Its network.
+        pub network: Network,
+        /// It has a user namespace.
+        pub in_userns: bool,
+        /// The filter of the calls that the relay may make.
+        pub filter: Slot<Vec<u8>>,
+    }
+}
+
+impl ParentStep for StartRelay {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(container) = parent.pid else { return Ok(()) };
+        if let Some(address) = parent.address {
+            // A server may listen on this address alone.
+            for listener in &mut parent.listeners {
+                let port = listener.targets.first().map_or(0, SocketAddress::port);
+                listener.targets.push(SocketAddress::v4(address.bytes(), port));
+            }
+        }
+        let (ready, failed) = sys::pipe2()?;
+        let process = sys::pidfd_open(container)?;
+        let file;
+        let (namespace, kind) = match self.network {
+            Network::Namespace(path) => {
+                file = sys::open(path, sys::OpenFlags::NONE)?;
+                (&file, CloneFlags::NEWNET)
+            }
+            _ if self.in_userns => (&process, CloneFlags::NEWUSER | CloneFlags::NEWNET),
+            _ => (&process, CloneFlags::NEWNET),
+        };
+        let mydocker = sys::getpid();
+        match sys::fork(CloneFlags::NONE)? {
+            Some(pid) => {
+                parent.relay = Some(pid);
+                if record::is_on() {
+                    self.confine(namespace, kind)?;
+                }
+            }
+            None => {
+                let listeners = Box::leak(Box::new(core::mem::take(&mut parent.listeners)));
+                if let Err(e) =
+                    self.confine(namespace, kind).and_then(|()| give_up(listeners, [&failed, &process], mydocker))
+                {
+                    sys::send_error(failed.borrow(), e).unwrap_or_default();
+                    sys::exit_group(125);
+                }
+                drop(failed);
+                sys::exit_group(match relay::serve(listeners, &process) {
+                    Ok(()) => 0,
+                    Err(e) => {
+                        sys::say(e);
+                        125
+                    }
+                });
+            }
+        }
+        drop(failed);
+        // From here on the sockets are the relay's alone.
+        parent.listeners.clear();
+        match sys::receive_error(ready.borrow())? {
+            Some(reason) => Err(reason),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StartRelay {
+    /// Enters the network of the container, without any privilege.
+    fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
+        sys::setns(namespace, kind, c"the network of the container")?;
+        sys::capset(0)?;
+        sys::set_no_new_privs()?;
+        match self.filter.take() {
+            Some(filter) => sys::load_filter(&filter),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Keeps nothing of mydocker's but the sockets, and ends with it.
+fn give_up(listeners: &[Listener], others: [&Fd; 2], mydocker: Pid) -> Result<()> {
+    sys::die_with_parent()?;
+    if sys::getppid() != mydocker {
+        // It has ended already.
+        sys::exit_group(125);
+    }
+    let mut kept = Vec::with_capacity(listeners.len() + 2);
+    for other in others {
+        kept.push(other.borrow());
+    }
+    for listener in listeners {
+        kept.push(listener.socket.borrow());
+    }
+    sys::close_all_but(&kept)
+}
+
+/// The filter of the relay: that of a command without capabilities.
+pub fn filter() -> Vec<u8> {
+    privilege::filter(Capabilities(0))
+}
+
+/// Waits for the end of the relay, which ends with the container.
+pub fn end(parent: &Parent) -> Result<()> {
+    parent.relay.map_or(Ok(()), |pid| sys::wait4(pid, true).map(drop))
+}

@@ -1,0 +1,304 @@
+//! The relay of published ports: a process that listens on the host, and connects from within the network of the container.
+//!
+//! Connections move through a pipe in each direction by splice(2), so that no byte comes into this process. It allocates nothing
+//! once it serves.
+
+use crate::bytes::Put;
+use crate::error::Result;
+use crate::step::Listener;
+use crate::sys::{self, Epoll, Fd, FdRef, Resource, SocketAddress};
+use alloc::vec::Vec;
+
+/// How many connections there may be, and how many senders of datagrams.
+const MOST: usize = 1000;
+
+/// How many descriptors a connection has: two sockets and two pipes.
+const DESCRIPTORS: usize = 6;
+
+/// How long an answer to a datagram may take, in seconds: more than the resolver of the C library waits for DNS.
+const ANSWER: u64 = 60;
+
+/// How much is moved at once, and how often before others get their turn.
+const CHUNK: usize = 1 << 16;
+const TURNS: usize = 16;
+
+/// One direction of a connection.
+struct Way {
+    /// What has been received and not yet sent is in this pipe.
+    read: Fd,
+    write: Fd,
+    held: usize,
+    /// The sender has ended.
+    has_ended: bool,
+    /// The receiver knows.
+    is_shut: bool,
+}
+
+/// A connection: the caller's side, and that of the container.
+struct Connection {
+    sides: [Fd; 2],
+    ways: [Way; 2],
+    /// The container has not accepted it yet.
+    is_connecting: bool,
+    /// Its turn was over before everything was moved.
+    is_pending: bool,
+}
+
+/// A sender of datagrams.
+struct Flow {
+    listener: usize,
+    sender: SocketAddress,
+    socket: Fd,
+    last: u64,
+}
+
+struct Relay {
+    epoll: Epoll,
+    listeners: &'static mut Vec<Listener>,
+    connections: Vec<Option<Connection>>,
+    flows: Vec<Option<Flow>>,
+    buffer: Vec<u8>,
+    has_said: bool,
+    /// The container has ended.
+    has_ended: bool,
+}
+
+/// What an event is about, as a number: the kind in the upper half.
+const LISTENER: u64 = 0;
+const CONNECTION: u64 = 1 << 32;
+const FLOW: u64 = 2 << 32;
+const CONTAINER: u64 = 3 << 32;
+
+/// How long, in milliseconds, what the container has sent before its end may take to be received.
+const DRAIN: u32 = 100;
+
+/// Serves until the process `container` has ended, and what it has sent is delivered.
+pub fn serve(listeners: &'static mut Vec<Listener>, container: &Fd) -> Result<()> {
+    // The kernel raises the soft limit up to the hard one for anybody.
+    let most = sys::raise_limit(Resource::NOFILE, (MOST * DESCRIPTORS + 64) as u64)? as usize;
+    let count = most.saturating_sub(64) / DESCRIPTORS;
+    let mut relay = Relay {
+        epoll: Epoll::new()?,
+        listeners,
+        connections: Vec::with_capacity(count.min(MOST)),
+        flows: Vec::with_capacity(count.min(MOST)),
+        buffer: alloc::vec![0; 65536],
+        has_said: false,
+        has_ended: false,
+    };
+    relay.connections.resize_with(count.min(MOST), || None);
+    relay.flows.resize_with(count.min(MOST) / 2, || None);
+    relay.epoll.add(container, false, CONTAINER)?;
+    for (listener, at) in relay.listeners.iter().zip(LISTENER..) {
+        relay.epoll.add(&listener.socket, false, at)?;
+    }
+    while !relay.has_ended {
+        relay.turn()?;
+    }
+    // Nobody can connect any more, and what is not received in time is lost.
+    relay.listeners.clear();
+    relay.flows.clear();
+    let end = sys::monotonic() + u64::from(DRAIN) * 1000;
+    while relay.connections.iter().any(Option::is_some) && sys::monotonic() < end {
+        for at in 0..relay.connections.len() {
+            relay.move_on(at);
+        }
+        sys::nanosleep(1_000_000)?;
+    }
+    Ok(())
+}
+
+impl Relay {
+    fn turn(&mut self) -> Result<()> {
+        let timeout = if self.connections.iter().flatten().any(|connection| connection.is_pending) {
+            Some(0)
+        } else {
+            // Without flows nothing wakes it up.
+            self.flows.iter().flatten().next().map(|_| 1000 * ANSWER as u32)
+        };
+        let mut events = [0; sys::EVENTS];
+        let count = self.epoll.wait(timeout, &mut events)?;
+        for event in events.iter().take(count) {
+            let at = (event & 0xffff_ffff) as usize;
+            match event & !0xffff_ffff {
+                LISTENER => self.listen(at),
+                CONNECTION => self.move_on(at),
+                CONTAINER => self.has_ended = true,
+                _ => self.answer(at),
+            }
+        }
+        for at in 0..self.connections.len() {
+            if self.connections.get(at).is_some_and(|slot| slot.as_ref().is_some_and(|c| c.is_pending)) {
+                self.move_on(at);
+            }
+        }
+        if timeout.is_some() {
+            let now = sys::monotonic() / 1_000_000;
+            for slot in &mut self.flows {
+                slot.take_if(|flow| flow.last + ANSWER < now);
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, at: usize) {
+        if self.listeners.get(at).is_some_and(|listener| listener.datagrams) {
+            return self.receive(at);
+        }
+        // A few at a time: others get their turn.
+        for _ in 0..TURNS {
+            let Some(free) = self.connections.iter().position(Option::is_none) else { return self.say_full() };
+            let Some(listener) = self.listeners.get(at) else { return };
+            let Ok(Some(caller)) = sys::accept(&listener.socket) else { return };
+            // The caller of a port that nobody serves inside sees its connection end.
+            let Ok(connection) = connect(caller, &listener.targets) else { continue };
+            if self.watch(&connection, free).is_ok()
+                && let Some(slot) = self.connections.get_mut(free)
+            {
+                *slot = Some(connection);
+                self.move_on(free);
+            }
+        }
+    }
+
+    fn watch(&self, connection: &Connection, at: usize) -> Result<()> {
+        connection.sides.iter().try_for_each(|side| self.epoll.add(side, true, CONNECTION | at as u64))
+    }
+
+    /// Moves what can be moved. A connection that has ended, or has failed, is closed.
+    fn move_on(&mut self, at: usize) {
+        let Some(slot) = self.connections.get_mut(at) else { return };
+        let Some(connection) = slot else { return };
+        if !matches!(connection.move_on(), Ok(false)) {
+            *slot = None;
+        }
+    }
+
+    /// Once: that no more connections can be taken. They wait in the kernel until one ends.
+    fn say_full(&mut self) {
+        if self.has_said {
+            // Without a pause it would ask again at once.
+            return sys::nanosleep(1_000_000).unwrap_or_default();
+        }
+        self.has_said = true;
+        let mut line = Vec::with_capacity(80);
+        line.put(b"mydocker: published ports: no more than ");
+        line.put_decimal(self.connections.len() as u64);
+        line.put(b" connections at once: others wait\n");
+        // Nobody may read it.
+        sys::write(FdRef::STDERR, &line).unwrap_or_default();
+    }
+
+    /// Datagrams from outside.
+    fn receive(&mut self, at: usize) {
+        let Some(listener) = self.listeners.get(at) else { return };
+        for _ in 0..TURNS {
+            let Ok(Some((len, sender))) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
+            let is_his = |flow: &Flow| flow.listener == at && flow.sender == sender;
+            let known = self.flows.iter().position(|slot| slot.as_ref().is_some_and(is_his));
+            let Some(place) = known.or_else(|| self.flows.iter().position(Option::is_none)) else {
+                return self.say_full();
+            };
+            let Some(slot) = self.flows.get_mut(place) else { return };
+            if slot.is_none() {
+                let Some(target) = listener.targets.first() else { return };
+                let Ok(socket) = sys::socket_to(target, true) else { return };
+                if sys::connect(&socket, target).is_err()
+                    || self.epoll.add(&socket, false, FLOW | place as u64).is_err()
+                {
+                    return;
+                }
+                *slot = Some(Flow { listener: at, sender, socket, last: 0 });
+            }
+            if let Some(flow) = slot {
+                flow.last = sys::monotonic() / 1_000_000;
+                // Datagrams may be lost.
+                sys::write_now(flow.socket.borrow(), self.buffer.get(..len).unwrap_or_default()).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Answers to the sender of a datagram.
+    fn answer(&mut self, at: usize) {
+        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+        for _ in 0..TURNS {
+            // Where nobody serves the port, the kernel says so here: the sender gets no answer.
+            let Ok(Some(len)) = sys::read_now(flow.socket.borrow(), &mut self.buffer) else { return };
+            if let Some(listener) = self.listeners.get(flow.listener) {
+                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), &flow.sender)
+                    .unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Connects a caller to the first of the targets that answers.
+fn connect(caller: Fd, targets: &[SocketAddress]) -> Result<Connection> {
+    let mut result = None;
+    for target in targets {
+        let socket = sys::socket_to(target, false)?;
+        match sys::connect(&socket, target) {
+            Ok(is_done) => {
+                let ways = [Way::new()?, Way::new()?];
+                return Ok(Connection { sides: [caller, socket], ways, is_connecting: !is_done, is_pending: false });
+            }
+            Err(e) => result = Some(e),
+        }
+    }
+    Err(result.unwrap_or(crate::error::Error::refused("no target", &[], "")))
+}
+
+impl Way {
+    fn new() -> Result<Way> {
+        let (read, write) = sys::pipe2()?;
+        Ok(Way { read, write, held: 0, has_ended: false, is_shut: false })
+    }
+
+    /// Moves what there is from one socket to the other. `Ok(true)`: there may be more.
+    fn move_on(&mut self, from: &Fd, to: &Fd) -> Result<bool> {
+        for _ in 0..TURNS {
+            let mut has_moved = false;
+            if !self.has_ended
+                && self.held < CHUNK
+                && let Some(n) = sys::splice(from, &self.write, CHUNK - self.held)?
+            {
+                self.has_ended = n == 0;
+                self.held += n;
+                has_moved = true;
+            }
+            if self.held > 0
+                && let Some(n) = sys::splice(&self.read, to, self.held)?
+            {
+                self.held -= n;
+                has_moved = true;
+            }
+            if self.has_ended && self.held == 0 && !self.is_shut {
+                self.is_shut = true;
+                sys::shut_down(to)?;
+            }
+            if !has_moved {
+                return Ok(false);
+            }
+        }
+        Ok(!self.is_shut)
+    }
+}
+
+impl Connection {
+    /// `Ok(true)`: both sides have ended.
+    fn move_on(&mut self) -> Result<bool> {
+        let [outside, inside] = &self.sides;
+        let [there, back] = &mut self.ways;
+        if self.is_connecting {
+            if !sys::poll(&mut [sys::Poll::new(Some(inside.borrow()), false, true)], Some(0))? {
+                return Ok(false);
+            }
+            if !sys::connected(inside)? {
+                return Ok(true);
+            }
+            self.is_connecting = false;
+        }
+        self.is_pending = there.move_on(outside, inside)? | back.move_on(inside, outside)?;
+        Ok(there.is_shut && back.is_shut)
+    }
+}

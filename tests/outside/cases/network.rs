@@ -1,0 +1,214 @@
+//! `--publish`, `--network bridge` and `--network ns:PATH`. Each case is in a network namespace that it makes.
+
+use crate::probes::own_network::{ask, in_own_network, interfaces};
+use crate::support::harness::{Run, Running, probe, probe_words, run};
+use crate::support::needs::Needs;
+use crate::support::processes::{children, send, status_field, wait_until};
+use std::collections::BTreeSet;
+use std::net::{TcpListener, UdpSocket};
+use std::time::Duration;
+
+/// Registers a case that is a probe in its own network.
+macro_rules! network_case {
+    ($name:ident, $needs:expr, $probe:literal) => {
+        case!($name, $needs);
+        fn $name() {
+            in_own_network($probe);
+        }
+    };
+}
+
+/// A container with `options` that serves TCP on port 80, so many times.
+fn server(options: &[&str], count: &str) -> Running {
+    probe(options, &["serve-tcp", "80", count]).start_ready()
+}
+
+/// The kernel takes the interfaces of a namespace down a moment after its last process.
+fn only_lo() {
+    wait_until("no interface but lo is left", || interfaces() == ["lo"]);
+}
+
+fn refused_beside(run: Run, message: &str) {
+    let outcome = run.finish();
+    assert_eq!(outcome.code(), 125, "{}", outcome.stderr_text());
+    assert!(outcome.stderr_text().contains(message), "{message}: {}", outcome.stderr_text());
+}
+
+/// Nothing is left, either.
+fn refused(run: Run, message: &str) {
+    refused_beside(run, message);
+    only_lo();
+}
+
+network_case!(a_port_leads_inside, Needs::ROOT, "check-port");
+probe!("check-port", |_| {
+    for mode in
+        ["none", "bridge,forward"].into_iter().filter(|mode| *mode == "none" || Needs::BRIDGE.missing().is_none())
+    {
+        let container =
+            server(&["--network", mode, "-p", "8080:80", "-p", "127.0.0.1:8081:80/tcp", "-p", "[::1]:8082:80"], "5");
+        for address in ["127.0.0.1:8080", "[::1]:8080", "127.0.0.1:8081", "[::1]:8082"] {
+            assert_eq!(ask(address, 3_000_000).expect(address), "3000000!", "{mode}");
+        }
+        assert!(ask("[::1]:8081", 1).is_err() && ask("127.0.0.1:8082", 1).is_err());
+        assert_eq!(ask("127.0.0.1:8080", 0).expect("an empty request"), "0!");
+        container.finish().success();
+        assert!(ask("127.0.0.1:8080", 1).is_err(), "nobody listens any more");
+        only_lo();
+    }
+});
+
+network_case!(datagrams_and_their_answers, Needs::ROOT, "check-datagrams");
+probe!("check-datagrams", |_| {
+    let container = probe(&["-p", "5300-5301:53-54/udp"], &["serve-udp", "53", "6"]).start_ready();
+    let callers: Vec<UdpSocket> = (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").expect("bind")).collect();
+    for round in 0..3 {
+        for (at, caller) in callers.iter().enumerate() {
+            caller.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+            caller.send_to(format!("{round}{at}").as_bytes(), "127.0.0.1:5300").expect("send");
+            let mut buffer = [0; 64];
+            let (n, from) = caller.recv_from(&mut buffer).expect("an answer");
+            assert_eq!(std::str::from_utf8(&buffer[..n]), Ok(format!("{round}{at}{round}{at}").as_str()));
+            assert_eq!(from.to_string(), "127.0.0.1:5300");
+        }
+    }
+    container.finish().success();
+});
+
+network_case!(ports_that_cannot_be_published, Needs::ROOT, "check-refused");
+probe!("check-refused", |_| {
+    let _other = TcpListener::bind("127.0.0.1:8080").expect("bind");
+    refused(run(&["-p", "8080:80"], &["true"]), "EADDRINUSE");
+    refused(run(&["-p", "203.0.113.5:8080:80"], &["true"]), "EADDRNOTAVAIL");
+    for (word, message) in [
+        ("0", "--publish takes"),
+        ("80:", "--publish takes"),
+        ("65536", "--publish takes"),
+        ("1:2:3:4", "--publish takes"),
+        ("80-70", "--publish takes"),
+        ("[::1:80", "--publish takes"),
+        ("8000-8001:80", "differ in length"),
+    ] {
+        refused(run(&["-p", word], &["true"]), message);
+    }
+    refused(run(&["-p", "81:80", "-p", "81:90"], &["true"]), "published twice");
+    refused(run(&["--network", "host", "-p", "81:80"], &["true"]), "leave out -p");
+});
+
+network_case!(the_relay_may_do_nothing_else, Needs::ROOT, "check-relay");
+probe!("check-relay", |_| {
+    let container = server(&["-p", "8080:80"], "1");
+    // In the order in which they were made: the command, and the relay.
+    let [_, relay] = children(container.pid)[..] else { panic!("two children") };
+    for (field, value) in [("CapEff:", 0), ("CapPrm:", 0), ("NoNewPrivs:", 1), ("Seccomp:", 2)] {
+        assert_eq!(status_field(relay, field), Some(value), "{field}");
+    }
+    assert_ne!(
+        std::fs::read_link(format!("/proc/{relay}/ns/net")).expect("readlink"),
+        std::fs::read_link("/proc/self/ns/net").expect("readlink")
+    );
+    assert_eq!(ask("127.0.0.1:8080", 1).expect("an answer"), "1!");
+    container.finish().success();
+    assert!(!std::path::Path::new(&format!("/proc/{relay}")).exists());
+});
+
+network_case!(a_killed_mydocker_leaves_no_port, Needs::ROOT | Needs::BRIDGE, "check-killed");
+probe!("check-killed", |_| {
+    let container = server(&["--network", "bridge,forward", "-p", "8080:80"], "1");
+    let others = children(container.pid);
+    assert_eq!(others.len(), 2, "PID 1 and the relay");
+    send(container.pid, libc::SIGKILL);
+    wait_until("the port is free", || TcpListener::bind("0.0.0.0:8080").is_ok());
+    drop(container.reap());
+    wait_until("its interface is gone", || !interfaces().iter().any(|name| name.starts_with('v')));
+    // Nobody could remove the bridge. The next one that ends does.
+    run(&["--network", "bridge,forward"], &["true"]).finish().success();
+    only_lo();
+});
+
+network_case!(an_address_on_the_bridge, Needs::ROOT | Needs::BRIDGE, "check-bridge");
+probe!("check-bridge", |_| {
+    let one = server(&["--network", "bridge,forward", "--ip", "10.88.7.7"], "3");
+    assert_eq!(interfaces(), ["lo", "mydocker0", "v10.88.7.7"]);
+    assert_eq!(ask("10.88.7.7:80", 5).expect("from the host"), "5!");
+    assert_eq!(probe(&["--network", "bridge,forward"], &["ask-tcp", "10.88.7.7:80", "9"]).finish().success(), "9!\n");
+    refused_beside(
+        run(&["--network", "bridge,forward", "--ip", "10.88.7.7"], &["true"]),
+        "another container has this address",
+    );
+    assert_eq!(ask("10.88.7.7:80", 0).expect("it is still there"), "0!");
+    one.finish().success();
+    only_lo();
+});
+
+network_case!(a_host_that_forwards_nothing, Needs::ROOT | Needs::BRIDGE, "check-forwarding");
+probe!("check-forwarding", |_| {
+    let outcome = run(&["--network", "bridge"], &["true"]).finish();
+    assert_eq!(outcome.code(), 0);
+    assert!(outcome.stderr_text().contains("--network bridge,forward"), "{outcome:?}");
+    run(&["--network", "bridge,forward"], &["true"]).finish().success();
+    assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("ip_forward"), "1\n");
+    run(&["--network", "bridge"], &["true"]).finish().success();
+});
+
+network_case!(forty_at_once, Needs::ROOT | Needs::BRIDGE, "check-forty");
+probe!("check-forty", |_| {
+    let all: Vec<Running> = (0..40)
+        .map(|_| run(&["--network", "bridge,forward", "--subnet", "10.88.0.0/16"], &probe_words(&["address"])).start())
+        .collect();
+    let addresses: BTreeSet<String> = all.into_iter().map(|one| one.finish().success()).collect();
+    assert_eq!(addresses.len(), 40, "{addresses:?}");
+    only_lo();
+});
+
+network_case!(bridges_that_are_refused, Needs::ROOT | Needs::BRIDGE, "check-bridges");
+probe!("check-bridges", |_| {
+    refused(run(&["--network", "bridge,forward", "--subnet", "127.0.0.0/8"], &["true"]), "");
+    refused(run(&["--network", "bridge:lo"], &["true"]), "somebody else's");
+    refused(run(&["--network", "bridge,forward", "--ip", "10.99.0.1"], &["true"]), "--ip");
+    refused(run(&["--network", "bridge,forward", "--ip", "10.88.0.1"], &["true"]), "--ip");
+    refused(run(&["--network", "bridge:too-long-a-name-"], &["true"]), "15 bytes");
+    refused(run(&["--network", "bridges"], &["true"]), "--network takes");
+    refused(run(&["--ip", "10.88.0.2"], &["true"]), "--network bridge");
+    refused(run(&["--network", "bridge,forward", "--subnet", "10.88.0.0/30"], &["true"]), "--subnet");
+    let first = server(&["--network", "bridge,forward"], "1");
+    // Another network under the same name, and the same network under another name.
+    for options in [
+        ["--network", "bridge,forward", "--subnet", "10.99.0.0/16"],
+        ["--network", "bridge:b2", "--subnet", "10.88.128.0/17"],
+    ] {
+        refused_beside(run(&options, &["true"]), "--subnet");
+    }
+    send(first.pid, libc::SIGTERM);
+    drop(first.finish());
+    only_lo();
+});
+
+network_case!(the_network_namespace_of_a_file, Needs::ROOT, "check-namespace");
+probe!("check-namespace", |_| {
+    let own = format!("{}\n", std::fs::read_link("/proc/self/ns/net").expect("readlink").display());
+    let holder = server(&["--network", "none", "-p", "8080:80"], "1");
+    let inside = format!("ns:/proc/{}/ns/net", children(holder.pid)[0]);
+    let joined = probe(&["--network", &inside], &["namespaces"]).finish().success();
+    assert!(!joined.contains(&own));
+    assert_eq!(probe(&["--network", &inside], &["ask-tcp", "127.0.0.1:80", "3"]).finish().success(), "3!\n");
+    holder.finish().success();
+    for (path, message) in [
+        ("ns:/proc/self/ns/uts", "no network namespace"),
+        ("ns:/nowhere/at-all", "ENOENT"),
+        ("ns:nobodys", "/run/netns/nobodys"),
+    ] {
+        refused(run(&["--network", path], &["true"]), message);
+    }
+});
+
+network_case!(an_ordinary_users_port, Needs::ROOT | Needs::NAMESPACES, "check-users-port");
+probe!("check-users-port", |_| {
+    use std::os::unix::process::CommandExt;
+    let words = ["-p", "8080:80"];
+    let container =
+        probe(&words, &["serve-tcp", "80", "1"]).with(|command| command.uid(65534).gid(65534)).start_ready();
+    assert_eq!(ask("127.0.0.1:8080", 100).expect("an answer"), "100!");
+    container.finish().success();
+    refused(run(&["-p", "80:80"], &["true"]).with(|command| command.uid(65534).gid(65534)), "EACCES");
+});

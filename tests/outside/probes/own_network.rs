@@ -1,0 +1,103 @@
+//! Checks of networks, each a probe in a network namespace of its own, so that nothing of it reaches the host.
+
+use crate::probes::{Words, run};
+use crate::support::harness::{mydocker_file, probe_file};
+use std::process::Command;
+
+/// Runs the probe `check` on the host, in a new network namespace with lo up. A failed check is a panic of the probe.
+pub fn in_own_network(check: &str) {
+    let words = ["--probe", "in-own-network", check];
+    let outcome = Command::new(probe_file())
+        .args(words)
+        .env("MYDOCKER", mydocker_file())
+        .output()
+        .expect("start of a probe on the host");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(outcome.status.success(), "{words:?}: {}{}", text(&outcome.stdout), text(&outcome.stderr));
+    assert_eq!(text(&outcome.stdout), "checked\n", "{words:?}");
+}
+
+probe!("in-own-network", enter_own_network);
+/// `in-own-network PROBE`
+fn enter_own_network(words: Words) -> i32 {
+    enter();
+    let status = run(words.text(0).as_ref(), Words { rest: &words.rest[1..], ..words });
+    println!("checked");
+    status
+}
+
+/// A new network namespace, with lo up.
+pub fn enter() {
+    // SAFETY: unshare with CLONE_NEWNET leaves the address space and the descriptor table alone
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.expect("unshare");
+    // SAFETY: a struct ifreq of zeros is one
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (room, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *room = *byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: the kernel reads one struct ifreq
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        assert_eq!(libc::ioctl(socket, libc::SIOCSIFFLAGS, &request), 0, "lo up");
+        libc::close(socket);
+    }
+}
+
+/// The network interfaces of this namespace, sorted.
+pub fn interfaces() -> Vec<String> {
+    let file = std::fs::read_to_string("/proc/thread-self/net/dev").expect("/proc/thread-self/net/dev");
+    let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_string());
+    let mut names: Vec<String> = file.lines().skip(2).filter_map(name).collect();
+    names.sort();
+    names
+}
+
+probe!("serve-tcp", |words| serve_tcp(words.number(0), words.number(1)));
+/// Answers `count` connections: reads each to its end, and sends back how much it was, and `!`.
+fn serve_tcp(port: usize, count: usize) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind(("0.0.0.0", port as u16)).expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    for _ in 0..count {
+        let (mut stream, _) = listener.accept().expect("accept");
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).expect("read");
+        write!(stream, "{}!", received.len()).expect("write");
+    }
+}
+
+probe!("serve-udp", |words| serve_udp(words.number(0), words.number(1)));
+/// Answers `count` datagrams with their own content, doubled.
+fn serve_udp(port: usize, count: usize) {
+    use std::io::Write;
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", port as u16)).expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    let mut buffer = [0; 65536];
+    for _ in 0..count {
+        let (n, sender) = socket.recv_from(&mut buffer).expect("recv");
+        socket.send_to(&[&buffer[..n], &buffer[..n]].concat(), sender).expect("send");
+    }
+}
+
+probe!("address", |_| println!("{}", address()));
+/// The IPv4 address of eth0, found without any tool: that which a datagram to the bridge would be sent from.
+fn address() -> std::net::IpAddr {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("bind");
+    socket.connect("10.88.0.1:9").expect("a route to the bridge");
+    socket.local_addr().expect("getsockname").ip()
+}
+
+probe!("ask-tcp", |words| println!("{}", ask(words.text(0), words.number(1)).expect("an answer")));
+/// Sends `len` bytes to an address, ends, and returns the answer.
+pub fn ask(address: &str, len: usize) -> std::io::Result<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(&vec![7; len])?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
