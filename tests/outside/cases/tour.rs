@@ -53,7 +53,7 @@ fn the_step_of_the_tour_is_the_step_of_the_source() {
     let lines = from_step.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
     let shown: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
     let shown = format!("step! {{\n{}\n", shown.join("\n").trim_end());
-    let source = fs::read_to_string(Path::new(ROOT).join("src/network.rs")).expect("the source");
+    let source = fs::read_to_string(Path::new(ROOT).join("src/network/mod.rs")).expect("the source");
     assert!(source.contains(&shown), "{shown}");
 }
 
