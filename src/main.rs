@@ -101,6 +101,7 @@ fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Resu
             let (report, works) = show::check::check(json, &plan);
             sys::write_all(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
+        Action::Manage(order) => process::list::carry_out(&order, environment),
         Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
         Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
     }

@@ -5,10 +5,11 @@
 //! `--step` say that it is for.
 
 use crate::error::Result;
-use crate::sys::{Fd, Loop, Pid};
+use crate::sys::{Dir, Fd, Loop, Pid};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::ffi::CStr;
 
 /// What a step is for.
 pub trait Step {
@@ -193,6 +194,8 @@ pub struct Parent {
     pub pid_file: Option<Fd>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
+    /// Its record, if it has a name: the folder of all records, its name, and its own folder, locked.
+    pub record: Option<(Dir, &'static CStr, Dir)>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.

@@ -1,6 +1,7 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
 use super::options::{GROUPS, ROWS, Row, Value};
+use super::verbs::Verb;
 use mydocker::bytes::{Put, split};
 
 /// `mydocker --help`.
@@ -8,6 +9,7 @@ pub const HELP: &str = "\
 mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
+       mydocker ps | rm [OPTIONS] [NAME...]
        mydocker check [--json]
        mydocker --help | --version
 
@@ -52,6 +54,16 @@ pub fn run_help() -> Vec<u8> {
         rows.by_ref().take(*count).for_each(|row| put_row(row, &mut text));
     }
     text.put(AFTER_OPTIONS.as_bytes());
+    text
+}
+
+/// All of `mydocker VERB --help`.
+pub fn verb_help(verb: &Verb) -> Vec<u8> {
+    let mut text = Vec::new();
+    for part in ["Usage: mydocker ", verb.name, " ", verb.usage, "\n\n", verb.help, "\n\n"] {
+        text.put(part.as_bytes());
+    }
+    verb.rows.iter().for_each(|row| put_row(row, &mut text));
     text
 }
 

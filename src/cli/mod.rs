@@ -2,13 +2,16 @@
 
 mod help;
 mod options;
+mod order;
 mod spelling;
+mod verbs;
 
 pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
 use mydocker::error::{Error, Result};
 use mydocker::privilege;
+use mydocker::process::list::Order;
 use options::{Given, ROWS};
 
 /// What to do.
@@ -20,6 +23,8 @@ pub enum Action<'a> {
         /// As JSON, not as text.
         json: bool,
     },
+    /// Do something with containers that have a record.
+    Manage(Order),
     /// Print this to stdout, and end with 0.
     Print(&'static [u8]),
     /// Print this to stderr, and end with 125.
@@ -53,7 +58,13 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
             }
         }
         "check" => parse_check(words),
-        _ => Err(Error::usage("unknown command", word)),
+        name => match verbs::VERBS.iter().find(|verb| verb.name == name) {
+            None => Err(Error::usage("unknown command", word)),
+            Some(verb) => Ok(match order::parse(verb, words)? {
+                None => Action::Print(help::verb_help(verb).leak()),
+                Some(order) => Action::Manage(order),
+            }),
+        },
     }
 }
 
@@ -76,6 +87,13 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
         Err(exit) => return Err(Error::usage("not understood", exit.output.as_bytes().trim_ascii_end())),
     }
     let spec = &mut request.spec;
+    for pair in words.chunks(2) {
+        if let [name, value] = pair
+            && options::FOR_EXEC.contains(name)
+        {
+            spec.words.extend([leak(name), leak(value)]);
+        }
+    }
     spec.limits.read(&request.limits)?;
     spec.privilege = privilege::read(&request.privilege)?;
     if let Some(word) = request.needs_own_root.filter(|_| !spec.has_own_root()) {
@@ -90,6 +108,10 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
     Ok(request)
+}
+
+fn leak(word: &str) -> &'static str {
+    String::from(word).leak()
 }
 
 #[cfg(test)]

@@ -152,11 +152,14 @@ options! {
                 request.spec.cgroup_parent = Some(word);
             };
         name: "--name" One("NAME")
-            "name of its cgroups, and its hostname"
+            "its name in ps, of its cgroups, and its hostname"
             => |request, word| {
                 cgroup::check_name(word)?;
                 request.spec.name = Some(word);
             };
+        state: "--state" One("DIR")
+            "the folder of the records; default /run/mydocker"
+            => |request, word| request.spec.state = Some(path(word));
         pid_file: "--pid-file" One("FILE")
             "write its pid on this host to FILE"
             => |request, word| request.spec.pid_file = Some(path(word));
@@ -243,8 +246,8 @@ options! {
             "run a PID 1 that reaps orphans and passes signals on"
             => |request, _| request.spec.init = true;
         rm: "--rm" Switch
-            "accepted for compatibility: nothing is kept"
-            => |_, _| {};
+            "with -d: remove its record at the end"
+            => |request, _| request.spec.remove = true;
     }
     "Namespaces" {
         network: "--network, --net" One("none|host")
@@ -309,6 +312,24 @@ options! {
     }
 }
 
+/// The options that a record keeps, so that `exec` joins what they have made.
+pub const FOR_EXEC: &[&str] = &[
+    "--rootfs",
+    "--ephemeral",
+    "--workdir",
+    "--user",
+    "--ulimit",
+    "--network",
+    "--pid",
+    "--ipc",
+    "--uts",
+    "--userns",
+    "--privileged",
+    "--cap-add",
+    "--cap-drop",
+    "--security-opt",
+];
+
 /// What `run` is asked for. The rows of the options fill it in, one option at a time.
 #[derive(Default)]
 pub struct Request {
@@ -347,7 +368,7 @@ pub enum DryRun {
 }
 
 /// The path that `word` is.
-fn path(word: &str) -> &'static CStr {
+pub fn path(word: &str) -> &'static CStr {
     c_string(&[word.as_bytes()])
 }
 

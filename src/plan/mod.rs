@@ -20,6 +20,7 @@ use crate::userns::Maps;
 use crate::volume;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// A whole run. It lives until the process ends, and so does all that it refers to.
 pub struct Plan {
@@ -58,6 +59,8 @@ pub struct Parts {
     pub words: &'static [u8],
     /// The command, but for its words.
     pub command: Slot<Command>,
+    /// The environment of the command.
+    pub environment: Vec<&'static CStr>,
     /// HOME is that of the user.
     pub home_of_user: bool,
     /// The relay of its terminal.
@@ -105,6 +108,7 @@ impl Parts {
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
         parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        parts.environment = environment;
         (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         // Each namespace that the container does not share with the host is new.
@@ -124,7 +128,7 @@ impl Parts {
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
-    fn root_on_host(&self) -> Option<&'static core::ffi::CStr> {
+    fn root_on_host(&self) -> Option<&'static CStr> {
         match self.root.map(|root| &root.source) {
             None | Some(Source::Host) => Some(c"/"),
             Some(Source::Directory(path)) => Some(path),
@@ -141,7 +145,7 @@ pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Resu
         words.push(0);
     }
     let parts = Parts::find(spec, host, words.leak())?;
-    let parent = parent::steps(spec, parts).into();
+    let parent = parent::steps(spec, host, parts).into();
     let child = child::steps(spec, host, parts).into();
     Ok(Box::leak(Box::new(Plan { spec, host, parent, child, parts })))
 }

@@ -5,18 +5,20 @@ use super::Parts;
 use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
+use crate::host::Host;
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
 use crate::spec::{Spec, StatsTo};
+use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Steps};
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
 
 /// The steps of the parent.
-pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep> {
+pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ParentStep> {
     let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
         steps.add(AdoptOrphans);
@@ -31,6 +33,9 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     }
     if let Some(StatsTo::File(path)) = spec.stats {
         steps.add(OpenStatsFile { path });
+    }
+    if spec.name.is_some() {
+        steps.add(MakeRecord { spec, host, environment: &parts.environment });
     }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
@@ -49,6 +54,9 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     create_groups(&mut steps, parts, Version::V1);
     if spec.tty {
         steps.add(ReceiveTerminal { terminal: &parts.terminal });
+    }
+    if spec.name.is_some() {
+        steps.add(NoteProcess { about: state::about(spec, &parts.groups, parts.words) });
     }
     steps.add(SendCommand { words: parts.words });
     steps

@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod cleanup;
+pub mod list;
 pub mod rehearse;
 pub mod start;
 pub mod stats;
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
+use crate::state;
 use crate::step::Stop;
 use crate::sys::trace::{self, Phase};
 use crate::sys::{self, FdRef, Wait};
@@ -59,12 +61,15 @@ pub fn carry_out(
     // beside it.
     let started = started.and_then(|()| supervisor.await_exec());
     let mut executed_at = None;
+    let mut noted = Ok(());
     let mut followed = Ok(());
     if started.is_ok() {
         trace::show_execve();
         executed_at = begun.as_ref().map(|_| sys::monotonic());
         trace::set_phase(Phase::Wait);
+        noted = state::note_running(parent);
         cleanup::sweep(plan);
+        state::sweep(parent, plan.host.pid.0 as usize);
         followed = supervisor.follow();
         // The relay has stopped: hang up, or a process that reads from the terminal waits forever.
         if followed.is_err() {
@@ -96,6 +101,7 @@ pub fn carry_out(
         }
     }
     let removed = cleanup::remove_groups(plan);
+    let noted = noted.and(state::note_end(plan, parent, started.is_ok().then_some(status), memory.is_some()));
     // Only after the groups are removed: a write to a stderr that nobody reads may block forever.
     if let Some(line) = memory {
         match sys::write_all(FdRef::STDERR, &line) {
@@ -104,7 +110,9 @@ pub fn carry_out(
         }
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
-    for late in &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed] {
+    for late in
+        &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, orphans, removed, noted]
+    {
         if let Err(error) = late {
             sys::say(*error);
         }

@@ -16,6 +16,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         pid: None,
         pid_file: None,
         stats_file: None,
+        record: None,
         child: Child {
             steps: plan.child,
             is_rehearsal: false,

@@ -19,6 +19,14 @@ pub struct Spec {
     pub name: Option<&'static str>,
     /// The file for its pid on this host.
     pub pid_file: Option<&'static CStr>,
+    /// The folder of its record, if the user names one.
+    pub state: Option<&'static CStr>,
+    /// It stays in the background, and its record stays when it has ended.
+    pub detach: bool,
+    /// Its record is removed when it has ended.
+    pub remove: bool,
+    /// The options that `exec` needs, as names and values.
+    pub words: Vec<&'static str>,
     /// The path of its root: a directory, or a file with a filesystem in it.
     pub rootfs: Option<&'static CStr>,
     /// Writes go to memory.

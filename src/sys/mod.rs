@@ -28,9 +28,9 @@ pub use fd::{
 };
 pub use flags::*;
 pub use fs::{
-    Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock,
-    is_cgroup, is_directory, is_executable, is_on_proc, mkdir, mknod, mode, open, open_in_root, openat2, path_of,
-    read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
+    Device, Dir, NEW, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod,
+    flock, is_cgroup, is_directory, is_executable, is_on_proc, lock, mkdir, mknod, mode, open, open_in_root, openat2,
+    path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{
@@ -40,8 +40,9 @@ pub use mount::{
 pub use net::set_interface_up;
 pub use process::{
     Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
-    has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
+    has_stopped, hostname, kill, leads_session, monotonic, nanosleep, pidfd_open, pidfd_send_signal, realtime,
+    same_group, set_child_subreaper, set_limit, set_not_dumpable, sethostname, setns, setsid, spawn, stop, uname,
+    unshare, wait_any, wait4,
 };
 pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
 pub use tty::{

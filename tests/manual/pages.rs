@@ -6,6 +6,9 @@ mod help;
 #[path = "../../src/cli/options.rs"]
 #[allow(unused)]
 mod options;
+#[path = "../../src/cli/verbs.rs"]
+#[allow(unused)]
+mod verbs;
 
 pub use options::{GROUPS, ROWS, Row, Value};
 

@@ -37,6 +37,7 @@ mod interactive;
 mod layouts;
 mod leftovers;
 mod lesson;
+mod lifecycle;
 mod limits;
 mod limits_inside;
 mod manual;

@@ -28,6 +28,7 @@ const SETS: &[&str] = &[
     "--no-limits --hostname h -w / -e A=b --env-file FOLDER/env",
     "SEARCH --no-limits --init",
     "--cgroup-parent PARENT -m 100m --name rehearsed",
+    "--no-limits --name rehearsed --state FOLDER/full",
     "--pid-file FOLDER/pid --stats=FOLDER/stats.json",
     "--stats --trace=FOLDER/trace",
     "--network host --pid host --ipc host --uts host --userns host",

@@ -1,0 +1,49 @@
+//! The commands about containers that have a record, and the rows of each.
+
+use super::options::{Row, Value};
+use mydocker::process::list::Act;
+
+/// One command.
+pub struct Verb {
+    /// Its name.
+    pub name: &'static str,
+    /// What follows the name.
+    pub usage: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Its options.
+    pub rows: &'static [Row],
+    /// The same, for the library.
+    pub act: Act,
+}
+
+const fn row(names: &'static str, value: Value, help: &'static str) -> Row {
+    Row { names, value, help }
+}
+
+const STATE: Row = row("--state", Value::One("DIR"), "the folder of the records; default /run/mydocker");
+const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
+
+/// Every command, in the order of the help.
+pub static VERBS: &[Verb] = &[
+    Verb {
+        name: "ps",
+        usage: "[OPTIONS]",
+        help: "Lists the containers that have a name.",
+        rows: &[
+            row("-a, --all", Value::Switch, "those that have ended, too"),
+            row("-q, --quiet", Value::Switch, "the names alone"),
+            JSON,
+            row("-f, --filter", Value::Many("KEY=WORD"), "only those of name=PART, or status=WORD"),
+            STATE,
+        ],
+        act: Act::List,
+    },
+    Verb {
+        name: "rm",
+        usage: "[OPTIONS] NAME...",
+        help: "Removes the records of containers that have ended.",
+        rows: &[row("-f, --force", Value::Switch, "ends those that run, by SIGKILL"), STATE],
+        act: Act::Remove,
+    },
+];
