@@ -12,13 +12,14 @@ use core::ffi::{CStr, c_char, c_int, c_ulong};
 use mydocker::error::{Error, Result};
 use mydocker::host::Host;
 use mydocker::plan::{self, Plan};
+use mydocker::process::keep;
 use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
 use mydocker::spec::Spec;
 use mydocker::step::Stop;
 use mydocker::sys::{FdRef, trace};
-use mydocker::{environment, process, show, sys};
+use mydocker::{environment, process, show, state, sys};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -107,7 +108,7 @@ fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Resu
     }
 }
 
-fn run(request: &'static Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
+fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
     if let Some(to) = request.trace {
         let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
         let file = match to {
@@ -116,8 +117,22 @@ fn run(request: &'static Request, command: &[&[u8]], environment: &'static [&'st
         };
         trace::begin(file, plain)?;
     }
+    let mut front = None;
+    if request.spec.detach {
+        let (uid, _) = sys::effective_ids();
+        let folder = state::folder(request.spec.state, uid, environment, true)?;
+        if let (None, Some(folder)) = (request.spec.name, &folder) {
+            request.spec.name = Some(state::make_up_name(folder)?);
+        }
+        match keep::detach(request.spec.name.unwrap_or_default())? {
+            Ok(status) => return Ok(status),
+            Err(fd) => front = Some(fd),
+        }
+    }
+    let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
+    plan.parts.front.set(front);
     if let Some(form) = request.dry_run {
         let text = match form {
             DryRun::Table => show::dry_run::table(plan),

@@ -9,7 +9,7 @@ pub const HELP: &str = "\
 mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
-       mydocker ps | rm [OPTIONS] [NAME...]
+       mydocker ps | logs | wait | stop | kill | rm [OPTIONS] [NAME...]
        mydocker check [--json]
        mydocker --help | --version
 

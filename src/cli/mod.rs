@@ -12,12 +12,13 @@ use argh::FromArgs;
 use mydocker::error::{Error, Result};
 use mydocker::privilege;
 use mydocker::process::list::Order;
+use mydocker::spec::StatsTo;
 use options::{Given, ROWS};
 
 /// What to do.
 pub enum Action<'a> {
     /// Run the command: the words after the options.
-    Run(&'static Request, &'a [&'a [u8]]),
+    Run(&'static mut Request, &'a [&'a [u8]]),
     /// Print what this host offers.
     Check {
         /// As JSON, not as text.
@@ -79,7 +80,7 @@ fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
 }
 
 /// Parses the options, as the normaliser spells them, and checks what concerns several of them.
-fn parse_options(words: &[&str]) -> Result<&'static Request> {
+fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     let request = Box::leak(Box::<Request>::default());
     match Given::from_args(&["mydocker run"], words) {
         Ok(given) => given.put_into(request)?,
@@ -103,6 +104,11 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
         && spec.has_own_root()
     {
         return Err(Error::usage("--workdir is not an absolute path in the container", dir));
+    }
+    // A dry run shows the steps as without -d.
+    spec.detach &= request.dry_run.is_none();
+    if spec.detach && (request.step || matches!(spec.stats, Some(StatsTo::Text | StatsTo::Json))) {
+        return Err(Error::usage("-d leaves the terminal: no --step, and --stats only into a FILE", b""));
     }
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));

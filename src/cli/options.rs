@@ -5,7 +5,7 @@ use argh::FromArgs;
 use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
-use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
+use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
 use mydocker::{cgroup, passwd, privilege, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
@@ -208,8 +208,23 @@ options! {
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch
-            "accepted for compatibility: stdin always passes through"
-            => |_, _| {};
+            "with -d, keep stdin open; without, it always passes through"
+            => |request, _| request.spec.interactive = true;
+        detach: "-d, --detach" Switch
+            "run it in the background, and print its name"
+            => |request, _| request.spec.detach = true;
+        log: "--log" One("FILE|none|-")
+            "with -d: where its output goes; default its record, - the caller's"
+            => |request, word| request.spec.log = match word {
+                "none" => LogTo::Nowhere,
+                "-" => LogTo::Caller,
+                file => LogTo::File(path(file)),
+            };
+        log_size: "--log-size" One("BYTES")
+            "with -d: how long its log may get; default 10m"
+            => |request, word| {
+                request.spec.log_size = Some(limits::size(word, "--log-size is not a size, such as 10m")?);
+            };
         env: "-e, --env" Many("K=V")
             "set a variable; K alone keeps the caller's value"
             => |request, words| request.spec.env = words;

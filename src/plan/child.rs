@@ -7,6 +7,7 @@ use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
+use crate::log::JoinErrors;
 use crate::namespaces::SetHostname;
 use crate::network::BringUpLoopback;
 use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
@@ -21,7 +22,7 @@ use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
-use crate::spec::{Spec, Volume};
+use crate::spec::{LogTo, Spec, Volume};
 use crate::step::{ChildStep, List, Steps};
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
@@ -172,6 +173,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(DieWithParent);
     if spec.tty {
         steps.add(AttachTerminal);
+    } else if spec.detach && spec.log != LogTo::Caller {
+        steps.add(JoinErrors);
     }
     if privilege.no_new_privs {
         steps.add(SetNoNewPrivileges);

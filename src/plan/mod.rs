@@ -9,6 +9,7 @@ use crate::command::{self, Command};
 use crate::environment;
 use crate::error::Result;
 use crate::host::Host;
+use crate::log::Log;
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
@@ -65,6 +66,10 @@ pub struct Parts {
     pub home_of_user: bool,
     /// The relay of its terminal.
     pub terminal: Slot<&'static mut Terminal>,
+    /// Its log, if it is detached.
+    pub log: Slot<&'static mut Log>,
+    /// With `detach`: where to tell that the command is executed.
+    pub front: Slot<Fd>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }

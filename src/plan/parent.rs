@@ -6,6 +6,7 @@ use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
 use crate::host::Host;
+use crate::log::DetachStreams;
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
@@ -36,6 +37,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if spec.name.is_some() {
         steps.add(MakeRecord { spec, host, environment: &parts.environment });
+    }
+    if spec.detach {
+        steps.add(DetachStreams { spec, log: &parts.log });
     }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });

@@ -2,8 +2,9 @@
 
 use crate::bytes::{self, Put};
 use crate::error::{Error, Result};
+use crate::log::{self, View};
 use crate::state::{self, End, Record};
-use crate::sys::{self, Dir, FdRef};
+use crate::sys::{self, Dir, FdRef, Poll};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -14,6 +15,14 @@ pub enum Act {
     List,
     /// `rm`
     Remove,
+    /// `logs`
+    Logs,
+    /// `wait`
+    Wait,
+    /// `stop`
+    Stop,
+    /// `kill`
+    Kill,
 }
 
 /// A command with its options.
@@ -32,6 +41,12 @@ pub struct Order {
     pub filters: Vec<&'static str>,
     /// `rm`: also those that run.
     pub force: bool,
+    /// `logs`: what to show.
+    pub view: View,
+    /// `stop`: how many seconds it has until SIGKILL.
+    pub seconds: u64,
+    /// `kill`: what is sent.
+    pub signal: i32,
     /// The names of the containers.
     pub names: Vec<&'static str>,
 }
@@ -81,7 +96,46 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             state::remove(folder, name, &record.dir)?;
             print(name.to_bytes())
         }
+        Act::Logs => log::show(&record, name, &order.view),
+        Act::Wait => {
+            record.wait()?;
+            let end = record.end();
+            print(&bytes::to_decimal(end.map_or(KILLED, |end| end.status)))?;
+            match end {
+                Some(_) => Ok(()),
+                None => Err(Error::refused("its keeper was killed:", &[name.to_bytes()], "")),
+            }
+        }
+        // As docker has it, one that has ended is stopped.
+        Act::Stop if !record.alive => print(name.to_bytes()),
+        Act::Stop => {
+            stop(&mut record, name, order.seconds)?;
+            print(name.to_bytes())
+        }
+        Act::Kill => {
+            kill(&record, name, order.signal)?;
+            print(name.to_bytes())
+        }
     }
+}
+
+/// The status of a container whose keeper was killed: SIGKILL has ended it, too.
+const KILLED: u64 = 128 + libc::SIGKILL as u64;
+
+/// Ends a container as SIGTERM to its mydocker does; after `seconds`, by SIGKILL.
+fn stop(record: &mut Record, name: &CStr, seconds: u64) -> Result<()> {
+    let (process, _, keeper) = running(record, name)?;
+    if let Some(keeper) = sys::pidfd_open(keeper)?
+        // Its child still runs: it has not ended, and this is no other process.
+        && record.process()?.is_some()
+    {
+        sys::pidfd_send_signal(keeper.borrow(), libc::SIGTERM)?;
+    }
+    let milliseconds = (seconds as u32).saturating_mul(1000);
+    if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(milliseconds))? {
+        sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
+    }
+    record.wait()
 }
 
 /// Sends a signal to the container's first process.

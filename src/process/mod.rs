@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod cleanup;
+pub mod keep;
 pub mod list;
 pub mod rehearse;
 pub mod start;
@@ -59,7 +60,7 @@ pub fn carry_out(
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
-    let started = started.and_then(|()| supervisor.await_exec());
+    let mut started = started.and_then(|()| supervisor.await_exec());
     let mut executed_at = None;
     let mut noted = Ok(());
     let mut followed = Ok(());
@@ -68,6 +69,11 @@ pub fn carry_out(
         executed_at = begun.as_ref().map(|_| sys::monotonic());
         trace::set_phase(Phase::Wait);
         noted = state::note_running(parent);
+        if let Err(e) = keep::tell_front(plan) {
+            started = supervisor.end(true).and(Err(e));
+        }
+    }
+    if started.is_ok() {
         cleanup::sweep(plan);
         state::sweep(parent, plan.host.pid.0 as usize);
         followed = supervisor.follow();

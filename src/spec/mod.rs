@@ -25,6 +25,12 @@ pub struct Spec {
     pub detach: bool,
     /// Its record is removed when it has ended.
     pub remove: bool,
+    /// Its standard input stays open, with `detach`.
+    pub interactive: bool,
+    /// Where its output goes, with `detach`.
+    pub log: LogTo,
+    /// How long its log may get, in bytes.
+    pub log_size: Option<u64>,
     /// The options that `exec` needs, as names and values.
     pub words: Vec<&'static str>,
     /// The path of its root: a directory, or a file with a filesystem in it.
@@ -78,6 +84,20 @@ impl Spec {
     pub fn has_own_root(&self) -> bool {
         self.rootfs.is_some() || self.ephemeral
     }
+}
+
+/// Where the output of a detached container goes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogTo {
+    /// Into the log in its record.
+    #[default]
+    Own,
+    /// Into this file.
+    File(&'static CStr),
+    /// Nowhere.
+    Nowhere,
+    /// Where that of mydocker goes.
+    Caller,
 }
 
 /// Where the numbers of `--stats` go.

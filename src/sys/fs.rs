@@ -73,6 +73,14 @@ impl Dir {
         unsafe { call!(openat(self.fd(), name, flags, Mode(0o600))) }.about_path_in(Some(self), name).map(Fd::own)
     }
 
+    /// mknodat(2) of a FIFO in it.
+    pub fn mkfifo(&self, name: &CStr) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(mknodat(self.fd(), name, Mode(libc::S_IFIFO | 0o600), 0)) }
+            .about_path_in(Some(self), name)
+            .map(drop)
+    }
+
     /// A file in it, written whole: whoever reads it sees the old one or the new one.
     pub fn replace_file(&self, name: &CStr, content: &[u8]) -> Result<()> {
         self.write_new(content)?;
@@ -205,6 +213,13 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
             (Errno::ENXIO, "nobody reads this FIFO"),
         ])
     })
+}
+
+/// openat(2) of a file to append to, which is created if it is missing.
+pub fn open_to_append(path: &CStr) -> Result<Fd> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND | OpenFlags::CLOEXEC;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
 }
 
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would

@@ -23,14 +23,14 @@ pub mod tty;
 pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
-    Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, pipe2, poll, pread, read, read_now, read_to_end,
+    Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, pipe2, poll, pread, pwrite_all, read, read_now, read_to_end,
     reader_is_gone, receive_error, say, send_error, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{
     Device, Dir, NEW, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod,
-    flock, is_cgroup, is_directory, is_executable, is_on_proc, lock, mkdir, mknod, mode, open, open_in_root, openat2,
-    path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
+    flock, is_cgroup, is_directory, is_executable, is_on_proc, lock, mkdir, mknod, mode, open, open_in_root,
+    open_to_append, openat2, path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{

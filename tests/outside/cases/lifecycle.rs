@@ -2,6 +2,7 @@
 
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, mydocker, probe, run};
+use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
 use crate::support::processes::{wait_for_end, wait_until};
@@ -54,6 +55,27 @@ impl Records {
     pub fn await_state(&self, name: &str) {
         let state = self.0.path(&format!("records/{name}/state"));
         wait_until("the container is noted", || state.exists());
+    }
+
+    /// `run -d --name NAME OPTIONS sh -c SCRIPT`: a container in the background.
+    pub fn detached(&self, name: &str, options: &[&str], script: &str) {
+        let all = [&["-d", "--name", name], options].concat();
+        assert_eq!(self.run(&all, &["sh", "-c", script]).start().reap().success(), format!("{name}\n"));
+    }
+
+    /// The pid on the host of its first process.
+    pub fn pid(&self, name: &str) -> i32 {
+        let state = fs::read_to_string(self.0.path(&format!("records/{name}/state"))).expect("state");
+        let line = state.lines().find_map(|line| line.strip_prefix("pid ")).expect("pid");
+        line.trim().parse().expect("a number")
+    }
+
+    /// Ends and removes a container, and checks that nothing of it is left.
+    pub fn remove(&self, name: &str) {
+        assert_eq!(self.call("rm", &["-f", name]).success(), format!("{name}\n"));
+        assert!(!self.left().contains(&name.to_string()));
+        let left = host().directories(&format!("mydocker-{name}"));
+        assert!(left.is_empty(), "{left:?}");
     }
 
     /// The names that `ps` lists with these options.

@@ -38,6 +38,7 @@ mod layouts;
 mod leftovers;
 mod lesson;
 mod lifecycle;
+mod lifecycle_detached;
 mod limits;
 mod limits_inside;
 mod manual;
