@@ -10,6 +10,7 @@
 //! | `stdin` | with `-d -i`: a FIFO |
 
 use crate::bytes::{self, FixedBytes, Put};
+use crate::cgroup::Group;
 use crate::environment;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
@@ -122,6 +123,8 @@ step! {
         pub host: &'static Host,
         /// The environment of the command.
         pub environment: &'static [&'static CStr],
+        /// The directory that mydocker was started in, where that is the command's.
+        pub directory: Option<Vec<u8>>,
     }
 }
 
@@ -132,8 +135,14 @@ impl ParentStep for MakeRecord {
         };
         let name = bytes::c_string(&[self.spec.name.unwrap_or_default().as_bytes()]);
         let dir = create(&folder, name)?;
-        let mut config = bytes::to_decimal(self.spec.words.len() as u64);
+        let count = self.spec.words.len() + 2 * usize::from(self.directory.is_some());
+        let mut config = bytes::to_decimal(count as u64);
         config.put(b"\0");
+        if let Some(directory) = &self.directory {
+            config.put(b"--workdir\0");
+            config.put(directory);
+            config.put(b"\0");
+        }
         for word in &self.spec.words {
             config.put(word.as_bytes());
             config.put(b"\0");
@@ -251,7 +260,7 @@ fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
 }
 
 /// What the state file says beside the process: its groups and its command.
-pub fn about(spec: &Spec, groups: &[&'static crate::cgroup::Group], words: &[u8]) -> Vec<u8> {
+pub fn about(spec: &Spec, groups: &[&'static Group], words: &[u8]) -> Vec<u8> {
     let mut about = VERSION.to_vec();
     put_line(&mut about, b"detached", spec.detach.into());
     put_line(&mut about, b"began", sys::realtime() / 1000);
@@ -381,12 +390,55 @@ impl Record {
         }
     }
 
+    /// What `exec` needs: the options, as names and values, and the environment of the command.
+    pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
+        let mut config = Vec::new();
+        sys::read_to_end(self.dir.openat(CONFIG, OpenFlags::NONE)?.borrow(), &mut config)?;
+        let mut strings = Vec::new();
+        let mut rest: &'static [u8] = config.leak();
+        while let Ok(string) = CStr::from_bytes_until_nul(rest) {
+            strings.push(string);
+            rest = rest.get(string.count_bytes() + 1..).unwrap_or_default();
+        }
+        let count = strings.first().and_then(|count| bytes::decimal(count.to_bytes()).ok()).unwrap_or(0) as usize;
+        let environment = strings.get(1 + count..).unwrap_or_default().to_vec();
+        strings.truncate(1 + count);
+        let words = strings.iter().skip(1).filter_map(|word| word.to_str().ok());
+        Ok((words.collect(), environment))
+    }
+
+    /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
+    /// its first process is in does.
+    pub fn groups(&self, pid: Pid) -> Result<Vec<&'static Group>> {
+        let mut groups = Vec::new();
+        for line in bytes::split(&self.state, b'\n') {
+            let Some(path) = line.strip_prefix(b"memory ").or_else(|| line.strip_prefix(b"group ")) else { continue };
+            match Dir::open(None, bytes::c_string(&[path, inner_group(pid, path)?.unwrap_or_default()])) {
+                // A default that this host could not apply was left out.
+                Err(e) if e.is(Errno::ENOENT) => {}
+                dir => groups.push(Group::existing(dir?)?),
+            }
+        }
+        Ok(groups)
+    }
+
     /// Waits until nobody keeps it.
     pub fn wait(&mut self) -> Result<()> {
         sys::lock(&self.dir, Lock::SH)?;
         self.alive = false;
         Ok(())
     }
+}
+
+/// Where below its group `path` on v2 a process is.
+fn inner_group(pid: Pid, path: &[u8]) -> Result<Option<&'static [u8]>> {
+    let file = sys::read_file(bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/cgroup"]))?.leak();
+    let Some(name) = path.rsplit(|byte| *byte == b'/').next() else { return Ok(None) };
+    Ok(bytes::split(file, b'\n').find_map(|line| {
+        let own = line.strip_prefix(b"0::")?;
+        let at = own.windows(name.len()).position(|part| part == name)?;
+        own.get(at + name.len()..).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }))
 }
 
 /// The parent of a process, and when it has started, in ticks: proc_pid_stat(5).

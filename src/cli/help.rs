@@ -1,14 +1,16 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
-use super::options::{GROUPS, ROWS, Row, Value};
+use super::options::{GROUPS, OF_EXEC, ROWS, Row, Value};
 use super::verbs::Verb;
 use mydocker::bytes::{Put, split};
+use mydocker::process::list::Act;
 
 /// `mydocker --help`.
 pub const HELP: &str = "\
 mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
+       mydocker exec [OPTIONS] NAME COMMAND [ARG...]
        mydocker ps | logs | wait | stop | kill | rm [OPTIONS] [NAME...]
        mydocker check [--json]
        mydocker --help | --version
@@ -55,6 +57,19 @@ pub fn run_help() -> Vec<u8> {
     }
     text.put(AFTER_OPTIONS.as_bytes());
     text
+}
+
+/// The options of `exec`: some of those of `run`.
+pub fn exec_rows() -> &'static [Row] {
+    let rows = ROWS.iter().filter(|row| OF_EXEC.contains(&row.name()));
+    rows.copied().collect::<Vec<_>>().leak()
+}
+
+/// All of `mydocker exec --help`.
+pub fn exec_help() -> Vec<u8> {
+    let usage = "[OPTIONS] NAME COMMAND [ARG...]";
+    let help = "Runs COMMAND in a container that runs, confined as the container is.";
+    verb_help(&Verb { name: "exec", usage, help, rows: exec_rows(), act: Act::List })
 }
 
 /// All of `mydocker VERB --help`.

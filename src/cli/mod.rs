@@ -9,6 +9,8 @@ mod verbs;
 pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
+use core::ffi::CStr;
+use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::privilege;
 use mydocker::process::list::Order;
@@ -24,6 +26,8 @@ pub enum Action<'a> {
         /// As JSON, not as text.
         json: bool,
     },
+    /// Run the command in a container that runs: the options, the name, the command.
+    Exec(Vec<&'static str>, &'static CStr, &'a [&'a [u8]]),
     /// Do something with containers that have a record.
     Manage(Order),
     /// Print this to stdout, and end with 0.
@@ -58,6 +62,22 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
                 command => Ok(Action::Run(parse_options(&split.options)?, command)),
             }
         }
+        "exec" => {
+            let split = spelling::normalise(help::exec_rows(), words)?;
+            match split.command {
+                _ if split.help => Ok(Action::Print(help::exec_help().leak())),
+                [name, command @ ..] => {
+                    let name = str::from_utf8(name).map_err(|_| Error::usage("not UTF-8", name))?;
+                    cgroup::check_name(name)?;
+                    if command.first().is_none_or(|word| word.is_empty()) {
+                        return Err(Error::usage("exec needs a NAME and a COMMAND", b""));
+                    }
+                    let options = split.options.iter().map(|word| leak(word)).collect();
+                    Ok(Action::Exec(options, options::path(name), command))
+                }
+                [] => Err(Error::usage("exec needs a NAME and a COMMAND", b"")),
+            }
+        }
         "check" => parse_check(words),
         name => match verbs::VERBS.iter().find(|verb| verb.name == name) {
             None => Err(Error::usage("unknown command", word)),
@@ -80,7 +100,7 @@ fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
 }
 
 /// Parses the options, as the normaliser spells them, and checks what concerns several of them.
-fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
+pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     let request = Box::leak(Box::<Request>::default());
     match Given::from_args(&["mydocker run"], words) {
         Ok(given) => given.put_into(request)?,

@@ -9,7 +9,7 @@ use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
 use mydocker::{cgroup, passwd, privilege, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Its names with their dashes, between commas. The first long one is the name that argh knows.
     pub names: &'static str,
@@ -343,6 +343,20 @@ pub const FOR_EXEC: &[&str] = &[
     "--cap-add",
     "--cap-drop",
     "--security-opt",
+];
+
+/// The options of `exec`.
+pub const OF_EXEC: &[&str] = &[
+    "--tty",
+    "--interactive",
+    "--env",
+    "--env-file",
+    "--workdir",
+    "--user",
+    "--privileged",
+    "--cap-add",
+    "--state",
+    "--trace",
 ];
 
 /// What `run` is asked for. The rows of the options fill it in, one option at a time.

@@ -1,6 +1,7 @@
 //! What a run will do, as data: Spec and Host in, two ordered lists of steps out. [`parent`] and [`child`] are the order.
 
 pub mod child;
+pub mod exec;
 pub mod parent;
 
 use crate::bytes;
@@ -116,19 +117,7 @@ impl Parts {
         parts.environment = environment;
         (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
-        // Each namespace that the container does not share with the host is new.
-        parts.namespaces = CloneFlags::NEWNS;
-        for &(is_shared, flag) in &[
-            (spec.host_uts, CloneFlags::NEWUTS),
-            (spec.host_ipc, CloneFlags::NEWIPC),
-            (spec.host_pid, CloneFlags::NEWPID),
-            (spec.host_network, CloneFlags::NEWNET),
-            (!in_userns, CloneFlags::NEWUSER),
-        ] {
-            if !is_shared {
-                parts.namespaces = parts.namespaces | flag;
-            }
-        }
+        parts.namespaces = namespaces(spec, in_userns);
         Ok(parts)
     }
 
@@ -142,14 +131,36 @@ impl Parts {
     }
 }
 
-/// Makes the plan for `command`, at least one word, none with a NUL.
-pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
+/// The namespaces that the container does not share with the host.
+fn namespaces(spec: &Spec, in_userns: bool) -> CloneFlags {
+    let mut flags = CloneFlags::NEWNS;
+    for &(is_shared, flag) in &[
+        (spec.host_uts, CloneFlags::NEWUTS),
+        (spec.host_ipc, CloneFlags::NEWIPC),
+        (spec.host_pid, CloneFlags::NEWPID),
+        (spec.host_network, CloneFlags::NEWNET),
+        (!in_userns, CloneFlags::NEWUSER),
+    ] {
+        if !is_shared {
+            flags = flags | flag;
+        }
+    }
+    flags
+}
+
+/// The words, each with a NUL after it.
+fn joined(command: &[&[u8]]) -> &'static [u8] {
     let mut words = Vec::new();
     for word in command {
         words.extend_from_slice(word);
         words.push(0);
     }
-    let parts = Parts::find(spec, host, words.leak())?;
+    words.leak()
+}
+
+/// Makes the plan for `command`, at least one word, none with a NUL.
+pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
+    let parts = Parts::find(spec, host, joined(command))?;
     let parent = parent::steps(spec, host, parts).into();
     let child = child::steps(spec, host, parts).into();
     Ok(Box::leak(Box::new(Plan { spec, host, parent, child, parts })))

@@ -15,6 +15,7 @@ use crate::signals::BlockSignals;
 use crate::spec::{Spec, StatsTo};
 use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Steps};
+use crate::sys;
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
 
@@ -36,7 +37,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(OpenStatsFile { path });
     }
     if spec.name.is_some() {
-        steps.add(MakeRecord { spec, host, environment: &parts.environment });
+        let inherits = spec.workdir.is_none() && !spec.has_own_root();
+        let directory = inherits.then(sys::working_directory).and_then(Result::ok);
+        steps.add(MakeRecord { spec, host, environment: &parts.environment, directory });
     }
     if spec.detach {
         steps.add(DetachStreams { spec, log: &parts.log });

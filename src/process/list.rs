@@ -161,6 +161,17 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
     Err(Error::refused(what, &[name.to_bytes()], ""))
 }
 
+/// After an exec: a command that was killed was perhaps so because its container has ended.
+pub fn tell_end(process: FdRef, name: &CStr, status: i32) -> Result<()> {
+    if status == KILLED as i32 && sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))? {
+        sys::say(Error::refused("the container has ended:", &[name.to_bytes()], ""));
+    }
+    Ok(())
+}
+
+/// How long, in milliseconds, the end of a container may take to show after that of what was in it.
+const END_MS: u32 = 50;
+
 fn print(line: &[u8]) -> Result<()> {
     sys::write_all(FdRef::STDOUT, &[line, b"\n"].concat())
 }

@@ -490,6 +490,11 @@ pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
     Ok(path)
 }
 
+/// The working directory: readlinkat(2) of its name in /proc.
+pub fn working_directory() -> Result<Vec<u8>> {
+    path_of(&open(c".", OpenFlags::PATH | OpenFlags::DIRECTORY)?)
+}
+
 /// chdir(2).
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call

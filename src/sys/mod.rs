@@ -31,6 +31,7 @@ pub use fs::{
     Device, Dir, NEW, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod,
     flock, is_cgroup, is_directory, is_executable, is_on_proc, lock, mkdir, mknod, mode, open, open_in_root,
     open_to_append, openat2, path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
+    working_directory,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{

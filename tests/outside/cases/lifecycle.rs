@@ -59,8 +59,13 @@ impl Records {
 
     /// `run -d --name NAME OPTIONS sh -c SCRIPT`: a container in the background.
     pub fn detached(&self, name: &str, options: &[&str], script: &str) {
+        self.detached_in(name, options, &["sh", "-c", script]);
+    }
+
+    /// `run -d --name NAME OPTIONS COMMAND`
+    pub fn detached_in(&self, name: &str, options: &[&str], command: &[&str]) {
         let all = [&["-d", "--name", name], options].concat();
-        assert_eq!(self.run(&all, &["sh", "-c", script]).start().reap().success(), format!("{name}\n"));
+        assert_eq!(self.run(&all, command).start().reap().success(), format!("{name}\n"));
     }
 
     /// The pid on the host of its first process.

@@ -39,6 +39,7 @@ mod leftovers;
 mod lesson;
 mod lifecycle;
 mod lifecycle_detached;
+mod lifecycle_exec;
 mod limits;
 mod limits_inside;
 mod manual;
