@@ -123,6 +123,9 @@ fn exec(
     let folder = state::folder(own.spec.state, uid, environment, false)?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
+    if record.is_frozen() {
+        return Err(Error::refused("it is paused:", &[name.to_bytes()], "mydocker unpause lets it go on"));
+    }
     let (of_run, variables) = record.config()?;
     let container = cli::parse_options(&of_run)?;
     // What it is given itself replaces what the container has; a capability comes in addition.

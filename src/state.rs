@@ -266,7 +266,7 @@ pub fn about(spec: &Spec, groups: &[&'static Group], words: &[u8]) -> Vec<u8> {
     put_line(&mut about, b"began", sys::realtime() / 1000);
     for group in groups {
         if let Some(path) = group.path {
-            about.put(if group.has_memory { b"memory " } else { b"group " });
+            about.put(b"group ");
             about.put(path.to_bytes());
             about.put(b"\n");
         }
@@ -407,12 +407,32 @@ impl Record {
         Ok((words.collect(), environment))
     }
 
+    /// The paths of its groups.
+    fn group_paths(&self) -> impl Iterator<Item = &[u8]> {
+        bytes::split(&self.state, b'\n').filter_map(|line| line.strip_prefix(b"group "))
+    }
+
+    /// A file with one of these names, in the first of its groups that has it: the group, and what is in the file.
+    pub fn group_file(&self, names: &[&CStr]) -> Option<(Dir, Vec<u8>)> {
+        self.group_paths().find_map(|path| {
+            let dir = Dir::open(None, bytes::c_string(&[path])).ok()?;
+            let file = names.iter().find_map(|name| dir.openat(name, OpenFlags::NONE).ok())?;
+            let mut content = Vec::new();
+            sys::read_to_end(file.borrow(), &mut content).ok()?;
+            Some((dir, content))
+        })
+    }
+
+    /// Whether the freezer of v2 has stopped it.
+    pub fn is_frozen(&self) -> bool {
+        self.group_file(&[c"cgroup.freeze"]).is_some_and(|(_, value)| bytes::trimmed(&value) == b"1")
+    }
+
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
     /// its first process is in does.
     pub fn groups(&self, pid: Pid) -> Result<Vec<&'static Group>> {
         let mut groups = Vec::new();
-        for line in bytes::split(&self.state, b'\n') {
-            let Some(path) = line.strip_prefix(b"memory ").or_else(|| line.strip_prefix(b"group ")) else { continue };
+        for path in self.group_paths() {
             match Dir::open(None, bytes::c_string(&[path, inner_group(pid, path)?.unwrap_or_default()])) {
                 // A default that this host could not apply was left out.
                 Err(e) if e.is(Errno::ENOENT) => {}

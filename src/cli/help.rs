@@ -11,7 +11,8 @@ mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
        mydocker exec [OPTIONS] NAME COMMAND [ARG...]
-       mydocker ps | logs | wait | stop | kill | rm [OPTIONS] [NAME...]
+       mydocker ps | stats | logs | wait | stop | kill | pause | unpause | rm
+                [OPTIONS] [NAME...]
        mydocker check [--json]
        mydocker --help | --version
 

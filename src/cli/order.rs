@@ -27,6 +27,7 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
         view: View::default(),
         seconds: 10,
         signal: libc::SIGKILL,
+        once: false,
         names: Vec::new(),
     };
     for pair in split.options.chunks(2) {
@@ -38,6 +39,7 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             "--json" => order.json = true,
             "--filter" => order.filters.push(value),
             "--force" => order.force = true,
+            "--no-stream" => order.once = true,
             "--follow" => order.view.follow = true,
             "--timestamps" => order.view.times = true,
             "--tail" if value == "all" => order.view.tail = None,

@@ -74,6 +74,27 @@ pub static VERBS: &[Verb] = &[
         act: Act::Kill,
     },
     Verb {
+        name: "pause",
+        usage: "[OPTIONS] NAME...",
+        help: "Stops all processes of containers, by the freezer of cgroup v2.",
+        rows: &[STATE],
+        act: Act::Pause,
+    },
+    Verb {
+        name: "unpause",
+        usage: "[OPTIONS] NAME...",
+        help: "Lets containers go on that are paused.",
+        rows: &[STATE],
+        act: Act::Unpause,
+    },
+    Verb {
+        name: "stats",
+        usage: "[OPTIONS] NAME",
+        help: "Prints what a container uses, every second until it ends.",
+        rows: &[row("--no-stream", Value::Switch, "once"), JSON, STATE],
+        act: Act::Stats,
+    },
+    Verb {
         name: "rm",
         usage: "[OPTIONS] NAME...",
         help: "Removes the records of containers that have ended.",

@@ -23,6 +23,12 @@ pub enum Act {
     Stop,
     /// `kill`
     Kill,
+    /// `pause`
+    Pause,
+    /// `unpause`
+    Unpause,
+    /// `stats`
+    Stats,
 }
 
 /// A command with its options.
@@ -47,6 +53,8 @@ pub struct Order {
     pub seconds: u64,
     /// `kill`: what is sent.
     pub signal: i32,
+    /// `stats`: once, and not every second.
+    pub once: bool,
     /// The names of the containers.
     pub names: Vec<&'static str>,
 }
@@ -116,7 +124,66 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             kill(&record, name, order.signal)?;
             print(name.to_bytes())
         }
+        Act::Pause => freeze(&record, name, b"1"),
+        Act::Unpause => freeze(&record, name, b"0"),
+        Act::Stats => stats(order, &record, name),
     }
+}
+
+/// Stops or continues all that is in it, by the freezer of v2; it takes whoever enters, too, and lets SIGKILL through.
+fn freeze(record: &Record, name: &CStr, value: &[u8]) -> Result<()> {
+    running(record, name)?;
+    match record.group_file(&[c"cgroup.freeze"]) {
+        Some((dir, is)) if bytes::trimmed(&is) != value => dir.write(c"cgroup.freeze", value)?,
+        Some(_) => {
+            let what = if value == b"1" { "it is paused:" } else { "it is not paused:" };
+            return Err(Error::refused(what, &[name.to_bytes()], ""));
+        }
+        None => {
+            return Err(Error::refused("it cannot be paused:", &[name.to_bytes()], "that needs a limit, and cgroup v2"));
+        }
+    }
+    print(name.to_bytes())
+}
+
+/// Prints what it uses: once, or every second until it ends.
+fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
+    let (process, ..) = running(record, name)?;
+    loop {
+        let [used, limit] = memory(record);
+        let count = record.group_file(&[c"cgroup.procs"]).map(|(_, list)| bytes::words(&list).count() as u64);
+        let v2 = record.group_file(&[c"cpu.stat"]).and_then(|(_, stat)| number(bytes::field(&stat, b"usage_usec")?));
+        let v1 = || {
+            record.group_file(&[c"cpuacct.usage"]).and_then(|(_, n)| number(&n)).map(|nanoseconds| nanoseconds / 1000)
+        };
+        let numbers =
+            [("cpu_microseconds", v2.or_else(v1)), ("memory", used), ("memory_limit", limit), ("processes", count)];
+        let mut out = Vec::new();
+        if order.json {
+            put_json(&mut out, name, record, "running", None, &numbers);
+        } else {
+            let [(_, cpu), ..] = numbers;
+            for (heading, value) in [("", None), ("  cpu ", cpu), ("  memory ", used), ("  processes ", count)] {
+                out.put(heading.as_bytes());
+                match (heading, value) {
+                    ("", _) => out.put(name.to_bytes()),
+                    (_, None) => out.put(b"-"),
+                    ("  cpu ", Some(micros)) => out.put_seconds(micros),
+                    ("  memory ", _) => put_memory(&mut out, used, limit),
+                    (_, Some(count)) => out.put_decimal(count),
+                }
+            }
+            out.put(b"\n");
+        }
+        sys::write_all(FdRef::STDOUT, &out)?;
+        if order.once || sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(1000))? {
+            return Ok(());
+        }
+    }
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    bytes::decimal(bytes::trimmed(text)).ok()
 }
 
 /// The status of a container whose keeper was killed: SIGKILL has ended it, too.
@@ -225,14 +292,7 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
                 pid.put_decimal(process);
             }
             let mut memory = Vec::new();
-            if let Some(used) = used {
-                put_size(&mut memory, used);
-                memory.put(b" / ");
-                match limit {
-                    Some(limit) => put_size(&mut memory, limit),
-                    None => memory.put(b"max"),
-                }
-            }
+            put_memory(&mut memory, used, limit);
             let command = command.get(..COMMAND_WIDTH).unwrap_or(command);
             rows.push([name.to_bytes().to_vec(), status_of(&record, word, end, now), command.to_vec(), pid, memory]);
         }
@@ -258,6 +318,7 @@ fn word_of(record: &Record, end: Option<End>) -> &'static str {
     match (record.alive, end) {
         _ if !record.is_readable() => "unreadable",
         (true, _) if record.state.is_empty() => "starting",
+        (true, _) if record.is_frozen() => "paused",
         (true, _) => "running",
         (false, Some(_)) => "exited",
         (false, None) => "lost",
@@ -306,22 +367,23 @@ fn put_size(out: &mut Vec<u8>, bytes: u64) {
     out.put(b"BKMGT".get(unit as usize..).and_then(|units| units.get(..1)).unwrap_or_default());
 }
 
+/// The memory in use, and its limit: `105M / 200M`.
+fn put_memory(out: &mut Vec<u8>, used: Option<u64>, limit: Option<u64>) {
+    let Some(used) = used else { return };
+    put_size(out, used);
+    out.put(b" / ");
+    match limit {
+        Some(limit) => put_size(out, limit),
+        None => out.put(b"max"),
+    }
+}
+
 /// The memory in use, and its limit, in bytes.
 fn memory(record: &Record) -> [Option<u64>; 2] {
-    let group = record.field(b"memory");
-    let number = |files: [&[u8]; 2]| {
-        let mut buffer = [0; 64];
-        files.iter().find_map(|file| {
-            let file = sys::read_up_to(None, bytes::c_string(&[group, file]), &mut buffer).ok()?;
-            bytes::decimal(bytes::trimmed(file)).ok()
-        })
-    };
-    if group.is_empty() {
-        return [None; 2];
-    }
+    let read = |v2, v1| record.group_file(&[v2, v1]).and_then(|(_, text)| number(&text));
     // v1 says 2^63, less a page, where there is no limit.
-    let limit = number([b"/memory.max", b"/memory.limit_in_bytes"]).filter(|limit| *limit < 1 << 62);
-    [number([b"/memory.current", b"/memory.usage_in_bytes"]), limit]
+    let limit = read(c"memory.max", c"memory.limit_in_bytes").filter(|limit| *limit < 1 << 62);
+    [read(c"memory.current", c"memory.usage_in_bytes"), limit]
 }
 
 /// Prints the rows below the headings, in columns as wide as what is in them.

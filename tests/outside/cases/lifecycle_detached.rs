@@ -410,3 +410,60 @@ fn many_at_once() {
     assert_eq!(records.call("rm", &words).success(), names.join("\n") + "\n");
     assert_eq!(records.left(), [""; 0]);
 }
+
+case!(paused_and_not, Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::SH | Needs::SLEEP);
+fn paused_and_not() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["-m", "50m"], "i=0; while :; do echo $((i=i+1)); sleep 0.01; done");
+    records.call("unpause", &[&name]).refused(125, &["it is not paused", &name]);
+    assert_eq!(records.call("pause", &[&name]).success(), format!("{name}\n"));
+    assert_eq!(records.names(&["-f", "status=paused"]), [name.as_str()]);
+    records.call("pause", &[&name]).refused(125, &["it is paused", &name]);
+    records.call("exec", &[&name, "true"]).refused(125, &["it is paused", "unpause"]);
+    wait_until("it writes no more", || {
+        let before = records.call("logs", &[&name]).success();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        records.call("logs", &[&name]).success() == before
+    });
+    assert_eq!(records.call("unpause", &[&name]).success(), format!("{name}\n"));
+    let before = records.call("logs", &[&name]).success();
+    wait_until("it writes again", || records.call("logs", &[&name]).success() != before);
+    // One that is paused ends all the same.
+    records.call("pause", &[&name]).success();
+    assert_eq!(records.call("stop", &["-t", "0", &name]).success(), format!("{name}\n"));
+    records.remove(&name);
+}
+
+case!(what_cannot_be_paused, Needs::NAMESPACES | Needs::SLEEP);
+fn what_cannot_be_paused() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
+    records.call("pause", &[&name]).refused(125, &["it cannot be paused", "cgroup v2"]);
+    records.remove(&name);
+    records.call("pause", &[&name]).refused(125, &["no such container", &name]);
+}
+
+case!(what_it_uses, Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED);
+fn what_it_uses() {
+    let records = Records::new();
+    let name = unique_name();
+    let started =
+        records.probe(&["-d", "-i", "--name", &name, "-m", "50m"], &["eat-then-hold", "20000000"]).start().reap();
+    started.success();
+    await_log(&records, &name, "ready");
+    let once = records.call("stats", &["--no-stream", &name]).success();
+    let memory = once.split("  memory ").nth(1).and_then(|rest| rest.split('M').next()).expect("memory");
+    assert!(once.starts_with(&format!("{name}  cpu ")) && once.ends_with("M / 50M  processes 1\n"), "{once}");
+    assert!((19..50).contains(&memory.parse::<u32>().expect("a number")), "{once}");
+    let json = records.call("stats", &["--no-stream", "--json", &name]).success();
+    assert!(json.contains("\"memory_limit\":52428800,\"processes\":1,"), "{json}");
+    // Every second, until the end.
+    let streaming = records.verb("stats", &[&name]).start();
+    streaming.await_output("\n");
+    records.call("kill", &[&name]).success();
+    assert!(streaming.reap().success().starts_with(&name));
+    records.call("stats", &["--no-stream", &name]).refused(125, &["it has ended", &name]);
+    records.remove(&name);
+}
