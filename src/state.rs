@@ -190,7 +190,8 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
                 // A mydocker in the foreground that was killed has left it.
                 Some(record) => remove(folder, name, &record.dir)?,
                 None if turn < 50 => sys::nanosleep(1_000_000)?,
-                None => folder.rmdir(name)?,
+                // Whoever made it was killed at once, or is slow, and makes it again.
+                None => drop(folder.rmdir(name)),
             },
             Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),
         }
@@ -461,13 +462,16 @@ fn inner_group(pid: Pid, path: &[u8]) -> Result<Option<&'static [u8]>> {
     }))
 }
 
-/// The parent of a process, and when it has started, in ticks: proc_pid_stat(5).
+/// The parent of a process, and when it has started, in ticks: proc_pid_stat(5). `None`: it has ended.
 fn stat(pid: Pid) -> Option<(Pid, u64)> {
     let mut buffer = [0; 1024];
     let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/stat"]);
     let file = sys::read_up_to(None, path, &mut buffer).ok()?;
     // The name of the program, in brackets, may hold blanks and brackets.
     let mut fields = bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?);
-    let parent = bytes::decimal(fields.nth(1)?).ok()?;
+    if fields.next()? == b"Z" {
+        return None;
+    }
+    let parent = bytes::decimal(fields.next()?).ok()?;
     Some((Pid(parent as i32), bytes::decimal(fields.nth(17)?).ok()?))
 }

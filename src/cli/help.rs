@@ -66,11 +66,11 @@ pub fn exec_rows() -> &'static [Row] {
     rows.copied().collect::<Vec<_>>().leak()
 }
 
-/// All of `mydocker exec --help`.
-pub fn exec_help() -> Vec<u8> {
+/// `exec`, as its help and the manual know it.
+pub fn exec_verb() -> Verb {
     let usage = "[OPTIONS] NAME COMMAND [ARG...]";
     let help = "Runs COMMAND in a container that runs, confined as the container is.";
-    verb_help(&Verb { name: "exec", usage, help, rows: exec_rows(), act: Act::List })
+    Verb { name: "exec", usage, help, rows: exec_rows(), act: Act::List }
 }
 
 /// All of `mydocker VERB --help`.

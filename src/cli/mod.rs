@@ -65,7 +65,7 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
         "exec" => {
             let split = spelling::normalise(help::exec_rows(), words)?;
             match split.command {
-                _ if split.help => Ok(Action::Print(help::exec_help().leak())),
+                _ if split.help => Ok(Action::Print(help::verb_help(&help::exec_verb()).leak())),
                 [name, command @ ..] => {
                     let name = str::from_utf8(name).map_err(|_| Error::usage("not UTF-8", name))?;
                     cgroup::check_name(name)?;

@@ -140,7 +140,11 @@ fn freeze(record: &Record, name: &CStr, value: &[u8]) -> Result<()> {
             return Err(Error::refused(what, &[name.to_bytes()], ""));
         }
         None => {
-            return Err(Error::refused("it cannot be paused:", &[name.to_bytes()], "that needs a limit, and cgroup v2"));
+            return Err(Error::refused(
+                "it cannot be paused:",
+                &[name.to_bytes()],
+                "that needs a limit, and cgroup v2",
+            ));
         }
     }
     print(name.to_bytes())
@@ -196,7 +200,9 @@ fn stop(record: &mut Record, name: &CStr, seconds: u64) -> Result<()> {
         // Its child still runs: it has not ended, and this is no other process.
         && record.process()?.is_some()
     {
+        // One that is stopped is to go on, or it takes no signal.
         sys::pidfd_send_signal(keeper.borrow(), libc::SIGTERM)?;
+        sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;
     }
     let milliseconds = (seconds as u32).saturating_mul(1000);
     if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(milliseconds))? {

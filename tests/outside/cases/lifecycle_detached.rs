@@ -464,6 +464,46 @@ fn what_it_uses() {
     streaming.await_output("\n");
     records.call("kill", &[&name]).success();
     assert!(streaming.reap().success().starts_with(&name));
+    assert_eq!(records.call("wait", &[&name]).success(), "137\n");
     records.call("stats", &["--no-stream", &name]).refused(125, &["it has ended", &name]);
+    records.remove(&name);
+}
+
+case!(one_of_a_name_at_a_time, Needs::NAMESPACES | Needs::SLEEP);
+fn one_of_a_name_at_a_time() {
+    let records = Records::new();
+    for options in [&["-m", "50m"][..], &["--no-limits"]] {
+        let name = unique_name();
+        let all = [&["-d", "--name", name.as_str()], options].concat();
+        let started: Vec<_> = (0..20).map(|_| records.run(&all, &["sleep", "1000"]).start()).collect();
+        let mut successes = 0;
+        for running in started {
+            let outcome = running.reap();
+            if outcome.code() == 0 {
+                successes += 1;
+            } else {
+                outcome.refused(125, &["a container of this name", &name]);
+            }
+        }
+        assert_eq!(successes, 1);
+        assert_eq!(records.names(&[]), [name.as_str()]);
+        // And while it ends.
+        let ending = records.verb("stop", &[&name]).start();
+        let outcome = records.run(&all, &["sleep", "1000"]).start().reap();
+        outcome.refused(125, &["a container of this name", &name]);
+        ending.reap().success();
+        records.remove(&name);
+    }
+}
+
+case!(a_keeper_that_is_stopped, Needs::NAMESPACES | Needs::SLEEP);
+fn a_keeper_that_is_stopped() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &[], &["sleep", "1000"]);
+    let keeper = keeper_of(records.pid(&name));
+    send(keeper, libc::SIGSTOP);
+    assert_eq!(records.call("stop", &[&name]).success(), format!("{name}\n"));
+    assert!(wait_for_end(keeper));
     records.remove(&name);
 }
