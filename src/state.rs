@@ -10,7 +10,7 @@
 //! | `stdin` | with `-d -i`: a FIFO |
 
 use crate::bytes::{self, FixedBytes, Put};
-use crate::cgroup::Group;
+use crate::cgroup::{Group, Version};
 use crate::environment;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
@@ -30,6 +30,9 @@ const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"std
 
 /// The first line of a state file.
 const VERSION: &[u8] = b"mydocker 1\n";
+
+/// How long a state file may be: as its paths may be.
+const STATE_LEN: usize = 5 * libc::PATH_MAX as usize;
 
 /// How long a status is.
 const STATUS_LEN: usize = 32;
@@ -267,7 +270,7 @@ pub fn about(spec: &Spec, groups: &[&'static Group], words: &[u8]) -> Vec<u8> {
     put_line(&mut about, b"began", sys::realtime() / 1000);
     for group in groups {
         if let Some(path) = group.path {
-            about.put(b"group ");
+            about.put(if group.hierarchy.version == Version::V2 { b"group 2 " } else { b"group 1 " });
             about.put(path.to_bytes());
             about.put(b"\n");
         }
@@ -340,11 +343,10 @@ impl Record {
             Err(e) if missing(e) => return Ok(None),
             other => other?,
         };
-        let mut state = Vec::new();
-        match dir.openat(STATE, OpenFlags::NONE) {
-            Err(e) if missing(e) => {}
-            file => sys::read_to_end(file?.borrow(), &mut state)?,
-        }
+        let state = match dir.read(STATE, &mut [0; STATE_LEN]) {
+            Err(e) if missing(e) => Vec::new(),
+            state => state?.to_vec(),
+        };
         Ok(Some(Record { dir, status, alive, state }))
     }
 
@@ -408,32 +410,39 @@ impl Record {
         Ok((words.collect(), environment))
     }
 
-    /// The paths of its groups.
-    fn group_paths(&self) -> impl Iterator<Item = &[u8]> {
-        bytes::split(&self.state, b'\n').filter_map(|line| line.strip_prefix(b"group "))
-    }
-
-    /// A file with one of these names, in the first of its groups that has it: the group, and what is in the file.
-    pub fn group_file(&self, names: &[&CStr]) -> Option<(Dir, Vec<u8>)> {
-        self.group_paths().find_map(|path| {
-            let dir = Dir::open(None, bytes::c_string(&[path])).ok()?;
-            let file = names.iter().find_map(|name| dir.openat(name, OpenFlags::NONE).ok())?;
-            let mut content = Vec::new();
-            sys::read_to_end(file.borrow(), &mut content).ok()?;
-            Some((dir, content))
+    /// Its groups: whether it is on v2, and its path.
+    fn group_paths(&self) -> impl Iterator<Item = (bool, &[u8])> {
+        bytes::split(&self.state, b'\n').filter_map(|line| {
+            let path = line.strip_prefix(b"group ")?;
+            Some((path.starts_with(b"2"), path.get(2..)?))
         })
     }
 
-    /// Whether the freezer of v2 has stopped it.
+    /// What is in the file that v2 and v1 have by these names, in the first of its groups that has it.
+    pub fn group_file(&self, names: [&[u8]; 2]) -> Option<Vec<u8>> {
+        self.group_paths().find_map(|(is_v2, path)| {
+            let mut buffer = [0; 4096];
+            let path = bytes::c_string(&[path, b"/", if is_v2 { names[0] } else { names[1] }]);
+            sys::read_up_to(None, path, &mut buffer).ok().map(<[u8]>::to_vec)
+        })
+    }
+
+    /// Its group on v2, which has a freezer.
+    pub fn freezer(&self) -> Option<Dir> {
+        let (_, path) = self.group_paths().find(|(is_v2, _)| *is_v2)?;
+        Dir::open(None, bytes::c_string(&[path])).ok()
+    }
+
+    /// Whether the freezer has stopped it.
     pub fn is_frozen(&self) -> bool {
-        self.group_file(&[c"cgroup.freeze"]).is_some_and(|(_, value)| bytes::trimmed(&value) == b"1")
+        self.freezer().is_some_and(|dir| dir.read(c"cgroup.freeze", &mut [0; 8]).is_ok_and(|value| value == b"1\n"))
     }
 
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
     /// its first process is in does.
     pub fn groups(&self, pid: Pid) -> Result<Vec<&'static Group>> {
         let mut groups = Vec::new();
-        for path in self.group_paths() {
+        for (_, path) in self.group_paths() {
             match Dir::open(None, bytes::c_string(&[path, inner_group(pid, path)?.unwrap_or_default()])) {
                 // A default that this host could not apply was left out.
                 Err(e) if e.is(Errno::ENOENT) => {}

@@ -133,21 +133,16 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
 /// Stops or continues all that is in it, by the freezer of v2; it takes whoever enters, too, and lets SIGKILL through.
 fn freeze(record: &Record, name: &CStr, value: &[u8]) -> Result<()> {
     running(record, name)?;
-    match record.group_file(&[c"cgroup.freeze"]) {
-        Some((dir, is)) if bytes::trimmed(&is) != value => dir.write(c"cgroup.freeze", value)?,
-        Some(_) => {
-            let what = if value == b"1" { "it is paused:" } else { "it is not paused:" };
-            return Err(Error::refused(what, &[name.to_bytes()], ""));
+    let what = match record.freezer() {
+        None => "it cannot be paused, without a limit on cgroup v2:",
+        Some(dir) if record.is_frozen() != (value == b"1") => {
+            dir.write(c"cgroup.freeze", value)?;
+            return print(name.to_bytes());
         }
-        None => {
-            return Err(Error::refused(
-                "it cannot be paused:",
-                &[name.to_bytes()],
-                "that needs a limit, and cgroup v2",
-            ));
-        }
-    }
-    print(name.to_bytes())
+        Some(_) if value == b"1" => "it is paused:",
+        Some(_) => "it is not paused:",
+    };
+    Err(Error::refused(what, &[name.to_bytes()], ""))
 }
 
 /// Prints what it uses: once, or every second until it ends.
@@ -155,13 +150,13 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let (process, ..) = running(record, name)?;
     loop {
         let [used, limit] = memory(record);
-        let count = record.group_file(&[c"cgroup.procs"]).map(|(_, list)| bytes::words(&list).count() as u64);
-        let v2 = record.group_file(&[c"cpu.stat"]).and_then(|(_, stat)| number(bytes::field(&stat, b"usage_usec")?));
-        let v1 = || {
-            record.group_file(&[c"cpuacct.usage"]).and_then(|(_, n)| number(&n)).map(|nanoseconds| nanoseconds / 1000)
-        };
-        let numbers =
-            [("cpu_microseconds", v2.or_else(v1)), ("memory", used), ("memory_limit", limit), ("processes", count)];
+        let count = record.group_file([b"cgroup.procs"; 2]).map(|list| bytes::words(&list).count() as u64);
+        // v2 counts microseconds, v1 nanoseconds.
+        let cpu = record.group_file([b"cpu.stat", b"cpuacct.usage"]).and_then(|text| {
+            let v2 = bytes::field(&text, b"usage_usec").and_then(number);
+            v2.or_else(|| number(&text).map(|nanoseconds| nanoseconds / 1000))
+        });
+        let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
         let mut out = Vec::new();
         if order.json {
             put_json(&mut out, name, record, "running", None, &numbers);
@@ -386,10 +381,10 @@ fn put_memory(out: &mut Vec<u8>, used: Option<u64>, limit: Option<u64>) {
 
 /// The memory in use, and its limit, in bytes.
 fn memory(record: &Record) -> [Option<u64>; 2] {
-    let read = |v2, v1| record.group_file(&[v2, v1]).and_then(|(_, text)| number(&text));
+    let read = |v2, v1| record.group_file([v2, v1]).and_then(|text| number(&text));
     // v1 says 2^63, less a page, where there is no limit.
-    let limit = read(c"memory.max", c"memory.limit_in_bytes").filter(|limit| *limit < 1 << 62);
-    [read(c"memory.current", c"memory.usage_in_bytes"), limit]
+    let limit = read(b"memory.max", b"memory.limit_in_bytes").filter(|limit| *limit < 1 << 62);
+    [read(b"memory.current", b"memory.usage_in_bytes"), limit]
 }
 
 /// Prints the rows below the headings, in columns as wide as what is in them.
