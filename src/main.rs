@@ -136,7 +136,7 @@ fn exec(
         }
     }
     let request: &'static Request = cli::parse_options(&words)?;
-    let groups = record.groups(pid)?;
+    let groups = record.groups(pid, name)?;
     let target = Target { spec: &container.spec, process, groups, environment: variables };
     let target: &'static Target = Box::leak(Box::new(target));
     let host = Host::look(&Spec::default(), environment);

@@ -241,6 +241,8 @@ step! {
     pub struct NoteProcess {
         /// What does not depend on the process.
         pub about: Vec<u8>,
+        /// Its groups.
+        pub groups: &'static [&'static Group],
     }
 }
 
@@ -248,6 +250,21 @@ impl ParentStep for NoteProcess {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let (Some((_, _, dir)), Some(pid)) = (&parent.record, parent.pid) else { return Ok(()) };
         let mut state = self.about.clone();
+        for group in self.groups {
+            let Some(dir) = group.dir() else { continue };
+            state.put(if group.hierarchy.version == Version::V2 { b"group 2 " } else { b"group 1 " });
+            match group.path {
+                Some(path) => state.put(path.to_bytes()),
+                // Its hierarchy is mounted nowhere: there is no other way to it than by what this process holds open.
+                None => {
+                    state.put(b"/proc/");
+                    state.put_decimal(sys::getpid().0 as u64);
+                    state.put(b"/fd/");
+                    state.put_decimal(dir.fd().number() as u64);
+                }
+            }
+            state.put(b"\n");
+        }
         put_line(&mut state, b"pid", pid.0 as u64);
         put_line(&mut state, b"start", stat(pid).map_or(0, |(_, start)| start));
         state.put(b"end\n");
@@ -263,18 +280,11 @@ fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
     out.put(b"\n");
 }
 
-/// What the state file says beside the process: its groups and its command.
-pub fn about(spec: &Spec, groups: &[&'static Group], words: &[u8]) -> Vec<u8> {
+/// What the state file says beside the process and its groups.
+pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     let mut about = VERSION.to_vec();
     put_line(&mut about, b"detached", spec.detach.into());
     put_line(&mut about, b"began", sys::realtime() / 1000);
-    for group in groups {
-        if let Some(path) = group.path {
-            about.put(if group.hierarchy.version == Version::V2 { b"group 2 " } else { b"group 1 " });
-            about.put(path.to_bytes());
-            about.put(b"\n");
-        }
-    }
     let mut command = FixedBytes::<200>::new();
     for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {
         command.put(if command.as_bytes().is_empty() { b"" } else { b" " });
@@ -440,14 +450,12 @@ impl Record {
 
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
     /// its first process is in does.
-    pub fn groups(&self, pid: Pid) -> Result<Vec<&'static Group>> {
+    pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
         let mut groups = Vec::new();
-        for (_, path) in self.group_paths() {
-            match Dir::open(None, bytes::c_string(&[path, inner_group(pid, path)?.unwrap_or_default()])) {
-                // A default that this host could not apply was left out.
-                Err(e) if e.is(Errno::ENOENT) => {}
-                dir => groups.push(Group::existing(dir?)?),
-            }
+        let inner = inner_group(pid, name)?.unwrap_or_default();
+        for (is_v2, path) in self.group_paths() {
+            let path = bytes::c_string(&[path, if is_v2 { inner } else { b"" }]);
+            groups.push(Group::existing(Dir::open(None, path)?)?);
         }
         Ok(groups)
     }
@@ -460,14 +468,14 @@ impl Record {
     }
 }
 
-/// Where below its group `path` on v2 a process is.
-fn inner_group(pid: Pid, path: &[u8]) -> Result<Option<&'static [u8]>> {
+/// Where below its group on v2 the first process of the container `name` is.
+fn inner_group(pid: Pid, name: &CStr) -> Result<Option<&'static [u8]>> {
     let file = sys::read_file(bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/cgroup"]))?.leak();
-    let Some(name) = path.rsplit(|byte| *byte == b'/').next() else { return Ok(None) };
+    let name = [b"/mydocker-", name.to_bytes()].concat();
     Ok(bytes::split(file, b'\n').find_map(|line| {
         let own = line.strip_prefix(b"0::")?;
         let at = own.windows(name.len()).position(|part| part == name)?;
-        own.get(at + name.len()..).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        own.get(at + name.len()..).filter(|rest| rest.starts_with(b"/"))
     }))
 }
 

@@ -63,7 +63,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(ReceiveTerminal { terminal: &parts.terminal });
     }
     if spec.name.is_some() {
-        steps.add(NoteProcess { about: state::about(spec, &parts.groups, parts.words) });
+        steps.add(NoteProcess { about: state::about(spec, parts.words), groups: &parts.groups });
     }
     steps.add(SendCommand { words: parts.words });
     steps
