@@ -18,7 +18,10 @@ const OLD: &CStr = c"log.old";
 /// How long a line before a piece may be.
 const HEADER: usize = 32;
 
-/// How long a piece may be: a full pipe has four.
+/// How short a log can be at the least, in bytes.
+const LEAST: u64 = 1024;
+
+/// How long a piece may be, with its header: a full pipe has four.
 const PIECE: usize = 16 << 10;
 
 /// The log, as the keeper writes it.
@@ -65,13 +68,14 @@ impl ParentStep for DetachStreams {
             LogTo::Own => {
                 let (pipe, write) = sys::pipe2()?;
                 let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
+                let half = self.spec.log_size.unwrap_or(10 << 20).max(LEAST) / 2;
                 self.log.set(Some(Box::leak(Box::new(Log {
                     pipe,
                     dir: Dir::open(Some(dir), c".")?,
                     file,
                     end: 0,
-                    half: self.spec.log_size.unwrap_or(10 << 20) / 2,
-                    buffer: alloc::vec![0; HEADER + PIECE].leak(),
+                    half,
+                    buffer: alloc::vec![0; PIECE.min(half as usize)].leak(),
                     lost: 0,
                 }))));
                 write
@@ -239,7 +243,7 @@ struct Reader {
 
 impl Reader {
     fn new(file: Fd) -> Reader {
-        Reader { first: first(&file), file, at: 0, piece: alloc::vec![0; HEADER + PIECE] }
+        Reader { first: first(&file), file, at: 0, piece: alloc::vec![0; PIECE] }
     }
 
     /// The next piece, and when it was written, if it is there in whole.

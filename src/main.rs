@@ -128,11 +128,18 @@ fn exec(
     }
     let (of_run, variables) = record.config()?;
     let container = cli::parse_options(&of_run)?;
+    // The reaper lets nobody look into it, so that only root could enter its namespaces.
+    let process = match container.spec.init.then(|| state::first_child(pid)).transpose()?.flatten() {
+        Some(command) => command,
+        None => process,
+    };
     // What it is given itself replaces what the container has; a capability comes in addition.
     let mut words = options.clone();
     for pair in of_run.chunks_exact(2) {
-        if pair[0] == "--cap-add" || !options.chunks_exact(2).any(|own| own[0] == pair[0]) {
-            words.extend(pair);
+        let [name, value] = pair else { continue };
+        let is_replaced = *name != "--cap-add" && options.chunks_exact(2).any(|own| own.first() == Some(name));
+        if !is_replaced && *name != "--init" {
+            words.extend([name, value]);
         }
     }
     let request: &'static Request = cli::parse_options(&words)?;

@@ -163,20 +163,12 @@ impl ParentStep for MakeRecord {
 fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
     for turn in 0..100 {
         match folder.mkdirat(name, 0o700) {
-            Ok(()) => {
-                let dir = Dir::open(Some(folder), name)?;
-                // Others hold it for a moment only, to see whether it is locked.
-                sys::lock(&dir, Lock::EX)?;
-                match dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL) {
-                    Ok(file) => {
-                        sys::write_all(file.borrow(), &[b' '; STATUS_LEN]).map_err(|e| e.about(b"status"))?;
-                        return Ok(dir);
-                    }
-                    // Another process took it for a leftover.
-                    Err(e) if e.is(Errno::ENOENT) => {}
-                    Err(e) => return Err(e),
-                }
-            }
+            Ok(()) => match begin(folder, name) {
+                // Another process took it for a leftover.
+                Err(e) if e.is(Errno::ENOENT) => {}
+                Err(e) => return remove_any(folder, name).and(Err(e)),
+                begun => return begun,
+            },
             Err(e) if e.is(Errno::EEXIST) => match Record::open(folder, name)? {
                 Some(record) if record.alive => {
                     let hint = "choose another --name";
@@ -194,12 +186,30 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
                 Some(record) => remove(folder, name, &record.dir)?,
                 None if turn < 50 => sys::nanosleep(1_000_000)?,
                 // Whoever made it was killed at once, or is slow, and makes it again.
-                None => drop(folder.rmdir(name)),
+                None => remove_any(folder, name)?,
             },
             Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),
         }
     }
     Err(Error::refused("the record", &[name.to_bytes()], "another process removes it as soon as it is made"))
+}
+
+/// Locks a folder that has just been made, and makes room for the status.
+fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
+    let dir = Dir::open(Some(folder), name)?;
+    // Others hold it for a moment only, to see whether it is locked.
+    sys::lock(&dir, Lock::EX)?;
+    let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
+    sys::write_all(file.borrow(), &[b' '; STATUS_LEN]).map_err(|e| e.about(b"status"))?;
+    Ok(dir)
+}
+
+/// Removes whatever is there of a record.
+fn remove_any(folder: &Dir, name: &CStr) -> Result<()> {
+    match Dir::open(Some(folder), name) {
+        Err(e) if e.is(Errno::ENOENT) => Ok(()),
+        dir => remove(folder, name, &dir?),
+    }
 }
 
 /// Removes a record. That another process does so, too, is no failure.
@@ -477,6 +487,17 @@ fn inner_group(pid: Pid, name: &CStr) -> Result<Option<&'static [u8]>> {
         let at = own.windows(name.len()).position(|part| part == name)?;
         own.get(at + name.len()..).filter(|rest| rest.starts_with(b"/"))
     }))
+}
+
+/// The oldest child of a process, if it has one: proc_pid_task_tid_children(5).
+pub fn first_child(parent: Pid) -> Result<Option<Fd>> {
+    let pid = bytes::to_decimal(parent.0 as u64);
+    let mut buffer = [0; 64];
+    let list = sys::read_up_to(None, bytes::c_string(&[b"/proc/", &pid, b"/task/", &pid, b"/children"]), &mut buffer)?;
+    let Some(child) = bytes::words(list).next().and_then(|child| bytes::decimal(child).ok()) else { return Ok(None) };
+    let child = Pid(child as i32);
+    let process = sys::pidfd_open(child)?;
+    Ok(process.filter(|_| stat(child).is_some_and(|(its, _)| its == parent)))
 }
 
 /// The parent of a process, and when it has started, in ticks: proc_pid_stat(5). `None`: it has ended.

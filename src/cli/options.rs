@@ -329,6 +329,7 @@ options! {
 
 /// The options that a record keeps, so that `exec` joins what they have made.
 pub const FOR_EXEC: &[&str] = &[
+    "--init",
     "--rootfs",
     "--ephemeral",
     "--workdir",

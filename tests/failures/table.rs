@@ -30,6 +30,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "faccessat" => &["EACCES", "ENOENT", "ENOMEM"],
         "mkdirat" => &["EEXIST", "EACCES", "ENOSPC", "ENOMEM", "EROFS"],
         "unlinkat" => &["EBUSY", "ENOMEM", "EACCES", "EINTR"],
+        "renameat" => &["ENOSPC", "ENOENT", "EINTR"],
         "flock" => &["ENOLCK", "EINTR"],
         "getdents64" => &["ENOENT", "EIO"],
         "fstat" => &["ENOMEM"],
