@@ -86,7 +86,7 @@ pub fn folder(
 
 /// Whether nobody else can write to the folder.
 fn check(dir: &Dir, path: &CStr, uid: u32) -> Result<()> {
-    let status = sys::statx_fd(dir.fd())?;
+    let status = sys::statx_fd(dir.fd()).map_err(|e| e.about(path.to_bytes()))?;
     let (what, hint) = if record::is_on() {
         return Ok(());
     } else if status.uid != uid {

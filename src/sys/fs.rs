@@ -90,7 +90,7 @@ impl Dir {
     /// The file [`NEW`] in it, to be renamed.
     pub fn write_new(&self, content: &[u8]) -> Result<()> {
         let file = self.create_file(NEW, OpenFlags::WRONLY | OpenFlags::TRUNC)?;
-        fd::write_all(file.borrow(), content).map_err(|e| e.about(self.path))
+        fd::write_all(file.borrow(), content).map_err(|e| e.about(&path_below(Some(self), NEW).concat()))
     }
 
     /// renameat(2) within it.
