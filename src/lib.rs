@@ -10,7 +10,7 @@
 //! | 3 | [`plan`] | Spec and Host in, two ordered lists of steps out |
 //! | 2 | [`cgroup`], [`root`], [`volume`], [`network`], [`terminal`] | one subject each: its data, its steps, its words |
 //! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`signals`] | likewise |
-//! | 2 | [`namespaces`], [`command`], [`init`], [`report`], [`streams`] | likewise |
+//! | 2 | [`namespaces`], [`command`], [`init`], [`report`], [`state`], [`log`], [`streams`] | likewise |
 //! | 1 | [`spec`], [`host`], [`step`] | data: the container that is wanted, this host, and what steps share |
 //! | 0 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`bytes`], [`error`], [`mountinfo`], [`passwd`], [`environment`], [`capabilities`] | pure: no system calls |
@@ -34,12 +34,14 @@ pub mod plan;
 pub mod cgroup;
 pub mod command;
 pub mod init;
+pub mod log;
 pub mod namespaces;
 pub mod network;
 pub mod privilege;
 pub mod report;
 pub mod root;
 pub mod signals;
+pub mod state;
 pub mod streams;
 pub mod terminal;
 pub mod ulimit;

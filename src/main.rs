@@ -11,14 +11,16 @@ use cli::{Action, DryRun, Request, TraceTo};
 use core::ffi::{CStr, c_char, c_int, c_ulong};
 use mydocker::error::{Error, Result};
 use mydocker::host::Host;
+use mydocker::plan::exec::Target;
 use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
+use mydocker::process::{keep, list};
 use mydocker::spec::Spec;
 use mydocker::step::Stop;
 use mydocker::sys::{FdRef, trace};
-use mydocker::{environment, process, show, sys};
+use mydocker::{environment, process, show, state, sys};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -101,22 +103,84 @@ fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Resu
             let (report, works) = show::check::check(json, &plan);
             sys::write_last(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
+        Action::Exec(options, name, command) => exec(options, name, command, environment),
+        Action::Manage(order) => process::list::carry_out(&order, environment),
         Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
         Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
     }
 }
 
-fn run(request: &'static Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
-    if let Some(to) = request.trace {
-        let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
-        let file = match to {
-            TraceTo::Stderr => None,
-            TraceTo::File(path) => Some(path),
-        };
-        trace::begin(file, plain)?;
+/// `exec`: a command in a container that runs.
+fn exec(
+    options: Vec<&'static str>,
+    name: &'static CStr,
+    command: &[&[u8]],
+    environment: &'static [&'static CStr],
+) -> Result<i32> {
+    let own = cli::parse_options(&options)?;
+    begin_trace(own.trace, environment)?;
+    let (uid, _) = sys::effective_ids();
+    let folder = state::folder(own.spec.state, uid, environment, false)?;
+    let record = list::find(folder.as_ref(), name)?;
+    let (process, pid, _) = list::running(&record, name)?;
+    if record.is_frozen() {
+        return Err(Error::refused("it is paused:", &[name.to_bytes()], "mydocker unpause lets it go on"));
     }
+    let (of_run, variables) = record.config()?;
+    let container = cli::parse_options(&of_run)?;
+    // The reaper lets nobody look into it, so that only root could enter its namespaces.
+    let process = match container.spec.init.then(|| state::first_child(pid)).transpose()?.flatten() {
+        Some(command) => command,
+        None => process,
+    };
+    // What it is given itself replaces what the container has; a capability comes in addition.
+    let mut words = options.clone();
+    for pair in of_run.chunks_exact(2) {
+        let [name, value] = pair else { continue };
+        let is_replaced = *name != "--cap-add" && options.chunks_exact(2).any(|own| own.first() == Some(name));
+        if !is_replaced && *name != "--init" {
+            words.extend([name, value]);
+        }
+    }
+    let request: &'static Request = cli::parse_options(&words)?;
+    let groups = record.groups(pid, name)?;
+    let target = Target { spec: &container.spec, process, groups, environment: variables };
+    let target: &'static Target = Box::leak(Box::new(target));
+    let host = Host::look(&Spec::default(), environment);
+    let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
+    let status = process::run(plan, None, None);
+    list::tell_end(target.process.borrow(), name, status)?;
+    Ok(status)
+}
+
+fn begin_trace(to: Option<TraceTo>, environment: &[&'static CStr]) -> Result<()> {
+    let Some(to) = to else { return Ok(()) };
+    let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
+    let file = match to {
+        TraceTo::Stderr => None,
+        TraceTo::File(path) => Some(path),
+    };
+    trace::begin(file, plain)
+}
+
+fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
+    begin_trace(request.trace, environment)?;
+    let mut front = None;
+    if request.spec.detach {
+        let (uid, _) = sys::effective_ids();
+        let folder = state::folder(request.spec.state, uid, environment, true)?;
+        if let (None, Some(folder)) = (request.spec.name, &folder) {
+            request.spec.name = Some(state::make_up_name(folder)?);
+        }
+        match keep::detach(request.spec.name.unwrap_or_default())? {
+            Ok(status) => return Ok(status),
+            Err(fd) => front = Some(fd),
+        }
+    }
+    let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
+    plan.parts.front.set(front);
     if let Some(form) = request.dry_run {
         let text = match form {
             DryRun::Table => show::dry_run::table(plan),

@@ -101,6 +101,47 @@ impl CloneChild {
 }
 
 step! {
+    /// Enters the PID namespace of the container, for the child; and its user namespace, which allows that.
+    pub struct JoinPidNamespace {
+        /// The first process of the container.
+        pub process: FdRef<'static>,
+        /// Which of the two.
+        pub flags: CloneFlags,
+    }
+}
+
+impl ParentStep for JoinPidNamespace {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        sys::setns(self.process, self.flags).map_err(explain_end)
+    }
+}
+
+step! {
+    /// Enters the other namespaces of the container, in one call.
+    ///
+    /// Its root and its working directory become the root of the container.
+    pub struct JoinNamespaces {
+        /// The first process of the container.
+        pub process: FdRef<'static>,
+        /// The namespaces.
+        pub flags: CloneFlags,
+    }
+}
+
+impl ChildStep for JoinNamespaces {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::setns(self.process, self.flags).map_err(explain_end)
+    }
+}
+
+fn explain_end(error: crate::error::Error) -> crate::error::Error {
+    error.hint_for(&[
+        (Errno::ESRCH, "the container has ended"),
+        (Errno::EINVAL, "setns with a descriptor of a process needs Linux 5.8"),
+    ])
+}
+
+step! {
     /// Sets the hostname of its UTS namespace.
     pub struct SetHostname {
         /// The name.

@@ -6,7 +6,7 @@
 
 use crate::bytes::Address;
 use crate::error::Result;
-use crate::sys::{self, Fd, FdRef, Loop, Pid, SigSet, SocketAddress};
+use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, SigSet, SocketAddress};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -219,6 +219,8 @@ pub struct Parent {
     pub listeners: Vec<Listener>,
     /// and the relay.
     pub relay: Option<Pid>,
+    /// Its record, if it has a name: the folder of all records, its name, and its own folder, locked.
+    pub record: Option<(Dir, &'static CStr, Dir)>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.

@@ -6,6 +6,7 @@ use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, FdRef, MountFlags, Pid, Poll, Termios};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// A write of at most this much to a pipe that poll calls writable does not block (PIPE_BUF, pipe(7)). What a terminal
 /// gives in one read is one byte less.
@@ -304,12 +305,15 @@ impl ChildStep for MountDevpts {
 
 step! {
     /// Opens its terminal, and sends the other side to the parent.
-    pub struct OpenTerminal;
+    pub struct OpenTerminal {
+        /// What makes terminals.
+        pub ptmx: &'static CStr,
+    }
 }
 
 impl ChildStep for OpenTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let master = sys::open_pty(own::enter(child, c"/dev/pts/ptmx")?)?;
+        let master = sys::open_pty(own::enter(child, self.ptmx)?)?;
         let slave = sys::open_peer(master.borrow())?;
         sys::control(slave.borrow())?;
         if let Some(socket) = child.pipes.terminal_send.take() {

@@ -61,6 +61,32 @@ pub struct Enable {
 }
 
 impl Group {
+    /// A group that exists already, by its directory.
+    pub fn existing(top: Dir) -> Result<&'static Group> {
+        let version = if top.has(c"tasks")? { Version::V1 } else { Version::V2 };
+        let hierarchy: &Hierarchy =
+            Box::leak(Box::new(Hierarchy { version, top, own: c".", controllers: Controllers::NONE }));
+        Ok(Box::leak(Box::new(Group {
+            hierarchy,
+            name: c".",
+            path: None,
+            parent: c".",
+            enable: Vec::new(),
+            settings: Vec::new(),
+            has_memory: false,
+            explicit: true,
+            parent_dir: Slot::new(Some(&hierarchy.top)),
+            dir: Slot::new(Some(&hierarchy.top)),
+            left_out: Cell::new(false),
+        })))
+    }
+
+    /// The file that a process joins it by, relative to the cgroup that it is in.
+    pub fn joining_file(&self) -> &'static CStr {
+        let file: &[u8] = if self.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };
+        bytes::c_string(&[self.name.to_bytes(), file])
+    }
+
     /// Its directory, if it exists.
     pub fn dir(&self) -> Option<&'static Dir> {
         self.dir.get()

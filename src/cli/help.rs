@@ -1,13 +1,18 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
-use super::options::{GROUPS, ROWS, Row, Value};
+use super::options::{GROUPS, OF_EXEC, ROWS, Row, Value};
+use super::verbs::Verb;
 use mydocker::bytes::{Put, split};
+use mydocker::process::list::Act;
 
 /// `mydocker --help`.
 pub const HELP: &str = "\
 mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
+       mydocker exec [OPTIONS] NAME COMMAND [ARG...]
+       mydocker ps | stats | logs | wait | stop | kill | pause | unpause | rm
+                [OPTIONS] [NAME...]
        mydocker check [--json]
        mydocker --help | --version
 
@@ -52,6 +57,29 @@ pub fn run_help() -> Vec<u8> {
         rows.by_ref().take(*count).for_each(|row| put_row(row, &mut text));
     }
     text.put(AFTER_OPTIONS.as_bytes());
+    text
+}
+
+/// The options of `exec`: some of those of `run`.
+pub fn exec_rows() -> &'static [Row] {
+    let rows = ROWS.iter().filter(|row| OF_EXEC.contains(&row.name()));
+    rows.copied().collect::<Vec<_>>().leak()
+}
+
+/// `exec`, as its help and the manual know it.
+pub fn exec_verb() -> Verb {
+    let usage = "[OPTIONS] NAME COMMAND [ARG...]";
+    let help = "Runs COMMAND in a container that runs, confined as the container is.";
+    Verb { name: "exec", usage, help, rows: exec_rows(), act: Act::List }
+}
+
+/// All of `mydocker VERB --help`.
+pub fn verb_help(verb: &Verb) -> Vec<u8> {
+    let mut text = Vec::new();
+    for part in ["Usage: mydocker ", verb.name, " ", verb.usage, "\n\n", verb.help, "\n\n"] {
+        text.put(part.as_bytes());
+    }
+    verb.rows.iter().for_each(|row| put_row(row, &mut text));
     text
 }
 

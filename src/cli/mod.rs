@@ -2,24 +2,34 @@
 
 mod help;
 mod options;
+mod order;
 mod spelling;
+mod verbs;
 
 pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
+use core::ffi::CStr;
+use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::privilege;
+use mydocker::process::list::Order;
+use mydocker::spec::StatsTo;
 use options::{Given, ROWS};
 
 /// What to do.
 pub enum Action<'a> {
     /// Run the command: the words after the options.
-    Run(&'static Request, &'a [&'a [u8]]),
+    Run(&'static mut Request, &'a [&'a [u8]]),
     /// Print what this host offers.
     Check {
         /// As JSON, not as text.
         json: bool,
     },
+    /// Run the command in a container that runs: the options, the name, the command.
+    Exec(Vec<&'static str>, &'static CStr, &'a [&'a [u8]]),
+    /// Do something with containers that have a record.
+    Manage(Order),
     /// Print this to stdout, and end with 0.
     Print(&'static [u8]),
     /// Print this to stderr, and end with 125.
@@ -52,8 +62,30 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
                 command => Ok(Action::Run(parse_options(&split.options)?, command)),
             }
         }
+        "exec" => {
+            let split = spelling::normalise(help::exec_rows(), words)?;
+            match split.command {
+                _ if split.help => Ok(Action::Print(help::verb_help(&help::exec_verb()).leak())),
+                [name, command @ ..] => {
+                    let name = str::from_utf8(name).map_err(|_| Error::usage("not UTF-8", name))?;
+                    cgroup::check_name(name)?;
+                    if command.first().is_none_or(|word| word.is_empty()) {
+                        return Err(Error::usage("exec needs a NAME and a COMMAND", b""));
+                    }
+                    let options = split.options.iter().map(|word| leak(word)).collect();
+                    Ok(Action::Exec(options, options::path(name), command))
+                }
+                [] => Err(Error::usage("exec needs a NAME and a COMMAND", b"")),
+            }
+        }
         "check" => parse_check(words),
-        _ => Err(Error::usage("unknown command", word)),
+        name => match verbs::VERBS.iter().find(|verb| verb.name == name) {
+            None => Err(Error::usage("unknown command", word)),
+            Some(verb) => Ok(match order::parse(verb, words)? {
+                None => Action::Print(help::verb_help(verb).leak()),
+                Some(order) => Action::Manage(order),
+            }),
+        },
     }
 }
 
@@ -68,7 +100,7 @@ fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
 }
 
 /// Parses the options, as the normaliser spells them, and checks what concerns several of them.
-fn parse_options(words: &[&str]) -> Result<&'static Request> {
+pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     let request = Box::leak(Box::<Request>::default());
     match Given::from_args(&["mydocker run"], words) {
         Ok(given) => Box::leak(Box::new(given)).put_into(request)?,
@@ -76,6 +108,13 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
         Err(_) => return Err(Error::usage("not understood", b"")),
     }
     let spec = &mut request.spec;
+    for pair in words.chunks(2) {
+        if let [name, value] = pair
+            && options::FOR_EXEC.contains(name)
+        {
+            spec.words.extend([leak(name), leak(value)]);
+        }
+    }
     spec.limits.read(&request.limits)?;
     spec.privilege = privilege::read(&request.privilege)?;
     if let Some(word) = request.needs_own_root.filter(|_| !spec.has_own_root()) {
@@ -89,10 +128,19 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
     if let Some(port) = spec.ports.first().filter(|_| spec.network.is_host()) {
         return Err(Error::usage("with --network host its ports are the host's: leave out -p", port.word.as_bytes()));
     }
+    // A dry run shows the steps as without -d.
+    spec.detach &= request.dry_run.is_none();
+    if spec.detach && (request.step || matches!(spec.stats, Some(StatsTo::Text | StatsTo::Json))) {
+        return Err(Error::usage("-d leaves the terminal: no --step, and --stats only into a FILE", b""));
+    }
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
     Ok(request)
+}
+
+fn leak(word: &str) -> &'static str {
+    String::from(word).leak()
 }
 
 #[cfg(test)]

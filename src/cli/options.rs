@@ -5,11 +5,11 @@ use argh::FromArgs;
 use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
-use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
+use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
 use mydocker::{cgroup, network, passwd, privilege, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Its names with their dashes, between commas. The first long one is the name that argh knows.
     pub names: &'static str,
@@ -152,11 +152,14 @@ options! {
                 request.spec.cgroup_parent = Some(word);
             };
         name: "--name" One("NAME")
-            "name of its cgroups, and its hostname"
+            "its name in ps, of its cgroups, and its hostname"
             => |request, word| {
                 cgroup::check_name(word)?;
                 request.spec.name = Some(word);
             };
+        state: "--state" One("DIR")
+            "the folder of the records; default /run/mydocker"
+            => |request, word| request.spec.state = Some(path(word));
         pid_file: "--pid-file" One("FILE")
             "write its pid on this host to FILE"
             => |request, word| request.spec.pid_file = Some(path(word));
@@ -205,8 +208,23 @@ options! {
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch
-            "accepted for compatibility: stdin always passes through"
-            => |_, _| {};
+            "with -d, keep stdin open; without, it always passes through"
+            => |request, _| request.spec.interactive = true;
+        detach: "-d, --detach" Switch
+            "run it in the background, and print its name"
+            => |request, _| request.spec.detach = true;
+        log: "--log" One("FILE|none|-")
+            "with -d: where its output goes; default its record, - the caller's"
+            => |request, word| request.spec.log = match word {
+                "none" => LogTo::Nowhere,
+                "-" => LogTo::Caller,
+                file => LogTo::File(path(file)),
+            };
+        log_size: "--log-size" One("BYTES")
+            "with -d: how long its log may get; default 10m"
+            => |request, word| {
+                request.spec.log_size = Some(limits::size(word, "--log-size is not a size, such as 10m")?);
+            };
         env: "-e, --env" Many("K=V")
             "set a variable; K alone keeps the caller's value"
             => |request, words| request.spec.env = words;
@@ -243,8 +261,8 @@ options! {
             "run a PID 1 that reaps orphans and passes signals on"
             => |request, _| request.spec.init = true;
         rm: "--rm" Switch
-            "accepted for compatibility: nothing is kept"
-            => |_, _| {};
+            "with -d: remove its record at the end"
+            => |request, _| request.spec.remove = true;
     }
     "Namespaces" {
         network: "--network, --net" One("none|host|bridge")
@@ -318,6 +336,39 @@ options! {
     }
 }
 
+/// The options that a record keeps, so that `exec` joins what they have made.
+pub const FOR_EXEC: &[&str] = &[
+    "--init",
+    "--rootfs",
+    "--ephemeral",
+    "--workdir",
+    "--user",
+    "--ulimit",
+    "--network",
+    "--pid",
+    "--ipc",
+    "--uts",
+    "--userns",
+    "--privileged",
+    "--cap-add",
+    "--cap-drop",
+    "--security-opt",
+];
+
+/// The options of `exec`.
+pub const OF_EXEC: &[&str] = &[
+    "--tty",
+    "--interactive",
+    "--env",
+    "--env-file",
+    "--workdir",
+    "--user",
+    "--privileged",
+    "--cap-add",
+    "--state",
+    "--trace",
+];
+
 /// What `run` is asked for. The rows of the options fill it in, one option at a time.
 #[derive(Default)]
 pub struct Request {
@@ -356,7 +407,7 @@ pub enum DryRun {
 }
 
 /// The path that `word` is.
-fn path(word: &str) -> &'static CStr {
+pub fn path(word: &str) -> &'static CStr {
     c_string(&[word.as_bytes()])
 }
 

@@ -172,6 +172,10 @@ fn commands() {
         match parse(&words) {
             Ok(Action::Run(_, command)) => format!("run {}", command.len()),
             Ok(Action::Check { json }) => format!("check {json}"),
+            Ok(Action::Exec(options, name, command)) => {
+                format!("exec {} {} {}", options.join(" "), name.to_str().unwrap(), command.len())
+            }
+            Ok(Action::Manage(order)) => format!("manage {}", order.names.join(" ")),
             Ok(Action::Print(text)) => str::from_utf8(text).unwrap().lines().next().unwrap().to_string(),
             Ok(Action::Explain(_)) => "explain".into(),
             Err(error) => error.cause().what.to_string(),
@@ -195,6 +199,17 @@ fn commands() {
         ("check --json", "check true"),
         ("check --help", help),
         ("check --json x", "check takes --json, not"),
+        ("exec -it -e A=b x ls -l", "exec --interactive true --tty true --env A=b x 2"),
+        ("exec x", "exec needs a NAME and a COMMAND"),
+        ("exec", "exec needs a NAME and a COMMAND"),
+        ("exec --rootfs / x ls", "unknown option"),
+        ("exec -h", "Usage: mydocker exec [OPTIONS] NAME COMMAND [ARG...]"),
+        ("ps -aq", "manage "),
+        ("rm -f a b", "manage a b"),
+        ("rm -- -f", "a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit"),
+        ("rm", "a NAME is missing"),
+        ("ps a", "it takes no NAME, not"),
+        ("rm -h", "Usage: mydocker rm [OPTIONS] NAME..."),
         ("rum", "unknown command"),
     ] {
         assert_eq!(parsed(line), expected, "{line}");

@@ -58,6 +58,32 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
     } else {
         environment.variables = host.environment.to_vec();
     }
+    add_variables(&mut environment, spec)?;
+    Ok(environment.variables)
+}
+
+/// The environment of a command in a container that runs: that of the container, then `own` variables.
+pub fn environment_of_exec(
+    spec: &Spec,
+    own: &Spec,
+    host: &Host,
+    variables: &[&'static CStr],
+) -> Result<Vec<&'static CStr>> {
+    let mut environment = Environment { caller: host.environment, variables: variables.to_vec() };
+    if spec.has_own_root() {
+        if own.user.is_some() {
+            environment.variables.retain(|variable| *variable != c"HOME=/root");
+        }
+        if own.tty && environment::get(variables, b"TERM").is_none() {
+            environment.set(b"TERM=xterm")?;
+        }
+    }
+    add_variables(&mut environment, own)?;
+    Ok(environment.variables)
+}
+
+/// Those of `--env-file`, then those of `-e`.
+fn add_variables(environment: &mut Environment, spec: &Spec) -> Result<()> {
     for path in &spec.env_files {
         match sys::read_file(path) {
             Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),
@@ -67,7 +93,7 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
     for assignment in spec.env {
         environment.set(assignment.as_bytes())?;
     }
-    Ok(environment.variables)
+    Ok(())
 }
 
 step! {

@@ -35,8 +35,8 @@ step! {
 impl ChildStep for JoinNetwork {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         let namespace = sys::open(self.path, OpenFlags::NONE)?;
-        sys::setns(&namespace, CloneFlags::NEWNET, self.path).map_err(|e| {
-            e.hint_for(&[
+        sys::setns(namespace.borrow(), CloneFlags::NEWNET).map_err(|e| {
+            e.about(self.path.to_bytes()).hint_for(&[
                 (Errno::EINVAL, "it is no network namespace"),
                 (Errno::EPERM, "it belongs to another user namespace: only root there may join it"),
             ])

@@ -136,7 +136,7 @@ impl ParentStep for StartRelay {
 impl StartRelay {
     /// Enters the network of the container, without any privilege.
     fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
-        sys::setns(namespace, kind, c"the network of the container")?;
+        sys::setns(namespace.borrow(), kind)?;
         sys::capset(0)?;
         sys::set_no_new_privs()?;
         match self.filter.take() {

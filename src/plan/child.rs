@@ -7,6 +7,7 @@ use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
+use crate::log::JoinErrors;
 use crate::namespaces::SetHostname;
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::{BringUpLoopback, JoinNetwork};
@@ -24,7 +25,7 @@ use crate::root::own::CheckOwnMounts;
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, LeadSession, ResetSignals};
-use crate::spec::{Content, Network, Spec, Volume};
+use crate::spec::{Content, LogTo, Network, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
 use crate::sys::MountFlags;
@@ -137,7 +138,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     // What concerns the process itself.
     steps.add(LeadSession);
     if spec.tty {
-        steps.add(OpenTerminal);
+        steps.add(OpenTerminal { ptmx: c"/dev/pts/ptmx" });
     }
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });
@@ -149,17 +150,15 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
         _ => {}
     }
-    let Confinement { drop_bounding_set, set_capabilities, mut load_filter } =
-        Confinement::new(privilege, host, in_userns);
-    if let Some(step) = drop_bounding_set {
+    let mut confinement = Confinement::new(privilege, host, in_userns);
+    if let Some(step) = confinement.drop_bounding_set.take() {
         steps.add(step);
     }
 
     // The barrier: the limits hold.
     steps.add(ReceiveCommand);
     for group in &parts.groups {
-        let file: &[u8] = if group.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };
-        steps.add(JoinCgroup { group, file: bytes::c_string(&[group.name.to_bytes(), file]) });
+        steps.add(JoinCgroup { group, file: group.joining_file() });
     }
     if privilege.confined {
         steps.add(UnshareCgroup);
@@ -173,8 +172,23 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             }
         }
     }
-    if let Some(path) = spec.workdir.or(own_root.then_some(c"/")) {
-        steps.add(ChangeDirectory { path, create: own_root });
+    become_command(&mut steps, spec, host, parts, confinement, own_root);
+    steps
+}
+
+/// What is left to do in the container: the same for `run` and for `exec`.
+pub fn become_command(
+    steps: &mut Steps<dyn ChildStep>,
+    spec: &'static Spec,
+    host: &'static Host,
+    parts: &'static Parts,
+    confinement: Confinement,
+    create_workdir: bool,
+) {
+    let privilege = &spec.privilege;
+    let Confinement { set_capabilities, mut load_filter, .. } = confinement;
+    if let Some(path) = spec.workdir.or(spec.has_own_root().then_some(c"/")) {
+        steps.add(ChangeDirectory { path, create: create_workdir });
     }
     for limit in &spec.ulimits {
         steps.add(SetUlimit { limit });
@@ -198,6 +212,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(DieWithParent);
     if spec.tty {
         steps.add(AttachTerminal);
+    } else if spec.detach && spec.log != LogTo::Caller {
+        steps.add(JoinErrors);
     }
     if privilege.no_new_privs {
         steps.add(SetNoNewPrivileges);
@@ -211,7 +227,6 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(CloseDescriptors);
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
-    steps
 }
 
 /// From the host's root into its own.

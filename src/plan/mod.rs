@@ -1,6 +1,7 @@
 //! What a run will do, as data: Spec and Host in, two ordered lists of steps out. [`parent`] and [`child`] are the order.
 
 pub mod child;
+pub mod exec;
 pub mod parent;
 
 use crate::bytes;
@@ -9,6 +10,7 @@ use crate::command::{self, Command};
 use crate::environment;
 use crate::error::Result;
 use crate::host::Host;
+use crate::log::Log;
 use crate::network::bridge::Bridge;
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
@@ -22,6 +24,7 @@ use crate::userns::Maps;
 use crate::volume;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// A whole run. It lives until the process ends, and so does all that it refers to.
 pub struct Plan {
@@ -60,6 +63,8 @@ pub struct Parts {
     pub words: &'static [u8],
     /// The command, but for its words.
     pub command: Slot<Command>,
+    /// The environment of the command.
+    pub environment: Vec<&'static CStr>,
     /// HOME is that of the user.
     pub home_of_user: bool,
     /// The bridge that it is on.
@@ -68,6 +73,10 @@ pub struct Parts {
     pub terminal: Slot<&'static mut Terminal>,
     /// stdin, if it is a file that the command is not to write to.
     pub input: Option<Input>,
+    /// Its log, if it is detached.
+    pub log: Slot<&'static mut Log>,
+    /// With `detach`: where to tell that the command is executed.
+    pub front: Slot<Fd>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }
@@ -121,21 +130,15 @@ impl Parts {
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }
+        parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
-        // Each namespace that the container does not share with the host is new.
-        let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
-        parts.namespaces = CloneFlags::NEWNS
-            | unless(spec.host_uts, CloneFlags::NEWUTS)
-            | unless(spec.host_ipc, CloneFlags::NEWIPC)
-            | unless(spec.host_pid, CloneFlags::NEWPID)
-            | unless(!spec.network.is_new(), CloneFlags::NEWNET)
-            | unless(!in_userns, CloneFlags::NEWUSER);
+        parts.namespaces = namespaces(spec, in_userns);
         Ok(parts)
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
-    fn root_on_host(&self) -> Option<&'static core::ffi::CStr> {
+    fn root_on_host(&self) -> Option<&'static CStr> {
         match self.root.map(|root| &root.source) {
             None | Some(Source::Host) => Some(c"/"),
             Some(Source::Directory(path)) => Some(path),
@@ -144,15 +147,31 @@ impl Parts {
     }
 }
 
-/// Makes the plan for `command`, at least one word, none with a NUL.
-pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
+/// The namespaces that the container does not share with the host.
+fn namespaces(spec: &Spec, in_userns: bool) -> CloneFlags {
+    let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
+    CloneFlags::NEWNS
+        | unless(spec.host_uts, CloneFlags::NEWUTS)
+        | unless(spec.host_ipc, CloneFlags::NEWIPC)
+        | unless(spec.host_pid, CloneFlags::NEWPID)
+        | unless(!spec.network.is_new(), CloneFlags::NEWNET)
+        | unless(!in_userns, CloneFlags::NEWUSER)
+}
+
+/// The words, each with a NUL after it.
+fn joined(command: &[&[u8]]) -> &'static [u8] {
     let mut words = Vec::new();
     for word in command {
         words.extend_from_slice(word);
         words.push(0);
     }
-    let parts = Parts::find(spec, host, words.leak())?;
-    let parent = parent::steps(spec, parts).into();
+    words.leak()
+}
+
+/// Makes the plan for `command`, at least one word, none with a NUL.
+pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
+    let parts = Parts::find(spec, host, joined(command))?;
+    let parent = parent::steps(spec, host, parts).into();
     let child = child::steps(spec, host, parts).into();
     Ok(Box::leak(Box::new(Plan { spec, host, parent, child, parts })))
 }

@@ -5,6 +5,8 @@ use super::Parts;
 use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
+use crate::host::Host;
+use crate::log::DetachStreams;
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
 use crate::network::publish::{self, Listen, StartRelay};
@@ -13,12 +15,14 @@ use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::BlockSignals;
 use crate::spec::{Network, Spec, StatsTo};
+use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Slot, Steps};
+use crate::sys;
 use crate::terminal::ReceiveTerminal;
 use crate::userns::MapIds;
 
 /// The steps of the parent.
-pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep> {
+pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ParentStep> {
     let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
         steps.add(AdoptOrphans);
@@ -41,6 +45,14 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     // What is opened up to here may hang, on a filesystem of a network or of another process: there a signal ends mydocker.
     steps.add(BlockSignals);
     steps.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: parts.undo_on_failure });
+    if spec.name.is_some() {
+        let inherits = spec.workdir.is_none() && !spec.has_own_root();
+        let directory = inherits.then(sys::working_directory).and_then(Result::ok);
+        steps.add(MakeRecord { spec, host, environment: &parts.environment, directory });
+    }
+    if spec.detach {
+        steps.add(DetachStreams { spec, log: &parts.log });
+    }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
     }
@@ -73,6 +85,9 @@ pub fn steps(spec: &'static Spec, parts: &'static Parts) -> Steps<dyn ParentStep
     create_groups(&mut steps, parts, Version::V1);
     if spec.tty {
         steps.add(ReceiveTerminal { terminal: &parts.terminal });
+    }
+    if spec.name.is_some() {
+        steps.add(NoteProcess { about: state::about(spec, parts.words), groups: &parts.groups });
     }
     steps.add(SendCommand { words: parts.words });
     steps

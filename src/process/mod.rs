@@ -2,6 +2,8 @@
 
 pub mod child;
 pub mod cleanup;
+pub mod keep;
+pub mod list;
 pub mod rehearse;
 pub mod start;
 pub mod stats;
@@ -14,6 +16,7 @@ use crate::network::publish;
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
+use crate::state;
 use crate::step::Stop;
 use crate::sys::trace::{self, Phase};
 use crate::sys::{self, FdRef, Wait};
@@ -59,14 +62,22 @@ pub fn carry_out(
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
-    let started = started.and_then(|()| supervisor.await_exec());
+    let mut started = started.and_then(|()| supervisor.await_exec());
     let mut executed_at = None;
+    let mut noted = Ok(());
     let mut followed = Ok(());
     if started.is_ok() {
         trace::show_execve();
         executed_at = begun.as_ref().map(|_| sys::monotonic());
         trace::set_phase(Phase::Wait);
+        noted = state::note_running(parent);
+        if let Err(e) = keep::tell_front(plan) {
+            started = supervisor.end(true).and(Err(e));
+        }
+    }
+    if started.is_ok() {
         cleanup::sweep(plan);
+        state::sweep(parent, plan.host.pid.0 as usize);
         followed = supervisor.follow();
         // The relay has stopped: hang up, or a process that reads from the terminal waits forever.
         if followed.is_err() {
@@ -104,6 +115,7 @@ pub fn carry_out(
     let relayed = publish::end(parent);
     let left = relayed.and(plan.parts.bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
+    let noted = noted.and(state::note_end(plan, parent, started.is_ok().then_some(status), memory.is_some()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
         match sys::write_last(FdRef::STDERR, &line) {
@@ -112,9 +124,16 @@ pub fn carry_out(
         }
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
-    for late in
-        &[supervisor.warning(), followed.and(ended), supervisor.lost_output(), restored, handed_back, orphans, removed]
-    {
+    for late in &[
+        supervisor.warning(),
+        followed.and(ended),
+        supervisor.lost_output(),
+        restored,
+        handed_back,
+        orphans,
+        removed,
+        noted,
+    ] {
         if let Err(error) = late {
             sys::say(*error);
         }

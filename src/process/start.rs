@@ -23,6 +23,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         filter: None,
         listeners: alloc::vec::Vec::new(),
         relay: None,
+        record: None,
         child: Child {
             steps: plan.child,
             is_rehearsal: false,

@@ -2,6 +2,7 @@
 
 use super::cleanup;
 use crate::error::{Errno, Error, Result};
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::signals::{self, Fate};
 use crate::step::Parent;
@@ -31,6 +32,8 @@ pub struct Supervisor {
     ignored: Option<SigSet>,
     /// With `-t`: the relay.
     terminal: Option<&'static mut Terminal>,
+    /// With `-d`: its log.
+    log: Option<&'static mut Log>,
     /// How the command has ended, once it has been reaped.
     ended: Option<Wait>,
     /// The signal that has asked for the end.
@@ -56,6 +59,7 @@ impl Supervisor {
             inherited_children,
             ignored: is_own_proc.then_some(plan.host.status.ignored),
             terminal: plan.parts.terminal.take(),
+            log: plan.parts.log.take(),
             ended: None,
             end_signal: None,
             drain_briefly: false,
@@ -140,29 +144,43 @@ impl Supervisor {
     pub fn follow(&mut self) -> Result<()> {
         loop {
             let brief = self.drain_briefly || self.end_signal.is_some_and(|signal| self.status() == 128 + signal);
-            let Some(terminal) = &mut self.terminal else { break };
-            let timeout = match self.ended {
-                None => terminal.timeout(),
-                Some(_) if terminal.is_drained() => break,
-                Some(_) => brief.then_some(DRAIN_MS),
-            };
-            let [stdin, stdout, master] = terminal.poll_set();
-            let mut all = [Poll::new(self.signals.as_ref().map(Fd::borrow), true, false), stdin, stdout, master];
-            match sys::poll(&mut all, timeout)? {
-                true => {}
-                false if self.ended.is_some() => break,
-                false => terminal.on_idle(),
+            let mut timeout = None;
+            let mut streams = [Poll::new(None, false, false); 3];
+            match &mut self.terminal {
+                Some(terminal) => {
+                    timeout = match self.ended {
+                        None => terminal.timeout(),
+                        Some(_) if terminal.is_drained() => break,
+                        Some(_) => brief.then_some(DRAIN_MS),
+                    };
+                    streams = terminal.poll_set();
+                }
+                None if self.log.is_some() && self.ended.is_none() => {}
+                None => break,
             }
-            let [signal, streams @ ..] = all;
+            let [stdin, stdout, master] = streams;
+            let log = Poll::new(self.log.as_ref().map(|log| log.pipe()), true, false);
+            let mut all = [Poll::new(self.signals.as_ref().map(Fd::borrow), true, false), log, stdin, stdout, master];
+            match (sys::poll(&mut all, timeout)?, &mut self.terminal) {
+                (false, _) if self.ended.is_some() => break,
+                (false, Some(terminal)) => terminal.on_idle(),
+                _ => {}
+            }
+            let [signal, log, streams @ ..] = all;
             if signal.can_read() {
                 self.take_signal()?;
+            }
+            if log.can_read()
+                && let Some(log) = &mut self.log
+            {
+                log.take()?;
             }
             self.relay(streams)?;
         }
         while self.ended.is_none() {
             self.take_signal()?;
         }
-        Ok(())
+        self.log.as_mut().map_or(Ok(()), |log| log.drain())
     }
 
     fn relay(&mut self, streams: [Poll; 3]) -> Result<()> {

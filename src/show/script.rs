@@ -10,6 +10,8 @@ use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
+use crate::state::{MakeRecord, NoteProcess};
+use crate::step::Step;
 use crate::sys::record::{Recorded, join, put_with_unknowns};
 use crate::sys::{
     AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource,
@@ -232,6 +234,11 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
     let mut all = Translator::default();
     for step in &rehearsal.parent {
+        if step.purpose == MakeRecord::purpose() || step.purpose == NoteProcess::purpose() {
+            // Nobody keeps a shell's container.
+            all.line("# ^: not here, so `mydocker ps` does not list it", &[step.purpose.as_bytes()]);
+            continue;
+        }
         all.step(step, Translator::parents_call);
     }
     if plan.spec.stats.is_some() && !all.has_stopped {

@@ -20,6 +20,20 @@ pub struct Spec {
     pub name: Option<&'static str>,
     /// The file for its pid on this host.
     pub pid_file: Option<&'static CStr>,
+    /// The folder of its record, if the user names one.
+    pub state: Option<&'static CStr>,
+    /// It stays in the background, and its record stays when it has ended.
+    pub detach: bool,
+    /// Its record is removed when it has ended.
+    pub remove: bool,
+    /// Its standard input stays open, with `detach`.
+    pub interactive: bool,
+    /// Where its output goes, with `detach`.
+    pub log: LogTo,
+    /// How long its log may get, in bytes.
+    pub log_size: Option<u64>,
+    /// The options that `exec` needs, as names and values.
+    pub words: Vec<&'static str>,
     /// The path of its root: a directory, or a file with a filesystem in it.
     pub rootfs: Option<&'static CStr>,
     /// Writes go to memory.
@@ -127,6 +141,20 @@ pub struct BridgeWanted {
     pub address: Option<Address>,
     /// The host is to forward packets.
     pub forward: bool,
+}
+
+/// Where the output of a detached container goes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogTo {
+    /// Into the log in its record.
+    #[default]
+    Own,
+    /// Into this file.
+    File(&'static CStr),
+    /// Nowhere.
+    Nowhere,
+    /// Where that of mydocker goes.
+    Caller,
 }
 
 /// Where the numbers of `--stats` go.

@@ -137,6 +137,17 @@ pub fn may_write(fd: FdRef) -> Result<bool> {
     Ok(flags as i32 & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
+/// pwrite(2) at `offset`, until all is taken.
+pub fn pwrite_all(fd: FdRef, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: the pointer and the length are those of one slice
+        let n = unsafe { call!(pwrite64(fd, bytes, bytes.len(), offset)) }.result()?;
+        bytes = bytes.get(n..).unwrap_or_default();
+        offset += n as u64;
+    }
+    Ok(())
+}
+
 /// write(2) that does not wait: how much was written, `None` if there is no room now.
 pub fn write_now(fd: FdRef, bytes: &[u8]) -> Result<Option<usize>> {
     // SAFETY: the pointer and the length are those of one slice

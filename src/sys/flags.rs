@@ -1,7 +1,7 @@
 //! Flag types and enumerations of the kernel, with the names that their man pages give them.
 
 use super::gate::{Arg, Names, Object, Print, Show, word};
-use crate::bytes::{FixedBytes, Put, Sink};
+use crate::bytes::{FixedBytes, Put, Sink, decimal};
 use crate::capabilities::CAPABILITIES;
 
 /// Whether the values are 0, 1, 2 and so on.
@@ -168,6 +168,7 @@ flags! {
         CREAT = O_ libc::O_CREAT,
         EXCL = O_ libc::O_EXCL,
         TRUNC = O_ libc::O_TRUNC,
+        APPEND = O_ libc::O_APPEND,
         DIRECTORY = O_ libc::O_DIRECTORY,
         PATH = O_ libc::O_PATH,
         CLOEXEC = O_ libc::O_CLOEXEC,
@@ -335,6 +336,7 @@ flags! {
     }
     /// clock_gettime(2).
     one Clock {
+        REALTIME = CLOCK_ libc::CLOCK_REALTIME,
         MONOTONIC = CLOCK_ libc::CLOCK_MONOTONIC,
     }
     /// getrusage(2).
@@ -428,6 +430,20 @@ impl core::ops::BitAnd for MountFlags {
 impl From<i32> for SignalNumber {
     fn from(number: i32) -> Self {
         Self(number as u64)
+    }
+}
+
+impl SignalNumber {
+    /// The signal with this number, or this name, in either case, with or without SIG.
+    pub fn named(word: &[u8]) -> Option<i32> {
+        if let Ok(number) = decimal(word) {
+            return Some(number as i32).filter(|_| (1..=64).contains(&number));
+        }
+        let name = word.to_ascii_uppercase();
+        let name = name.strip_prefix(b"SIG").unwrap_or(&name);
+        (1..=31).find(|number| {
+            Self::NAMES.name_of(*number as u64).is_some_and(|known| known.as_bytes().get(3..) == Some(name))
+        })
     }
 }
 

@@ -36,6 +36,12 @@ impl Dir {
         Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
     }
 
+    /// Opens `path` itself: a symbolic link is not followed.
+    pub fn open_itself(path: &CStr) -> Result<Dir> {
+        let fd = open_below(None, path, OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW)?;
+        Ok(Dir { fd, path: bytes::c_string(&[path.to_bytes()]).to_bytes() })
+    }
+
     /// A directory that another call has opened.
     pub(super) fn of(fd: Fd, path: &'static CStr) -> Dir {
         Dir { fd, path: path.to_bytes() }
@@ -66,6 +72,48 @@ impl Dir {
     pub fn rmdir(&self, name: &CStr) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(unlinkat(self.fd(), name, AtFlags::REMOVEDIR)) }.about_path_in(Some(self), name).map(drop)
+    }
+
+    /// openat(2) of a file in it, which is created if it is missing, for its owner alone.
+    pub fn create_file(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
+        let flags = flags | OpenFlags::CREAT | OpenFlags::CLOEXEC;
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(openat(self.fd(), name, flags, Mode(0o600))) }.about_path_in(Some(self), name).map(Fd::own)
+    }
+
+    /// mknodat(2) of a FIFO in it.
+    pub fn mkfifo(&self, name: &CStr) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(mknodat(self.fd(), name, Mode(libc::S_IFIFO | 0o600), 0)) }
+            .about_path_in(Some(self), name)
+            .map(drop)
+    }
+
+    /// A file in it, written whole: whoever reads it sees the old one or the new one.
+    pub fn replace_file(&self, name: &CStr, content: &[u8]) -> Result<()> {
+        self.write_new(content)?;
+        self.rename(NEW, name)
+    }
+
+    /// The file [`NEW`] in it, to be renamed.
+    pub fn write_new(&self, content: &[u8]) -> Result<()> {
+        let file = self.create_file(NEW, OpenFlags::WRONLY | OpenFlags::TRUNC)?;
+        fd::write_all(file.borrow(), content).map_err(|e| e.about(&path_below(Some(self), NEW).concat()))
+    }
+
+    /// renameat(2) within it.
+    pub fn rename(&self, from: &CStr, to: &CStr) -> Result<()> {
+        // SAFETY: each &CStr is NUL-terminated and outlives the call
+        unsafe { call!(renameat(self.fd(), from, self.fd(), to)) }.about_path_in(Some(self), to).map(drop)
+    }
+
+    /// unlinkat(2) of a file; that it is not there is no failure.
+    pub fn unlink(&self, name: &CStr) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        match unsafe { call!(unlinkat(self.fd(), name, AtFlags::NONE)) }.about_path_in(Some(self), name) {
+            Err(e) if !e.is(Errno::ENOENT) => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// faccessat(2): whether `name` is there.
@@ -114,6 +162,9 @@ impl Dir {
         read_up_to(Some(self), name, buffer)
     }
 }
+
+/// What a file is called until it is whole.
+pub const NEW: &CStr = c"new";
 
 /// The path of `name` in a directory, in parts; without a directory, `name` itself.
 fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
@@ -202,6 +253,13 @@ fn descriptor_named(path: &[u8]) -> Option<usize> {
             bytes::decimal(number).ok().map(|number| number as usize)
         }
     }
+}
+
+/// openat(2) of a file to append to, which is created if it is missing.
+pub fn open_to_append(path: &CStr) -> Result<Fd> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND | OpenFlags::CLOEXEC;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
 }
 
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would
@@ -512,8 +570,13 @@ pub fn flock_alone(file: &Fd) -> Result<bool> {
 
 /// flock(2) LOCK_EX, without waiting. `Ok(false)`: another process holds it.
 pub fn flock(dir: &Dir) -> Result<bool> {
+    lock(dir, Lock::EX | Lock::NB)
+}
+
+/// flock(2). `Ok(false)`: another process holds it, and `how` does not wait.
+pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
     // SAFETY: the call takes an open descriptor and flags
-    match unsafe { call!(flock(dir.fd(), Lock::EX | Lock::NB)) }.about_path_in(Some(dir), c".") {
+    match unsafe { call!(flock(dir.fd(), how)) }.about_path_in(Some(dir), c".") {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::EWOULDBLOCK) => Ok(false),
         Err(e) => Err(e),
@@ -539,6 +602,11 @@ pub fn path_of(fd: FdRef) -> Result<Vec<u8>> {
     let n = unsafe { call!(readlinkat(FdRef::CWD, name, path.as_mut_slice(), len)) }.about_path(name)?;
     path.truncate(n);
     Ok(path)
+}
+
+/// The working directory: readlinkat(2) of its name in /proc.
+pub fn working_directory() -> Result<Vec<u8>> {
+    path_of(open(c".", OpenFlags::PATH | OpenFlags::DIRECTORY)?.borrow())
 }
 
 /// chdir(2).

@@ -1,7 +1,7 @@
 //! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), clocks and CPU times.
 
 use super::cred::Pid;
-use super::fd::{Fd, Timespec};
+use super::fd::{Fd, FdRef, Timespec};
 use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
 use super::gate::{Int, Null, Object, Outcome, Print, StringsAt, call};
 use super::{record, signal, trace};
@@ -233,12 +233,6 @@ pub fn enter_own_mount_namespace() -> Result<bool> {
     }
 }
 
-/// setns(2) into the namespace that `namespace` stands for, which was opened at `path`.
-pub fn setns(namespace: &Fd, kind: CloneFlags, path: &CStr) -> Result<()> {
-    // SAFETY: the call takes an open descriptor and flags
-    unsafe { call!(setns(namespace.borrow(), kind)) }.about_path(path).map(drop)
-}
-
 /// sethostname(2).
 pub fn sethostname(name: &[u8]) -> Result<()> {
     // SAFETY: the pointer and the length are those of one slice
@@ -321,6 +315,15 @@ pub fn monotonic() -> u64 {
     seconds as u64 * 1_000_000 + nanoseconds as u64 / 1000
 }
 
+/// clock_gettime(2), CLOCK_REALTIME, in milliseconds since 1970.
+pub fn realtime() -> u64 {
+    let mut time = Timespec([0; 2]);
+    // SAFETY: the kernel writes one struct timespec. It cannot fail: this clock is always there.
+    let _ = unsafe { call!(clock_gettime(Clock::REALTIME, &mut time)) };
+    let [seconds, nanoseconds] = time.0;
+    seconds as u64 * 1000 + nanoseconds as u64 / 1_000_000
+}
+
 /// struct rusage: two struct timeval, of seconds and microseconds, and 14 counters.
 #[repr(C)]
 struct RUsage([u64; 18]);
@@ -335,6 +338,30 @@ pub fn cpu_time_of_children() -> [u64; 2] {
     let _ = unsafe { call!(getrusage(Usage::CHILDREN, &mut usage)) };
     let [user_s, user_us, system_s, system_us, ..] = usage.0;
     [user_s * 1_000_000 + user_us, system_s * 1_000_000 + system_us]
+}
+
+/// pidfd_open(2) of a process that may have ended: `None`.
+pub fn pidfd_if_alive(pid: Pid) -> Result<Option<Fd>> {
+    match pidfd_open(pid) {
+        Err(e) if e.is(Errno::ESRCH) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// pidfd_send_signal(2). That the process has ended is no failure.
+pub fn pidfd_send_signal(process: FdRef, signal: i32) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and numbers; a null pointer asks for the siginfo of kill(2)
+    match unsafe { call!(pidfd_send_signal(process, SignalNumber::from(signal), Null, 0u32)) }.result() {
+        Err(e) if !e.is(Errno::ESRCH) => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// setns(2) into namespaces of a process, or into the one that a file stands for.
+pub fn setns(of: FdRef, flags: CloneFlags) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and flags
+    let outcome = unsafe { call!(setns(of, flags)) };
+    if outcome.ok().is_some() { Ok(()) } else { Err(outcome.failure(flags.names().as_bytes(), &[])) }
 }
 
 /// kill(2). That there is no such process any more is no failure.

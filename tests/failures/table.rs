@@ -30,6 +30,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "faccessat" => &["EACCES", "ENOENT", "ENOMEM"],
         "mkdirat" => &["EEXIST", "EACCES", "ENOSPC", "ENOMEM", "EROFS"],
         "unlinkat" => &["EBUSY", "ENOMEM", "EACCES", "EINTR"],
+        "renameat" => &["ENOSPC", "ENOENT", "EINTR"],
         "flock" => &["EAGAIN", "ENOLCK", "EINTR"],
         "fchmod" => &["EPERM", "EROFS"],
         "getdents64" => &["ENOENT", "EIO"],
@@ -181,6 +182,7 @@ const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to an
 const ORPHANS: Effect = Survived("without this file of /proc, mydocker does not look for orphans");
 const SWEEP: Effect = Survived("the sweep is optional: it removes the leftovers of other runs");
 const AGAIN: Effect = Survived("the directory seems to be another run's, or swept: mydocker makes it again");
+const FOR_EXEC: Effect = Survived("what a later exec would need is left out of the record");
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
 const NO_TERMINAL: Effect = Survived("a file without a size or settings is not treated as a terminal");
 const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only as much as it accepts at once");
@@ -215,6 +217,12 @@ const TABLE: &[Row] = &[
         &["ENOENT"],
         Either("only the root cgroup has no such file, and it may hold both processes and children"),
     ),
+    // The record of a container with a name.
+    row(PARENT, "mkdirat", &["/records"], &["EEXIST"], AGAIN),
+    row(PARENT, "openat", &["/records>, \"failures-name", "\"status\""], &["ENOENT"], AGAIN),
+    row(PARENT, "openat", &["/stat\"", "O_PATH|O_DIRECTORY"], &[], FOR_EXEC),
+    row(PARENT, "read", &["/stat>"], &[], FOR_EXEC),
+    row(PARENT, "readlinkat", &[], &[], FOR_EXEC),
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
@@ -366,6 +374,9 @@ const AFTER: &[Row] = &[
     row(PARENT, "", &[], &["EINTR"], RETRIED),
     row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
     row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
+    row(PARENT, "unlinkat", &["/records"], &[], Warned("the record stays, until a later run removes it")),
+    row(PARENT, "openat", &["\"state\"", "\"status\", O_RDONLY"], &[], SWEEP),
+    row(PARENT, "read", &["/state>"], &[], SWEEP),
     row(PARENT, "unlinkat", &[], &[], Survived("mydocker retries ten times")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),

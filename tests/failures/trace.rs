@@ -222,6 +222,8 @@ impl Run<'_> {
         command.arg(std::env::current_exe()?).args([MAKE_CALLS, &call.id().to_string(), &times.to_string()]);
         command.arg(mydocker_file()).args(&self.words).current_dir(self.worker.empty());
         command.env("TMPDIR", self.worker.empty());
+        // Another trial may have a container of the same name.
+        command.env("MYDOCKER_STATE", self.worker.records());
         command.stdin(match self.stdin {
             Some(stdin) => stdin.try_clone_to_owned()?.into(),
             None => Stdio::null(),

@@ -51,6 +51,11 @@ impl Worker {
         &self.groups
     }
 
+    /// The folder of the records of its runs.
+    pub fn records(&self) -> PathBuf {
+        self.folder.join("records")
+    }
+
     /// The working directory of its runs, which must stay empty.
     pub fn empty(&self) -> PathBuf {
         self.folder.join("empty")

@@ -6,8 +6,22 @@ mod help;
 #[path = "../../src/cli/options.rs"]
 #[allow(unused)]
 mod options;
+#[path = "../../src/cli/verbs.rs"]
+#[allow(unused)]
+mod verbs;
 
 pub use options::{GROUPS, ROWS, Row, Value};
+
+/// The commands about containers that have a record, `exec` first.
+fn verbs() -> Vec<verbs::Verb> {
+    let own = |verb: &verbs::Verb| verbs::Verb { ..*verb };
+    std::iter::once(help::exec_verb()).chain(verbs::VERBS.iter().map(own)).collect()
+}
+
+/// The names of the options of a command, and `--help`.
+fn option_names(verb: &verbs::Verb) -> Vec<&'static str> {
+    verb.rows.iter().flat_map(|row| row.names()).chain(["-h", "--help"]).collect()
+}
 
 /// Text for troff: a line may not begin with a dot or a quote, a backslash is `\e`, a dash that is one is `\-`.
 fn troff(text: &str) -> String {
@@ -25,6 +39,19 @@ fn paragraphs() -> Vec<String> {
     around.split("\n\n").filter(is_prose).map(|part| part.trim().replace('\n', " ")).collect()
 }
 
+/// An option of the man page.
+fn row_of_page(row: &Row) -> String {
+    let names: Vec<String> = row.names().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
+    let names = names.join(", ");
+    let value = match row.value {
+        Value::Switch => String::new(),
+        Value::One(value) => format!(" \\fI{}\\fR", troff(value).trim_end()),
+        Value::Many(value) => format!(" \\fI{}\\fR...", troff(value).trim_end()),
+        Value::Optional(value) => format!("[=\\fI{}\\fR]", troff(value).trim_end()),
+    };
+    format!(".TP\n{names}{value}\n{}", troff(row.help))
+}
+
 /// mydocker.1.
 pub fn man_page() -> String {
     let mut page = String::from(
@@ -33,6 +60,7 @@ pub fn man_page() -> String {
          .SH NAME\nmydocker \\- run a command in its own namespaces, under cgroup limits\n\
          .SH SYNOPSIS\n\
          .B mydocker run\n[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARG\\fR...]\n.br\n\
+         .B mydocker\n\\fICOMMAND\\fR [\\fIOPTIONS\\fR] [\\fINAME\\fR...]\n.br\n\
          .B mydocker check\n[\\fB\\-\\-json\\fR]\n.br\n\
          .B mydocker\n\\fB\\-\\-help\\fR | \\fB\\-\\-version\\fR\n\
          .SH DESCRIPTION\n",
@@ -50,15 +78,14 @@ pub fn man_page() -> String {
     for (group, count) in GROUPS {
         page += &format!(".SS {group}\n");
         for row in rows.by_ref().take(*count) {
-            let names: Vec<String> = row.names().map(|name| format!("\\fB{}\\fR", troff(name).trim_end())).collect();
-            let names = names.join(", ");
-            let value = match row.value {
-                Value::Switch => String::new(),
-                Value::One(value) => format!(" \\fI{}\\fR", troff(value).trim_end()),
-                Value::Many(value) => format!(" \\fI{}\\fR...", troff(value).trim_end()),
-                Value::Optional(value) => format!("[=\\fI{}\\fR]", troff(value).trim_end()),
-            };
-            page += &format!(".TP\n{names}{value}\n{}", troff(row.help));
+            page += &row_of_page(row);
+        }
+    }
+    page += ".SH COMMANDS\nA container with a name has a record, which these commands are about.\n";
+    for verb in verbs() {
+        page += &format!(".SS mydocker {} {}\n{}", verb.name, troff(verb.usage).trim_end(), troff(verb.help));
+        for row in verb.rows {
+            page += &row_of_page(row);
         }
     }
     page += ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself failed, \
@@ -158,7 +185,21 @@ pub fn bash() -> String {
         let files = if matches!(paths, Paths::None) { "" } else { "; files=1" };
         cases += &format!("    {names}) {only}mapfile -t COMPREPLY < <(compgen{flags} -- \"$value\"){files} ;;\n");
     }
-    BASH.replace("@SWITCHES@", &letters(|row| !takes_next_word(row)))
+    let mut verb_cases = String::new();
+    for verb in verbs() {
+        // After the name come words of the container.
+        let names = if verb.usage.contains("NAME") { "$(mydocker ps -aq 2>/dev/null)" } else { "" };
+        verb_cases += &format!(
+            "    {}) if [[ $cur == -* ]]; then names='{}'; else names=\"{names}\"; fi\n        \
+             mapfile -t COMPREPLY < <(compgen -W \"$names\" -- \"$cur\"); return ;;\n",
+            verb.name,
+            option_names(&verb).join(" ")
+        );
+    }
+    let verb_names: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
+    BASH.replace("@VERBS@", &verb_names.join(" "))
+        .replace("    @VERB_CASES@\n", &verb_cases)
+        .replace("@SWITCHES@", &letters(|row| !takes_next_word(row)))
         .replace("@VALUES@", &letters(takes_next_word))
         .replace("@WITH_NEXT_WORD@", &with_next_word.join("|"))
         .replace("    @CASES@\n", &cases)
@@ -179,15 +220,16 @@ _mydocker() {
         words[-1]+=$piece
         line=${line:${#piece}}
     done
-    local last=$((${#words[@]} - 1)) cur=${words[-1]}
+    local last=$((${#words[@]} - 1)) cur=${words[-1]} names
 
     if ((last == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run check --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'run check @VERBS@ --help --version' -- "$cur")
         return
     fi
     case ${words[1]} in
     check) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur"); return ;;
     run) ;;
+    @VERB_CASES@
     *) return ;;
     esac
 
@@ -244,14 +286,21 @@ complete -F _mydocker mydocker
 
 /// For zsh.
 pub fn zsh() -> String {
-    let mut script = String::from(
+    let verb_names: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
+    let mut script = format!(
         "#compdef mydocker\n# Made by tests/manual from the rows of src/cli/options.rs.\n\
-         if (( CURRENT == 2 )); then\n    compadd -- run check --help --version\n    return\nfi\n\
-         case $words[2] in\ncheck) compadd -- --json --help; return ;;\nrun) ;;\n*) return ;;\nesac\n\
+         if (( CURRENT == 2 )); then\n    compadd -- run check {} --help --version\n    return\nfi\n\
+         case $words[2] in\ncheck) compadd -- --json --help; return ;;\nrun) ;;\n",
+        verb_names.join(" ")
+    );
+    for verb in verbs() {
+        let names = if verb.usage.contains("NAME") { " ${(f)\"$(mydocker ps -aq 2>/dev/null)\"}" } else { "" };
+        script += &format!("{}) compadd -- {}{names}; return ;;\n", verb.name, option_names(&verb).join(" "));
+    }
+    script += "*) return ;;\nesac\n\
          shift words\n(( CURRENT-- ))\n\
          # (-): there are no more options once the command is there; what follows is the command's.\n\
-         _arguments -s -S : \\\n",
-    );
+         _arguments -s -S : \\\n";
     for row in ROWS {
         let escape = |text: &str| {
             text.replace('\\', "\\\\")
@@ -322,6 +371,22 @@ pub fn fish() -> String {
             };
         }
         completions += &format!(" -d '{}'\n", row.help.replace('\\', "\\\\").replace('\'', "\\'"));
+    }
+    for verb in verbs() {
+        let name = verb.name;
+        let quoted = verb.help.replace('\'', "\\'");
+        completions += &format!("complete -c mydocker -n __fish_use_subcommand -f -a {name} -d '{quoted}'\n");
+        let names = if verb.usage.contains("NAME") { " -a '(mydocker ps -aq 2>/dev/null)'" } else { "" };
+        completions += &format!("complete -c mydocker -n '__mydocker_first {name}' -f{names}\n");
+        for row in verb.rows {
+            completions += &format!("complete -c mydocker -n '__mydocker_first {name}'");
+            for option in row.names() {
+                let kind = if option.starts_with("--") { "-l" } else { "-s" };
+                completions += &format!(" {kind} {}", option.trim_start_matches('-'));
+            }
+            completions += if takes_next_word(row) { " -x" } else { "" };
+            completions += &format!(" -d '{}'\n", row.help.replace('\'', "\\'"));
+        }
     }
     FISH.replace("@SPECS@", &specs.join(" ")) + &completions
 }

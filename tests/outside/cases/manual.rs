@@ -142,7 +142,7 @@ fn bash_completes() {
         });
         let quoted: Vec<String> = pieces.map(|piece| format!("'{piece}'")).collect();
         let script = format!(
-            "source {file}; cd {}; COMP_WORDBREAKS=' {breaks}'; COMP_LINE='{line}'; COMP_POINT={}; COMP_WORDS=({}); \
+            "source {file}; mydocker() {{ echo web-1; echo db; }}; cd {}; COMP_WORDBREAKS=' {breaks}'; COMP_LINE='{line}'; COMP_POINT={}; COMP_WORDS=({}); \
              COMP_CWORD={}; _mydocker; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             folder.as_path().display(),
             line.len(),
@@ -156,8 +156,12 @@ fn bash_completes() {
     };
     let complete = |words: &[&str]| complete_with("=:", words);
     for (words, expected) in [
-        (&["mydocker", ""][..], &["run", "check", "--help", "--version"][..]),
+        (&["mydocker", "s"][..], &["stop", "stats"][..]),
         (&["mydocker", "check", "--j"], &["--json"]),
+        (&["mydocker", "stop", ""], &["web-1", "db"]),
+        (&["mydocker", "exec", "-t", "w"], &["web-1"]),
+        (&["mydocker", "logs", "--ti"], &["--timestamps"]),
+        (&["mydocker", "ps", ""], &[]),
         (&["mydocker", "run", "--mem"], &["--memory-limit", "--memory", "--memory-swap"]),
         (&["mydocker", "run", "-t", "--dry"], &["--dry-run", "--dry-run="]),
         (&["mydocker", "run", "--network", ""], &["none", "host", "bridge"]),

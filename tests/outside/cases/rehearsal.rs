@@ -21,6 +21,8 @@ const WAYS_TO_LOOK: [&str; 2] = ["--dry-run", "--step"];
 /// Options that are not compared here: strace decodes the messages of netlink(7) and not their bytes, and a relay is a third process.
 /// The cases of network.rs look at what they do.
 const OF_THE_NETWORK: [&str; 3] = ["--publish", "--subnet", "--ip"];
+/// Options that have no set, because a dry run shows the steps as without `-d`.
+const DETACHED: [&str; 3] = ["--detach", "--log", "--log-size"];
 
 /// Options that are compared together. `ROOT`, `IMAGE`, `FOLDER` and `PARENT` stand for paths of the case; with `SEARCH` the
 /// command is a word without a slash, with `TERMINAL` mydocker has a terminal, with `STDIN` a file as stdin.
@@ -32,6 +34,7 @@ const SETS: &[&str] = &[
     "--no-limits --hostname h -w / -e A=b --env-file FOLDER/env",
     "SEARCH --no-limits --init",
     "--cgroup-parent PARENT -m 100m --name rehearsed",
+    "--no-limits --name rehearsed --state FOLDER/full",
     "--pid-file FOLDER/pid --stats=FOLDER/stats.json",
     "--stats --trace=FOLDER/trace",
     "--network host --pid host --ipc host --uts host --userns host",
@@ -243,7 +246,9 @@ fn every_option_has_a_set() {
             names.push(word.trim_end_matches(',').split(['=', '[']).next().expect("a name"));
         }
         count += 1;
-        if names.iter().any(|name| WAYS_TO_LOOK.contains(name) || OF_THE_NETWORK.contains(name)) {
+        let is_left =
+            |name: &&str| WAYS_TO_LOOK.contains(name) || OF_THE_NETWORK.contains(name) || DETACHED.contains(name);
+        if names.iter().any(is_left) {
             continue;
         }
         let given =

@@ -63,6 +63,14 @@ impl Outcome {
         }
     }
 
+    /// Asserts the same of a run that has written `stdout` before.
+    #[track_caller]
+    pub fn refused_after(mut self, stdout: &str, status: i32, words: &[&str]) {
+        assert_eq!(self.stdout_text(), stdout, "{self:?}");
+        self.stdout.clear();
+        self.refused(status, words);
+    }
+
     /// Asserts 125, one line that says what is wrong, and one that points at `--help`.
     #[track_caller]
     pub fn usage_error(&self, words: &[&str]) {

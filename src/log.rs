@@ -1,0 +1,358 @@
+//! What a detached container writes: a pipe, from which its keeper appends to a file in its record. Each piece comes with the time,
+//! `MILLISECONDS LENGTH` on a line before it, so that all bytes are kept as they were. When the file has half of the size that
+//! the log may have, it becomes `log.old`.
+
+use crate::bytes::{self, FixedBytes, Put};
+use crate::error::{Errno, Error, Result};
+use crate::spec::{LogTo, Spec};
+use crate::state::Record;
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
+use crate::sys::{self, Dir, Fd, FdRef, Lock, NEW, OpenFlags, Poll};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+const LOG: &CStr = c"log";
+const OLD: &CStr = c"log.old";
+
+/// How long a line before a piece may be.
+const HEADER: usize = 32;
+
+/// How short a log can be at the least, in bytes.
+const LEAST: u64 = 1024;
+
+/// How long a piece may be, with its header: a full pipe has four.
+const PIECE: usize = 16 << 10;
+
+/// The log, as the keeper writes it.
+pub struct Log {
+    pipe: Fd,
+    dir: Dir,
+    file: Fd,
+    /// Where the next piece begins.
+    end: u64,
+    /// How long the file may get.
+    half: u64,
+    /// A header and a piece.
+    buffer: &'static mut [u8],
+    /// How many bytes could not be written.
+    lost: u64,
+}
+
+step! {
+    /// Gives it streams of its own: its caller's are closed once it runs.
+    pub struct DetachStreams {
+        /// The container.
+        pub spec: &'static Spec,
+        /// Where the log is left.
+        pub log: &'static Slot<&'static mut Log>,
+    }
+}
+
+impl ParentStep for DetachStreams {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some((.., dir)) = &parent.record else { return Ok(()) };
+        let null = || sys::open(c"/dev/null", OpenFlags::RDWR);
+        let stdin = if self.spec.tty || self.spec.interactive {
+            // Open for writing, too, so that it never ends.
+            dir.mkfifo(c"stdin")?;
+            dir.openat(c"stdin", OpenFlags::RDWR)?
+        } else {
+            null()?
+        };
+        sys::dup3(stdin.borrow(), FdRef::STDIN)?;
+        let stdout = match self.spec.log {
+            LogTo::Caller => return Ok(()),
+            LogTo::Nowhere => null()?,
+            LogTo::File(path) => sys::open_to_append(path)?,
+            LogTo::Own => {
+                let (pipe, write) = sys::pipe2()?;
+                let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
+                let half = self.spec.log_size.unwrap_or(10 << 20).max(LEAST) / 2;
+                self.log.set(Some(Box::leak(Box::new(Log {
+                    pipe,
+                    dir: Dir::open(Some(dir), c".")?,
+                    file,
+                    end: 0,
+                    half,
+                    buffer: alloc::vec![0; PIECE.min(half as usize)].leak(),
+                    lost: 0,
+                }))));
+                write
+            }
+        };
+        sys::dup3(stdout.borrow(), FdRef::STDOUT)
+    }
+}
+
+step! {
+    /// Sends its errors where its output goes.
+    pub struct JoinErrors;
+}
+
+impl ChildStep for JoinErrors {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::dup3(FdRef::STDOUT, FdRef::STDERR)
+    }
+}
+
+impl Log {
+    /// The descriptor to poll.
+    pub fn pipe(&self) -> FdRef<'_> {
+        self.pipe.borrow()
+    }
+
+    /// Takes one piece.
+    pub fn take(&mut self) -> Result<()> {
+        let n = sys::read(self.pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default())?;
+        if self.lost > 0 {
+            let mut note = FixedBytes::<200>::new();
+            note.put(b"mydocker: the log has lost ");
+            note.put_decimal(self.lost);
+            note.put(b" bytes: no room\n");
+            let mut piece = [0; HEADER + 200];
+            if let Some(room) = piece.get_mut(HEADER..).and_then(|room| room.get_mut(..note.as_bytes().len())) {
+                room.copy_from_slice(note.as_bytes());
+            }
+            if !self.append(&mut piece, note.as_bytes().len()) {
+                self.lost += n as u64;
+                return Ok(());
+            }
+            self.lost = 0;
+        }
+        let buffer = core::mem::take(&mut self.buffer);
+        if !self.append(buffer, n) {
+            self.lost += n as u64;
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Takes all that is there.
+    pub fn drain(&mut self) -> Result<()> {
+        while sys::poll(&mut [Poll::new(Some(self.pipe.borrow()), true, false)], Some(0))? {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    /// Writes a piece of `len` bytes, for whose header there is room before it. `false`: the disk is full, or fails; that is the
+    /// log's loss, and not the container's.
+    fn append(&mut self, piece: &mut [u8], len: usize) -> bool {
+        let mut header = FixedBytes::<200>::new();
+        header.put_decimal(sys::realtime());
+        header.put(b" ");
+        header.put_decimal(len as u64);
+        header.put(b"\n");
+        let header = header.as_bytes();
+        let start = HEADER - header.len();
+        if let Some(room) = piece.get_mut(start..HEADER) {
+            room.copy_from_slice(header);
+        }
+        let whole = piece.get(start..HEADER + len).unwrap_or_default();
+        if self.end > 0 && self.end + whole.len() as u64 > self.half && self.begin_anew().is_err() {
+            return false;
+        }
+        // What is left of a piece that was cut is written over.
+        if sys::pwrite_all(self.file.borrow(), whole, self.end).is_err() {
+            return false;
+        }
+        self.end += whole.len() as u64;
+        true
+    }
+
+    fn begin_anew(&mut self) -> Result<()> {
+        let file = self.dir.create_file(NEW, OpenFlags::WRONLY | OpenFlags::TRUNC)?;
+        self.dir.rename(LOG, OLD)?;
+        self.dir.rename(NEW, LOG)?;
+        (self.file, self.end) = (file, 0);
+        Ok(())
+    }
+}
+
+/// What to show of a log.
+#[derive(Default)]
+pub struct View {
+    /// Go on until the container has ended.
+    pub follow: bool,
+    /// Each line with its time.
+    pub times: bool,
+    /// The last lines alone.
+    pub tail: Option<u64>,
+    /// What came after this time alone: milliseconds since 1970.
+    pub since: u64,
+}
+
+/// How long `logs -f` pauses, in nanoseconds.
+const PAUSE: i64 = 50_000_000;
+
+/// Prints the log of a container.
+pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
+    let open = |file| record.dir.openat(file, OpenFlags::NONE);
+    let mut log = Reader::new(open(LOG).map_err(|e| match e.is(Errno::ENOENT) {
+        true => Error::refused("it keeps no log:", &[name.to_bytes()], "only run -d does, without --log"),
+        false => e,
+    })?);
+    // It may have been `log` a moment ago.
+    let mut old = open(OLD).ok().map(Reader::new).filter(|old| old.first != log.first);
+    let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
+    if let Some(tail) = view.tail {
+        for reader in old.iter_mut().chain([&mut log]) {
+            while let Some((time, piece)) = reader.next() {
+                printer.count(time, piece);
+            }
+            reader.at = 0;
+        }
+        printer.skip = (printer.lines + u64::from(printer.in_line)).saturating_sub(tail);
+        printer.in_line = false;
+    }
+    if let Some(old) = &mut old {
+        printer.print_all(old)?;
+    }
+    loop {
+        // Asked before the end is reached: what it wrote last is there then.
+        let has_ended = !view.follow || sys::lock(&record.dir, Lock::SH | Lock::NB)?;
+        printer.print_all(&mut log)?;
+        if log.first == [0; HEADER] {
+            log.first = first(&log.file);
+        }
+        if let Ok(file) = open(LOG)
+            && log.first != [0; HEADER]
+            && first(&file) != log.first
+        {
+            // The file that it has read is `log.old` now, and complete.
+            printer.print_all(&mut log)?;
+            (log.first, log.file, log.at) = (first(&file), file, 0);
+            printer.print_all(&mut log)?;
+        }
+        if has_ended {
+            return Ok(());
+        }
+        sys::nanosleep(PAUSE)?;
+    }
+}
+
+/// One file of a log.
+struct Reader {
+    file: Fd,
+    at: u64,
+    /// Its first bytes, by which it is known.
+    first: [u8; HEADER],
+    piece: Vec<u8>,
+}
+
+impl Reader {
+    fn new(file: Fd) -> Reader {
+        Reader { first: first(&file), file, at: 0, piece: alloc::vec![0; PIECE] }
+    }
+
+    /// The next piece, and when it was written, if it is there in whole.
+    fn next(&mut self) -> Option<(u64, &[u8])> {
+        let n = sys::pread(self.file.borrow(), &mut self.piece, self.at).ok()?;
+        let (header, rest) = bytes::split_once(self.piece.get(..n)?, b'\n')?;
+        let (time, len) = bytes::split_once(header, b' ')?;
+        let (time, len) = (bytes::decimal(time).ok()?, bytes::decimal(len).ok()?);
+        let piece = rest.get(..len as usize)?;
+        self.at += header.len() as u64 + 1 + len;
+        Some((time, piece))
+    }
+}
+
+/// The first bytes of a file: nothing, if it has not as many yet.
+fn first(file: &Fd) -> [u8; HEADER] {
+    let mut first = [0; HEADER];
+    match sys::pread(file.borrow(), &mut first, 0) {
+        Ok(HEADER) => first,
+        _ => [0; HEADER],
+    }
+}
+
+struct Printer<'a> {
+    view: &'a View,
+    /// How many lines are still to be skipped.
+    skip: u64,
+    /// How many have been counted.
+    lines: u64,
+    /// The last byte did not end a line.
+    in_line: bool,
+    out: Vec<u8>,
+}
+
+impl Printer<'_> {
+    fn count(&mut self, time: u64, piece: &[u8]) {
+        if time >= self.view.since {
+            self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.in_line = piece.last().is_some_and(|byte| *byte != b'\n');
+        }
+    }
+
+    fn print_all(&mut self, reader: &mut Reader) -> Result<()> {
+        while let Some((time, piece)) = reader.next() {
+            if time < self.view.since {
+                continue;
+            }
+            self.out.clear();
+            for &byte in piece {
+                if self.view.times && !self.in_line && self.skip == 0 {
+                    put_time(&mut self.out, time);
+                }
+                self.in_line = byte != b'\n';
+                if self.skip == 0 {
+                    self.out.push(byte);
+                } else if !self.in_line {
+                    self.skip -= 1;
+                }
+            }
+            sys::write_all(FdRef::STDOUT, &self.out)?;
+        }
+        Ok(())
+    }
+}
+
+/// A time as RFC 3339 has it, and a blank: `2026-11-26T21:09:03.042Z `.
+fn put_time(out: &mut Vec<u8>, milliseconds: u64) {
+    let (days, in_day) = (milliseconds / 86_400_000, milliseconds % 86_400_000);
+    // Days since 1 March of the year 0, in eras of 400 years: the leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, in_era) = (days / 146_097, days % 146_097);
+    let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = (400 * era + year + month / 10, (month + 2) % 12 + 1);
+    let second = in_day / 1000;
+    for (value, width, after) in [
+        (year, 4, b"-"),
+        (month, 2, b"-"),
+        (day, 2, b"T"),
+        (second / 3600, 2, b":"),
+        (second / 60 % 60, 2, b":"),
+        (second % 60, 2, b"."),
+        (in_day % 1000, 3, b"Z"),
+    ] {
+        let digits = bytes::to_decimal(value);
+        out.put(b"000".get(..width - digits.len().min(width)).unwrap_or_default());
+        out.put(&digits);
+        out.put(after);
+    }
+    out.put(b" ");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (milliseconds, expected) in [
+            (0, "1970-01-01T00:00:00.000Z "),
+            (951_782_400_042, "2000-02-29T00:00:00.042Z "),
+            (1_709_251_199_999, "2024-02-29T23:59:59.999Z "),
+            (1_795_728_294_000, "2026-11-26T21:24:54.000Z "),
+        ] {
+            let mut out = Vec::new();
+            put_time(&mut out, milliseconds);
+            assert_eq!(str::from_utf8(&out).unwrap(), expected);
+        }
+    }
+}

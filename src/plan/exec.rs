@@ -1,0 +1,98 @@
+//! `exec`: the plan for a command in a container that runs. It joins what `run` has made; from there on, its steps are those of
+//! `run`.
+
+use super::child::become_command;
+use super::{Parts, Plan, namespaces};
+use crate::cgroup::Group;
+use crate::cgroup::steps::JoinCgroup;
+use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand, SendCommand};
+use crate::environment;
+use crate::error::Result;
+use crate::host::Host;
+use crate::namespaces::{CloneChild, JoinNamespaces, JoinPidNamespace, SetNotDumpable};
+use crate::privilege::Confinement;
+use crate::signals::{BlockSignals, LeadSession};
+use crate::spec::Spec;
+use crate::step::{ChildStep, List, ParentStep, Steps};
+use crate::sys::{CloneFlags, Fd};
+use crate::terminal::{OpenTerminal, ReceiveTerminal};
+use crate::user::LookUpUser;
+use crate::userns::Maps;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// The container that is joined.
+pub struct Target {
+    /// What it is.
+    pub spec: &'static Spec,
+    /// Its first process.
+    pub process: Fd,
+    /// Its groups.
+    pub groups: Vec<&'static Group>,
+    /// The environment of its command.
+    pub environment: Vec<&'static CStr>,
+}
+
+/// Makes the plan. `spec` is that of the container, with what the command is to have of its own; `own` is that alone.
+pub fn make(
+    spec: &'static Spec,
+    own: &Spec,
+    host: &'static Host,
+    target: &'static Target,
+    words: &[&[u8]],
+) -> Result<&'static Plan> {
+    let parts: &mut Parts = Box::leak(Box::default());
+    if !spec.host_user && host.ids.0 != 0 {
+        parts.maps = Some(Maps::find(host));
+    }
+    let in_userns = parts.maps.is_some();
+    let own_root = spec.has_own_root();
+    let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
+    parts.words = super::joined(words);
+    parts.command.set(Some(Command::new(parts.words, &environment)));
+    parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+    let parts: &'static Parts = parts;
+
+    // The parent enters no more than it must: it sees the host, to look after its child.
+    let all = namespaces(spec, in_userns);
+    let first = CloneFlags::NEWPID | CloneFlags::NEWUSER;
+    let process = target.process.borrow();
+    let mut parent = Steps::<dyn ParentStep>::default();
+    parent.add(SetNotDumpable);
+    parent.add(BlockSignals);
+    parent.add(MakePipes { for_terminal: spec.tty, for_input: false, for_undo: false });
+    let flags = all.without(all.without(first));
+    if flags != CloneFlags::NONE {
+        parent.add(JoinPidNamespace { process, flags });
+    }
+    parent.add(CloneChild { flags: CloneFlags::NONE, groups: &target.groups });
+    if spec.tty {
+        parent.add(ReceiveTerminal { terminal: &parts.terminal });
+    }
+    parent.add(SendCommand { words: parts.words });
+
+    let mut child = Steps::<dyn ChildStep>::default();
+    child.add(CloseParentsEnds);
+    for group in &target.groups {
+        child.add(JoinCgroup { group, file: group.joining_file() });
+    }
+    // A container that is confined is the top of its own cgroup namespace.
+    let cgroup = if target.spec.privilege.confined { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
+    child.add(JoinNamespaces { process, flags: all.without(first) | cgroup });
+    child.add(LeadSession);
+    if spec.tty {
+        // Without a root of its own, the devpts may be the host's, whose own ptmx nobody may open.
+        child.add(OpenTerminal { ptmx: if own_root { c"/dev/pts/ptmx" } else { c"/dev/ptmx" } });
+    }
+    if let Some(word) = spec.user {
+        child.add(LookUpUser { word, root: None });
+    }
+    let mut confinement = Confinement::new(&spec.privilege, host, in_userns);
+    if let Some(step) = confinement.drop_bounding_set.take() {
+        child.add(step);
+    }
+    child.add(ReceiveCommand);
+    become_command(&mut child, spec, host, parts, confinement, false);
+    Ok(Box::leak(Box::new(Plan { spec, host, parent: parent.into(), child: child.into(), parts })))
+}

@@ -1,0 +1,443 @@
+//! The commands about containers that have a record: each reads records, and sends signals. None keeps anything.
+
+use crate::bytes::{self, Put};
+use crate::error::{Error, Result};
+use crate::log::{self, View};
+use crate::state::{self, End, Record};
+use crate::sys::{self, Dir, FdRef, Poll};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// What to do with the containers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// `ps`
+    List,
+    /// `rm`
+    Remove,
+    /// `logs`
+    Logs,
+    /// `wait`
+    Wait,
+    /// `stop`
+    Stop,
+    /// `kill`
+    Kill,
+    /// `pause`
+    Pause,
+    /// `unpause`
+    Unpause,
+    /// `stats`
+    Stats,
+}
+
+/// A command with its options.
+pub struct Order {
+    /// What to do.
+    pub act: Act,
+    /// The folder of the records, if the user names one.
+    pub state: Option<&'static CStr>,
+    /// `ps`: those that have ended, too.
+    pub all: bool,
+    /// `ps`: the names alone.
+    pub quiet: bool,
+    /// As JSON, one object on each line.
+    pub json: bool,
+    /// `ps`: `name=PART` or `status=WORD`; all of them must hold.
+    pub filters: Vec<&'static str>,
+    /// `rm`: also those that run.
+    pub force: bool,
+    /// `logs`: what to show.
+    pub view: View,
+    /// `stop`: how many seconds it has until SIGKILL.
+    pub seconds: u64,
+    /// `kill`: what is sent.
+    pub signal: i32,
+    /// `stats`: once, and not every second.
+    pub once: bool,
+    /// The names of the containers.
+    pub names: Vec<&'static str>,
+}
+
+/// Carries it out, and returns the exit status.
+pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
+    let (uid, _) = sys::effective_ids();
+    let folder = state::folder(order.state, uid, environment, false)?;
+    if order.act == Act::List {
+        return match folder {
+            Some(folder) => list(order, &folder),
+            None => list_none(order),
+        }
+        .map(|()| 0);
+    }
+    let mut status = 0;
+    for name in &order.names {
+        if let Err(error) = act_on(order, folder.as_ref(), bytes::c_string(&[name.as_bytes()])) {
+            sys::say(error);
+            status = error.status();
+        }
+    }
+    Ok(status)
+}
+
+/// The record of a container, for a command that names it.
+pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
+    let refused = |what| Err(Error::refused(what, &[name.to_bytes()], ""));
+    match folder.map(|folder| Record::open(folder, name)).transpose()?.flatten() {
+        None => refused("no such container:"),
+        Some(record) => Ok(record),
+    }
+}
+
+fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()> {
+    let (mut record, Some(folder)) = (find(folder, name)?, folder) else { return Ok(()) };
+    match order.act {
+        Act::List => Ok(()),
+        Act::Remove => {
+            if record.alive {
+                if !order.force {
+                    return Err(Error::refused("it runs:", &[name.to_bytes()], "mydocker rm -f ends it"));
+                }
+                kill(&record, name, libc::SIGKILL)?;
+                record.wait()?;
+            }
+            state::remove(folder, name, &record.dir)?;
+            print(name.to_bytes())
+        }
+        Act::Logs => log::show(&record, name, &order.view),
+        Act::Wait => {
+            record.wait()?;
+            let end = record.end();
+            print(&bytes::to_decimal(end.map_or(KILLED, |end| end.status)))?;
+            match end {
+                Some(_) => Ok(()),
+                None => Err(Error::refused("its keeper was killed:", &[name.to_bytes()], "")),
+            }
+        }
+        // As docker has it, one that has ended is stopped.
+        Act::Stop if !record.alive => print(name.to_bytes()),
+        Act::Stop => {
+            stop(&mut record, name, order.seconds)?;
+            print(name.to_bytes())
+        }
+        Act::Kill => {
+            kill(&record, name, order.signal)?;
+            print(name.to_bytes())
+        }
+        Act::Pause => freeze(&record, name, b"1"),
+        Act::Unpause => freeze(&record, name, b"0"),
+        Act::Stats => stats(order, &record, name),
+    }
+}
+
+/// Stops or continues all that is in it, by the freezer of v2; it takes whoever enters, too, and lets SIGKILL through.
+fn freeze(record: &Record, name: &CStr, value: &[u8]) -> Result<()> {
+    running(record, name)?;
+    let what = match record.freezer() {
+        None => "it cannot be paused, without a limit on cgroup v2:",
+        Some(dir) if record.is_frozen() != (value == b"1") => {
+            dir.write(c"cgroup.freeze", value)?;
+            return print(name.to_bytes());
+        }
+        Some(_) if value == b"1" => "it is paused:",
+        Some(_) => "it is not paused:",
+    };
+    Err(Error::refused(what, &[name.to_bytes()], ""))
+}
+
+/// Prints what it uses: once, or every second until it ends.
+fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
+    let (process, ..) = running(record, name)?;
+    loop {
+        let [used, limit] = memory(record);
+        let count = record.group_file([b"cgroup.procs"; 2]).map(|list| bytes::words(&list).count() as u64);
+        // v2 counts microseconds, v1 nanoseconds.
+        let cpu = record.group_file([b"cpu.stat", b"cpuacct.usage"]).and_then(|text| {
+            let v2 = bytes::field(&text, b"usage_usec").and_then(number);
+            v2.or_else(|| number(&text).map(|nanoseconds| nanoseconds / 1000))
+        });
+        let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
+        let mut out = Vec::new();
+        if order.json {
+            put_json(&mut out, name, record, "running", None, &numbers);
+        } else {
+            let [(_, cpu), ..] = numbers;
+            for (heading, value) in [("", None), ("  cpu ", cpu), ("  memory ", used), ("  processes ", count)] {
+                out.put(heading.as_bytes());
+                match (heading, value) {
+                    ("", _) => out.put(name.to_bytes()),
+                    (_, None) => out.put(b"-"),
+                    ("  cpu ", Some(micros)) => out.put_seconds(micros),
+                    ("  memory ", _) => put_memory(&mut out, used, limit),
+                    (_, Some(count)) => out.put_decimal(count),
+                }
+            }
+            out.put(b"\n");
+        }
+        sys::write_all(FdRef::STDOUT, &out)?;
+        if order.once || sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(1000))? {
+            return Ok(());
+        }
+    }
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    bytes::decimal(bytes::trimmed(text)).ok()
+}
+
+/// The status of a container whose keeper was killed: SIGKILL has ended it, too.
+const KILLED: u64 = 128 + libc::SIGKILL as u64;
+
+/// Ends a container as SIGTERM to its mydocker does; after `seconds`, by SIGKILL.
+fn stop(record: &mut Record, name: &CStr, seconds: u64) -> Result<()> {
+    let (process, _, keeper) = running(record, name)?;
+    if let Some(keeper) = sys::pidfd_if_alive(keeper)?
+        // Its child still runs: it has not ended, and this is no other process.
+        && record.process()?.is_some()
+    {
+        // One that is stopped is to go on, or it takes no signal.
+        sys::pidfd_send_signal(keeper.borrow(), libc::SIGTERM)?;
+        sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;
+    }
+    let milliseconds = (seconds as u32).saturating_mul(1000);
+    if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(milliseconds))? {
+        sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
+    }
+    record.wait()
+}
+
+/// Sends a signal to the container's first process.
+fn kill(record: &Record, name: &CStr, signal: i32) -> Result<()> {
+    let (process, ..) = running(record, name)?;
+    sys::pidfd_send_signal(process.borrow(), signal)
+}
+
+/// The process of a container that runs.
+pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::Pid)> {
+    let what = if !record.is_readable() {
+        "its record is cut short, or of another version:"
+    } else if !record.alive {
+        "it has ended:"
+    } else if record.state.is_empty() {
+        "it is still starting:"
+    } else {
+        match record.process()? {
+            Some(process) => return Ok(process),
+            None => "it is ending:",
+        }
+    };
+    Err(Error::refused(what, &[name.to_bytes()], ""))
+}
+
+/// After an exec: a command that was killed was perhaps so because its container has ended.
+pub fn tell_end(process: FdRef, name: &CStr, status: i32) -> Result<()> {
+    if status == KILLED as i32 && sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))? {
+        sys::say(Error::refused("the container has ended:", &[name.to_bytes()], ""));
+    }
+    Ok(())
+}
+
+/// How long, in milliseconds, the end of a container may take to show after that of what was in it.
+const END_MS: u32 = 50;
+
+fn print(line: &[u8]) -> Result<()> {
+    sys::write_all(FdRef::STDOUT, &[line, b"\n"].concat())
+}
+
+/// What the table says of one container.
+const COLUMNS: [&str; 5] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY"];
+
+/// How much of a command the table shows.
+const COMMAND_WIDTH: usize = 20;
+
+type Row = [Vec<u8>; COLUMNS.len()];
+
+fn list_none(order: &Order) -> Result<()> {
+    if order.quiet || order.json { Ok(()) } else { put_table(&[]) }
+}
+
+fn list(order: &Order, folder: &Dir) -> Result<()> {
+    let mut names: Vec<&CStr> = Vec::new();
+    for name in sys::directory_names(folder, b"")? {
+        names.insert(names.partition_point(|other| *other < name), name);
+    }
+    let now = sys::realtime() / 1000;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut out = Vec::new();
+    for name in names {
+        // One that has been removed meanwhile is not in the list.
+        let Some(record) = Record::open(folder, name)? else { continue };
+        let end = record.end();
+        let word = word_of(&record, end);
+        if !(order.all || record.alive) && order.filters.is_empty() || !passes(order, name, word)? {
+            continue;
+        }
+        let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
+        let [used, limit] = if record.alive { memory(&record) } else { [None; 2] };
+        if order.quiet {
+            out.put(name.to_bytes());
+            out.put(b"\n");
+        } else if order.json {
+            put_json(
+                &mut out,
+                name,
+                &record,
+                word,
+                end,
+                &[("pid", process), ("memory", used), ("memory_limit", limit)],
+            );
+        } else {
+            let command = record.field(b"command");
+            let mut pid = Vec::new();
+            if let Some(process) = process {
+                pid.put_decimal(process);
+            }
+            let mut memory = Vec::new();
+            put_memory(&mut memory, used, limit);
+            let command = command.get(..COMMAND_WIDTH).unwrap_or(command);
+            rows.push([name.to_bytes().to_vec(), status_of(&record, word, end, now), command.to_vec(), pid, memory]);
+        }
+    }
+    if order.quiet || order.json { sys::write_all(FdRef::STDOUT, &out) } else { put_table(&rows) }
+}
+
+/// Whether all filters let it pass.
+fn passes(order: &Order, name: &CStr, word: &str) -> Result<bool> {
+    let mut all = true;
+    for filter in &order.filters {
+        all &= match filter.split_once('=') {
+            Some(("name", part)) => name.to_bytes().windows(part.len()).any(|bytes| bytes == part.as_bytes()),
+            Some(("status", status)) => word == status,
+            _ => return Err(Error::usage("--filter takes name=PART or status=WORD, not", filter.as_bytes())),
+        };
+    }
+    Ok(all)
+}
+
+/// Its state, in one word.
+fn word_of(record: &Record, end: Option<End>) -> &'static str {
+    match (record.alive, end) {
+        _ if !record.is_readable() => "unreadable",
+        (true, _) if record.state.is_empty() => "starting",
+        (true, _) if record.is_frozen() => "paused",
+        (true, _) => "running",
+        (false, Some(_)) => "exited",
+        (false, None) => "lost",
+    }
+}
+
+/// Its state in words: `running 3 minutes`, `exited (137) 2 hours ago, out of memory`.
+fn status_of(record: &Record, word: &str, end: Option<End>, now: u64) -> Vec<u8> {
+    let mut out = word.as_bytes().to_vec();
+    match end {
+        Some(end) => {
+            out.put(b" (");
+            out.put_decimal(end.status);
+            out.put(b") ");
+            put_age(&mut out, now.saturating_sub(end.at));
+            out.put(if end.out_of_memory { b" ago, out of memory" } else { b" ago" });
+        }
+        None if word == "running" => {
+            out.put(b" ");
+            put_age(&mut out, now.saturating_sub(record.number(b"began")));
+        }
+        None if word == "lost" => out.put(b": its keeper was killed"),
+        None => {}
+    }
+    out
+}
+
+/// A time as people say it: `1 second`, `3 minutes`.
+fn put_age(out: &mut Vec<u8>, seconds: u64) {
+    let (n, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    out.put_decimal(n);
+    out.put(b" ");
+    out.put(unit.as_bytes());
+    out.put(if n == 1 { b"" } else { b"s" });
+}
+
+/// A size as people write it: `105M`.
+fn put_size(out: &mut Vec<u8>, bytes: u64) {
+    let unit = (bytes.max(1).ilog2() / 10).min(4);
+    out.put_decimal(bytes >> (10 * unit));
+    out.put(b"BKMGT".get(unit as usize..).and_then(|units| units.get(..1)).unwrap_or_default());
+}
+
+/// The memory in use, and its limit: `105M / 200M`.
+fn put_memory(out: &mut Vec<u8>, used: Option<u64>, limit: Option<u64>) {
+    let Some(used) = used else { return };
+    put_size(out, used);
+    out.put(b" / ");
+    match limit {
+        Some(limit) => put_size(out, limit),
+        None => out.put(b"max"),
+    }
+}
+
+/// The memory in use, and its limit, in bytes.
+fn memory(record: &Record) -> [Option<u64>; 2] {
+    let read = |v2, v1| record.group_file([v2, v1]).and_then(|text| number(&text));
+    // v1 says 2^63, less a page, where there is no limit.
+    let limit = read(b"memory.max", b"memory.limit_in_bytes").filter(|limit| *limit < 1 << 62);
+    [read(b"memory.current", b"memory.usage_in_bytes"), limit]
+}
+
+/// Prints the rows below the headings, in columns as wide as what is in them.
+fn put_table(rows: &[Row]) -> Result<()> {
+    let mut widths = COLUMNS.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let mut out = Vec::new();
+    let headings = COLUMNS.map(|heading| heading.as_bytes().to_vec());
+    for row in core::iter::once(&headings).chain(rows) {
+        for (cell, width) in row.iter().zip(widths) {
+            out.put_column(cell, width + 2);
+        }
+        out.truncate(out.trim_ascii_end().len());
+        out.put(b"\n");
+    }
+    sys::write_all(FdRef::STDOUT, &out)
+}
+
+fn put_json(
+    out: &mut Vec<u8>,
+    name: &CStr,
+    record: &Record,
+    word: &str,
+    end: Option<End>,
+    numbers: &[(&str, Option<u64>)],
+) {
+    let mut separator: &[u8] = b"{";
+    let strings = [("name", name.to_bytes()), ("state", word.as_bytes()), ("command", record.field(b"command"))];
+    for (key, value) in &strings {
+        out.put(separator);
+        separator = b",";
+        out.put_json(key.as_bytes());
+        out.put(b":");
+        out.put_json(value);
+    }
+    let began = Some(record.number(b"began")).filter(|began| *began != 0);
+    let own = [("began", began), ("status", end.map(|end| end.status)), ("ended", end.map(|end| end.at))];
+    for (key, value) in own.iter().chain(numbers) {
+        out.put(b",");
+        out.put_json(key.as_bytes());
+        out.put(b":");
+        match value {
+            Some(value) => out.put_decimal(*value),
+            None => out.put(b"null"),
+        }
+    }
+    out.put(if end.is_some_and(|end| end.out_of_memory) {
+        b",\"out_of_memory\":true}\n"
+    } else {
+        b",\"out_of_memory\":false}\n"
+    });
+}

@@ -1,0 +1,515 @@
+//! The record of a container that has a name: a folder with its files, locked by the mydocker that keeps it. Alive is whose
+//! folder is locked; a pid in it counts only together with the time at which that process has started.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `status` | how it has ended; blanks until then. It has its room from the start, so a full disk loses no status |
+//! | `config` | the options that `exec` needs, and the environment of the command |
+//! | `state` | who it is, from execve on: lines of a key and a value, the last one `end` |
+//! | `log`, `log.old` | what the command has written, with `-d`: see [`log`](crate::log) |
+//! | `stdin` | with `-d -i`: a FIFO |
+
+use crate::bytes::{self, FixedBytes, Put};
+use crate::cgroup::{Group, Version};
+use crate::environment;
+use crate::error::{Errno, Error, Result};
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::spec::Spec;
+use crate::step::{Parent, ParentStep};
+use crate::sys::{self, Dir, Fd, Lock, NEW, OpenFlags, Pid, record};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+const STATUS: &CStr = c"status";
+const CONFIG: &CStr = c"config";
+const STATE: &CStr = c"state";
+
+/// Every file that a record may have.
+const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"stdin"];
+
+/// The first line of a state file.
+const VERSION: &[u8] = b"mydocker 1\n";
+
+/// How long a state file may be: as its paths may be.
+const STATE_LEN: usize = 5 * libc::PATH_MAX as usize;
+
+/// How long a status is.
+const STATUS_LEN: usize = 32;
+
+/// Where records may be: the folder that the user names, or else that of the system, or else one in /tmp.
+fn folders(named: Option<&'static CStr>, uid: u32, environment: &[&'static CStr]) -> Vec<&'static CStr> {
+    if let Some(path) = named {
+        return alloc::vec![path];
+    }
+    let path = |start: &[u8], end: &[u8]| bytes::c_string(&[start, end]);
+    if let Some(folder) = environment::get(environment, b"MYDOCKER_STATE").filter(|folder| !folder.is_empty()) {
+        return alloc::vec![path(folder, b"")];
+    }
+    let mut folders = Vec::new();
+    if uid == 0 {
+        folders.push(c"/run/mydocker");
+    } else if let Some(folder) = environment::get(environment, b"XDG_RUNTIME_DIR").filter(|path| path.starts_with(b"/"))
+    {
+        folders.push(path(folder, b"/mydocker"));
+    }
+    folders.push(path(b"/tmp/mydocker-", &bytes::to_decimal(uid.into())));
+    folders
+}
+
+/// The folder of all records of this user; `create`: it is made if it is missing. `None`: there is none.
+pub fn folder(
+    named: Option<&'static CStr>,
+    uid: u32,
+    environment: &[&'static CStr],
+    create: bool,
+) -> Result<Option<Dir>> {
+    let mut found = Ok(None);
+    for path in folders(named, uid, environment) {
+        let made = match create.then(|| sys::mkdir(None, path, 0o700)) {
+            Some(Err(e)) if !e.is(Errno::EEXIST) => Err(e),
+            _ => Ok(()),
+        };
+        match made.and_then(|()| Dir::open_itself(path)) {
+            Ok(dir) => return check(&dir, path, uid).map(|()| Some(dir)),
+            Err(e) if !e.is_one_of(&[Errno::ENOENT, Errno::EROFS, Errno::EACCES, Errno::ENOTDIR]) => {
+                return Err(e.with_hint("no record can be kept there: name another folder with --state DIR"));
+            }
+            Err(e) if create || named.is_some() && !e.is(Errno::ENOENT) => {
+                found = Err(e.with_hint("no record can be kept: name a folder with --state DIR"))
+            }
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+/// Whether nobody else can write to the folder.
+fn check(dir: &Dir, path: &CStr, uid: u32) -> Result<()> {
+    let status = sys::statx_fd(dir.fd()).map_err(|e| e.about(path.to_bytes()))?;
+    let (what, hint) = if record::is_on() {
+        return Ok(());
+    } else if status.uid != uid {
+        ("the folder of the records belongs to somebody else:", "name another with --state DIR")
+    } else if status.mode & 0o022 != 0 {
+        ("others may write to the folder of the records:", "chmod 700, or name another with --state DIR")
+    } else {
+        return Ok(());
+    };
+    Err(Error::refused(what, &[path.to_bytes()], hint))
+}
+
+/// A name that nobody has yet: three syllables.
+pub fn make_up_name(folder: &Dir) -> Result<&'static str> {
+    let mut seed = sys::realtime().wrapping_mul(1_000_003) ^ sys::getpid().0 as u64;
+    loop {
+        let mut name = alloc::string::String::new();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut rest = seed >> 32;
+        for letters in ["bdfghklmnprstvz", "aeiou"].repeat(3) {
+            let letters = letters.as_bytes();
+            name.extend(letters.get(rest as usize % letters.len()).map(|letter| char::from(*letter)));
+            rest /= letters.len() as u64;
+        }
+        if !folder.has(bytes::c_string(&[name.as_bytes()]))? {
+            return Ok(name.leak());
+        }
+    }
+}
+
+step! {
+    /// Makes its record, which is locked as long as it runs.
+    pub struct MakeRecord {
+        /// The container.
+        pub spec: &'static Spec,
+        /// The host.
+        pub host: &'static Host,
+        /// The environment of the command.
+        pub environment: &'static [&'static CStr],
+        /// The directory that mydocker was started in, where that is the command's.
+        pub directory: Option<Vec<u8>>,
+    }
+}
+
+impl ParentStep for MakeRecord {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(folder) = folder(self.spec.state, self.host.ids.0, self.host.environment, true)? else {
+            return Ok(());
+        };
+        let name = bytes::c_string(&[self.spec.name.unwrap_or_default().as_bytes()]);
+        let dir = create(&folder, name)?;
+        let count = self.spec.words.len() + 2 * usize::from(self.directory.is_some());
+        let mut config = bytes::to_decimal(count as u64);
+        config.put(b"\0");
+        if let Some(directory) = &self.directory {
+            config.put(b"--workdir\0");
+            config.put(directory);
+            config.put(b"\0");
+        }
+        for word in &self.spec.words {
+            config.put(word.as_bytes());
+            config.put(b"\0");
+        }
+        for variable in self.environment {
+            config.put(variable.to_bytes_with_nul());
+        }
+        let kept = dir.replace_file(CONFIG, &config);
+        parent.record = Some((folder, name, dir));
+        kept
+    }
+}
+
+/// Makes the folder of a record, and locks it.
+fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
+    for turn in 0..100 {
+        match folder.mkdirat(name, 0o700) {
+            Ok(()) => match begin(folder, name) {
+                // Another process took it for a leftover.
+                Err(e) if e.is(Errno::ENOENT) => {}
+                Err(e) => return remove_any(folder, name).and(Err(e)),
+                begun => return begun,
+            },
+            Err(e) if e.is(Errno::EEXIST) => match Record::open(folder, name)? {
+                Some(record) if record.alive => {
+                    let hint = "choose another --name";
+                    return Err(Error::refused(
+                        "a container of this name is already running:",
+                        &[name.to_bytes()],
+                        hint,
+                    ));
+                }
+                Some(record) if record.is_detached() => {
+                    let hint = "mydocker rm removes its record";
+                    return Err(Error::refused("a container of this name has run:", &[name.to_bytes()], hint));
+                }
+                // A mydocker in the foreground that was killed has left it.
+                Some(record) => remove(folder, name, &record.dir)?,
+                None if turn < 50 => sys::nanosleep(1_000_000)?,
+                // Whoever made it was killed at once, or is slow, and makes it again.
+                None => remove_any(folder, name)?,
+            },
+            Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),
+        }
+    }
+    Err(Error::refused("the record", &[name.to_bytes()], "another process removes it as soon as it is made"))
+}
+
+/// Locks a folder that has just been made, and makes room for the status.
+fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
+    let dir = Dir::open(Some(folder), name)?;
+    // Others hold it for a moment only, to see whether it is locked.
+    sys::lock(&dir, Lock::EX)?;
+    let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
+    sys::write_all(file.borrow(), &[b' '; STATUS_LEN]).map_err(|e| e.about(b"status"))?;
+    Ok(dir)
+}
+
+/// Removes whatever is there of a record.
+fn remove_any(folder: &Dir, name: &CStr) -> Result<()> {
+    match Dir::open(Some(folder), name) {
+        Err(e) if e.is(Errno::ENOENT) => Ok(()),
+        dir => remove(folder, name, &dir?),
+    }
+}
+
+/// Removes a record. That another process does so, too, is no failure.
+pub fn remove(folder: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
+    let mut result = Ok(());
+    for file in &FILES {
+        result = result.and(dir.unlink(file));
+    }
+    match folder.rmdir(name) {
+        Err(e) if e.is(Errno::ENOENT) => result,
+        other => result.and(other),
+    }
+}
+
+/// How many records one run looks at.
+const SWEEP_AT_MOST: usize = 8;
+
+/// Removes records that killed runs in the foreground have left, now that the command runs. `turn` differs from run to run.
+pub fn sweep(parent: &Parent, turn: usize) {
+    let Some((folder, ..)) = &parent.record else { return };
+    // Its position may be at the end.
+    let names = Dir::open(Some(folder), c".").and_then(|folder| sys::directory_names(&folder, b"")).unwrap_or_default();
+    for at in 0..names.len().min(SWEEP_AT_MOST) {
+        if let Some(name) = names.get(turn.wrapping_add(at) % names.len())
+            && let Ok(Some(record)) = Record::open(folder, name)
+            && !record.alive
+            && !record.is_detached()
+        {
+            // Whoever fails here leaves it to the next one.
+            let _ = remove(folder, name, &record.dir);
+        }
+    }
+}
+
+step! {
+    /// Notes in its record which process it is.
+    ///
+    /// Once the command is executed, the new file becomes its state.
+    pub struct NoteProcess {
+        /// What does not depend on the process.
+        pub about: Vec<u8>,
+        /// Its groups.
+        pub groups: &'static [&'static Group],
+    }
+}
+
+impl ParentStep for NoteProcess {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let (Some((_, _, dir)), Some(pid)) = (&parent.record, parent.pid) else { return Ok(()) };
+        let mut state = self.about.clone();
+        for group in self.groups {
+            let Some(dir) = group.dir() else { continue };
+            state.put(if group.hierarchy.version == Version::V2 { b"group 2 " } else { b"group 1 " });
+            match group.path {
+                Some(path) => state.put(path.to_bytes()),
+                // Its hierarchy is mounted nowhere: there is no other way to it than by what this process holds open.
+                None => {
+                    state.put(b"/proc/");
+                    state.put_decimal(sys::getpid().0 as u64);
+                    state.put(b"/fd/");
+                    state.put_decimal(dir.fd().number() as u64);
+                }
+            }
+            state.put(b"\n");
+        }
+        put_line(&mut state, b"pid", pid.0 as u64);
+        put_line(&mut state, b"start", stat(pid).map_or(0, |(_, start)| start));
+        state.put(b"end\n");
+        dir.write_new(&state)
+    }
+}
+
+fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.put(key);
+    out.put(b" ");
+    // As long in a dry run, which does not know the pid.
+    out.put_column(&bytes::to_decimal(value), 10);
+    out.put(b"\n");
+}
+
+/// What the state file says beside the process and its groups.
+pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
+    let mut about = VERSION.to_vec();
+    put_line(&mut about, b"detached", spec.detach.into());
+    put_line(&mut about, b"began", sys::realtime() / 1000);
+    let mut command = FixedBytes::<200>::new();
+    for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {
+        command.put(if command.as_bytes().is_empty() { b"" } else { b" " });
+        command.put_escaped(word);
+    }
+    about.put(b"command ");
+    about.put(command.as_bytes());
+    about.put(b"\n");
+    about
+}
+
+/// The command has been executed.
+pub fn note_running(parent: &Parent) -> Result<()> {
+    parent.record.as_ref().map_or(Ok(()), |(_, _, dir)| dir.rename(NEW, STATE))
+}
+
+/// It has ended. The record stays if it is to be looked at later: that is, if it had been detached.
+pub fn note_end(plan: &Plan, parent: &Parent, status: Option<i32>, out_of_memory: bool) -> Result<()> {
+    let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
+    let Some(status) = status else { return remove(folder, name, dir) };
+    let mut line = FixedBytes::<200>::new();
+    line.put_decimal(status as u64);
+    line.put(b" ");
+    line.put_decimal(sys::realtime() / 1000);
+    line.put(if out_of_memory { b" oom" } else { b"" });
+    // In place, where it has its room; whoever waits has it open.
+    let noted = dir
+        .openat(STATUS, OpenFlags::WRONLY)
+        .and_then(|file| sys::write_all(file.borrow(), line.as_bytes()).map_err(|e| e.about(b"status")));
+    if plan.spec.detach && !plan.spec.remove { noted } else { noted.and(remove(folder, name, dir)) }
+}
+
+/// How a container has ended.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// The exit status.
+    pub status: u64,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// The kernel has killed for lack of memory.
+    pub out_of_memory: bool,
+}
+
+/// A record, as it was read.
+pub struct Record {
+    /// Its folder.
+    pub dir: Dir,
+    /// The file of its status; it can be read even when it is removed.
+    status: Fd,
+    /// Somebody keeps it.
+    pub alive: bool,
+    /// Its state file; empty while it starts.
+    pub state: Vec<u8>,
+}
+
+impl Record {
+    /// The record of this name, if there is one.
+    pub fn open(folder: &Dir, name: &CStr) -> Result<Option<Record>> {
+        let missing = |e: Error| e.is(Errno::ENOENT);
+        let dir = match Dir::open(Some(folder), name) {
+            Err(e) if missing(e) => return Ok(None),
+            other => other?,
+        };
+        let alive = !sys::lock(&dir, Lock::SH | Lock::NB)?;
+        let status = match dir.openat(STATUS, OpenFlags::NONE) {
+            Err(e) if missing(e) => return Ok(None),
+            other => other?,
+        };
+        let state = match dir.read(STATE, &mut [0; STATE_LEN]) {
+            Err(e) if missing(e) => Vec::new(),
+            state => state?.to_vec(),
+        };
+        Ok(Some(Record { dir, status, alive, state }))
+    }
+
+    /// Whether the state file is whole, and of this version.
+    pub fn is_readable(&self) -> bool {
+        self.state.is_empty() || self.state.starts_with(VERSION) && self.state.ends_with(b"\nend\n")
+    }
+
+    /// The value of a line.
+    pub fn field(&self, key: &[u8]) -> &[u8] {
+        bytes::field(&self.state, key).unwrap_or_default()
+    }
+
+    /// The number in a line.
+    pub fn number(&self, key: &[u8]) -> u64 {
+        bytes::decimal(self.field(key)).unwrap_or(0)
+    }
+
+    fn is_detached(&self) -> bool {
+        self.number(b"detached") == 1 || !self.is_readable()
+    }
+
+    /// How it has ended. `None`: it has not, or its keeper was killed.
+    pub fn end(&self) -> Option<End> {
+        let mut buffer = [0; STATUS_LEN];
+        let len = sys::pread(self.status.borrow(), &mut buffer, 0).ok()?;
+        let mut words = bytes::words(buffer.get(..len)?);
+        let mut number = || bytes::decimal(words.next()?).ok();
+        let (status, at) = (number()?, number()?);
+        Some(End { status, at, out_of_memory: words.next().is_some() }).filter(|_| !self.alive)
+    }
+
+    /// Its process, and the pid of the keeper, if it runs.
+    pub fn process(&self) -> Result<Option<(Fd, Pid, Pid)>> {
+        let pid = Pid(self.number(b"pid") as i32);
+        if !self.alive || pid.0 == 0 {
+            return Ok(None);
+        }
+        // First the descriptor, then the question whose it is: it does not change its owner.
+        let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
+        match stat(pid) {
+            Some((parent, start)) if start == self.number(b"start") => Ok(Some((process, pid, parent))),
+            _ => Ok(None),
+        }
+    }
+
+    /// What `exec` needs: the options, as names and values, and the environment of the command.
+    pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
+        let mut config = Vec::new();
+        sys::read_to_end(self.dir.openat(CONFIG, OpenFlags::NONE)?.borrow(), &mut config)?;
+        let mut strings = Vec::new();
+        let mut rest: &'static [u8] = config.leak();
+        while let Ok(string) = CStr::from_bytes_until_nul(rest) {
+            strings.push(string);
+            rest = rest.get(string.count_bytes() + 1..).unwrap_or_default();
+        }
+        let count = strings.first().and_then(|count| bytes::decimal(count.to_bytes()).ok()).unwrap_or(0) as usize;
+        let environment = strings.get(1 + count..).unwrap_or_default().to_vec();
+        strings.truncate(1 + count);
+        let words = strings.iter().skip(1).filter_map(|word| word.to_str().ok());
+        Ok((words.collect(), environment))
+    }
+
+    /// Its groups: whether it is on v2, and its path.
+    fn group_paths(&self) -> impl Iterator<Item = (bool, &[u8])> {
+        bytes::split(&self.state, b'\n').filter_map(|line| {
+            let path = line.strip_prefix(b"group ")?;
+            Some((path.starts_with(b"2"), path.get(2..)?))
+        })
+    }
+
+    /// What is in the file that v2 and v1 have by these names, in the first of its groups that has it.
+    pub fn group_file(&self, names: [&[u8]; 2]) -> Option<Vec<u8>> {
+        self.group_paths().find_map(|(is_v2, path)| {
+            let mut buffer = [0; 4096];
+            let path = bytes::c_string(&[path, b"/", if is_v2 { names[0] } else { names[1] }]);
+            sys::read_up_to(None, path, &mut buffer).ok().map(<[u8]>::to_vec)
+        })
+    }
+
+    /// Its group on v2, which has a freezer.
+    pub fn freezer(&self) -> Option<Dir> {
+        let (_, path) = self.group_paths().find(|(is_v2, _)| *is_v2)?;
+        Dir::open(None, bytes::c_string(&[path])).ok()
+    }
+
+    /// Whether the freezer has stopped it.
+    pub fn is_frozen(&self) -> bool {
+        self.freezer().is_some_and(|dir| dir.read(c"cgroup.freeze", &mut [0; 8]).is_ok_and(|value| value == b"1\n"))
+    }
+
+    /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
+    /// its first process is in does.
+    pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
+        let mut groups = Vec::new();
+        let inner = inner_group(pid, name)?.unwrap_or_default();
+        for (is_v2, path) in self.group_paths() {
+            let path = bytes::c_string(&[path, if is_v2 { inner } else { b"" }]);
+            groups.push(Group::existing(Dir::open(None, path)?)?);
+        }
+        Ok(groups)
+    }
+
+    /// Waits until nobody keeps it.
+    pub fn wait(&mut self) -> Result<()> {
+        sys::lock(&self.dir, Lock::SH)?;
+        self.alive = false;
+        Ok(())
+    }
+}
+
+/// Where below its group on v2 the first process of the container `name` is.
+fn inner_group(pid: Pid, name: &CStr) -> Result<Option<&'static [u8]>> {
+    let file = sys::read_file(bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/cgroup"]))?.leak();
+    let name = [b"/mydocker-", name.to_bytes()].concat();
+    Ok(bytes::split(file, b'\n').find_map(|line| {
+        let own = line.strip_prefix(b"0::")?;
+        let at = own.windows(name.len()).position(|part| part == name)?;
+        own.get(at + name.len()..).filter(|rest| rest.starts_with(b"/"))
+    }))
+}
+
+/// The oldest child of a process, if it has one: proc_pid_task_tid_children(5).
+pub fn first_child(parent: Pid) -> Result<Option<Fd>> {
+    let pid = bytes::to_decimal(parent.0 as u64);
+    let mut buffer = [0; 64];
+    let list = sys::read_up_to(None, bytes::c_string(&[b"/proc/", &pid, b"/task/", &pid, b"/children"]), &mut buffer)?;
+    let Some(child) = bytes::words(list).next().and_then(|child| bytes::decimal(child).ok()) else { return Ok(None) };
+    let child = Pid(child as i32);
+    let process = sys::pidfd_if_alive(child)?;
+    Ok(process.filter(|_| stat(child).is_some_and(|(its, _)| its == parent)))
+}
+
+/// The parent of a process, and when it has started, in ticks: proc_pid_stat(5). `None`: it has ended.
+fn stat(pid: Pid) -> Option<(Pid, u64)> {
+    let mut buffer = [0; 1024];
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/stat"]);
+    let file = sys::read_up_to(None, path, &mut buffer).ok()?;
+    // The name of the program, in brackets, may hold blanks and brackets.
+    let mut fields = bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?);
+    if fields.next()? == b"Z" {
+        return None;
+    }
+    let parent = bytes::decimal(fields.next()?).ok()?;
+    Some((Pid(parent as i32), bytes::decimal(fields.nth(17)?).ok()?))
+}

@@ -1,0 +1,275 @@
+//! Containers with a record: `run --name`, `ps`, `rm`. Each case has a folder of records of its own.
+
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, Running, mydocker, probe, run};
+use crate::support::host::host;
+use crate::support::needs::Needs;
+use crate::support::outcome::Outcome;
+use crate::support::processes::{wait_for_end, wait_until};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+/// A folder of records, which a case has for itself.
+pub struct Records(Folder);
+
+impl Records {
+    pub fn new() -> Records {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("records")).expect("mkdir");
+        fs::set_permissions(folder.path("records"), fs::Permissions::from_mode(0o700)).expect("chmod");
+        Records(folder)
+    }
+
+    /// The folder itself.
+    pub fn state(&self) -> String {
+        self.0.text("records")
+    }
+
+    /// `run --state FOLDER OPTIONS` with the probe `words` as its command.
+    pub fn probe(&self, options: &[&str], words: &[&str]) -> Run {
+        probe(&[&["--state", &self.state()], options].concat(), words)
+    }
+
+    /// `run --state FOLDER OPTIONS COMMAND`
+    pub fn run(&self, options: &[&str], command: &[&str]) -> Run {
+        run(&[&["--state", &self.state()], options].concat(), command)
+    }
+
+    /// `mydocker VERB --state FOLDER WORDS`
+    pub fn call(&self, verb: &str, words: &[&str]) -> Outcome {
+        self.verb(verb, words).finish()
+    }
+
+    pub fn verb(&self, verb: &str, words: &[&str]) -> Run {
+        mydocker(&[&[verb, "--state", &self.state()], words].concat())
+    }
+
+    /// A container in the foreground that waits for the end of its input.
+    pub fn waiting(&self, name: &str) -> Running {
+        let running = self.probe(&["--name", name], &["hold"]).start_ready();
+        self.await_state(name);
+        running
+    }
+
+    /// Waits until mydocker has noted that the command is executed: it may be ahead of that.
+    pub fn await_state(&self, name: &str) {
+        let state = self.0.path(&format!("records/{name}/state"));
+        wait_until("the container is noted", || state.exists());
+    }
+
+    /// `run -d --name NAME OPTIONS sh -c SCRIPT`: a container in the background.
+    pub fn detached(&self, name: &str, options: &[&str], script: &str) {
+        self.detached_in(name, options, &["sh", "-c", script]);
+    }
+
+    /// `run -d --name NAME OPTIONS COMMAND`
+    pub fn detached_in(&self, name: &str, options: &[&str], command: &[&str]) {
+        let all = [&["-d", "--name", name], options].concat();
+        assert_eq!(self.run(&all, command).start().reap().success(), format!("{name}\n"));
+    }
+
+    /// The pid on the host of its first process.
+    pub fn pid(&self, name: &str) -> i32 {
+        let state = fs::read_to_string(self.0.path(&format!("records/{name}/state"))).expect("state");
+        let line = state.lines().find_map(|line| line.strip_prefix("pid ")).expect("pid");
+        line.trim().parse().expect("a number")
+    }
+
+    /// Ends and removes a container, and checks that nothing of it is left.
+    pub fn remove(&self, name: &str) {
+        assert_eq!(self.call("rm", &["-f", name]).success(), format!("{name}\n"));
+        assert!(!self.left().contains(&name.to_string()));
+        let left = host().directories(&format!("mydocker-{name}"));
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// The names that `ps` lists with these options.
+    pub fn names(&self, options: &[&str]) -> Vec<String> {
+        let text = self.call("ps", &[&["-q"], options].concat()).success();
+        text.lines().map(String::from).collect()
+    }
+
+    /// The folders that are there.
+    pub fn left(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path("records")).expect("records");
+        entries.map(|entry| entry.expect("entry").file_name().into_string().expect("UTF-8")).collect()
+    }
+}
+
+case!(a_name_is_listed_as_long_as_it_runs, Needs::NAMESPACES);
+fn a_name_is_listed_as_long_as_it_runs() {
+    let records = Records::new();
+    assert_eq!(records.call("ps", &[]).success(), "NAME  STATUS  COMMAND  PID  MEMORY\n");
+    let running = records.waiting("lc-listed");
+    let pid = running.command_pid().to_string();
+    assert_eq!(records.names(&[]), ["lc-listed"]);
+    let table = records.call("ps", &[]).success();
+    let line = table.lines().nth(1).expect("a line");
+    assert!(line.starts_with("lc-listed  running ") && line.contains(" second"), "{table}");
+    assert!(line.split_whitespace().any(|word| word == pid), "{pid}: {table}");
+    assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+    let json = records.call("ps", &["--json"]).success();
+    assert!(json.starts_with("{\"name\":\"lc-listed\",\"state\":\"running\",\"command\":\"/"), "{json}");
+    assert!(json.contains(&format!("\"pid\":{pid},")) && json.ends_with("\"out_of_memory\":false}\n"), "{json}");
+    running.finish().success();
+    // A run in the foreground has given its status to its caller.
+    assert_eq!(records.names(&["-a"]), [""; 0]);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(memory_in_use_and_its_limit, Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED);
+fn memory_in_use_and_its_limit() {
+    let records = Records::new();
+    let running = records.probe(&["--name", "lc-memory", "-m", "100m"], &["hold"]).start_ready();
+    records.await_state("lc-memory");
+    let table = records.call("ps", &[]).success();
+    assert!(table.lines().nth(1).is_some_and(|line| line.ends_with(" / 100M")), "{table}");
+    let json = records.call("ps", &["--json"]).success();
+    assert!(json.contains("\"memory_limit\":104857600,"), "{json}");
+    running.finish().success();
+}
+
+case!(filters, Needs::NAMESPACES);
+fn filters() {
+    let records = Records::new();
+    let all = [records.waiting("lc-web-1"), records.waiting("lc-web-2"), records.waiting("lc-db")];
+    assert_eq!(records.names(&[]), ["lc-db", "lc-web-1", "lc-web-2"]);
+    assert_eq!(records.names(&["--filter", "name=web"]), ["lc-web-1", "lc-web-2"]);
+    assert_eq!(records.names(&["-f", "name=web", "-f", "status=running"]), ["lc-web-1", "lc-web-2"]);
+    assert_eq!(records.names(&["-f", "status=exited"]), [""; 0]);
+    records.call("ps", &["-f", "size=1"]).usage_error(&["--filter", "size=1"]);
+    for running in all {
+        running.finish().success();
+    }
+}
+
+case!(a_command_that_is_not_executed_leaves_no_record, Needs::NAMESPACES);
+fn a_command_that_is_not_executed_leaves_no_record() {
+    let records = Records::new();
+    records.run(&["--name", "lc-none"], &["/no/such"]).finish().refused(127, &["/no/such"]);
+    records.run(&["--name", "lc-none"], &["/"]).finish().refused(126, &["/"]);
+    records.run(&["--name", "lc-none", "--rootfs", "/no/root"], &["true"]).finish().refused(125, &["/no/root"]);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(a_name_that_is_taken, Needs::NAMESPACES);
+fn a_name_that_is_taken() {
+    let records = Records::new();
+    let running = records.waiting("lc-taken");
+    let second = records.probe(&["--name", "lc-taken", "--no-limits"], &["status", "0"]).start().reap();
+    second.refused(125, &["already running", "lc-taken", "--name"]);
+    assert_eq!(records.names(&[]), ["lc-taken"]);
+    records.call("rm", &["lc-taken"]).refused(125, &["lc-taken", "rm -f"]);
+    running.finish().success();
+    records.probe(&["--name", "lc-taken"], &["status", "3"]).finish().silent(3);
+}
+
+case!(a_mydocker_that_is_killed_leaves_a_record_that_says_so, Needs::NAMESPACES);
+fn a_mydocker_that_is_killed_leaves_a_record_that_says_so() {
+    let records = Records::new();
+    let running = records.waiting("lc-lost");
+    let inside = running.command_pid();
+    running.send(libc::SIGKILL);
+    running.reap_with_stdin_open();
+    assert!(wait_for_end(inside));
+    assert_eq!(records.names(&[]), [""; 0]);
+    let table = records.call("ps", &["-a"]).success();
+    assert!(table.contains("lc-lost  lost: its keeper was killed  "), "{table}");
+    assert_eq!(records.names(&["-f", "status=lost"]), ["lc-lost"]);
+    // Its name is free: a run in the foreground keeps no record.
+    records.probe(&["--name", "lc-lost"], &["status", "0"]).finish().silent(0);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(later_runs_sweep_records, Needs::NAMESPACES);
+fn later_runs_sweep_records() {
+    let records = Records::new();
+    for name in ["lc-left-1", "lc-left-2"] {
+        let running = records.waiting(name);
+        running.send(libc::SIGKILL);
+        running.reap_with_stdin_open();
+    }
+    records.probe(&["--name", "lc-sweeper"], &["status", "0"]).finish().silent(0);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(rm_ends_and_removes, Needs::NAMESPACES);
+fn rm_ends_and_removes() {
+    let records = Records::new();
+    let running = records.waiting("lc-rm");
+    assert_eq!(records.call("rm", &["-f", "lc-rm"]).success(), "lc-rm\n");
+    let outcome = running.finish_with_stdin_open();
+    assert_eq!(outcome.code(), 137, "{outcome:?}");
+    assert_eq!(records.left(), [""; 0]);
+    records.call("rm", &["lc-rm"]).refused(125, &["no such container", "lc-rm"]);
+    let lost = records.waiting("lc-rm");
+    lost.send(libc::SIGKILL);
+    lost.reap_with_stdin_open();
+    records.call("rm", &["lc-rm"]).success();
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(words_that_are_no_names, Needs::NOTHING);
+fn words_that_are_no_names() {
+    let records = Records::new();
+    for name in ["..", ".", "a/b", "/", "", "a b"] {
+        records.call("rm", &[name]).usage_error(&["name"]);
+    }
+    records.call("rm", &[]).usage_error(&["NAME"]);
+    records.call("ps", &["x"]).usage_error(&["x"]);
+    records.call("ps", &["--nope"]).usage_error(&["--nope"]);
+    let help = mydocker(&["ps", "--help"]).finish().success();
+    assert!(help.starts_with("Usage: mydocker ps [OPTIONS]\n") && help.contains("--filter"), "{help}");
+}
+
+case!(where_records_are, Needs::NAMESPACES);
+fn where_records_are() {
+    let folder = Folder::new();
+    let named = folder.text("named");
+    // It is made for its owner alone; the variable names it as the option does.
+    let running = probe(&["--name", "lc-where"], &["hold"]).with(|c| c.env("MYDOCKER_STATE", &named)).start_ready();
+    let mode = fs::metadata(&named).expect("made").mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert_eq!(fs::metadata(folder.path("named/lc-where")).expect("made").mode() & 0o777, 0o700);
+    let list = mydocker(&["ps", "-q", "--state", &named]).finish().success();
+    assert_eq!(list, "lc-where\n");
+    running.finish().success();
+    // Without a folder there is nothing to list, and ps makes none.
+    let none = folder.text("none");
+    assert_eq!(mydocker(&["ps", "-q", "--state", &none]).finish().success(), "");
+    assert!(!folder.path("none").exists());
+    let missing = folder.text("none/deep");
+    let refused = probe(&["--name", "lc-where", "--state", &missing], &["status", "0"]).finish();
+    refused.refused(125, &["mkdirat", &missing, "ENOENT", "--state"]);
+    // A file, and a folder that others may write to.
+    let file = folder.write("file", b"");
+    probe(&["--name", "lc-where", "--state", &file], &["status", "0"]).finish().refused(125, &[&file, "ENOTDIR"]);
+    let open = folder.text("open");
+    fs::create_dir(&open).expect("mkdir");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("chmod");
+    for outcome in
+        [probe(&["--name", "lc-where", "--state", &open], &["status", "0"]), mydocker(&["ps", "--state", &open])]
+    {
+        outcome.finish().refused(125, &["others may write", &open]);
+    }
+    std::os::unix::fs::symlink(&named, folder.path("link")).expect("symlink");
+    mydocker(&["ps", "--state", &folder.text("link")]).finish().refused(125, &["link", "ENOTDIR"]);
+}
+
+case!(a_folder_of_somebody_else, Needs::ROOT);
+fn a_folder_of_somebody_else() {
+    let records = Records::new();
+    std::os::unix::fs::chown(records.state(), Some(65534), None).expect("chown");
+    records.call("ps", &[]).refused(125, &["belongs to somebody else", &records.state()]);
+    records.probe(&["--name", "lc-other"], &["status", "0"]).finish().refused(125, &["belongs to somebody else"]);
+}
+
+case!(a_dry_run_makes_no_record, Needs::NAMESPACES);
+fn a_dry_run_makes_no_record() {
+    let records = Records::new();
+    let table = records.probe(&["--name", "lc-dry", "--dry-run"], &["status", "0"]).finish().success();
+    assert!(table.contains("Makes its record") && table.contains("Notes in its record"), "{table}");
+    let script = records.probe(&["--name", "lc-dry", "--dry-run=sh"], &["status", "0"]).finish().success();
+    assert!(script.contains("Makes its record, which is locked as long as it runs: not here"), "{script}");
+    assert_eq!(records.left(), [""; 0]);
+}

@@ -1,0 +1,505 @@
+//! Containers in the background: `run -d`, `logs`, `wait`, `stop`, `kill`.
+
+use crate::cases::lifecycle::Records;
+use crate::support::folder::Folder;
+use crate::support::harness::unique_name;
+use crate::support::needs::Needs;
+use crate::support::processes::{anonymous_kib, children, send, wait_for_end, wait_until};
+use std::fs;
+use std::io::Write;
+
+/// Waits until the log of a container holds `text`.
+fn await_log(records: &Records, name: &str, text: &str) {
+    wait_until("the log has it", || records.call("logs", &[name]).stdout_text().contains(text));
+}
+
+/// The parent of a process.
+fn keeper_of(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok()).expect("a parent")
+}
+
+case!(it_goes_on_in_the_background, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn it_goes_on_in_the_background() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "echo out; echo err >&2; exec sleep 1000");
+    let pid = records.pid(&name);
+    await_log(&records, &name, "err\n");
+    assert_eq!(records.call("logs", &[&name]).success(), "out\nerr\n");
+    assert_eq!(records.names(&[]), [name.as_str()]);
+    // The keeper: a session of its own, none of the caller's streams.
+    let keeper = keeper_of(pid);
+    assert_eq!(children(keeper), [pid]);
+    let stat = fs::read_to_string(format!("/proc/{keeper}/stat")).expect("stat");
+    assert_eq!(stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3)), Some(keeper.to_string().as_str()));
+    assert_eq!(fs::read_link(format!("/proc/{keeper}/fd/2")).expect("fd"), std::path::Path::new("/dev/null"));
+    // It holds what a mydocker in the foreground holds; how much that is, depends on how it was built.
+    let foreground = records.waiting("lc-foreground");
+    let (with, without) = (anonymous_kib(keeper), anonymous_kib(foreground.pid));
+    assert!(with <= without + 24, "{with} KiB, in the foreground {without} KiB");
+    foreground.finish().success();
+    assert_eq!(records.call("stop", &[&name]).success(), format!("{name}\n"));
+    assert!(wait_for_end(keeper));
+    let table = records.call("ps", &["-a"]).success();
+    assert!(table.contains("exited (143) "), "{table}");
+    assert_eq!(records.call("wait", &[&name]).success(), "143\n");
+    assert_eq!(records.call("logs", &[&name]).success(), "out\nerr\n");
+    records.remove(&name);
+}
+
+case!(its_first_status_is_true, Needs::NAMESPACES);
+fn its_first_status_is_true() {
+    let records = Records::new();
+    let name = unique_name();
+    let start = |options: &[&str], command: &str| {
+        records.run(&[&["-d", "--name", &name], options].concat(), &[command]).finish()
+    };
+    start(&[], "/no/such").refused(127, &["/no/such"]);
+    start(&[], "/").refused(126, &["/"]);
+    start(&["--rootfs", "/no/root"], "true").refused(125, &["/no/root"]);
+    records.run(&["-d", "--step"], &["true"]).finish().usage_error(&["--step"]);
+    records.run(&["-d", "--stats"], &["true"]).finish().usage_error(&["--stats"]);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(a_name_is_made_up, Needs::NAMESPACES | Needs::SH);
+fn a_name_is_made_up() {
+    let records = Records::new();
+    let start = || records.run(&["-d"], &["sh", "-c", "hostname 2>/dev/null || cat /proc/sys/kernel/hostname"]);
+    let names: Vec<String> = (0..5).map(|_| start().start().reap().success().trim_end().to_string()).collect();
+    for name in &names {
+        assert!(name.len() == 6 && name.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}");
+        assert_eq!(records.call("wait", &[name]).success(), "0\n");
+        // It is the hostname, as any name is.
+        assert_eq!(records.call("logs", &[name]).success(), format!("{name}\n"));
+    }
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!(records.names(&["-a"]), sorted);
+    let words: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(records.call("rm", &words).success(), names.join("\n") + "\n");
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(how_it_has_ended, Needs::NAMESPACES | Needs::SH);
+fn how_it_has_ended() {
+    let records = Records::new();
+    for (script, status) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$; exit 4", 4)] {
+        let name = unique_name();
+        records.detached(&name, &[], script);
+        assert_eq!(records.call("wait", &[&name]).success(), format!("{status}\n"), "{script}");
+        assert_eq!(records.names(&["-f", "status=exited"]), [name.as_str()]);
+        let json = records.call("ps", &["-a", "--json"]).success();
+        assert!(json.contains(&format!("\"status\":{status},\"ended\":1")), "{json}");
+        // The name is taken until its record is removed.
+        records.run(&["--name", &name], &["true"]).start().reap().refused(125, &["has run", &name, "mydocker rm"]);
+        records.call("kill", &[&name]).refused(125, &["it has ended", &name]);
+        assert_eq!(records.call("stop", &[&name]).success(), format!("{name}\n"));
+        assert_eq!(records.call("rm", &[&name]).success(), format!("{name}\n"));
+    }
+    for verb in ["logs", "wait", "stop", "kill", "rm"] {
+        records.call(verb, &["lc-nobody"]).refused(125, &["no such container", "lc-nobody"]);
+    }
+}
+
+case!(out_of_memory_is_told, Needs::NAMESPACES | Needs::MEMORY | Needs::SWAP);
+fn out_of_memory_is_told() {
+    let records = Records::new();
+    let name = unique_name();
+    let started = records.probe(&["-d", "--name", &name, "-m", "20m"], &["eat", "100000000"]).start().reap();
+    assert_eq!(started.success(), format!("{name}\n"));
+    assert_eq!(records.call("wait", &[&name]).success(), "137\n");
+    let table = records.call("ps", &["-a"]).success();
+    assert!(table.contains("exited (137) ") && table.contains(" ago, out of memory"), "{table}");
+    assert!(table.lines().all(|line| line.len() <= 110), "{table}");
+    records.remove(&name);
+}
+
+case!(rm_leaves_no_record, Needs::NAMESPACES | Needs::SH);
+fn rm_leaves_no_record() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--rm", "-i"], "read line; exit 7");
+    let waiting = records.verb("wait", &[&name]).start();
+    let fifo = format!("{}/{name}/stdin", records.state());
+    fs::OpenOptions::new().write(true).open(fifo).expect("its standard input").write_all(b"go\n").expect("write");
+    // Whoever waits gets the status even so.
+    let outcome = waiting.reap();
+    if outcome.code() == 0 {
+        assert_eq!(outcome.success(), "7\n");
+    } else {
+        outcome.refused(125, &["no such container"]);
+    }
+    wait_until("the record is gone", || records.left().is_empty());
+}
+
+case!(any_number_may_wait, Needs::NAMESPACES | Needs::SH);
+fn any_number_may_wait() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["-i", "--rm"], "read line; exit 9");
+    let keeper = keeper_of(records.pid(&name));
+    let waiters: Vec<_> = (0..10).map(|_| records.verb("wait", &[&name]).start()).collect();
+    for waiter in &waiters {
+        // In flock(2), and not on its way there.
+        wait_until("it waits", || {
+            let call = fs::read_to_string(format!("/proc/{}/syscall", waiter.pid)).unwrap_or_default();
+            call.split(' ').next() == Some(libc::SYS_flock.to_string().as_str())
+        });
+    }
+    let fifo = format!("{}/{name}/stdin", records.state());
+    fs::OpenOptions::new().write(true).open(fifo).expect("its standard input").write_all(b"go\n").expect("write");
+    for waiter in waiters {
+        assert_eq!(waiter.reap().success(), "9\n");
+    }
+    assert!(wait_for_end(keeper));
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(stop_and_kill, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn stop_and_kill() {
+    let records = Records::new();
+    let scripts = [
+        // What neither catches nor ignores SIGTERM ends at once; what ignores it, by SIGKILL.
+        (&["stop"][..], "echo up; exec sleep 1000", "143\n"),
+        (&["stop", "-t", "0"], "trap '' TERM; echo up; sleep 1000", "137\n"),
+        (&["stop", "-t", "600"], "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done", "5\n"),
+        (&["kill"], "echo up; exec sleep 1000", "137\n"),
+        (&["kill", "-s", "USR1"], "trap 'exit 6' USR1; echo up; while :; do sleep 0.01; done", "6\n"),
+        (&["kill", "--signal=sigusr2"], "trap 'exit 7' USR2; echo up; while :; do sleep 0.01; done", "7\n"),
+        (&["kill", "-s12"], "trap 'exit 8' USR2; echo up; while :; do sleep 0.01; done", "8\n"),
+    ];
+    for (words, script, status) in scripts {
+        let name = unique_name();
+        records.detached(&name, &[], script);
+        await_log(&records, &name, "up\n");
+        let sent = records.call(words[0], &[&words[1..], &[&name]].concat());
+        assert_eq!(sent.success(), format!("{name}\n"), "{words:?}");
+        assert_eq!(records.call("wait", &[&name]).success(), status, "{words:?} {script}");
+        records.remove(&name);
+    }
+    records.call("kill", &["-s", "NOPE", "x"]).usage_error(&["no such signal", "NOPE"]);
+    records.call("kill", &["-s", "65", "x"]).usage_error(&["no such signal", "65"]);
+    records.call("stop", &["-t", "soon", "x"]).usage_error(&["not a number", "soon"]);
+}
+
+case!(a_keeper_that_is_killed, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn a_keeper_that_is_killed() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "sleep 1000");
+    let pid = records.pid(&name);
+    send(keeper_of(pid), libc::SIGKILL);
+    assert!(wait_for_end(pid));
+    let outcome = records.call("wait", &[&name]);
+    assert_eq!((outcome.code(), outcome.stdout_text()), (125, "137\n".into()), "{outcome:?}");
+    assert!(outcome.stderr_text().contains("its keeper was killed"), "{outcome:?}");
+    assert_eq!(records.names(&["-f", "status=lost"]), [name.as_str()]);
+    // Nobody removes it but rm.
+    records.run(&["--name", &unique_name()], &["true"]).start().reap().silent(0);
+    records.run(&["--name", &name], &["true"]).start().reap().refused(125, &["has run", &name]);
+    assert_eq!(records.call("rm", &[&name]).success(), format!("{name}\n"));
+}
+
+case!(whoever_starts_it_is_killed, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn whoever_starts_it_is_killed() {
+    let records = Records::new();
+    for _ in 0..20 {
+        let name = unique_name();
+        let front = records.run(&["-d", "--name", &name], &["sleep", "1000"]).start();
+        front.send(libc::SIGKILL);
+        front.reap_with_stdin_open();
+        // It runs, and is listed; or it does not, and there is nothing.
+        wait_until("it has come or gone", || {
+            let left = records.left();
+            left.is_empty() || records.names(&["-f", "status=running"]) == [name.as_str()]
+        });
+        records.call("rm", &["-f", &name]);
+        wait_until("it has gone", || records.left().is_empty());
+    }
+}
+
+case!(logs_of_all_kinds, Needs::NAMESPACES | Needs::SH);
+fn logs_of_all_kinds() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "printf 'one\\ntwo\\n'; printf 'thr\\000\\377ee\\nend'");
+    records.call("wait", &[&name]).success();
+    let bytes = b"one\ntwo\nthr\0\xffee\nend";
+    records.call("logs", &[&name]).silent_bytes(bytes);
+    records.call("logs", &["-n", "2", &name]).silent_bytes(b"thr\0\xffee\nend");
+    records.call("logs", &["-n", "0", &name]).silent_bytes(b"");
+    records.call("logs", &["--tail", "all", &name]).silent_bytes(bytes);
+    records.call("logs", &["-n", "100", &name]).silent_bytes(bytes);
+    records.call("logs", &["-f", &name]).silent_bytes(bytes);
+    records.call("logs", &["--since", "1d", &name]).silent_bytes(bytes);
+    records.call("logs", &["--since", "99999999999", &name]).silent_bytes(b"");
+    records.call("logs", &["--since", "x", &name]).usage_error(&["not a number"]);
+    let timed = records.call("logs", &["-t", "-n", "2", &name]).stdout;
+    let lines: Vec<&[u8]> = timed.split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        // 2026-11-26T21:09:03.042Z
+        let (time, rest) = line.split_at(24);
+        assert!(time.starts_with(b"20") && time[10] == b'T' && time.ends_with(b"Z") && rest[0] == b' ', "{timed:?}");
+    }
+    records.remove(&name);
+    let foreground = records.waiting("lc-no-log");
+    records.call("logs", &["lc-no-log"]).refused(125, &["it keeps no log", "run -d"]);
+    foreground.finish().success();
+}
+
+case!(a_log_is_followed_to_the_end, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn a_log_is_followed_to_the_end() {
+    let records = Records::new();
+    let name = unique_name();
+    // Long enough to be cut: the follower sees all of it even so.
+    let script = "read go; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); \
+        case $i in *00) sleep 0.1 ;; esac; done; exit 3";
+    records.detached(&name, &["-i", "--log-size", "16k"], script);
+    let follower = records.verb("logs", &["-f", &name]).start();
+    let fifo = format!("{}/{name}/stdin", records.state());
+    fs::OpenOptions::new().write(true).open(fifo).expect("its standard input").write_all(b"go\n").expect("write");
+    let followed = follower.reap().success();
+    let expected: Vec<String> = (0..2000).map(|i| format!("line {i}\n")).collect();
+    assert_eq!(followed, expected.concat());
+    assert_eq!(records.call("wait", &[&name]).success(), "3\n");
+    let kept = records.call("logs", &[&name]).success();
+    assert!(kept.len() < 16 << 10 && kept.len() > 2000 && expected.concat().ends_with(&kept), "{} bytes", kept.len());
+    records.remove(&name);
+}
+
+case!(a_log_is_bounded_and_blocks_nobody, Needs::NAMESPACES | Needs::SH);
+fn a_log_is_bounded_and_blocks_nobody() {
+    let records = Records::new();
+    let name = unique_name();
+    let started = records
+        .run(
+            &["-d", "--name", &name, "--log-size", "100k"],
+            &["sh", "-c", "i=0; while [ $i -lt 30000 ]; do echo $i; i=$((i+1)); done"],
+        )
+        .start()
+        .reap();
+    started.success();
+    assert_eq!(records.call("wait", &[&name]).success(), "0\n");
+    let sizes = ["log", "log.old"]
+        .map(|file| fs::metadata(format!("{}/{name}/{file}", records.state())).map_or(0, |metadata| metadata.len()));
+    assert!(sizes.iter().all(|size| *size <= 50 << 10) && sizes[1] > 0, "{sizes:?}");
+    assert!(records.call("logs", &[&name]).success().ends_with("\n29999\n"));
+    records.remove(&name);
+}
+
+case!(a_full_disk_loses_log_lines_and_says_so, Needs::ROOT | Needs::SH | Needs::SLEEP);
+fn a_full_disk_loses_log_lines_and_says_so() {
+    let folder = Folder::new();
+    let _mounted = Tmpfs::mount(&folder, "size=200k,mode=700");
+    let state = folder.text("");
+    let call = |verb: &str, words: &[&str]| {
+        crate::support::harness::mydocker(&[&[verb, "--state", state.as_str()], words].concat()).start().reap()
+    };
+    let name = unique_name();
+    let mark = Folder::new();
+    let script = format!(
+        "read a; i=0; while [ $i -lt 100000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
+        mark.text("mark")
+    );
+    call("run", &["-d", "-i", "--name", &name, "sh", "-c", &script]).success();
+    let fifo = folder.path(&format!("{name}/stdin"));
+    let write =
+        |text: &[u8]| fs::OpenOptions::new().write(true).open(&fifo).expect("fifo").write_all(text).expect("write");
+    write(b"a\n");
+    let filler = folder.path("filler");
+    fs::write(&filler, vec![0; 400 << 10]).expect_err("the disk is full");
+    // It goes on, although its log cannot.
+    wait_until("it waits for b", || mark.path("mark").exists());
+    fs::remove_file(&filler).expect("room");
+    write(b"b\n");
+    assert_eq!(call("wait", &[&name]).success(), "4\n");
+    let log = call("logs", &[&name]).success();
+    assert!(log.contains("mydocker: the log has lost ") && log.ends_with("last\n"), "{} bytes", log.len());
+    call("rm", &[&name]).success();
+}
+
+/// A tmpfs on a folder of a case.
+struct Tmpfs(std::ffi::CString);
+
+impl Tmpfs {
+    fn mount(folder: &Folder, options: &str) -> Tmpfs {
+        let c = |text: &str| std::ffi::CString::new(text).expect("no NUL");
+        let (path, options) = (c(&folder.text("")), c(options));
+        // SAFETY: the strings end with a NUL and outlive the call
+        let done =
+            unsafe { libc::mount(c"none".as_ptr(), path.as_ptr(), c"tmpfs".as_ptr(), 0, options.as_ptr().cast()) };
+        assert_eq!(done, 0, "mount: {}", std::io::Error::last_os_error());
+        Tmpfs(path)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // SAFETY: the string ends with a NUL and outlives the call
+        unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
+case!(other_places_for_the_output, Needs::NAMESPACES | Needs::SH);
+fn other_places_for_the_output() {
+    let records = Records::new();
+    let folder = Folder::new();
+    let file = folder.write("log", b"before\n");
+    let script = "echo out; echo err >&2";
+    let [to_file, to_none, to_caller] = [unique_name(), unique_name(), unique_name()];
+    records.detached(&to_file, &["--log", &file], script);
+    records.call("wait", &[&to_file]).success();
+    assert_eq!(fs::read_to_string(&file).expect("log"), "before\nout\nerr\n");
+    records.detached(&to_none, &["--log", "none"], script);
+    let outcome = records.run(&["-d", "--name", &to_caller, "--log", "-"], &["sh", "-c", script]).start().reap();
+    assert_eq!(outcome.stderr_text(), "err\n");
+    let mut lines: Vec<&str> = Vec::new();
+    let text = outcome.stdout_text();
+    lines.extend(text.lines());
+    lines.sort_unstable();
+    assert_eq!(lines, [to_caller.as_str(), "out"].map(String::from).iter().map(String::as_str).collect::<Vec<_>>());
+    for name in [&to_file, &to_none, &to_caller] {
+        records.call("wait", &[name]).success();
+        records.call("logs", &[name]).refused(125, &["it keeps no log", name]);
+        records.remove(name);
+    }
+}
+
+case!(a_terminal_in_the_background, Needs::NAMESPACES | Needs::SH | Needs::TERMINAL);
+fn a_terminal_in_the_background() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["-t"], "echo up; read line; echo got $line; exit 2");
+    await_log(&records, &name, "up\r\n");
+    let fifo = format!("{}/{name}/stdin", records.state());
+    fs::OpenOptions::new().write(true).open(fifo).expect("its standard input").write_all(b"hey\n").expect("write");
+    assert_eq!(records.call("wait", &[&name]).success(), "2\n");
+    assert_eq!(records.call("logs", &[&name]).success(), "up\r\nhey\r\ngot hey\r\n");
+    records.remove(&name);
+}
+
+case!(its_input_is_empty, Needs::NAMESPACES | Needs::SH);
+fn its_input_is_empty() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "read line; echo $?");
+    records.call("wait", &[&name]).success();
+    assert_eq!(records.call("logs", &[&name]).success(), "1\n");
+    records.remove(&name);
+}
+
+case!(many_at_once, Needs::NAMESPACES | Needs::SLEEP);
+fn many_at_once() {
+    let records = Records::new();
+    let names: Vec<String> = (0..50).map(|_| unique_name()).collect();
+    let words: Vec<&str> = names.iter().map(String::as_str).collect();
+    let started: Vec<_> =
+        names.iter().map(|name| records.run(&["-d", "--name", name], &["sleep", "1000"]).start()).collect();
+    for (running, name) in started.into_iter().zip(&names) {
+        assert_eq!(running.reap().success(), format!("{name}\n"));
+    }
+    assert_eq!(records.names(&[]).len(), 50);
+    assert_eq!(records.call("stop", &words).success(), names.join("\n") + "\n");
+    assert_eq!(records.call("rm", &words).success(), names.join("\n") + "\n");
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(paused_and_not, Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::SH | Needs::SLEEP);
+fn paused_and_not() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["-m", "50m"], "i=0; while :; do echo $((i=i+1)); sleep 0.01; done");
+    records.call("unpause", &[&name]).refused(125, &["it is not paused", &name]);
+    assert_eq!(records.call("pause", &[&name]).success(), format!("{name}\n"));
+    assert_eq!(records.names(&["-f", "status=paused"]), [name.as_str()]);
+    records.call("pause", &[&name]).refused(125, &["it is paused", &name]);
+    records.call("exec", &[&name, "true"]).refused(125, &["it is paused", "unpause"]);
+    wait_until("it writes no more", || {
+        let before = records.call("logs", &[&name]).success();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        records.call("logs", &[&name]).success() == before
+    });
+    assert_eq!(records.call("unpause", &[&name]).success(), format!("{name}\n"));
+    let before = records.call("logs", &[&name]).success();
+    wait_until("it writes again", || records.call("logs", &[&name]).success() != before);
+    // One that is paused ends all the same.
+    records.call("pause", &[&name]).success();
+    assert_eq!(records.call("stop", &["-t", "0", &name]).success(), format!("{name}\n"));
+    records.remove(&name);
+}
+
+case!(what_cannot_be_paused, Needs::NAMESPACES | Needs::SLEEP);
+fn what_cannot_be_paused() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
+    records.call("pause", &[&name]).refused(125, &["it cannot be paused", "cgroup v2"]);
+    records.remove(&name);
+    records.call("pause", &[&name]).refused(125, &["no such container", &name]);
+}
+
+case!(what_it_uses, Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED);
+fn what_it_uses() {
+    let records = Records::new();
+    let name = unique_name();
+    let started =
+        records.probe(&["-d", "-i", "--name", &name, "-m", "50m"], &["eat-then-hold", "20000000"]).start().reap();
+    started.success();
+    await_log(&records, &name, "ready");
+    let once = records.call("stats", &["--no-stream", &name]).success();
+    let memory = once.split("  memory ").nth(1).and_then(|rest| rest.split('M').next()).expect("memory");
+    assert!(once.starts_with(&format!("{name}  cpu ")) && once.ends_with("M / 50M  processes 1\n"), "{once}");
+    assert!((19..50).contains(&memory.parse::<u32>().expect("a number")), "{once}");
+    let json = records.call("stats", &["--no-stream", "--json", &name]).success();
+    assert!(json.contains("\"memory_limit\":52428800,\"processes\":1,"), "{json}");
+    // Every second, until the end.
+    let streaming = records.verb("stats", &[&name]).start();
+    streaming.await_output("\n");
+    records.call("kill", &[&name]).success();
+    assert!(streaming.reap().success().starts_with(&name));
+    assert_eq!(records.call("wait", &[&name]).success(), "137\n");
+    records.call("stats", &["--no-stream", &name]).refused(125, &["it has ended", &name]);
+    records.remove(&name);
+}
+
+case!(one_of_a_name_at_a_time, Needs::NAMESPACES | Needs::SLEEP);
+fn one_of_a_name_at_a_time() {
+    let records = Records::new();
+    for options in [&["-m", "50m"][..], &["--no-limits"]] {
+        let name = unique_name();
+        let all = [&["-d", "--name", name.as_str()], options].concat();
+        let started: Vec<_> = (0..20).map(|_| records.run(&all, &["sleep", "1000"]).start()).collect();
+        let mut successes = 0;
+        for running in started {
+            let outcome = running.reap();
+            if outcome.code() == 0 {
+                successes += 1;
+            } else {
+                outcome.refused(125, &["a container of this name", &name]);
+            }
+        }
+        assert_eq!(successes, 1);
+        assert_eq!(records.names(&[]), [name.as_str()]);
+        // And while it ends.
+        let ending = records.verb("stop", &[&name]).start();
+        let outcome = records.run(&all, &["sleep", "1000"]).start().reap();
+        outcome.refused(125, &["a container of this name", &name]);
+        ending.reap().success();
+        records.remove(&name);
+    }
+}
+
+case!(a_keeper_that_is_stopped, Needs::NAMESPACES | Needs::SLEEP);
+fn a_keeper_that_is_stopped() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &[], &["sleep", "1000"]);
+    let keeper = keeper_of(records.pid(&name));
+    send(keeper, libc::SIGSTOP);
+    assert_eq!(records.call("stop", &[&name]).success(), format!("{name}\n"));
+    assert!(wait_for_end(keeper));
+    records.remove(&name);
+}

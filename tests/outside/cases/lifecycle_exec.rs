@@ -1,0 +1,324 @@
+//! `exec`: a command in a container that runs. It joins all of it, and is confined as the container is.
+
+use crate::cases::lifecycle::Records;
+use crate::support::folder::Folder;
+use crate::support::harness::{mydocker_at, mydocker_file, probe_file, unique_name};
+use crate::support::needs::{Needs, on_v2};
+use crate::support::processes::{sleep_processes, wait_for_end, wait_until};
+use crate::support::roots::Root;
+use std::fs;
+
+/// What a process is and sees. The lines of its status are those that `confined` picks.
+const FACTS: &str = "cat /proc/self/status; cat /proc/self/cgroup; cat /proc/self/limits; cat /proc/self/mountinfo; \
+    cat /proc/sys/kernel/hostname; for n in /proc/self/ns/*; do readlink $n; done; echo /proc/self/fd/*; pwd; umask; \
+    tr '\\0' '\\n' </proc/self/environ";
+
+/// The lines of [`FACTS`] that are the same for every command of one container.
+fn facts(text: &str) -> Vec<String> {
+    let status =
+        ["Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp", "SigBlk:", "SigIgn:", "Cpus_allowed:", "NSpid"];
+    let of_status = |line: &str| {
+        let is_other = line.split('\t').next().is_some_and(|key| key.ends_with(':')) && line.contains('\t');
+        !is_other || status.iter().any(|key| line.starts_with(key) && *key != "NSpid")
+    };
+    text.lines().filter(|line| of_status(line)).map(String::from).collect()
+}
+
+fn compare(records: &Records, options: &[&str], shell: &str) {
+    let name = unique_name();
+    let script = format!("{FACTS}; echo the end; exec sleep 1000");
+    let all = [&["-d", "--name", name.as_str()], options].concat();
+    let started = records.run(&all, &[shell, "-c", &script]).start().reap();
+    assert_eq!(started.success(), format!("{name}\n"), "{options:?}");
+    wait_until("it has looked", || records.call("logs", &[&name]).stdout_text().contains("the end\n"));
+    let in_run = records.call("logs", &[&name]).success();
+    // Another caller: another directory, another environment, and descriptors that it has left open.
+    let outcome = records
+        .verb("exec", &[&name, shell, "-c", &format!("{FACTS}; echo the end")])
+        .with(|c| c.current_dir("/").env("OF_THE_CALLER", "1"))
+        .finish();
+    let in_exec = outcome.stdout_text();
+    let (run, exec) = (facts(&in_run), facts(&in_exec));
+    assert!(run.len() > 30, "{in_run}");
+    for (in_run, in_exec) in run.iter().zip(&exec) {
+        assert_eq!(in_run, in_exec, "{options:?}");
+    }
+    assert_eq!(run.len(), exec.len(), "{options:?}");
+    records.remove(&name);
+}
+
+case!(as_run_has_it, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn as_run_has_it() {
+    let records = Records::new();
+    for options in [
+        "",
+        "--privileged",
+        "--cap-add NET_ADMIN --cap-drop CHOWN",
+        "--security-opt seccomp=unconfined",
+        "--security-opt no-new-privileges=false",
+        "--network host --ipc host --uts host",
+        "--init --hostname h",
+        "-w /usr -e A=b --ulimit nofile=100",
+    ] {
+        let options: Vec<&str> = options.split_whitespace().collect();
+        compare(&records, &options, "sh");
+    }
+}
+
+case!(as_run_has_it_for_another_user, Needs::ROOT | Needs::SH | Needs::SLEEP);
+fn as_run_has_it_for_another_user() {
+    let records = Records::new();
+    compare(&records, &["-u", "daemon"], "sh");
+    compare(&records, &["-u", "12345:54321", "--cap-add", "NET_ADMIN"], "sh");
+}
+
+case!(as_run_has_it_under_limits, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::PIDS | Needs::SH | Needs::SLEEP);
+fn as_run_has_it_under_limits() {
+    let records = Records::new();
+    compare(&records, &["-m", "50m", "--cpu-shares", "512", "--pids-limit", "20"], "sh");
+    compare(&records, &["-m", "50m", "--cpu-set", "0", "--privileged"], "sh");
+}
+
+case!(it_is_in_the_groups_of_the_container, Needs::NAMESPACES | Needs::MEMORY | Needs::SH | Needs::SLEEP);
+fn it_is_in_the_groups_of_the_container() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["-m", "50m"], "exec sleep 1000");
+    let first = fs::read_to_string(format!("/proc/{}/cgroup", records.pid(&name))).expect("cgroup");
+    let running = records.verb("exec", &[&name, "sh", "-c", "echo ready; exec cat"]).start();
+    running.await_output("ready");
+    assert_eq!(fs::read_to_string(format!("/proc/{}/cgroup", running.command_pid())).expect("cgroup"), first);
+    running.finish().success();
+    records.remove(&name);
+}
+
+case!(in_a_root_of_its_own, Needs::ROOT | Needs::BUSYBOX);
+fn in_a_root_of_its_own() {
+    let records = Records::new();
+    let root = Root::with_directories().with_busybox();
+    fs::write(root.0.path("etc/passwd"), "user:x:1000:1000::/home/user:/bin/sh\n").expect("write");
+    fs::write(root.0.path("etc/group"), "users:x:100:user\n").expect("write");
+    let path = root.path();
+    let name = unique_name();
+    records.detached_in(&name, &["--rootfs", &path, "-v", "/usr:/data:ro"], &["/bin/sleep", "1000"]);
+    let exec = |words: &[&str]| records.call("exec", words);
+    let seen = exec(&[&name, "sh", "-c", "ls /; pwd; echo $HOME $PATH $OF_THE_CALLER; cat /etc/hostname"]).success();
+    assert!(seen.contains("data\n") && seen.contains("probe\n") && !seen.contains("boot\n"), "{seen}");
+    assert!(
+        seen.ends_with(&format!("/\n/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{name}\n"))
+    );
+    let as_user = exec(&["-u", "user", "-w", "/data", &name, "sh", "-c", "echo $HOME; pwd; cat /proc/self/status"]);
+    let text = as_user.success();
+    assert!(text.starts_with("/home/user\n/data\n") && text.contains("Uid:\t1000\t1000\t1000\t1000\n"), "{text}");
+    assert!(text.contains("Groups:\t100 \n") && text.contains("CapEff:\t0000000000000000\n"), "{text}");
+    // What is masked for the container is masked for it.
+    assert_eq!(
+        exec(&[&name, "sh", "-c", "cat /proc/kcore /proc/sys/kernel/core_pattern | cat; echo x >/proc/sysrq-trigger"])
+            .code(),
+        1
+    );
+    exec(&["-w", "/none", &name, "ls"]).refused(125, &["/none", "ENOENT"]);
+    assert!(!root.0.path("none").exists());
+    exec(&[&name, "none"]).refused(127, &["none", "not found"]);
+    exec(&[&name, "/etc"]).refused(126, &["/etc", "a directory"]);
+    records.remove(&name);
+}
+
+case!(its_status_and_its_streams, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn its_status_and_its_streams() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "exec sleep 1000");
+    let sh = |script: &str| records.call("exec", &[&name, "sh", "-c", script]);
+    sh("exit 3").silent(3);
+    sh("kill -9 $$").silent(137);
+    sh("kill -TERM $$; exit 1").silent(143);
+    let outcome = sh("echo out; echo err >&2");
+    assert_eq!((outcome.stdout_text(), outcome.stderr_text()), ("out\n".into(), "err\n".into()));
+    let mut running = records.verb("exec", &["-i", &name, "sh", "-c", "read a; echo got $a"]).start();
+    running.write_stdin(b"hey\n");
+    assert_eq!(running.finish().success(), "got hey\n");
+    assert_eq!(records.call("exec", &["-e", "A=b c", &name, "sh", "-c", "echo $A"]).success(), "b c\n");
+    assert_eq!(records.call("exec", &["-w", "/usr", &name, "pwd"]).success(), "/usr\n");
+    assert_eq!(
+        records.call("exec", &["-t", &name, "sh", "-c", "test -t 0 && test -t 1 && echo yes"]).success(),
+        "yes\r\n"
+    );
+    records.call("exec", &[&name, "/no/such"]).refused(127, &["/no/such"]);
+    records.call("exec", &[&name, "/"]).refused(126, &["/"]);
+    records.call("exec", &[&name]).usage_error(&["exec needs"]);
+    records.call("exec", &["--rootfs", "/", &name, "ls"]).usage_error(&["unknown option", "--rootfs"]);
+    // A signal to it reaches the command.
+    let running =
+        records.verb("exec", &[&name, "sh", "-c", "trap 'exit 6' USR1; echo up; while :; do sleep 0.01; done"]).start();
+    running.await_output("up");
+    running.send(libc::SIGUSR1);
+    running.finish_with_stdin_open().silent(6);
+    records.remove(&name);
+}
+
+case!(more_than_the_container_has, Needs::ROOT | Needs::SH | Needs::SLEEP);
+fn more_than_the_container_has() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--cap-drop", "CHOWN"], "exec sleep 1000");
+    let effective = |options: &[&str]| {
+        let words =
+            [options, &[&name, "sh", "-c", "while read k v; do [ $k != CapEff: ] || echo $v; done </proc/self/status"]]
+                .concat();
+        u64::from_str_radix(records.call("exec", &words).success().trim(), 16).expect("a set")
+    };
+    assert_eq!(effective(&[]), 0xa004_25fb & !1);
+    assert_eq!(effective(&["--cap-add", "NET_ADMIN"]), 0xa004_25fb & !1 | 1 << 12);
+    let all = effective(&["--privileged"]);
+    assert!(all & 1 << 21 != 0 && all & 1 == 0, "{all:x}");
+    records.remove(&name);
+}
+
+case!(it_ends_with_its_container, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn it_ends_with_its_container() {
+    let records = Records::new();
+    for options in [&[][..], &["--init"], &["-m", "50m"]] {
+        let name = unique_name();
+        records.detached(&name, options, "exec sleep 1000");
+        let running = records.verb("exec", &[&name, "sh", "-c", "echo up; exec sleep 1000"]).start();
+        running.await_output("up");
+        let inside = running.command_pid();
+        assert_eq!(records.call("stop", &["-t", "0", &name]).success(), format!("{name}\n"));
+        running.finish_with_stdin_open().refused_after("up\n", 137, &["the container has ended", &name]);
+        assert!(wait_for_end(inside));
+        records.remove(&name);
+    }
+}
+
+case!(it_ends_with_the_one_that_started_it, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn it_ends_with_the_one_that_started_it() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "exec sleep 1000");
+    let running = records.verb("exec", &[&name, "sh", "-c", "echo up; exec sleep 1000"]).start();
+    running.await_output("up");
+    let inside = running.command_pid();
+    running.send(libc::SIGKILL);
+    running.reap_with_stdin_open();
+    assert!(wait_for_end(inside));
+    assert_eq!(records.names(&[]), [name.as_str()]);
+    records.remove(&name);
+}
+
+case!(into_what_does_not_run, Needs::NAMESPACES | Needs::SH);
+fn into_what_does_not_run() {
+    let records = Records::new();
+    records.call("exec", &["lc-nobody", "true"]).refused(125, &["no such container", "lc-nobody"]);
+    records.call("exec", &["../x", "true"]).usage_error(&["name"]);
+    let name = unique_name();
+    records.detached(&name, &[], "exit 0");
+    records.call("wait", &[&name]).success();
+    records.call("exec", &[&name, "true"]).refused(125, &["it has ended", &name]);
+    // A record that is cut short, or of another version.
+    let state = format!("{}/{name}/state", records.state());
+    let whole = fs::read(&state).expect("state");
+    for broken in [&whole[..whole.len() - 5], b"mydocker 2\nend\n"] {
+        fs::write(&state, broken).expect("write");
+        records.call("exec", &[&name, "true"]).refused(125, &["cut short, or of another version", &name]);
+        assert_eq!(records.names(&["-f", "status=unreadable"]), [name.as_str()]);
+    }
+    fs::write(&state, whole).expect("write");
+    records.remove(&name);
+}
+
+case!(a_pid_that_is_used_again, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn a_pid_that_is_used_again() {
+    // A record whose process has another start time: that process is somebody else's.
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "exec sleep 1000");
+    let state = format!("{}/{name}/state", records.state());
+    let text = fs::read_to_string(&state).expect("state");
+    fs::write(&state, text.replace("start ", "start 1")).expect("write");
+    for verb in ["kill", "stop"] {
+        records.call(verb, &[&name]).refused(125, &["it is ending", &name]);
+    }
+    records.call("exec", &[&name, "true"]).refused(125, &["it is ending", &name]);
+    assert!(!records.call("ps", &["--json"]).success().contains("\"pid\":1"));
+    fs::write(&state, text).expect("write");
+    records.remove(&name);
+}
+
+case!(
+    groups_that_the_container_has_made,
+    Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::MOUNTED | Needs::SH | Needs::SLEEP
+);
+fn groups_that_the_container_has_made() {
+    let records = Records::new();
+    let name = unique_name();
+    // On v2 a group with children takes no process once it has enabled a controller for them.
+    let script = "read own </proc/self/cgroup; cd /sys/fs/cgroup${own#0::} && mkdir leaf && echo 0 >leaf/cgroup.procs && echo +memory >cgroup.subtree_control && \
+        echo made; exec sleep 1000";
+    records.detached(&name, &["--privileged", "-m", "50m"], script);
+    wait_until("it is made", || records.call("logs", &[&name]).stdout_text().contains("made\n"));
+    let seen = records.call("exec", &[&name, "cat", "/proc/self/cgroup"]).success();
+    assert!(seen.contains("/leaf\n") && on_v2("memory"), "{seen}");
+    records.remove(&name);
+}
+
+case!(mydocker_is_masked, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// The class of CVE-2016-9962, CVE-2019-5736 and CVE-2022-29162: whoever joins is looked at, and its file written to.
+fn mydocker_is_masked() {
+    let records = Records::new();
+    let folder = Folder::new();
+    let file = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+    let before = fs::read(&file).expect("read");
+    let name = unique_name();
+    let state = records.state();
+    // It looks for whoever joins, all the time, and tries to open what it has.
+    let script = "while :; do for p in /proc/[0-9]*; do [ $p != /proc/1 ] || continue; \
+        l=$(readlink $p/exe) && case $l in *mydocker*) echo seen $l; (: >>$p/exe) 2>/dev/null && echo written ;; esac; \
+        readlink $p/fd/[3-9]* 2>/dev/null | while read f; do case $f in *cgroup*|*records*) echo held $f ;; esac; done; \
+        done; done";
+    let run = ["run", "-d", "--state", &state, "--name", &name, "sh", "-c", script].map(String::from);
+    mydocker_at(file.as_ref(), &run).start().reap().success();
+    for _ in 0..100 {
+        let exec = ["exec", "--state", &state, &name, "true"].map(String::from);
+        mydocker_at(file.as_ref(), &exec).start().reap().silent(0);
+    }
+    // Its own file as the command: then it can be seen, and cannot be written to, as long as anything runs inside.
+    let words: Vec<std::ffi::OsString> = ["exec", "--state", &state, &name, "sh", "-c"]
+        .iter()
+        .map(Into::into)
+        .chain(["exec 3</proc/self/exe; (: >>/proc/self/exe) 2>/dev/null && echo written".into()])
+        .collect();
+    assert_eq!(mydocker_at(file.as_ref(), &words).start().reap().stdout_text(), "");
+    let log = records.call("logs", &[&name]).success();
+    assert_eq!(log, "");
+    records.remove(&name);
+    assert!(fs::read(&file).expect("read") == before, "mydocker's file has changed");
+}
+
+case!(many_at_once, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn many_at_once() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--init"], "exec sleep 1000");
+    let execs: Vec<_> = (0..30).map(|_| records.verb("exec", &[&name, "sh", "-c", "exit 4"]).start()).collect();
+    let lists: Vec<_> = (0..10).map(|_| records.verb("ps", &["-q"]).start()).collect();
+    for running in execs {
+        running.reap().silent(4);
+    }
+    for running in lists {
+        assert_eq!(running.reap().success(), format!("{name}\n"));
+    }
+    // Some of these come before the end, and some after it.
+    let execs: Vec<_> = (0..20).map(|_| records.verb("exec", &[&name, "sh", "-c", "exit 4"]).start()).collect();
+    let ends: Vec<_> = (0..10).map(|_| records.verb("rm", &["-f", &name]).start()).collect();
+    for running in execs {
+        let outcome = running.reap();
+        assert!([4, 125, 137].contains(&outcome.code()), "{outcome:?}");
+    }
+    for running in ends {
+        let outcome = running.reap();
+        assert!([0, 125].contains(&outcome.code()), "{outcome:?}");
+    }
+    assert_eq!(records.left(), [""; 0]);
+    assert!(probe_file().exists() && sleep_processes(std::process::id() as i32).is_empty());
+}
