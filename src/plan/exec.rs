@@ -14,6 +14,7 @@ use crate::privilege::Confinement;
 use crate::signals::{BlockSignals, LeadSession};
 use crate::spec::Spec;
 use crate::step::{ChildStep, List, ParentStep, Steps};
+use crate::streams;
 use crate::sys::{CloneFlags, Fd};
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
@@ -48,6 +49,7 @@ pub fn make(
     }
     let in_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
+    streams::check()?;
     let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
     parts.words = super::joined(words);
     parts.command.set(Some(Command::new(parts.words, &environment)));

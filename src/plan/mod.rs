@@ -91,8 +91,8 @@ impl Parts {
         parts.root = Root::find(spec, host, in_userns)?;
         let own_root = parts.root.is_some();
         streams::check()?;
-        // With a terminal, the command does not have the caller's stdin.
-        if (own_root || spec.read_only) && !spec.tty {
+        // With a terminal, or detached, the command does not have the caller's stdin.
+        if (own_root || spec.read_only) && !spec.tty && !spec.detach {
             parts.input = Input::find()?;
         }
         let mut binds = Vec::new();

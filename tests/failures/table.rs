@@ -190,6 +190,7 @@ const REAPER: Effect = Survived("the reaper then waits only for the command");
 const MOUNTS: Effect = Survived("without limits, the mounts matter only before Linux 5.12");
 const TOP: Effect = Survived("before Linux 5.8, mydocker takes its own root for the top of all mounts");
 const MADE: Effect = Either("a missing path is made; a path that was just made must exist");
+const NAMES_NOBODY: Effect = Survived("a device node or a loop of links in the place of a user file names nobody");
 const FOLLOWS: Effect = Survived("the tree then follows the host, as one with mounts in it does");
 const OWN_FILE: Effect = Survived("if a file of /etc cannot be mounted, the root keeps its own, or has none");
 const HOSTS_FILE: Effect = Survived("on a host without this file, the container gets none");
@@ -238,6 +239,7 @@ const TABLE: &[Row] = &[
     row(PARENT, "statx", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
+    row(PARENT, "fstatfs", &["/children>"], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     row(
         BOTH,
@@ -263,6 +265,7 @@ const TABLE: &[Row] = &[
     row(CHILD, "setns", &[], &["EINVAL"], TOP),
     row(CHILD, "openat", &["O_NOFOLLOW|O_CLOEXEC|O_PATH|O_DIRECTORY"], &["ENOENT"], MADE),
     row(CHILD, "openat2", &[], &["ENOENT"], MADE),
+    row(CHILD, "openat2", &["\"/etc/passwd\"", "\"/etc/group\""], &["EACCES", "ELOOP"], NAMES_NOBODY),
     Row {
         scenarios: &["root", "read_only"],
         ..row(PARENT, "openat", &["variables\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], FOLLOWS)
@@ -339,6 +342,9 @@ const TABLE: &[Row] = &[
         )
     },
     row(PARENT, "faccessat", &["thermal_throttle"], &[], Survived("counters that are not there need not be hidden")),
+    Row { scenarios: &["stdin"], ..row(PARENT, "openat", &["mountinfo"], &[], FOLLOWS) },
+    Row { scenarios: &["stdin"], ..row(PARENT, "fstatfs", &["/mountinfo>"], &[], FOLLOWS) },
+    Row { scenarios: &["stdin"], ..row(PARENT, "read", &["/mountinfo>"], &[], FOLLOWS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "fstatfs", &["/mountinfo>"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },
@@ -379,6 +385,7 @@ const AFTER: &[Row] = &[
     row(PARENT, "read", &["/state>"], &[], SWEEP),
     row(PARENT, "unlinkat", &[], &[], Survived("mydocker retries ten times")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
+    row(PARENT, "fstatfs", &["/children>"], &[], ORPHANS),
     row(PARENT, "read", &["/children>"], &[], ORPHANS),
     // Every directory that is opened from here on is searched by the sweep, or swept.
     row(PARENT, "openat", &["O_DIRECTORY", "mydocker-left>"], &[], SWEEP),
