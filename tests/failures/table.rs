@@ -271,6 +271,11 @@ const TABLE: &[Row] = &[
         ..row(PARENT, "openat", &["variables\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], FOLLOWS)
     },
     Row { scenarios: &["root", "read_only"], ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], FOLLOWS) },
+    // Once for the name of the file, once for what is mounted in the root.
+    Row {
+        scenarios: &["stdin"],
+        ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], Either("the name of stdin must be found"))
+    },
     row(
         CHILD,
         "openat2",
