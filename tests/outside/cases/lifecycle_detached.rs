@@ -495,11 +495,17 @@ fn one_of_a_name_at_a_time() {
 case!(a_keeper_that_is_stopped, Needs::NAMESPACES | Needs::SLEEP);
 fn a_keeper_that_is_stopped() {
     let records = Records::new();
-    let name = unique_name();
-    records.detached_in(&name, &[], &["sleep", "1000"]);
-    let keeper = keeper_of(records.pid(&name));
-    send(keeper, libc::SIGSTOP);
-    assert_eq!(records.call("stop", &[&name]).success(), format!("{name}\n"));
-    assert!(wait_for_end(keeper));
-    records.remove(&name);
+    for words in [&["stop"][..], &["rm", "-f"]] {
+        let name = unique_name();
+        records.detached_in(&name, &[], &["sleep", "1000"]);
+        let keeper = keeper_of(records.pid(&name));
+        send(keeper, libc::SIGSTOP);
+        let ended = records.call(words[0], &[&words[1..], &[&name]].concat());
+        assert_eq!(ended.success(), format!("{name}\n"));
+        assert!(wait_for_end(keeper));
+        if words == ["stop"] {
+            records.remove(&name);
+        }
+    }
+    assert_eq!(records.left(), [""; 0]);
 }
