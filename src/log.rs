@@ -37,6 +37,8 @@ pub struct Log {
     buffer: &'static mut [u8],
     /// How many bytes could not be written.
     lost: u64,
+    /// When to try again to begin a new file.
+    retry_at: u64,
 }
 
 step! {
@@ -77,6 +79,7 @@ impl ParentStep for DetachStreams {
                     half,
                     buffer: alloc::vec![0; PIECE.min(half as usize)].leak(),
                     lost: 0,
+                    retry_at: 0,
                 }))));
                 write
             }
@@ -140,7 +143,8 @@ impl Log {
     /// log's loss, and not the container's.
     fn append(&mut self, piece: &mut [u8], len: usize) -> bool {
         let mut header = FixedBytes::<200>::new();
-        header.put_decimal(sys::realtime());
+        let now = sys::realtime();
+        header.put_decimal(now);
         header.put(b" ");
         header.put_decimal(len as u64);
         header.put(b"\n");
@@ -150,11 +154,17 @@ impl Log {
             room.copy_from_slice(header);
         }
         let whole = piece.get(start..HEADER + len).unwrap_or_default();
-        if self.end > 0 && self.end + whole.len() as u64 > self.half && self.begin_anew().is_err() {
-            return false;
+        if self.end > 0 && self.end + whole.len() as u64 > self.half {
+            // An error allocates: at most one in a second.
+            if now < self.retry_at || self.begin_anew().is_err() {
+                if now >= self.retry_at {
+                    self.retry_at = now + 1000;
+                }
+                return false;
+            }
         }
         // What is left of a piece that was cut is written over.
-        if sys::pwrite_all(self.file.borrow(), whole, self.end).is_err() {
+        if !sys::pwrite_all(self.file.borrow(), whole, self.end) {
             return false;
         }
         self.end += whole.len() as u64;

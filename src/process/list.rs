@@ -98,8 +98,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
                 if !order.force {
                     return Err(Error::refused("it runs:", &[name.to_bytes()], "mydocker rm -f ends it"));
                 }
-                kill(&record, name, libc::SIGKILL)?;
-                record.wait()?;
+                stop(&mut record, name, None)?;
             }
             state::remove(folder, name, &record.dir)?;
             print(name.to_bytes())
@@ -117,7 +116,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         // As docker has it, one that has ended is stopped.
         Act::Stop if !record.alive => print(name.to_bytes()),
         Act::Stop => {
-            stop(&mut record, name, order.seconds)?;
+            stop(&mut record, name, Some(order.seconds))?;
             print(name.to_bytes())
         }
         Act::Kill => {
@@ -188,18 +187,20 @@ fn number(text: &[u8]) -> Option<u64> {
 /// The status of a container whose keeper was killed: SIGKILL has ended it, too.
 const KILLED: u64 = 128 + libc::SIGKILL as u64;
 
-/// Ends a container as SIGTERM to its mydocker does; after `seconds`, by SIGKILL.
-fn stop(record: &mut Record, name: &CStr, seconds: u64) -> Result<()> {
+/// Ends a container: by SIGKILL; or, with `patience`, as SIGTERM to its mydocker does, and by SIGKILL after that many seconds.
+fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
     let (process, _, keeper) = running(record, name)?;
     if let Some(keeper) = sys::pidfd_if_alive(keeper)?
         // Its child still runs: it has not ended, and this is no other process.
         && record.process()?.is_some()
     {
-        // One that is stopped is to go on, or it takes no signal.
-        sys::pidfd_send_signal(keeper.borrow(), libc::SIGTERM)?;
+        if patience.is_some() {
+            sys::pidfd_send_signal(keeper.borrow(), libc::SIGTERM)?;
+        }
+        // One that is stopped is to go on: it has to clean up.
         sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;
     }
-    let milliseconds = (seconds as u32).saturating_mul(1000);
+    let milliseconds = (patience.unwrap_or(0) as u32).saturating_mul(1000);
     if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(milliseconds))? {
         sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
     }

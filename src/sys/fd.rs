@@ -137,15 +137,15 @@ pub fn may_write(fd: FdRef) -> Result<bool> {
     Ok(flags as i32 & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
-/// pwrite(2) at `offset`, until all is taken.
-pub fn pwrite_all(fd: FdRef, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+/// pwrite(2) at `offset`, until all is taken; whether it was. A failure allocates no error: it may come again and again.
+pub fn pwrite_all(fd: FdRef, mut bytes: &[u8], mut offset: u64) -> bool {
     while !bytes.is_empty() {
         // SAFETY: the pointer and the length are those of one slice
-        let n = unsafe { call!(pwrite64(fd, bytes, bytes.len(), offset)) }.result()?;
+        let Some(n) = unsafe { call!(pwrite64(fd, bytes, bytes.len(), offset)) }.ok() else { return false };
         bytes = bytes.get(n..).unwrap_or_default();
         offset += n as u64;
     }
-    Ok(())
+    true
 }
 
 /// write(2) that does not wait: how much was written, `None` if there is no room now.

@@ -308,11 +308,20 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     let fifo = folder.path(&format!("{name}/stdin"));
     let write =
         |text: &[u8]| fs::OpenOptions::new().write(true).open(&fifo).expect("fifo").write_all(text).expect("write");
+    let keeper = {
+        let text = fs::read_to_string(folder.path(&format!("{name}/state"))).expect("state");
+        let line = text.lines().find_map(|line| line.strip_prefix("pid ")).expect("pid");
+        keeper_of(line.trim().parse().expect("a number"))
+    };
+    let before = anonymous_kib(keeper);
     write(b"a\n");
     let filler = folder.path("filler");
     fs::write(&filler, vec![0; 400 << 10]).expect_err("the disk is full");
     // It goes on, although its log cannot.
     wait_until("it waits for b", || mark.path("mark").exists());
+    // Nor does a loss cost memory: the heap never gives back.
+    let after = anonymous_kib(keeper);
+    assert!(after <= before + 32, "{before} KiB, then {after} KiB");
     fs::remove_file(&filler).expect("room");
     write(b"b\n");
     assert_eq!(call("wait", &[&name]).success(), "4\n");
@@ -495,11 +504,17 @@ fn one_of_a_name_at_a_time() {
 case!(a_keeper_that_is_stopped, Needs::NAMESPACES | Needs::SLEEP);
 fn a_keeper_that_is_stopped() {
     let records = Records::new();
-    let name = unique_name();
-    records.detached_in(&name, &[], &["sleep", "1000"]);
-    let keeper = keeper_of(records.pid(&name));
-    send(keeper, libc::SIGSTOP);
-    assert_eq!(records.call("stop", &[&name]).success(), format!("{name}\n"));
-    assert!(wait_for_end(keeper));
-    records.remove(&name);
+    for words in [&["stop"][..], &["rm", "-f"]] {
+        let name = unique_name();
+        records.detached_in(&name, &[], &["sleep", "1000"]);
+        let keeper = keeper_of(records.pid(&name));
+        send(keeper, libc::SIGSTOP);
+        let ended = records.call(words[0], &[&words[1..], &[&name]].concat());
+        assert_eq!(ended.success(), format!("{name}\n"));
+        assert!(wait_for_end(keeper));
+        if words == ["stop"] {
+            records.remove(&name);
+        }
+    }
+    assert_eq!(records.left(), [""; 0]);
 }
