@@ -7,8 +7,10 @@
 use crate::error::Result;
 use crate::sys::{Fd, Loop, Pid};
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::ffi::CStr;
 
 /// What a step is for.
 pub trait Step {
@@ -189,6 +191,10 @@ pub struct Parent {
     pub signals: Option<Fd>,
     /// The child, once there is one.
     pub pid: Option<Pid>,
+    /// What the child has reported that it has created: the name, and the directory that it is in.
+    pub created: Vec<(Rc<Fd>, &'static CStr)>,
+    /// More may be reported than a socket holds: the parent takes the reports before it waits for anything else of the child.
+    pub many_reports: bool,
     /// The file for that pid.
     pub pid_file: Option<Fd>,
     /// The file for the numbers at the end.

@@ -1,6 +1,7 @@
 //! The user's terminal and the container's: settings, sizes, and the bytes between them. Sources: pty(7), termios(3).
 
 use crate::error::{Errno, Error, Result};
+use crate::root::create;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, FdRef, MountFlags, Pid, Poll, Termios};
 use alloc::boxed::Box;
@@ -329,6 +330,7 @@ step! {
 impl ParentStep for ReceiveTerminal {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(socket) = parent.pipes.terminal_receive.take() else { return Ok(()) };
+        create::take_reports_until(parent, Poll::new(Some(socket.borrow()), true, false));
         let Some(master) = sys::receive_fd(socket.borrow(), &mut [0])? else { return Ok(()) };
         let terminal = Terminal::new(master)?;
         // In the background the terminal is not ours to change: stop, as any job does that wants it. The kernel would stop

@@ -7,9 +7,10 @@ use crate::bytes;
 use crate::environment::{self, DEFAULT_PATH, Environment, PATH_ASSIGNMENT};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
+use crate::root::create;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Fd, Pointers};
+use crate::sys::{self, Fd, Pointers, Poll};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -111,7 +112,13 @@ impl ParentStep for SendCommand {
         let mut message = Vec::with_capacity(4 + self.words.len());
         message.extend_from_slice(&(self.words.len() as u32).to_ne_bytes());
         message.extend_from_slice(self.words);
-        match sys::write_all(pipe.borrow(), &message).map_err(|e| e.about(b"command pipe")) {
+        // The pipe has room for a part of this size if poll(2) says that it has any.
+        let size = if parent.many_reports { libc::PIPE_BUF } else { message.len() };
+        let sent = message.chunks(size).try_for_each(|part| {
+            create::take_reports_until(parent, Poll::new(Some(pipe.borrow()), false, true));
+            sys::write_all(pipe.borrow(), part)
+        });
+        match sent.map_err(|e| e.about(b"command pipe")) {
             // A child that has ended has said why on the other pipe.
             Err(e) if e.is(Errno::EPIPE) => {
                 // A child that waits for the command after all must see the end of the pipe.

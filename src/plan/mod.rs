@@ -20,6 +20,7 @@ use crate::userns::Maps;
 use crate::volume;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// A whole run. It lives until the process ends, and so does all that it refers to.
 pub struct Plan {
@@ -64,6 +65,8 @@ pub struct Parts {
     pub terminal: Slot<&'static mut Terminal>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
+    /// More may be created in it than a socket holds reports of.
+    pub many_reports: bool,
 }
 
 impl Parts {
@@ -107,6 +110,13 @@ impl Parts {
         parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
         (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
+        let depth = |path: &CStr| bytes::split(path.to_bytes(), b'/').count();
+        let mut most = spec.workdir.map_or(0, depth);
+        for (volume, _) in &parts.volumes {
+            most += depth(volume.target);
+        }
+        // The kernel's default holds 277 messages with a descriptor.
+        parts.many_reports = parts.undo_on_failure && most > 200;
         // Each namespace that the container does not share with the host is new.
         parts.namespaces = CloneFlags::NEWNS;
         for &(is_shared, flag) in &[
@@ -124,7 +134,7 @@ impl Parts {
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
-    fn root_on_host(&self) -> Option<&'static core::ffi::CStr> {
+    fn root_on_host(&self) -> Option<&'static CStr> {
         match self.root.map(|root| &root.source) {
             None | Some(Source::Host) => Some(c"/"),
             Some(Source::Directory(path)) => Some(path),

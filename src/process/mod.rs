@@ -57,7 +57,7 @@ pub fn carry_out(
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
-    let started = started.and_then(|()| supervisor.await_exec());
+    let started = started.and_then(|()| supervisor.await_exec(parent));
     let mut executed_at = None;
     let mut followed = Ok(());
     if started.is_ok() {
@@ -72,15 +72,18 @@ pub fn carry_out(
         }
     }
     trace::set_phase(Phase::End);
-    // A child that creates files in the root reports each one first; it exits when the pipe closes. Any other is killed.
+    // Close our copy, or recvmsg never sees the end.
+    drop(parent.pipes.undo_send.take());
+    // A child that creates files in the root reports each one; it exits when the pipe closes. Any other is killed.
+    while started.is_err() && parent.pipes.undo_receive.is_some() {
+        create::take_report(parent);
+    }
     let ended = supervisor.end(started.is_err() && !plan.parts.undo_on_failure);
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
     let orphans = supervisor.end_orphans();
-    // Close our copy, or recvmsg never sees the end.
-    drop(parent.pipes.undo_send.take());
-    if let (Err(_), Some(reports)) = (&started, &parent.pipes.undo_receive) {
-        create::undo(reports.borrow());
+    if started.is_err() {
+        create::undo(parent);
     }
     let status = started.map_or_else(Error::status, |()| supervisor.status());
     if let (Some(begun), Some(to)) = (begun, plan.spec.stats) {

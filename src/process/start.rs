@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use crate::step::{Child, Parent, Pipes, Stop, User};
 use crate::sys::trace::{self, Phase};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// The state that the steps of the parent share, with that of the child in it, before the first step. What it holds open is
 /// closed by the end of the process.
@@ -14,6 +15,8 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         pipes: Pipes::default(),
         signals: None,
         pid: None,
+        created: Vec::new(),
+        many_reports: plan.parts.many_reports,
         pid_file: None,
         stats_file: None,
         child: Child {

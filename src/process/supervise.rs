@@ -3,6 +3,7 @@
 use super::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
+use crate::root::create;
 use crate::signals::{self, Fate};
 use crate::step::Parent;
 use crate::sys::{self, Fd, Pid, Poll, SigSet, Signal, Wait};
@@ -97,22 +98,29 @@ impl Supervisor {
     }
 
     /// Waits until execve has worked, which closes the child's end of the error pipe; or returns the reason why it has not.
-    pub fn await_exec(&mut self) -> Result<()> {
+    /// Meanwhile it takes the reports of what is created in the root: the child waits where their socket is full.
+    pub fn await_exec(&mut self, parent: &mut Parent) -> Result<()> {
         while let Some(pipe) = &self.error_read {
             // Once the child has ended, all that it has written is in the pipe, even if another process still holds its other
             // end.
             let wait = self.ended.is_none();
             // poll looks at them in this order: so a signal that came after execve is seen after the end of the pipe.
-            let mut both = [
+            let reports = &parent.pipes.undo_receive;
+            let mut all = [
                 Poll::new(self.signals.as_ref().map(Fd::borrow), true, false),
                 Poll::new(Some(pipe.borrow()), true, false),
+                Poll::new(reports.as_ref().map(Fd::borrow), true, false),
             ];
-            let polled = sys::poll(&mut both, if wait { None } else { Some(0) });
+            let used = if reports.is_some() { 3 } else { 2 };
+            let polled = sys::poll(all.get_mut(..used).unwrap_or_default(), if wait { None } else { Some(0) });
             // The command may run by now, and its status stands. If poll fails, read waits instead.
             if let Err(e) = polled {
                 self.warning = Some(e);
             }
-            let [signal, error] = both;
+            let [signal, error, report] = all;
+            if report.can_read() {
+                create::take_report(parent);
+            }
             if error.can_read() || polled.is_err() {
                 let reason = sys::receive_error(pipe.borrow());
                 self.error_read = None;

@@ -2,9 +2,9 @@
 
 use crate::bytes;
 use crate::error::{Errno, Result};
-use crate::step::Child;
-use crate::sys::{self, Device, Fd, FdRef, OpenFlags};
-use alloc::vec::Vec;
+use crate::step::{Child, Parent};
+use crate::sys::{self, Device, Fd, OpenFlags, Poll};
+use alloc::rc::Rc;
 use core::ffi::CStr;
 
 /// Creates `path` in the root, a directory or an empty file, with the missing directories above it. openat2 follows no link
@@ -63,18 +63,47 @@ fn report(child: &Child, dir: &Fd, name: &CStr) -> Result<()> {
     })
 }
 
+/// In the parent: takes the next report. At the end of them the socket is closed.
+pub fn take_report(parent: &mut Parent) {
+    let Some(reports) = &parent.pipes.undo_receive else { return };
+    // A name has 255 bytes at most, and a NUL.
+    let mut name = [0u8; 256];
+    let Ok(Some(dir)) = sys::receive_fd(reports.borrow(), &mut name) else {
+        parent.pipes.undo_receive = None;
+        return;
+    };
+    let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+    // What is created one after the other is often in one directory: it is kept open once.
+    let dir = match parent.created.last() {
+        Some((last, _)) if is_same(last, &dir) => last.clone(),
+        _ => Rc::new(dir),
+    };
+    parent.created.push((dir, bytes::c_string(&[name.to_bytes()])));
+}
+
+fn is_same(a: &Fd, b: &Fd) -> bool {
+    matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if a.id == b.id)
+}
+
+/// In the parent: takes the reports that come before `other` is ready, if there may be more than the socket holds. The child
+/// waits where it is full, and would never come to `other`.
+pub fn take_reports_until(parent: &mut Parent, other: Poll) {
+    while parent.many_reports {
+        let reports = Poll::new(parent.pipes.undo_receive.as_ref().map(Fd::borrow), true, false);
+        let mut both = [reports, other];
+        let polled = sys::poll(&mut both, None);
+        if !both[0].can_read() || polled.is_err() {
+            return;
+        }
+        take_report(parent);
+    }
+}
+
 /// In the parent, when the command was not executed and all processes that were to become it have ended: removes what they have
 /// reported. A mount of a container is not in the way of others (unlink(2)), and the parent still has the rights that the child
 /// had.
-pub fn undo(reports: FdRef) {
-    let mut created = Vec::new();
-    // A name has 255 bytes at most, and a NUL.
-    let mut name = [0u8; 256];
-    while let Ok(Some(dir)) = sys::receive_fd(reports, &mut name) {
-        let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
-        created.push((dir, bytes::c_string(&[name.to_bytes()])));
-    }
-    for (dir, name) in created.iter().rev() {
+pub fn undo(parent: &Parent) {
+    for (dir, name) in parent.created.iter().rev() {
         match sys::unlink(dir, name) {
             // A directory that is not empty: another process has created something in it meanwhile. It stays.
             Ok(()) | Err(_) => {}

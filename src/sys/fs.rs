@@ -321,6 +321,8 @@ pub struct Status {
     pub gid: u32,
     /// In bytes.
     pub size: u64,
+    /// The device that it is on, and its number there.
+    pub id: (u32, u32, u64),
 }
 
 impl Status {
@@ -355,7 +357,13 @@ fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
     let mut status = zeroed::<libc::statx>();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
     unsafe { call!(statx(fd, path, flags, StatxMask::BASIC_STATS, &mut status)) }.about_path(path)?;
-    Ok(Status { mode: u32::from(status.stx_mode), uid: status.stx_uid, gid: status.stx_gid, size: status.stx_size })
+    Ok(Status {
+        mode: u32::from(status.stx_mode),
+        uid: status.stx_uid,
+        gid: status.stx_gid,
+        size: status.stx_size,
+        id: (status.stx_dev_major, status.stx_dev_minor, status.stx_ino),
+    })
 }
 
 /// The mode of a directory: fstat(2).

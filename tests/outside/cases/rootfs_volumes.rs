@@ -3,7 +3,7 @@
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
 use crate::support::folder::Folder;
-use crate::support::harness::probe;
+use crate::support::harness::{probe, run};
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use rustix::mount::{UnmountFlags, unmount};
@@ -55,6 +55,33 @@ fn targets_are_made() {
     assert!(root.0.path("a/b/c").is_dir());
     assert_eq!(fs::read(root.0.path("a/file")).expect("a file"), b"");
     assert_eq!(fs::read_dir(root.0.path("a/b/c")).expect("readdir").count(), 0);
+}
+
+case!(hundreds_of_targets, Needs::NAMESPACES);
+/// Each new directory is reported to the parent. More reports than a socket holds do not stop the run, at whatever the parent
+/// waits for; and they are all undone if the command is not executed.
+fn hundreds_of_targets() {
+    let host = Folder::new();
+    let source = host.text(".");
+    let many: Vec<String> = (0..300).flat_map(|n| ["-v".into(), format!("{source}:/to/{n}")]).collect();
+    let memory: Vec<String> = (0..300).flat_map(|n| ["--tmpfs".into(), format!("/to/{n}")]).collect();
+    let deep = vec!["-v".into(), format!("{source}:/to{}", "/x".repeat(400))];
+    let workdir = vec!["-w".into(), format!("/to{}", "/x".repeat(400))];
+    // A command that is larger than a pipe, which the child reads when it has made its mounts.
+    let long = "x".repeat(100_000);
+    for options in [many, memory, deep, workdir] {
+        let root = Root::with_directories();
+        let mut words: Vec<&str> = options.iter().map(String::as_str).collect();
+        let before = root.names();
+        run(&[&["--rootfs", &root.path()], &words[..]].concat(), &["/none"]).finish().refused(127, &["not found"]);
+        assert_eq!(root.names(), before);
+        root.probe(&words, &["status", "3"]).finish().silent(3);
+        fs::remove_dir_all(root.0.path("to")).expect("what was made stays after a command that ran");
+        root.probe(&words, &["status", "3", &long]).finish().silent(3);
+        fs::remove_dir_all(root.0.path("to")).expect("likewise");
+        words.push("-t");
+        root.probe(&words, &["status", "3"]).finish().silent(3);
+    }
 }
 
 case!(targets_in_an_overlay, Needs::NAMESPACES | Needs::OVERLAY);
