@@ -15,6 +15,8 @@ step! {
     pub struct BecomeInit {
         /// The command has a terminal, whose foreground group it is to be.
         pub has_terminal: bool,
+        /// The signals that mydocker's caller ignores.
+        pub ignored: SigSet,
     }
 }
 
@@ -36,7 +38,7 @@ impl ChildStep for BecomeInit {
             sys::set_not_dumpable()?;
             sys::kill(command, GO)?;
             drop(child.pipes.error_write.take());
-            reap_until_the_end_of(command);
+            reap_until_the_end_of(command, self.ignored);
         }
         // The end of PID 1 ends its whole namespace. With --pid host the reaper is not PID 1, so the command must ask for
         // SIGKILL.
@@ -47,9 +49,11 @@ impl ChildStep for BecomeInit {
 }
 
 /// Looks after the command, forever.
-fn reap_until_the_end_of(command: Pid) -> ! {
+fn reap_until_the_end_of(command: Pid, ignored: SigSet) -> ! {
     loop {
         match sys::wait_for_signal(SigSet::ALL) {
+            // What the caller ignores ends no command, but one that does something with it gets it.
+            Ok(signal) if ignored.has(signal.number) && !signals::heeds(command, signal.number) => {}
             Ok(signal) if signal.number != libc::SIGCHLD => forward(signal, command),
             Ok(_) => reap(command),
             Err(_) => end_with(sys::wait4(command, true)),

@@ -10,17 +10,9 @@ use core::ffi::CStr;
 /// Signals that end a process which neither catches nor ignores them; the kernel does not deliver them to such a PID 1.
 pub const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
 
-/// Signals that mydocker forwards.
-const FORWARDED: SigSet = SigSet::of(&[
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGWINCH,
-    libc::SIGCONT,
-]);
+/// Signals that mydocker forwards even to a command that does nothing with them. All others end the container then, as they would
+/// end any process.
+const HARMLESS: SigSet = SigSet::of(&[libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH, libc::SIGCONT]);
 
 /// What the terminal stops a background process with: left unblocked, so that they still stop us.
 const BACKGROUND: SigSet = SigSet::of(&[libc::SIGTTIN, libc::SIGTTOU]);
@@ -93,12 +85,13 @@ pub fn fate(signal: Signal, heeded: bool, terminal_is_shared: bool) -> Fate {
     match signal.number {
         libc::SIGTSTP => return Fate::Stop,
         libc::SIGURG => return Fate::Drop,
-        number if !FORWARDED.has(number) => return Fate::End,
         _ => {}
     }
-    match (ENDING.has(signal.number), heeded, signal.from_kernel && terminal_is_shared) {
-        (true, false, _) => Fate::End,
-        (_, _, true) => Fate::Drop,
+    let is_harmless = HARMLESS.has(signal.number);
+    let is_terminals = is_harmless || ENDING.has(signal.number);
+    match (is_harmless || heeded, is_terminals && signal.from_kernel && terminal_is_shared) {
+        (false, _) => Fate::End,
+        (_, true) => Fate::Drop,
         _ => Fate::Forward,
     }
 }
@@ -218,7 +211,10 @@ mod tests {
             (user(libc::SIGUSR1), false, Fate::Forward),
             (terminal(libc::SIGWINCH), false, Fate::Drop),
             (terminal(libc::SIGTSTP), false, Fate::Stop),
-            (user(libc::SIGALRM), true, Fate::End),
+            (user(libc::SIGALRM), true, Fate::Forward),
+            (user(libc::SIGALRM), false, Fate::End),
+            (terminal(libc::SIGALRM), true, Fate::Forward),
+            (user(40), true, Fate::Forward),
             (user(40), false, Fate::End),
             (user(libc::SIGURG), false, Fate::Drop),
         ] {

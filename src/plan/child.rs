@@ -180,7 +180,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(step);
     }
     if spec.init {
-        steps.add(BecomeInit { has_terminal: spec.tty });
+        steps.add(BecomeInit { has_terminal: spec.tty, ignored: host.status.ignored });
     }
     steps.add(CloseDescriptors);
     steps.add(ResetSignals { ignored: host.status.ignored });

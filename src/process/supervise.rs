@@ -211,8 +211,12 @@ impl Supervisor {
     fn take_signal(&mut self) -> Result<()> {
         let Some(signals) = &self.signals else { return Ok(()) };
         let signal = sys::take_signal(signals.borrow())?;
-        // What was ignored when mydocker started (nohup) stays ignored.
-        if signal.number != libc::SIGCHLD && self.ignored.is_some_and(|ignored| ignored.has(signal.number)) {
+        // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command
+        // that does something with it.
+        if signal.number != libc::SIGCHLD
+            && self.ignored.is_some_and(|ignored| ignored.has(signal.number))
+            && (signal.from_kernel || !self.is_heeded(signal.number)?)
+        {
             return Ok(());
         }
         if signals::ENDING.has(signal.number) {
@@ -243,6 +247,12 @@ impl Supervisor {
             }
             (_, None, _) => Ok(()),
         }
+    }
+
+    /// Whether the command runs, and does something with this signal. A reaper decides that itself.
+    fn is_heeded(&self, number: i32) -> Result<bool> {
+        let Some(pid) = self.pid else { return Ok(false) };
+        Ok(self.has_executed()? && (self.init || signals::heeds(pid, number)))
     }
 
     /// Whether the command runs, or has failed to. The reaper closes its end of the pipe shortly after it has let the command
