@@ -88,7 +88,8 @@ pub fn carry_out(
     let status = started.map_or_else(Error::status, |()| supervisor.status());
     if let (Some(begun), Some(to)) = (begun, plan.spec.stats) {
         let signal = match supervisor.ended() {
-            Some(Wait::Signaled(_)) => Some(status & 0x7f),
+            // A child that has not become the command may have been killed by mydocker itself.
+            Some(Wait::Signaled(_)) if started.is_ok() => Some(status & 0x7f),
             _ => None,
         };
         let ending = Ending { pid: parent.pid, status, signal, executed_at, error: started.err() };

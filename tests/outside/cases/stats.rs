@@ -61,6 +61,17 @@ fn has_type(value: &Value, kind: &str) -> bool {
     }
 }
 
+case!(no_signal_ends_what_never_ran, Needs::NAMESPACES | Needs::CPUSET);
+/// mydocker kills a child that waits for the command, unless it has ended by itself before: the kill does not show.
+fn no_signal_ends_what_never_ran() {
+    for _ in 0..20 {
+        for options in [["-w", "/nowhere"], ["--cpu-set", "4095"]] {
+            let record = probe_record(&options, &["status", "0"]);
+            assert_eq!((&record["status"], &record["signal"]), (&125.into(), &Value::Null), "{record}");
+        }
+    }
+}
+
 case!(the_schema_is_the_readmes, Needs::NAMESPACES);
 fn the_schema_is_the_readmes() {
     let schema = schema();
