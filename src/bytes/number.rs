@@ -87,6 +87,16 @@ impl Set {
         self.0.is_empty()
     }
 
+    /// Whether `number` is a member.
+    pub fn has(&self, number: u64) -> bool {
+        self.0.iter().any(|&(low, high)| low <= number && number <= high)
+    }
+
+    /// Whether all members are below `limit`.
+    pub fn is_below(&self, limit: u64) -> bool {
+        self.0.iter().all(|(_, high)| *high < limit)
+    }
+
     /// Whether all numbers of `other` are members.
     fn has_all(&self, other: &Set) -> bool {
         other.0.iter().all(|&(low, high)| {

@@ -3,7 +3,7 @@
 use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
-use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, UnshareCgroup};
+use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, SetAffinity, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -134,6 +134,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     for group in &parts.groups {
         let file: &[u8] = if group.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };
         steps.add(JoinCgroup { group, file: bytes::c_string(&[group.name.to_bytes(), file]) });
+    }
+    if let Some(step) = spec.limits.cpus.and_then(SetAffinity::new) {
+        steps.add(step);
     }
     if privilege.confined {
         steps.add(UnshareCgroup);

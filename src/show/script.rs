@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
-use crate::sys::{AtFlags, CloneFlags, Device, Ioctl, MountFlags, OpenFlags, Prctl, Resource};
+use crate::sys::{AtFlags, CloneFlags, CpuMask, Device, Ioctl, MountFlags, OpenFlags, Prctl, Resource};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use syscalls::Sysno;
@@ -544,6 +544,11 @@ impl Translator {
                 &[call.bytes(0)],
             ),
             Sysno::prlimit64 => self.limit(call),
+            Sysno::sched_setaffinity => {
+                let mut list = Vec::new();
+                CpuMask::members(call.bytes(2)).for_each(|cpu| put_item(&mut list, &to_decimal(cpu)));
+                self.line("taskset=$(tool taskset -c 'leave out --cpu-set')\n\"$taskset\" -p -c ^ $$ >/dev/null", &[&list]);
+            }
             Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => self.line(LO_UP, &[]),
             Sysno::ioctl if call.number(1) == Ioctl::TIOCGPTPEER.bits() as usize => {
                 self.stop(b"a terminal of its own: leave out -t");
@@ -854,7 +859,7 @@ impl Translator {
 const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 31] = [
+const OWN_VARIABLES: [&[u8]; 32] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -874,6 +879,7 @@ const OWN_VARIABLES: [&[u8]; 31] = [
     b"setpriv",
     b"chroot",
     b"prlimit",
+    b"taskset",
     b"folders",
     b"tree",
     b"id",

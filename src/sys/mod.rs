@@ -39,9 +39,9 @@ pub use mount::{
 };
 pub use net::set_interface_up;
 pub use process::{
-    Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
-    has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
+    CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
+    fork, getpid, has_stopped, hostname, kill, leads_session, monotonic, nanosleep, same_group, sched_setaffinity,
+    set_child_subreaper, set_limit, set_not_dumpable, sethostname, spawn, stop, uname, unshare, wait_any, wait4,
 };
 pub use signal::{Signal, reset_signal, set_signal_mask, signalfd, take_signal, wait_for_signal};
 pub use tty::{

@@ -272,6 +272,37 @@ pub fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
         .map(drop)
 }
 
+/// The CPUs that a process may run on: bit n is CPU n.
+#[repr(C)]
+pub struct CpuMask(pub [u64; 16]);
+
+impl Object for CpuMask {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        let mut separator: &[u8] = b"[";
+        for cpu in CpuMask::members(bytes) {
+            out.put(separator);
+            out.put_decimal(cpu);
+            separator = b" ";
+        }
+        out.put(b"]");
+    });
+}
+
+impl CpuMask {
+    /// The numbers of the CPUs in the bytes of a mask.
+    pub fn members(bytes: &[u8]) -> impl Iterator<Item = u64> {
+        (0..8 * bytes.len())
+            .filter(|cpu| bytes.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 == 1))
+            .map(|cpu| cpu as u64)
+    }
+}
+
+/// sched_setaffinity(2) of this thread.
+pub fn sched_setaffinity(mask: &CpuMask) -> Result<()> {
+    // SAFETY: the kernel reads one mask, of the size that it is told
+    unsafe { call!(sched_setaffinity(0, size_of::<CpuMask>(), mask)) }.result().map(drop)
+}
+
 /// nanosleep(2).
 pub fn nanosleep(nanoseconds: i64) -> Result<()> {
     let time = Timespec([nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000]);

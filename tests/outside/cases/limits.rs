@@ -1,6 +1,6 @@
 //! Limits, read from outside while the command runs: explicit ones, defaults, and lifted ones.
 
-use crate::support::harness::{Running, unique_name, waiting_container};
+use crate::support::harness::{Running, probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 
@@ -130,6 +130,23 @@ fn cpu_set_of_two() {
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0-1", "{list}");
         running.finish().success();
     }
+}
+
+case!(the_callers_affinity_does_not_count, Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS);
+/// `taskset -c 0 mydocker run --cpu-set 0-1`: what was asked for holds.
+fn the_callers_affinity_does_not_count() {
+    let to_cpu_0 = || {
+        // SAFETY: a set of zeros is an empty one, and lives in this frame
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(0, &mut set);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
+        }
+        Ok(())
+    };
+    let status = |options: &[&str]| probe(options, &["file", "/proc/self/status"]).before(to_cpu_0).finish().success();
+    assert!(status(&["--cpu-set", "0-1"]).contains("Cpus_allowed_list:\t0-1\n"));
+    assert!(status(&["--cpu-set", "1"]).contains("Cpus_allowed_list:\t1\n"));
 }
 
 case!(memory_nodes, Needs::NAMESPACES | Needs::CPUSET);
