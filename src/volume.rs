@@ -2,11 +2,11 @@
 
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
-use crate::root::create::create_missing;
+use crate::root::create::{DIRECTORY, FILE, create_missing};
 use crate::root::enter::restrict;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot};
-use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -124,6 +124,10 @@ step! {
         pub create: bool,
         /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
         pub forbid_devices: bool,
+        /// For a tmpfs, room for its options; the parent has made it.
+        pub room: Slot<Vec<u8>>,
+        /// Where the root is on the host, for a dry run; `None` if it is in an image.
+        pub root_on_host: Option<&'static CStr>,
     }
 }
 
@@ -133,14 +137,15 @@ impl ChildStep for MountVolume {
         let tree = self.tree.take();
         let target = match sys::openat2(path, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) && self.create => {
-                let is_directory = match &tree {
+                let mode = match &tree {
                     Some(tree) => {
                         let status = sys::statx_fd(tree.borrow()).map_err(|e| e.about(path.to_bytes()))?;
-                        status.kind() == libc::S_IFDIR
+                        if status.kind() == libc::S_IFDIR { DIRECTORY } else { FILE }
                     }
-                    None => true,
+                    // What is new has the mode of /tmp, today and when the same root is used again.
+                    None => libc::S_IFDIR | 0o1777,
                 };
-                create_missing(path, is_directory, child)?;
+                create_missing(path, mode, child)?;
                 sys::openat2(path, OpenFlags::PATH)?
             }
             Err(e) if e.is(Errno::ENOENT) => {
@@ -154,6 +159,15 @@ impl ChildStep for MountVolume {
         }
         match (&self.volume.content, tree) {
             (Content::Memory { flags, data }, _) => {
+                let mut room = self.room.take().unwrap_or_default();
+                let data = match room.is_empty() {
+                    true => data,
+                    false => {
+                        room.put_octal(u64::from(self.covered_mode(&target, child)? & 0o7777));
+                        room.put(b"\0");
+                        CStr::from_bytes_until_nul(&room).unwrap_or_default()
+                    }
+                };
                 sys::mount_on(c"tmpfs", &target, path, c"tmpfs", *flags, Some(data))
             }
             (Content::Host { read_only, devices, .. }, Some(tree)) => {
@@ -168,6 +182,38 @@ impl ChildStep for MountVolume {
             }
             (Content::Host { .. }, None) => Ok(()),
         }
+    }
+}
+
+impl MountVolume {
+    /// The room for the options of a tmpfs that gets the mode of what it covers: up to that mode.
+    pub fn room(volume: &Volume) -> Slot<Vec<u8>> {
+        let Content::Memory { data, .. } = volume.content else { return Slot::default() };
+        let data = data.to_bytes();
+        if bytes::split(data, b',').any(|option| option.starts_with(b"mode=")) {
+            return Slot::default();
+        }
+        let mut room = Vec::with_capacity(data.len() + b",mode=07777\0".len());
+        room.put(data);
+        room.put(if data.is_empty() { b"" } else { b"," });
+        room.put(b"mode=");
+        Slot::new(Some(room))
+    }
+
+    /// The mode of the directory that is mounted on.
+    fn covered_mode(&self, target: &Fd, child: &Child) -> Result<u32> {
+        let path = self.volume.target;
+        let mode = |target: &Fd| sys::statx_fd(target.borrow()).map(|status| status.mode);
+        let covered = mode(target).map_err(|e| e.about(path.to_bytes()))?;
+        if !child.is_rehearsal {
+            return Ok(covered);
+        }
+        // Only the host knows the mode of a directory that a dry run does not open.
+        Ok(record::make(|| {
+            let root = sys::open(self.root_on_host?, OpenFlags::PATH).ok()?;
+            mode(&sys::open_in_root(&root, path, OpenFlags::PATH).ok()?).ok()
+        })
+        .unwrap_or(0o1777))
     }
 }
 

@@ -76,7 +76,14 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
     let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
         for (volume, tree) in parts.volumes.iter().filter(|(volume, _)| wanted(volume)) {
-            steps.add(MountVolume { volume, tree, create: own_root, forbid_devices: own_root && privilege.confined });
+            steps.add(MountVolume {
+                volume,
+                tree,
+                create: own_root,
+                forbid_devices: own_root && privilege.confined,
+                room: MountVolume::room(volume),
+                root_on_host: parts.root_on_host(),
+            });
         }
     };
     mount_volumes(&mut steps, &is_bind);

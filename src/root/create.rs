@@ -7,10 +7,15 @@ use crate::sys::{self, Device, Fd, OpenFlags, Poll};
 use alloc::rc::Rc;
 use core::ffi::CStr;
 
-/// Creates `path` in the root, a directory or an empty file, with the missing directories above it. openat2 follows no link
+/// The mode of a directory that is created.
+pub const DIRECTORY: u32 = libc::S_IFDIR | 0o755;
+/// The mode of an empty file that is created.
+pub const FILE: u32 = libc::S_IFREG | 0o644;
+
+/// Creates `path` in the root, a directory or an empty file as `mode` says, with the missing directories above it. openat2 follows no link
 /// out of the root, and no magic link of /proc. Each new file is reported through the undo socket, if there is one, so that
 /// the parent can remove it.
-pub fn create_missing(path: &CStr, directory: bool, child: &Child) -> Result<()> {
+pub fn create_missing(path: &CStr, mode: u32, child: &Child) -> Result<()> {
     let path = path.to_bytes_with_nul();
     let mut buffer = [0u8; libc::PATH_MAX as usize];
     let Some(room) = buffer.get_mut(..path.len()) else { return Ok(()) };
@@ -33,9 +38,10 @@ pub fn create_missing(path: &CStr, directory: bool, child: &Child) -> Result<()>
                     None => sys::openat2(c"/", OpenFlags::PATH)?,
                 };
                 let Ok(name) = CStr::from_bytes_until_nul(buffer.get(name_at..).unwrap_or_default()) else { break };
-                match directory || !last {
-                    true => sys::mkdir(Some(&dir), name, 0o755),
-                    false => sys::mknod(Some(&dir), name, libc::S_IFREG | 0o644, Device::NONE),
+                let mode = if last { mode } else { DIRECTORY };
+                match mode & libc::S_IFMT {
+                    libc::S_IFDIR => sys::mkdir(Some(&dir), name, mode & 0o7777),
+                    _ => sys::mknod(Some(&dir), name, mode, Device::NONE),
                 }
                 .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created"))?;
                 report(child, &dir, name)?;

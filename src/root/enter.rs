@@ -1,7 +1,7 @@
 //! From the host's root into its own.
 
 use super::STAGE;
-use super::create::create_missing;
+use super::create::{DIRECTORY, create_missing};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::mountinfo;
@@ -195,7 +195,7 @@ impl ChildStep for CheckRoot {
         }
         // Nothing is created before all three have been looked at.
         for (path, _) in OWN.iter().zip(&missing).filter(|(_, missing)| **missing) {
-            create_missing(path, true, child)?;
+            create_missing(path, DIRECTORY, child)?;
         }
         Ok(())
     }

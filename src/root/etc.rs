@@ -1,6 +1,6 @@
 //! The files of /etc that belong to the container: hosts, hostname, resolv.conf.
 
-use super::create::create_missing;
+use super::create::{FILE, create_missing};
 use super::kernel::MQUEUE;
 use crate::bytes;
 use crate::error::{Errno, Result};
@@ -59,7 +59,7 @@ impl ChildStep for BindEtcFile {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let EtcFile { source, target: path, content } = self.file;
         let target = match sys::openat2(path, OpenFlags::PATH) {
-            Err(e) if e.is(Errno::ENOENT) => match create_missing(path, false, child) {
+            Err(e) if e.is(Errno::ENOENT) => match create_missing(path, FILE, child) {
                 // The root is read-only, or a link there leads nowhere.
                 Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return Ok(()),
                 other => other.and_then(|()| sys::openat2(path, OpenFlags::PATH))?,

@@ -1,6 +1,6 @@
 //! The working directory.
 
-use super::create::create_missing;
+use super::create::{DIRECTORY, create_missing};
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, OpenFlags};
@@ -21,7 +21,7 @@ impl ChildStep for ChangeDirectory {
         let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
         let opened = match sys::openat2(self.path, flags) {
             Err(e) if e.is(Errno::ENOENT) && self.create => {
-                create_missing(self.path, true, child)?;
+                create_missing(self.path, DIRECTORY, child)?;
                 sys::openat2(self.path, flags)
             }
             other => other,

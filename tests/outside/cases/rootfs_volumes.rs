@@ -8,6 +8,7 @@ use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 case!(a_folder_and_a_file, Needs::NAMESPACES);
 fn a_folder_and_a_file() {
@@ -148,7 +149,16 @@ fn over_the_files_of_etc() {
 case!(memory, Needs::NAMESPACES);
 fn memory() {
     let root = Root::with_directories();
-    assert_eq!(root.probe_output(&["--tmpfs", "/t"], &["see", "/t"]), "folder 1777\n");
+    // One that is new is for everybody, today and when the same root is used again.
+    for _ in 0..2 {
+        assert_eq!(root.probe_output(&["--tmpfs", "/t"], &["see", "/t"]), "folder 1777\n");
+    }
+    // Else it has the mode of what it covers.
+    fs::create_dir(root.0.path("secret")).expect("mkdir");
+    fs::set_permissions(root.0.path("secret"), fs::Permissions::from_mode(0o750)).expect("chmod");
+    assert_eq!(root.probe_output(&["--tmpfs", "/secret:size=1m"], &["see", "/secret"]), "folder 750\n");
+    let plan = root.probe(&["--dry-run", "--tmpfs", "/secret", "--tmpfs", "/n"], &["status", "0"]).finish().success();
+    assert!(plan.contains("mode=0750\"") && plan.contains("mode=01777\""), "{plan}");
     assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m,mode=700"], &["see", "/t"]), "folder 700\n");
     assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m"], &["fill", "/t/x"]), format!("ENOSPC {}\n", 1 << 20));
     assert_eq!(root.probe_output(&["--tmpfs", "/t:ro"], &["write", "/t/x"]), "EROFS\n");
