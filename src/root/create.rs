@@ -12,52 +12,80 @@ pub const DIRECTORY: u32 = libc::S_IFDIR | 0o755;
 /// The mode of an empty file that is created.
 pub const FILE: u32 = libc::S_IFREG | 0o644;
 
-/// Creates `path` in the root, a directory or an empty file as `mode` says, with the missing directories above it. openat2 follows no link
-/// out of the root, and no magic link of /proc. Each new file is reported through the undo socket, if there is one, so that
-/// the parent can remove it.
+/// How many links that lead to nothing may lead to each other.
+const MOST_LINKS: u32 = 5;
+
+/// Creates `path` in the root, a directory or an empty file as `mode` says, with the missing directories above it. openat2
+/// follows no link out of the root, and no magic link of /proc. Where a link leads to nothing, what it leads to is created. Each
+/// new file is reported through the undo socket, if there is one, so that the parent can remove it.
 pub fn create_missing(path: &CStr, mode: u32, child: &Child) -> Result<()> {
-    let path = path.to_bytes_with_nul();
+    create_below_links(path.to_bytes(), mode, child, MOST_LINKS)
+}
+
+fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Result<()> {
     let mut buffer = [0u8; libc::PATH_MAX as usize];
-    let Some(room) = buffer.get_mut(..path.len()) else { return Ok(()) };
-    room.copy_from_slice(path);
     let mut above: Option<Fd> = None;
     let mut name_at = 1;
-    for end in 1..path.len() {
-        if !matches!(path.get(end), Some(b'/' | b'\0')) {
+    for end in 1..=path.len() {
+        if !matches!(path.get(end), Some(b'/') | None) {
             continue;
         }
-        let last = end + 1 == path.len();
-        if let Some(byte) = buffer.get_mut(end) {
-            *byte = 0;
-        }
-        let Ok(whole) = CStr::from_bytes_until_nul(&buffer) else { break };
+        let last = end == path.len();
+        let Some(whole) = c_string_in(&mut buffer, &[path.get(..end).unwrap_or_default()]) else { return Ok(()) };
         let opened = match sys::openat2(whole, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) => {
                 let dir = match above.take() {
                     Some(dir) => dir,
                     None => sys::openat2(c"/", OpenFlags::PATH)?,
                 };
-                let Ok(name) = CStr::from_bytes_until_nul(buffer.get(name_at..).unwrap_or_default()) else { break };
+                let Ok(name) = CStr::from_bytes_with_nul(whole.to_bytes_with_nul().get(name_at..).unwrap_or_default())
+                else {
+                    return Ok(());
+                };
                 let mode = if last { mode } else { DIRECTORY };
-                match mode & libc::S_IFMT {
+                let made = match mode & libc::S_IFMT {
                     libc::S_IFDIR => sys::mkdir(Some(&dir), name, mode & 0o7777),
                     _ => sys::mknod(Some(&dir), name, mode, Device::NONE),
+                };
+                match made {
+                    Err(e) if e.is(Errno::EEXIST) && links > 0 => {
+                        let mut room = [0u8; libc::PATH_MAX as usize];
+                        let to = sys::readlink(&dir, name, &mut room)?;
+                        let parent = path.get(..name_at).unwrap_or_default();
+                        let mut target = [0u8; libc::PATH_MAX as usize];
+                        let Some(target) =
+                            c_string_in(&mut target, &[if to.starts_with(b"/") { b"" } else { parent }, to])
+                        else {
+                            return Err(e);
+                        };
+                        create_below_links(target.to_bytes(), mode, child, links - 1)?;
+                    }
+                    made => {
+                        made.map_err(|e| {
+                            e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created")
+                        })?;
+                        report(child, &dir, name)?;
+                    }
                 }
-                .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created"))?;
-                report(child, &dir, name)?;
                 sys::openat2(whole, OpenFlags::PATH)?
             }
             other => other?,
         };
         above = Some(opened);
         name_at = end + 1;
-        if let Some(byte) = buffer.get_mut(end)
-            && !last
-        {
-            *byte = b'/';
-        }
     }
     Ok(())
+}
+
+/// The parts as one string in `buffer`, if there is room.
+fn c_string_in<'a>(buffer: &'a mut [u8], parts: &[&[u8]]) -> Option<&'a CStr> {
+    let mut end = 0;
+    for part in parts {
+        buffer.get_mut(end..end + part.len())?.copy_from_slice(part);
+        end += part.len();
+    }
+    *buffer.get_mut(end)? = 0;
+    CStr::from_bytes_with_nul(buffer.get(..=end)?).ok()
 }
 
 /// Reports to the parent that `name` has been created in `dir`; removes it if the report fails.

@@ -20,6 +20,15 @@ pub struct EtcFile {
     pub content: &'static [u8],
 }
 
+/// Where systemd-resolved keeps the servers that it asks itself.
+const SERVERS: &CStr = c"/run/systemd/resolve/resolv.conf";
+
+/// Whether the one server of a resolv.conf is the address of systemd-resolved, which does not listen in every network namespace.
+fn asks_only_resolved(file: &[u8]) -> bool {
+    let mut servers = bytes::split(file, b'\n').filter_map(|line| line.strip_prefix(b"nameserver")).map(bytes::trimmed);
+    servers.next() == Some(b"127.0.0.53") && servers.next().is_none()
+}
+
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
 pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
     let mut files = Vec::new();
@@ -31,7 +40,12 @@ pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]
         let mut content = bytes::c_string(parts).to_bytes();
         // Without parts it is a copy of the host's, if the host has such a file.
         if parts.is_empty() {
-            let Ok(copy) = sys::read_file(target) else { return };
+            let Ok(mut copy) = sys::read_file(target) else { return };
+            if asks_only_resolved(&copy)
+                && let Ok(servers) = sys::read_file(SERVERS)
+            {
+                copy = servers;
+            }
             content = copy.leak();
         }
         files.push(EtcFile { source: bytes::c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });

@@ -435,6 +435,14 @@ pub fn path_of(fd: &Fd) -> Result<Vec<u8>> {
     Ok(path)
 }
 
+/// readlinkat(2): what a symbolic link in `dir` says.
+pub fn readlink<'a>(dir: &Fd, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    let len = buffer.len();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the slice is ours to write, and as long as `len` says
+    let n = unsafe { call!(readlinkat(dir.borrow(), name, &mut *buffer, len)) }.about_path(name)?;
+    Ok(buffer.get(..n).unwrap_or_default())
+}
+
 /// chdir(2).
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
