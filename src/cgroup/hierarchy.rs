@@ -186,7 +186,7 @@ fn mounted<'a>(
             Version::V2 => mount.fstype == b"cgroup2",
         };
         if is_it
-            && !mountinfo::is_hidden(mount.point, rest)
+            && !mountinfo::is_hidden(&mount, mounts)
             && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
             let is_writable = !bytes::has_part(mount.options, b',', b"ro");
