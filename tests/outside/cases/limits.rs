@@ -9,7 +9,7 @@ const MIB: u64 = 1 << 20;
 /// The command's file for `controller`: `v1` or `v2`, depending on the hierarchy that carries it here.
 fn file(running: &Running, controller: &str, v1: &str, v2: &str) -> String {
     let name = if on_v2(controller) { v2 } else { v1 };
-    let path = host().group(controller, running.command_pid()).join(name);
+    let path = host().control_file(&host().group(controller, running.command_pid()), name);
     assert!(
         path.components().any(|part| part.as_os_str() == running.directory_name().as_str()),
         "the command is not in a group of its own for {controller}: {}",
@@ -107,7 +107,7 @@ fn cpu_shares() {
 fn own_list(v1: &str, v2: &str) -> String {
     let own = host().group("cpuset", std::process::id() as i32);
     let name = if on_v2("cpuset") { v2 } else { v1 };
-    std::fs::read_to_string(own.join(name)).expect("our own list").trim().to_string()
+    std::fs::read_to_string(host().control_file(&own, name)).expect("our own list").trim().to_string()
 }
 
 case!(cpu_set, Needs::NAMESPACES | Needs::CPUSET);
