@@ -22,8 +22,18 @@ const FLAGS: [(&str, u64, u64); 8] = [
     ("exec", 0, libc::MS_NOEXEC),
 ];
 
-/// Options of tmpfs(5), which have a value.
-const OPTIONS: [&[u8]; 6] = [b"size", b"mode", b"uid", b"gid", b"nr_inodes", b"nr_blocks"];
+/// Whether an option of tmpfs(5) has a value that the kernel takes.
+fn is_of_tmpfs(name: &[u8], value: &[u8]) -> bool {
+    let is_size = |value: &[u8]| bytes::size(value).is_ok() && !value.ends_with(b"b") && !value.ends_with(b"B");
+    let is_below = |value: &[u8], limit: u64| bytes::decimal(value).is_ok_and(|number| number < limit);
+    match name {
+        b"size" => value.strip_suffix(b"%").map_or(is_size(value), |part| is_below(part, 101)),
+        b"nr_inodes" | b"nr_blocks" => is_size(value),
+        b"uid" | b"gid" => is_below(value, u64::from(u32::MAX)),
+        b"mode" => value.len() <= 5 && !value.is_empty() && value.iter().all(|b| (b'0'..=b'7').contains(b)),
+        _ => false,
+    }
+}
 
 /// Reads `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`.
 pub fn parse(word: &str) -> Result<Volume> {
@@ -54,11 +64,11 @@ pub fn parse_tmpfs(word: &str) -> Result<Volume> {
             continue;
         }
         match bytes::split_once(option, b'=') {
-            Some((name, _)) if OPTIONS.contains(&name) => {
+            Some((name, value)) if is_of_tmpfs(name, value) => {
                 data.put(option);
                 data.put(b",");
             }
-            _ => return Err(Error::usage("--tmpfs does not know the option", option)),
+            _ => return Err(Error::usage("--tmpfs does not know the option, or its value", option)),
         }
     }
     data.pop();
@@ -261,6 +271,19 @@ mod tests {
             ("/t:size=1m,mode=700", Some((usual, "size=1m,mode=700"))),
             ("/t:exec,size=1m", Some((usual & !libc::MS_NOEXEC, "size=1m"))),
             ("/t:ro,dev,suid,exec", Some((libc::MS_RDONLY, ""))),
+            (
+                "/t:size=50%,uid=1,gid=4294967294,nr_inodes=1k",
+                Some((usual, "size=50%,uid=1,gid=4294967294,nr_inodes=1k")),
+            ),
+            ("/t:size=123bogus", None),
+            ("/t:size=18446744073709551616", None),
+            ("/t:size=101%", None),
+            ("/t:size=", None),
+            ("/t:mode=8", None),
+            ("/t:mode=", None),
+            ("/t:uid=-1", None),
+            ("/t:gid=4294967295", None),
+            ("/t:nr_inodes=x", None),
             ("/t:size", None),
             ("/t:what=1", None),
             ("t", None),

@@ -97,7 +97,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if own_root {
         for file in &parts.etc_files {
-            steps.add(BindEtcFile { file });
+            steps.add(BindEtcFile { file, read_only: spec.read_only });
         }
         if !spec.host_ipc {
             let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));

@@ -64,6 +64,8 @@ step! {
     pub struct BindEtcFile {
         /// The file.
         pub file: &'static EtcFile,
+        /// It cannot be written to, as the rest of the root.
+        pub read_only: bool,
     }
 
     may_fail |_| true
@@ -87,6 +89,7 @@ impl ChildStep for BindEtcFile {
             return Ok(());
         }
         sys::create(source, content)?;
-        sys::mount_on(source, &target, path, c"", MountFlags::BIND, None)
+        sys::mount_on(source, &target, path, c"", MountFlags::BIND, None)?;
+        if self.read_only { sys::remount_read_only(path, MountFlags::NOSUID) } else { Ok(()) }
     }
 }

@@ -17,6 +17,10 @@ fn a_read_only_root() {
     let seen = root.probe_output(&["--read-only"], &["write", "/x", "/etc/x", "/dev/shm/x", "/dev/x"]);
     assert_eq!(seen, "EROFS\nEROFS\nok\nok\n");
     assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
+    let files = ["/etc/hosts", "/etc/hostname"];
+    let write = [&["write"], &files[..]].concat();
+    assert_eq!(root.probe_output(&["--read-only"], &write), "EROFS\nEROFS\n");
+    assert_eq!(root.probe_output(&[], &write), "ok\nok\n");
 }
 
 case!(read_only_host_files, Needs::NAMESPACES);
