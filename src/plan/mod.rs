@@ -107,7 +107,7 @@ impl Parts {
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
-        parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        parts.home_of_user = (own_root || spec.user.is_some()) && environment::get(&environment, b"HOME").is_none();
         (parts.hierarchies, parts.groups) = cgroup::find_groups(spec, host)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         let depth = |path: &CStr| bytes::split(path.to_bytes(), b'/').count();

@@ -2,7 +2,7 @@
 
 use super::create::{FILE, create_missing};
 use super::kernel::MQUEUE;
-use crate::bytes;
+use crate::bytes::{self, Put};
 use crate::error::{Errno, Result};
 use crate::spec::Volume;
 use crate::step::{Child, ChildStep, Slot};
@@ -29,6 +29,21 @@ fn asks_only_resolved(file: &[u8]) -> bool {
     servers.next() == Some(b"127.0.0.53") && servers.next().is_none()
 }
 
+/// The line of /etc/hosts for the container itself. The first name is the full one: hostname -f.
+fn own_line(hostname: &[u8]) -> Vec<u8> {
+    let mut line = Vec::new();
+    if !hostname.is_empty() {
+        line.put(b"127.0.0.1\t");
+        line.put(hostname);
+        if let Some((short, _)) = bytes::split_once(hostname, b'.') {
+            line.put(b" ");
+            line.put(short);
+        }
+        line.put(b"\n");
+    }
+    line
+}
+
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
 pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
     let mut files = Vec::new();
@@ -50,7 +65,7 @@ pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]
         }
         files.push(EtcFile { source: bytes::c_string(&[MQUEUE.to_bytes(), b"/", name]), target, content });
     };
-    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
+    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n", &own_line(hostname)];
     add(b"hosts", if host_network { &[] } else { hosts });
     add(b"hostname", &[hostname, b"\n"]);
     add(b"resolv.conf", &[]);
