@@ -130,7 +130,7 @@ step! {
         pub volume: &'static Volume,
         /// What [`OpenVolume`] has left.
         pub tree: &'static Slot<Fd>,
-        /// In a root of its own a target that is missing is created.
+        /// In a root of its own, or in memory of its own, a target that is missing is created.
         pub create: bool,
         /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
         pub forbid_devices: bool,
@@ -159,7 +159,7 @@ impl ChildStep for MountVolume {
                 sys::openat2(path, OpenFlags::PATH)?
             }
             Err(e) if e.is(Errno::ENOENT) => {
-                return Err(e.with_hint("on the host's own files no mount point is created"));
+                return Err(e.with_hint("on the host's own files no mount point is created; --ephemeral or --rootfs gives a root where it is"));
             }
             other => other?,
         };

@@ -21,13 +21,15 @@ use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::workdir::ChangeDirectory;
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
-use crate::spec::{Spec, Volume};
-use crate::step::{ChildStep, List, Steps};
+use crate::spec::{Content, Spec, Volume};
+use crate::step::{ChildStep, List, Slot, Steps};
+use crate::sys::Fd;
 use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::{AwaitIds, Maps};
 use crate::volume::{MountVolume, OpenVolume};
+use core::ffi::CStr;
 
 /// The steps of the child.
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ChildStep> {
@@ -79,7 +81,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             steps.add(MountVolume {
                 volume,
                 tree,
-                create: own_root,
+                create: own_root || is_in_memory(volume, &parts.volumes),
                 forbid_devices: own_root && privilege.confined,
                 room: MountVolume::room(volume),
                 root_on_host: parts.root_on_host(),
@@ -196,6 +198,22 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
     steps
+}
+
+/// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.
+fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)]) -> bool {
+    let mut nearest: Option<&Volume> = None;
+    for (other, _) in all {
+        let is_above = |point: &CStr| {
+            bytes::below(volume.target.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty())
+        };
+        if is_above(other.target)
+            && nearest.is_none_or(|found| found.target.count_bytes() <= other.target.count_bytes())
+        {
+            nearest = Some(other);
+        }
+    }
+    nearest.is_some_and(|volume| matches!(volume.content, Content::Memory { .. }))
 }
 
 /// From the host's root into its own.

@@ -27,7 +27,7 @@ impl ChildStep for ChangeDirectory {
             other => other,
         };
         let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
-            true => e.with_hint("the working directory does not exist"),
+            true => e.with_hint("the working directory does not exist; with --ephemeral or --rootfs it is created"),
             false => e,
         })?;
         sys::fchdir(&dir, self.path)

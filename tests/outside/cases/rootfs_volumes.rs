@@ -190,8 +190,29 @@ fn on_the_hosts_own_files() {
     assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
     // Nothing is made there.
     let missing = format!("{}:{}", host.text("."), place.text("missing"));
-    probe(&["-v", &missing], &["status", "0"]).finish().refused(125, &["missing", "ENOENT"]);
+    let words = ["missing", "ENOENT", "--ephemeral", "--rootfs"];
+    probe(&["-v", &missing], &["status", "0"]).finish().refused(125, &words);
+    probe(&["-w", &place.text("missing")], &["status", "0"]).finish().refused(125, &words);
     assert!(!place.path("missing").exists());
+}
+
+case!(below_memory_of_its_own, Needs::NAMESPACES);
+/// On the host's own files a mount point is made where it is in memory of the container's own, and only there.
+fn below_memory_of_its_own() {
+    let (host, place) = (Folder::new(), Folder::new());
+    host.write("file", b"x\n");
+    let (point, source) = (place.text("").trim_end_matches('/').to_string(), host.text("."));
+    let below = format!("{source}:{point}/a/b");
+    assert_eq!(
+        probe(&["-v", &below, "--tmpfs", &point], &["file", &format!("{point}/a/b/file")]).finish().success(),
+        "x\n"
+    );
+    assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
+    let deeper = format!("{source}:{point}/a/b/c");
+    probe(&["-v", &below, "--tmpfs", &point, "-v", &deeper], &["status", "0"])
+        .finish()
+        .refused(125, &["/a/b/c", "ENOENT"]);
+    assert_eq!(fs::read_dir(host.as_path()).expect("readdir").count(), 1);
 }
 
 case!(over_the_hosts_own_root, Needs::ROOT | Needs::OVERLAY);
