@@ -166,7 +166,7 @@ options! {
             "use a directory, or a file with a filesystem in it, as its root"
             => |request, word| request.spec.rootfs = Some(path(word));
         ephemeral: "--ephemeral" Optional("SIZE")
-            "writes go to memory, and are lost at exit"
+            "writes go to memory, and are lost at exit; default SIZE half of -m"
             => |request, word| {
                 request.spec.ephemeral = true;
                 if !word.is_empty() {

@@ -59,10 +59,16 @@ pub fn carry_out(
     // beside it.
     let started = started.and_then(|()| supervisor.await_exec(parent));
     let mut executed_at = None;
+    let mut written_to = None;
     let mut followed = Ok(());
     if started.is_ok() {
         trace::show_execve();
         executed_at = begun.as_ref().map(|_| sys::monotonic());
+        if let (Some(_), Some(pid), Some(root)) = (&begun, parent.pid, plan.parts.root)
+            && root.writes.is_some()
+        {
+            written_to = stats::open_root(pid);
+        }
         trace::set_phase(Phase::Wait);
         cleanup::sweep(plan);
         followed = supervisor.follow();
@@ -92,7 +98,7 @@ pub fn carry_out(
             Some(Wait::Signaled(_)) if started.is_ok() => Some(status & 0x7f),
             _ => None,
         };
-        let ending = Ending { pid: parent.pid, status, signal, executed_at, error: started.err() };
+        let ending = Ending { pid: parent.pid, status, signal, executed_at, written_to, error: started.err() };
         // A file that could not be created has ended the run, and has been named.
         if !matches!(to, StatsTo::File(_)) || parent.stats_file.is_some() {
             let record = stats::record(&begun, to, plan, &ending);

@@ -185,6 +185,13 @@ fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
     }
 }
 
+/// openat(2) with O_CREAT and O_EXCL: an empty file in `dir`.
+pub fn create_empty(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(openat(dir.borrow(), name, flags, Mode(mode))) }.about_path(name).map(|fd| drop(Fd::own(fd)))
+}
+
 /// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole.
 pub fn create(path: &CStr, content: &[u8]) -> Result<()> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
@@ -381,6 +388,15 @@ pub fn is_on_proc(fd: &Fd) -> Result<bool> {
     // SAFETY: the kernel fills one struct statfs
     unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
     Ok(status.f_type as u64 == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
+pub fn space(fd: &Fd) -> Result<(u64, u64)> {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: the kernel fills one struct statfs
+    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
+    let size = status.f_bsize as u64;
+    Ok((status.f_blocks * size, status.f_bfree * size))
 }
 
 /// statfs(2): whether `path` is in a cgroup filesystem.
