@@ -221,6 +221,8 @@ pub struct Child {
     pub image: Option<Loop>,
     /// The old root is mounted on top of the new one.
     pub old_root_on_top: bool,
+    /// The working directory is entered when the process has become the user.
+    pub workdir_is_users: bool,
     /// The user to run as.
     pub user: User,
     /// The side of its terminal that programs see.

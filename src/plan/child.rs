@@ -18,7 +18,7 @@ use crate::root::etc::BindEtcFile;
 use crate::root::image::MountImage;
 use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
-use crate::root::workdir::ChangeDirectory;
+use crate::root::workdir::{ChangeDirectory, ChangeDirectoryAsUser};
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, ResetSignals};
 use crate::spec::{Content, Spec, Volume};
@@ -160,7 +160,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
     }
     if let Some(path) = spec.workdir.or(own_root.then_some(c"/")) {
-        steps.add(ChangeDirectory { path, create: own_root });
+        steps.add(ChangeDirectory { path, create: own_root, for_user: spec.user.is_some() });
     }
     for limit in &spec.ulimits {
         steps.add(SetUlimit { limit });
@@ -172,6 +172,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if spec.user.is_some() {
         steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
+        if let Some(path) = spec.workdir {
+            steps.add(ChangeDirectoryAsUser { path });
+        }
     } else if privilege.confined && host.status.has_groups && parts.maps.is_none_or(Maps::may_leave_groups) {
         steps.add(LeaveGroups);
     }

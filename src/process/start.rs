@@ -27,6 +27,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             born_in_cgroup: false,
             image: None,
             old_root_on_top: false,
+            workdir_is_users: false,
             user: if plan.spec.user.is_some() { User::with_room() } else { User::default() },
             terminal: None,
             message: alloc::vec![0; 4 + plan.parts.words.len()],

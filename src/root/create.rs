@@ -3,7 +3,7 @@
 use crate::bytes;
 use crate::error::{Errno, Result};
 use crate::step::{Child, Parent};
-use crate::sys::{self, Device, Fd, OpenFlags, Poll};
+use crate::sys::{self, Fd, OpenFlags, Poll};
 use alloc::rc::Rc;
 use core::ffi::CStr;
 
@@ -45,7 +45,8 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
                 let mode = if last { mode } else { DIRECTORY };
                 let made = match mode & libc::S_IFMT {
                     libc::S_IFDIR => sys::mkdir(Some(&dir), name, mode & 0o7777),
-                    _ => sys::mknod(Some(&dir), name, mode, Device::NONE),
+                    // Not every FUSE filesystem has mknod(2) for files.
+                    _ => sys::create_empty(&dir, name, mode & 0o7777),
                 };
                 match made {
                     Err(e) if e.is(Errno::EEXIST) && links > 0 => {

@@ -3,7 +3,8 @@
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
 use crate::support::folder::Folder;
-use crate::support::harness::{probe, run};
+use crate::support::harness::{mydocker_at, mydocker_file, probe, run};
+use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use rustix::mount::{UnmountFlags, unmount};
@@ -100,6 +101,18 @@ fn targets_in_a_read_only_root() {
     root.refuses(&["--read-only", "-v", &format!("{}:/new", host.text("."))], &["/new", "EROFS"]);
     root.refuses(&["--read-only", "--tmpfs", "/new"], &["/new", "EROFS"]);
     assert_eq!(root.probe_output(&["--read-only", "--tmpfs", "/etc"], &["write", "/etc/new"]), "ok\n");
+}
+
+case!(a_file_where_mknod_makes_none, Needs::ROOT | Needs::STRACE);
+/// As on some FUSE filesystems. The first six calls of mknod make the nodes of /dev.
+fn a_file_where_mknod_makes_none() {
+    let (root, host) = (Root::with_directories(), Folder::new());
+    let volume = format!("{}:/missing/file", host.write("file", b"the host's\n"));
+    let (seen, file) = (host.text("strace"), mydocker_file());
+    let words = ["-f", "-o", &seen, "-e", "trace=mknodat", "-e", "inject=mknodat:error=ENOSYS:when=7+"];
+    let options = ["run", "--rootfs", &root.path(), "-v", &volume, "/probe", "--probe", "file", "/missing/file"];
+    let all = [&words[..], &[file.to_str().expect("UTF-8")], &options].concat();
+    assert_eq!(mydocker_at(&tool("strace").expect("strace"), &all).finish().success(), "the host's\n");
 }
 
 case!(one_below_another, Needs::NAMESPACES);
