@@ -197,7 +197,6 @@ options! {
             "size of /dev/shm; default 64m"
             => |request, word| {
                 request.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
-                request.needs_own_root.get_or_insert(word);
             };
     }
     "Process" {

@@ -97,17 +97,19 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // By convention the group tty has the id 5.
         steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
     }
-    if own_root {
-        for file in &parts.etc_files {
-            steps.add(BindEtcFile { file, read_only: spec.read_only });
-        }
-        if !spec.host_ipc {
-            let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
-            steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]) });
-        }
-        if !(in_userns && spec.host_ipc) {
-            steps.add(MountMqueue);
-        }
+    if !own_root && !parts.etc_files.is_empty() {
+        // Its file is written there, and is hidden by what is mounted there next.
+        steps.add(MountShm { options: c"mode=755,size=1m", may_be_missing: true });
+    }
+    for file in &parts.etc_files {
+        steps.add(BindEtcFile { file, read_only: spec.read_only });
+    }
+    if !spec.host_ipc {
+        let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
+        steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]), may_be_missing: !own_root });
+    }
+    if own_root && !(in_userns && spec.host_ipc) {
+        steps.add(MountMqueue);
     }
     // A volume that is below another one comes after it.
     let depth = |volume: &Volume| bytes::split(volume.target.to_bytes(), b'/').count();

@@ -103,6 +103,8 @@ impl Parts {
         };
         if own_root {
             parts.etc_files = etc::files(hostname, spec.host_network, &parts.volumes);
+        } else if let Some(name) = parts.uts_name.filter(|_| !spec.host_ipc) {
+            parts.etc_files.extend(etc::named_hosts(name, &parts.volumes));
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;

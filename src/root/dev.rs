@@ -1,6 +1,6 @@
 //! /dev of a root of its own.
 
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, Device, MountFlags};
@@ -59,13 +59,23 @@ step! {
     pub struct MountShm {
         /// The options of the tmpfs, with its size.
         pub options: &'static CStr,
+        /// The host may have no such directory.
+        pub may_be_missing: bool,
     }
+
+    may_fail |step| step.may_be_missing
 }
+
+/// Where it is.
+pub const SHM: &CStr = c"/dev/shm";
 
 impl ChildStep for MountShm {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        sys::mount(c"shm", c"/dev/shm", c"tmpfs", flags, Some(self.options))
+        match sys::mount(c"shm", SHM, c"tmpfs", flags, Some(self.options)) {
+            Err(e) if self.may_be_missing && e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR]) => Ok(()),
+            other => other,
+        }
     }
 }
 

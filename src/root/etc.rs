@@ -1,6 +1,7 @@
 //! The files of /etc that belong to the container: hosts, hostname, resolv.conf.
 
 use super::create::{FILE, create_missing};
+use super::dev::SHM;
 use super::kernel::MQUEUE;
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Result};
@@ -70,6 +71,21 @@ pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]
     add(b"hostname", &[hostname, b"\n"]);
     add(b"resolv.conf", &[]);
     files
+}
+
+/// For a container with a name of its own and the host's files: the host's hosts, with that name. It is written where shared
+/// memory is mounted later.
+pub fn named_hosts(name: &str, volumes: &[(Volume, Slot<Fd>)]) -> Option<EtcFile> {
+    let target = c"/etc/hosts";
+    if volumes.iter().any(|(volume, _)| volume.target == target) || !sys::is_directory(SHM) {
+        return None;
+    }
+    let mut content = sys::read_file(target).ok()?;
+    if content.last().is_some_and(|last| *last != b'\n') {
+        content.put(b"\n");
+    }
+    content.put(&own_line(name.as_bytes()));
+    Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak() })
 }
 
 step! {
