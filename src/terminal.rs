@@ -345,6 +345,23 @@ impl ParentStep for ReceiveTerminal {
 }
 
 step! {
+    /// Binds its terminal where programs look for the console.
+    pub struct BindConsole;
+}
+
+impl ChildStep for BindConsole {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        match sys::create(c"/dev/console", b"") {
+            // A volume or a device is there.
+            Err(e) if e.is(Errno::EEXIST) => return Ok(()),
+            other => other?,
+        }
+        // The first one of its devpts.
+        sys::mount(c"/dev/pts/0", c"/dev/console", c"", MountFlags::BIND, None)
+    }
+}
+
+step! {
     /// Makes the terminal its three streams.
     pub struct AttachTerminal;
 }

@@ -24,7 +24,7 @@ use crate::signals::{DieWithParent, ResetSignals};
 use crate::spec::{Content, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::sys::Fd;
-use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
+use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::{AwaitIds, Maps};
@@ -127,6 +127,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     // What concerns the process itself.
     if spec.tty {
         steps.add(OpenTerminal);
+        if own_root {
+            steps.add(BindConsole);
+        }
     }
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });

@@ -167,6 +167,13 @@ fn a_terminal_in_a_root() {
     let root = Root::with_directories();
     let outcome = root.probe(&["-t"], &["see", "/dev/pts/0", "/dev/pts/1"]).finish();
     assert_eq!(outcome.success(), "char 136:0 620\r\nENOENT\r\n");
+    // The console is the same terminal.
+    assert_eq!(root.probe(&["-t"], &["see", "/dev/console"]).finish().success(), "char 136:0 620\r\n");
+    for user in ["0", "5"] {
+        let said = root.probe(&["-t", "-u", user], &["write", "/dev/console", "/dev/stdout"]).finish().success();
+        assert_eq!(said, "writtenok\r\nwrittenok\r\n");
+    }
+    assert_eq!(root.probe_output(&[], &["see", "/dev/console"]), "ENOENT\n");
     let variables = root.probe(&["-t"], &["env"]).finish().success();
     assert!(variables.contains("TERM=xterm\r\n"), "{variables}");
 }
