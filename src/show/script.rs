@@ -507,6 +507,10 @@ impl Translator {
             Sysno::statx if call.bytes(1) == b"." => self.has_looked_at_cwd = true,
             // The script has made it after the mkdir, with the owner that it finds itself.
             Sysno::fchownat => {}
+            Sysno::fchmod => {
+                let stream = to_decimal(call.number(0) as u64);
+                self.line("chmod ^ /proc/self/fd/^", &[&octal(call.number(1)), &stream]);
+            }
             Sysno::mknodat => {
                 let (major, minor) = Device::parts(call.number(3) as u32);
                 let (major, minor) = (to_decimal(major.into()), to_decimal(minor.into()));

@@ -399,6 +399,20 @@ pub fn space(fd: &Fd) -> Result<(u64, u64)> {
     Ok((status.f_blocks * size, status.f_bfree * size))
 }
 
+/// fstatfs(2): whether an open file is a pipe(2), and no FIFO that has a name. One that is not open is none.
+#[allow(clippy::unnecessary_cast)] // as above
+pub fn is_pipe(fd: FdRef) -> Result<bool> {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: the kernel fills one struct statfs
+    match unsafe { call!(fstatfs(fd, &mut status)) }.result() {
+        Err(e) if e.is(Errno::EBADF) => Ok(false),
+        other => other.map(|_| status.f_type as u64 == PIPEFS_MAGIC),
+    }
+}
+
+/// Of <linux/magic.h>.
+const PIPEFS_MAGIC: u64 = 0x5049_5045;
+
 /// statfs(2): whether `path` is in a cgroup filesystem.
 #[allow(clippy::unnecessary_cast)] // as above
 pub fn is_cgroup(path: &CStr) -> bool {
@@ -418,6 +432,12 @@ pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
 pub fn fchmod(dir: &Dir, mode: u32) -> Result<()> {
     // SAFETY: the call takes an open descriptor and a mode
     unsafe { call!(fchmod(dir.fd(), Mode(mode))) }.about_path_in(Some(dir), c".").map(drop)
+}
+
+/// fchmod(2) of any open file.
+pub fn fchmod_fd(fd: FdRef, mode: u32) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and a mode
+    unsafe { call!(fchmod(fd, Mode(mode))) }.result().map(drop)
 }
 
 /// flock(2) LOCK_EX, without waiting. `Ok(false)`: another process holds it.

@@ -247,6 +247,7 @@ impl Recorder {
             // Questions about mydocker itself: its memory, its process group, and whether its streams are terminals or pipes.
             Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::getsid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
+            Sysno::fstatfs if made.register(0) < 3 => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
             Sysno::openat | Sysno::openat2 | Sysno::open_tree => self.open(recorded.path(0)),
             Sysno::fsopen => self.open(recorded.bytes(0)),

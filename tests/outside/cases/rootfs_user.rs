@@ -20,6 +20,25 @@ fn root_with_users() -> Root {
     root
 }
 
+case!(the_streams_of_a_user, Needs::ROOT);
+/// nginx and php open /dev/stdout, as users who have not made the pipe that it is.
+fn the_streams_of_a_user() {
+    let root = Root::with_directories();
+    let run = root.probe(&["-u", "5:6"], &["write", "/dev/stdout", "/dev/stderr"]);
+    let outcome = run.finish();
+    assert_eq!((outcome.stdout_text(), outcome.stderr_text()), ("writtenok\nok\n".into(), "written".into()));
+    assert_eq!(root.probe(&["-u", "5:6"], &["open", "/dev/stdin"]).finish().success(), "open\n");
+    // A file of the caller's is the caller's.
+    let folder = crate::support::folder::Folder::new();
+    let file = fs::File::create(folder.path("out")).expect("create");
+    fs::set_permissions(folder.path("out"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+    let null =
+        || std::os::fd::OwnedFd::from(fs::File::options().read(true).write(true).open("/dev/null").expect("null"));
+    let running = root.probe(&["-u", "5:6"], &["write", "/dev/stdout"]).start_on([null(), file.into(), null()]);
+    assert_eq!(running.finish().code(), 0);
+    assert_eq!(fs::read_to_string(folder.path("out")).expect("read"), "EACCES\n");
+}
+
 case!(a_workdir_that_only_the_user_may_enter, Needs::ROOT);
 /// On FUSE and NFS root may be refused what the user may do; here root lacks the capabilities for it.
 fn a_workdir_that_only_the_user_may_enter() {
