@@ -163,7 +163,7 @@ options! {
     }
     "Root" {
         rootfs: "--rootfs" One("PATH")
-            "use a directory, or a file with a filesystem in it, as its root"
+            "use a directory, or a file or device with a filesystem in it, as its root"
             => |request, word| request.spec.rootfs = Some(path(word));
         ephemeral: "--ephemeral" Optional("SIZE")
             "writes go to memory, and are lost at exit; default SIZE half of -m"
