@@ -24,7 +24,8 @@ const FLAGS: [(&str, u64, u64); 8] = [
 
 /// Whether an option of tmpfs(5) has a value that the kernel takes.
 fn is_of_tmpfs(name: &[u8], value: &[u8]) -> bool {
-    let is_size = |value: &[u8]| bytes::size(value).is_ok() && !value.ends_with(b"b") && !value.ends_with(b"B");
+    // What the kernel does not know of docker's way to write them.
+    let is_size = |value: &[u8]| bytes::size(value).is_ok() && !value.iter().any(|b| b".bB".contains(b));
     let is_below = |value: &[u8], limit: u64| bytes::decimal(value).is_ok_and(|number| number < limit);
     match name {
         b"size" => value.strip_suffix(b"%").map_or(is_size(value), |part| is_below(part, 101)),
@@ -35,28 +36,83 @@ fn is_of_tmpfs(name: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// Reads `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`.
+/// Words of docker's for what is so here anyway, or has no meaning here: labels of SELinux, caches of a virtual machine, volumes
+/// that are filled, and mounts that do not propagate to the host.
+const NO_EFFECT: [&[u8]; 10] =
+    [b"z", b"Z", b"cached", b"delegated", b"consistent", b"nocopy", b"private", b"rprivate", b"slave", b"rslave"];
+
+/// Reads `SRC:DST` or `SRC:DST:ro,z`.
 pub fn parse(word: &str) -> Result<Volume> {
+    const FORM: &str = "a volume is SRC:DST or SRC:DST:OPTS, with options such as ro";
     let mut parts = bytes::split(word.as_bytes(), b':');
-    let (source, target, mode, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
-    let (Some(source), Some(target)) = (source.filter(|source| !source.is_empty()), target) else {
-        return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro", word.as_bytes()));
+    let (source, target, options, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
+    let (Some(source), Some(target), None) = (source.filter(|source| !source.is_empty()), target, rest) else {
+        return Err(Error::usage(FORM, word.as_bytes()));
     };
-    let read_only = match (mode, rest) {
-        (None | Some(b"rw"), None) => false,
-        (Some(b"ro"), None) => true,
-        _ => {
-            return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro, with no other colon", word.as_bytes()));
+    let mut read_only = false;
+    for option in options.into_iter().flat_map(|options| bytes::split(options, b',')) {
+        match option {
+            b"ro" => read_only = true,
+            b"rw" => read_only = false,
+            other if NO_EFFECT.contains(&other) => {}
+            _ => return Err(Error::usage(FORM, word.as_bytes())),
         }
-    };
-    let target = target_path(target)?;
-    Ok(Volume { target, content: Content::Host { source: bytes::c_string(&[source]), read_only, devices: false } })
+    }
+    bind(source, target, read_only)
 }
+
+fn bind(source: &[u8], target: &[u8], read_only: bool) -> Result<Volume> {
+    let content = Content::Host { source: bytes::c_string(&[source]), read_only, devices: false };
+    Ok(Volume { target: target_path(target)?, content })
+}
+
+/// Reads docker's `type=bind,source=SRC,target=DST,readonly` or `type=tmpfs,target=DST,tmpfs-size=64m,tmpfs-mode=1777`.
+pub fn parse_mount(word: &str) -> Result<Volume> {
+    let refused = |what| Err(Error::usage(what, word.as_bytes()));
+    let (mut kind, mut source, mut target, mut read_only) = (&b""[..], &b""[..], &b""[..], false);
+    let mut data = Vec::new();
+    for part in bytes::split(word.as_bytes(), b',') {
+        match bytes::split_once(part, b'=').unwrap_or((part, b"true")) {
+            (b"type", value) => kind = value,
+            (b"source" | b"src", value) => source = value,
+            (b"target" | b"destination" | b"dst", value) => target = value,
+            (b"readonly" | b"ro", value @ (b"true" | b"1" | b"false" | b"0")) => {
+                read_only = matches!(value, b"true" | b"1")
+            }
+            (b"bind-propagation", value) if NO_EFFECT.contains(&value) => {}
+            (b"consistency", _) => {}
+            (b"tmpfs-size", value) if let Ok(size) = bytes::size(value) => {
+                data.put(b",size=");
+                data.put_decimal(size);
+            }
+            (b"tmpfs-mode", value) if is_of_tmpfs(b"mode", value) => {
+                data.put(b",mode=");
+                data.put(value);
+            }
+            _ => return Err(Error::usage("--mount does not know this part, or its value", part)),
+        }
+    }
+    let data = data.get(1..).unwrap_or_default();
+    match kind {
+        b"bind" if source.is_empty() => refused("--mount type=bind needs source=SRC"),
+        b"bind" if data.is_empty() => bind(source, target, read_only),
+        b"tmpfs" if source.is_empty() => {
+            let flags = USUAL | if read_only { libc::MS_RDONLY } else { 0 };
+            let content = Content::Memory { flags: MountFlags::from_bits(flags), data: bytes::c_string(&[data]) };
+            Ok(Volume { target: target_path(target)?, content })
+        }
+        b"bind" | b"tmpfs" => refused("--mount with what belongs to the other type"),
+        _ => refused("--mount takes type=bind or type=tmpfs"),
+    }
+}
+
+/// nosuid, nodev and noexec, as docker has a tmpfs.
+const USUAL: u64 = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
 
 /// Reads `DST` or `DST:size=64m,mode=1777,exec`. The default is nosuid, nodev and noexec, as docker has it.
 pub fn parse_tmpfs(word: &str) -> Result<Volume> {
     let (target, options) = bytes::split_once(word.as_bytes(), b':').unwrap_or((word.as_bytes(), b""));
-    let mut flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let mut flags = USUAL;
     let mut data = Vec::new();
     for option in bytes::split(options, b',').filter(|option| !option.is_empty()) {
         if let Some((_, set, clear)) = FLAGS.iter().find(|(name, ..)| name.as_bytes() == option) {
@@ -78,9 +134,15 @@ pub fn parse_tmpfs(word: &str) -> Result<Volume> {
     })
 }
 
-/// Reads the path of a device.
-pub fn parse_device(word: &str) -> Result<&'static CStr> {
-    target_path(word.as_bytes())
+/// Reads `PATH`, `PATH:DST` or `PATH:DST:rwm`: what a device may be used for cannot be limited, so it is all or nothing.
+pub fn parse_device(word: &str) -> Result<[&'static CStr; 2]> {
+    let mut parts = bytes::split(word.as_bytes(), b':');
+    let source = parts.next().unwrap_or_default();
+    let target = parts.next().unwrap_or(source);
+    if parts.next().is_some_and(|rights| !matches!(rights, b"rwm" | b"rw")) || parts.next().is_some() {
+        return Err(Error::usage("--device is PATH, PATH:DST or PATH:DST:rwm", word.as_bytes()));
+    }
+    Ok([target_path(source)?, target_path(target)?])
 }
 
 fn target_path(word: &[u8]) -> Result<&'static CStr> {
@@ -97,13 +159,13 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
     }
 }
 
-/// A device of the host, at its own path. The mount is read-only, so that no process inside can change its mode on the host;
+/// A device of the host. The mount is read-only, so that no process inside can change its mode on the host;
 /// that does not limit writes to the device itself.
-pub fn device(path: &'static CStr) -> Result<Volume> {
+pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
     if !matches!(sys::statx(path, true)?.kind(), libc::S_IFCHR | libc::S_IFBLK) {
         return Err(Error::refused("no device:", &[path.to_bytes()], "--device takes one of the host's"));
     }
-    Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target: path })
+    Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })
 }
 
 step! {
@@ -254,7 +316,10 @@ mod tests {
             ("/a:/x/..", None),
             ("/a:/proc", None),
             ("/a:/x/../proc/sys", None),
-            ("/a:/b:z", None),
+            ("/a:/b:z", Some(bind("/b", "/a", false))),
+            ("/a:/b:ro,Z,cached,nocopy,rprivate", Some(bind("/b", "/a", true))),
+            ("/a:/b:shared", None),
+            ("/a:/b:ro,", None),
             ("/a:/b:ro:x", None),
             ("/a:/b:", None),
         ] {

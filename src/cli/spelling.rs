@@ -25,7 +25,8 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
             left.rest = after;
             break;
         }
-        if *word == b"-h" || *word == b"--help" {
+        // With a word behind it, -h is docker's --hostname.
+        if *word == b"-h" && after.is_empty() || *word == b"--help" {
             return Ok(SplitArgs { options: Vec::new(), command: &[], help: true });
         }
         let [b'-', first, letters @ ..] = word else { break };
@@ -137,7 +138,7 @@ mod tests {
         row("-i, --interactive", Value::Switch),
         row("-e, --env", Value::Many("K=V")),
         row("-w, --workdir", Value::One("DIR")),
-        row("--hostname", Value::One("NAME")),
+        row("-h, --hostname", Value::One("NAME")),
         row("--rm", Value::Switch),
         row("-O, --optional", Value::Optional("VALUE")),
     ];
@@ -199,6 +200,9 @@ mod tests {
             ("", "", ""),
             ("-t --help sh", "HELP", ""),
             ("-h", "HELP", ""),
+            ("-t -h", "HELP", ""),
+            ("-h name sh", "--hostname name", "sh"),
+            ("-hname -th=other sh", "--tty true --hostname other", "sh"),
             ("--hostname help sh", "--hostname help", "sh"),
             ("--optional sh", "--optional ", "sh"),
             ("--optional=1 sh", "--optional 1", "sh"),
@@ -247,7 +251,7 @@ mod tests {
                 at += 1;
                 break;
             }
-            if word == "-h" || word == "--help" {
+            if word == "-h" && at + 1 == words.len() || word == "--help" {
                 return Ok(("HELP".into(), String::new()));
             }
             if word == "-" || !word.starts_with('-') {

@@ -89,8 +89,8 @@ impl Parts {
         for volume in &spec.volumes {
             add(*volume);
         }
-        for path in &spec.devices {
-            add(volume::device(path)?);
+        for paths in &spec.devices {
+            add(volume::device(*paths)?);
         }
         for path in binds {
             add(dev::bind_from_host(path));

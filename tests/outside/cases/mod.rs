@@ -27,6 +27,7 @@ mod boundary;
 mod check;
 mod cli;
 mod descriptors;
+mod docker;
 mod dry_run;
 mod environment;
 mod exec_errors;
