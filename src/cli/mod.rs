@@ -3,6 +3,7 @@
 mod help;
 mod options;
 mod spelling;
+mod unknown;
 
 pub use options::{DryRun, Request, TraceTo};
 
@@ -60,7 +61,7 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
             }
         }
         "check" => parse_check(words),
-        _ => Err(Error::usage("unknown command", word)),
+        _ => Err(unknown::command(word)),
     }
 }
 

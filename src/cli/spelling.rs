@@ -2,6 +2,7 @@
 //! COMMAND begins.
 
 use super::options::{Row, Value};
+use super::unknown;
 use mydocker::bytes::split_once;
 use mydocker::error::{Error, Result};
 
@@ -36,7 +37,7 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
                 Some((name, value)) => (name, Some(value)),
                 None => (*word, None),
             };
-            let row = find(rows, name).ok_or_else(|| Error::usage("unknown option", word))?;
+            let row = find(rows, name).ok_or_else(|| unknown::option(rows, name, word))?;
             left.take(row, value, word)?;
         } else {
             left.take_cluster(rows, *first, letters, word)?;
@@ -71,7 +72,8 @@ impl<'a> Words<'a> {
     fn take_cluster(&mut self, rows: &'static [Row], first: u8, mut letters: &'a [u8], word: &'a [u8]) -> Result<()> {
         let mut letter = first;
         loop {
-            let row = find(rows, &[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+            let name = [b'-', letter];
+            let row = find(rows, &name).ok_or_else(|| unknown::option(rows, &name, word))?;
             match (row.value, letters) {
                 (_, []) => return self.take(row, None, word),
                 (_, [b'=', value @ ..]) => return self.take(row, Some(value), word),

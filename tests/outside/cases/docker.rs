@@ -85,3 +85,48 @@ fn an_entrypoint() {
     run(&["--entrypoint", "true"], &[""; 0]).finish().silent(0);
     run(&["--entrypoint", "/none"], &["x"]).finish().refused(127, &["/none"]);
 }
+
+case!(what_there_is_not, Needs::NOTHING);
+/// One line says what to do instead.
+fn what_there_is_not() {
+    for (option, words) in [
+        ("-p", "--network host"),
+        ("--publish=80:80", "--network host"),
+        ("-d", "with &"),
+        ("-dit", "with &"),
+        ("--restart=always", "systemd"),
+        ("--gpus", "--device"),
+        ("--platform", "binfmt_misc"),
+        ("--label", "nothing is kept"),
+        ("--log-driver", "redirect"),
+        ("--priviledged", "did you mean --privileged?"),
+        ("--memmory=1", "did you mean --memory?"),
+        ("--hlep", "did you mean --help?"),
+    ] {
+        run(&[option], &["true"]).finish().usage_error(&["unknown option", words]);
+    }
+    for (command, words) in [
+        ("exec", "nsenter"),
+        ("ps", "pgrep"),
+        ("logs", "redirect"),
+        ("stop", "PID of mydocker"),
+        ("build", "--rootfs"),
+        ("pull", "--rootfs"),
+        ("rm", "nothing is kept"),
+        ("rnu", "did you mean run?"),
+    ] {
+        mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
+    }
+    // What is near to nothing gets no advice.
+    assert!(!mydocker(&["frobnicate"]).finish().stderr_text().contains("did you mean"));
+    assert!(!run(&["--frobnicate"], &["true"]).finish().stderr_text().contains("did you mean"));
+}
+
+case!(an_image_as_the_command, Needs::NAMESPACES);
+fn an_image_as_the_command() {
+    for image in ["alpine", "docker.io/library/alpine", "alpine:3.20", "docker.io/library/alpine:3.20"] {
+        let outcome = run(&[], &[image, "sh"]).with(|command| command.env("PATH", "/bin")).finish();
+        outcome.refused(127, &[image, "not found"]);
+        assert_eq!(outcome.stderr_text().contains("--rootfs"), image != "docker.io/library/alpine", "{outcome:?}");
+    }
+}
