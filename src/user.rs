@@ -4,7 +4,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
 use crate::step::{Child, ChildStep, User};
-use crate::sys::{self, Fd, OpenFlags, record};
+use crate::sys::{self, Fd, FdRef, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -81,6 +81,16 @@ step! {
 impl ChildStep for BecomeUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let user = &child.user;
+        // /dev/stdout is opened like a file, and a pipe is one that only its maker may open. Nobody else finds it by a path.
+        for stream in &FdRef::STREAMS {
+            if child.terminal.is_none() && sys::is_pipe(*stream)? {
+                match sys::fchmod_fd(*stream, 0o666) {
+                    // Who has made it is not in this user namespace.
+                    Err(e) if e.is(Errno::EPERM) => {}
+                    other => other?,
+                }
+            }
+        }
         // The terminal belongs to the user, as after a login.
         if let Some(terminal) = &child.terminal {
             sys::fchown(terminal.borrow(), user.uid)?;

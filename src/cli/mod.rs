@@ -3,6 +3,7 @@
 mod help;
 mod options;
 mod spelling;
+mod unknown;
 
 pub use options::{DryRun, Request, TraceTo};
 
@@ -45,15 +46,22 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
         "-V" | "--version" => Ok(Action::Print(VERSION.as_bytes())),
         "run" => {
             let split = spelling::normalise(ROWS, words)?;
-            match split.command {
-                _ if split.help => Ok(Action::Print(help::run_help().leak())),
+            if split.help {
+                return Ok(Action::Print(help::run_help().leak()));
+            }
+            let request = parse_options(&split.options)?;
+            let command = match request.entrypoint {
+                Some(first) => [&[first.as_bytes()], split.command].concat().leak(),
+                None => split.command,
+            };
+            match command {
                 [] => Err(Error::usage("run needs a COMMAND", b"")),
                 [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
-                command => Ok(Action::Run(parse_options(&split.options)?, command)),
+                command => Ok(Action::Run(request, command)),
             }
         }
         "check" => parse_check(words),
-        _ => Err(Error::usage("unknown command", word)),
+        _ => Err(unknown::command(word)),
     }
 }
 

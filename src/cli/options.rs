@@ -163,10 +163,10 @@ options! {
     }
     "Root" {
         rootfs: "--rootfs" One("PATH")
-            "use a directory, or a file with a filesystem in it, as its root"
+            "use a directory, or a file or device with a filesystem in it, as its root"
             => |request, word| request.spec.rootfs = Some(path(word));
         ephemeral: "--ephemeral" Optional("SIZE")
-            "writes go to memory, and are lost at exit"
+            "writes go to memory, and are lost at exit; default SIZE half of -m"
             => |request, word| {
                 request.spec.ephemeral = true;
                 if !word.is_empty() {
@@ -177,18 +177,23 @@ options! {
         read_only: "--read-only" Switch
             "make the root read-only"
             => |request, _| request.spec.read_only = true;
-        volume: "-v, --volume" Many("SRC:DST[:ro]")
-            "mount a host directory or file at DST"
+        volume: "-v, --volume" Many("SRC:DST[:OPTS]")
+            "mount a host directory or file at DST; OPTS such as ro"
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse(word)?);
+            };
+        mount: "--mount" Many("type=..,..")
+            "the same in docker's words: type=bind,src=..,dst=..,ro or type=tmpfs,dst=..,tmpfs-size=.."
+            => |request, words| for word in words {
+                request.spec.volumes.push(volume::parse_mount(word)?);
             };
         tmpfs: "--tmpfs" Many("DST[:OPTS]")
             "mount memory at DST; OPTS such as size=64m,mode=1777,exec"
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse_tmpfs(word)?);
             };
-        device: "--device" Many("PATH")
-            "a device of the host"
+        device: "--device" Many("PATH[:DST]")
+            "a device of the host, at its path or at DST"
             => |request, words| for word in words {
                 request.spec.devices.push(volume::parse_device(word)?);
                 request.needs_own_root.get_or_insert(word);
@@ -197,10 +202,12 @@ options! {
             "size of /dev/shm; default 64m"
             => |request, word| {
                 request.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
-                request.needs_own_root.get_or_insert(word);
             };
     }
     "Process" {
+        entrypoint: "--entrypoint" One("CMD")
+            "a word in front of COMMAND, which may then be left out"
+            => |request, word| request.entrypoint = Some(word);
         tty: "-t, --tty" Switch
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
@@ -231,7 +238,7 @@ options! {
             => |request, words| for word in words {
                 request.spec.ulimits.push(ulimit::parse(word)?);
             };
-        hostname: "--hostname" One("NAME")
+        hostname: "-h, --hostname" One("NAME")
             "hostname"
             => |request, word| {
                 if word.len() > 64 {
@@ -255,9 +262,11 @@ options! {
         pid: "--pid" One("host")
             "share the host's processes"
             => |request, word| request.spec.host_pid = is_host(word, "", "--pid takes host")?;
-        ipc: "--ipc" One("host")
-            "share the host's System V and POSIX IPC"
-            => |request, word| request.spec.host_ipc = is_host(word, "", "--ipc takes host")?;
+        ipc: "--ipc" One("private|host")
+            "its own System V and POSIX IPC, or the host's"
+            => |request, word| {
+                request.spec.host_ipc = is_host(word, "private", "--ipc takes private or host")?;
+            };
         uts: "--uts" One("host")
             "share the host's hostname"
             => |request, word| request.spec.host_uts = is_host(word, "", "--uts takes host")?;
@@ -320,6 +329,8 @@ pub struct Request {
     pub privilege: privilege::Words<'static>,
     /// The first value that makes sense only in a root of its own.
     pub needs_own_root: Option<&'static str>,
+    /// What comes in front of the command.
+    pub entrypoint: Option<&'static str>,
     /// `--trace`
     pub trace: Option<TraceTo>,
     /// `--dry-run`: print the plan, and do nothing.

@@ -3,7 +3,7 @@
 use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
-use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, UnshareCgroup};
+use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, SetAffinity, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -20,18 +20,19 @@ use crate::root::image::MountImage;
 use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::own::CheckOwnMounts;
-use crate::root::workdir::ChangeDirectory;
+use crate::root::workdir::{ChangeDirectory, ChangeDirectoryAsUser};
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, LeadSession, ResetSignals};
 use crate::spec::{Content, Spec, Volume};
-use crate::step::{ChildStep, List, Steps};
+use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
-use crate::sys::MountFlags;
-use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
+use crate::sys::{Fd, MountFlags};
+use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::{AwaitIds, Maps};
 use crate::volume::{MountVolume, OpenVolume};
+use core::ffi::CStr;
 
 /// The steps of the child.
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ChildStep> {
@@ -75,8 +76,15 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
                 Content::Host { source, read_only: true, devices: false } => propagation_of(source, host),
                 _ => MountFlags::NONE,
             };
-            let forbid_devices = own_root && privilege.confined;
-            steps.add(MountVolume { volume, tree, create: own_root, forbid_devices, propagation });
+            steps.add(MountVolume {
+                volume,
+                tree,
+                create: own_root || is_in_memory(volume, &parts.volumes),
+                forbid_devices: own_root && privilege.confined,
+                propagation,
+                room: MountVolume::room(volume),
+                root_on_host: parts.root_on_host(),
+            });
         }
     };
     // The host's, which lists the mounts that ForbidDevices looks for.
@@ -103,17 +111,19 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // By convention the group tty has the id 5.
         steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
     }
-    if own_root {
-        for file in &parts.etc_files {
-            steps.add(BindEtcFile { file });
-        }
-        if !spec.host_ipc {
-            let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
-            steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]) });
-        }
-        if !(in_userns && spec.host_ipc) {
-            steps.add(MountMqueue);
-        }
+    if !own_root && !parts.etc_files.is_empty() {
+        // Its file is written there, and is hidden by what is mounted there next.
+        steps.add(MountShm { options: c"mode=755,size=1m", may_be_missing: true });
+    }
+    for file in &parts.etc_files {
+        steps.add(BindEtcFile { file, read_only: spec.read_only });
+    }
+    if !spec.host_ipc {
+        let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
+        steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]), may_be_missing: !own_root });
+    }
+    if own_root && !(in_userns && spec.host_ipc) {
+        steps.add(MountMqueue);
     }
     // A volume that is below another one comes after it.
     let depth = |volume: &Volume| bytes::split(volume.target.to_bytes(), b'/').count();
@@ -133,6 +143,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(LeadSession);
     if spec.tty {
         steps.add(OpenTerminal);
+        if own_root {
+            steps.add(BindConsole);
+        }
     }
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });
@@ -152,6 +165,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         let file: &[u8] = if group.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };
         steps.add(JoinCgroup { group, file: bytes::c_string(&[group.name.to_bytes(), file]) });
     }
+    if let Some(step) = spec.limits.cpus.and_then(SetAffinity::new) {
+        steps.add(step);
+    }
     if privilege.confined {
         steps.add(UnshareCgroup);
     }
@@ -165,7 +181,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
     }
     if let Some(path) = spec.workdir.or(own_root.then_some(c"/")) {
-        steps.add(ChangeDirectory { path, create: own_root });
+        steps.add(ChangeDirectory { path, create: own_root, for_user: spec.user.is_some() });
     }
     for limit in &spec.ulimits {
         steps.add(SetUlimit { limit });
@@ -177,6 +193,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if spec.user.is_some() {
         steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
+        if let Some(path) = spec.workdir {
+            steps.add(ChangeDirectoryAsUser { path });
+        }
     } else if privilege.confined && host.status.has_groups && parts.maps.is_none_or(Maps::may_leave_groups) {
         steps.add(LeaveGroups);
     }
@@ -197,12 +216,28 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(step);
     }
     if spec.init {
-        steps.add(BecomeInit { has_terminal: spec.tty });
+        steps.add(BecomeInit { has_terminal: spec.tty, ignored: host.status.ignored });
     }
     steps.add(CloseDescriptors);
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
     steps
+}
+
+/// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.
+fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)]) -> bool {
+    let mut nearest: Option<&Volume> = None;
+    for (other, _) in all {
+        let is_above = |point: &CStr| {
+            bytes::below(volume.target.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty())
+        };
+        if is_above(other.target)
+            && nearest.is_none_or(|found| found.target.count_bytes() <= other.target.count_bytes())
+        {
+            nearest = Some(other);
+        }
+    }
+    nearest.is_some_and(|volume| matches!(volume.content, Content::Memory { .. }))
 }
 
 /// From the host's root into its own.

@@ -21,6 +21,7 @@ use crate::userns::Maps;
 use crate::volume;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// A whole run. It lives until the process ends, and so does all that it refers to.
 pub struct Plan {
@@ -94,8 +95,8 @@ impl Parts {
         for volume in &spec.volumes {
             add(*volume);
         }
-        for path in &spec.devices {
-            add(volume::device(path)?);
+        for paths in &spec.devices {
+            add(volume::device(*paths)?);
         }
         for path in binds {
             add(dev::bind_from_host(path));
@@ -110,11 +111,13 @@ impl Parts {
         };
         if own_root {
             parts.etc_files = etc::files(hostname, spec.host_network, &parts.volumes);
+        } else if let Some(name) = parts.uts_name.filter(|_| !spec.host_ipc) {
+            parts.etc_files.extend(etc::named_hosts(name, &parts.volumes));
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
-        parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        parts.home_of_user = (own_root || spec.user.is_some()) && environment::get(&environment, b"HOME").is_none();
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         // Each namespace that the container does not share with the host is new.
@@ -129,7 +132,7 @@ impl Parts {
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
-    fn root_on_host(&self) -> Option<&'static core::ffi::CStr> {
+    fn root_on_host(&self) -> Option<&'static CStr> {
         match self.root.map(|root| &root.source) {
             None | Some(Source::Host) => Some(c"/"),
             Some(Source::Directory(path)) => Some(path),

@@ -29,8 +29,8 @@ pub struct Spec {
     pub read_only: bool,
     /// What is mounted in it, in the order of the command line.
     pub volumes: Vec<Volume>,
-    /// Devices of the host, by their path.
-    pub devices: Vec<&'static CStr>,
+    /// Devices of the host: the path there, and the path in the root.
+    pub devices: Vec<[&'static CStr; 2]>,
     /// The size of /dev/shm in bytes.
     pub shm_size: Option<u64>,
     /// It has a terminal of its own.

@@ -28,10 +28,10 @@ pub use fd::{
 };
 pub use flags::*;
 pub use fs::{
-    Device, Dir, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod, flock,
-    has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup, is_on_proc, mkdir, mknod,
-    mode, mount_id, mount_id_at, name_in_proc, open, open_in_root, openat, openat2, path_of, read_file, read_up_to,
-    statx, statx_fd, symlink, umask, unlink,
+    Device, Dir, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
+    fchmod, fchmod_fd, flock, has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup,
+    is_on_proc, is_pipe, mkdir, mknod, mode, mount_id, mount_id_at, name_in_proc, open, open_in_root, openat, openat2,
+    path_of, read_file, read_up_to, readlink, space, statx, statx_fd, symlink, umask, unlink,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{
@@ -40,12 +40,13 @@ pub use mount::{
 };
 pub use net::set_interface_up;
 pub use process::{
-    Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
-    has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
+    CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
+    fork, getpid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, sched_setaffinity,
+    set_child_subreaper, set_limit, set_not_dumpable, sethostname, setsid, spawn, stop, stop_group, tgkill, uname,
+    unshare, wait_any, wait4,
 };
 pub use signal::{
-    Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
+    Ready, Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
 };
 pub use tty::{
     Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,

@@ -47,6 +47,8 @@ const SETS: &[&str] = &[
     "--rootfs ROOT --ephemeral --hostname h -u user:users -w /work",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro -v FOLDER/full:/data/deep --tmpfs /tmp:size=1m,mode=700",
     "--rootfs ROOT --device /dev/null --device /dev/zero --shm-size 1m --init -t -u user",
+    "--rootfs ROOT --mount type=tmpfs,dst=/tmp,tmpfs-size=1m --device /dev/null:/dev/zero",
+    "--no-limits --entrypoint /bin/env",
     "--rootfs ROOT --privileged --network host --pid host --ipc host --uts host",
     "--rootfs IMAGE -t --no-limits",
     "--rootfs IMAGE --read-only --init",
