@@ -24,6 +24,7 @@ use crate::signals::{DieWithParent, ResetSignals};
 use crate::spec::{Content, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::sys::Fd;
+use crate::sysctl::{SetOomScoreAdj, SetSysctl};
 use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
@@ -59,7 +60,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         None => {}
     }
     if let Some(word) = spec.user {
-        steps.add(LookUpUser { word, root: parts.root_on_host() });
+        steps.add(LookUpUser { word, groups: &spec.groups, root: parts.root_on_host() });
     }
     if own_root && in_userns {
         // enter_root mounts them while the host's can still be seen, or they are bound from the host.
@@ -74,6 +75,20 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             steps.add(MountSysfs { read_only: privilege.confined, in_userns });
         }
         steps.add(MountDev { with_nodes: !in_userns });
+    }
+    if spec.user.is_some() && !spec.host_network {
+        // As docker has it, a user may ping, and listen on any port, in a network of the container's own.
+        steps.add(SetSysctl { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: b"0", explicit: false });
+        if !in_userns {
+            steps.add(SetSysctl {
+                path: c"/proc/sys/net/ipv4/ping_group_range",
+                value: b"0 2147483647",
+                explicit: false,
+            });
+        }
+    }
+    for (path, value) in &spec.sysctls {
+        steps.add(SetSysctl { path, value, explicit: true });
     }
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
     let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
@@ -169,6 +184,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     for limit in &spec.ulimits {
         steps.add(SetUlimit { limit });
+    }
+    if let Some(value) = spec.oom_score_adj {
+        steps.add(SetOomScoreAdj { value });
+    }
+    if let Some(mask) = spec.umask {
+        steps.add(SetUmask { mask });
     }
 
     // Privilege.

@@ -200,6 +200,12 @@ pub fn create(path: &CStr, content: &[u8]) -> Result<()> {
     fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
 }
 
+/// openat(2) of a file that exists, and write(2) of `content` in one call, as files of /proc take it.
+pub fn write_file(path: &CStr, content: &[u8]) -> Result<()> {
+    let file = open(path, OpenFlags::WRONLY)?;
+    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
+}
+
 /// struct open_how of openat2(2).
 #[repr(C)]
 struct OpenHow {
