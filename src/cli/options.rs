@@ -128,6 +128,9 @@ options! {
         memory_swap: "--memory-swap" One("BYTES")
             "memory plus swap; max or -1 lifts it"
             => |request, word| request.limits.swap = Some(word);
+        memory_reservation: "--memory-reservation" One("BYTES")
+            "memory that is taken from it last when the host runs short"
+            => |request, word| request.limits.reservation = Some(word);
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"
             => |request, word| request.limits.shares = Some(word);
@@ -140,6 +143,12 @@ options! {
         cpus: "--cpus" One("N.N")
             "CPU time, in CPUs; max lifts it"
             => |request, word| request.limits.quota = Some(word);
+        cpu_quota: "--cpu-quota" One("MICROS")
+            "CPU time in each period; -1 lifts it"
+            => |request, word| request.limits.cpu_quota = Some(word);
+        cpu_period: "--cpu-period" One("MICROS")
+            "how long a period is; default 100000"
+            => |request, word| request.limits.cpu_period = Some(word);
         pids_limit: "--pids-limit" One("N")
             "processes and threads; max or -1 lifts it"
             => |request, word| request.limits.pids = Some(word);

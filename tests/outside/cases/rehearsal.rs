@@ -25,6 +25,7 @@ const SETS: &[&str] = &[
     "--privileged",
     "--no-limits --privileged --rm -i",
     "-m 100m --memory-swap 150m -c 512 --cpu-set 0 --cpu-mems 0 --cpus 0.5 --pids-limit 50",
+    "-m 100m --memory-reservation 50m --cpu-quota 20000 --cpu-period 50000",
     "--no-limits --hostname h -w / -e A=b --env-file FOLDER/env",
     "SEARCH --no-limits --init",
     "--cgroup-parent PARENT -m 100m --name rehearsed",
@@ -55,7 +56,8 @@ const SETS: &[&str] = &[
 ];
 
 /// What some words of a set need of the host.
-const NEEDS: [(&str, Needs); 8] = [
+const NEEDS: [(&str, Needs); 9] = [
+    ("--cpu-quota", Needs::CPU),
     ("IMAGE", Needs::SQUASHFS_IMAGE.and(Needs::LOOP)),
     ("PARENT", Needs::GROUP_BELOW),
     ("-m", Needs::MEMORY),
