@@ -397,6 +397,7 @@ pub fn is_on_proc(fd: &Fd) -> Result<bool> {
 }
 
 /// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
+#[allow(clippy::unnecessary_cast)] // f_bsize is signed with glibc, and not with musl
 pub fn space(fd: &Fd) -> Result<(u64, u64)> {
     let mut status = zeroed::<libc::statfs>();
     // SAFETY: the kernel fills one struct statfs
