@@ -23,10 +23,11 @@ pub fn v1(
             let both = Limit { value: memory.value.saturating_add(swap.value), ..swap };
             settings.number(c"memory.memsw.limit_in_bytes", Some(both), Comparison::Bytes);
         }
+        settings.number(c"memory.soft_limit_in_bytes", limits.reservation, Comparison::Bytes);
     }
     if controllers.has(Controller::Cpu) {
         settings.number(c"cpu.shares", limits.shares, Comparison::Exact);
-        let period = limits.quota.map(|quota| Limit { value: PERIOD, ..quota });
+        let period = limits.quota.map(|quota| Limit { value: limits.period.unwrap_or(PERIOD), ..quota });
         settings.number(c"cpu.cfs_period_us", period, Comparison::Exact);
         settings.number(c"cpu.cfs_quota_us", limits.quota, Comparison::Exact);
     }

@@ -9,7 +9,7 @@ pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
 use mydocker::error::{Error, Result};
-use mydocker::privilege;
+use mydocker::{privilege, sysctl};
 use options::{Given, ROWS};
 
 /// What to do.
@@ -97,6 +97,7 @@ fn parse_options(words: &[&str]) -> Result<&'static Request> {
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
+    sysctl::check(spec)?;
     Ok(request)
 }
 

@@ -5,8 +5,9 @@ use argh::FromArgs;
 use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
+use mydocker::root::etc;
 use mydocker::spec::{LimitWords, Spec, StatsTo, limits};
-use mydocker::{cgroup, passwd, privilege, ulimit, volume};
+use mydocker::{cgroup, passwd, privilege, sysctl, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,6 +128,9 @@ options! {
         memory_swap: "--memory-swap" One("BYTES")
             "memory plus swap; max or -1 lifts it"
             => |request, word| request.limits.swap = Some(word);
+        memory_reservation: "--memory-reservation" One("BYTES")
+            "memory that is taken from it last when the host runs short"
+            => |request, word| request.limits.reservation = Some(word);
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"
             => |request, word| request.limits.shares = Some(word);
@@ -139,6 +143,12 @@ options! {
         cpus: "--cpus" One("N.N")
             "CPU time, in CPUs; max lifts it"
             => |request, word| request.limits.quota = Some(word);
+        cpu_quota: "--cpu-quota" One("MICROS")
+            "CPU time in each period; -1 lifts it"
+            => |request, word| request.limits.cpu_quota = Some(word);
+        cpu_period: "--cpu-period" One("MICROS")
+            "how long a period is; default 100000"
+            => |request, word| request.limits.cpu_period = Some(word);
         pids_limit: "--pids-limit" One("N")
             "processes and threads; max or -1 lifts it"
             => |request, word| request.limits.pids = Some(word);
@@ -217,6 +227,9 @@ options! {
         env: "-e, --env" Many("K=V")
             "set a variable; K alone keeps the caller's value"
             => |request, words| request.spec.env = words;
+        unsetenv: "--unsetenv" Many("NAME")
+            "leave out a variable of the caller's, or a default one"
+            => |request, words| request.spec.unset_env = words;
         env_file: "--env-file" Many("FILE")
             "set the variables in FILE, one on each line"
             => |request, words| for word in words {
@@ -232,6 +245,32 @@ options! {
                     return Err(Error::usage("--user is USER or USER:GROUP", word.as_bytes()));
                 }
                 request.spec.user = Some(word);
+            };
+        group_add: "--group-add" Many("GROUP")
+            "a group beside those of the user: an id or a name"
+            => |request, words| {
+                if !words.is_empty() {
+                    request.spec.user.get_or_insert("0");
+                }
+                request.spec.groups = words;
+            };
+        umask: "--umask" One("MODE")
+            "the bits that its new files do not get, such as 027"
+            => |request, word| {
+                let is_mode = word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit());
+                let mode = u32::from_str_radix(word, 8).ok().filter(|mode| is_mode && *mode <= 0o777);
+                let Some(mode) = mode else {
+                    return Err(Error::usage("--umask is an octal number up to 777", word.as_bytes()));
+                };
+                request.spec.umask = Some(mode);
+            };
+        oom_score_adj: "--oom-score-adj" One("N")
+            "from -1000 to 1000, how soon it is killed for want of memory"
+            => |request, word| {
+                if !word.parse::<i32>().is_ok_and(|n| (-1000..=1000).contains(&n)) {
+                    return Err(Error::usage("--oom-score-adj is a number from -1000 to 1000", word.as_bytes()));
+                }
+                request.spec.oom_score_adj = Some(word);
             };
         ulimit: "--ulimit" Many("NAME=SOFT[:HARD]")
             "set a resource limit of its processes, such as nofile=1024"
@@ -258,6 +297,22 @@ options! {
             "its own with lo up (none), or the host's"
             => |request, word| {
                 request.spec.host_network = is_host(word, "none", "--network takes none or host")?;
+            };
+        add_host: "--add-host" Many("NAME:IP")
+            "a line in its /etc/hosts"
+            => |request, words| for word in words {
+                etc::put_host(word, &mut request.spec.hosts)?;
+            };
+        dns: "--dns" Many("IP")
+            "a name server, instead of the host's"
+            => |request, words| for word in words {
+                etc::put_server(word, &mut request.spec.dns)?;
+                request.needs_own_root.get_or_insert(word);
+            };
+        sysctl: "--sysctl" Many("NAME=VALUE")
+            "set what is its own: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*"
+            => |request, words| for word in words {
+                request.spec.sysctls.push(sysctl::parse(word)?);
             };
         pid: "--pid" One("host")
             "share the host's processes"

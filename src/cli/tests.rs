@@ -58,6 +58,12 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--volume", _) => "=/a:/b".into(),
         ("--mount", _) => "=type=tmpfs,dst=/t".into(),
         ("--ulimit", _) => "=nofile=5".into(),
+        ("--umask", _) => "=027".into(),
+        ("--cpu-quota" | "--cpu-period", _) => "=2000".into(),
+        ("--oom-score-adj", _) => "=5".into(),
+        ("--add-host", _) => "=a:1.2.3.4".into(),
+        ("--dns", _) => "=::1".into(),
+        ("--sysctl", _) => "=net.a=1".into(),
         ("--security-opt", _) => "=seccomp=unconfined".into(),
         ("--cap-add" | "--cap-drop", _) => "=CHOWN".into(),
         ("--dry-run", _) => "=sh".into(),
@@ -65,7 +71,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--name" | "--hostname", _) => "=x".into(),
         _ => "=/x".into(),
     };
-    let without = ["--uts", "--entrypoint"];
+    let without = ["--uts", "--entrypoint", "--sysctl", "--cpus"];
     let line: Vec<String> = ROWS
         .iter()
         .filter(|row| !without.contains(&row.name()))

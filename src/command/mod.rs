@@ -62,6 +62,9 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
             environment.unset(b"HOME");
         }
     }
+    for name in spec.unset_env {
+        environment.unset(name.as_bytes());
+    }
     if let Some(dir) = spec.workdir {
         environment.unset(b"PWD");
         if dir.to_bytes().starts_with(b"/") {

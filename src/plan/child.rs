@@ -27,6 +27,7 @@ use crate::spec::{Content, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
 use crate::sys::{Fd, MountFlags};
+use crate::sysctl::{SetOomScoreAdj, SetSysctl};
 use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
@@ -94,7 +95,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(ForbidDevices);
     }
     if let Some(word) = spec.user {
-        steps.add(LookUpUser { word, root: parts.root_on_host() });
+        steps.add(LookUpUser { word, groups: spec.groups, root: parts.root_on_host() });
     }
     if own_root {
         if !in_userns {
@@ -103,6 +104,20 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MountDev { with_nodes: !in_userns });
     }
     mount_volumes(&mut steps, &|volume| is_bind(volume) && !is_proc(volume));
+    if spec.user.is_some() && !spec.host_network {
+        // As docker has it, a user may ping, and listen on any port, in a network of the container's own.
+        steps.add(SetSysctl { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: b"0", explicit: false });
+        if !in_userns {
+            steps.add(SetSysctl {
+                path: c"/proc/sys/net/ipv4/ping_group_range",
+                value: b"0 2147483647",
+                explicit: false,
+            });
+        }
+    }
+    for (path, value) in &spec.sysctls {
+        steps.add(SetSysctl { path, value, explicit: true });
+    }
     // Before anything is mounted at a path that the root may lead elsewhere: what hides the files is the container's /dev/null.
     if own_root && privilege.confined {
         steps.add(MaskPaths { thermal_counters: thermal_counters() });
@@ -180,11 +195,17 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             }
         }
     }
+    if let Some(value) = spec.oom_score_adj {
+        steps.add(SetOomScoreAdj { value });
+    }
     if let Some(path) = spec.workdir.or(own_root.then_some(c"/")) {
         steps.add(ChangeDirectory { path, create: own_root, for_user: spec.user.is_some() });
     }
     for limit in &spec.ulimits {
         steps.add(SetUlimit { limit });
+    }
+    if let Some(mask) = spec.umask {
+        steps.add(SetUmask { mask });
     }
 
     // Privilege.

@@ -5,8 +5,8 @@ use super::dev::SHM;
 use super::enter::restrict;
 use super::own;
 use crate::bytes::{self, Put};
-use crate::error::{Errno, Result};
-use crate::spec::Volume;
+use crate::error::{Errno, Error, Result};
+use crate::spec::{Spec, Volume};
 use crate::step::{Child, ChildStep, Slot};
 use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
@@ -47,45 +47,88 @@ fn own_line(hostname: &[u8]) -> Vec<u8> {
 }
 
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
-pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
+pub fn files(spec: &Spec, hostname: &[u8], volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
     let mut files = Vec::new();
-    let mut add = |name: &[u8], parts: &[&[u8]]| {
-        let target = bytes::c_string(&[b"/etc/", name]);
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let target = bytes::c_string(&[b"/etc/", name.as_bytes()]);
         if volumes.iter().any(|(volume, _)| volume.target == target) {
-            return;
+            continue;
         }
-        let mut content = bytes::c_string(parts).to_bytes();
-        // Without parts it is a copy of the host's, if the host has such a file.
-        if parts.is_empty() {
-            let Ok(mut copy) = sys::read_file(target) else { return };
-            if asks_only_resolved(&copy)
-                && let Ok(servers) = sys::read_file(SERVERS)
-            {
-                copy = servers;
+        let mut content = Vec::new();
+        match name {
+            "hosts" if !spec.host_network => {
+                content.put(b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+                content.put(&own_line(hostname));
             }
-            content = copy.leak();
+            "hostname" => {
+                content.put(hostname);
+                content.put(b"\n");
+            }
+            "resolv.conf" if !spec.dns.is_empty() => content.put(&spec.dns),
+            // A copy of the host's, if the host has such a file.
+            _ => match sys::read_file(target) {
+                Ok(copy) if asks_only_resolved(&copy) => content = sys::read_file(SERVERS).unwrap_or(copy),
+                Ok(copy) => content = copy,
+                Err(_) if name == "hosts" && !spec.hosts.is_empty() => {}
+                Err(_) => continue,
+            },
         }
-        files.push(EtcFile { source: bytes::c_string(&[b"shm/", name]), target, content });
-    };
-    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n", &own_line(hostname)];
-    add(b"hosts", if host_network { &[] } else { hosts });
-    add(b"hostname", &[hostname, b"\n"]);
-    add(b"resolv.conf", &[]);
+        if name == "hosts" {
+            put_lines(&mut content, &spec.hosts);
+        }
+        let source = bytes::c_string(&[b"shm/", name.as_bytes()]);
+        files.push(EtcFile { source, target, content: content.leak() });
+    }
     files
+}
+
+/// Puts lines behind a file, whose last line may lack its end.
+fn put_lines(file: &mut Vec<u8>, lines: &[u8]) {
+    if !lines.is_empty() && file.last().is_some_and(|last| *last != b'\n') {
+        file.put(b"\n");
+    }
+    file.put(lines);
+}
+
+/// Reads `NAME:IP`, and puts it as a line of /etc/hosts.
+pub fn put_host(word: &str, lines: &mut Vec<u8>) -> Result<()> {
+    match word.split_once([':', '=']) {
+        Some((name, ip)) if !name.is_empty() && !name.contains(char::is_whitespace) && is_ip(ip) => {
+            lines.put(ip.as_bytes());
+            lines.put(b"\t");
+            lines.put(name.as_bytes());
+            lines.put(b"\n");
+            Ok(())
+        }
+        _ => Err(Error::usage("--add-host is NAME:IP", word.as_bytes())),
+    }
+}
+
+/// Reads an address, and puts it as a line of resolv.conf.
+pub fn put_server(ip: &str, lines: &mut Vec<u8>) -> Result<()> {
+    if !is_ip(ip) {
+        return Err(Error::usage("--dns is the address of a server", ip.as_bytes()));
+    }
+    lines.put(b"nameserver ");
+    lines.put(ip.as_bytes());
+    lines.put(b"\n");
+    Ok(())
+}
+
+fn is_ip(word: &str) -> bool {
+    word.parse::<core::net::IpAddr>().is_ok()
 }
 
 /// For a container with a name of its own and the host's files: the host's hosts, with that name. It is written where shared
 /// memory is mounted later.
-pub fn named_hosts(name: &str, volumes: &[(Volume, Slot<Fd>)]) -> Option<EtcFile> {
+pub fn named_hosts(spec: &Spec, name: Option<&str>, volumes: &[(Volume, Slot<Fd>)]) -> Option<EtcFile> {
     let target = c"/etc/hosts";
     if volumes.iter().any(|(volume, _)| volume.target == target) || !sys::is_directory(SHM) {
         return None;
     }
     let mut content = sys::read_file(target).ok()?;
-    if content.last().is_some_and(|last| *last != b'\n') {
-        content.put(b"\n");
-    }
-    content.put(&own_line(name.as_bytes()));
+    put_lines(&mut content, &own_line(name.unwrap_or_default().as_bytes()));
+    put_lines(&mut content, &spec.hosts);
     Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak() })
 }
 

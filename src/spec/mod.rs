@@ -41,6 +41,16 @@ pub struct Spec {
     pub env: &'static [&'static str],
     /// Files with such assignments.
     pub env_files: Vec<&'static CStr>,
+    /// Variables that it does not get unless `env` or `env_files` sets them.
+    pub unset_env: &'static [&'static str],
+    /// The umask of the command, if it is not the default.
+    pub umask: Option<u32>,
+    /// How soon the kernel is to kill it for want of memory: proc_pid_oom_score_adj(5).
+    pub oom_score_adj: Option<&'static str>,
+    /// Supplementary groups beside those of the user: names or numbers.
+    pub groups: &'static [&'static str],
+    /// Parameters of the kernel for its own namespaces: files of /proc/sys, and their values.
+    pub sysctls: Vec<(&'static CStr, &'static [u8])>,
     /// The working directory of the command.
     pub workdir: Option<&'static CStr>,
     /// The user to run as: `USER` or `USER:GROUP`, names or numbers.
@@ -49,6 +59,10 @@ pub struct Spec {
     pub ulimits: Vec<Ulimit>,
     /// The hostname.
     pub hostname: Option<&'static str>,
+    /// Lines for /etc/hosts.
+    pub hosts: Vec<u8>,
+    /// All lines of /etc/resolv.conf, if it is not the host's.
+    pub dns: Vec<u8>,
     /// It shares the host's network namespace.
     pub host_network: bool,
     /// It shares the host's PID namespace.

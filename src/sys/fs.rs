@@ -241,6 +241,12 @@ pub fn create(dir: Option<&Fd>, path: &CStr, content: &[u8]) -> Result<Fd> {
     Ok(file)
 }
 
+/// openat(2) of a file that exists, and write(2) of `content` in one call, as files of /proc take it.
+pub fn write_file(path: &CStr, content: &[u8]) -> Result<()> {
+    let file = open(path, OpenFlags::WRONLY)?;
+    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
+}
+
 /// struct open_how of openat2(2).
 #[repr(C)]
 struct OpenHow {
@@ -485,6 +491,7 @@ fn filesystem(fd: FdRef) -> Result<u64> {
 }
 
 /// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
+#[allow(clippy::unnecessary_cast)] // f_bsize is signed with glibc, and not with musl
 pub fn space(fd: &Fd) -> Result<(u64, u64)> {
     let mut status = zeroed::<libc::statfs>();
     // SAFETY: the kernel fills one struct statfs

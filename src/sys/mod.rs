@@ -31,7 +31,7 @@ pub use fs::{
     Device, Dir, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
     fchmod, fchmod_fd, flock, has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup,
     is_on_proc, is_pipe, mkdir, mknod, mode, mount_id, mount_id_at, name_in_proc, open, open_in_root, openat, openat2,
-    path_of, read_file, read_up_to, readlink, space, statx, statx_fd, symlink, umask, unlink,
+    path_of, read_file, read_up_to, readlink, space, statx, statx_fd, symlink, umask, unlink, write_file,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{

@@ -130,3 +130,89 @@ fn an_image_as_the_command() {
         assert_eq!(outcome.stderr_text().contains("--rootfs"), image != "docker.io/library/alpine", "{outcome:?}");
     }
 }
+
+case!(variables_that_are_unset, Needs::NAMESPACES);
+fn variables_that_are_unset() {
+    let variables = |options: &[&str]| {
+        let run = probe(options, &["env"]).with(|command| command.env_clear().env("A", "1").env("B", "2"));
+        run.finish().success()
+    };
+    assert_eq!(variables(&["--unsetenv", "A"]), "B=2\n");
+    assert_eq!(variables(&["--unsetenv", "A", "--unsetenv=B", "-e", "B=3"]), "B=3\n");
+    let root = Root::with_directories();
+    assert!(!root.probe_output(&["--unsetenv", "HOME"], &["env"]).contains("HOME="));
+}
+
+case!(a_umask, Needs::NAMESPACES);
+fn a_umask() {
+    let umask = |options: &[&str]| probe(options, &["limits"]).finish().success();
+    assert!(umask(&["--umask", "027"]).ends_with(" 27\n"));
+    assert!(Root::with_directories().probe_output(&["--umask", "0007"], &["limits"]).ends_with(" 7\n"));
+    for bad in ["8", "1000", "x", "-1", "+7"] {
+        run(&["--umask", bad], &["true"]).finish().usage_error(&["--umask"]);
+    }
+}
+
+case!(an_oom_score, Needs::NAMESPACES);
+fn an_oom_score() {
+    let score = |value: &str| probe(&["--oom-score-adj", value], &["file", "/proc/self/oom_score_adj"]).finish();
+    assert_eq!(score("500").success(), "500\n");
+    for bad in ["1001", "-1001", "x"] {
+        score(bad).usage_error(&["--oom-score-adj"]);
+    }
+}
+
+case!(groups_beside_the_users, Needs::ROOT);
+fn groups_beside_the_users() {
+    let root = Root::with_directories();
+    fs::write(root.0.path("etc/passwd"), "root:x:0:0::/root:/bin/sh\nu:x:5:5::/:/bin/sh\n").expect("write");
+    fs::write(root.0.path("etc/group"), "audio:x:29:\nvideo:x:44:u\n").expect("write");
+    assert_eq!(root.probe_output(&["--group-add", "audio"], &["ids"]), "0 0 29\n");
+    assert_eq!(root.probe_output(&["-u", "u", "--group-add", "audio", "--group-add", "7"], &["ids"]), "5 5 7,29,44\n");
+    root.refuses(&["--group-add", "none"], &["unknown group", "none"]);
+}
+
+case!(hosts_and_servers, Needs::NAMESPACES);
+fn hosts_and_servers() {
+    let root = Root::with_directories();
+    let options = ["--add-host", "db:192.0.2.7", "--add-host=six:2001:db8::1"];
+    let hosts = root.probe_output(&options, &["file", "/etc/hosts"]);
+    assert!(hosts.ends_with("192.0.2.7\tdb\n2001:db8::1\tsix\n"), "{hosts}");
+    if fs::exists("/etc/hosts").is_ok_and(|there| there) {
+        let hosts = probe(&options, &["file", "/etc/hosts"]).finish().success();
+        assert!(hosts.ends_with("192.0.2.7\tdb\n2001:db8::1\tsix\n"), "{hosts}");
+    }
+    let seen = root.probe_output(&["--dns", "192.0.2.1", "--dns", "::1"], &["file", "/etc/resolv.conf"]);
+    assert_eq!(seen, "nameserver 192.0.2.1\nnameserver ::1\n");
+    for options in [["--add-host", "db"], ["--add-host", "db:x"], ["--add-host", ":1.2.3.4"], ["--dns", "x"]] {
+        run(&[&["--rootfs", "/tmp"], &options[..]].concat(), &["true"]).finish().usage_error(&[options[0]]);
+    }
+    run(&["--dns", "192.0.2.1"], &["true"]).finish().usage_error(&["root of its own"]);
+}
+
+case!(parameters_of_its_own_namespaces, Needs::ROOT);
+fn parameters_of_its_own_namespaces() {
+    let root = Root::with_directories();
+    for (sysctl, file, value) in [
+        ("net.ipv4.ip_default_ttl=77", "/proc/sys/net/ipv4/ip_default_ttl", "77\n"),
+        ("kernel.shmmni=77", "/proc/sys/kernel/shmmni", "77\n"),
+    ] {
+        assert_eq!(root.probe_output(&["--sysctl", sysctl], &["file", file]), value);
+        assert_eq!(probe(&["--sysctl", sysctl], &["file", file]).finish().success(), value);
+        assert_ne!(fs::read_to_string(file).expect("read"), value, "the host's stays");
+    }
+    for (options, words) in [
+        (&["--sysctl", "kernel.panic=1"][..], "its namespaces"),
+        (&["--sysctl", "net.x"], "NAME=VALUE"),
+        (&["--sysctl", "net.ipv4.ip_forward=1", "--network", "host"], "would change the host"),
+        (&["--sysctl", "kernel.shmmni=1", "--ipc", "host"], "would change the host"),
+    ] {
+        run(options, &["true"]).finish().usage_error(&[words]);
+    }
+    run(&["--sysctl", "net.no.such=1"], &["true"]).finish().refused(125, &["/proc/sys/net/no/such", "ENOENT"]);
+    // A user may ping, and listen on any port, as with docker.
+    let port = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    assert_eq!(root.probe_output(&["-u", "5"], &["file", port]), "0\n");
+    let range = root.probe_output(&["-u", "5"], &["file", "/proc/sys/net/ipv4/ping_group_range"]);
+    assert_eq!(range, "0\t2147483647\n");
+}

@@ -176,6 +176,33 @@ fn cpus() {
     }
 }
 
+case!(a_reservation, Needs::NAMESPACES | Needs::MEMORY);
+fn a_reservation() {
+    let running = waiting_container(&["-m", "100m", "--memory-reservation", "50m"]);
+    assert_eq!(file(&running, "memory", "memory.soft_limit_in_bytes", "memory.low"), "52428800");
+    running.finish().success();
+    let refused = |options: &[&str], words| probe(options, &["status", "0"]).finish().usage_error(&[words]);
+    refused(&["-m", "100m", "--memory-reservation", "101m"], "more than the memory limit");
+    refused(&["--memory-reservation", "x"], "not a size");
+}
+
+case!(a_quota_in_microseconds, Needs::NAMESPACES | Needs::CPU);
+fn a_quota_in_microseconds() {
+    let running = waiting_container(&["--cpu-quota", "20000", "--cpu-period", "50000"]);
+    assert_eq!(file(&running, "cpu", "cpu.cfs_quota_us", "cpu.max").split(' ').next(), Some("20000"));
+    assert_eq!(file(&running, "cpu", "cpu.cfs_period_us", "cpu.max").split(' ').next_back(), Some("50000"));
+    running.finish().success();
+    for (options, words) in [
+        (&["--cpus", "1", "--cpu-quota", "20000"][..], "not both"),
+        (&["--cpu-period", "50000"], "needs --cpu-quota"),
+        (&["--cpu-quota", "999"], "at least 1000"),
+        (&["--cpu-quota", "x"], "not a number"),
+        (&["--cpu-quota", "5000", "--cpu-period", "1000001"], "more than a second"),
+    ] {
+        probe(options, &["status", "0"]).finish().usage_error(&[words]);
+    }
+}
+
 case!(pids, Needs::NAMESPACES | Needs::PIDS);
 fn pids() {
     for options in [["--pids-limit", "77"].as_slice(), &["--pids-limit=77"]] {

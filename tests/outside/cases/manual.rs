@@ -158,7 +158,7 @@ fn bash_completes() {
     for (words, expected) in [
         (&["mydocker", ""][..], &["run", "check", "--help", "--version"][..]),
         (&["mydocker", "check", "--j"], &["--json"]),
-        (&["mydocker", "run", "--mem"], &["--memory-limit", "--memory", "--memory-swap"]),
+        (&["mydocker", "run", "--mem"], &["--memory-limit", "--memory", "--memory-swap", "--memory-reservation"]),
         (&["mydocker", "run", "-t", "--dry"], &["--dry-run", "--dry-run="]),
         (&["mydocker", "run", "--network", ""], &["none", "host"]),
         (&["mydocker", "run", "--pid", "h"], &["host"]),
@@ -255,7 +255,7 @@ fn fish_completes() {
         text.lines().filter_map(|line| Some(line.split('\t').next()?.to_string())).collect::<Vec<_>>()
     };
     assert!(complete("mydocker r").contains(&"run".to_string()));
-    assert_eq!(complete("mydocker run --memory-"), ["--memory-limit", "--memory-swap"]);
+    assert_eq!(complete("mydocker run --memory-"), ["--memory-limit", "--memory-reservation", "--memory-swap"]);
     assert_eq!(complete("mydocker run --network "), ["host", "none"]);
     for (line, expected) in [
         ("mydocker run -v /a:/b --name=x -tm 1g --dry-run --pids", &["--pids-limit"][..]),
