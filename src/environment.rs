@@ -20,8 +20,8 @@ pub struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// Sets a variable: `key=value` to that value, `key` alone to the caller's value. A `key` that the caller does not have
-    /// changes nothing.
+    /// Sets a variable: `key=value` to that value, `key` alone to the caller's value. A `key` that the caller does not have is
+    /// removed.
     pub fn set(&mut self, assignment: &[u8]) -> Result<()> {
         let key = key(assignment);
         if key.is_empty() {
@@ -31,23 +31,24 @@ impl Environment<'_> {
             return Err(Error::usage("a variable with a NUL in it", key));
         }
         let has_value = key.len() < assignment.len();
-        let variable = if has_value {
-            c_string(&[assignment])
-        } else {
-            match self.caller.iter().find(|variable| value(variable, key).is_some()) {
-                Some(variable) => variable,
-                None => return Ok(()),
-            }
+        let variable = match has_value {
+            true => Some(c_string(&[assignment])),
+            false => self.caller.iter().copied().find(|variable| value(variable, key).is_some()),
         };
-        while let Some(at) = self.variables.iter().position(|variable| value(variable, key).is_some()) {
-            self.variables.remove(at);
-        }
-        self.variables.push(variable);
+        self.unset(key);
+        self.variables.extend(variable);
         Ok(())
     }
 
+    /// Removes a variable.
+    pub fn unset(&mut self, key: &[u8]) {
+        while let Some(at) = self.variables.iter().position(|variable| value(variable, key).is_some()) {
+            self.variables.remove(at);
+        }
+    }
+
     /// Sets the variables of an env file as docker reads it: UTF-8, one assignment a line; blanks before it, empty lines
-    /// and lines that begin with `#` are skipped.
+    /// and lines that begin with `#` are skipped, as is a name that the caller does not have.
     pub fn set_lines(&mut self, file: &[u8]) -> Result<()> {
         const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
         for line in split(file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file), b'\n') {
@@ -61,7 +62,9 @@ impl Environment<'_> {
             if key(line).iter().any(u8::is_ascii_whitespace) {
                 return Err(Error::usage("a variable's name with a blank in it", line));
             }
-            self.set(line)?;
+            if line.contains(&b'=') || get(self.caller, line).is_some() {
+                self.set(line)?;
+            }
         }
         Ok(())
     }
@@ -101,6 +104,7 @@ mod tests {
         assert_eq!(built(&[]), is(&["A=1", "PATH=/bin", "AB=2"]));
         assert_eq!(built(&["A=3", "C="]), is(&["PATH=/bin", "AB=2", "A=3", "C="]));
         assert_eq!(built(&["A", "Z"]), is(&["PATH=/bin", "AB=2", "A=1"]));
+        assert_eq!(built(&["Z=1", "Z"]), is(&["A=1", "PATH=/bin", "AB=2"]));
         assert_eq!(built(&["A=3", "A"]), is(&["PATH=/bin", "AB=2", "A=1"]));
         assert_eq!(built(&["A=x=y", "A=z"]), is(&["PATH=/bin", "AB=2", "A=z"]));
         for bad in ["=x", "A=\0", "A\0B"] {
@@ -111,7 +115,7 @@ mod tests {
     #[test]
     fn files() {
         let read = |file: &[u8]| built(&[c"C=5"], |environment| environment.set_lines(file));
-        let file = b"\xef\xbb\xbfA=1\n\n# no\n  B=2 \nC\r\n\t#no\nD='x y'";
+        let file = b"\xef\xbb\xbfA=1\n\n# no\n  B=2 \nC\r\n\t#no\nA\nD='x y'";
         assert_eq!(read(file).unwrap(), ["A=1", "B=2 ", "C=5", "D='x y'"]);
         assert_eq!(read(b"A=\xff"), None);
         assert_eq!(read(b"A B=1"), None);

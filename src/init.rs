@@ -15,6 +15,8 @@ step! {
     pub struct BecomeInit {
         /// The command has a terminal, whose foreground group it is to be.
         pub has_terminal: bool,
+        /// The signals that mydocker's caller ignores.
+        pub ignored: SigSet,
     }
 }
 
@@ -38,7 +40,7 @@ impl ChildStep for BecomeInit {
             sys::lead_group(command)?;
             sys::kill(command, GO)?;
             drop(child.pipes.error_write.take());
-            reap_until_the_end_of(command);
+            reap_until_the_end_of(command, self.ignored);
         }
         // The end of PID 1 ends its whole namespace. With --pid host the reaper is not PID 1, so the command must ask for
         // SIGKILL.
@@ -49,9 +51,11 @@ impl ChildStep for BecomeInit {
 }
 
 /// Looks after the command, forever.
-fn reap_until_the_end_of(command: Pid) -> ! {
+fn reap_until_the_end_of(command: Pid, ignored: SigSet) -> ! {
     loop {
         match sys::wait_for_signal(SigSet::ALL) {
+            // What the caller ignores ends no command, but one that does something with it gets it.
+            Ok(signal) if ignored.has(signal.number) && !signals::heeds(command, signal.number) => {}
             Ok(signal) if signal.number != libc::SIGCHLD => forward(signal, command),
             Ok(_) => reap(command),
             Err(_) => end_with(sys::wait4(command, true)),
@@ -63,8 +67,8 @@ fn reap_until_the_end_of(command: Pid) -> ! {
 /// the command may ignore SIGTSTP.
 fn forward(signal: Signal, command: Pid) {
     let forwarded = match signal.number {
-        signals::STOP | libc::SIGTSTP => sys::stop_group(command),
         number if signal.is_from_tgkill() => sys::kill_group(command, number),
+        signals::STOP | libc::SIGTSTP => sys::stop_group(command),
         number => sys::kill(command, number),
     };
     match forwarded {

@@ -9,7 +9,7 @@
 //! | 4 | [`process`] | what each process does, in which order it ends, what it took |
 //! | 3 | [`plan`] | Spec and Host in, two ordered lists of steps out |
 //! | 2 | [`cgroup`], [`root`], [`volume`], [`network`], [`terminal`] | one subject each: its data, its steps, its words |
-//! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`signals`] | likewise |
+//! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`sysctl`], [`signals`] | likewise |
 //! | 2 | [`namespaces`], [`command`], [`init`], [`report`], [`state`], [`log`], [`streams`] | likewise |
 //! | 1 | [`spec`], [`host`], [`step`] | data: the container that is wanted, this host, and what steps share |
 //! | 0 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
@@ -43,6 +43,7 @@ pub mod root;
 pub mod signals;
 pub mod state;
 pub mod streams;
+pub mod sysctl;
 pub mod terminal;
 pub mod ulimit;
 pub mod user;

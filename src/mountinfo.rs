@@ -5,7 +5,7 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
-use crate::bytes::{below, c_string, decimal, split, split_once};
+use crate::bytes::{c_string, decimal, split, split_once};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -60,24 +60,60 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
 /// Whether `mount` has the id `top`, or is mounted in that one, however deep. `all` is the whole file.
 pub fn is_below<'a>(mut mount: Mount<'a>, top: u64, all: &'a [u8]) -> bool {
     loop {
-        let mut rest = all;
-        let above = core::iter::from_fn(|| next(&mut rest)).find(|above| above.id == mount.parent);
-        match above {
-            _ if u64::from(mount.id) == top => return true,
-            Some(above) if above.id != mount.id => mount = above,
-            _ => return false,
+        if u64::from(mount.id) == top {
+            return true;
+        }
+        match parent_of(&mount, all) {
+            Some(parent) => mount = parent,
+            None => return false,
         }
     }
 }
 
-/// Whether one of the `later` lines hides a mount at `point`: it is mounted on the same directory, or on one above it.
-pub fn is_hidden(point: &[u8], mut later: &[u8]) -> bool {
-    while let Some(mount) = next(&mut later) {
-        if below(point, mount.point).is_some() {
-            return true;
+/// The mount that `mount` is in, if `all` lists it.
+fn parent_of<'a>(mount: &Mount, all: &'a [u8]) -> Option<Mount<'a>> {
+    let mut rest = all;
+    while let Some(other) = next(&mut rest) {
+        if other.id == mount.parent && other.id != mount.id {
+            return Some(other);
         }
     }
-    false
+    None
+}
+
+/// Whether no path leads to `mount`, because another mount of the file `all` covers it. The order of the lines does not tell: what
+/// an initramfs mounts, and moves when it changes the root, stands before the new root. The ids of the parents do.
+pub fn is_hidden(mount: &Mount, all: &[u8]) -> bool {
+    let others = |covers: &dyn Fn(&Mount) -> bool| {
+        let mut rest = all;
+        while let Some(other) = next(&mut rest) {
+            if covers(&other) {
+                return true;
+            }
+        }
+        false
+    };
+    // A lookup begins at the root of the process, so that a mount on top of that covers nothing.
+    if others(&|other| other.parent == mount.id && other.point == mount.point && other.point != b"/") {
+        return true;
+    }
+    let mut below = *mount;
+    loop {
+        // What is mounted on the same parent, on a directory above.
+        if others(&|other| other.parent == below.parent && other.id != below.id && is_above(other.point, below.point)) {
+            return true;
+        }
+        match parent_of(&below, all) {
+            None => return false,
+            Some(_) if below.point == b"/" => return true,
+            Some(parent) => below = parent,
+        }
+    }
+}
+
+/// Whether the directory `above`, which is not the root, is one above `point`.
+fn is_above(above: &[u8], point: &[u8]) -> bool {
+    above != b"/" && point.starts_with(above) && point.get(above.len()) == Some(&b'/')
 }
 
 /// A field with its `\ooo` escapes decoded, as a path for a call. The kernel escapes blank, tab, newline and backslash; this
@@ -131,13 +167,34 @@ mod tests {
 
     #[test]
     fn hidden() {
-        let later = b"1 2 3:4 / /a rw - tmpfs x rw\n1 2 3:4 / /b/c rw - tmpfs x rw\n";
-        for (point, is_covered) in
-            [("/a", true), ("/a/b", true), ("/ab", false), ("/b", false), ("/b/c", true), ("/", false)]
-        {
-            assert_eq!(is_hidden(point.as_bytes(), later), is_covered, "{point}");
+        // The first mounts stand before the root, as on hosts whose initramfs has made them. /a/b is below a mount on /a that
+        // came later, /c has another one on top, and /d/e is in what is hidden at /d.
+        let all = b"20 30 3:4 / /run rw - tmpfs x rw\n\
+            21 20 3:4 / /run/lock rw - tmpfs x rw\n\
+            30 1 3:4 / / rw - ext4 x rw\n\
+            31 30 3:4 / /a/b rw - tmpfs x rw\n\
+            32 30 3:4 / /a rw - tmpfs x rw\n\
+            33 32 3:4 / /a/b rw - tmpfs x rw\n\
+            34 30 3:4 / /c rw - tmpfs x rw\n\
+            35 34 3:4 / /c rw - tmpfs x rw\n\
+            36 30 3:4 / /d rw - tmpfs x rw\n\
+            37 36 3:4 / /d/e rw - tmpfs x rw\n\
+            38 36 3:4 / /d rw - tmpfs x rw\n\
+            39 30 3:4 / / rw - ext4 x rw\n\
+            40 39 3:4 / /on-top rw - tmpfs x rw\n\
+            41 30 3:4 / /ab rw - tmpfs x rw\n";
+        let mut hidden = Vec::new();
+        let mut rest = &all[..];
+        while let Some(mount) = next(&mut rest) {
+            if is_hidden(&mount, all) {
+                hidden.push(mount.id);
+            }
         }
-        assert!(is_hidden(b"/x", b"1 2 3:4 / / rw - tmpfs x rw"));
+        assert_eq!(hidden, [31, 34, 36, 37, 39, 40]);
+        // In a chroot the root is not listed, and what is mounted on it has a parent that is not.
+        let jail = b"5 4 3:4 / /a/b rw - tmpfs x rw\n6 4 3:4 / /a rw - tmpfs x rw\n";
+        let mounts = [next(&mut &jail[..]), next(&mut jail.split_at(31).1)].map(Option::unwrap);
+        assert_eq!(mounts.map(|mount| (mount.id, is_hidden(&mount, jail))), [(5, true), (6, false)]);
     }
 
     #[test]

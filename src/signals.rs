@@ -10,17 +10,9 @@ use core::ffi::CStr;
 /// Signals that end a process which neither catches nor ignores them; the kernel does not deliver them to such a PID 1.
 pub const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
 
-/// Signals that mydocker forwards.
-const FORWARDED: SigSet = SigSet::of(&[
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGWINCH,
-    libc::SIGCONT,
-]);
+/// Signals that mydocker forwards even to a command that does nothing with them. All others end the container then, as they would
+/// end any process.
+const HARMLESS: SigSet = SigSet::of(&[libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH, libc::SIGCONT]);
 
 /// What the terminal stops a background process with: left unblocked, so that they still stop us.
 const BACKGROUND: SigSet = SigSet::of(&[libc::SIGTTIN, libc::SIGTTOU]);
@@ -92,8 +84,7 @@ pub fn fate(number: i32, heeded: bool) -> Fate {
     match number {
         libc::SIGTSTP => Fate::Stop,
         libc::SIGURG => Fate::Drop,
-        number if !FORWARDED.has(number) => Fate::End,
-        number if ENDING.has(number) && !heeded => Fate::End,
+        number if !heeded && !HARMLESS.has(number) => Fate::End,
         _ => Fate::Forward,
     }
 }
@@ -225,7 +216,9 @@ mod tests {
             (libc::SIGUSR1, false, Fate::Forward),
             (libc::SIGWINCH, false, Fate::Forward),
             (libc::SIGTSTP, false, Fate::Stop),
-            (libc::SIGALRM, true, Fate::End),
+            (libc::SIGALRM, true, Fate::Forward),
+            (libc::SIGALRM, false, Fate::End),
+            (40, true, Fate::Forward),
             (40, false, Fate::End),
             (libc::SIGURG, false, Fate::Drop),
         ] {

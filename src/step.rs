@@ -6,8 +6,10 @@
 
 use crate::bytes::Address;
 use crate::error::Result;
-use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, SigSet, SocketAddress};
+use crate::root::create;
+use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, Poll, Ready, SigSet, SocketAddress};
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -205,6 +207,8 @@ pub struct Parent {
     pub ending: SigSet,
     /// The child, once there is one.
     pub pid: Option<Pid>,
+    /// What the child has reported that it has created: the name, and the directory that it is in.
+    pub created: Vec<(Rc<Fd>, &'static CStr)>,
     /// The file for that pid.
     pub pid_file: Option<Fd>,
     /// The file for the numbers at the end.
@@ -229,13 +233,20 @@ pub struct Parent {
 
 impl Parent {
     /// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: a signal asks for the end first. Then the child is
-    /// not let go any more: it waits until it is killed.
+    /// not let go any more: it waits until it is killed. Meanwhile it takes the reports of what is created in the root: the child
+    /// waits where their socket is full.
     pub fn await_ready(&mut self, fd: FdRef, write: bool) -> Result<bool> {
-        let is_ready = sys::await_ready(self.ending, fd, write)? || self.child.is_rehearsal;
-        if !is_ready {
-            self.hold();
+        loop {
+            let reports = self.pipes.undo_receive.as_ref().map(Fd::borrow);
+            match sys::await_ready(self.ending, Poll::new(Some(fd), !write, write), reports)? {
+                Ready::Other => create::take_report(self),
+                Ready::Ending if !self.child.is_rehearsal => {
+                    self.hold();
+                    return Ok(false);
+                }
+                _ => return Ok(true),
+            }
         }
-        Ok(is_ready)
     }
 
     /// Keeps the pipe of the command open, and sends nothing.
@@ -272,6 +283,8 @@ pub struct Child {
     pub old_root_on_top: bool,
     /// /proc, /sys and /dev of a root of its own.
     pub own: Own,
+    /// The working directory is entered when the process has become the user.
+    pub workdir_is_users: bool,
     /// The user to run as.
     pub user: User,
     /// The side of its terminal that programs see.

@@ -353,6 +353,24 @@ impl ParentStep for ReceiveTerminal {
 }
 
 step! {
+    /// Binds its terminal where programs look for the console.
+    pub struct BindConsole;
+}
+
+impl ChildStep for BindConsole {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        // The first one of its devpts.
+        let (terminal, console) = (own::enter(child, c"/dev/pts/0")?, own::enter(child, c"/dev/console")?);
+        match sys::create(None, console, b"") {
+            // A volume or a device is there.
+            Err(e) if e.is(Errno::EEXIST) => return Ok(()),
+            other => drop(other?),
+        }
+        sys::mount(terminal, console, c"", MountFlags::BIND, None)
+    }
+}
+
+step! {
     /// Makes the terminal its three streams.
     pub struct AttachTerminal;
 }

@@ -4,7 +4,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
 use crate::step::{Child, ChildStep, User};
-use crate::sys::{self, Fd, OpenFlags, record};
+use crate::sys::{self, Fd, FdRef, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -29,6 +29,8 @@ step! {
     pub struct LookUpUser {
         /// `USER` or `USER:GROUP`.
         pub word: &'static str,
+        /// Groups beside those of the user: names or numbers.
+        pub groups: &'static [&'static str],
         /// Where its root is on the host, for a dry run; `None` if it is in an image.
         pub root: Option<&'static CStr>,
     }
@@ -37,12 +39,16 @@ step! {
 impl ChildStep for LookUpUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         if !child.is_rehearsal {
-            return look_up(&mut child.user, self.word.as_bytes(), &sys::openat2);
+            look_up(&mut child.user, self.word.as_bytes(), &sys::openat2)?;
+            return add_groups(&mut child.user, self.groups, &sys::openat2);
         }
         // Only the files tell which ids a name has. A dry run notes the calls as the run would make them, and reads the files
         // at their path on the host.
         for path in &[PASSWD, GROUP] {
             each_line(path, &sys::openat2, &mut |_| {})?;
+        }
+        for _ in self.groups.iter().filter(|word| passwd::id(word.as_bytes()).is_none()) {
+            each_line(GROUP, &sys::openat2, &mut |_| {})?;
         }
         let root = self.root.map(|root| record::make(|| sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY)));
         let root = root.transpose()?;
@@ -50,7 +56,10 @@ impl ChildStep for LookUpUser {
             Some(root) => sys::open_in_root(root, path, flags),
             None => Err(Error::refused("cannot tell who is", &[self.word.as_bytes()], "its files are in the image")),
         };
-        let looked_up = record::make(|| look_up(&mut child.user, self.word.as_bytes(), &open));
+        let looked_up = record::make(|| {
+            look_up(&mut child.user, self.word.as_bytes(), &open)?;
+            add_groups(&mut child.user, self.groups, &open)
+        });
         record::make(|| drop(root));
         looked_up
     }
@@ -81,6 +90,16 @@ step! {
 impl ChildStep for BecomeUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let user = &child.user;
+        // /dev/stdout is opened like a file, and a pipe is one that only its maker may open. Nobody else finds it by a path.
+        for stream in &FdRef::STREAMS {
+            if child.terminal.is_none() && sys::is_pipe(*stream)? {
+                match sys::fchmod_fd(*stream, 0o666) {
+                    // Who has made it is not in this user namespace.
+                    Err(e) if e.is(Errno::EPERM) => {}
+                    other => other?,
+                }
+            }
+        }
         // The terminal belongs to the user, as after a login.
         if let Some(terminal) = &child.terminal {
             sys::fchown(terminal.borrow(), user.uid)?;
@@ -153,6 +172,30 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
         true => Err(Error::refused("too many groups for", &[name], "1024 at most")),
         false => Ok(()),
     }
+}
+
+/// Adds groups by their name or number.
+fn add_groups(user: &mut User, words: &[&str], open: Open) -> Result<()> {
+    for word in words {
+        let word = word.as_bytes();
+        let mut found = passwd::id(word);
+        if found.is_none() {
+            each_line(GROUP, open, &mut |line| {
+                if let Some(group) = passwd::group(line).filter(|group| group.name == word) {
+                    found = Some(group.gid);
+                }
+            })?;
+        }
+        match found {
+            None => return Err(Error::refused("unknown group", &[word], "it is not in the /etc/group inside")),
+            Some(gid) if user.groups.contains(&gid) => {}
+            Some(_) if user.groups.len() == user.groups.capacity() => {
+                return Err(Error::refused("too many groups for", &[word], "1024 at most"));
+            }
+            Some(gid) => user.groups.push(gid),
+        }
+    }
+    Ok(())
 }
 
 /// Calls `see` with every line of a file in the container. A missing file has none; nor has what is no regular file, or is larger

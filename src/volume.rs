@@ -2,12 +2,12 @@
 
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
-use crate::root::create::create_missing;
+use crate::root::create::{DIRECTORY, FILE, create_missing};
 use crate::root::enter::restrict;
 use crate::root::own;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot};
-use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -23,31 +23,97 @@ const FLAGS: [(&str, u64, u64); 8] = [
     ("exec", 0, libc::MS_NOEXEC),
 ];
 
-/// Options of tmpfs(5), which have a value.
-const OPTIONS: [&[u8]; 6] = [b"size", b"mode", b"uid", b"gid", b"nr_inodes", b"nr_blocks"];
-
-/// Reads `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`.
-pub fn parse(word: &str) -> Result<Volume> {
-    let mut parts = bytes::split(word.as_bytes(), b':');
-    let (source, target, mode, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
-    let (Some(source), Some(target)) = (source.filter(|source| !source.is_empty()), target) else {
-        return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro", word.as_bytes()));
-    };
-    let read_only = match (mode, rest) {
-        (None | Some(b"rw"), None) => false,
-        (Some(b"ro"), None) => true,
-        _ => {
-            return Err(Error::usage("a volume is SRC:DST or SRC:DST:ro, with no other colon", word.as_bytes()));
-        }
-    };
-    let target = target_path(target)?;
-    Ok(Volume { target, content: Content::Host { source: bytes::c_string(&[source]), read_only, devices: false } })
+/// Whether an option of tmpfs(5) has a value that the kernel takes.
+fn is_of_tmpfs(name: &[u8], value: &[u8]) -> bool {
+    // What the kernel does not know of docker's way to write them.
+    let is_size = |value: &[u8]| bytes::size(value).is_ok() && !value.iter().any(|b| b".bB".contains(b));
+    let is_below = |value: &[u8], limit: u64| bytes::decimal(value).is_ok_and(|number| number < limit);
+    match name {
+        b"size" => value.strip_suffix(b"%").map_or(is_size(value), |part| is_below(part, 101)),
+        b"nr_inodes" | b"nr_blocks" => is_size(value),
+        b"uid" | b"gid" => is_below(value, u64::from(u32::MAX)),
+        b"mode" => value.len() <= 5 && !value.is_empty() && value.iter().all(|b| (b'0'..=b'7').contains(b)),
+        _ => false,
+    }
 }
+
+/// Words of docker's for what is so here anyway, or has no meaning here: labels of SELinux, caches of a virtual machine, volumes
+/// that are filled, and mounts that do not propagate to the host.
+const NO_EFFECT: [&[u8]; 10] =
+    [b"z", b"Z", b"cached", b"delegated", b"consistent", b"nocopy", b"private", b"rprivate", b"slave", b"rslave"];
+
+/// Reads `SRC:DST` or `SRC:DST:ro,z`.
+pub fn parse(word: &str) -> Result<Volume> {
+    const FORM: &str = "a volume is SRC:DST or SRC:DST:OPTS, with options such as ro";
+    let mut parts = bytes::split(word.as_bytes(), b':');
+    let (source, target, options, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
+    let (Some(source), Some(target), None) = (source.filter(|source| !source.is_empty()), target, rest) else {
+        return Err(Error::usage(FORM, word.as_bytes()));
+    };
+    let mut read_only = false;
+    for option in options.into_iter().flat_map(|options| bytes::split(options, b',')) {
+        match option {
+            b"ro" => read_only = true,
+            b"rw" => read_only = false,
+            other if NO_EFFECT.contains(&other) => {}
+            _ => return Err(Error::usage(FORM, word.as_bytes())),
+        }
+    }
+    bind(source, target, read_only)
+}
+
+fn bind(source: &[u8], target: &[u8], read_only: bool) -> Result<Volume> {
+    let content = Content::Host { source: bytes::c_string(&[source]), read_only, devices: false };
+    Ok(Volume { target: target_path(target)?, content })
+}
+
+/// Reads docker's `type=bind,source=SRC,target=DST,readonly` or `type=tmpfs,target=DST,tmpfs-size=64m,tmpfs-mode=1777`.
+pub fn parse_mount(word: &str) -> Result<Volume> {
+    let refused = |what| Err(Error::usage(what, word.as_bytes()));
+    let (mut kind, mut source, mut target, mut read_only) = (&b""[..], &b""[..], &b""[..], false);
+    let mut data = Vec::new();
+    for part in bytes::split(word.as_bytes(), b',') {
+        match bytes::split_once(part, b'=').unwrap_or((part, b"true")) {
+            (b"type", value) => kind = value,
+            (b"source" | b"src", value) => source = value,
+            (b"target" | b"destination" | b"dst", value) => target = value,
+            (b"readonly" | b"ro", value @ (b"true" | b"1" | b"false" | b"0")) => {
+                read_only = matches!(value, b"true" | b"1")
+            }
+            (b"bind-propagation", value) if NO_EFFECT.contains(&value) => {}
+            (b"consistency", _) => {}
+            (b"tmpfs-size", value) if let Ok(size) = bytes::size(value) => {
+                data.put(b",size=");
+                data.put_decimal(size);
+            }
+            (b"tmpfs-mode", value) if is_of_tmpfs(b"mode", value) => {
+                data.put(b",mode=");
+                data.put(value);
+            }
+            _ => return Err(Error::usage("--mount does not know this part, or its value", part)),
+        }
+    }
+    let data = data.get(1..).unwrap_or_default();
+    match kind {
+        b"bind" if source.is_empty() => refused("--mount type=bind needs source=SRC"),
+        b"bind" if data.is_empty() => bind(source, target, read_only),
+        b"tmpfs" if source.is_empty() => {
+            let flags = USUAL | if read_only { libc::MS_RDONLY } else { 0 };
+            let content = Content::Memory { flags: MountFlags::from_bits(flags), data: bytes::c_string(&[data]) };
+            Ok(Volume { target: target_path(target)?, content })
+        }
+        b"bind" | b"tmpfs" => refused("--mount with what belongs to the other type"),
+        _ => refused("--mount takes type=bind or type=tmpfs"),
+    }
+}
+
+/// nosuid, nodev and noexec, as docker has a tmpfs.
+const USUAL: u64 = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
 
 /// Reads `DST` or `DST:size=64m,mode=1777,exec`. The default is nosuid, nodev and noexec, as docker has it.
 pub fn parse_tmpfs(word: &str) -> Result<Volume> {
     let (target, options) = bytes::split_once(word.as_bytes(), b':').unwrap_or((word.as_bytes(), b""));
-    let mut flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let mut flags = USUAL;
     let mut data = Vec::new();
     for option in bytes::split(options, b',').filter(|option| !option.is_empty()) {
         if let Some((_, set, clear)) = FLAGS.iter().find(|(name, ..)| name.as_bytes() == option) {
@@ -55,11 +121,11 @@ pub fn parse_tmpfs(word: &str) -> Result<Volume> {
             continue;
         }
         match bytes::split_once(option, b'=') {
-            Some((name, _)) if OPTIONS.contains(&name) => {
+            Some((name, value)) if is_of_tmpfs(name, value) => {
                 data.put(option);
                 data.put(b",");
             }
-            _ => return Err(Error::usage("--tmpfs does not know the option", option)),
+            _ => return Err(Error::usage("--tmpfs does not know the option, or its value", option)),
         }
     }
     data.pop();
@@ -69,9 +135,15 @@ pub fn parse_tmpfs(word: &str) -> Result<Volume> {
     })
 }
 
-/// Reads the path of a device.
-pub fn parse_device(word: &str) -> Result<&'static CStr> {
-    target_path(word.as_bytes())
+/// Reads `PATH`, `PATH:DST` or `PATH:DST:rwm`: what a device may be used for cannot be limited, so it is all or nothing.
+pub fn parse_device(word: &str) -> Result<[&'static CStr; 2]> {
+    let mut parts = bytes::split(word.as_bytes(), b':');
+    let source = parts.next().unwrap_or_default();
+    let target = parts.next().unwrap_or(source);
+    if parts.next().is_some_and(|rights| !matches!(rights, b"rwm" | b"rw")) || parts.next().is_some() {
+        return Err(Error::usage("--device is PATH, PATH:DST or PATH:DST:rwm", word.as_bytes()));
+    }
+    Ok([target_path(source)?, target_path(target)?])
 }
 
 fn target_path(word: &[u8]) -> Result<&'static CStr> {
@@ -88,13 +160,13 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
     }
 }
 
-/// A device of the host, at its own path. The mount is read-only, so that no process inside can change its mode on the host;
+/// A device of the host. The mount is read-only, so that no process inside can change its mode on the host;
 /// that does not limit writes to the device itself.
-pub fn device(path: &'static CStr) -> Result<Volume> {
+pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
     if !matches!(sys::statx(path, true)?.kind(), libc::S_IFCHR | libc::S_IFBLK) {
         return Err(Error::refused("no device:", &[path.to_bytes()], "--device takes one of the host's"));
     }
-    Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target: path })
+    Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })
 }
 
 step! {
@@ -121,12 +193,16 @@ step! {
         pub volume: &'static Volume,
         /// What [`OpenVolume`] has left.
         pub tree: &'static Slot<Fd>,
-        /// In a root of its own a target that is missing is created.
+        /// In a root of its own, or in memory of its own, a target that is missing is created.
         pub create: bool,
         /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
         pub forbid_devices: bool,
         /// Of one that is read-only, as [`crate::root::enter::propagation_of`] says.
         pub propagation: MountFlags,
+        /// For a tmpfs, room for its options; the parent has made it.
+        pub room: Slot<Vec<u8>>,
+        /// Where the root is on the host, for a dry run; `None` if it is in an image.
+        pub root_on_host: Option<&'static CStr>,
     }
 }
 
@@ -145,18 +221,19 @@ impl ChildStep for MountVolume {
         let name = own::enter(child, path)?;
         let target = match sys::openat2(name, OpenFlags::PATH).map_err(|e| e.about(path.to_bytes())) {
             Err(e) if e.is(Errno::ENOENT) && self.create => {
-                let is_directory = match &tree {
+                let mode = match &tree {
                     Some(tree) => {
                         let status = sys::statx_fd(tree.borrow()).map_err(|e| e.about(path.to_bytes()))?;
-                        status.kind() == libc::S_IFDIR
+                        if status.kind() == libc::S_IFDIR { DIRECTORY } else { FILE }
                     }
-                    None => true,
+                    // What is new has the mode of /tmp, today and when the same root is used again.
+                    None => libc::S_IFDIR | 0o1777,
                 };
-                create_missing(path, is_directory, child)?;
+                create_missing(path, mode, child)?;
                 sys::openat2(name, OpenFlags::PATH).map_err(|e| e.about(path.to_bytes()))?
             }
             Err(e) if e.is(Errno::ENOENT) => {
-                return Err(e.with_hint("on the host's own files no mount point is created"));
+                return Err(e.with_hint("on the host's own files no mount point is created; --ephemeral or --rootfs gives a root where it is"));
             }
             other => other?,
         };
@@ -174,6 +251,15 @@ impl MountVolume {
         let path = self.volume.target;
         match (&self.volume.content, &tree) {
             (Content::Memory { flags, data }, _) => {
+                let mut room = self.room.take().unwrap_or_default();
+                let data = match room.is_empty() {
+                    true => data,
+                    false => {
+                        room.put_octal(u64::from(self.covered_mode(target, child)? & 0o7777));
+                        room.put(b"\0");
+                        CStr::from_bytes_until_nul(&room).unwrap_or_default()
+                    }
+                };
                 let name = own::name_of(child, target)?;
                 sys::mount(c"tmpfs", name.as_c_str().unwrap_or_default(), c"tmpfs", *flags, Some(data))
                     .map_err(|e| e.about(path.to_bytes()))?;
@@ -191,6 +277,38 @@ impl MountVolume {
             (Content::Host { .. }, None) => {}
         }
         Ok(tree)
+    }
+}
+
+impl MountVolume {
+    /// The room for the options of a tmpfs that gets the mode of what it covers: up to that mode.
+    pub fn room(volume: &Volume) -> Slot<Vec<u8>> {
+        let Content::Memory { data, .. } = volume.content else { return Slot::default() };
+        let data = data.to_bytes();
+        if bytes::split(data, b',').any(|option| option.starts_with(b"mode=")) {
+            return Slot::default();
+        }
+        let mut room = Vec::with_capacity(data.len() + b",mode=07777\0".len());
+        room.put(data);
+        room.put(if data.is_empty() { b"" } else { b"," });
+        room.put(b"mode=");
+        Slot::new(Some(room))
+    }
+
+    /// The mode of the directory that is mounted on.
+    fn covered_mode(&self, target: &Fd, child: &Child) -> Result<u32> {
+        let path = self.volume.target;
+        let mode = |target: &Fd| sys::statx_fd(target.borrow()).map(|status| status.mode);
+        let covered = mode(target).map_err(|e| e.about(path.to_bytes()))?;
+        if !child.is_rehearsal {
+            return Ok(covered);
+        }
+        // Only the host knows the mode of a directory that a dry run does not open.
+        Ok(record::make(|| {
+            let root = sys::open(self.root_on_host?, OpenFlags::PATH).ok()?;
+            mode(&sys::open_in_root(&root, path, OpenFlags::PATH).ok()?).ok()
+        })
+        .unwrap_or(0o1777))
     }
 }
 
@@ -221,7 +339,10 @@ mod tests {
             ("/a:/x/..", None),
             ("/a:/proc", None),
             ("/a:/x/../proc/sys", None),
-            ("/a:/b:z", None),
+            ("/a:/b:z", Some(bind("/b", "/a", false))),
+            ("/a:/b:ro,Z,cached,nocopy,rprivate", Some(bind("/b", "/a", true))),
+            ("/a:/b:shared", None),
+            ("/a:/b:ro,", None),
             ("/a:/b:ro:x", None),
             ("/a:/b:", None),
         ] {
@@ -238,6 +359,19 @@ mod tests {
             ("/t:size=1m,mode=700", Some((usual, "size=1m,mode=700"))),
             ("/t:exec,size=1m", Some((usual & !libc::MS_NOEXEC, "size=1m"))),
             ("/t:ro,dev,suid,exec", Some((libc::MS_RDONLY, ""))),
+            (
+                "/t:size=50%,uid=1,gid=4294967294,nr_inodes=1k",
+                Some((usual, "size=50%,uid=1,gid=4294967294,nr_inodes=1k")),
+            ),
+            ("/t:size=123bogus", None),
+            ("/t:size=18446744073709551616", None),
+            ("/t:size=101%", None),
+            ("/t:size=", None),
+            ("/t:mode=8", None),
+            ("/t:mode=", None),
+            ("/t:uid=-1", None),
+            ("/t:gid=4294967295", None),
+            ("/t:nr_inodes=x", None),
             ("/t:size", None),
             ("/t:what=1", None),
             ("t", None),

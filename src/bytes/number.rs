@@ -51,16 +51,31 @@ pub fn to_decimal(n: u64) -> Vec<u8> {
     out
 }
 
-/// Parses a size in bytes as docker writes it: a decimal number with an optional unit `b k m g t`, in either case, in
-/// powers of 1024. The largest size is `i64::MAX`, which is the largest that the kernel stores.
+/// Parses a size in bytes as docker writes it: a decimal number, which may have a fraction, with an optional unit
+/// `b k m g t`, in either case, in powers of 1024, and after that `b` or `ib`, as in `100MB`. The largest size is `i64::MAX`,
+/// which is the largest that the kernel stores.
 pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
-    let (digits, unit) = match bytes.split_last() {
-        Some((unit, digits)) if !unit.is_ascii_digit() => (digits, unit.to_ascii_lowercase()),
-        _ => (bytes, b'b'),
+    let end = bytes.iter().position(|b| !b.is_ascii_digit() && *b != b'.').unwrap_or(bytes.len());
+    let (number, unit) = bytes.split_at(end);
+    let shift = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 0,
+        unit => shift_of(unit).ok_or(Malformed::Form)?,
     };
-    let power = b"bkmgt".iter().position(|known| *known == unit).ok_or(Malformed::Form)?;
-    let (n, shift) = (decimal(digits)?, 10 * power);
-    if n > i64::MAX as u64 >> shift { Err(Malformed::Overflow) } else { Ok(n << shift) }
+    let (whole, fraction) = split_once(number, b'.').unwrap_or((number, b"0"));
+    // Nine digits tell one byte of a gigabyte from the next.
+    let fraction = match decimal(fraction) {
+        Err(Malformed::Form) => return Err(Malformed::Form),
+        _ => (0..9).fold(0, |n, at| 10 * n + u64::from(fraction.get(at).map_or(0, |digit| digit - b'0'))),
+    };
+    let size = (u128::from(decimal(whole)?) << shift) + (u128::from(fraction) << shift) / 1_000_000_000;
+    if size > i64::MAX as u128 { Err(Malformed::Overflow) } else { Ok(size as u64) }
+}
+
+/// The power of two that a unit such as `m`, `mb` or `mib` stands for.
+fn shift_of(unit: &[u8]) -> Option<u32> {
+    let (letter, rest) = unit.split_first()?;
+    let power = b"kmgt".iter().position(|known| known == letter)? as u32 + 1;
+    matches!(rest, b"" | b"b" | b"ib").then_some(10 * power)
 }
 
 /// Parses a number of CPUs such as `1.5` into microseconds of CPU time per 100,000 microseconds. Digits after the fifth
@@ -85,6 +100,16 @@ impl Set {
     /// Whether the set has no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether `number` is a member.
+    pub fn has(&self, number: u64) -> bool {
+        self.0.iter().any(|&(low, high)| low <= number && number <= high)
+    }
+
+    /// Whether all members are below `limit`.
+    pub fn is_below(&self, limit: u64) -> bool {
+        self.0.iter().all(|(_, high)| *high < limit)
     }
 
     /// Whether all numbers of `other` are members.
@@ -170,10 +195,19 @@ mod tests {
             ("99999999999999999999", Err(Malformed::Overflow)),
             ("", Err(Malformed::Form)),
             ("m", Err(Malformed::Form)),
-            ("1mb", Err(Malformed::Form)),
+            ("1mb", Ok(1 << 20)),
+            ("2GiB", Ok(2 << 30)),
+            ("1.5g", Ok(3 << 29)),
+            ("0.0005k", Ok(0)),
+            ("1.9", Ok(1)),
+            ("8388607.9999999999t", Ok((8388607 << 40) + 1099511626676)),
+            ("1bb", Err(Malformed::Form)),
+            ("1ib", Err(Malformed::Form)),
+            ("1.2.3", Err(Malformed::Form)),
+            ("1.", Err(Malformed::Form)),
+            (".5m", Err(Malformed::Form)),
             ("-1", Err(Malformed::Form)),
             ("+1", Err(Malformed::Form)),
-            ("1.5g", Err(Malformed::Form)),
             (" 1", Err(Malformed::Form)),
             ("1 ", Err(Malformed::Form)),
             ("0x10", Err(Malformed::Form)),
@@ -185,19 +219,24 @@ mod tests {
     /// The size parser again, slowly: u128, one rule a line.
     fn size_oracle(text: &str) -> Result<u64, Malformed> {
         let lower = text.to_lowercase();
-        let number = lower.trim_end_matches(['b', 'k', 'm', 'g', 't']);
+        let number = lower.trim_end_matches(['b', 'k', 'm', 'g', 't', 'i']);
         let unit = match &lower[number.len()..] {
             "" | "b" => 1u128,
-            "k" => 1024,
-            "m" => 1024 * 1024,
-            "g" => 1024 * 1024 * 1024,
-            "t" => 1024 * 1024 * 1024 * 1024,
+            "k" | "kb" | "kib" => 1024,
+            "m" | "mb" | "mib" => 1024 * 1024,
+            "g" | "gb" | "gib" => 1024 * 1024 * 1024,
+            "t" | "tb" | "tib" => 1024 * 1024 * 1024 * 1024,
             _ => return Err(Malformed::Form),
         };
-        if number.is_empty() || !number.chars().all(|c| c.is_ascii_digit()) {
+        let (number, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        if number.is_empty()
+            || fraction.is_empty()
+            || !(number.to_string() + fraction).chars().all(|c| c.is_ascii_digit())
+        {
             return Err(Malformed::Form);
         }
-        match number.parse::<u128>().ok().and_then(|n| n.checked_mul(unit)) {
+        let nanos: u128 = format!("{fraction:0<9}")[..9].parse().unwrap();
+        match number.parse::<u128>().ok().and_then(|n| n.checked_mul(unit)?.checked_add(nanos * unit / 1_000_000_000)) {
             Some(n) if n <= i64::MAX as u128 => Ok(n as u64),
             _ => Err(Malformed::Overflow),
         }
@@ -206,7 +245,7 @@ mod tests {
     #[test]
     fn sizes_agree_with_the_oracle() {
         let accepted = Cell::new(0);
-        proptest!(ProptestConfig::with_cases(10_000), |(text in "[0-9]{0,21}[0-9bkmgtBKMGT. x-]{0,2}")| {
+        proptest!(ProptestConfig::with_cases(10_000), |(text in "[0-9]{0,21}[0-9bkmgtBKMGT. x-]{0,2}[0-9]{0,3}[bkmgtiBKMGTI]{0,3}")| {
             accepted.set(accepted.get() + u32::from(size(text.as_bytes()).is_ok()));
             prop_assert_eq!(size(text.as_bytes()), size_oracle(&text));
         });

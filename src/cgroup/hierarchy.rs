@@ -3,7 +3,7 @@
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
-use crate::mountinfo;
+use crate::mountinfo::{self, Mount};
 use crate::sys::{self, Dir};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -100,6 +100,8 @@ pub struct Hierarchy {
     pub own: &'static CStr,
     /// Which of the controllers it carries.
     pub controllers: Controllers,
+    /// v1: the names of its files lack that of their controller, `cpuset.`: the option `noprefix` of cpusets.
+    pub noprefix: bool,
 }
 
 /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
@@ -137,11 +139,14 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
             None => return Ok(None),
         },
     };
-    let (top, below) = match mounted(mounts, version, controller, line.path) {
-        // The kernel lists the mount points without links.
-        Some((point, below)) => (Dir::open_without_links(mountinfo::unescape(point))?, below),
+    let (top, below, noprefix) = match mounted(mounts, version, controller, line.path) {
+        Some((mount, below)) => {
+            let noprefix = bytes::has_part(mount.super_options, b',', b"noprefix");
+            // The kernel lists the mount points without links.
+            (Dir::open_without_links(mountinfo::unescape(mount.point))?, below, noprefix)
+        }
         None if leads_up(line.path) => return Ok(None),
-        None => (detached(version, line.controllers)?, line.path),
+        None => (detached(version, line.controllers)?, line.path, false),
     };
     let mut buffer = [0u8; 512];
     let controllers = match version {
@@ -151,7 +156,7 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
     if !controllers.has(controller) {
         return Ok(None);
     }
-    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own: below_top(&[below]), controllers }))))
+    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own: below_top(&[below]), controllers, noprefix }))))
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
@@ -172,13 +177,13 @@ pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
 }
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
-/// Returns the mount point, and the rest of the path below it.
-pub fn mounted<'a>(
+/// Returns the mount, and the rest of the path below it.
+fn mounted<'a>(
     mounts: &'a [u8],
     version: Version,
     controller: Controller,
     path: &'a [u8],
-) -> Option<(&'a [u8], &'a [u8])> {
+) -> Option<(Mount<'a>, &'a [u8])> {
     let mut found = None;
     let mut rest = mounts;
     while let Some(mount) = mountinfo::next(&mut rest) {
@@ -189,12 +194,12 @@ pub fn mounted<'a>(
             Version::V2 => mount.fstype == b"cgroup2",
         };
         if is_it
-            && !mountinfo::is_hidden(mount.point, rest)
+            && !mountinfo::is_hidden(&mount, mounts)
             && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
             let is_writable = !bytes::has_part(mount.options, b',', b"ro");
             if is_writable || found.is_none() {
-                found = Some((mount.point, below));
+                found = Some((mount, below));
             }
             if is_writable {
                 break;

@@ -23,25 +23,27 @@ pub fn v1(
             let both = Limit { value: memory.value.saturating_add(swap.value), ..swap };
             settings.number(c"memory.memsw.limit_in_bytes", Some(both), Comparison::Bytes);
         }
+        settings.number(c"memory.soft_limit_in_bytes", limits.reservation, Comparison::Bytes);
     }
     if controllers.has(Controller::Cpu) {
         settings.number(c"cpu.shares", limits.shares, Comparison::Exact);
-        let period = limits.quota.map(|quota| Limit { value: PERIOD, ..quota });
+        let period = limits.quota.map(|quota| Limit { value: limits.period.unwrap_or(PERIOD), ..quota });
         settings.number(c"cpu.cfs_period_us", period, Comparison::Exact);
         settings.number(c"cpu.cfs_quota_us", limits.quota, Comparison::Exact);
     }
     if controllers.has(Controller::Cpuset) {
         // Both must have a value before a process can join; without one from the user, it is that of the parent.
-        let or_of_parent = |list: Option<&'static [u8]>, file: &[u8]| match list {
+        let or_of_parent = |list: Option<&'static [u8]>, file: &CStr| match list {
             Some(list) => Ok(list),
             None => {
-                let path = bytes::c_string(&[parent.to_bytes(), b"/", file]);
+                let path = bytes::c_string(&[parent.to_bytes(), b"/", file.to_bytes()]);
                 let mut buffer = [0u8; 4096];
                 hierarchy.top.read(path, &mut buffer).map(|list| &*bytes::trimmed(list).to_vec().leak())
             }
         };
-        settings.list(c"cpuset.cpus", None, or_of_parent(limits.cpus, b"cpuset.cpus")?);
-        settings.list(c"cpuset.mems", None, or_of_parent(limits.mems, b"cpuset.mems")?);
+        let [cpus, mems] = if hierarchy.noprefix { [c"cpus", c"mems"] } else { [c"cpuset.cpus", c"cpuset.mems"] };
+        settings.list(cpus, None, or_of_parent(limits.cpus, cpus)?);
+        settings.list(mems, None, or_of_parent(limits.mems, mems)?);
     }
     if controllers.has(Controller::Pids) {
         settings.pids(limits);

@@ -65,7 +65,7 @@ impl Group {
     pub fn existing(top: Dir) -> Result<&'static Group> {
         let version = if top.has(c"tasks")? { Version::V1 } else { Version::V2 };
         let hierarchy: &Hierarchy =
-            Box::leak(Box::new(Hierarchy { version, top, own: c".", controllers: Controllers::NONE }));
+            Box::leak(Box::new(Hierarchy { version, top, own: c".", controllers: Controllers::NONE, noprefix: false }));
         Ok(Box::leak(Box::new(Group {
             hierarchy,
             name: c".",
@@ -112,7 +112,7 @@ pub fn find_groups(
     let needed = |explicit: bool| {
         let counts = |limit: Option<Limit>| limit.is_some_and(|limit| limit.explicit || !explicit);
         Controllers::that_are(&|controller| match controller {
-            Controller::Memory => counts(limits.memory) || counts(limits.swap),
+            Controller::Memory => counts(limits.memory) || counts(limits.swap) || counts(limits.reservation),
             Controller::Cpu => counts(limits.shares) || counts(limits.quota),
             Controller::Cpuset => limits.cpus.is_some() || limits.mems.is_some(),
             Controller::Pids => counts(limits.pids) || limits.count_pids && !explicit,

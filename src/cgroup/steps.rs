@@ -5,9 +5,10 @@
 use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Version};
+use crate::bytes;
 use crate::error::{Errno, Error, Kind, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, CloneFlags, Dir, MountFlags};
+use crate::sys::{self, CloneFlags, CpuMask, Dir, MountFlags};
 use alloc::boxed::Box;
 use core::ffi::CStr;
 
@@ -145,6 +146,39 @@ fn explain_join(error: Error) -> Error {
         (Errno::ENOSPC, "the cpuset above has no CPUs or no memory nodes"),
         (Errno::EOPNOTSUPP, "the cgroup above holds processes; name another with --cgroup-parent"),
     ])
+}
+
+step! {
+    /// Runs on all CPUs that were asked for, whatever the caller's affinity is.
+    ///
+    /// Since Linux 6.2 a process that joins a cpuset keeps to the CPUs that sched_setaffinity(2) has set before.
+    pub struct SetAffinity {
+        /// The CPUs.
+        pub mask: &'static CpuMask,
+    }
+}
+
+impl ChildStep for SetAffinity {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::sched_setaffinity(self.mask)
+    }
+}
+
+impl SetAffinity {
+    /// To a list of CPUs. `None`: there are machines with more CPUs than a mask has.
+    pub fn new(list: &[u8]) -> Option<SetAffinity> {
+        let set = bytes::list(list).ok()?;
+        let mut mask = Box::new(CpuMask([0; 16]));
+        if !set.is_below(64 * 16) {
+            return None;
+        }
+        for (cpu, word) in (0..).step_by(64).zip(&mut mask.0) {
+            for bit in 0..64 {
+                *word |= u64::from(set.has(cpu + bit)) << bit;
+            }
+        }
+        Some(SetAffinity { mask: Box::leak(mask) })
+    }
 }
 
 step! {

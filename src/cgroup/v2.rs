@@ -17,12 +17,14 @@ pub fn settings(limits: &Limits, controllers: Controllers, settings: &mut Settin
     if controllers.has(Controller::Memory) {
         settings.number(c"memory.max", limits.memory, Comparison::Bytes);
         settings.number(c"memory.swap.max", limits.swap, Comparison::Bytes);
+        settings.number(c"memory.low", limits.reservation, Comparison::Bytes);
     }
     if controllers.has(Controller::Cpu) {
         let weight = limits.shares.map(|shares| Limit { value: weight(shares.value), ..shares });
         settings.number(c"cpu.weight", weight, Comparison::Exact);
         if let Some(Limit { value, explicit }) = limits.quota {
-            let value = bytes::c_string(&[&bytes::to_decimal(value), b" ", &bytes::to_decimal(PERIOD)]).to_bytes();
+            let period = bytes::to_decimal(limits.period.unwrap_or(PERIOD));
+            let value = bytes::c_string(&[&bytes::to_decimal(value), b" ", &period]).to_bytes();
             settings.add(c"cpu.max", None, value, Comparison::Exact, explicit);
         }
     }

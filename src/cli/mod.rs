@@ -4,6 +4,7 @@ mod help;
 mod options;
 mod order;
 mod spelling;
+mod unknown;
 mod verbs;
 
 pub use options::{DryRun, Request, TraceTo};
@@ -12,9 +13,9 @@ use argh::FromArgs;
 use core::ffi::CStr;
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
-use mydocker::privilege;
 use mydocker::process::list::Order;
 use mydocker::spec::StatsTo;
+use mydocker::{privilege, sysctl};
 use options::{Given, ROWS};
 
 /// What to do.
@@ -55,11 +56,18 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
         "-V" | "--version" => Ok(Action::Print(VERSION.as_bytes())),
         "run" => {
             let split = spelling::normalise(ROWS, words)?;
-            match split.command {
-                _ if split.help => Ok(Action::Print(help::run_help().leak())),
+            if split.help {
+                return Ok(Action::Print(help::run_help().leak()));
+            }
+            let request = parse_options(&split.options)?;
+            let command = match request.entrypoint {
+                Some(first) => [&[first.as_bytes()], split.command].concat().leak(),
+                None => split.command,
+            };
+            match command {
                 [] => Err(Error::usage("run needs a COMMAND", b"")),
                 [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
-                command => Ok(Action::Run(parse_options(&split.options)?, command)),
+                command => Ok(Action::Run(request, command)),
             }
         }
         "exec" => {
@@ -80,7 +88,7 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
         }
         "check" => parse_check(words),
         name => match verbs::VERBS.iter().find(|verb| verb.name == name) {
-            None => Err(Error::usage("unknown command", word)),
+            None => Err(unknown::command(word)),
             Some(verb) => Ok(match order::parse(verb, words)? {
                 None => Action::Print(help::verb_help(verb).leak()),
                 Some(order) => Action::Manage(order),
@@ -136,6 +144,7 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
+    sysctl::check(spec)?;
     Ok(request)
 }
 

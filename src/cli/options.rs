@@ -5,8 +5,9 @@ use argh::FromArgs;
 use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
+use mydocker::root::etc;
 use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
-use mydocker::{cgroup, network, passwd, privilege, ulimit, volume};
+use mydocker::{cgroup, network, passwd, privilege, sysctl, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,9 @@ options! {
         memory_swap: "--memory-swap" One("BYTES")
             "memory plus swap; max or -1 lifts it"
             => |request, word| request.limits.swap = Some(word);
+        memory_reservation: "--memory-reservation" One("BYTES")
+            "memory that is taken from it last when the host runs short"
+            => |request, word| request.limits.reservation = Some(word);
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"
             => |request, word| request.limits.shares = Some(word);
@@ -139,6 +143,12 @@ options! {
         cpus: "--cpus" One("N.N")
             "CPU time, in CPUs; max lifts it"
             => |request, word| request.limits.quota = Some(word);
+        cpu_quota: "--cpu-quota" One("MICROS")
+            "CPU time in each period; -1 lifts it"
+            => |request, word| request.limits.cpu_quota = Some(word);
+        cpu_period: "--cpu-period" One("MICROS")
+            "how long a period is; default 100000"
+            => |request, word| request.limits.cpu_period = Some(word);
         pids_limit: "--pids-limit" One("N")
             "processes and threads; max or -1 lifts it"
             => |request, word| request.limits.pids = Some(word);
@@ -166,10 +176,10 @@ options! {
     }
     "Root" {
         rootfs: "--rootfs" One("PATH")
-            "use a directory, or a file with a filesystem in it, as its root"
+            "use a directory, or a file or device with a filesystem in it, as its root"
             => |request, word| request.spec.rootfs = Some(path(word));
         ephemeral: "--ephemeral" Optional("SIZE")
-            "writes go to memory, and are lost at exit"
+            "writes go to memory, and are lost at exit; default SIZE half of -m"
             => |request, word| {
                 request.spec.ephemeral = true;
                 if !word.is_empty() {
@@ -180,18 +190,23 @@ options! {
         read_only: "--read-only" Switch
             "make the root read-only"
             => |request, _| request.spec.read_only = true;
-        volume: "-v, --volume" Many("SRC:DST[:ro]")
-            "mount a host directory or file at DST"
+        volume: "-v, --volume" Many("SRC:DST[:OPTS]")
+            "mount a host directory or file at DST; OPTS such as ro"
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse(word)?);
+            };
+        mount: "--mount" Many("type=..,..")
+            "the same in docker's words: type=bind,src=..,dst=..,ro or type=tmpfs,dst=..,tmpfs-size=.."
+            => |request, words| for word in words {
+                request.spec.volumes.push(volume::parse_mount(word)?);
             };
         tmpfs: "--tmpfs" Many("DST[:OPTS]")
             "mount memory at DST; OPTS such as size=64m,mode=1777,exec"
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse_tmpfs(word)?);
             };
-        device: "--device" Many("PATH")
-            "a device of the host"
+        device: "--device" Many("PATH[:DST]")
+            "a device of the host, at its path or at DST"
             => |request, words| for word in words {
                 request.spec.devices.push(volume::parse_device(word)?);
                 request.needs_own_root.get_or_insert(word);
@@ -200,10 +215,12 @@ options! {
             "size of /dev/shm; default 64m"
             => |request, word| {
                 request.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
-                request.needs_own_root.get_or_insert(word);
             };
     }
     "Process" {
+        entrypoint: "--entrypoint" One("CMD")
+            "a word in front of COMMAND, which may then be left out"
+            => |request, word| request.entrypoint = Some(word);
         tty: "-t, --tty" Switch
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
@@ -228,6 +245,9 @@ options! {
         env: "-e, --env" Many("K=V")
             "set a variable; K alone keeps the caller's value"
             => |request, words| request.spec.env = words;
+        unsetenv: "--unsetenv" Many("NAME")
+            "leave out a variable of the caller's, or a default one"
+            => |request, words| request.spec.unset_env = words;
         env_file: "--env-file" Many("FILE")
             "set the variables in FILE, one on each line"
             => |request, words| for word in words {
@@ -244,12 +264,38 @@ options! {
                 }
                 request.spec.user = Some(word);
             };
+        group_add: "--group-add" Many("GROUP")
+            "a group beside those of the user: an id or a name"
+            => |request, words| {
+                if !words.is_empty() {
+                    request.spec.user.get_or_insert("0");
+                }
+                request.spec.groups = words;
+            };
+        umask: "--umask" One("MODE")
+            "the bits that its new files do not get, such as 027"
+            => |request, word| {
+                let is_mode = word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit());
+                let mode = u32::from_str_radix(word, 8).ok().filter(|mode| is_mode && *mode <= 0o777);
+                let Some(mode) = mode else {
+                    return Err(Error::usage("--umask is an octal number up to 777", word.as_bytes()));
+                };
+                request.spec.umask = Some(mode);
+            };
+        oom_score_adj: "--oom-score-adj" One("N")
+            "from -1000 to 1000, how soon it is killed for want of memory"
+            => |request, word| {
+                if !word.parse::<i32>().is_ok_and(|n| (-1000..=1000).contains(&n)) {
+                    return Err(Error::usage("--oom-score-adj is a number from -1000 to 1000", word.as_bytes()));
+                }
+                request.spec.oom_score_adj = Some(word);
+            };
         ulimit: "--ulimit" Many("NAME=SOFT[:HARD]")
             "set a resource limit of its processes, such as nofile=1024"
             => |request, words| for word in words {
                 request.spec.ulimits.push(ulimit::parse(word)?);
             };
-        hostname: "--hostname" One("NAME")
+        hostname: "-h, --hostname" One("NAME")
             "hostname"
             => |request, word| {
                 if word.len() > 64 {
@@ -279,12 +325,30 @@ options! {
         ip: "--ip" One("ADDRESS")
             "its address on the bridge; default: any that is free"
             => |request, word| network::bridge_of(&mut request.spec, word)?.address = Some(network::address(word)?);
+        add_host: "--add-host" Many("NAME:IP")
+            "a line in its /etc/hosts"
+            => |request, words| for word in words {
+                etc::put_host(word, &mut request.spec.hosts)?;
+            };
+        dns: "--dns" Many("IP")
+            "a name server, instead of the host's"
+            => |request, words| for word in words {
+                etc::put_server(word, &mut request.spec.dns)?;
+                request.needs_own_root.get_or_insert(word);
+            };
+        sysctl: "--sysctl" Many("NAME=VALUE")
+            "set what is its own: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*"
+            => |request, words| for word in words {
+                request.spec.sysctls.push(sysctl::parse(word)?);
+            };
         pid: "--pid" One("host")
             "share the host's processes"
             => |request, word| request.spec.host_pid = is_host(word, "", "--pid takes host")?;
-        ipc: "--ipc" One("host")
-            "share the host's System V and POSIX IPC"
-            => |request, word| request.spec.host_ipc = is_host(word, "", "--ipc takes host")?;
+        ipc: "--ipc" One("private|host")
+            "its own System V and POSIX IPC, or the host's"
+            => |request, word| {
+                request.spec.host_ipc = is_host(word, "private", "--ipc takes private or host")?;
+            };
         uts: "--uts" One("host")
             "share the host's hostname"
             => |request, word| request.spec.host_uts = is_host(word, "", "--uts takes host")?;
@@ -380,6 +444,8 @@ pub struct Request {
     pub privilege: privilege::Words<'static>,
     /// The first value that makes sense only in a root of its own.
     pub needs_own_root: Option<&'static str>,
+    /// What comes in front of the command.
+    pub entrypoint: Option<&'static str>,
     /// `--trace`
     pub trace: Option<TraceTo>,
     /// `--dry-run`: print the plan, and do nothing.

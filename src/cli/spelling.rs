@@ -2,6 +2,7 @@
 //! COMMAND begins.
 
 use super::options::{Row, Value};
+use super::unknown;
 use mydocker::bytes::split_once;
 use mydocker::error::{Error, Result};
 
@@ -25,7 +26,8 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
             left.rest = after;
             break;
         }
-        if *word == b"-h" || *word == b"--help" {
+        // With a word behind it, -h is docker's --hostname.
+        if *word == b"-h" && after.is_empty() || *word == b"--help" {
             return Ok(SplitArgs { options: Vec::new(), command: &[], help: true });
         }
         let [b'-', first, letters @ ..] = word else { break };
@@ -35,7 +37,7 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
                 Some((name, value)) => (name, Some(value)),
                 None => (*word, None),
             };
-            let row = find(rows, name).ok_or_else(|| Error::usage("unknown option", word))?;
+            let row = find(rows, name).ok_or_else(|| unknown::option(rows, name, word))?;
             left.take(row, value, word)?;
         } else {
             left.take_cluster(rows, *first, letters, word)?;
@@ -69,7 +71,8 @@ impl<'a> Words<'a> {
     fn take_cluster(&mut self, rows: &'static [Row], first: u8, mut letters: &'a [u8], word: &'a [u8]) -> Result<()> {
         let mut letter = first;
         loop {
-            let row = find(rows, &[b'-', letter]).ok_or_else(|| Error::usage("unknown option", word))?;
+            let name = [b'-', letter];
+            let row = find(rows, &name).ok_or_else(|| unknown::option(rows, &name, word))?;
             match (row.value, letters) {
                 (_, []) => return self.take(row, None, word),
                 (_, [b'=', value @ ..]) => return self.take(row, Some(value), word),
@@ -136,7 +139,7 @@ mod tests {
         row("-i, --interactive", Value::Switch),
         row("-e, --env", Value::Many("K=V")),
         row("-w, --workdir", Value::One("DIR")),
-        row("--hostname", Value::One("NAME")),
+        row("-h, --hostname", Value::One("NAME")),
         row("--rm", Value::Switch),
         row("-O, --optional", Value::Optional("VALUE")),
     ];
@@ -198,6 +201,9 @@ mod tests {
             ("", "", ""),
             ("-t --help sh", "HELP", ""),
             ("-h", "HELP", ""),
+            ("-t -h", "HELP", ""),
+            ("-h name sh", "--hostname name", "sh"),
+            ("-hname -th=other sh", "--tty true --hostname other", "sh"),
             ("--hostname help sh", "--hostname help", "sh"),
             ("--optional sh", "--optional ", "sh"),
             ("--optional=1 sh", "--optional 1", "sh"),
@@ -246,7 +252,7 @@ mod tests {
                 at += 1;
                 break;
             }
-            if word == "-h" || word == "--help" {
+            if word == "-h" && at + 1 == words.len() || word == "--help" {
                 return Ok(("HELP".into(), String::new()));
             }
             if word == "-" || !word.starts_with('-') {

@@ -90,8 +90,18 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Option<
     Some(not_found(word))
 }
 
+/// Images that docker's users name in front of the command.
+const IMAGES: [&[u8]; 8] =
+    [b"alpine", b"ubuntu", b"debian", b"busybox", b"fedora", b"archlinux", b"nginx", b"hello-world"];
+
 fn not_found(word: &CStr) -> Error {
-    Error::not_found(word.to_bytes())
+    let word = word.to_bytes();
+    let is_image = IMAGES.contains(&word) || word.contains(&b':') && !word.starts_with(b"/") && !word.starts_with(b".");
+    match is_image {
+        true => Error::not_found(word)
+            .with_hint("not found; if it is an image: unpack it into a folder, and name that with --rootfs"),
+        false => Error::not_found(word),
+    }
 }
 
 fn is_not_found(error: Error) -> bool {

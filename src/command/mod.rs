@@ -57,6 +57,19 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
         }
     } else {
         environment.variables = host.environment.to_vec();
+        // HOME is that of the user: the child finds it.
+        if spec.user.is_some() {
+            environment.unset(b"HOME");
+        }
+    }
+    for name in spec.unset_env {
+        environment.unset(name.as_bytes());
+    }
+    if let Some(dir) = spec.workdir {
+        environment.unset(b"PWD");
+        if dir.to_bytes().starts_with(b"/") {
+            environment.set(bytes::c_string(&[b"PWD=", dir.to_bytes()]).to_bytes())?;
+        }
     }
     add_variables(&mut environment, spec)?;
     Ok(environment.variables)

@@ -3,7 +3,7 @@
 use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
-use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, UnshareCgroup};
+use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, SetAffinity, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -22,18 +22,20 @@ use crate::root::image::MountImage;
 use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::own::CheckOwnMounts;
-use crate::root::workdir::ChangeDirectory;
+use crate::root::workdir::{ChangeDirectory, ChangeDirectoryAsUser};
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, LeadSession, ResetSignals};
 use crate::spec::{Content, LogTo, Network, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
-use crate::sys::MountFlags;
-use crate::terminal::{AttachTerminal, MountDevpts, OpenTerminal};
+use crate::sys::{Fd, MountFlags};
+use crate::sysctl::{SetOomScoreAdj, SetSysctl};
+use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::{AwaitIds, Maps};
 use crate::volume::{MountVolume, OpenVolume};
+use core::ffi::CStr;
 
 /// The steps of the child.
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ChildStep> {
@@ -81,8 +83,15 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
                 Content::Host { source, read_only: true, devices: false } => propagation_of(source, host),
                 _ => MountFlags::NONE,
             };
-            let forbid_devices = own_root && privilege.confined;
-            steps.add(MountVolume { volume, tree, create: own_root, forbid_devices, propagation });
+            steps.add(MountVolume {
+                volume,
+                tree,
+                create: own_root || is_in_memory(volume, &parts.volumes),
+                forbid_devices: own_root && privilege.confined,
+                propagation,
+                room: MountVolume::room(volume),
+                root_on_host: parts.root_on_host(),
+            });
         }
     };
     // The host's, which lists the mounts that ForbidDevices looks for.
@@ -92,7 +101,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(ForbidDevices);
     }
     if let Some(word) = spec.user {
-        steps.add(LookUpUser { word, root: parts.root_on_host() });
+        steps.add(LookUpUser { word, groups: spec.groups, root: parts.root_on_host() });
     }
     if own_root {
         if !in_userns {
@@ -101,6 +110,20 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MountDev { with_nodes: !in_userns });
     }
     mount_volumes(&mut steps, &|volume| is_bind(volume) && !is_proc(volume));
+    if spec.user.is_some() && !spec.network.is_host() {
+        // As docker has it, a user may ping, and listen on any port, in a network of the container's own.
+        steps.add(SetSysctl { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: b"0", explicit: false });
+        if !in_userns {
+            steps.add(SetSysctl {
+                path: c"/proc/sys/net/ipv4/ping_group_range",
+                value: b"0 2147483647",
+                explicit: false,
+            });
+        }
+    }
+    for (path, value) in &spec.sysctls {
+        steps.add(SetSysctl { path, value, explicit: true });
+    }
     // Before anything is mounted at a path that the root may lead elsewhere: what hides the files is the container's /dev/null.
     if own_root && privilege.confined {
         steps.add(MaskPaths { thermal_counters: thermal_counters() });
@@ -109,17 +132,19 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // By convention the group tty has the id 5.
         steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
     }
-    if own_root {
-        for file in &parts.etc_files {
-            steps.add(BindEtcFile { file });
-        }
-        if !spec.host_ipc {
-            let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
-            steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]) });
-        }
-        if !(in_userns && spec.host_ipc) {
-            steps.add(MountMqueue);
-        }
+    if !own_root && !parts.etc_files.is_empty() {
+        // Its file is written there, and is hidden by what is mounted there next.
+        steps.add(MountShm { options: c"mode=755,size=1m", may_be_missing: true });
+    }
+    for file in &parts.etc_files {
+        steps.add(BindEtcFile { file, read_only: spec.read_only });
+    }
+    if !spec.host_ipc {
+        let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
+        steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]), may_be_missing: !own_root });
+    }
+    if own_root && !(in_userns && spec.host_ipc) {
+        steps.add(MountMqueue);
     }
     // A volume that is below another one comes after it.
     let depth = |volume: &Volume| bytes::split(volume.target.to_bytes(), b'/').count();
@@ -139,6 +164,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(LeadSession);
     if spec.tty {
         steps.add(OpenTerminal { ptmx: c"/dev/pts/ptmx" });
+        if own_root {
+            steps.add(BindConsole);
+        }
     }
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });
@@ -160,6 +188,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     for group in &parts.groups {
         steps.add(JoinCgroup { group, file: group.joining_file() });
     }
+    if let Some(step) = spec.limits.cpus.and_then(SetAffinity::new) {
+        steps.add(step);
+    }
     if privilege.confined {
         steps.add(UnshareCgroup);
     }
@@ -171,6 +202,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
                 steps.add(BindCgroup { path, point: bytes::c_string(&[group.hierarchy.top.path()]) });
             }
         }
+    }
+    if let Some(value) = spec.oom_score_adj {
+        steps.add(SetOomScoreAdj { value });
     }
     become_command(&mut steps, spec, host, parts, confinement, own_root);
     steps
@@ -188,10 +222,13 @@ pub fn become_command(
     let privilege = &spec.privilege;
     let Confinement { set_capabilities, mut load_filter, .. } = confinement;
     if let Some(path) = spec.workdir.or(spec.has_own_root().then_some(c"/")) {
-        steps.add(ChangeDirectory { path, create: create_workdir });
+        steps.add(ChangeDirectory { path, create: create_workdir, for_user: spec.user.is_some() });
     }
     for limit in &spec.ulimits {
         steps.add(SetUlimit { limit });
+    }
+    if let Some(mask) = spec.umask {
+        steps.add(SetUmask { mask });
     }
 
     // Privilege.
@@ -200,6 +237,9 @@ pub fn become_command(
     }
     if spec.user.is_some() {
         steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
+        if let Some(path) = spec.workdir {
+            steps.add(ChangeDirectoryAsUser { path });
+        }
     } else if privilege.confined && host.status.has_groups && parts.maps.is_none_or(Maps::may_leave_groups) {
         steps.add(LeaveGroups);
     }
@@ -222,11 +262,27 @@ pub fn become_command(
         steps.add(step);
     }
     if spec.init {
-        steps.add(BecomeInit { has_terminal: spec.tty });
+        steps.add(BecomeInit { has_terminal: spec.tty, ignored: host.status.ignored });
     }
     steps.add(CloseDescriptors);
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
+}
+
+/// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.
+fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)]) -> bool {
+    let mut nearest: Option<&Volume> = None;
+    for (other, _) in all {
+        let is_above = |point: &CStr| {
+            bytes::below(volume.target.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty())
+        };
+        if is_above(other.target)
+            && nearest.is_none_or(|found| found.target.count_bytes() <= other.target.count_bytes())
+        {
+            nearest = Some(other);
+        }
+    }
+    nearest.is_some_and(|volume| matches!(volume.content, Content::Memory { .. }))
 }
 
 /// From the host's root into its own.

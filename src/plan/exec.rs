@@ -88,7 +88,7 @@ pub fn make(
         child.add(OpenTerminal { ptmx: if own_root { c"/dev/pts/ptmx" } else { c"/dev/ptmx" } });
     }
     if let Some(word) = spec.user {
-        child.add(LookUpUser { word, root: None });
+        child.add(LookUpUser { word, root: None, groups: spec.groups });
     }
     let mut confinement = Confinement::new(&spec.privilege, host, in_userns);
     if let Some(step) = confinement.drop_bounding_set.take() {

@@ -8,7 +8,7 @@ use crate::bytes;
 use crate::cgroup::{self, Group, Hierarchy};
 use crate::command::{self, Command};
 use crate::environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::Log;
 use crate::network::bridge::Bridge;
@@ -88,6 +88,10 @@ impl Parts {
             parts.maps = Some(Maps::find(host));
         }
         let in_userns = parts.maps.is_some();
+        if let (Some(word), false) = (spec.groups.first(), parts.maps.is_none_or(Maps::may_leave_groups)) {
+            let hint = "an ordinary user needs newuidmap, newgidmap and ranges of ids for that";
+            return Err(Error::refused("no --group-add:", &[word.as_bytes()], hint));
+        }
         parts.root = Root::find(spec, host, in_userns)?;
         let own_root = parts.root.is_some();
         streams::check()?;
@@ -106,8 +110,8 @@ impl Parts {
         for volume in &spec.volumes {
             add(*volume);
         }
-        for path in &spec.devices {
-            add(volume::device(path)?);
+        for paths in &spec.devices {
+            add(volume::device(*paths)?);
         }
         for path in binds {
             add(dev::bind_from_host(path));
@@ -121,12 +125,16 @@ impl Parts {
             None => b"",
         };
         if own_root {
-            parts.etc_files = etc::files(hostname, spec.network.is_host(), &parts.volumes);
+            parts.etc_files = etc::files(spec, hostname, &parts.volumes);
+        } else if (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
+            parts.etc_files.extend(etc::named_hosts(spec, parts.uts_name, &parts.volumes));
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
-        parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+        parts.home_of_user = (own_root || spec.user.is_some())
+            && !spec.unset_env.contains(&"HOME")
+            && environment::get(&environment, b"HOME").is_none();
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }

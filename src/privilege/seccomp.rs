@@ -200,6 +200,8 @@ fn ranges<'a>(rules: &'a BTreeMap<&str, Rules>, machine: &Machine) -> Result<Vec
     }
     if let Some(foreign) = machine.foreign {
         add(foreign, FOREIGN);
+        // A negative number is no call of x32 either.
+        add(1 << 31, NOT_THERE);
     }
     Ok(ranges)
 }
@@ -449,7 +451,10 @@ mod tests {
                 assert_eq!(answer == KILL, other != audit, "{other:#x}");
                 assert!(other == audit || steps == 3);
             }
-            for number in [0x4000_0000, 0x4000_0001, 0x4000_0200, u32::MAX] {
+            for number in [0x8000_0000, u32::MAX] {
+                assert_eq!(run(&filter, u64::MAX, audit, number, [0; 6]).0, ERRNO | ENOSYS, "{number:#x}");
+            }
+            for number in [0x4000_0000, 0x4000_0001, 0x4000_0200] {
                 let (answer, _) = run(&filter, u64::MAX, audit, number, [0; 6]);
                 assert_eq!(answer, ERRNO | if foreign.is_some() { EPERM } else { ENOSYS }, "{number:#x}");
             }

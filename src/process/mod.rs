@@ -62,17 +62,23 @@ pub fn carry_out(
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
-    let mut started = started.and_then(|()| supervisor.await_exec());
+    let mut started = started.and_then(|()| supervisor.await_exec(parent));
     let mut executed_at = None;
     let mut noted = Ok(());
+    let mut written_to = None;
     let mut followed = Ok(());
     if started.is_ok() {
         trace::show_execve();
         executed_at = begun.as_ref().map(|_| sys::monotonic());
+        if let (Some(_), Some(pid), Some(root)) = (&begun, parent.pid, plan.parts.root)
+            && root.writes.is_some()
+        {
+            written_to = stats::open_root(pid);
+        }
         trace::set_phase(Phase::Wait);
         noted = state::note_running(parent);
         if let Err(e) = keep::tell_front(plan) {
-            started = supervisor.end(true).and(Err(e));
+            started = supervisor.end(parent, true).and(Err(e));
         }
     }
     if started.is_ok() {
@@ -85,8 +91,8 @@ pub fn carry_out(
         }
     }
     trace::set_phase(Phase::End);
-    // A child that creates files in the root reports each one first; it exits when the pipe closes. Any other is killed.
-    let ended = supervisor.end(started.is_err() && !plan.parts.undo_on_failure);
+    // A child that creates files in the root reports each one; it exits when the pipe closes. Any other is killed.
+    let ended = supervisor.end(parent, started.is_err() && !plan.parts.undo_on_failure);
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
     let orphans = supervisor.end_orphans();
@@ -96,16 +102,17 @@ pub fn carry_out(
         (Some(input), Some(socket)) => input.hand_back(socket.borrow()),
         _ => Ok(()),
     };
-    if let (Err(_), Some(reports)) = (&started, &parent.pipes.undo_receive) {
-        create::undo(reports.borrow());
+    if started.is_err() {
+        create::undo(parent);
     }
     let status = started.map_or_else(Error::status, |()| supervisor.status());
     if let (Some(begun), Some(to)) = (begun, plan.spec.stats) {
         let signal = match supervisor.ended() {
-            Some(Wait::Signaled(_)) => Some(status & 0x7f),
+            // A child that has not become the command may have been killed by mydocker itself.
+            Some(Wait::Signaled(_)) if started.is_ok() => Some(status & 0x7f),
             _ => None,
         };
-        let ending = Ending { pid: parent.pid, status, signal, executed_at, error: started.err() };
+        let ending = Ending { pid: parent.pid, status, signal, executed_at, written_to, error: started.err() };
         // A file that could not be created has ended the run, and has been named.
         if !matches!(to, StatsTo::File(_)) || parent.stats_file.is_some() {
             let record = stats::record(&begun, to, plan, &ending);

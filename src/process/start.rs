@@ -7,6 +7,7 @@ use crate::signals;
 use crate::step::{Child, Own, Parent, Pipes, Stop, User};
 use crate::sys::trace::{self, Phase};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// The state that the steps of the parent share, with that of the child in it, before the first step. What it holds open is
 /// closed by the end of the process.
@@ -16,6 +17,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         signals: None,
         ending: signals::ENDING.without(plan.host.status.ignored),
         pid: None,
+        created: Vec::new(),
         pid_file: None,
         stats_file: None,
         bridge: 0,
@@ -33,6 +35,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             image: None,
             old_root_on_top: false,
             own: Own::default(),
+            workdir_is_users: false,
             user: if plan.spec.user.is_some() { User::with_room() } else { User::default() },
             terminal: None,
             message: alloc::vec![0; 4 + plan.parts.words.len()],

@@ -6,7 +6,7 @@ use crate::cgroup::Group;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::spec::StatsTo;
-use crate::sys::{self, Pid};
+use crate::sys::{self, Fd, OpenFlags, Pid};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -35,8 +35,16 @@ pub struct Ending {
     pub signal: Option<i32>,
     /// When execve had worked.
     pub executed_at: Option<u64>,
+    /// Its root, where writes to it go to memory.
+    pub written_to: Option<Fd>,
     /// Why it has not.
     pub error: Option<Error>,
+}
+
+/// Opens the root of a process, whose filesystem exists as long as it is open. `None`: the process has ended already.
+pub fn open_root(pid: Pid) -> Option<Fd> {
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/root"]);
+    sys::open(path, OpenFlags::PATH).ok()
 }
 
 /// A counter that the kernel keeps, in one group at most.
@@ -102,6 +110,9 @@ pub fn record(begun: &Begun, to: StatsTo, plan: &Plan, ending: &Ending) -> Vec<u
     for counter in COUNTERS {
         put_number(&mut out, json, counter.name, counter.read(plan));
     }
+    let space = ending.written_to.as_ref().and_then(|root| sys::space(root).ok());
+    put_number(&mut out, json, "written_bytes", space.map(|(size, free)| size.saturating_sub(free)));
+    put_number(&mut out, json, "writable_bytes", space.map(|(size, _)| size));
     begin_field(&mut out, json, "limits");
     put_limits(&mut out, json, plan);
     out.put(if json { b"}\n" } else { b"\n" });

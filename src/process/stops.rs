@@ -7,7 +7,7 @@ use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals;
 use crate::step::Stop;
-use crate::sys::{self, Fd, OpenFlags, Pid, Poll, SharedWords};
+use crate::sys::{self, Fd, OpenFlags, Pid, Poll, Ready, SharedWords};
 use alloc::boxed::Box;
 
 /// The terminal, and the state that both processes share.
@@ -82,7 +82,8 @@ impl Stops {
         }
         out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
         // The user may have stopped the terminal (Ctrl-S).
-        if !sys::await_ready(signals::ENDING, self.terminal.borrow(), true)? {
+        let terminal = Poll::new(Some(self.terminal.borrow()), false, true);
+        if sys::await_ready(signals::ENDING, terminal, None)? == Ready::Ending {
             return Ok(QUIT);
         }
         match sys::write_all(self.terminal.borrow(), &out) {

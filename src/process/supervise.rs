@@ -4,6 +4,7 @@ use super::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::log::Log;
 use crate::plan::Plan;
+use crate::root::create;
 use crate::signals::{self, Fate};
 use crate::step::Parent;
 use crate::sys::{self, Fd, Pid, Poll, SigSet, Signal, Wait};
@@ -101,22 +102,29 @@ impl Supervisor {
     }
 
     /// Waits until execve has worked, which closes the child's end of the error pipe; or returns the reason why it has not.
-    pub fn await_exec(&mut self) -> Result<()> {
+    /// Meanwhile it takes the reports of what is created in the root: the child waits where their socket is full.
+    pub fn await_exec(&mut self, parent: &mut Parent) -> Result<()> {
         while let Some(pipe) = &self.error_read {
             // Once the child has ended, all that it has written is in the pipe, even if another process still holds its other
             // end.
             let wait = self.ended.is_none();
             // poll looks at them in this order: so a signal that came after execve is seen after the end of the pipe.
-            let mut both = [
+            let reports = &parent.pipes.undo_receive;
+            let mut all = [
                 Poll::new(self.signals.as_ref().map(Fd::borrow), true, false),
                 Poll::new(Some(pipe.borrow()), true, false),
+                Poll::new(reports.as_ref().map(Fd::borrow), true, false),
             ];
-            let polled = sys::poll(&mut both, if wait { None } else { Some(0) });
+            let used = if reports.is_some() { 3 } else { 2 };
+            let polled = sys::poll(all.get_mut(..used).unwrap_or_default(), if wait { None } else { Some(0) });
             // The command may run by now, and its status stands. If poll fails, read waits instead.
             if let Err(e) = polled {
                 self.warning = Some(e);
             }
-            let [signal, error] = both;
+            let [signal, error, report] = all;
+            if report.can_read() {
+                create::take_report(parent);
+            }
             if error.can_read() || polled.is_err() {
                 let reason = sys::receive_error(pipe.borrow());
                 self.error_read = None;
@@ -218,8 +226,12 @@ impl Supervisor {
     fn take_signal(&mut self) -> Result<()> {
         let Some(signals) = &self.signals else { return Ok(()) };
         let signal = sys::take_signal(signals.borrow())?;
-        // What was ignored when mydocker started (nohup) stays ignored.
-        if signal.number != libc::SIGCHLD && self.ignored.is_some_and(|ignored| ignored.has(signal.number)) {
+        // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command
+        // that does something with it.
+        if signal.number != libc::SIGCHLD
+            && self.ignored.is_some_and(|ignored| ignored.has(signal.number))
+            && (self.terminal.is_some() && signal.is_from_kernel() || !self.is_heeded(signal.number)?)
+        {
             return Ok(());
         }
         if signals::ENDING.has(signal.number) {
@@ -246,6 +258,12 @@ impl Supervisor {
             }
             (_, None, _) => Ok(()),
         }
+    }
+
+    /// Whether the command runs, and does something with this signal. A reaper decides that itself.
+    fn is_heeded(&self, number: i32) -> Result<bool> {
+        let Some(pid) = self.pid else { return Ok(false) };
+        Ok(self.has_executed()? && self.heeds(pid, number))
     }
 
     /// Whether the command runs, or has failed to. The reaper closes its end of the pipe shortly after it has let the command
@@ -280,8 +298,13 @@ impl Supervisor {
         let number = signal.number;
         match fate {
             _ if self.ended.is_some() => Ok(()),
-            // A terminal sends it to the whole group in its foreground, and what has stopped is the whole group.
-            Fate::Forward if signal.is_from_kernel() || number == libc::SIGCONT => self.kill_group(pid, number),
+            // A terminal sends it to the whole group in its foreground, and what has stopped is the whole group. What a reaper
+            // takes for a word of mydocker's is passed on as if it were for the group.
+            Fate::Forward
+                if signal.is_from_kernel() || number == libc::SIGCONT || self.init && number == signals::STOP =>
+            {
+                self.kill_group(pid, number)
+            }
             Fate::Forward => sys::kill(pid, number),
             Fate::Drop => Ok(()),
             Fate::End => self.end_for(pid, number),
@@ -342,12 +365,12 @@ impl Supervisor {
     }
 
     /// Waits until the child has ended. With `kill`, which is for a child that has not become the command, it is killed first.
-    pub fn end(&mut self, kill: bool) -> Result<()> {
+    pub fn end(&mut self, parent: &mut Parent, kill: bool) -> Result<()> {
         if let Some(pid) = self.pid.filter(|_| self.ended.is_none()) {
             match kill {
                 true => sys::kill(pid, libc::SIGKILL)?,
                 // It ends by itself, unless a mount hangs: then a signal ends it. The reason is known already.
-                false => drop(self.await_exec()),
+                false => drop(self.await_exec(parent)),
             }
             if self.ended.is_none() {
                 self.ended = sys::wait4(pid, true)?;

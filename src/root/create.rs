@@ -2,56 +2,91 @@
 
 use crate::bytes;
 use crate::error::{Errno, Result};
-use crate::step::Child;
-use crate::sys::{self, Device, Fd, FdRef, OpenFlags};
-use alloc::vec::Vec;
+use crate::step::{Child, Parent};
+use crate::sys::{self, Fd, OpenFlags};
+use alloc::rc::Rc;
 use core::ffi::CStr;
 
-/// Creates `path` in the root, a directory or an empty file, with the missing directories above it. openat2 follows no link
-/// out of the root, and no magic link of /proc. Each new file is reported through the undo socket, if there is one, so that
-/// the parent can remove it.
-pub fn create_missing(path: &CStr, directory: bool, child: &Child) -> Result<()> {
-    let path = path.to_bytes_with_nul();
+/// The mode of a directory that is created.
+pub const DIRECTORY: u32 = libc::S_IFDIR | 0o755;
+/// The mode of an empty file that is created.
+pub const FILE: u32 = libc::S_IFREG | 0o644;
+
+/// How many links that lead to nothing may lead to each other.
+const MOST_LINKS: u32 = 5;
+
+/// Creates `path` in the root, a directory or an empty file as `mode` says, with the missing directories above it. openat2
+/// follows no link out of the root, and no magic link of /proc. Where a link leads to nothing, what it leads to is created. Each
+/// new file is reported through the undo socket, if there is one, so that the parent can remove it.
+pub fn create_missing(path: &CStr, mode: u32, child: &Child) -> Result<()> {
+    create_below_links(path.to_bytes(), mode, child, MOST_LINKS)
+}
+
+fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Result<()> {
     let mut buffer = [0u8; libc::PATH_MAX as usize];
-    let Some(room) = buffer.get_mut(..path.len()) else { return Ok(()) };
-    room.copy_from_slice(path);
     let mut above: Option<Fd> = None;
     let mut name_at = 1;
-    for end in 1..path.len() {
-        if !matches!(path.get(end), Some(b'/' | b'\0')) {
+    for end in 1..=path.len() {
+        if !matches!(path.get(end), Some(b'/') | None) {
             continue;
         }
-        let last = end + 1 == path.len();
-        if let Some(byte) = buffer.get_mut(end) {
-            *byte = 0;
-        }
-        let Ok(whole) = CStr::from_bytes_until_nul(&buffer) else { break };
+        let last = end == path.len();
+        let Some(whole) = c_string_in(&mut buffer, &[path.get(..end).unwrap_or_default()]) else { return Ok(()) };
         let opened = match sys::openat2(whole, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) => {
                 let dir = match above.take() {
                     Some(dir) => dir,
                     None => sys::openat2(c"/", OpenFlags::PATH)?,
                 };
-                let Ok(name) = CStr::from_bytes_until_nul(buffer.get(name_at..).unwrap_or_default()) else { break };
-                match directory || !last {
-                    true => sys::mkdir(Some(&dir), name, 0o755),
-                    false => sys::mknod(Some(&dir), name, libc::S_IFREG | 0o644, Device::NONE),
+                let Ok(name) = CStr::from_bytes_with_nul(whole.to_bytes_with_nul().get(name_at..).unwrap_or_default())
+                else {
+                    return Ok(());
+                };
+                let mode = if last { mode } else { DIRECTORY };
+                let made = match mode & libc::S_IFMT {
+                    libc::S_IFDIR => sys::mkdir(Some(&dir), name, mode & 0o7777),
+                    // Not every FUSE filesystem has mknod(2) for files.
+                    _ => sys::create_empty(&dir, name, mode & 0o7777),
+                };
+                match made {
+                    Err(e) if e.is(Errno::EEXIST) && links > 0 => {
+                        let mut room = [0u8; libc::PATH_MAX as usize];
+                        let to = sys::readlink(&dir, name, &mut room)?;
+                        let parent = path.get(..name_at).unwrap_or_default();
+                        let mut target = [0u8; libc::PATH_MAX as usize];
+                        let Some(target) =
+                            c_string_in(&mut target, &[if to.starts_with(b"/") { b"" } else { parent }, to])
+                        else {
+                            return Err(e);
+                        };
+                        create_below_links(target.to_bytes(), mode, child, links - 1)?;
+                    }
+                    made => {
+                        made.map_err(|e| {
+                            e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created")
+                        })?;
+                        report(child, &dir, name)?;
+                    }
                 }
-                .map_err(|e| e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created"))?;
-                report(child, &dir, name)?;
                 sys::openat2(whole, OpenFlags::PATH)?
             }
             other => other?,
         };
         above = Some(opened);
         name_at = end + 1;
-        if let Some(byte) = buffer.get_mut(end)
-            && !last
-        {
-            *byte = b'/';
-        }
     }
     Ok(())
+}
+
+/// The parts as one string in `buffer`, if there is room.
+fn c_string_in<'a>(buffer: &'a mut [u8], parts: &[&[u8]]) -> Option<&'a CStr> {
+    let mut end = 0;
+    for part in parts {
+        buffer.get_mut(end..end + part.len())?.copy_from_slice(part);
+        end += part.len();
+    }
+    *buffer.get_mut(end)? = 0;
+    CStr::from_bytes_with_nul(buffer.get(..=end)?).ok()
 }
 
 /// Reports to the parent that `name` has been created in `dir`; removes it if the report fails.
@@ -63,18 +98,36 @@ fn report(child: &Child, dir: &Fd, name: &CStr) -> Result<()> {
     })
 }
 
+/// In the parent: takes the next report. At the end of them the socket is closed.
+pub fn take_report(parent: &mut Parent) {
+    let Some(reports) = &parent.pipes.undo_receive else { return };
+    // A name has 255 bytes at most, and a NUL.
+    let mut name = [0u8; 256];
+    let Ok(Some(dir)) = sys::receive_fd(reports.borrow(), &mut name) else {
+        parent.pipes.undo_receive = None;
+        return;
+    };
+    let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+    // What is created one after the other is often in one directory: it is kept open once.
+    let dir = match parent.created.last() {
+        Some((last, _)) if is_same(last, &dir) => last.clone(),
+        _ => Rc::new(dir),
+    };
+    parent.created.push((dir, bytes::c_string(&[name.to_bytes()])));
+}
+
+fn is_same(a: &Fd, b: &Fd) -> bool {
+    matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if (a.device, a.inode) == (b.device, b.inode))
+}
+
 /// In the parent, when the command was not executed and all processes that were to become it have ended: removes what they have
 /// reported. A mount of a container is not in the way of others (unlink(2)), and the parent still has the rights that the child
 /// had.
-pub fn undo(reports: FdRef) {
-    let mut created = Vec::new();
-    // A name has 255 bytes at most, and a NUL.
-    let mut name = [0u8; 256];
-    while let Ok(Some(dir)) = sys::receive_fd(reports, &mut name) {
-        let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
-        created.push((dir, bytes::c_string(&[name.to_bytes()])));
+pub fn undo(parent: &mut Parent) {
+    while parent.pipes.undo_receive.is_some() {
+        take_report(parent);
     }
-    for (dir, name) in created.iter().rev() {
+    for (dir, name) in parent.created.iter().rev() {
         match sys::unlink(dir, name) {
             // A directory that is not empty: another process has created something in it meanwhile. It stays.
             Ok(()) | Err(_) => {}

@@ -2,7 +2,7 @@
 
 use super::own;
 use crate::bytes;
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, Device, MountAttr, MountFlags};
@@ -64,13 +64,23 @@ step! {
     pub struct MountShm {
         /// The options of the tmpfs, with its size.
         pub options: &'static CStr,
+        /// The host may have no such directory.
+        pub may_be_missing: bool,
     }
+
+    may_fail |step| step.may_be_missing
 }
+
+/// Where it is.
+pub const SHM: &CStr = c"/dev/shm";
 
 impl ChildStep for MountShm {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        sys::mount(c"shm", own::enter(child, c"/dev/shm")?, c"tmpfs", flags, Some(self.options))
+        match sys::mount(c"shm", own::enter(child, SHM)?, c"tmpfs", flags, Some(self.options)) {
+            Err(e) if self.may_be_missing && e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR]) => Ok(()),
+            other => other,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the host's root into its own.
 
 use super::STAGE;
-use super::create::create_missing;
+use super::create::{DIRECTORY, create_missing};
 use super::own;
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
@@ -133,21 +133,21 @@ fn restrict_one_by_one(child: &mut Child, tree: &Fd, path: &CStr, attributes: Mo
         let mut rest = mountinfo.as_slice();
         while let Some(mount) = mountinfo::next(&mut rest) {
             if mountinfo::is_below(mount, top, &mountinfo) {
-                restrict_one(child, mount, rest, attributes)?;
+                restrict_one(child, mount, &mountinfo, attributes)?;
             }
         }
         Ok(())
     }))
 }
 
-/// One of them. `later` is what mountinfo lists behind it.
-fn restrict_one(child: &mut Child, mount: Mount, later: &[u8], attributes: MountAttr) -> Result<()> {
+/// One of them. `all` is the whole of mountinfo.
+fn restrict_one(child: &mut Child, mount: Mount, all: &[u8], attributes: MountAttr) -> Result<()> {
     let path = mountinfo::unescape(mount.point);
     let opened = sys::open(path, OpenFlags::PATH | OpenFlags::NOFOLLOW);
     let root = match opened {
         Ok(root) if sys::mount_id(&root, path)? == u64::from(mount.id) => root,
         // Another mount covers it, so that nobody reaches it by its path.
-        _ if mountinfo::is_hidden(mount.point, later) => return Ok(()),
+        _ if mountinfo::is_hidden(&mount, all) => return Ok(()),
         Ok(_) => {
             let hint = "somebody else has exchanged it while mydocker mounted there";
             return Err(Error::refused("the root has another", &[path.to_bytes()], hint));
@@ -240,7 +240,7 @@ impl ChildStep for CheckRoot {
         // Nothing is created before all three have been looked at.
         for (path, slot) in own.all() {
             if slot.is_none() {
-                create_missing(path, true, child)?;
+                create_missing(path, DIRECTORY, child)?;
                 *slot = Some(open(path)?);
             }
         }

@@ -1,12 +1,14 @@
 //! The files of /etc that belong to the container: hosts, hostname, resolv.conf.
 
-use super::create::create_missing;
+use super::create::{FILE, create_missing};
+use super::dev::SHM;
+use super::enter::restrict;
 use super::own;
-use crate::bytes;
-use crate::error::{Errno, Result};
-use crate::spec::Volume;
+use crate::bytes::{self, Put};
+use crate::error::{Errno, Error, Result};
+use crate::spec::{Spec, Volume};
 use crate::step::{Child, ChildStep, Slot};
-use crate::sys::{self, Fd, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -20,27 +22,114 @@ pub struct EtcFile {
     pub content: &'static [u8],
 }
 
+/// Where systemd-resolved keeps the servers that it asks itself.
+const SERVERS: &CStr = c"/run/systemd/resolve/resolv.conf";
+
+/// Whether the one server of a resolv.conf is the address of systemd-resolved, which does not listen in every network namespace.
+fn asks_only_resolved(file: &[u8]) -> bool {
+    let mut servers = bytes::split(file, b'\n').filter_map(|line| line.strip_prefix(b"nameserver")).map(bytes::trimmed);
+    servers.next() == Some(b"127.0.0.53") && servers.next().is_none()
+}
+
+/// The line of /etc/hosts for the container itself. The first name is the full one: hostname -f.
+fn own_line(hostname: &[u8]) -> Vec<u8> {
+    let mut line = Vec::new();
+    if !hostname.is_empty() {
+        line.put(b"127.0.0.1\t");
+        line.put(hostname);
+        if let Some((short, _)) = bytes::split_once(hostname, b'.') {
+            line.put(b" ");
+            line.put(short);
+        }
+        line.put(b"\n");
+    }
+    line
+}
+
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
-pub fn files(hostname: &[u8], host_network: bool, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
+pub fn files(spec: &Spec, hostname: &[u8], volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
     let mut files = Vec::new();
-    let mut add = |name: &[u8], parts: &[&[u8]]| {
-        let target = bytes::c_string(&[b"/etc/", name]);
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let target = bytes::c_string(&[b"/etc/", name.as_bytes()]);
         if volumes.iter().any(|(volume, _)| volume.target == target) {
-            return;
+            continue;
         }
-        let mut content = bytes::c_string(parts).to_bytes();
-        // Without parts it is a copy of the host's, if the host has such a file.
-        if parts.is_empty() {
-            let Ok(copy) = sys::read_file(target) else { return };
-            content = copy.leak();
+        let mut content = Vec::new();
+        match name {
+            "hosts" if !spec.network.is_host() => {
+                content.put(b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+                content.put(&own_line(hostname));
+            }
+            "hostname" => {
+                content.put(hostname);
+                content.put(b"\n");
+            }
+            "resolv.conf" if !spec.dns.is_empty() => content.put(&spec.dns),
+            // A copy of the host's, if the host has such a file.
+            _ => match sys::read_file(target) {
+                Ok(copy) if asks_only_resolved(&copy) => content = sys::read_file(SERVERS).unwrap_or(copy),
+                Ok(copy) => content = copy,
+                Err(_) if name == "hosts" && !spec.hosts.is_empty() => {}
+                Err(_) => continue,
+            },
         }
-        files.push(EtcFile { source: bytes::c_string(&[b"shm/", name]), target, content });
-    };
-    let hosts: &[&[u8]] = &[b"127.0.0.1\tlocalhost ", hostname, b"\n::1\tlocalhost ip6-localhost ip6-loopback\n"];
-    add(b"hosts", if host_network { &[] } else { hosts });
-    add(b"hostname", &[hostname, b"\n"]);
-    add(b"resolv.conf", &[]);
+        if name == "hosts" {
+            put_lines(&mut content, &spec.hosts);
+        }
+        let source = bytes::c_string(&[b"shm/", name.as_bytes()]);
+        files.push(EtcFile { source, target, content: content.leak() });
+    }
     files
+}
+
+/// Puts lines behind a file, whose last line may lack its end.
+fn put_lines(file: &mut Vec<u8>, lines: &[u8]) {
+    if !lines.is_empty() && file.last().is_some_and(|last| *last != b'\n') {
+        file.put(b"\n");
+    }
+    file.put(lines);
+}
+
+/// Reads `NAME:IP`, and puts it as a line of /etc/hosts.
+pub fn put_host(word: &str, lines: &mut Vec<u8>) -> Result<()> {
+    match word.split_once([':', '=']) {
+        Some((name, ip)) if !name.is_empty() && !name.contains(char::is_whitespace) && is_ip(ip) => {
+            lines.put(ip.as_bytes());
+            lines.put(b"\t");
+            lines.put(name.as_bytes());
+            lines.put(b"\n");
+            Ok(())
+        }
+        _ => Err(Error::usage("--add-host is NAME:IP", word.as_bytes())),
+    }
+}
+
+/// Reads an address, and puts it as a line of resolv.conf.
+pub fn put_server(ip: &str, lines: &mut Vec<u8>) -> Result<()> {
+    if !is_ip(ip) {
+        return Err(Error::usage("--dns is the address of a server", ip.as_bytes()));
+    }
+    lines.put(b"nameserver ");
+    lines.put(ip.as_bytes());
+    lines.put(b"\n");
+    Ok(())
+}
+
+fn is_ip(word: &str) -> bool {
+    word.parse::<core::net::IpAddr>().is_ok()
+}
+
+/// For a container with a name of its own and the host's files: the host's hosts, with that name. It is written where shared
+/// memory is mounted later.
+pub fn named_hosts(spec: &Spec, name: Option<&str>, volumes: &[(Volume, Slot<Fd>)]) -> Option<EtcFile> {
+    let target = c"/etc/hosts";
+    if volumes.iter().any(|(volume, _)| volume.target == target) || !sys::is_directory(SHM) {
+        return None;
+    }
+    let mut content = sys::read_file(target).ok()?;
+    put_lines(&mut content, &own_line(name.unwrap_or_default().as_bytes()));
+    put_lines(&mut content, &spec.hosts);
+    Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak() })
 }
 
 step! {
@@ -50,6 +139,8 @@ step! {
     pub struct BindEtcFile {
         /// The file.
         pub file: &'static EtcFile,
+        /// It cannot be written to, as the rest of the root.
+        pub read_only: bool,
     }
 
     may_fail |_| true
@@ -59,7 +150,7 @@ impl ChildStep for BindEtcFile {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let EtcFile { source, target: path, content } = self.file;
         let target = match sys::openat2(path, OpenFlags::PATH) {
-            Err(e) if e.is(Errno::ENOENT) => match create_missing(path, false, child) {
+            Err(e) if e.is(Errno::ENOENT) => match create_missing(path, FILE, child) {
                 // The root is read-only, or a link there leads nowhere.
                 Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return Ok(()),
                 other => other.and_then(|()| sys::openat2(path, OpenFlags::PATH))?,
@@ -77,8 +168,15 @@ impl ChildStep for BindEtcFile {
             return Ok(());
         }
         let source = sys::create(child.own.dev.as_ref(), source, content)?;
-        let (source, target) = (own::name_of(child, &source)?, own::name_of(child, &target)?);
-        let (source, target) = (source.as_c_str().unwrap_or_default(), target.as_c_str().unwrap_or_default());
-        sys::mount(source, target, c"", MountFlags::BIND, None).map_err(|e| e.about(path.to_bytes()))
+        let source = own::name_of(child, &source)?;
+        let source = source.as_c_str().unwrap_or_default();
+        if self.read_only {
+            let tree = sys::open_tree_of_file(source)?;
+            sys::move_mount(&tree, &target, path)?;
+            return restrict(child, &tree, path, MountAttr::RDONLY, MountFlags::NONE);
+        }
+        let target = own::name_of(child, &target)?;
+        sys::mount(source, target.as_c_str().unwrap_or_default(), c"", MountFlags::BIND, None)
+            .map_err(|e| e.about(path.to_bytes()))
     }
 }

@@ -42,7 +42,8 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
         }
     };
     let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
-    let mut rest = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
+    let all = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
+    let mut rest = all;
     while let Some(mount) = mountinfo::next(&mut rest) {
         let point = mountinfo::unescape(mount.point);
         let below = bytes::below(point.to_bytes(), &top).unwrap_or_default();
@@ -50,7 +51,7 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
         // A /proc of the host, wherever it is mounted, leads to every file of the host.
         if matches!(first, b"" | b"proc" | b"sys" | b"dev")
             || mount.fstype == b"proc"
-            || mountinfo::is_hidden(mount.point, rest)
+            || mountinfo::is_hidden(&mount, all)
         {
             continue;
         }

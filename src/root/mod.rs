@@ -64,9 +64,9 @@ impl Root {
             None => Source::Host,
             Some(path) => match sys::statx(path, true)?.kind() {
                 libc::S_IFDIR => Source::Directory(path),
-                libc::S_IFREG => Source::Image(Image::open(path)?),
+                libc::S_IFREG | libc::S_IFBLK => Source::Image(Image::open(path)?),
                 _ => {
-                    let hint = "neither a directory nor a file with a filesystem in it";
+                    let hint = "neither a directory, nor a file or a device with a filesystem in it";
                     return Err(Error::refused("no root", &[path.to_bytes()], hint));
                 }
             },

@@ -1,6 +1,6 @@
 //! The working directory.
 
-use super::create::create_missing;
+use super::create::{DIRECTORY, create_missing};
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, OpenFlags};
@@ -13,23 +13,51 @@ step! {
         pub path: &'static CStr,
         /// In a root of its own it is created if it is missing.
         pub create: bool,
+        /// Where only the user may enter it, the process enters it when it has become the user.
+        pub for_user: bool,
     }
 }
 
 impl ChildStep for ChangeDirectory {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
-        let opened = match sys::openat2(self.path, flags) {
-            Err(e) if e.is(Errno::ENOENT) && self.create => {
-                create_missing(self.path, true, child)?;
-                sys::openat2(self.path, flags)
+        match enter(self.path, self.create, child) {
+            Err(e) if e.is(Errno::EACCES) && self.for_user => {
+                child.workdir_is_users = true;
+                Ok(())
             }
             other => other,
-        };
-        let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
-            true => e.with_hint("the working directory does not exist"),
-            false => e,
-        })?;
-        sys::fchdir(&dir, self.path)
+        }
     }
+}
+
+step! {
+    /// Changes to the working directory that only the user may enter.
+    ///
+    /// A FUSE filesystem, or NFS, may refuse root what it allows its user.
+    pub struct ChangeDirectoryAsUser {
+        /// The directory.
+        pub path: &'static CStr,
+    }
+}
+
+impl ChildStep for ChangeDirectoryAsUser {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        if child.workdir_is_users { enter(self.path, false, child) } else { Ok(()) }
+    }
+}
+
+fn enter(path: &'static CStr, create: bool, child: &Child) -> Result<()> {
+    let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
+    let opened = match sys::openat2(path, flags) {
+        Err(e) if e.is(Errno::ENOENT) && create => {
+            create_missing(path, DIRECTORY, child)?;
+            sys::openat2(path, flags)
+        }
+        other => other,
+    };
+    let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
+        true => e.with_hint("the working directory does not exist; with --ephemeral or --rootfs it is created"),
+        false => e,
+    })?;
+    sys::fchdir(&dir, path)
 }

@@ -14,7 +14,7 @@ use crate::state::{MakeRecord, NoteProcess};
 use crate::step::Step;
 use crate::sys::record::{Recorded, join, put_with_unknowns};
 use crate::sys::{
-    AtFlags, CloneFlags, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource,
+    AtFlags, CloneFlags, CpuMask, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource,
 };
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -640,6 +640,10 @@ impl Translator {
             Sysno::statx if call.bytes(1) == b"." => self.has_looked_at_cwd = true,
             // The script has made it after the mkdir, with the owner that it finds itself.
             Sysno::fchownat => {}
+            Sysno::fchmod => {
+                let stream = to_decimal(call.number(0) as u64);
+                self.line("chmod ^ /proc/self/fd/^", &[&octal(call.number(1)), &stream]);
+            }
             Sysno::mknodat => {
                 let (major, minor) = Device::parts(call.number(3) as u32);
                 let (major, minor) = (to_decimal(major.into()), to_decimal(minor.into()));
@@ -684,6 +688,11 @@ impl Translator {
                 &[call.bytes(0)],
             ),
             Sysno::prlimit64 => self.limit(call),
+            Sysno::sched_setaffinity => {
+                let mut list = Vec::new();
+                CpuMask::members(call.bytes(2)).for_each(|cpu| put_item(&mut list, &to_decimal(cpu)));
+                self.line("taskset=$(tool taskset -c 'leave out --cpu-set')\n\"$taskset\" -p -c ^ $$ >/dev/null", &[&list]);
+            }
             Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => self.line(LO_UP, &[]),
             Sysno::ioctl if call.number(1) == Ioctl::TIOCGPTPEER.bits() as usize => {
                 self.stop(b"a terminal of its own: leave out -t");
@@ -1009,7 +1018,7 @@ impl Translator {
 const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 35] = [
+const OWN_VARIABLES: [&[u8]; 36] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -1033,6 +1042,7 @@ const OWN_VARIABLES: [&[u8]; 35] = [
     b"sh",
     b"chroot",
     b"prlimit",
+    b"taskset",
     b"folders",
     b"tree",
     b"id",

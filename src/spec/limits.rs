@@ -19,6 +19,8 @@ pub struct Limits {
     pub memory: Option<Limit>,
     /// Bytes of swap on top of the memory; `None`: as much as there is.
     pub swap: Option<Limit>,
+    /// Bytes of memory that it keeps longer than others when the host runs short of it.
+    pub reservation: Option<Limit>,
     /// CPU shares, v1's unit: 1024 is one cgroup's usual share.
     pub shares: Option<Limit>,
     /// CPUs, in the list format of cpuset(7).
@@ -27,6 +29,8 @@ pub struct Limits {
     pub mems: Option<&'static [u8]>,
     /// Microseconds of CPU time in every period.
     pub quota: Option<Limit>,
+    /// How long the period is, in microseconds, if not [`PERIOD`].
+    pub period: Option<u64>,
     /// Processes and threads.
     pub pids: Option<Limit>,
     /// Processes are counted, limited or not.
@@ -40,6 +44,12 @@ pub struct LimitWords<'a> {
     pub memory: Option<&'a str>,
     /// `--memory-swap`
     pub swap: Option<&'a str>,
+    /// `--memory-reservation`
+    pub reservation: Option<&'a str>,
+    /// `--cpu-quota`
+    pub cpu_quota: Option<&'a str>,
+    /// `--cpu-period`
+    pub cpu_period: Option<&'a str>,
     /// `--cpu-shares`
     pub shares: Option<&'a str>,
     /// `--cpu-set`
@@ -69,7 +79,24 @@ impl Limits {
         SHARES.read(words.shares, &mut self.shares)?;
         read_list(words.cpus, &mut self.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?;
         read_list(words.mems, &mut self.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?;
+        RESERVATION.read(words.reservation, &mut self.reservation)?;
+        if let (Some(reservation), Some(memory)) = (self.reservation, self.memory)
+            && reservation.value > memory.value
+        {
+            let word = words.reservation.unwrap_or_default();
+            return Err(Error::usage("--memory-reservation is more than the memory limit", word.as_bytes()));
+        }
         QUOTA.read(words.quota, &mut self.quota)?;
+        CPU_QUOTA.read(words.cpu_quota, &mut self.quota)?;
+        let mut period = None;
+        CPU_PERIOD.read(words.cpu_period, &mut period)?;
+        self.period = period.map(|period| period.value);
+        if let (Some(_), Some(word)) = (words.quota, words.cpu_quota.or(words.cpu_period)) {
+            return Err(Error::usage("--cpus is --cpu-quota by --cpu-period: not both, with", word.as_bytes()));
+        }
+        if let (None, Some(word)) = (self.quota, words.cpu_period) {
+            return Err(Error::usage("--cpu-period needs --cpu-quota", word.as_bytes()));
+        }
         PIDS.read(words.pids, &mut self.pids)?;
         self.count_pids = words.count;
         if words.none {
@@ -147,6 +174,33 @@ const QUOTA: Number = Number {
     not_one: "--cpus is not a number, such as 1.5",
     too_little: "--cpus is under 0.01",
     too_large: "--cpus is too large",
+};
+
+const RESERVATION: Number = Number {
+    parse: bytes::size,
+    least: 1,
+    lifted_by: &[],
+    not_one: "--memory-reservation is not a size, such as 100m",
+    too_little: "--memory-reservation must be at least 1",
+    too_large: "--memory-reservation is too large",
+};
+
+const CPU_QUOTA: Number = Number {
+    parse: bytes::decimal,
+    least: 1000,
+    lifted_by: &[b"-1", b"0"],
+    not_one: "--cpu-quota is not a number of microseconds",
+    too_little: "--cpu-quota must be at least 1000, or -1",
+    too_large: "--cpu-quota is too large",
+};
+
+const CPU_PERIOD: Number = Number {
+    parse: |word| bytes::decimal(word).and_then(|n| if n > 1_000_000 { Err(Malformed::Overflow) } else { Ok(n) }),
+    least: 1000,
+    lifted_by: &[],
+    not_one: "--cpu-period is not a number of microseconds",
+    too_little: "--cpu-period must be at least 1000",
+    too_large: "--cpu-period is more than a second",
 };
 
 const PIDS: Number = Number {

@@ -44,8 +44,8 @@ pub struct Spec {
     pub read_only: bool,
     /// What is mounted in it, in the order of the command line.
     pub volumes: Vec<Volume>,
-    /// Devices of the host, by their path.
-    pub devices: Vec<&'static CStr>,
+    /// Devices of the host: the path there, and the path in the root.
+    pub devices: Vec<[&'static CStr; 2]>,
     /// The size of /dev/shm in bytes.
     pub shm_size: Option<u64>,
     /// It has a terminal of its own.
@@ -56,6 +56,16 @@ pub struct Spec {
     pub env: &'static [&'static str],
     /// Files with such assignments.
     pub env_files: Vec<&'static CStr>,
+    /// Variables that it does not get unless `env` or `env_files` sets them.
+    pub unset_env: &'static [&'static str],
+    /// The umask of the command, if it is not the default.
+    pub umask: Option<u32>,
+    /// How soon the kernel is to kill it for want of memory: proc_pid_oom_score_adj(5).
+    pub oom_score_adj: Option<&'static str>,
+    /// Supplementary groups beside those of the user: names or numbers.
+    pub groups: &'static [&'static str],
+    /// Parameters of the kernel for its own namespaces: files of /proc/sys, and their values.
+    pub sysctls: Vec<(&'static CStr, &'static [u8])>,
     /// The working directory of the command.
     pub workdir: Option<&'static CStr>,
     /// The user to run as: `USER` or `USER:GROUP`, names or numbers.
@@ -68,6 +78,10 @@ pub struct Spec {
     pub network: Network,
     /// The ports of the host that lead into it.
     pub ports: Vec<Port>,
+    /// Lines for /etc/hosts.
+    pub hosts: Vec<u8>,
+    /// All lines of /etc/resolv.conf, if it is not the host's.
+    pub dns: Vec<u8>,
     /// It shares the host's PID namespace.
     pub host_pid: bool,
     /// It shares the host's IPC namespace.

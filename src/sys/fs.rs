@@ -283,6 +283,13 @@ fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
     }
 }
 
+/// openat(2) with O_CREAT and O_EXCL: an empty file in `dir`.
+pub fn create_empty(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(openat(dir.borrow(), name, flags, Mode(mode))) }.about_path(name).map(|fd| drop(Fd::own(fd)))
+}
+
 /// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open.
 pub fn create(dir: Option<&Fd>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
@@ -290,6 +297,12 @@ pub fn create(dir: Option<&Fd>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let file = unsafe { call!(openat(at(dir), path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
     fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))?;
     Ok(file)
+}
+
+/// openat(2) of a file that exists, and write(2) of `content` in one call, as files of /proc take it.
+pub fn write_file(path: &CStr, content: &[u8]) -> Result<()> {
+    let file = open(path, OpenFlags::WRONLY)?;
+    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))
 }
 
 /// struct open_how of openat2(2).
@@ -535,6 +548,27 @@ fn filesystem(fd: FdRef) -> Result<u64> {
     Ok(status.f_type as u64)
 }
 
+/// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
+#[allow(clippy::unnecessary_cast)] // f_bsize is signed with glibc, and not with musl
+pub fn space(fd: &Fd) -> Result<(u64, u64)> {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: the kernel fills one struct statfs
+    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
+    let size = status.f_bsize as u64;
+    Ok((status.f_blocks * size, status.f_bfree * size))
+}
+
+/// fstatfs(2): whether an open file is a pipe(2), and no FIFO that has a name. One that is not open is none.
+pub fn is_pipe(fd: FdRef) -> Result<bool> {
+    match filesystem(fd) {
+        Err(e) if e.is(Errno::EBADF) => Ok(false),
+        found => Ok(found? == PIPEFS_MAGIC),
+    }
+}
+
+/// Of <linux/magic.h>.
+const PIPEFS_MAGIC: u64 = 0x5049_5045;
+
 /// statfs(2): whether `path` is in a cgroup filesystem.
 #[allow(clippy::unnecessary_cast)] // as above
 pub fn is_cgroup(path: &CStr) -> bool {
@@ -566,6 +600,12 @@ pub fn flock_shared(file: &Fd) -> Result<()> {
 pub fn flock_alone(file: &Fd) -> Result<bool> {
     // SAFETY: the call takes an open descriptor and flags
     unsafe { call!(flock(file.borrow(), Lock::EX | Lock::NB)) }.unless_would_block().map(|locked| locked.is_some())
+}
+
+/// fchmod(2) of any open file.
+pub fn fchmod_fd(fd: FdRef, mode: u32) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and a mode
+    unsafe { call!(fchmod(fd, Mode(mode))) }.result().map(drop)
 }
 
 /// flock(2) LOCK_EX, without waiting. `Ok(false)`: another process holds it.
@@ -607,6 +647,14 @@ pub fn path_of(fd: FdRef) -> Result<Vec<u8>> {
 /// The working directory: readlinkat(2) of its name in /proc.
 pub fn working_directory() -> Result<Vec<u8>> {
     path_of(open(c".", OpenFlags::PATH | OpenFlags::DIRECTORY)?.borrow())
+}
+
+/// readlinkat(2): what a symbolic link in `dir` says.
+pub fn readlink<'a>(dir: &Fd, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    let len = buffer.len();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the slice is ours to write, and as long as `len` says
+    let n = unsafe { call!(readlinkat(dir.borrow(), name, &mut *buffer, len)) }.about_path(name)?;
+    Ok(buffer.get(..n).unwrap_or_default())
 }
 
 /// chdir(2).

@@ -29,11 +29,11 @@ pub use fd::{
 };
 pub use flags::*;
 pub use fs::{
-    Device, Dir, NEW, Status, chdir, chown, chroot, create, create_file, directory_names, exists, fchdir, fchmod,
-    flock, flock_alone, flock_shared, has_access, is_cgroup, is_directory, is_directory_or_path, is_executable,
-    is_on_cgroup, is_on_proc, lock, mkdir, mknod, mode, mount_id, mount_id_at, name_in_proc, open, open_in_root,
-    open_to_append, openat, openat2, path_of, read_file, read_up_to, statx, statx_fd, symlink, umask, unlink,
-    working_directory,
+    Device, Dir, NEW, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
+    fchmod, fchmod_fd, flock, flock_alone, flock_shared, has_access, is_cgroup, is_directory, is_directory_or_path,
+    is_executable, is_on_cgroup, is_on_proc, is_pipe, lock, mkdir, mknod, mode, mount_id, mount_id_at, name_in_proc,
+    open, open_in_root, open_to_append, openat, openat2, path_of, read_file, read_up_to, readlink, space, statx,
+    statx_fd, symlink, umask, unlink, working_directory, write_file,
 };
 pub use heap::{Bump, SharedWords};
 pub use mount::{
@@ -46,13 +46,13 @@ pub use net::{
 };
 pub use netlink::{Requests, netlink};
 pub use process::{
-    Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group, fork, getpid,
-    getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, pidfd_if_alive, pidfd_open,
-    pidfd_send_signal, raise_limit, realtime, set_child_subreaper, set_limit, set_not_dumpable, sethostname, setns,
-    setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
+    CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
+    fork, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, pidfd_if_alive,
+    pidfd_open, pidfd_send_signal, raise_limit, realtime, sched_setaffinity, set_child_subreaper, set_limit,
+    set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
 };
 pub use signal::{
-    Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
+    Ready, Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
 };
 pub use tty::{
     Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,

@@ -5,7 +5,7 @@ use super::flags::{
     AtFlags, FsConfig, FsMountFlags, FsOpenFlags, Ioctl, MountAttr, MountFlags, MoveMountFlags, OpenFlags,
     OpenTreeFlags, UmountFlags,
 };
-use super::fs::{self, Dir};
+use super::fs::{self, Device, Dir};
 use super::gate::{Null, Object, Print, call, word};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Result};
@@ -195,18 +195,53 @@ pub struct Loop {
     pub device: Fd,
     /// `/dev/loopN`, with a NUL after it.
     pub path: FixedBytes,
+    /// The host had no such node: it is removed when the image is mounted.
+    made: bool,
+}
+
+/// Opens a node of /dev. Where /dev is no devtmpfs, it may be missing, and is made. Returns whether it was.
+fn open_node(path: &CStr, flags: OpenFlags, kind: u32, device: Device) -> Result<(Fd, bool)> {
+    match fs::open(path, flags) {
+        Err(e) if e.is(Errno::ENOENT) => {
+            fs::mknod(None, path, kind | 0o600, device).map_err(|_| e)?;
+            match fs::open(path, flags) {
+                Ok(fd) => Ok((fd, true)),
+                Err(e) => {
+                    remove_node(path);
+                    Err(e)
+                }
+            }
+        }
+        other => other.map(|fd| (fd, false)),
+    }
+}
+
+fn remove_node(path: &CStr) {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call. A node that stays harms nobody.
+    let _ = unsafe { call!(unlinkat(FdRef::CWD, path, AtFlags::NONE)) };
 }
 
 impl Loop {
     /// A second owner of the same device, where calls are recorded.
     pub fn rehearsed(&self) -> Loop {
-        Loop { device: self.device.rehearsed(), path: self.path }
+        Loop { device: self.device.rehearsed(), path: self.path, made: self.made }
+    }
+
+    /// Removes the node that was made for it.
+    pub fn remove_node(&self) {
+        if let Some(path) = self.path.as_c_str().filter(|_| self.made) {
+            remove_node(path);
+        }
     }
 
     /// A free device, read-only, with `file` behind it; `path` names the file in messages.
     pub fn attach(file: &Fd, path: &CStr) -> Result<Loop> {
-        let control = fs::open(c"/dev/loop-control", OpenFlags::RDWR)
+        const CONTROL: &CStr = c"/dev/loop-control";
+        let (control, made) = open_node(CONTROL, OpenFlags::RDWR, libc::S_IFCHR, Device::new(10, 237))
             .map_err(|e| e.with_hint("an image needs loop devices: modprobe loop"))?;
+        if made {
+            remove_node(CONTROL);
+        }
         loop {
             // SAFETY: this request takes no argument
             let number =
@@ -215,13 +250,18 @@ impl Loop {
             name.put(b"/dev/loop");
             name.put_decimal(number as u64);
             name.put(b"\0");
-            let device = fs::open(name.as_c_str().unwrap_or_default(), OpenFlags::NONE)?;
+            let node = name.as_c_str().unwrap_or_default();
+            let (device, made) = open_node(node, OpenFlags::NONE, libc::S_IFBLK, Device::new(7, number as u32))?;
             let mut config = LoopConfig([0; 76]);
             config.0[0] = file.borrow().number() as u32;
             config.0[15] = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
             // SAFETY: the kernel reads one struct loop_config
-            match unsafe { call!(ioctl(device.borrow(), Ioctl::LOOP_CONFIGURE, &config)) }.about_path(path) {
-                Ok(_) => return Ok(Loop { device, path: name }),
+            let configured = unsafe { call!(ioctl(device.borrow(), Ioctl::LOOP_CONFIGURE, &config)) }.about_path(path);
+            if configured.is_err() && made {
+                remove_node(node);
+            }
+            match configured {
+                Ok(_) => return Ok(Loop { device, path: name, made }),
                 // Another process has taken it between the two calls.
                 Err(e) if e.is(Errno::EBUSY) => {}
                 Err(e) => return Err(e),

@@ -1,10 +1,11 @@
 //! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), clocks and CPU times.
 
 use super::cred::Pid;
-use super::fd::{Fd, FdRef, Timespec};
+use super::fd::{Fd, FdRef, Poll, Timespec};
 use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
 use super::gate::{Int, Null, Object, Outcome, Print, StringsAt, call};
-use super::{record, signal, trace};
+use super::signal::{self, Ready};
+use super::{record, trace};
 use crate::bytes::{Put, to_decimal};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -49,7 +50,10 @@ pub fn spawn(ending: SigSet, become_program: impl FnOnce()) -> Result<Option<Wai
             Ok(Some(Wait::Exited(0)))
         }
         Some(pid) => {
-            let has_ended = pidfd_open(pid).and_then(|process| signal::await_ready(ending, process.borrow(), false));
+            let has_ended = pidfd_open(pid).and_then(|process| {
+                let process = Poll::new(Some(process.borrow()), true, false);
+                signal::await_ready(ending, process, None).map(|ready| ready == Ready::Awaited)
+            });
             if !matches!(has_ended, Ok(true)) {
                 kill(pid, libc::SIGKILL)?;
             }
@@ -297,6 +301,37 @@ pub fn raise_limit(resource: Resource, wanted: u64) -> Result<u64> {
 pub fn getppid() -> Pid {
     // SAFETY: the call takes nothing, and cannot fail
     Pid(unsafe { call!(getppid()) }.ok().unwrap_or_default() as i32)
+}
+
+/// The CPUs that a process may run on: bit n is CPU n.
+#[repr(C)]
+pub struct CpuMask(pub [u64; 16]);
+
+impl Object for CpuMask {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        let mut separator: &[u8] = b"[";
+        for cpu in CpuMask::members(bytes) {
+            out.put(separator);
+            out.put_decimal(cpu);
+            separator = b" ";
+        }
+        out.put(b"]");
+    });
+}
+
+impl CpuMask {
+    /// The numbers of the CPUs in the bytes of a mask.
+    pub fn members(bytes: &[u8]) -> impl Iterator<Item = u64> {
+        (0..8 * bytes.len())
+            .filter(|cpu| bytes.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 == 1))
+            .map(|cpu| cpu as u64)
+    }
+}
+
+/// sched_setaffinity(2) of this thread.
+pub fn sched_setaffinity(mask: &CpuMask) -> Result<()> {
+    // SAFETY: the kernel reads one mask, of the size that it is told
+    unsafe { call!(sched_setaffinity(0, size_of::<CpuMask>(), mask)) }.result().map(drop)
 }
 
 /// nanosleep(2).

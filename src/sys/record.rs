@@ -254,6 +254,7 @@ impl Recorder {
             // Questions about mydocker itself: its memory, its process group, its user, and whether its streams are terminals or pipes.
             Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::geteuid => made.make(),
             Sysno::ioctl if asks_a_stream(made) => made.make(),
+            Sysno::fstatfs if made.register(0) < 3 => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
             // A mount of a single file, attached nowhere.
             Sysno::open_tree if made.register(2) as u64 & OpenTreeFlags::RECURSIVE.bits() == 0 => self.open(b"//"),

@@ -54,14 +54,29 @@ impl Signal {
     }
 }
 
-/// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: one of the `ending` signals, which are blocked, came
-/// first. It stays pending.
-pub fn await_ready(ending: SigSet, fd: FdRef, write: bool) -> Result<bool> {
+/// What [`await_ready`] has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// What it waits for.
+    Awaited,
+    /// One of the `ending` signals. It stays pending.
+    Ending,
+    /// The `other` one can be read.
+    Other,
+}
+
+/// Waits until `awaited` is ready, or until one of the `ending` signals, which are blocked, comes first, or `other` can be read.
+pub fn await_ready(ending: SigSet, awaited: Poll, other: Option<FdRef>) -> Result<Ready> {
     let signals = signalfd(ending)?;
-    let mut both = [Poll::new(Some(signals.borrow()), true, false), Poll::new(Some(fd), !write, write)];
-    fd::poll(&mut both, None)?;
-    let [signal, fd] = both;
-    Ok(fd.can_read() || fd.can_write() || !signal.can_read())
+    let mut all = [Poll::new(Some(signals.borrow()), true, false), awaited, Poll::new(other, true, false)];
+    let used = if other.is_some() { 3 } else { 2 };
+    fd::poll(all.get_mut(..used).unwrap_or_default(), None)?;
+    let [signal, awaited, other] = all;
+    Ok(match (other.can_read(), awaited.can_read() || awaited.can_write() || !signal.can_read()) {
+        (true, _) => Ready::Other,
+        (false, true) => Ready::Awaited,
+        (false, false) => Ready::Ending,
+    })
 }
 
 /// write(2) until all is taken, when nothing is left to be cleaned up: if the reader is stuck, any signal ends mydocker.

@@ -338,7 +338,7 @@ pub fn zsh() -> String {
 
 /// For fish.
 pub fn fish() -> String {
-    let mut specs = vec!["h/help".to_string()];
+    let mut specs = vec!["help".to_string()];
     let mut completions = String::new();
     for row in ROWS {
         let names: Vec<&str> = row.names().map(|name| name.trim_start_matches('-')).collect();
@@ -432,7 +432,7 @@ complete -c mydocker -n __fish_use_subcommand -l version -d 'version, commit and
 complete -c mydocker -n __fish_use_subcommand -s h -l help -d 'help'
 complete -c mydocker -n '__mydocker_first check' -f -l json -d 'as JSON'
 complete -c mydocker -n '__mydocker_first check' -f -s h -l help -d 'help'
-complete -c mydocker -n __mydocker_option -s h -l help -d 'every option'
+complete -c mydocker -n __mydocker_option -l help -d 'every option'
 complete -c mydocker -n '__mydocker_first run' -f -a '(__mydocker_complete_command)'
 "#;
 

@@ -39,8 +39,25 @@ fn variables_are_added() {
 
 case!(a_variable_by_name_alone, Needs::NAMESPACES);
 fn a_variable_by_name_alone() {
-    // A name alone passes on the caller's variable; a variable that the caller does not have is not set.
+    // A name alone passes on the caller's variable; a variable that the caller does not have is removed.
     assert_same(variables(&["-e", "O", "-e", "NONE"], &[("O", "own")]), &["O=own"]);
+    assert_same(variables(&["-e", "A=1", "-e", "A"], &[("O", "own")]), &["O=own"]);
+    let root = crate::support::roots::Root::with_directories();
+    let run = with_environment(root.probe(&["-e", "HOSTNAME", "-e", "PATH"], &["env"]), &[("O", "own")]);
+    assert_eq!(run.finish().success(), "HOME=/root\n");
+}
+
+case!(home_and_working_directory, Needs::NAMESPACES);
+/// With -u, HOME is that of the user; with -w, PWD is that directory.
+fn home_and_working_directory() {
+    let own = [("HOME", "/else"), ("PWD", "/else")];
+    assert_same(variables(&["-u", "0"], &own), &["HOME=/root", "PWD=/else"]);
+    assert_same(variables(&["-u", "0", "-e", "HOME"], &own), &["HOME=/else", "PWD=/else"]);
+    assert_same(variables(&["-u", "0", "-e", "HOME=/a"], &[]), &["HOME=/a"]);
+    assert_same(variables(&["-w", "/usr"], &own), &["HOME=/else", "PWD=/usr"]);
+    assert_same(variables(&["-w", "/usr", "-e", "PWD=/a"], &own), &["HOME=/else", "PWD=/a"]);
+    // A relative one is not a PWD.
+    assert_same(variables(&["-w", "."], &own), &["HOME=/else"]);
 }
 
 case!(a_later_variable_wins, Needs::NAMESPACES);

@@ -152,12 +152,12 @@ fn a_cpu_that_the_parent_has_not() {
     for folder in above.into_iter().rev() {
         fs::create_dir(folder).expect("a group of the test's own");
         made.0.push(folder.to_path_buf());
-        fs::write(folder.join("cpuset.mems"), "0").expect("one node");
-        fs::write(folder.join("cpuset.cpus"), "0").expect("one CPU");
+        fs::write(host().control_file(folder, "cpuset.mems"), "0").expect("one node");
+        fs::write(host().control_file(folder, "cpuset.cpus"), "0").expect("one CPU");
     }
-    fs::write(group.join("cpuset.cpus"), "0").expect("one CPU");
+    fs::write(host().control_file(&group, "cpuset.cpus"), "0").expect("one CPU");
     let run = |cpus| probe(&["--cgroup-parent", &parent, "--cpu-set", cpus], &["status", "3"]).finish();
-    let file = if hierarchy.v2 { "cpuset.cpus.effective" } else { "cpuset.cpus" };
+    let file = if hierarchy.v2 { "cpuset.cpus.effective" } else { "cpus" };
     run("1").refused(125, &[file]);
     run("0-1").refused(125, &[file]);
     run("0").silent(3);

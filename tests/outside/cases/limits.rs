@@ -1,6 +1,6 @@
 //! Limits, read from outside while the command runs: explicit ones, defaults, and lifted ones.
 
-use crate::support::harness::{Running, unique_name, waiting_container};
+use crate::support::harness::{Running, probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 
@@ -9,7 +9,7 @@ const MIB: u64 = 1 << 20;
 /// The command's file for `controller`: `v1` or `v2`, depending on the hierarchy that carries it here.
 fn file(running: &Running, controller: &str, v1: &str, v2: &str) -> String {
     let name = if on_v2(controller) { v2 } else { v1 };
-    let path = host().group(controller, running.command_pid()).join(name);
+    let path = host().control_file(&host().group(controller, running.command_pid()), name);
     assert!(
         path.components().any(|part| part.as_os_str() == running.directory_name().as_str()),
         "the command is not in a group of its own for {controller}: {}",
@@ -107,7 +107,7 @@ fn cpu_shares() {
 fn own_list(v1: &str, v2: &str) -> String {
     let own = host().group("cpuset", std::process::id() as i32);
     let name = if on_v2("cpuset") { v2 } else { v1 };
-    std::fs::read_to_string(own.join(name)).expect("our own list").trim().to_string()
+    std::fs::read_to_string(host().control_file(&own, name)).expect("our own list").trim().to_string()
 }
 
 case!(cpu_set, Needs::NAMESPACES | Needs::CPUSET);
@@ -130,6 +130,23 @@ fn cpu_set_of_two() {
         assert_eq!(file(&running, "cpuset", "cpuset.cpus", "cpuset.cpus.effective"), "0-1", "{list}");
         running.finish().success();
     }
+}
+
+case!(the_callers_affinity_does_not_count, Needs::NAMESPACES | Needs::CPUSET | Needs::TWO_CPUS);
+/// `taskset -c 0 mydocker run --cpu-set 0-1`: what was asked for holds.
+fn the_callers_affinity_does_not_count() {
+    let to_cpu_0 = || {
+        // SAFETY: a set of zeros is an empty one, and lives in this frame
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(0, &mut set);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
+        }
+        Ok(())
+    };
+    let status = |options: &[&str]| probe(options, &["file", "/proc/self/status"]).before(to_cpu_0).finish().success();
+    assert!(status(&["--cpu-set", "0-1"]).contains("Cpus_allowed_list:\t0-1\n"));
+    assert!(status(&["--cpu-set", "1"]).contains("Cpus_allowed_list:\t1\n"));
 }
 
 case!(memory_nodes, Needs::NAMESPACES | Needs::CPUSET);
@@ -156,6 +173,33 @@ fn cpus() {
         let numbers: Vec<f64> = quota_and_period.split(' ').map(|word| word.parse().expect("a number")).collect();
         assert!((numbers[0] / numbers[1] - share).abs() < 1e-6, "--cpus {value}: {quota_and_period}");
         running.finish().success();
+    }
+}
+
+case!(a_reservation, Needs::NAMESPACES | Needs::MEMORY);
+fn a_reservation() {
+    let running = waiting_container(&["-m", "100m", "--memory-reservation", "50m"]);
+    assert_eq!(file(&running, "memory", "memory.soft_limit_in_bytes", "memory.low"), "52428800");
+    running.finish().success();
+    let refused = |options: &[&str], words| probe(options, &["status", "0"]).finish().usage_error(&[words]);
+    refused(&["-m", "100m", "--memory-reservation", "101m"], "more than the memory limit");
+    refused(&["--memory-reservation", "x"], "not a size");
+}
+
+case!(a_quota_in_microseconds, Needs::NAMESPACES | Needs::CPU);
+fn a_quota_in_microseconds() {
+    let running = waiting_container(&["--cpu-quota", "20000", "--cpu-period", "50000"]);
+    assert_eq!(file(&running, "cpu", "cpu.cfs_quota_us", "cpu.max").split(' ').next(), Some("20000"));
+    assert_eq!(file(&running, "cpu", "cpu.cfs_period_us", "cpu.max").split(' ').next_back(), Some("50000"));
+    running.finish().success();
+    for (options, words) in [
+        (&["--cpus", "1", "--cpu-quota", "20000"][..], "not both"),
+        (&["--cpu-period", "50000"], "needs --cpu-quota"),
+        (&["--cpu-quota", "999"], "at least 1000"),
+        (&["--cpu-quota", "x"], "not a number"),
+        (&["--cpu-quota", "5000", "--cpu-period", "1000001"], "more than a second"),
+    ] {
+        probe(options, &["status", "0"]).finish().usage_error(&[words]);
     }
 }
 

@@ -162,7 +162,7 @@ fn bash_completes() {
         (&["mydocker", "exec", "-t", "w"], &["web-1"]),
         (&["mydocker", "logs", "--ti"], &["--timestamps"]),
         (&["mydocker", "ps", ""], &[]),
-        (&["mydocker", "run", "--mem"], &["--memory-limit", "--memory", "--memory-swap"]),
+        (&["mydocker", "run", "--mem"], &["--memory-limit", "--memory", "--memory-swap", "--memory-reservation"]),
         (&["mydocker", "run", "-t", "--dry"], &["--dry-run", "--dry-run="]),
         (&["mydocker", "run", "--network", ""], &["none", "host", "bridge"]),
         (&["mydocker", "run", "--pid", "h"], &["host"]),
@@ -259,7 +259,7 @@ fn fish_completes() {
         text.lines().filter_map(|line| Some(line.split('\t').next()?.to_string())).collect::<Vec<_>>()
     };
     assert!(complete("mydocker r").contains(&"run".to_string()));
-    assert_eq!(complete("mydocker run --memory-"), ["--memory-limit", "--memory-swap"]);
+    assert_eq!(complete("mydocker run --memory-"), ["--memory-limit", "--memory-reservation", "--memory-swap"]);
     assert_eq!(complete("mydocker run --network "), ["bridge", "host", "none"]);
     for (line, expected) in [
         ("mydocker run -v /a:/b --name=x -tm 1g --dry-run --pids", &["--pids-limit"][..]),

@@ -28,6 +28,7 @@ mod callers_group;
 mod check;
 mod cli;
 mod descriptors;
+mod docker;
 mod dry_run;
 mod environment;
 mod exec_errors;

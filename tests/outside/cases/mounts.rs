@@ -11,6 +11,37 @@ use crate::support::processes::wait_until;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
 
+case!(shared_memory_of_its_own, Needs::NAMESPACES);
+/// With an IPC namespace of its own, what is written to /dev/shm is not the host's, and does not stay.
+fn shared_memory_of_its_own() {
+    if !std::path::Path::new("/dev/shm").is_dir() {
+        return;
+    }
+    let file = format!("/dev/shm/{}", crate::support::harness::unique_name());
+    let writes = |options: &[&str]| probe(options, &["write", &file]).finish().success();
+    assert_eq!(writes(&[]), "ok\n");
+    assert_eq!(writes(&["--privileged", "--name", &crate::support::harness::unique_name()]), "ok\n");
+    assert!(!std::path::Path::new(&file).exists());
+    assert_eq!(probe(&["--name", "n"], &["list", "/dev/shm"]).finish().success(), "");
+    let filled = probe(&["--shm-size", "1m"], &["fill", &file]).finish().success();
+    assert_eq!(filled, format!("ENOSPC {}\n", 1 << 20));
+    assert_eq!(writes(&["--ipc", "host"]), "ok\n");
+    std::fs::remove_file(&file).expect("with the host's IPC it is the host's");
+}
+
+case!(its_name_resolves, Needs::NAMESPACES);
+/// Java and sudo want to resolve the hostname.
+fn its_name_resolves() {
+    let Ok(hosts) = std::fs::read_to_string("/etc/hosts") else { return };
+    for (options, line) in [(["--name", "case-n"], "case-n"), (["--hostname", "a.b.c"], "a.b.c a")] {
+        let seen = probe(&options, &["file", "/etc/hosts"]).finish().success();
+        assert!(seen.starts_with(&hosts) && seen.ends_with(&format!("\n127.0.0.1\t{line}\n")), "{seen}");
+    }
+    assert_eq!(std::fs::read_to_string("/etc/hosts").expect("read"), hosts);
+    assert_eq!(probe(&[], &["file", "/etc/hosts"]).finish().success(), hosts);
+    assert_eq!(probe(&["--name", "case-n", "--uts", "host"], &["file", "/etc/hosts"]).finish().success(), hosts);
+}
+
 case!(proc_is_mounted_with_its_flags, Needs::NAMESPACES);
 fn proc_is_mounted_with_its_flags() {
     let text = probe(&[], &["file", "/proc/self/mountinfo"]).finish().success();
@@ -91,8 +122,8 @@ fn slaves() {
     for line in inside.lines() {
         let options: Vec<&str> = line.split(' ').skip(6).take_while(|field| *field != "-").collect();
         assert!(!options.iter().any(|option| option.starts_with("shared:")), "propagates to the host: {line}");
-        // The container's own /proc has no master.
-        let own = line.split(' ').nth(4) == Some("/proc") && options.is_empty();
+        // The container's own /proc and /dev/shm have no master.
+        let own = ["/proc", "/dev/shm"].map(Some).contains(&line.split(' ').nth(4)) && options.is_empty();
         assert!(own || options.iter().any(|option| option.starts_with("master:")), "not a slave: {line}");
     }
     running.finish().success();

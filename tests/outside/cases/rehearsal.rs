@@ -31,6 +31,7 @@ const SETS: &[&str] = &[
     "--privileged",
     "--no-limits --privileged --rm -i",
     "-m 100m --memory-swap 150m -c 512 --cpu-set 0 --cpu-mems 0 --cpus 0.5 --pids-limit 50",
+    "-m 100m --memory-reservation 50m --cpu-quota 20000 --cpu-period 50000",
     "--no-limits --hostname h -w / -e A=b --env-file FOLDER/env",
     "SEARCH --no-limits --init",
     "--cgroup-parent PARENT -m 100m --name rehearsed",
@@ -54,13 +55,17 @@ const SETS: &[&str] = &[
     "--rootfs ROOT --ephemeral --hostname h -u user:users -w /work",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro -v FOLDER/full:/data/deep --tmpfs /tmp:size=1m,mode=700",
     "--rootfs ROOT --device /dev/null --device /dev/zero --shm-size 1m --init -t -u user",
+    "--rootfs ROOT --mount type=tmpfs,dst=/tmp,tmpfs-size=1m --device /dev/null:/dev/zero",
+    "--no-limits --entrypoint /bin/env --oom-score-adj 5 --umask 027 --unsetenv HOME --add-host a:1.2.3.4",
+    "--rootfs ROOT --sysctl net.ipv4.ip_forward=1 --dns 192.0.2.1 --group-add 5 --group-add users",
     "--rootfs ROOT --privileged --network host --pid host --ipc host --uts host",
     "--rootfs IMAGE -t --no-limits",
     "--rootfs IMAGE --read-only --init",
 ];
 
 /// What some words of a set need of the host.
-const NEEDS: [(&str, Needs); 8] = [
+const NEEDS: [(&str, Needs); 9] = [
+    ("--cpu-quota", Needs::CPU),
     ("IMAGE", Needs::SQUASHFS_IMAGE.and(Needs::LOOP)),
     ("PARENT", Needs::GROUP_BELOW),
     ("-m", Needs::MEMORY),
@@ -572,7 +577,9 @@ fn compare_with_strace(place: &mut Place, set: &str) -> Vec<String> {
     // A run leaves controllers enabled: after one such run the plan does not change any more.
     place.output(&[], &options, &[]);
     let table = String::from_utf8(place.output(&[], &options, &["--dry-run"]).stdout).expect("UTF-8");
-    let mut processes: Vec<Process> = processes(&place.strace(&options, &[]));
+    // strace resolves /proc/self, which is the process that writes to a file there.
+    let trace = place.strace(&options, &[]).replace("</proc/1/", "</proc/self/");
+    let mut processes: Vec<Process> = processes(&trace);
     // What --trace needs itself does not go through the gate: the time, and the writes to its file.
     let trace = place.folder.text("trace");
     let is_own = |call: &Call| {

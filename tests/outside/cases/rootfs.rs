@@ -1,9 +1,11 @@
 //! A directory as the root: what is in it, what is not, and what a command expects to find.
 
+use crate::probes::own_mounts::mount_tmpfs;
 use crate::support::folder::Folder;
-use crate::support::harness::{probe, unique_name};
+use crate::support::harness::{probe, run, unique_name};
 use crate::support::needs::Needs;
 use crate::support::roots::{Root, has_option, mount_at, probe_in, start_with_pid};
+use rustix::mount::{MountFlags, mount};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -165,6 +167,13 @@ fn a_terminal_in_a_root() {
     let root = Root::with_directories();
     let outcome = root.probe(&["-t"], &["see", "/dev/pts/0", "/dev/pts/1"]).finish();
     assert_eq!(outcome.success(), "char 136:0 620\r\nENOENT\r\n");
+    // The console is the same terminal.
+    assert_eq!(root.probe(&["-t"], &["see", "/dev/console"]).finish().success(), "char 136:0 620\r\n");
+    for user in ["0", "5"] {
+        let said = root.probe(&["-t", "-u", user], &["write", "/dev/console", "/dev/stdout"]).finish().success();
+        assert_eq!(said, "writtenok\r\nwrittenok\r\n");
+    }
+    assert_eq!(root.probe_output(&[], &["see", "/dev/console"]), "ENOENT\n");
     let variables = root.probe(&["-t"], &["env"]).finish().success();
     assert!(variables.contains("TERM=xterm\r\n"), "{variables}");
 }
@@ -175,7 +184,9 @@ fn files_of_etc() {
     let name = unique_name();
     assert_eq!(root.probe_output(&["--name", &name], &["file", "/etc/hostname"]), format!("{name}\n"));
     let hosts = root.probe_output(&["--hostname", "some.where"], &["file", "/etc/hosts"]);
-    assert!(hosts.starts_with("127.0.0.1\tlocalhost some.where\n::1\t"), "{hosts}");
+    assert!(hosts.starts_with("127.0.0.1\tlocalhost\n::1\t"), "{hosts}");
+    // The full name comes first: hostname -f.
+    assert!(hosts.ends_with("\n127.0.0.1\tsome.where some\n"), "{hosts}");
     let expected = fs::read_to_string("/etc/resolv.conf").unwrap_or("the root's own\n".into());
     assert_eq!(root.probe_output(&[], &["file", "/etc/resolv.conf"]), expected);
     assert_eq!(root.probe_output(&[], &["write", "/etc/hosts"]), "ok\n");
@@ -184,7 +195,7 @@ fn files_of_etc() {
     }
     // A read-only root that has these files gets ours over them; one without them gets none.
     let hosts = root.probe_output(&["--read-only", "--hostname", "h"], &["file", "/etc/hosts"]);
-    assert!(hosts.contains("localhost h\n"), "{hosts}");
+    assert!(hosts.ends_with("\n127.0.0.1\th\n"), "{hosts}");
     fs::remove_file(root.0.path("etc/hosts")).expect("remove");
     assert_eq!(root.probe_output(&["--read-only"], &["see", "/etc/hosts"]), "ENOENT\n");
 }
@@ -194,11 +205,46 @@ fn files_of_etc_are_made() {
     let root = Root::new();
     assert!(root.probe_output(&[], &["file", "/etc/hosts"]).contains("localhost"));
     assert_eq!(fs::read(root.0.path("etc/hosts")).expect("a mount point"), b"");
-    // A dangling link is left alone.
+    // What a dangling link leads to is made inside, as every root with systemd-resolved needs it.
     let root = Root::with_directories();
-    fs::remove_file(root.0.path("etc/resolv.conf")).expect("remove");
-    symlink("../run/nowhere", root.0.path("etc/resolv.conf")).expect("symlink");
-    assert_eq!(root.probe_output(&[], &["see", "/etc/resolv.conf"]), "link ../run/nowhere\n");
+    for (name, to) in [("hosts", "/run/deep/hosts"), ("hostname", "../run/name"), ("resolv.conf", "link")] {
+        fs::remove_file(root.0.path("etc").join(name)).expect("remove");
+        symlink(to, root.0.path("etc").join(name)).expect("symlink");
+    }
+    symlink("../run/systemd/resolve/stub-resolv.conf", root.0.path("etc/link")).expect("symlink");
+    let before = root.names();
+    run(&["--rootfs", &root.path()], &["/none"]).finish().refused(127, &["not found"]);
+    assert_eq!(root.names(), before, "what was made is removed if the command is not executed");
+    assert!(root.probe_output(&[], &["file", "/etc/hosts"]).contains("localhost"));
+    assert_eq!(root.probe_output(&["--hostname", "h"], &["file", "/run/name"]), "h\n");
+    if let Ok(expected) = fs::read_to_string("/etc/resolv.conf") {
+        assert_eq!(root.probe_output(&[], &["file", "/etc/resolv.conf"]), expected);
+        assert_eq!(fs::read(root.0.path("run/systemd/resolve/stub-resolv.conf")).expect("a mount point"), b"");
+    }
+    assert_eq!(root.probe_output(&["--read-only"], &["see", "/etc/hosts"]), "link /run/deep/hosts\n");
+}
+
+case!(the_servers_behind_systemd_resolved, Needs::ROOT);
+fn the_servers_behind_systemd_resolved() {
+    crate::probes::own_mounts::in_own_mounts("private", "resolved");
+}
+
+probe!("resolved", |_| resolved());
+/// A host whose resolv.conf names systemd-resolved, on an address that exists in its own network namespace.
+fn resolved() {
+    let folder = Folder::new();
+    let file = folder.write("resolv.conf", b"# stub\nnameserver 127.0.0.53\noptions edns0\n");
+    mount(file.as_str(), "/etc/resolv.conf", "", MountFlags::BIND, None).expect("bind");
+    let root = Root::with_directories();
+    let seen = || root.probe_output(&["--network", "host"], &["file", "/etc/resolv.conf"]);
+    mount_tmpfs("/run");
+    assert!(seen().contains("127.0.0.53"), "there are no others");
+    fs::create_dir_all("/run/systemd/resolve").expect("mkdir");
+    fs::write("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.1\n").expect("write");
+    assert_eq!(seen(), "nameserver 192.0.2.1\n");
+    // Where others are named too, they are meant.
+    fs::write(&file, "nameserver 127.0.0.53\nnameserver 192.0.2.2\n").expect("write");
+    assert!(seen().contains("192.0.2.2"));
 }
 
 case!(masked_paths, Needs::NAMESPACES);

@@ -1,7 +1,7 @@
 //! Malicious roots, and commands that try to escape.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORK_LOCK, Run, mydocker_at, mydocker_file};
+use crate::support::harness::{FORK_LOCK, Run, mydocker_at, mydocker_file, run};
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use std::fs;
@@ -19,14 +19,20 @@ fn a_target_that_is_a_link_to_the_host() {
     source.write("file", b"source\n");
     symlink(outside.as_path(), root.0.path("link")).expect("symlink");
     let volume = |target: &str| format!("{}:{target}", source.text("."));
-    // Inside, this directory does not exist: the link dangles, and nothing is made at its target on the host.
-    root.refuses(&["-v", &volume("/link")], &["/link"]);
-    root.refuses(&["-v", &volume("/link/below")], &["/link"]);
-    root.refuses(&["--tmpfs", "/link/below"], &["/link"]);
-    root.refuses(&["-w", "/link/below"], &["/link"]);
-    nothing_in(&outside);
-    // If the link has a target inside, the mount is made there.
+    // Inside, this directory does not exist: the link dangles, and its target is made inside, not on the host.
     let inside = root.0.as_path().join(outside.as_path().strip_prefix("/").expect("absolute"));
+    let there = outside.text("below");
+    for options in [["-v", &volume("/link")], ["--tmpfs", "/link/below"], ["-w", "/link/below"]] {
+        let before = root.names();
+        run(&[&["--rootfs", &root.path()], &options[..]].concat(), &["/none"]).finish().refused(127, &["not found"]);
+        assert_eq!(root.names(), before);
+        root.probe(&options, &["see", &there]).finish().silent(0);
+        assert!(inside.is_dir());
+        nothing_in(&outside);
+        let made = inside.ancestors().find(|path| path.parent() == Some(root.0.as_path())).expect("in the root");
+        fs::remove_dir_all(made).expect("what was made stays after a command that ran");
+    }
+    // If the link has a target inside, the mount is made there.
     fs::create_dir_all(&inside).expect("mkdir");
     let deep = outside.text("below/file");
     assert_eq!(root.probe_output(&["-v", &volume("/link/below")], &["file", &deep]), "source\n");

@@ -82,6 +82,78 @@ fn a_file_that_is_no_filesystem() {
     }
 }
 
+case!(what_holds_no_filesystem_that_can_be_mounted, IMAGE);
+/// It is named as what it is, with the command that helps.
+fn what_holds_no_filesystem_that_can_be_mounted() {
+    let folder = Folder::new();
+    let with = |at: usize, mark: &[u8]| {
+        let mut content = vec![0u8; 100_000];
+        content[at..at + mark.len()].copy_from_slice(mark);
+        content
+    };
+    let mut truncated = with(0, b"hsqs");
+    truncated[40..48].copy_from_slice(&200_000u64.to_le_bytes());
+    for (name, content, words) in [
+        ("gzip", with(0, b"\x1f\x8b\x08"), "gunzip"),
+        ("xz", with(0, b"\xfd7zXZ\0"), "unxz"),
+        ("zstd", with(0, b"\x28\xb5\x2f\xfd"), "unzstd"),
+        ("tar", with(257, b"ustar\0"), "tar -xf"),
+        ("qcow2", with(0, b"QFI\xfb"), "qemu-img convert"),
+        ("mbr", with(510, b"\x55\xaa"), "losetup -P"),
+        ("gpt", with(512, b"EFI PART"), "losetup -P"),
+        ("truncated", truncated, "end is missing"),
+    ] {
+        let file = folder.write(name, &content);
+        probe_in(&file, &[], &["status", "0"]).finish().refused(125, &[&file, "no filesystem", words]);
+        wait_until("the loop device is free", || loops_of(&file).is_empty());
+    }
+}
+
+case!(a_block_device, IMAGE | Needs::SQUASHFS_IMAGE | Needs::OVERLAY);
+fn a_block_device() {
+    let (folder, root) = (Folder::new(), Root::with_directories());
+    let file = folder.text("image");
+    root.0.write("mark", b"inside\n");
+    make_image("squashfs", &root, &file);
+    let losetup = |words: &[&str]| {
+        let output = std::process::Command::new("losetup").args(words).output().expect("losetup");
+        (output.status.success(), String::from_utf8(output.stdout).expect("UTF-8").trim().to_string())
+    };
+    // Another case may take the free one in between.
+    let device = loop {
+        let (_, device) = losetup(&["-f"]);
+        if losetup(&["-r", &device, &file]).0 {
+            break device;
+        }
+    };
+    let seen = probe_in(&device, &[], &["file", "/mark"]).finish();
+    assert!(losetup(&["-d", &device]).0);
+    assert_eq!(seen.success(), "inside\n");
+    wait_until("the loop device is free", || loops_of(&file).is_empty());
+}
+
+case!(without_nodes_in_dev, IMAGE | Needs::SQUASHFS_IMAGE | Needs::OVERLAY);
+/// Where /dev is no devtmpfs it may have no loop devices: they are made, and do not stay.
+fn without_nodes_in_dev() {
+    crate::probes::own_mounts::in_own_mounts("private", "no-loop-nodes");
+}
+
+probe!("no-loop-nodes", |_| {
+    let (folder, root) = (Folder::new(), Root::with_directories());
+    let file = folder.text("image");
+    root.0.write("mark", b"inside\n");
+    make_image("squashfs", &root, &file);
+    crate::probes::own_mounts::mount_tmpfs("/dev");
+    let null = rustix::fs::makedev(1, 3);
+    rustix::fs::mknodat(rustix::fs::CWD, "/dev/null", rustix::fs::FileType::CharacterDevice, 0o666.into(), null)
+        .expect("mknod");
+    assert_eq!(probe_in(&file, &[], &["file", "/mark"]).finish().success(), "inside\n");
+    probe_in(&file, &[], &["none"]).finish();
+    probe_in(&folder.write("none", b"x"), &[], &["status", "0"]).finish().refused(125, &["no filesystem"]);
+    let left: Vec<_> = fs::read_dir("/dev").expect("readdir").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["null"]);
+});
+
 case!(two_at_once, IMAGE | Needs::EXT4_IMAGE | Needs::OVERLAY);
 fn two_at_once() {
     let (folder, root) = (Folder::new(), Root::with_directories());

@@ -20,6 +20,50 @@ fn root_with_users() -> Root {
     root
 }
 
+case!(the_streams_of_a_user, Needs::ROOT);
+/// nginx and php open /dev/stdout, as users who have not made the pipe that it is.
+fn the_streams_of_a_user() {
+    let root = Root::with_directories();
+    let run = root.probe(&["-u", "5:6"], &["write", "/dev/stdout", "/dev/stderr"]);
+    let outcome = run.finish();
+    assert_eq!((outcome.stdout_text(), outcome.stderr_text()), ("writtenok\nok\n".into(), "written".into()));
+    assert_eq!(root.probe(&["-u", "5:6"], &["open", "/dev/stdin"]).finish().success(), "open\n");
+    // A file of the caller's is the caller's.
+    let folder = crate::support::folder::Folder::new();
+    let file = fs::File::create(folder.path("out")).expect("create");
+    fs::set_permissions(folder.path("out"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+    let null =
+        || std::os::fd::OwnedFd::from(fs::File::options().read(true).write(true).open("/dev/null").expect("null"));
+    let running = root.probe(&["-u", "5:6"], &["write", "/dev/stdout"]).start_on([null(), file.into(), null()]);
+    assert_eq!(running.finish().code(), 0);
+    assert_eq!(fs::read_to_string(folder.path("out")).expect("read"), "EACCES\n");
+}
+
+case!(a_workdir_that_only_the_user_may_enter, Needs::ROOT);
+/// On FUSE and NFS root may be refused what the user may do; here root lacks the capabilities for it.
+fn a_workdir_that_only_the_user_may_enter() {
+    let root = Root::with_directories();
+    fs::create_dir(root.0.path("home")).expect("mkdir");
+    fs::set_permissions(root.0.path("home"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("chmod");
+    std::os::unix::fs::chown(root.0.path("home"), Some(5), Some(5)).expect("chown");
+    let drop_capabilities = || {
+        for capability in [1, 2] {
+            // SAFETY: PR_CAPBSET_DROP takes a number: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability) } != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    let options = ["-w", "/home", "--no-limits"];
+    let as_user = root.probe(&[&options[..], &["-u", "5:5"]].concat(), &["folder"]).before(drop_capabilities);
+    assert_eq!(as_user.finish().success(), "/home\n");
+    for user in [&[][..], &["-u", "6:6"]] {
+        let other = root.probe(&[&options[..], user].concat(), &["folder"]).before(drop_capabilities);
+        other.finish().refused(125, &["/home", "EACCES"]);
+    }
+}
+
 case!(numbers, Needs::ROOT);
 fn numbers() {
     let root = Root::with_directories();

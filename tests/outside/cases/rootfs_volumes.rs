@@ -3,11 +3,13 @@
 use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_mounts::mount_tmpfs;
 use crate::support::folder::Folder;
-use crate::support::harness::probe;
+use crate::support::harness::{mydocker_at, mydocker_file, probe, run};
+use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 case!(a_folder_and_a_file, Needs::NAMESPACES);
 fn a_folder_and_a_file() {
@@ -57,6 +59,33 @@ fn targets_are_made() {
     assert_eq!(fs::read_dir(root.0.path("a/b/c")).expect("readdir").count(), 0);
 }
 
+case!(hundreds_of_targets, Needs::NAMESPACES);
+/// Each new directory is reported to the parent. More reports than a socket holds do not stop the run, at whatever the parent
+/// waits for; and they are all undone if the command is not executed.
+fn hundreds_of_targets() {
+    let host = Folder::new();
+    let source = host.text(".");
+    let many: Vec<String> = (0..300).flat_map(|n| ["-v".into(), format!("{source}:/to/{n}")]).collect();
+    let memory: Vec<String> = (0..300).flat_map(|n| ["--tmpfs".into(), format!("/to/{n}")]).collect();
+    let deep = vec!["-v".into(), format!("{source}:/to{}", "/x".repeat(400))];
+    let workdir = vec!["-w".into(), format!("/to{}", "/x".repeat(400))];
+    // A command that is larger than a pipe, which the child reads when it has made its mounts.
+    let long = "x".repeat(100_000);
+    for options in [many, memory, deep, workdir] {
+        let root = Root::with_directories();
+        let mut words: Vec<&str> = options.iter().map(String::as_str).collect();
+        let before = root.names();
+        run(&[&["--rootfs", &root.path()], &words[..]].concat(), &["/none"]).finish().refused(127, &["not found"]);
+        assert_eq!(root.names(), before);
+        root.probe(&words, &["status", "3"]).finish().silent(3);
+        fs::remove_dir_all(root.0.path("to")).expect("what was made stays after a command that ran");
+        root.probe(&words, &["status", "3", &long]).finish().silent(3);
+        fs::remove_dir_all(root.0.path("to")).expect("likewise");
+        words.push("-t");
+        root.probe(&words, &["status", "3"]).finish().silent(3);
+    }
+}
+
 case!(targets_in_an_overlay, Needs::NAMESPACES | Needs::OVERLAY);
 fn targets_in_an_overlay() {
     let (root, host) = (Root::with_directories(), Folder::new());
@@ -72,6 +101,18 @@ fn targets_in_a_read_only_root() {
     root.refuses(&["--read-only", "-v", &format!("{}:/new", host.text("."))], &["/new", "EROFS"]);
     root.refuses(&["--read-only", "--tmpfs", "/new"], &["/new", "EROFS"]);
     assert_eq!(root.probe_output(&["--read-only", "--tmpfs", "/etc"], &["write", "/etc/new"]), "ok\n");
+}
+
+case!(a_file_where_mknod_makes_none, Needs::ROOT | Needs::STRACE);
+/// As on some FUSE filesystems. The first six calls of mknod make the nodes of /dev.
+fn a_file_where_mknod_makes_none() {
+    let (root, host) = (Root::with_directories(), Folder::new());
+    let volume = format!("{}:/missing/file", host.write("file", b"the host's\n"));
+    let (seen, file) = (host.text("strace"), mydocker_file());
+    let words = ["-f", "-o", &seen, "-e", "trace=mknodat", "-e", "inject=mknodat:error=ENOSYS:when=7+"];
+    let options = ["run", "--rootfs", &root.path(), "-v", &volume, "/probe", "--probe", "file", "/missing/file"];
+    let all = [&words[..], &[file.to_str().expect("UTF-8")], &options].concat();
+    assert_eq!(mydocker_at(&tool("strace").expect("strace"), &all).finish().success(), "the host's\n");
 }
 
 case!(one_below_another, Needs::NAMESPACES);
@@ -121,7 +162,16 @@ fn over_the_files_of_etc() {
 case!(memory, Needs::NAMESPACES);
 fn memory() {
     let root = Root::with_directories();
-    assert_eq!(root.probe_output(&["--tmpfs", "/t"], &["see", "/t"]), "folder 1777\n");
+    // One that is new is for everybody, today and when the same root is used again.
+    for _ in 0..2 {
+        assert_eq!(root.probe_output(&["--tmpfs", "/t"], &["see", "/t"]), "folder 1777\n");
+    }
+    // Else it has the mode of what it covers.
+    fs::create_dir(root.0.path("secret")).expect("mkdir");
+    fs::set_permissions(root.0.path("secret"), fs::Permissions::from_mode(0o750)).expect("chmod");
+    assert_eq!(root.probe_output(&["--tmpfs", "/secret:size=1m"], &["see", "/secret"]), "folder 750\n");
+    let plan = root.probe(&["--dry-run", "--tmpfs", "/secret", "--tmpfs", "/n"], &["status", "0"]).finish().success();
+    assert!(plan.contains("mode=0750\"") && plan.contains("mode=01777\""), "{plan}");
     assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m,mode=700"], &["see", "/t"]), "folder 700\n");
     assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m"], &["fill", "/t/x"]), format!("ENOSPC {}\n", 1 << 20));
     assert_eq!(root.probe_output(&["--tmpfs", "/t:ro"], &["write", "/t/x"]), "EROFS\n");
@@ -131,7 +181,6 @@ fn memory() {
     for (option, there) in [("nosuid", true), ("nodev", true), ("noexec", false)] {
         assert_eq!(crate::support::roots::has_option(line, option), there, "{line}");
     }
-    root.refuses(&["--tmpfs", "/t:size=nonsense"], &["/t", "EINVAL"]);
 }
 
 case!(devices, Needs::NAMESPACES);
@@ -154,8 +203,29 @@ fn on_the_hosts_own_files() {
     assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
     // Nothing is made there.
     let missing = format!("{}:{}", host.text("."), place.text("missing"));
-    probe(&["-v", &missing], &["status", "0"]).finish().refused(125, &["missing", "ENOENT"]);
+    let words = ["missing", "ENOENT", "--ephemeral", "--rootfs"];
+    probe(&["-v", &missing], &["status", "0"]).finish().refused(125, &words);
+    probe(&["-w", &place.text("missing")], &["status", "0"]).finish().refused(125, &words);
     assert!(!place.path("missing").exists());
+}
+
+case!(below_memory_of_its_own, Needs::NAMESPACES);
+/// On the host's own files a mount point is made where it is in memory of the container's own, and only there.
+fn below_memory_of_its_own() {
+    let (host, place) = (Folder::new(), Folder::new());
+    host.write("file", b"x\n");
+    let (point, source) = (place.text("").trim_end_matches('/').to_string(), host.text("."));
+    let below = format!("{source}:{point}/a/b");
+    assert_eq!(
+        probe(&["-v", &below, "--tmpfs", &point], &["file", &format!("{point}/a/b/file")]).finish().success(),
+        "x\n"
+    );
+    assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
+    let deeper = format!("{source}:{point}/a/b/c");
+    probe(&["-v", &below, "--tmpfs", &point, "-v", &deeper], &["status", "0"])
+        .finish()
+        .refused(125, &["/a/b/c", "ENOENT"]);
+    assert_eq!(fs::read_dir(host.as_path()).expect("readdir").count(), 1);
 }
 
 case!(over_the_hosts_own_root, Needs::ROOT | Needs::OVERLAY);
@@ -183,7 +253,14 @@ fn what_is_no_volume() {
     ] {
         probe(&["--rootfs", "/tmp", "-v", volume], &["status", "0"]).finish().usage_error(&[words]);
     }
-    for (memory, words) in [("t", "absolute"), ("/", "root"), ("/proc/x", "/proc"), ("/t:what=1", "what=1")] {
+    for (memory, words) in [
+        ("t", "absolute"),
+        ("/", "root"),
+        ("/proc/x", "/proc"),
+        ("/t:what=1", "what=1"),
+        ("/t:size=123bogus", "123bogus"),
+        ("/t:size=18446744073709551616", "18446744073709551616"),
+    ] {
         probe(&["--rootfs", "/tmp", "--tmpfs", memory], &["status", "0"]).finish().usage_error(&[words]);
     }
 }

@@ -7,7 +7,7 @@ use crate::support::harness::{Run, probe, probe_file};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::roots::{Root, has_option, mount_at, probe_in};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
@@ -17,6 +17,10 @@ fn a_read_only_root() {
     let seen = root.probe_output(&["--read-only"], &["write", "/x", "/etc/x", "/dev/shm/x", "/dev/x"]);
     assert_eq!(seen, "EROFS\nEROFS\nok\nok\n");
     assert_eq!(root.names(), ["dev", "etc", "proc", "sys"]);
+    let files = ["/etc/hosts", "/etc/hostname"];
+    let write = [&["write"], &files[..]].concat();
+    assert_eq!(root.probe_output(&["--read-only"], &write), "EROFS\nEROFS\n");
+    assert_eq!(root.probe_output(&[], &write), "ok\nok\n");
 }
 
 case!(read_only_host_files, Needs::NAMESPACES);
@@ -80,7 +84,6 @@ fn sizes_that_are_none() {
     for option in ["--ephemeral=x", "--ephemeral=0", "--ephemeral=-1", "--shm-size=x"] {
         probe(&[option], &["status", "0"]).finish().usage_error(&[]);
     }
-    probe(&["--shm-size=1m"], &["status", "0"]).finish().usage_error(&["root of its own"]);
 }
 
 case!(the_hosts_own_root, Needs::ROOT | Needs::OVERLAY);
@@ -104,6 +107,37 @@ fn the_hosts_own_root_is_a_root_of_its_own() {
     assert_eq!(probe(&["--ephemeral"], &["folder"]).finish().success(), "/\n");
     assert_eq!(probe(&["--ephemeral"], &["list", "/dev"]).finish().success().lines().count(), 14);
     assert_eq!(probe(&["--ephemeral"], &["list", "/sys/class/net"]).finish().success(), "lo\n");
+}
+
+case!(mounts_that_stand_before_the_root, Needs::ROOT | Needs::OVERLAY | Needs::MEMORY | Needs::MOUNTED);
+fn mounts_that_stand_before_the_root() {
+    in_own_mounts("private", "moved-root");
+}
+
+probe!("moved-root", |_| moved_root());
+/// A host whose initramfs has mounted something that it moves into the root, as Debian's does with /run and dracut with the
+/// cgroups: in mountinfo they stand before the root.
+fn moved_root() {
+    let folder = Folder::new();
+    let place = |name: &str| {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+        folder.text(name)
+    };
+    let (early, root) = (place("early"), place("root"));
+    mount_tmpfs(&early);
+    fs::write(folder.path("early/file"), "early\n").expect("write");
+    mount("/", root.as_str(), "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
+    mount_move(early.as_str(), format!("{root}/run").as_str()).expect("move");
+    // As switch_root(8) does it.
+    rustix::process::chdir(root.as_str()).expect("chdir");
+    mount_move(".", "/").expect("move");
+    rustix::process::chroot(".").expect("chroot");
+    rustix::process::chdir("/").expect("chdir");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let at = |point: &str| mounts.lines().position(|line| line.split(' ').nth(4) == Some(point)).expect("mounted");
+    assert!(at("/run") < at("/"), "{mounts}");
+    assert_eq!(probe(&["--ephemeral"], &["file", "/run/file"]).finish().success(), "early\n");
+    probe(&["-m", "50m"], &["status", "3"]).finish().silent(3);
 }
 
 case!(the_hosts_other_mounts, Needs::ROOT | Needs::OVERLAY);

@@ -34,7 +34,7 @@ fn one_shell_under_100m() {
         let group = host().group(controller, pid);
         assert!(directories.contains(&group), "{} is not one of {directories:?}", group.display());
         let (file, expected) = if on_v2(controller) { (v2, weight) } else { (v1, value) };
-        assert_eq!(fs::read_to_string(group.join(file)).expect(file).trim(), expected, "{file}");
+        assert_eq!(fs::read_to_string(host().control_file(&group, file)).expect(file).trim(), expected, "{file}");
         let members = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
         assert_eq!(members.trim(), pid.to_string(), "in {}", group.display());
     }

@@ -102,19 +102,49 @@ fn a_blocked_signal_arrives() {
     }
 }
 
-case!(what_nohup_ignores_is_not_passed_on, Needs::NAMESPACES);
-fn what_nohup_ignores_is_not_passed_on() {
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2] {
-        let ignore = move || {
-            // SAFETY: SIG_IGN is no handler, so signal stores two integers
-            unsafe { libc::signal(signal, libc::SIG_IGN) };
-            Ok(())
-        };
-        // The signal neither goes to a command that catches it, nor ends one that does not.
-        for how in [signal.to_string(), "12".to_string()] {
-            let running = probe(&[], &["catch", &how, "28"]).before(ignore).start_ready();
-            assert_eq!(arrived(running, signal), [""; 0], "signal {signal}");
+case!(what_nohup_ignores_ends_nothing, Needs::NAMESPACES);
+/// A signal that the caller of mydocker ignores reaches a command that catches it, and does not end one that does not.
+fn what_nohup_ignores_ends_nothing() {
+    for options in [&[][..], &["--init"]] {
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2] {
+            let ignore = move || {
+                // SAFETY: SIG_IGN is no handler, so signal stores two integers
+                unsafe { libc::signal(signal, libc::SIG_IGN) };
+                Ok(())
+            };
+            let start = |how: &str| probe(options, &["catch", how, "28"]).before(ignore).start_ready();
+            assert_eq!(arrived(start(&signal.to_string()), signal), [format!("got {signal}")], "{options:?}");
+            assert_eq!(arrived(start("10"), signal), [""; 0], "{options:?} signal {signal}");
         }
+    }
+}
+
+case!(whatever_is_caught_arrives, Needs::NAMESPACES);
+/// All signals that can be caught, except those that are mydocker's own business, as docker has it.
+fn whatever_is_caught_arrives() {
+    const NOT_FORWARDED: [i32; 8] = [
+        libc::SIGKILL,
+        libc::SIGSTOP,
+        libc::SIGCHLD,
+        libc::SIGPIPE,
+        libc::SIGURG,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ];
+    // The C library keeps 32 and 33 for itself; the reaper has a use for the last one.
+    let mut signals: Vec<i32> = (1..64).filter(|n| !NOT_FORWARDED.contains(n) && ![32, 33].contains(n)).collect();
+    for options in [&["--init"][..], &[]] {
+        let words: Vec<String> = signals.iter().map(i32::to_string).collect();
+        let mut all = vec!["catch"];
+        all.extend(words.iter().map(String::as_str));
+        let running = probe(options, &all).start_ready();
+        for signal in &signals {
+            running.send(*signal);
+            running.await_output(&format!("got {signal}\n"));
+        }
+        running.finish().silent(7);
+        signals.push(64);
     }
 }
 

@@ -61,6 +61,36 @@ fn has_type(value: &Value, kind: &str) -> bool {
     }
 }
 
+case!(a_full_root, Needs::NAMESPACES | Needs::OVERLAY | Needs::MEMORY);
+/// A root in memory that is full shows as such: the error of the command alone does not tell which limit was met.
+fn a_full_root() {
+    let root = crate::support::roots::Root::with_directories();
+    let root = root.path();
+    let seen = |size: &str| {
+        let words = ["/probe", "--probe", "fill-and-hold", "/big"];
+        let running = run(&["--stats=json", "--rootfs", &root, "-m", "64m", size], &words).start_ready();
+        record(&running.finish())
+    };
+    for (size, bytes) in [("--ephemeral", 32 << 20), ("--ephemeral=8m", 8 << 20)] {
+        let record = seen(size);
+        assert_eq!(record["writable_bytes"], Value::from(bytes), "{record}");
+        assert_eq!(record["written_bytes"], record["writable_bytes"], "{record}");
+    }
+    let record = record(&run(&["--stats=json", "--rootfs", &root], &["/probe", "--probe", "status", "0"]).finish());
+    assert_eq!(record["written_bytes"], Value::Null, "{record}");
+}
+
+case!(no_signal_ends_what_never_ran, Needs::NAMESPACES | Needs::CPUSET);
+/// mydocker kills a child that waits for the command, unless it has ended by itself before: the kill does not show.
+fn no_signal_ends_what_never_ran() {
+    for _ in 0..20 {
+        for options in [["-w", "/nowhere"], ["--cpu-set", "4095"]] {
+            let record = probe_record(&options, &["status", "0"]);
+            assert_eq!((&record["status"], &record["signal"]), (&125.into(), &Value::Null), "{record}");
+        }
+    }
+}
+
 case!(the_schema_is_the_readmes, Needs::NAMESPACES);
 fn the_schema_is_the_readmes() {
     let schema = schema();

@@ -95,6 +95,7 @@ const CALLS: &[(&str, libc::c_long, [libc::c_long; 4])] = &[
     ("acct", libc::SYS_acct, [1, 0, 0, 0]),
     ("quotactl", libc::SYS_quotactl, [-1, 0, 0, 0]),
     ("not_there", 1000, [0; 4]),
+    ("minus_one", -1, [0; 4]),
     #[cfg(target_arch = "x86_64")]
     ("getppid_x32", 0x4000_0000 | libc::SYS_getppid, [0; 4]),
 ];

@@ -73,6 +73,12 @@ pub fn fill(path: &OsString) {
     }
 }
 
+probe!("fill-and-hold", |words| {
+    crate::probes::line(&[b"ready"]);
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("read");
+    fill(&words.rest[0]);
+});
+
 probe!("ids", |_| ids());
 /// uid, gid and groups.
 pub fn ids() {

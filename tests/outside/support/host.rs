@@ -73,6 +73,12 @@ impl Host {
             .any(|group| rustix::fs::access(group, rustix::fs::Access::WRITE_OK).is_ok())
     }
 
+    /// A control file in a cgroup's directory. A cpuset that is mounted with `noprefix` has it without `cpuset.`.
+    pub fn control_file(&self, group: &Path, name: &str) -> PathBuf {
+        let plain = group.join(name.strip_prefix("cpuset.").unwrap_or(name));
+        if plain.exists() { plain } else { group.join(name) }
+    }
+
     /// The directory of process `pid`'s cgroup for `controller`.
     pub fn group(&self, controller: &str, pid: i32) -> PathBuf {
         let hierarchy = self.carrier(controller).expect("a case that needs this controller");

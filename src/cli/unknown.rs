@@ -1,0 +1,95 @@
+//! What to do instead of an option or a command that there is not: docker's have a line of their own, a near spelling is named.
+
+use super::options::Row;
+use mydocker::error::Error;
+
+/// Options of docker's, and what to do instead.
+const OPTIONS: &[(&[&str], &str)] = &[
+    (&["-P", "--publish-all"], "a root does not say which ports it serves: name each, -p HOST:CONT"),
+    (&["--restart"], "nothing restarts it: a service manager such as systemd does"),
+    (&["--gpus"], "name the devices: --device /dev/nvidia0, and -v for their libraries"),
+    (&["--platform"], "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
+    (&["-l", "--label", "--label-file"], "nothing is kept about a container: leave it out"),
+    (&["--log-driver", "--log-opt"], "its output is the caller's: redirect it, or pipe it"),
+    (&["--pull"], "there are no images: --rootfs takes a folder or a file"),
+];
+
+/// Commands of docker's, and what to do instead.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (&["attach", "cp", "top"], "mydocker exec NAME COMMAND runs a command in it"),
+    (&["ls", "container", "inspect"], "mydocker ps --json says what there is to say"),
+    (
+        &["build", "pull", "push", "images", "image", "load", "import", "save", "tag"],
+        "there are no images: unpack one into a folder, and use it with run --rootfs",
+    ),
+    (&["create", "start", "restart", "rename", "update"], "a container begins with run, and ends with its command"),
+    (&["network", "volume"], "there is none to manage: see run --help for --network and -v"),
+];
+
+/// Beside those of `verbs.rs`.
+const COMMANDS_HERE: &[&str] = &["run", "check", "exec"];
+
+/// The error of an option that none of the rows has.
+pub fn option(rows: &'static [Row], name: &[u8], word: &[u8]) -> Error {
+    let near = || near(rows.iter().flat_map(|row| row.names()).chain(["--help"]).filter(|known| known.len() > 4), name);
+    explain(Error::usage("unknown option", word), OPTIONS, name, near)
+}
+
+/// The error of a command that there is not.
+pub fn command(word: &[u8]) -> Error {
+    explain(Error::usage("unknown command", word), COMMANDS, word, || {
+        near(COMMANDS_HERE.iter().copied().chain(super::verbs::VERBS.iter().map(|verb| verb.name)), word)
+    })
+}
+
+fn explain(
+    error: Error,
+    known: &[(&[&str], &'static str)],
+    name: &[u8],
+    near: impl Fn() -> Option<&'static str>,
+) -> Error {
+    let is_it = |names: &[&str]| names.iter().any(|known| known.as_bytes() == name);
+    let hint = known.iter().find(|(names, _)| is_it(names)).map(|(_, hint)| *hint);
+    match hint.or_else(|| near().map(|near| &*format!("did you mean {near}?").leak())) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// The name that is nearest, if it is at most two letters away.
+fn near(names: impl Iterator<Item = &'static str>, word: &[u8]) -> Option<&'static str> {
+    names.map(|name| (distance(name.as_bytes(), word), name)).min().filter(|(far, _)| *far <= 2).map(|(_, name)| name)
+}
+
+/// How many letters must be put in, taken out or changed to make `b` of `a`.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (y, above) in b.iter().zip(row.iter_mut().skip(1)) {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = *above;
+            left = changed.min(left + 1).min(*above + 1);
+            *above = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, far) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("abc", "abc", 0), ("ab", "ba", 2)]
+        {
+            assert_eq!(distance(a.as_bytes(), b.as_bytes()), far, "{a} {b}");
+        }
+    }
+}

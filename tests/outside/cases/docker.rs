@@ -1,0 +1,218 @@
+//! What docker's users type.
+
+use crate::support::folder::Folder;
+use crate::support::harness::{mydocker, probe, probe_file, run};
+use crate::support::needs::Needs;
+use crate::support::roots::{Root, mount_at};
+use std::fs;
+
+case!(a_hostname_by_its_letter, Needs::NAMESPACES);
+fn a_hostname_by_its_letter() {
+    assert_eq!(probe(&["-h", "by-letter"], &["hostname"]).finish().success(), "by-letter\n");
+    assert_eq!(probe(&["-hglued"], &["hostname"]).finish().success(), "glued\n");
+    // Alone it is help.
+    assert!(mydocker(&["run", "-t", "-h"]).finish().success().contains("Usage"));
+}
+
+case!(sizes_as_docker_writes_them, Needs::NAMESPACES | Needs::MEMORY);
+fn sizes_as_docker_writes_them() {
+    for (size, bytes) in [("100MB", 100 << 20), ("0.5g", 1 << 29), ("64MiB", 64 << 20), ("1.5gb", 3 << 29)] {
+        let record = run(&["--stats=json", "-m", size], &["true"]).finish().stderr_text();
+        assert!(record.contains(&format!("\"value\":\"{bytes}\"")), "{size}: {record}");
+    }
+}
+
+case!(options_of_volumes, Needs::NAMESPACES);
+fn options_of_volumes() {
+    let (root, host) = (Root::with_directories(), Folder::new());
+    for (options, written) in
+        [("ro,z", "EROFS\n"), ("z", "ok\n"), ("cached", "ok\n"), ("rw,Z", "ok\n"), ("nocopy,ro", "EROFS\n")]
+    {
+        let volume = format!("{}:/data:{options}", host.text("."));
+        assert_eq!(root.probe_output(&["-v", &volume], &["write", "/data/x"]), written, "{options}");
+    }
+}
+
+case!(mounts_in_dockers_words, Needs::NAMESPACES);
+fn mounts_in_dockers_words() {
+    let (root, host) = (Root::with_directories(), Folder::new());
+    let source = host.text(".");
+    for (ro, written) in [("", "ok\n"), (",readonly", "EROFS\n"), (",ro=true", "EROFS\n"), (",ro=false", "ok\n")] {
+        let mount = format!("type=bind,source={source},target=/data,bind-propagation=rprivate{ro}");
+        assert_eq!(root.probe_output(&["--mount", &mount], &["write", "/data/x"]), written, "{ro}");
+    }
+    let memory = ["--mount", "type=tmpfs,dst=/m,tmpfs-size=1mb,tmpfs-mode=700"];
+    assert_eq!(root.probe_output(&memory, &["see", "/m"]), "folder 700\n");
+    assert_eq!(root.probe_output(&memory, &["fill", "/m/x"]), format!("ENOSPC {}\n", 1 << 20));
+    for (mount, word) in [
+        ("type=bind,dst=/x", "source"),
+        ("type=volume,src=v,dst=/x", "type=bind"),
+        ("dst=/x,src=/y", "type=bind"),
+        ("type=bind,src=/y", "absolute"),
+        ("type=bind,src=/y,dst=/x,tmpfs-size=1m", "other type"),
+        ("type=tmpfs,dst=/x,tmpfs-size=x", "tmpfs-size=x"),
+        ("type=bind,src=/y,dst=/x,what=1", "what=1"),
+        ("type=bind,src=/y,dst=/x,bind-propagation=shared", "shared"),
+    ] {
+        run(&["--rootfs", "/tmp", "--mount", mount], &["true"]).finish().usage_error(&[word]);
+    }
+}
+
+case!(devices_at_another_path, Needs::ROOT);
+fn devices_at_another_path() {
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&["--device", "/dev/zero:/dev/a/b:rwm"], &["see", "/dev/a/b"]), "char 1:5 666\n");
+    let mounts = root.probe_output(&["--device=/dev/zero:/z"], &["file", "/proc/self/mountinfo"]);
+    mount_at(&mounts, "/z");
+    run(&["--rootfs", "/tmp", "--device", "/dev/zero:/z:r"], &["true"]).finish().usage_error(&["rwm"]);
+    run(&["--rootfs", "/tmp", "--device", "/dev/zero:z"], &["true"]).finish().usage_error(&["absolute"]);
+}
+
+case!(ipc_that_is_private, Needs::NAMESPACES);
+fn ipc_that_is_private() {
+    let own = fs::read_link("/proc/self/ns/ipc").expect("a namespace");
+    let seen = |ipc: &str| run(&["--ipc", ipc], &["readlink", "/proc/self/ns/ipc"]).finish().success();
+    assert_ne!(seen("private").trim(), own.to_str().expect("UTF-8"));
+    assert_eq!(seen("host").trim(), own.to_str().expect("UTF-8"));
+    run(&["--ipc", "shareable"], &["true"]).finish().usage_error(&["--ipc"]);
+}
+
+case!(an_entrypoint, Needs::NAMESPACES);
+fn an_entrypoint() {
+    let file = probe_file();
+    let file = file.to_str().expect("UTF-8");
+    run(&["--entrypoint", file, "--"], &["--probe", "status", "4"]).finish().silent(4);
+    run(&["--entrypoint", "true"], &[""; 0]).finish().silent(0);
+    run(&["--entrypoint", "/none"], &["x"]).finish().refused(127, &["/none"]);
+}
+
+case!(what_there_is_not, Needs::NOTHING);
+/// One line says what to do instead.
+fn what_there_is_not() {
+    for (option, words) in [
+        ("-p", "--network host"),
+        ("--publish=80:80", "--network host"),
+        ("-d", "with &"),
+        ("-dit", "with &"),
+        ("--restart=always", "systemd"),
+        ("--gpus", "--device"),
+        ("--platform", "binfmt_misc"),
+        ("--label", "nothing is kept"),
+        ("--log-driver", "redirect"),
+        ("--priviledged", "did you mean --privileged?"),
+        ("--memmory=1", "did you mean --memory?"),
+        ("--hlep", "did you mean --help?"),
+    ] {
+        run(&[option], &["true"]).finish().usage_error(&["unknown option", words]);
+    }
+    for (command, words) in [
+        ("exec", "nsenter"),
+        ("ps", "pgrep"),
+        ("logs", "redirect"),
+        ("stop", "PID of mydocker"),
+        ("build", "--rootfs"),
+        ("pull", "--rootfs"),
+        ("rm", "nothing is kept"),
+        ("rnu", "did you mean run?"),
+    ] {
+        mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
+    }
+    // What is near to nothing gets no advice.
+    assert!(!mydocker(&["frobnicate"]).finish().stderr_text().contains("did you mean"));
+    assert!(!run(&["--frobnicate"], &["true"]).finish().stderr_text().contains("did you mean"));
+}
+
+case!(an_image_as_the_command, Needs::NAMESPACES);
+fn an_image_as_the_command() {
+    for image in ["alpine", "docker.io/library/alpine", "alpine:3.20", "docker.io/library/alpine:3.20"] {
+        let outcome = run(&[], &[image, "sh"]).with(|command| command.env("PATH", "/bin")).finish();
+        outcome.refused(127, &[image, "not found"]);
+        assert_eq!(outcome.stderr_text().contains("--rootfs"), image != "docker.io/library/alpine", "{outcome:?}");
+    }
+}
+
+case!(variables_that_are_unset, Needs::NAMESPACES);
+fn variables_that_are_unset() {
+    let variables = |options: &[&str]| {
+        let run = probe(options, &["env"]).with(|command| command.env_clear().env("A", "1").env("B", "2"));
+        run.finish().success()
+    };
+    assert_eq!(variables(&["--unsetenv", "A"]), "B=2\n");
+    assert_eq!(variables(&["--unsetenv", "A", "--unsetenv=B", "-e", "B=3"]), "B=3\n");
+    let root = Root::with_directories();
+    assert!(!root.probe_output(&["--unsetenv", "HOME"], &["env"]).contains("HOME="));
+}
+
+case!(a_umask, Needs::NAMESPACES);
+fn a_umask() {
+    let umask = |options: &[&str]| probe(options, &["limits"]).finish().success();
+    assert!(umask(&["--umask", "027"]).ends_with(" 27\n"));
+    assert!(Root::with_directories().probe_output(&["--umask", "0007"], &["limits"]).ends_with(" 7\n"));
+    for bad in ["8", "1000", "x", "-1", "+7"] {
+        run(&["--umask", bad], &["true"]).finish().usage_error(&["--umask"]);
+    }
+}
+
+case!(an_oom_score, Needs::NAMESPACES);
+fn an_oom_score() {
+    let score = |value: &str| probe(&["--oom-score-adj", value], &["file", "/proc/self/oom_score_adj"]).finish();
+    assert_eq!(score("500").success(), "500\n");
+    for bad in ["1001", "-1001", "x"] {
+        score(bad).usage_error(&["--oom-score-adj"]);
+    }
+}
+
+case!(groups_beside_the_users, Needs::ROOT);
+fn groups_beside_the_users() {
+    let root = Root::with_directories();
+    fs::write(root.0.path("etc/passwd"), "root:x:0:0::/root:/bin/sh\nu:x:5:5::/:/bin/sh\n").expect("write");
+    fs::write(root.0.path("etc/group"), "audio:x:29:\nvideo:x:44:u\n").expect("write");
+    assert_eq!(root.probe_output(&["--group-add", "audio"], &["ids"]), "0 0 29\n");
+    assert_eq!(root.probe_output(&["-u", "u", "--group-add", "audio", "--group-add", "7"], &["ids"]), "5 5 7,29,44\n");
+    root.refuses(&["--group-add", "none"], &["unknown group", "none"]);
+}
+
+case!(hosts_and_servers, Needs::NAMESPACES);
+fn hosts_and_servers() {
+    let root = Root::with_directories();
+    let options = ["--add-host", "db:192.0.2.7", "--add-host=six:2001:db8::1"];
+    let hosts = root.probe_output(&options, &["file", "/etc/hosts"]);
+    assert!(hosts.ends_with("192.0.2.7\tdb\n2001:db8::1\tsix\n"), "{hosts}");
+    if fs::exists("/etc/hosts").is_ok_and(|there| there) {
+        let hosts = probe(&options, &["file", "/etc/hosts"]).finish().success();
+        assert!(hosts.ends_with("192.0.2.7\tdb\n2001:db8::1\tsix\n"), "{hosts}");
+    }
+    let seen = root.probe_output(&["--dns", "192.0.2.1", "--dns", "::1"], &["file", "/etc/resolv.conf"]);
+    assert_eq!(seen, "nameserver 192.0.2.1\nnameserver ::1\n");
+    for options in [["--add-host", "db"], ["--add-host", "db:x"], ["--add-host", ":1.2.3.4"], ["--dns", "x"]] {
+        run(&[&["--rootfs", "/tmp"], &options[..]].concat(), &["true"]).finish().usage_error(&[options[0]]);
+    }
+    run(&["--dns", "192.0.2.1"], &["true"]).finish().usage_error(&["root of its own"]);
+}
+
+case!(parameters_of_its_own_namespaces, Needs::ROOT);
+fn parameters_of_its_own_namespaces() {
+    let root = Root::with_directories();
+    for (sysctl, file, value) in [
+        ("net.ipv4.ip_default_ttl=77", "/proc/sys/net/ipv4/ip_default_ttl", "77\n"),
+        ("kernel.shmmni=77", "/proc/sys/kernel/shmmni", "77\n"),
+    ] {
+        assert_eq!(root.probe_output(&["--sysctl", sysctl], &["file", file]), value);
+        assert_eq!(probe(&["--sysctl", sysctl], &["file", file]).finish().success(), value);
+        assert_ne!(fs::read_to_string(file).expect("read"), value, "the host's stays");
+    }
+    for (options, words) in [
+        (&["--sysctl", "kernel.panic=1"][..], "its namespaces"),
+        (&["--sysctl", "net.x"], "NAME=VALUE"),
+        (&["--sysctl", "net.ipv4.ip_forward=1", "--network", "host"], "would change the host"),
+        (&["--sysctl", "kernel.shmmni=1", "--ipc", "host"], "would change the host"),
+    ] {
+        run(options, &["true"]).finish().usage_error(&[words]);
+    }
+    run(&["--sysctl", "net.no.such=1"], &["true"]).finish().refused(125, &["/proc/sys/net/no/such", "ENOENT"]);
+    // A user may ping, and listen on any port, as with docker.
+    let port = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    assert_eq!(root.probe_output(&["-u", "5"], &["file", port]), "0\n");
+    let range = root.probe_output(&["-u", "5"], &["file", "/proc/sys/net/ipv4/ping_group_range"]);
+    assert_eq!(range, "0\t2147483647\n");
+}
