@@ -290,6 +290,11 @@ fn is_detached(path: &[u8]) -> bool {
     path.starts_with(b"//") || path == b"/"
 }
 
+/// Whether a path is the name of a descriptor in /proc.
+fn names_descriptor(path: &[u8]) -> bool {
+    path.strip_prefix(b"/proc/").unwrap_or(path).starts_with(b"self/fd/")
+}
+
 /// Whether a step of the child moves it into a cgroup.
 fn joins_cgroup(step: &Rehearsed) -> bool {
     step.calls.iter().any(|call| call.call.number == Sysno::write && call.bytes(1) == b"0" && call.file(0) != b"pipe")
@@ -573,6 +578,11 @@ impl Translator {
                 self.command(": >~", &[path]);
                 self.command("chmod ^ ~", &[&octal(call.number(3)), path]);
             }
+            // A file of its own, on its way to where it is bound.
+            Sysno::open_tree if names_descriptor(call.bytes(1)) => {
+                let source = self.on_host(call.bytes(1));
+                self.new_mount = NewMount { source, fd: Some(call.answer), ..NewMount::default() };
+            }
             Sysno::open_tree if !OpenTreeFlags::from_bits(call.number(2) as u64).has(OpenTreeFlags::RECURSIVE) => {
                 self.stop(b"a shell cannot keep a file as stdin from being written to: give it through a pipe");
             }
@@ -584,6 +594,10 @@ impl Translator {
                 let target = self.of_fd(call, 2);
                 self.stands_for(call.number(0), target);
                 let NewMount { kind, source, options, .. } = core::mem::take(&mut self.new_mount);
+                if kind.is_empty() {
+                    self.make_target(source, target);
+                    return self.line("[ ! -e ~ ] || mount --bind ~ ~", &[target, source, target]);
+                }
                 self.line("mount -t ^ -o ~ ~ ~", &[kind, &options, source, target]);
             }
             Sysno::move_mount => {
@@ -816,8 +830,7 @@ impl Translator {
                 put_item(&mut options, name.as_bytes());
             }
         }
-        let is_open = place.starts_with(b"/proc/self/fd/") || place.starts_with(b"self/fd/");
-        if is_open && !is_remount {
+        if names_descriptor(place) && !is_remount {
             self.make_target(if is_bind { bound } else { b"/" }, target);
         }
         if is_remount {

@@ -56,5 +56,5 @@ fn a_cpu_that_is_not_there() {
 
 case!(a_memory_node_that_is_not_there, Needs::NAMESPACES | Needs::CPUSET);
 fn a_memory_node_that_is_not_there() {
-    not_applied(&["--cpu-mems", "63"], &["cpuset.mems", "63"]);
+    not_applied(&["--cpu-mems", "63"], &["mems", "63"]);
 }
