@@ -6,6 +6,7 @@ use crate::passwd;
 use crate::step::{Child, ChildStep, User};
 use crate::sys::{self, Fd, FdRef, OpenFlags, record};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 
 const PASSWD: &CStr = c"/etc/passwd";
@@ -42,25 +43,29 @@ impl ChildStep for LookUpUser {
             look_up(&mut child.user, self.word.as_bytes(), &sys::openat2)?;
             return add_groups(&mut child.user, self.groups, &sys::openat2);
         }
-        // Only the files tell which ids a name has. A dry run notes the calls as the run would make them, and reads the files
-        // at their path on the host.
-        for path in &[PASSWD, GROUP] {
-            each_line(path, &sys::openat2, &mut |_| {})?;
-        }
-        for _ in self.groups.iter().filter(|word| passwd::id(word.as_bytes()).is_none()) {
-            each_line(GROUP, &sys::openat2, &mut |_| {})?;
-        }
+        // Only the files tell which ids a name has. A dry run reads the files at their path on the host, and notes the calls as the
+        // run would make them.
         let root = self.root.map(|root| record::make(|| sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY)));
         let root = root.transpose()?;
-        let open = |path: &CStr, flags| match &root {
-            Some(root) => sys::open_in_root(root, path, flags),
-            None => Err(Error::refused("cannot tell who is", &[self.word.as_bytes()], "its files are in the image")),
+        let times = Cell::new(0);
+        let open = |path: &CStr, flags| {
+            times.set(times.get() + u32::from(path == GROUP));
+            match &root {
+                Some(root) => sys::open_in_root(root, path, flags),
+                None => {
+                    Err(Error::refused("cannot tell who is", &[self.word.as_bytes()], "its files are in the image"))
+                }
+            }
         };
         let looked_up = record::make(|| {
             look_up(&mut child.user, self.word.as_bytes(), &open)?;
             add_groups(&mut child.user, self.groups, &open)
         });
         record::make(|| drop(root));
+        each_line(PASSWD, &sys::openat2, &mut |_| {})?;
+        for _ in 0..times.get() {
+            each_line(GROUP, &sys::openat2, &mut |_| {})?;
+        }
         looked_up
     }
 }

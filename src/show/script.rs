@@ -80,7 +80,7 @@ keep() {
     if [ -d "$1" ]; then mkdir "$2"; else : >"$2"; fi
     mount --rbind "$1" "$2"
 }
-# target ROOT SOURCE PATH: makes PATH in ROOT for a mount of SOURCE. A link could lead it out of ROOT.
+# target ROOT SOURCE PATH [MODE]: makes PATH in ROOT for a mount of SOURCE. A link could lead it out of ROOT.
 target() {
     there=$3
     until [ -e "$there" ] || [ -L "$there" ]; do there=${there%/*}; done
@@ -89,7 +89,9 @@ target() {
     until [ -e "$3" ]; do
         there=$3
         until [ -e "${there%/*}" ]; do there=${there%/*}; done
-        if [ "$there" != "$3" ] || [ -d "$2" ]; then mkdir -m 755 "$there"; else (umask 022; : >"$there"); fi
+        if [ "$there" != "$3" ]; then mkdir -m 755 "$there"
+        elif [ -d "$2" ]; then mkdir -m "${4:-755}" "$there"
+        else (umask 022; : >"$there"); fi
         made="$there
 $made"
     done
@@ -831,7 +833,11 @@ impl Translator {
             }
         }
         if names_descriptor(place) && !is_remount {
-            self.make_target(if is_bind { bound } else { b"/" }, target);
+            match self.root {
+                // What is new has the mode of /tmp.
+                Some(root) if !is_bind => self.line("target ~ / ~ 1777", &[root, target]),
+                _ => self.make_target(bound, target),
+            }
         }
         if is_remount {
             fill(&mut line, "mount -o ~ ~", &[&options, target]);

@@ -55,13 +55,12 @@ fn stops_on(screen: &str) -> Vec<(String, Vec<String>)> {
 /// A call without the numbers of its descriptors, which show what they refer to: those that `--step` itself has open make
 /// the others larger.
 fn without_numbers(call: &str) -> String {
-    // A path of a descriptor in /proc.
-    let call = match call.split_once("/proc/self/fd/") {
-        Some((before, after)) => {
-            format!("{before}/proc/self/fd/{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
-        }
-        None => call.to_string(),
-    };
+    // The paths of descriptors in /proc.
+    let mut of_proc = call.split("/proc/self/fd/");
+    let call = of_proc.next().unwrap_or_default().to_string();
+    let call = of_proc.fold(call, |text, part| {
+        format!("{text}/proc/self/fd/{}", part.trim_start_matches(|c: char| c.is_ascii_digit()))
+    });
     let mut parts = call.split('<');
     let first = parts.next().unwrap_or_default().to_string();
     let trimmed = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
