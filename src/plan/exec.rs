@@ -53,7 +53,9 @@ pub fn make(
     let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
     parts.words = super::joined(words);
     parts.command.set(Some(Command::new(parts.words, &environment)));
-    parts.home_of_user = own_root && environment::get(&environment, b"HOME").is_none();
+    parts.home_of_user = (own_root || spec.user.is_some())
+        && !spec.unset_env.contains(&"HOME")
+        && environment::get(&environment, b"HOME").is_none();
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.

@@ -90,10 +90,8 @@ case!(what_there_is_not, Needs::NOTHING);
 /// One line says what to do instead.
 fn what_there_is_not() {
     for (option, words) in [
-        ("-p", "--network host"),
-        ("--publish=80:80", "--network host"),
-        ("-d", "with &"),
-        ("-dit", "with &"),
+        ("-P", "-p HOST:CONT"),
+        ("--publish-all", "-p HOST:CONT"),
         ("--restart=always", "systemd"),
         ("--gpus", "--device"),
         ("--platform", "binfmt_misc"),
@@ -106,13 +104,12 @@ fn what_there_is_not() {
         run(&[option], &["true"]).finish().usage_error(&["unknown option", words]);
     }
     for (command, words) in [
-        ("exec", "nsenter"),
-        ("ps", "pgrep"),
-        ("logs", "redirect"),
-        ("stop", "PID of mydocker"),
+        ("attach", "mydocker exec"),
+        ("inspect", "mydocker ps"),
+        ("start", "begins with run"),
+        ("sotp", "did you mean stop?"),
         ("build", "--rootfs"),
         ("pull", "--rootfs"),
-        ("rm", "nothing is kept"),
         ("rnu", "did you mean run?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);

@@ -181,7 +181,10 @@ probe!("mounts-that-come-later", |_| {
 
 /// A mydocker whose root is `top`.
 fn in_chroot(top: &Folder, words: &[&str]) -> Run {
-    std::fs::copy(mydocker_file(), top.path("mydocker")).expect("copy");
+    {
+        let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::fs::copy(mydocker_file(), top.path("mydocker")).expect("copy");
+    }
     let top = crate::probes::c_string(&top.text("."));
     mydocker_at(Path::new("/mydocker"), words).before(move || {
         // SAFETY: chroot and chdir take a string that a NUL ends
