@@ -110,7 +110,7 @@ fn what_there_is_not() {
         ("sotp", "did you mean stop?"),
         ("build", "--rootfs"),
         ("pull", "--rootfs"),
-        ("rnu", "did you mean run?"),
+        ("runn", "did you mean run?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
