@@ -4,11 +4,13 @@ use crate::support::folder::Folder;
 use crate::support::harness::{mydocker, probe, probe_words, run, unique_name, waiting_container};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
+use crate::support::processes::wait_until;
 use libc::{SIGKILL, SIGTERM};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 /// The record on standard error: its last line.
 fn record(outcome: &Outcome) -> Value {
@@ -69,6 +71,12 @@ fn a_full_root() {
     let seen = |size: &str| {
         let words = ["/probe", "--probe", "fill-and-hold", "/big"];
         let running = run(&["--stats=json", "--rootfs", &root, "-m", "64m", size], &words).start_ready();
+        // The command may be faster than mydocker, which cannot open the root of a process that has ended.
+        let fds = format!("/proc/{}/fd", running.pid);
+        wait_until("mydocker has opened the root", || {
+            let mut fds = fs::read_dir(&fds).expect("fd").flatten();
+            fds.any(|fd| fs::read_link(fd.path()).is_ok_and(|path| path == Path::new("/")))
+        });
         record(&running.finish())
     };
     for (size, bytes) in [("--ephemeral", 32 << 20), ("--ephemeral=8m", 8 << 20)] {
