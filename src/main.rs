@@ -17,7 +17,7 @@ use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
 use mydocker::process::{keep, list};
-use mydocker::spec::Spec;
+use mydocker::spec::{Network, Spec};
 use mydocker::step::Stop;
 use mydocker::sys::{FdRef, trace};
 use mydocker::{environment, process, show, state, sys};
@@ -176,6 +176,11 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
             Ok(status) => return Ok(status),
             Err(fd) => front = Some(fd),
         }
+    }
+    if let Network::Container(name) = request.spec.network {
+        let (uid, _) = sys::effective_ids();
+        let folder = state::folder(request.spec.state, uid, environment, false)?;
+        request.spec.network = Network::Namespace(list::network_of(folder.as_ref(), name)?);
     }
     let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());

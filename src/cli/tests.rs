@@ -149,7 +149,10 @@ fn options_that_do_not_fit_together() {
 fn wrong_values() {
     for (line, expected) in [
         ("--dry-run=python", "--dry-run takes =sh, not: \"python\""),
-        ("--network bridges", "--network takes none, host, bridge[:NAME][,forward] or ns:PATH, not: \"bridges\""),
+        (
+            "--network bridges",
+            "--network takes none, host, bridge[:NAME][,forward], container:NAME or ns:PATH, not: \"bridges\"",
+        ),
         ("--ip 10.88.0.2", "this needs --network bridge: \"10.88.0.2\""),
         ("--network host -p 80", "with --network host its ports are the host's: leave out -p: \"80\""),
         ("--pid none", "--pid takes host: \"none\""),

@@ -9,9 +9,10 @@ use alloc::vec::Vec;
 /// The bridge of all containers that ask for no other.
 const USUAL: &str = "mydocker0";
 
-/// `none`, `host`, `bridge[:NAME][,forward]` or `ns:PATH`.
+/// `none`, `host`, `bridge[:NAME][,forward]`, `container:NAME` or `ns:PATH`.
 pub fn parse(word: &'static str) -> Result<Network> {
-    let wrong = || Error::usage("--network takes none, host, bridge[:NAME][,forward] or ns:PATH, not", word.as_bytes());
+    const WRONG: &str = "--network takes none, host, bridge[:NAME][,forward], container:NAME or ns:PATH, not";
+    let wrong = || Error::usage(WRONG, word.as_bytes());
     match word {
         "none" => return Ok(Network::None),
         "host" => return Ok(Network::Host),
@@ -21,6 +22,9 @@ pub fn parse(word: &'static str) -> Result<Network> {
         // ip-netns(8) keeps those with a name in one directory.
         let folder: &[u8] = if path.contains('/') { b"" } else { b"/run/netns/" };
         return Ok(Network::Namespace(c_string(&[folder, path.as_bytes()])));
+    }
+    if let Some(name) = word.strip_prefix("container:").filter(|name| !name.is_empty()) {
+        return Ok(Network::Container(c_string(&[name.as_bytes()])));
     }
     let rest = word.strip_prefix("bridge").ok_or_else(wrong)?;
     let (rest, forward) = match rest.strip_suffix(",forward") {
@@ -178,9 +182,18 @@ mod tests {
         assert_eq!(bridge("bridge"), Some(("mydocker0", false)));
         assert_eq!(bridge("bridge,forward"), Some(("mydocker0", true)));
         assert_eq!(bridge("bridge:b,forward"), Some(("b", true)));
-        for word in
-            ["", "bridge:", "bridges", "bridge:a/b", "bridge:..", "bridge,back", "ns:", "container", "bridge:a b"]
-        {
+        for word in [
+            "",
+            "bridge:",
+            "bridges",
+            "bridge:a/b",
+            "bridge:..",
+            "bridge,back",
+            "ns:",
+            "container",
+            "container:",
+            "bridge:a b",
+        ] {
             assert!(parse(word).is_err(), "{word}");
         }
         let path = |word| match parse(word) {

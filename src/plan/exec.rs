@@ -59,7 +59,11 @@ pub fn make(
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.
-    let all = namespaces(spec, in_userns);
+    let mut all = namespaces(spec, in_userns);
+    if !spec.network.is_host() {
+        // Also one that it has joined.
+        all = all | CloneFlags::NEWNET;
+    }
     let first = CloneFlags::NEWPID | CloneFlags::NEWUSER;
     let process = target.process.borrow();
     let mut parent = Steps::<dyn ParentStep>::default();

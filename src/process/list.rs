@@ -4,7 +4,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Error, Result};
 use crate::log::{self, View};
 use crate::state::{self, End, Record};
-use crate::sys::{self, Dir, FdRef, Poll};
+use crate::sys::{self, Dir, FdRef, OpenFlags, Poll};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -228,6 +228,21 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
         }
     };
     Err(Error::refused(what, &[name.to_bytes()], ""))
+}
+
+/// The network namespace of a container that runs, as a name of a file that this process and its children hold open.
+pub fn network_of(folder: Option<&Dir>, name: &'static CStr) -> Result<&'static CStr> {
+    let record = find(folder, name)?;
+    let (process, pid, _) = running(&record, name)?;
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/ns/net"]);
+    let namespace = sys::open(path, OpenFlags::NONE)?;
+    // As long as it is alive, nobody else has its pid.
+    if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {
+        return Err(Error::refused("it has ended:", &[name.to_bytes()], ""));
+    }
+    let held = bytes::c_string(&[b"/proc/self/fd/", &bytes::to_decimal(namespace.borrow().number() as u64)]);
+    core::mem::forget(namespace);
+    Ok(held)
 }
 
 /// After an exec: a command that was killed was perhaps so because its container has ended.

@@ -115,6 +115,8 @@ pub enum Network {
     Bridge(BridgeWanted),
     /// The network namespace that this file stands for.
     Namespace(&'static CStr),
+    /// That of the container of this name.
+    Container(&'static CStr),
 }
 
 impl Network {

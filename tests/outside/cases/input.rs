@@ -194,7 +194,7 @@ fn names_that_are_none() {
 
 case!(words_that_are_not_among_the_choices, Needs::NOTHING);
 fn words_that_are_not_among_the_choices() {
-    bad_values("--network", &["bridges", "Host", "hostx", "container:x"]);
+    bad_values("--network", &["bridges", "Host", "hostx", "container:"]);
     for option in ["--pid", "--ipc", "--uts"] {
         bad_values(option, &["private x", "none x", "Host", "h"]);
     }

@@ -1,7 +1,8 @@
 //! `--publish`, `--network bridge` and `--network ns:PATH`. Each case is in a network namespace that it makes.
 
 use crate::probes::own_network::{ask, in_own_network, interfaces};
-use crate::support::harness::{Run, Running, probe, probe_words, run};
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run, unique_name};
 use crate::support::needs::Needs;
 use crate::support::processes::{children, send, status_field, wait_until};
 use std::collections::BTreeSet;
@@ -200,6 +201,39 @@ probe!("check-namespace", |_| {
     ] {
         refused(run(&["--network", path], &["true"]), message);
     }
+});
+
+network_case!(the_network_of_another_container, Needs::ROOT | Needs::SLEEP, "check-container");
+probe!("check-container", |_| {
+    let records = Folder::new();
+    let state = records.text("records");
+    let name = unique_name();
+    let web = server(&["--state", &state, "--name", &name, "-p", "8080:80"], "3");
+    let network = format!("container:{name}");
+    let beside = |network: &str, words: &[&str]| probe(&["--state", &state, "--network", network], words);
+    assert_eq!(beside(&network, &["ask-tcp", "127.0.0.1:80", "3"]).finish().success(), "3!\n");
+    // It publishes what it serves itself, in that network.
+    let second =
+        probe(&["--state", &state, "--network", &network, "-p", "8081:81"], &["serve-tcp", "81", "1"]).start_ready();
+    assert_eq!(ask("127.0.0.1:8081", 4).expect("of the second"), "4!");
+    second.finish().success();
+    // What is executed in one that has joined a network is in that network too.
+    let third = unique_name();
+    let joined = run(&["--state", &state, "--name", &third, "--network", &network], &["sleep", "1000"]).start();
+    wait_until("it runs", || {
+        mydocker(&["ps", "-q", "--filter", "status=running", "--state", &state]).finish().stdout_text().contains(&third)
+    });
+    let words = [
+        &["exec".into(), "--state".into(), (&state).into(), (&third).into()][..],
+        &probe_words(&["ask-tcp", "127.0.0.1:80", "5"]),
+    ];
+    assert_eq!(mydocker(&words.concat()).finish().success(), "5!\n");
+    joined.send(libc::SIGTERM);
+    drop(joined.finish());
+    assert_eq!(ask("127.0.0.1:8080", 6).expect("of the first"), "6!");
+    web.finish().success();
+    refused(beside(&network, &["status", "0"]), "no such container");
+    refused(beside("container:", &["status", "0"]), "--network takes");
 });
 
 network_case!(an_ordinary_users_port, Needs::ROOT | Needs::NAMESPACES, "check-users-port");
