@@ -39,7 +39,7 @@ pub fn enter() {
     // SAFETY: the kernel reads one struct ifreq
     unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-        assert_eq!(libc::ioctl(socket, libc::SIOCSIFFLAGS, &request), 0, "lo up");
+        assert_eq!(libc::ioctl(socket, libc::SIOCSIFFLAGS as libc::Ioctl, &request), 0, "lo up");
         libc::close(socket);
     }
 }
