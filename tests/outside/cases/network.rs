@@ -209,6 +209,16 @@ probe!("check-container", |_| {
     let state = records.text("records");
     let name = unique_name();
     let web = server(&["--state", &state, "--name", &name, "-p", "8080:80"], "3");
+    // Its record says that it runs a moment after its command has begun.
+    let await_running = |name: &str| {
+        wait_until("it runs", || {
+            mydocker(&["ps", "-q", "--filter", "status=running", "--state", &state])
+                .finish()
+                .stdout_text()
+                .contains(name)
+        });
+    };
+    await_running(&name);
     let network = format!("container:{name}");
     let beside = |network: &str, words: &[&str]| probe(&["--state", &state, "--network", network], words);
     assert_eq!(beside(&network, &["ask-tcp", "127.0.0.1:80", "3"]).finish().success(), "3!\n");
@@ -220,9 +230,7 @@ probe!("check-container", |_| {
     // What is executed in one that has joined a network is in that network too.
     let third = unique_name();
     let joined = run(&["--state", &state, "--name", &third, "--network", &network], &["sleep", "1000"]).start();
-    wait_until("it runs", || {
-        mydocker(&["ps", "-q", "--filter", "status=running", "--state", &state]).finish().stdout_text().contains(&third)
-    });
+    await_running(&third);
     let words = [
         &["exec".into(), "--state".into(), (&state).into(), (&third).into()][..],
         &probe_words(&["ask-tcp", "127.0.0.1:80", "5"]),
