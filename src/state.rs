@@ -198,7 +198,9 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
 fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
     let dir = Dir::open(Some(folder), name)?;
     // Others hold it for a moment only, to see whether it is locked.
-    sys::lock(&dir, Lock::EX)?;
+    if !sys::lock(&dir, Lock::EX)? {
+        return Err(Error::refused("the record", &[name.to_bytes()], "another process holds it"));
+    }
     let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
     sys::write_all(file.borrow(), &[b' '; STATUS_LEN]).map_err(|e| e.about(b"status"))?;
     Ok(dir)

@@ -51,7 +51,8 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
                 match made {
                     Err(e) if e.is(Errno::EEXIST) && links > 0 => {
                         let mut room = [0u8; libc::PATH_MAX as usize];
-                        let to = sys::readlink(&dir, name, &mut room)?;
+                        // What is there and leads nowhere is a link. Else another process was faster, or the kernel is wrong.
+                        let Ok(to) = sys::readlink(&dir, name, &mut room) else { return Err(e) };
                         let parent = path.get(..name_at).unwrap_or_default();
                         let mut target = [0u8; libc::PATH_MAX as usize];
                         let Some(target) =
@@ -103,9 +104,11 @@ pub fn take_report(parent: &mut Parent) {
     let Some(reports) = &parent.pipes.undo_receive else { return };
     // A name has 255 bytes at most, and a NUL.
     let mut name = [0u8; 256];
-    let Ok(Some(dir)) = sys::receive_fd(reports.borrow(), &mut name) else {
-        parent.pipes.undo_receive = None;
-        return;
+    let dir = match sys::receive_fd(reports.borrow(), &mut name) {
+        Ok(Some(dir)) => dir,
+        Ok(None) => return parent.pipes.undo_receive = None,
+        // The child can go on as long as the socket is open.
+        Err(_) => return core::mem::forget(parent.pipes.undo_receive.take()),
     };
     let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
     // What is created one after the other is often in one directory: it is kept open once.

@@ -20,7 +20,11 @@ step! {
 
 impl ChildStep for ChangeDirectory {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        match enter(self.path, self.create, child) {
+        match enter(self.path) {
+            Err(e) if e.is(Errno::ENOENT) && self.create => {
+                create_missing(self.path, DIRECTORY, child)?;
+                enter(self.path)
+            }
             Err(e) if e.is(Errno::EACCES) && self.for_user => {
                 child.workdir_is_users = true;
                 Ok(())
@@ -42,19 +46,12 @@ step! {
 
 impl ChildStep for ChangeDirectoryAsUser {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        if child.workdir_is_users { enter(self.path, false, child) } else { Ok(()) }
+        if child.workdir_is_users { enter(self.path) } else { Ok(()) }
     }
 }
 
-fn enter(path: &'static CStr, create: bool, child: &Child) -> Result<()> {
-    let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
-    let opened = match sys::openat2(path, flags) {
-        Err(e) if e.is(Errno::ENOENT) && create => {
-            create_missing(path, DIRECTORY, child)?;
-            sys::openat2(path, flags)
-        }
-        other => other,
-    };
+fn enter(path: &'static CStr) -> Result<()> {
+    let opened = sys::openat2(path, OpenFlags::PATH | OpenFlags::DIRECTORY);
     let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
         true => e.with_hint("the working directory does not exist; with --ephemeral or --rootfs it is created"),
         false => e,

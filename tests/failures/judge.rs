@@ -204,8 +204,10 @@ fn unnamed(run: &Traced, about: &[&str], reasons: &[&Call]) -> Option<String> {
     let Some(first) = named.first() else {
         return Some(format!("the message names no call that failed: {message:?}"));
     };
-    let errno = first.result.split(' ').nth(1).unwrap_or_default();
-    if !message.contains(errno) {
+    let errno_of = |call: &Call| call.result.split(' ').nth(1).unwrap_or_default().to_string();
+    let errno = errno_of(first);
+    // Where mydocker takes another path, the same call may fail there with another errno.
+    if !named.iter().any(|call| message.contains(&errno_of(call))) {
         return Some(format!("the message lacks {errno}: {message:?}"));
     }
     let mut objects: Vec<String> = named.iter().flat_map(|call| run.objects(call)).collect();

@@ -32,6 +32,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "unlinkat" => &["EBUSY", "ENOMEM", "EACCES", "EINTR"],
         "renameat" => &["ENOSPC", "ENOENT", "EINTR"],
         "flock" => &["EAGAIN", "ENOLCK", "EINTR"],
+        "sched_setaffinity" => &["EINVAL", "EPERM"],
         "fchmod" => &["EPERM", "EROFS"],
         "getdents64" => &["ENOENT", "EIO"],
         "fstat" => &["ENOMEM"],
@@ -190,6 +191,8 @@ const REAPER: Effect = Survived("the reaper then waits only for the command");
 const MOUNTS: Effect = Survived("without limits, the mounts matter only before Linux 5.12");
 const TOP: Effect = Survived("before Linux 5.8, mydocker takes its own root for the top of all mounts");
 const MADE: Effect = Either("a missing path is made; a path that was just made must exist");
+const KEPT_TWICE: Effect = Survived("the directory of two files that are made is then kept open twice");
+const AS_ROOT_ONLY: Effect = Survived("then ports below 1024, and ping, are root's as on the host");
 const NAMES_NOBODY: Effect = Survived("a device node or a loop of links in the place of a user file names nobody");
 const FOLLOWS: Effect = Survived("the tree then follows the host, as one with mounts in it does");
 const OWN_FILE: Effect = Survived("if a file of /etc cannot be mounted, the root keeps its own, or has none");
@@ -222,8 +225,19 @@ const TABLE: &[Row] = &[
     row(PARENT, "mkdirat", &["/records"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["/records>, \"failures-name", "\"status\""], &["ENOENT"], AGAIN),
     row(PARENT, "openat", &["/stat\"", "O_PATH|O_DIRECTORY"], &[], FOR_EXEC),
+    row(PARENT, "fstatfs", &["/stat>"], &[], FOR_EXEC),
     row(PARENT, "read", &["/stat>"], &[], FOR_EXEC),
+    row(PARENT, "flock", &["/records/"], &["EAGAIN"], Says("another process holds it")),
+    // Once for the name of the file, once for what is mounted in the root.
+    Row {
+        scenarios: &["stdin"],
+        ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], Either("the name of stdin must be found"))
+    },
     row(PARENT, "readlinkat", &[], &[], FOR_EXEC),
+    row(PARENT, "statx", &["</>, \"\"", "</made>, \"\"", "</etc>, \"\""], &[], KEPT_TWICE),
+    row(CHILD, "openat", &["ip_unprivileged_port_start", "ping_group_range"], &[], AS_ROOT_ONLY),
+    row(CHILD, "write", &["ip_unprivileged_port_start>", "ping_group_range>"], &[], AS_ROOT_ONLY),
+    row(CHILD, "openat2", &["\"/made"], &["EACCES"], Either("the user may be able to enter it where root may not")),
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
@@ -271,11 +285,6 @@ const TABLE: &[Row] = &[
         ..row(PARENT, "openat", &["variables\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], FOLLOWS)
     },
     Row { scenarios: &["root", "read_only"], ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], FOLLOWS) },
-    // Once for the name of the file, once for what is mounted in the root.
-    Row {
-        scenarios: &["stdin"],
-        ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], Either("the name of stdin must be found"))
-    },
     row(
         CHILD,
         "openat2",
@@ -386,6 +395,7 @@ const AFTER: &[Row] = &[
     row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
     row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
     row(PARENT, "unlinkat", &["/records"], &[], Warned("the record stays, until a later run removes it")),
+    row(PARENT, "statx", &["</>, \"\"", "</made>, \"\"", "</etc>, \"\""], &[], KEPT_TWICE),
     row(PARENT, "openat", &["\"state\"", "\"status\", O_RDONLY"], &[], SWEEP),
     row(PARENT, "read", &["/state>"], &[], SWEEP),
     row(PARENT, "unlinkat", &[], &[], Survived("mydocker retries ten times")),
