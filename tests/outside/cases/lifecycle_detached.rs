@@ -474,7 +474,7 @@ fn what_it_uses() {
     records.remove(&name);
 }
 
-case!(one_of_a_name_at_a_time, Needs::NAMESPACES | Needs::SLEEP);
+case!(one_of_a_name_at_a_time, Needs::NAMESPACES | Needs::MEMORY | Needs::SLEEP);
 fn one_of_a_name_at_a_time() {
     let records = Records::new();
     for options in [&["-m", "50m"][..], &["--no-limits"]] {

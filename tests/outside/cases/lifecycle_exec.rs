@@ -175,7 +175,7 @@ fn more_than_the_container_has() {
     records.remove(&name);
 }
 
-case!(it_ends_with_its_container, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+case!(it_ends_with_its_container, Needs::NAMESPACES | Needs::MEMORY | Needs::SH | Needs::SLEEP);
 fn it_ends_with_its_container() {
     let records = Records::new();
     for options in [&[][..], &["--init"], &["-m", "50m"]] {

@@ -169,13 +169,20 @@ fn a_terminal_in_a_root() {
     assert_eq!(outcome.success(), "char 136:0 620\r\nENOENT\r\n");
     // The console is the same terminal.
     assert_eq!(root.probe(&["-t"], &["see", "/dev/console"]).finish().success(), "char 136:0 620\r\n");
-    for user in ["0", "5"] {
-        let said = root.probe(&["-t", "-u", user], &["write", "/dev/console", "/dev/stdout"]).finish().success();
-        assert_eq!(said, "writtenok\r\nwrittenok\r\n");
-    }
+    may_write_to_its_console(&root, "0");
     assert_eq!(root.probe_output(&[], &["see", "/dev/console"]), "ENOENT\n");
     let variables = root.probe(&["-t"], &["env"]).finish().success();
     assert!(variables.contains("TERM=xterm\r\n"), "{variables}");
+}
+
+fn may_write_to_its_console(root: &Root, user: &str) {
+    let said = root.probe(&["-t", "-u", user], &["write", "/dev/console", "/dev/stdout"]).finish().success();
+    assert_eq!(said, "writtenok\r\nwrittenok\r\n");
+}
+
+case!(another_users_terminal_in_a_root, Needs::ROOT | Needs::TERMINAL);
+fn another_users_terminal_in_a_root() {
+    may_write_to_its_console(&Root::with_directories(), "5");
 }
 
 case!(files_of_etc, Needs::NAMESPACES);
