@@ -1,6 +1,6 @@
 //! What this host offers, and what mydocker has been started with, as data. Only what a run needs is read.
 
-use crate::bytes;
+use crate::bytes::{self, Set};
 use crate::error::Result;
 use crate::mountinfo::{self, Mount};
 use crate::spec::{Capabilities, Content, Limits, Spec, Volume};
@@ -72,6 +72,8 @@ pub struct Status {
     pub inheritable: Capabilities,
     /// It has supplementary groups.
     pub has_groups: bool,
+    /// The CPUs that it may run on, if /proc tells.
+    pub cpus: Option<Set>,
 }
 
 const CHLD: SigSet = SigSet::of(&[libc::SIGCHLD]);
@@ -93,6 +95,7 @@ impl Status {
             bounding: Capabilities(set(b"CapBnd:").unwrap_or(Capabilities::ALL.0)),
             permitted: Capabilities(set(b"CapPrm:").unwrap_or(Capabilities::ALL.0)),
             inheritable: Capabilities(set(b"CapInh:").unwrap_or(Capabilities::ALL.0)),
+            cpus: bytes::field(file, b"Cpus_allowed_list:").and_then(|list| bytes::list(list).ok()),
             has_groups: bytes::field(file, b"Groups:").is_none_or(|groups| !groups.is_empty()),
         }
     }

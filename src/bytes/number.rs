@@ -113,7 +113,7 @@ impl Set {
     }
 
     /// Whether all numbers of `other` are members.
-    fn has_all(&self, other: &Set) -> bool {
+    pub fn has_all(&self, other: &Set) -> bool {
         other.0.iter().all(|&(low, high)| {
             let mut missing = Some(low);
             while let Some(next) = missing.filter(|next| *next <= high) {

@@ -161,8 +161,8 @@ fn group(
     controllers: Controllers,
     explicit: Controllers,
 ) -> Result<&'static Group> {
-    // Nothing is written where something else covers the mount.
-    if !sys::is_on_cgroup(&hierarchy.top)? {
+    // Controllers are enabled in files of v2. On v1 nothing is written before the new directory has shown a cgroup.procs.
+    if hierarchy.version == Version::V2 && !sys::is_on_cgroup(&hierarchy.top)? {
         return Err(Error::refused("no cgroup at", &[hierarchy.top.path()], "another mount is there"));
     }
     let wanted = spec.cgroup_parent.map(|path| {

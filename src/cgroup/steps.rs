@@ -5,7 +5,7 @@
 use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Version};
-use crate::bytes;
+use crate::bytes::{self, Set};
 use crate::error::{Errno, Error, Kind, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, CloneFlags, CpuMask, Dir, MountFlags};
@@ -165,9 +165,12 @@ impl ChildStep for SetAffinity {
 }
 
 impl SetAffinity {
-    /// To a list of CPUs. `None`: there are machines with more CPUs than a mask has.
-    pub fn new(list: &[u8]) -> Option<SetAffinity> {
+    /// To a list of CPUs. `None`: `own`, the CPUs of this process, has them all; or there are more CPUs than a mask has.
+    pub fn new(list: &[u8], own: Option<&Set>) -> Option<SetAffinity> {
         let set = bytes::list(list).ok()?;
+        if own.is_some_and(|own| own.has_all(&set)) {
+            return None;
+        }
         let mut mask = Box::new(CpuMask([0; 16]));
         if !set.is_below(64 * 16) {
             return None;

@@ -9,6 +9,7 @@ use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// An open directory, with the path by which messages name it.
 pub struct Dir {
@@ -362,12 +363,18 @@ pub fn is_directory(path: &CStr) -> bool {
     open(path, OpenFlags::DIRECTORY | OpenFlags::PATH).is_ok()
 }
 
+/// Whether the /proc of this process has been found to be one.
+static HAS_PROC: AtomicBool = AtomicBool::new(false);
+
 /// Opens a file to read it. What is read from /proc is what the kernel says: where something else is mounted there, or nothing,
-/// whoever made that tree could say what it likes.
+/// whoever made that tree could say what it likes. The first file that is read there tells.
 fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     let file = open_below(below, path, OpenFlags::NONE)?;
-    if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !is_on_proc(file.borrow())? {
-        return Err(Error::refused("not the kernel's:", &[path.to_bytes()], "is /proc mounted?"));
+    if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !HAS_PROC.load(Relaxed) {
+        if !is_on_proc(file.borrow())? {
+            return Err(Error::refused("not the kernel's:", &[path.to_bytes()], "is /proc mounted?"));
+        }
+        HAS_PROC.store(true, Relaxed);
     }
     Ok(file)
 }
