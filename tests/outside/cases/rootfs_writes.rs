@@ -118,18 +118,17 @@ probe!("moved-root", |_| moved_root());
 /// A host whose initramfs has mounted something that it moves into the root, as Debian's does with /run and dracut with the
 /// cgroups: in mountinfo they stand before the root.
 fn moved_root() {
-    let folder = Folder::new();
-    let place = |name: &str| {
-        fs::create_dir(folder.path(name)).expect("mkdir");
-        folder.text(name)
-    };
-    let (early, root) = (place("early"), place("root"));
-    mount_tmpfs(&early);
-    fs::write(folder.path("early/file"), "early\n").expect("write");
-    mount("/", root.as_str(), "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
-    mount_move(early.as_str(), format!("{root}/run").as_str()).expect("move");
+    // In memory: from the new root nothing could remove them.
+    mount_tmpfs("/mnt");
+    let (early, root) = ("/mnt/early", "/mnt/root");
+    fs::create_dir(early).expect("mkdir");
+    fs::create_dir(root).expect("mkdir");
+    mount_tmpfs(early);
+    fs::write("/mnt/early/file", "early\n").expect("write");
+    mount("/", root, "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
+    mount_move(early, format!("{root}/run").as_str()).expect("move");
     // As switch_root(8) does it.
-    rustix::process::chdir(root.as_str()).expect("chdir");
+    rustix::process::chdir(root).expect("chdir");
     mount_move(".", "/").expect("move");
     rustix::process::chroot(".").expect("chroot");
     rustix::process::chdir("/").expect("chdir");
