@@ -21,7 +21,8 @@ pub fn wait_for_end(pid: i32) -> bool {
     let pid = Pid::from_raw(pid).expect("a pid");
     let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(descriptor) => descriptor,
-        Err(Errno::SRCH) => return true,
+        // EINVAL: it is being reaped, and is no leader of a thread group any more.
+        Err(Errno::SRCH | Errno::INVAL) => return true,
         Err(error) => panic!("pidfd_open: {error}"),
     };
     let end = Instant::now() + timeout();
