@@ -1,12 +1,12 @@
 //! The relay of published ports: a process that listens on the host, and connects from within the network of the container.
 //!
-//! Connections move through a pipe in each direction by splice(2), so that no byte comes into this process. It allocates nothing
-//! once it serves.
+//! Connections move through a pipe in each direction by splice(2), so that no byte comes into this process. Once it serves it
+//! allocates nothing, not even the errors of connections that fail: the heap never gives back.
 
 use crate::bytes::Put;
 use crate::error::Result;
 use crate::step::Listener;
-use crate::sys::{self, Epoll, Fd, FdRef, Resource, SocketAddress};
+use crate::sys::{self, Epoll, Fd, FdRef, Now, Resource, SocketAddress};
 use alloc::vec::Vec;
 
 /// How many connections there may be, and how many senders of datagrams.
@@ -76,21 +76,19 @@ const DRAIN: u32 = 100;
 pub fn serve(listeners: &'static mut Vec<Listener>, container: &Fd) -> Result<()> {
     // The kernel raises the soft limit up to the hard one for anybody.
     let most = sys::raise_limit(Resource::NOFILE, (MOST * DESCRIPTORS + 64) as u64)? as usize;
-    let count = most.saturating_sub(64) / DESCRIPTORS;
+    let count = (most.saturating_sub(64) / DESCRIPTORS).min(MOST);
     let mut relay = Relay {
         epoll: Epoll::new()?,
         listeners,
-        connections: Vec::with_capacity(count.min(MOST)),
-        flows: Vec::with_capacity(count.min(MOST)),
+        connections: (0..count).map(|_| None).collect(),
+        flows: (0..count / 2).map(|_| None).collect(),
         buffer: alloc::vec![0; 65536],
         has_said: false,
         has_ended: false,
     };
-    relay.connections.resize_with(count.min(MOST), || None);
-    relay.flows.resize_with(count.min(MOST) / 2, || None);
-    relay.epoll.add(container, false, CONTAINER)?;
+    relay.epoll.add(container, CONTAINER)?;
     for (listener, at) in relay.listeners.iter().zip(LISTENER..) {
-        relay.epoll.add(&listener.socket, false, at)?;
+        relay.epoll.add(&listener.socket, at)?;
     }
     while !relay.has_ended {
         relay.turn()?;
@@ -149,10 +147,11 @@ impl Relay {
         for _ in 0..TURNS {
             let Some(free) = self.connections.iter().position(Option::is_none) else { return self.say_full() };
             let Some(listener) = self.listeners.get(at) else { return };
-            let Ok(Some(caller)) = sys::accept(&listener.socket) else { return };
+            let Some(caller) = sys::accept(&listener.socket) else { return };
             // The caller of a port that nobody serves inside sees its connection end.
-            let Ok(connection) = connect(caller, &listener.targets) else { continue };
-            if self.watch(&connection, free).is_ok()
+            let Some(connection) = connect(caller, &listener.targets) else { continue };
+            let data = CONNECTION | free as u64;
+            if connection.sides.iter().all(|side| self.epoll.try_add(side, true, data))
                 && let Some(slot) = self.connections.get_mut(free)
             {
                 *slot = Some(connection);
@@ -161,15 +160,11 @@ impl Relay {
         }
     }
 
-    fn watch(&self, connection: &Connection, at: usize) -> Result<()> {
-        connection.sides.iter().try_for_each(|side| self.epoll.add(side, true, CONNECTION | at as u64))
-    }
-
     /// Moves what can be moved. A connection that has ended, or has failed, is closed.
     fn move_on(&mut self, at: usize) {
         let Some(slot) = self.connections.get_mut(at) else { return };
         let Some(connection) = slot else { return };
-        if !matches!(connection.move_on(), Ok(false)) {
+        if connection.move_on().is_none_or(|has_ended| has_ended) {
             *slot = None;
         }
     }
@@ -193,27 +188,23 @@ impl Relay {
     fn receive(&mut self, at: usize) {
         let Some(listener) = self.listeners.get(at) else { return };
         for _ in 0..TURNS {
-            let Ok(Some((len, sender))) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
+            let Some((len, sender)) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
             let is_his = |flow: &Flow| flow.listener == at && flow.sender == sender;
             let known = self.flows.iter().position(|slot| slot.as_ref().is_some_and(is_his));
             let Some(place) = known.or_else(|| self.flows.iter().position(Option::is_none)) else {
                 return self.say_full();
             };
-            let Some(slot) = self.flows.get_mut(place) else { return };
-            if slot.is_none() {
-                let Some(target) = listener.targets.first() else { return };
-                let Ok(socket) = sys::socket_to(target, true) else { return };
-                if sys::connect(&socket, target).is_err()
-                    || self.epoll.add(&socket, false, FLOW | place as u64).is_err()
-                {
-                    return;
-                }
-                *slot = Some(Flow { listener: at, sender, socket, last: 0 });
+            let (Some(slot), Some(target)) = (self.flows.get_mut(place), listener.targets.first()) else { return };
+            let last = sys::monotonic() / 1_000_000;
+            if slot.is_none()
+                && let Some((socket, _)) = sys::connect(target, true)
+                && self.epoll.try_add(&socket, false, FLOW | place as u64)
+            {
+                *slot = Some(Flow { listener: at, sender, socket, last });
             }
             if let Some(flow) = slot {
-                flow.last = sys::monotonic() / 1_000_000;
-                // Datagrams may be lost.
-                sys::write_now(flow.socket.borrow(), self.buffer.get(..len).unwrap_or_default()).unwrap_or_default();
+                flow.last = last;
+                sys::send_to(&flow.socket, self.buffer.get(..len).unwrap_or_default(), target);
             }
         }
     }
@@ -223,82 +214,79 @@ impl Relay {
         let Some(Some(flow)) = self.flows.get_mut(at) else { return };
         for _ in 0..TURNS {
             // Where nobody serves the port, the kernel says so here: the sender gets no answer.
-            let Ok(Some(len)) = sys::read_now(flow.socket.borrow(), &mut self.buffer) else { return };
+            let Some((len, _)) = sys::receive_from(&flow.socket, &mut self.buffer) else { return };
             if let Some(listener) = self.listeners.get(flow.listener) {
-                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), &flow.sender)
-                    .unwrap_or_default();
+                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), &flow.sender);
             }
         }
     }
 }
 
 /// Connects a caller to the first of the targets that answers.
-fn connect(caller: Fd, targets: &[SocketAddress]) -> Result<Connection> {
-    let mut result = None;
-    for target in targets {
-        let socket = sys::socket_to(target, false)?;
-        match sys::connect(&socket, target) {
-            Ok(is_done) => {
-                let ways = [Way::new()?, Way::new()?];
-                return Ok(Connection { sides: [caller, socket], ways, is_connecting: !is_done, is_pending: false });
-            }
-            Err(e) => result = Some(e),
-        }
-    }
-    Err(result.unwrap_or(crate::error::Error::refused("no target", &[], "")))
+fn connect(caller: Fd, targets: &[SocketAddress]) -> Option<Connection> {
+    let (socket, is_done) = targets.iter().find_map(|target| sys::connect(target, false))?;
+    let ways = [Way::new()?, Way::new()?];
+    Some(Connection { sides: [caller, socket], ways, is_connecting: !is_done, is_pending: false })
 }
 
 impl Way {
-    fn new() -> Result<Way> {
-        let (read, write) = sys::pipe2()?;
-        Ok(Way { read, write, held: 0, has_ended: false, is_shut: false })
+    fn new() -> Option<Way> {
+        let (read, write) = sys::try_pipe2()?;
+        Some(Way { read, write, held: 0, has_ended: false, is_shut: false })
     }
 
-    /// Moves what there is from one socket to the other. `Ok(true)`: there may be more.
-    fn move_on(&mut self, from: &Fd, to: &Fd) -> Result<bool> {
+    /// Moves what there is from one socket to the other. Returns whether there may be more; `None` if it has failed.
+    fn move_on(&mut self, from: &Fd, to: &Fd) -> Option<bool> {
         for _ in 0..TURNS {
             let mut has_moved = false;
-            if !self.has_ended
-                && self.held < CHUNK
-                && let Some(n) = sys::splice(from, &self.write, CHUNK - self.held)?
-            {
-                self.has_ended = n == 0;
-                self.held += n;
-                has_moved = true;
+            if !self.has_ended && self.held < CHUNK {
+                match sys::splice(from, &self.write, CHUNK - self.held) {
+                    Now::Done(n) => {
+                        self.has_ended = n == 0;
+                        self.held += n;
+                        has_moved = true;
+                    }
+                    Now::NotYet => {}
+                    Now::Failed => return None,
+                }
             }
-            if self.held > 0
-                && let Some(n) = sys::splice(&self.read, to, self.held)?
-            {
-                self.held -= n;
-                has_moved = true;
+            if self.held > 0 {
+                match sys::splice(&self.read, to, self.held) {
+                    Now::Done(n) => {
+                        self.held -= n;
+                        has_moved = true;
+                    }
+                    Now::NotYet => {}
+                    Now::Failed => return None,
+                }
             }
             if self.has_ended && self.held == 0 && !self.is_shut {
                 self.is_shut = true;
-                sys::shut_down(to)?;
+                sys::shut_down(to);
             }
             if !has_moved {
-                return Ok(false);
+                return Some(false);
             }
         }
-        Ok(!self.is_shut)
+        Some(!self.is_shut)
     }
 }
 
 impl Connection {
-    /// `Ok(true)`: both sides have ended.
-    fn move_on(&mut self) -> Result<bool> {
+    /// Moves what can be moved. Returns whether both sides have ended; `None` if it has failed.
+    fn move_on(&mut self) -> Option<bool> {
         let [outside, inside] = &self.sides;
         let [there, back] = &mut self.ways;
         if self.is_connecting {
-            if !sys::poll(&mut [sys::Poll::new(Some(inside.borrow()), false, true)], Some(0))? {
-                return Ok(false);
+            if !sys::poll(&mut [sys::Poll::new(Some(inside.borrow()), false, true)], Some(0)).unwrap_or(false) {
+                return Some(false);
             }
-            if !sys::connected(inside)? {
-                return Ok(true);
+            if !sys::is_connected(inside) {
+                return None;
             }
             self.is_connecting = false;
         }
         self.is_pending = there.move_on(outside, inside)? | back.move_on(inside, outside)?;
-        Ok(there.is_shut && back.is_shut)
+        Some(there.is_shut && back.is_shut)
     }
 }

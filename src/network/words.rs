@@ -71,16 +71,13 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     let datagrams = protocol == b"udp";
     let (rest, container) = split_last(rest);
     let (address, host) = split_last(rest);
-    let (address, is_good) = match address {
-        b"" => (None, true),
-        _ => (socket_address(address), socket_address(address).is_some()),
-    };
+    let named = if address.is_empty() { None } else { Some(socket_address(address).ok_or_else(wrong)?) };
     let (Some((first, last)), Some((host, host_last))) =
         (range(container), range(if host.is_empty() { b"0" } else { host }))
     else {
         return Err(wrong());
     };
-    if first == 0 || !is_good || !datagrams && protocol != b"tcp" {
+    if first == 0 || !datagrams && protocol != b"tcp" {
         return Err(wrong());
     }
     if host != 0 && host_last - host != last - first {
@@ -88,11 +85,11 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     }
     for number in 0..=last - first {
         let host = if host == 0 { 0 } else { host + number };
-        let same = |port: &Port| (port.address, port.host, port.datagrams) == (address, host, datagrams);
+        let same = |port: &Port| (port.address, port.host, port.datagrams) == (named, host, datagrams);
         if host != 0 && ports.iter().any(same) {
             return Err(Error::usage("this port of the host is published twice", word.as_bytes()));
         }
-        ports.push(Port { word, address, host, container: first + number, datagrams });
+        ports.push(Port { word, address: named, host, container: first + number, datagrams });
     }
     Ok(())
 }

@@ -57,23 +57,21 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(OpenParentCgroup { group });
     }
     create_groups(&mut steps, parts, Version::V2);
-    if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
-        if bridge.index.is_none() {
-            steps.add(MakeBridge { bridge });
-        }
-        match bridge::forwards() {
-            true => {}
-            false if wanted.forward => steps.add(EnableForwarding),
-            false => steps.add(SayNotForwarded),
-        }
-    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
     }
     if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
+        if bridge.index.is_none() {
+            steps.add(MakeBridge { bridge });
+        }
         steps.add(ConnectToBridge { bridge, address: wanted.address });
         steps.add(Masquerade { bridge });
+        match bridge::forwards() {
+            true => {}
+            false if wanted.forward => steps.add(EnableForwarding),
+            false => steps.add(SayNotForwarded),
+        }
     }
     if !spec.ports.is_empty() {
         let filter = Slot::new(Some(publish::filter()));

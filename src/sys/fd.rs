@@ -1,7 +1,7 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
 use super::flags::{CloseRangeFlags, Fcntl, OpenFlags, Whence};
-use super::gate::{Arg, Null, Object, Print, Show, call, put_numbers, word};
+use super::gate::{Arg, Null, Object, Outcome, Print, Show, call, put_numbers, word};
 use crate::bytes::Put;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -188,9 +188,20 @@ impl From<Ends> for (Fd, Fd) {
 /// pipe2(2), close-on-exec: the end to read from, the end to write to.
 pub fn pipe2() -> Result<(Fd, Fd)> {
     let mut ends = Ends::default();
-    // SAFETY: the kernel writes two descriptors into an array of two
-    unsafe { call!(pipe2(&mut ends, OpenFlags::CLOEXEC)) }.result()?;
+    make_pipe(&mut ends).result()?;
     Ok(ends.into())
+}
+
+/// The same for a process that makes pipes again and again: a failure allocates no error.
+pub fn try_pipe2() -> Option<(Fd, Fd)> {
+    let mut ends = Ends::default();
+    make_pipe(&mut ends).ok()?;
+    Some(ends.into())
+}
+
+fn make_pipe(ends: &mut Ends) -> Outcome {
+    // SAFETY: the kernel writes two descriptors into an array of two
+    unsafe { call!(pipe2(ends, OpenFlags::CLOEXEC)) }
 }
 
 /// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.

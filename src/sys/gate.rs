@@ -290,9 +290,43 @@ impl Outcome {
         }
     }
 
+    /// Whether it has failed with `expected`.
+    pub fn is(self, expected: Errno) -> bool {
+        self.value >= ERRORS && errno(self.value) == expected
+    }
+
+    /// What a call that never waits has come to. A failure allocates no error: such calls are made for each event.
+    pub fn now(self) -> Now {
+        match self.value {
+            WOULD_BLOCK => Now::NotYet,
+            value if value < ERRORS => Now::Done(value),
+            _ => Now::Failed,
+        }
+    }
+
     /// The failure, with `text`, and with `quoted` parts.
     pub(super) fn failure(self, text: &[u8], quoted: &[&[u8]]) -> Error {
         Error::call(self.call.name, errno(self.value), text, quoted)
+    }
+}
+
+/// See [`Outcome::now`].
+pub enum Now {
+    /// It has worked, and returned this.
+    Done(usize),
+    /// It would have had to wait.
+    NotYet,
+    /// It has failed.
+    Failed,
+}
+
+impl Now {
+    /// What it has returned.
+    pub fn done(self) -> Option<usize> {
+        match self {
+            Now::Done(value) => Some(value),
+            Now::NotYet | Now::Failed => None,
+        }
     }
 }
 

@@ -25,7 +25,8 @@ pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
     Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, lseek, may_write, pipe2, poll, pread, pwrite_all, read,
-    read_now, read_to_end, reader_is_gone, receive_error, send_error, set_nonblocking, write, write_all, write_now,
+    read_now, read_to_end, reader_is_gone, receive_error, send_error, set_nonblocking, try_pipe2, write, write_all,
+    write_now,
 };
 pub use flags::*;
 pub use fs::{
@@ -35,14 +36,15 @@ pub use fs::{
     open, open_in_root, open_to_append, openat, openat2, path_of, read_file, read_up_to, readlink, space, statx,
     statx_fd, symlink, umask, unlink, working_directory, write_file,
 };
+pub use gate::Now;
 pub use heap::{Bump, SharedWords};
 pub use mount::{
     Loop, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount, open_tree,
     open_tree_of_file, pivot_root, remount, remount_read_only,
 };
 pub use net::{
-    EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, connected, interface_index, padded, receive_from,
-    send_to, set_interface_up, shut_down, socket_address, socket_to, splice,
+    EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, interface_index, is_connected, padded,
+    receive_from, send_to, set_interface_up, shut_down, socket_to, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{

@@ -2,7 +2,7 @@
 
 use super::fd::Fd;
 use super::flags::{Domain, EpollOperation, Ioctl, OpenFlags, Shutdown, Socket, SocketLevel, SpliceFlags};
-use super::gate::{Int, Null, Object, Print, call};
+use super::gate::{Int, Now, Null, Object, Outcome, Print, call};
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
 
@@ -124,9 +124,13 @@ impl SocketAddress {
 
 /// socket(2) for this address, which never waits.
 pub fn socket_to(address: &SocketAddress, datagrams: bool) -> Result<Fd> {
+    open_socket(address, datagrams).result().map(Fd::own)
+}
+
+fn open_socket(address: &SocketAddress, datagrams: bool) -> Outcome {
     let kind = if datagrams { Socket::DGRAM } else { Socket::STREAM };
     // SAFETY: the call takes numbers
-    unsafe { call!(socket(address.domain(), kind | Socket::NONBLOCK | Socket::CLOEXEC, 0)) }.result().map(Fd::own)
+    unsafe { call!(socket(address.domain(), kind | Socket::NONBLOCK | Socket::CLOEXEC, 0)) }
 }
 
 fn set_option(socket: &Fd, level: SocketLevel, option: i32, value: i32) -> Result<()> {
@@ -156,70 +160,60 @@ fn bind(socket: &Fd, address: &SocketAddress) -> Result<()> {
     unsafe { call!(bind(socket.borrow(), address, address.size())) }.result().map(drop)
 }
 
-/// getsockname(2): the address that a socket is bound to.
-pub fn socket_address(socket: &Fd) -> Result<SocketAddress> {
-    let mut address = SocketAddress::NONE;
-    let mut size = Int(size_of::<SocketAddress>() as i32);
-    // SAFETY: the kernel writes no more of the address than its size says
-    unsafe { call!(getsockname(socket.borrow(), &mut address, &mut size)) }.result()?;
-    Ok(address)
-}
-
-/// accept4(2) of a connection that is there; `None` if none is.
-pub fn accept(socket: &Fd) -> Result<Option<Fd>> {
+/// accept4(2) of a connection that is there.
+pub fn accept(socket: &Fd) -> Option<Fd> {
     // SAFETY: without an address the kernel writes none
-    let accepted = unsafe { call!(accept4(socket.borrow(), Null, Null, Socket::NONBLOCK | Socket::CLOEXEC)) };
-    accepted.unless_would_block().map(|fd| fd.map(Fd::own))
+    unsafe { call!(accept4(socket.borrow(), Null, Null, Socket::NONBLOCK | Socket::CLOEXEC)) }.now().done().map(Fd::own)
 }
 
-/// connect(2), without waiting. `Ok(false)`: it is still going on.
-pub fn connect(socket: &Fd, address: &SocketAddress) -> Result<bool> {
+/// socket(2) and connect(2), without waiting: the socket, and whether it is connected already.
+pub fn connect(address: &SocketAddress, datagrams: bool) -> Option<(Fd, bool)> {
+    let socket = open_socket(address, datagrams).now().done().map(Fd::own)?;
     // SAFETY: the kernel reads as much of the address as its size says
-    match unsafe { call!(connect(socket.borrow(), address, address.size())) }.result() {
-        Err(e) if e.is(Errno::EINPROGRESS) => Ok(false),
-        other => other.map(|_| true),
+    let connected = unsafe { call!(connect(socket.borrow(), address, address.size())) };
+    match connected.ok() {
+        Some(_) => Some((socket, true)),
+        None if connected.is(Errno::EINPROGRESS) => Some((socket, false)),
+        None => None,
     }
 }
 
-/// getsockopt(2) SO_ERROR: how a connect(2) that went on has ended.
-pub fn connected(socket: &Fd) -> Result<bool> {
+/// getsockopt(2) SO_ERROR: whether a connect(2) that went on has worked.
+pub fn is_connected(socket: &Fd) -> bool {
     let (mut error, mut size) = (Int(0), Int(4));
     let (level, option) = (SocketLevel::SOCKET, libc::SO_ERROR);
     // SAFETY: the kernel writes one int
-    unsafe { call!(getsockopt(socket.borrow(), level, option, &mut error, &mut size)) }.result()?;
-    Ok(error.0 == 0)
+    let asked = unsafe { call!(getsockopt(socket.borrow(), level, option, &mut error, &mut size)) };
+    asked.ok().is_some() && error.0 == 0
 }
 
-/// shutdown(2) SHUT_WR: the other side reads the end.
-pub fn shut_down(socket: &Fd) -> Result<()> {
+/// shutdown(2) SHUT_WR: the other side reads the end. One that has ended already knows.
+pub fn shut_down(socket: &Fd) {
     // SAFETY: the call takes numbers
-    unsafe { call!(shutdown(socket.borrow(), Shutdown::WR)) }.result().map(drop)
+    let _ = unsafe { call!(shutdown(socket.borrow(), Shutdown::WR)) };
 }
 
-/// splice(2) of at most `len` bytes, one of the two being a pipe; `None` if nothing can be moved now, `Some(0)` at the end.
-pub fn splice(from: &Fd, to: &Fd, len: usize) -> Result<Option<usize>> {
+/// splice(2) of at most `len` bytes, one of the two being a pipe; 0 at the end.
+pub fn splice(from: &Fd, to: &Fd, len: usize) -> Now {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
     // SAFETY: the kernel moves bytes from one descriptor to the other, and takes no offsets
-    unsafe { call!(splice(from.borrow(), Null, to.borrow(), Null, len, flags)) }.unless_would_block()
+    unsafe { call!(splice(from.borrow(), Null, to.borrow(), Null, len, flags)) }.now()
 }
 
-/// recvfrom(2) of one datagram, and who sent it; `None` if there is none.
-pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Result<Option<(usize, SocketAddress)>> {
+/// recvfrom(2) of one datagram that is there, and who sent it.
+pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Option<(usize, SocketAddress)> {
     let len = buffer.len();
     let mut sender = SocketAddress::NONE;
     let mut size = Int(size_of::<SocketAddress>() as i32);
     // SAFETY: the slice is ours to write, and as long as `len` says; the kernel writes no more of the address than its size says
-    unsafe { call!(recvfrom(socket.borrow(), buffer, len, 0u32, &mut sender, &mut size)) }
-        .unless_would_block()
-        .map(|n| n.map(|n| (n, sender)))
+    let received = unsafe { call!(recvfrom(socket.borrow(), buffer, len, 0u32, &mut sender, &mut size)) };
+    received.now().done().map(|n| (n, sender))
 }
 
-/// sendto(2) of one datagram; `Ok(false)`: there is no room for it now.
-pub fn send_to(socket: &Fd, bytes: &[u8], address: &SocketAddress) -> Result<bool> {
+/// sendto(2) of one datagram. It is lost where there is no room, or nobody to receive it.
+pub fn send_to(socket: &Fd, bytes: &[u8], address: &SocketAddress) {
     // SAFETY: the pointer and the length are those of one slice; the kernel reads as much of the address as its size says
-    unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), 0u32, address, address.size())) }
-        .unless_would_block()
-        .map(|n| n.is_some())
+    let _ = unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), 0u32, address, address.size())) };
 }
 
 /// struct epoll_event.
@@ -250,15 +244,22 @@ impl Epoll {
         Ok(Epoll { fd, events: [EpollEvent { events: 0, data: 0 }; EVENTS] })
     }
 
-    /// epoll_ctl(2): `data` is returned when there is something to read, or room to write. With `edges` only when that is new.
-    pub fn add(&self, fd: &Fd, edges: bool, data: u64) -> Result<()> {
-        let events = match edges {
-            true => libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET,
-            false => libc::EPOLLIN,
-        };
+    /// epoll_ctl(2): `data` is returned as long as there is something to read.
+    pub fn add(&self, fd: &Fd, data: u64) -> Result<()> {
+        self.control(fd, libc::EPOLLIN, data).result().map(drop)
+    }
+
+    /// The same for a descriptor of many; with `edges` also when there is room to write, and only as soon as that is new. False if
+    /// it cannot be watched.
+    pub fn try_add(&self, fd: &Fd, edges: bool, data: u64) -> bool {
+        let news = if edges { libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET } else { 0 };
+        self.control(fd, libc::EPOLLIN | news, data).ok().is_some()
+    }
+
+    fn control(&self, fd: &Fd, events: i32, data: u64) -> Outcome {
         let event = EpollEvent { events: events as u32, data };
         // SAFETY: the kernel reads one struct epoll_event
-        unsafe { call!(epoll_ctl(self.fd.borrow(), EpollOperation::ADD, fd.borrow(), &event)) }.result().map(drop)
+        unsafe { call!(epoll_ctl(self.fd.borrow(), EpollOperation::ADD, fd.borrow(), &event)) }
     }
 
     /// epoll_pwait(2): the data of what has happened, after at most `milliseconds` if given. Returns how many there are.

@@ -4,7 +4,7 @@ use crate::probes::own_network::{ask, in_own_network, interfaces};
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run, unique_name};
 use crate::support::needs::Needs;
-use crate::support::processes::{children, send, status_field, wait_until};
+use crate::support::processes::{anonymous_kib, children, send, status_field, wait_until};
 use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
@@ -111,6 +111,27 @@ probe!("check-relay", |_| {
     assert_eq!(ask("127.0.0.1:8080", 1).expect("an answer"), "1!");
     container.finish().success();
     assert!(!std::path::Path::new(&format!("/proc/{relay}")).exists());
+});
+
+network_case!(what_fails_costs_the_relay_no_memory, Needs::ROOT, "check-relay-memory");
+probe!("check-relay-memory", |_| {
+    let container = server(&["-p", "8080:81", "-p", "5300:81/udp", "-p", "8081:80"], "1");
+    let [_, relay] = children(container.pid)[..] else { panic!("two children") };
+    let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let fail = |times: u32| {
+        for _ in 0..times {
+            // Nobody serves either port inside.
+            drop(ask("127.0.0.1:8080", 1));
+            caller.send_to(b"x", "127.0.0.1:5300").expect("send");
+        }
+    };
+    fail(100);
+    let before = anonymous_kib(relay);
+    fail(3000);
+    let after = anonymous_kib(relay);
+    assert!(after <= before + 16, "{before} KiB, then {after} KiB");
+    assert_eq!(ask("127.0.0.1:8081", 1).expect("an answer"), "1!");
+    container.finish().success();
 });
 
 network_case!(a_killed_mydocker_leaves_no_port, Needs::ROOT | Needs::BRIDGE, "check-killed");

@@ -5,6 +5,7 @@
 //!
 //!     probe!("eat", |words| eat(words.number(0)));
 
+use crate::support::harness::{mydocker_file, probe_file};
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Write;
 
@@ -91,6 +92,18 @@ pub fn run_and_flush(words: &[OsString]) -> i32 {
 pub fn run(name: &OsStr, words: Words) -> i32 {
     let probe = inventory::iter::<Probe>().find(|probe| name == probe.name);
     (probe.unwrap_or_else(|| panic!("no probe is called {name:?}")).run)(words)
+}
+
+/// Runs a probe on the host, which prints `checked` at its end. A failed check is a panic of the probe.
+pub fn check_on_host(words: &[&str]) {
+    let outcome = std::process::Command::new(probe_file())
+        .args(words)
+        .env("MYDOCKER", mydocker_file())
+        .output()
+        .expect("start of a probe on the host");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(outcome.status.success(), "{words:?}: {}{}", text(&outcome.stdout), text(&outcome.stderr));
+    assert_eq!(text(&outcome.stdout), "checked\n", "{words:?}");
 }
 
 /// Prints the parts and a newline, as bytes.

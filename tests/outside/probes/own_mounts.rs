@@ -1,22 +1,12 @@
 //! Checks of the whole mount table, each a probe in a mount namespace of its own, so that no mistake reaches the host.
 
-use crate::probes::{Words, run};
-use crate::support::harness::{mydocker_file, probe_file};
+use crate::probes::{Words, check_on_host, run};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use std::process::Command;
 
 /// Runs the probe `check` on the host, in a new mount namespace in which all mounts are `propagation`: `private` or
 /// `shared`. A failed check is a panic of the probe.
 pub fn in_own_mounts(propagation: &str, check: &str) {
-    let words = ["--probe", "in-own-mounts", propagation, check];
-    let outcome = Command::new(probe_file())
-        .args(words)
-        .env("MYDOCKER", mydocker_file())
-        .output()
-        .expect("start of a probe on the host");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(outcome.status.success(), "{words:?}: {}{}", text(&outcome.stdout), text(&outcome.stderr));
-    assert_eq!(text(&outcome.stdout), "checked\n", "{words:?}");
+    check_on_host(&["--probe", "in-own-mounts", propagation, check]);
 }
 
 probe!("in-own-mounts", enter_own_mounts);

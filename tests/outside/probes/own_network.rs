@@ -1,20 +1,10 @@
 //! Checks of networks, each a probe in a network namespace of its own, so that nothing of it reaches the host.
 
-use crate::probes::{Words, run};
-use crate::support::harness::{mydocker_file, probe_file};
-use std::process::Command;
+use crate::probes::{Words, check_on_host, run};
 
 /// Runs the probe `check` on the host, in a new network namespace with lo up. A failed check is a panic of the probe.
 pub fn in_own_network(check: &str) {
-    let words = ["--probe", "in-own-network", check];
-    let outcome = Command::new(probe_file())
-        .args(words)
-        .env("MYDOCKER", mydocker_file())
-        .output()
-        .expect("start of a probe on the host");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(outcome.status.success(), "{words:?}: {}{}", text(&outcome.stdout), text(&outcome.stderr));
-    assert_eq!(text(&outcome.stdout), "checked\n", "{words:?}");
+    check_on_host(&["--probe", "in-own-network", check]);
 }
 
 probe!("in-own-network", enter_own_network);
