@@ -54,19 +54,7 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
 
 /// Cases that some virtual host still fails, or that take too long where the kernel is emulated: each is named in the list of what
 /// has not run.
-const NOT_YET_ON_VIRTUAL_HOSTS: &[&str] = &[
-    "callers_group::",
-    "docker::",
-    "lifecycle::",
-    "lifecycle_detached::",
-    "lifecycle_exec::",
-    "network::",
-    "races::",
-    "rehearsal::call_by_call",
-    "rootfs::the_servers_behind_systemd_resolved",
-    "signals::whatever_is_caught_arrives",
-    "streams::",
-];
+const NOT_YET_ON_VIRTUAL_HOSTS: &[&str] = &["races::"];
 
 /// Why a case does not run on a virtual host.
 fn not_yet_there(name: &str) -> Option<String> {

@@ -21,7 +21,9 @@ fn facts(text: &str) -> Vec<String> {
         let is_other = line.split('\t').next().is_some_and(|key| key.ends_with(':')) && line.contains('\t');
         !is_other || status.iter().any(|key| line.starts_with(key) && *key != "NSpid")
     };
-    text.lines().filter(|line| of_status(line)).map(String::from).collect()
+    // Other cases mount in their folders meanwhile, and what the host mounts comes in.
+    let is_others = |line: &str| line.contains(" - ") && line.contains("/mydocker-test-");
+    text.lines().filter(|line| of_status(line) && !is_others(line)).map(String::from).collect()
 }
 
 fn compare(records: &Records, options: &[&str], shell: &str) {

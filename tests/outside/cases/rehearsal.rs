@@ -525,13 +525,13 @@ fn compare(dry: &[Call], real: &[Call], last: &str) -> Result<(), String> {
             seen.name == "openat2" && seen.result.as_deref().is_some_and(|result| result.starts_with("-1 ENOENT"));
         let may_be_missing = |path: &[u8]| path.starts_with(b"/dev/") || path.starts_with(b"/etc/");
         if missing && matches!(&seen.arguments[1].1, Value::Text(path, _) if may_be_missing(path)) {
-            let creates = ["statx", "openat2", "mknodat", "mkdirat", "sendmsg", "close"];
+            let creates = ["statx", "openat2", "openat", "mkdirat", "sendmsg", "close"];
             let mut created = Vec::new();
             while let Some(call) = real.next_if(|call| creates.contains(&call.name.as_str())) {
                 created.push(call);
             }
             let last = created.last().filter(|last| last.arguments == seen.arguments);
-            let made = created.iter().any(|call| call.name.starts_with("mk"));
+            let made = created.iter().any(|call| call.name == "mkdirat" || call.line.contains("O_CREAT|O_EXCL"));
             if !made || last.and_then(|last| last.result.as_ref()).is_none_or(|result| result.starts_with('-')) {
                 return Err(format!("what is missing is not created: {}", seen.line));
             }

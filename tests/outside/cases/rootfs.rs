@@ -231,7 +231,7 @@ fn files_of_etc_are_made() {
     assert_eq!(root.probe_output(&["--read-only"], &["see", "/etc/hosts"]), "link /run/deep/hosts\n");
 }
 
-case!(the_servers_behind_systemd_resolved, Needs::ROOT);
+case!(the_servers_behind_systemd_resolved, Needs::ROOT | Needs::RESOLV_CONF);
 fn the_servers_behind_systemd_resolved() {
     crate::probes::own_mounts::in_own_mounts("private", "resolved");
 }
