@@ -533,7 +533,8 @@ fn compare(dry: &[Call], real: &[Call], last: &str) -> Result<(), String> {
             let last = created.last().filter(|last| last.arguments == seen.arguments);
             let made = created.iter().any(|call| call.name == "mkdirat" || call.line.contains("O_CREAT|O_EXCL"));
             if !made || last.and_then(|last| last.result.as_ref()).is_none_or(|result| result.starts_with('-')) {
-                return Err(format!("what is missing is not created: {}", seen.line));
+                let lines: Vec<&str> = created.iter().map(|call| call.line.as_str()).collect();
+                return Err(format!("what is missing is not created: {}, then {lines:?}", seen.line));
             }
         }
         // What is in a file of the container, and how many reads it takes, only the run knows.

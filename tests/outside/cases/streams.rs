@@ -232,7 +232,7 @@ fn a_directory_as_a_stream() {
             for run in [root.probe(&[], &["touch", "/x"]), probe(&[], &["touch", &folder.text("x")])] {
                 let outcome = on_stream(run, number, open_with(path, flags));
                 match name {
-                    "stderr" => assert_eq!(outcome.code(), 125, "{outcome:?}"),
+                    "stderr" => assert_eq!(outcome.code(), 125, "{path} with {flags:#o}: {outcome:?}"),
                     _ => outcome.refused(125, &[name, "directory", "O_PATH", "/dev/null"]),
                 }
                 assert!(!folder.path("x").exists() && !root.0.path("x").exists(), "it ran: {outcome:?}");
