@@ -47,6 +47,7 @@ fuzz SECONDS="60" *TARGETS:
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+    cargo clippy --test '*' -- -D warnings
     cargo clippy --all-targets --target x86_64-unknown-linux-musl -- -D warnings
     cargo clippy --all-targets --target aarch64-unknown-linux-musl -- -D warnings
 

@@ -58,16 +58,14 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
 }
 
 /// Whether `mount` has the id `top`, or is mounted in that one, however deep. `all` is the whole file.
-pub fn is_below<'a>(mut mount: Mount<'a>, top: u64, all: &'a [u8]) -> bool {
-    loop {
-        if u64::from(mount.id) == top {
-            return true;
-        }
-        match parent_of(&mount, all) {
-            Some(parent) => mount = parent,
-            None => return false,
-        }
-    }
+pub fn is_below<'a>(mount: Mount<'a>, top: u64, all: &'a [u8]) -> bool {
+    with_parents(mount, all).any(|mount| u64::from(mount.id) == top)
+}
+
+/// `mount`, the mount that it is in, and so on, as far as `all` lists them.
+fn with_parents<'a>(mount: Mount<'a>, all: &'a [u8]) -> impl Iterator<Item = Mount<'a>> {
+    // The ids of a damaged file may lead in a circle. There are fewer mounts than bytes / 16: no line is as short as that.
+    core::iter::successors(Some(mount), |mount| parent_of(mount, all)).take(1 + all.len() / 16)
 }
 
 /// The mount that `mount` is in, if `all` lists it.
@@ -97,18 +95,11 @@ pub fn is_hidden(mount: &Mount, all: &[u8]) -> bool {
     if others(&|other| other.parent == mount.id && other.point == mount.point && other.point != b"/") {
         return true;
     }
-    let mut below = *mount;
-    loop {
-        // What is mounted on the same parent, on a directory above.
-        if others(&|other| other.parent == below.parent && other.id != below.id && is_above(other.point, below.point)) {
-            return true;
-        }
-        match parent_of(&below, all) {
-            None => return false,
-            Some(_) if below.point == b"/" => return true,
-            Some(parent) => below = parent,
-        }
-    }
+    with_parents(*mount, all).any(|below| {
+        // What is mounted on the same parent, on a directory above; or what is mounted on the root, and not the root itself.
+        others(&|other| other.parent == below.parent && other.id != below.id && is_above(other.point, below.point))
+            || below.point == b"/" && parent_of(&below, all).is_some()
+    })
 }
 
 /// Whether the directory `above`, which is not the root, is one above `point`.

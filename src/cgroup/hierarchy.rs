@@ -178,7 +178,7 @@ pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
 /// Returns the mount, and the rest of the path below it.
-fn mounted<'a>(
+pub fn mounted<'a>(
     mounts: &'a [u8],
     version: Version,
     controller: Controller,

@@ -1,5 +1,7 @@
 //! What is tried, and what must hold beside that nothing panics.
 
+#![expect(clippy::octal_escapes, reason = "a NUL between two words, and a number at the beginning of the second one")]
+
 use mydocker::bytes::{self, FixedBytes, Put};
 use mydocker::cgroup::hierarchy::{mounted, own_line};
 use mydocker::cgroup::limits::{Comparison, same};
@@ -76,6 +78,11 @@ const OPTIONS: &[&str] = &[
     "\0--ulimit\0nofile=1:2",
     "\0--tmpfs\0/t:size=1m",
     "\0-h",
+    "\0-p\08080:80/udp",
+    "\0--network\0bridge:a,forward",
+    "\0--subnet=10.1.0.0/24",
+    "\0--ip=10.1.0.9",
+    "\0-d\0--rm",
 ];
 
 fn command_lines() -> Vec<Vec<u8>> {
@@ -88,6 +95,13 @@ fn command_lines() -> Vec<Vec<u8>> {
         "run\0--privileged\0--cap-add\0NET_ADMIN\0--cap-drop=ALL\0--security-opt\0seccomp=unconfined\0sh",
         "run\0--dry-run=sh\0--trace=/t\0--stats=json\0--pid-file\0/p\0--ephemeral=1g\0--read-only\0--shm-size\01m\0sh",
         "run\0--ulimit\0nofile=1024:2048\0-e\0A=b\0--env-file\0/e\0--hostname\0h\0--step\0--\0sh",
+        "run\0-d\0--name\0a\0--rm\0--state=/s\0-p\0[::1]:8080-8081:80-81/tcp\0--network=bridge:b\0--subnet=10.1.0.0/24\0sh",
+        "exec\0-it\0-u\0a:b\0-w\0/w\0-e\0A=b\0a\0sh",
+        "ps\0-a\0--filter\0status=exited\0--format=json",
+        "logs\0-f\0--tail=10\0-t\0--since=1h\0a",
+        "stop\0-t=5\0a\0b",
+        "kill\0-s\0TERM\0a",
+        "rm\0-f\0a",
         "run\0--help",
         "check\0--json",
         "--version",
@@ -213,8 +227,8 @@ fn read_mountinfo(input: &[u8]) {
             point.to_bytes().len() <= mount.point.len()
                 && mountinfo::unescape(mount.root).to_bytes().len() <= mount.root.len()
         );
-        let hidden = mountinfo::is_hidden(mount.point, rest);
-        assert!(!hidden || !rest.is_empty());
+        mountinfo::is_hidden(&mount, input);
+        assert!(!mountinfo::is_hidden(&mount, b""));
         let flags = sys::MountFlags::of_options(mount.options);
         let mut names = Vec::new();
         flags.put(&mut names);
@@ -249,11 +263,11 @@ fn read_cgroup(input: &[u8]) {
             assert!(name.is_empty() || set.has(controller));
             let found = mounted(mounts, version, controller, line.path);
             assert!(found.is_none_or(|(_, below)| line.path.ends_with(below)));
-            if let Some((point, below)) = found {
+            if let Some((mount, below)) = found {
                 let path = mydocker::cgroup::hierarchy::below_top(&[below]).to_bytes();
                 assert!(path == b"." || path.starts_with(b"./"));
                 assert!(!bytes::has_part(path, b'/', b".."), "{:?}", path.escape_ascii().to_string());
-                mountinfo::unescape(point);
+                mountinfo::unescape(mount.point);
             }
         }
         Controllers::in_list(own, b' ');
@@ -349,7 +363,7 @@ fn print_traces() -> Act {
         let _ = sys::open(path, sys::OpenFlags::from_bits(number).without(sys::OpenFlags::CREAT)).map_err(print_error);
         let _ = sys::mkdir(None, path, number as u32).map_err(print_error);
         let _ = sys::mount(path, path, path, sys::MountFlags::from_bits(number), Some(path)).map_err(print_error);
-        let _ = sys::symlink(path, path).map_err(print_error);
+        let _ = sys::symlink(path, &null, path).map_err(print_error);
         let _ = sys::statx(path, false).map_err(print_error);
         sys::write_all(null.borrow(), input).ok().expect("a write to /dev/null");
         trace::note(std::str::from_utf8(input).unwrap_or("a purpose"));
@@ -360,13 +374,14 @@ fn print_traces() -> Act {
 fn print_records(input: &[u8]) {
     let input = &input[..input.len().min(SHOWN)];
     let (path, number) = (path(input), number(input));
+    let null = sys::open(c"/dev/null", sys::OpenFlags::WRONLY).ok().expect("/dev/null");
     let group_ids: Vec<u32> = input.as_chunks::<4>().0.iter().map(|bytes| u32::from_ne_bytes(*bytes)).collect();
     record::begin();
     let made: [mydocker::error::Result<()>; 12] = [
         sys::mkdir(None, path, number as u32),
         sys::mount(path, path, path, sys::MountFlags::from_bits(number), Some(path)),
         sys::mknod(None, path, number as u32, sys::Device::new(number as u32 & 0xfff, 5)),
-        sys::symlink(path, path),
+        sys::symlink(path, &null, path),
         sys::sethostname(input),
         sys::setgroups(&group_ids),
         sys::chown(path, number as u32, number as u32),
@@ -379,7 +394,7 @@ fn print_records(input: &[u8]) {
     let opened = sys::open(path, sys::OpenFlags::from_bits(number));
     if let Ok(file) = &opened {
         let _ = sys::write_all(file.borrow(), input);
-        let _ = sys::mount_setattr(file, sys::MountAttr::from_bits(number), path);
+        let _ = sys::mount_setattr(file, sys::MountAttr::from_bits(number), sys::MountFlags::from_bits(number), path);
     }
     drop(opened);
     let calls = record::take();

@@ -9,6 +9,7 @@ use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
 use crate::support::processes::{children, status_field, wait_until};
 use crate::support::roots::Root;
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +20,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 
 fn open_with(path: &str, flags: i32) -> OwnedFd {
-    OpenOptions::new().read(true).custom_flags(flags).open(path).expect("open").into()
+    // std would take O_PATH away on musl, where it is one of the bits of O_ACCMODE.
+    let flags = OFlags::CLOEXEC | OFlags::from_bits_retain(flags as u32);
+    rustix::fs::open(path, flags, Mode::empty()).expect("open")
 }
 
 /// Runs it with this descriptor as one of its three streams.
