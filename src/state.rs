@@ -57,7 +57,7 @@ fn folders(named: Option<&'static CStr>, uid: u32, environment: &[&'static CStr]
     folders
 }
 
-/// The folder of all records of this user; `create`: it is made if it is missing. `None`: there is none.
+/// The folder of all records of this user. If it does not exist, `create` makes it; without `create` the result is `None`.
 pub fn folder(
     named: Option<&'static CStr>,
     uid: u32,

@@ -29,7 +29,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// stdin, if it is such a file. One without a name (a here-document of a shell, a memfd) is none: it has no path by which
+    /// stdin, if it is such a file. One without a name (a here-document of a shell, a memfd) stays as it is: it has no path by which
     /// a mount of it could be found, and nobody else finds it by one.
     pub fn find() -> Result<Option<Input>> {
         let status = sys::statx_fd(FdRef::STDIN).map_err(|e| e.about(b"/proc/self/fd/0"))?;

@@ -23,7 +23,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
         "there are no images: unpack one into a folder, and use it with run --rootfs",
     ),
     (&["create", "start", "restart", "rename", "update"], "a container begins with run, and ends with its command"),
-    (&["network", "volume"], "there is none to manage: see run --help for --network and -v"),
+    (&["network", "volume"], "networks and volumes are options of run: see --network and -v in run --help"),
 ];
 
 /// Beside those of `verbs.rs`.

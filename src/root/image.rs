@@ -19,7 +19,7 @@ pub struct Image {
     is_marked: bool,
     /// The filesystems that it may hold.
     types: Vec<&'static CStr>,
-    /// What it is, if it is none that can be mounted.
+    /// If it cannot be mounted: what the file is, and the command that helps.
     hint: &'static str,
 }
 

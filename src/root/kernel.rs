@@ -135,7 +135,7 @@ impl ChildStep for MaskPaths {
     }
 }
 
-/// Covers a directory by an empty one: of all filesystems ramfs is the cheapest. `Ok(false)`: there is none.
+/// Covers a directory by an empty one: of all filesystems ramfs is the cheapest. `Ok(false)`: no directory has this path.
 fn mask_directory(path: &CStr) -> Result<bool> {
     unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None))
 }

@@ -565,7 +565,7 @@ pub fn space(fd: &Fd) -> Result<(u64, u64)> {
     Ok((status.f_blocks * size, status.f_bfree * size))
 }
 
-/// fstatfs(2): whether an open file is a pipe(2), and no FIFO that has a name. One that is not open is none.
+/// fstatfs(2): whether a descriptor is one of pipe(2). A FIFO with a name, or a descriptor that is not open, is not.
 pub fn is_pipe(fd: FdRef) -> Result<bool> {
     match filesystem(fd) {
         Err(e) if e.is(Errno::EBADF) => Ok(false),
