@@ -7,7 +7,7 @@ use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, 
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
-use crate::support::processes::{children, status_field, wait_until};
+use crate::support::processes::{children, status_field, timeout, wait_until};
 use crate::support::roots::Root;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
@@ -272,13 +272,23 @@ fn waits_to_write(pid: i32) -> bool {
     is(libc::SYS_write) || is(libc::SYS_ppoll) && words[2] == "0x1"
 }
 
+#[track_caller]
+fn wait_until_it_waits_to_write(pid: i32) {
+    let call = || fs::read_to_string(format!("/proc/{pid}/syscall"));
+    let start = std::time::Instant::now();
+    while !waits_to_write(pid) {
+        assert!(start.elapsed() < timeout(), "it does not wait to write, but {:?}, {:?}", call(), children(pid));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
 /// TERM ends a mydocker that waits for a reader of what it writes.
 fn term_ends_a_writer(run: Run, streams: [OwnedFd; 3], status: i32) {
     let running = run.start_on(streams);
     wait_until("mydocker has no child any more", || {
         children(running.pid).is_empty() && host().directories(&running.directory_name()).is_empty()
     });
-    wait_until("it waits to write", || waits_to_write(running.pid));
+    wait_until_it_waits_to_write(running.pid);
     running.send(libc::SIGTERM);
     let outcome = running.reap();
     assert_eq!(outcome.status.code().unwrap_or(128 + libc::SIGTERM), status, "{outcome:?}");
@@ -336,7 +346,7 @@ fn a_trace_that_nobody_reads() {
         let stderr = if to_stderr { pipe.try_clone().expect("dup") } else { null() };
         let running = probe(&[&trace], &["hold"]).start_on([null(), null(), stderr]);
         if to_stderr {
-            wait_until("it waits to write", || waits_to_write(running.pid));
+            wait_until_it_waits_to_write(running.pid);
         }
         // The first lines come before it blocks signals: read until it has.
         let mut reader = File::open(&fifo).expect("open of a FIFO");
@@ -344,7 +354,7 @@ fn a_trace_that_nobody_reads() {
             reader.read_exact(&mut [0; 512]).expect("read");
             status_field(running.pid, "SigBlk:").is_none_or(|set| set != 0)
         });
-        wait_until("it waits to write", || waits_to_write(running.pid));
+        wait_until_it_waits_to_write(running.pid);
         running.send(libc::SIGTERM);
         assert_eq!(running.finish().code(), 143, "{trace}");
         fs::remove_file(fifo).expect("unlink");

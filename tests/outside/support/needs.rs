@@ -280,8 +280,14 @@ pub fn root_is_initramfs() -> bool {
     mounts.lines().any(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - rootfs "))
 }
 
+/// The name of this virtual host of tests/vm.
+pub fn virtual_host() -> Option<String> {
+    let line = std::fs::read_to_string("/proc/cmdline").ok()?;
+    Some(line.split_whitespace().find_map(|word| word.strip_prefix("mydocker.host="))?.to_string())
+}
+
 pub fn is_virtual_host() -> bool {
-    std::fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("mydocker.host=")
+    virtual_host().is_some()
 }
 
 /// A virtual host has no tools that make images; it has ready-made images.
