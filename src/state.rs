@@ -31,8 +31,8 @@ const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"std
 /// The first line of a state file.
 const VERSION: &[u8] = b"mydocker 1\n";
 
-/// How long a state file may be: as its paths may be.
-const STATE_LEN: usize = 5 * libc::PATH_MAX as usize;
+/// How long a state file may be: as its paths and its ports may be.
+const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 
 /// How long a status is.
 const STATUS_LEN: usize = 32;
@@ -275,6 +275,11 @@ impl ParentStep for NoteProcess {
                     state.put_decimal(dir.fd().number() as u64);
                 }
             }
+            state.put(b"\n");
+        }
+        if !parent.ports.is_empty() {
+            state.put(b"ports ");
+            state.put(&parent.ports);
             state.put(b"\n");
         }
         put_line(&mut state, b"pid", pid.0 as u64);

@@ -219,7 +219,9 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
-    /// The sockets of its published ports, until the relay has them,
+    /// Its published ports, as docker shows them,
+    pub ports: Vec<u8>,
+    /// their sockets, until the relay has them,
     pub listeners: Vec<Listener>,
     /// and the relay.
     pub relay: Option<Pid>,

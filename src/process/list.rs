@@ -261,7 +261,7 @@ fn print(line: &[u8]) -> Result<()> {
 }
 
 /// What the table says of one container.
-const COLUMNS: [&str; 5] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY"];
+const COLUMNS: [&str; 6] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY", "PORTS"];
 
 /// How much of a command the table shows.
 const COMMAND_WIDTH: usize = 20;
@@ -311,10 +311,16 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
             let mut memory = Vec::new();
             put_memory(&mut memory, used, limit);
             let command = command.get(..COMMAND_WIDTH).unwrap_or(command);
-            rows.push([name.to_bytes().to_vec(), status_of(&record, word, end, now), command.to_vec(), pid, memory]);
+            let status = status_of(&record, word, end, now);
+            rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
         }
     }
     if order.quiet || order.json { sys::write_all(FdRef::STDOUT, &out) } else { put_table(&rows) }
+}
+
+/// Its published ports, as long as it has them.
+fn ports_of(record: &Record) -> &[u8] {
+    if record.alive { record.field(b"ports") } else { b"" }
 }
 
 /// Whether all filters let it pass.
@@ -432,7 +438,12 @@ fn put_json(
     numbers: &[(&str, Option<u64>)],
 ) {
     let mut separator: &[u8] = b"{";
-    let strings = [("name", name.to_bytes()), ("state", word.as_bytes()), ("command", record.field(b"command"))];
+    let strings = [
+        ("name", name.to_bytes()),
+        ("state", word.as_bytes()),
+        ("command", record.field(b"command")),
+        ("ports", ports_of(record)),
+    ];
     for (key, value) in &strings {
         out.put(separator);
         separator = b",";

@@ -112,7 +112,8 @@ pub fn carry_out(
             Some(Wait::Signaled(_)) if started.is_ok() => Some(status & 0x7f),
             _ => None,
         };
-        let ending = Ending { pid: parent.pid, status, signal, executed_at, written_to, error: started.err() };
+        let (pid, ports) = (parent.pid, parent.ports.as_slice());
+        let ending = Ending { pid, status, signal, executed_at, ports, written_to, error: started.err() };
         // A file that could not be created has ended the run, and has been named.
         if !matches!(to, StatsTo::File(_)) || parent.stats_file.is_some() {
             let record = stats::record(&begun, to, plan, &ending);

@@ -138,6 +138,8 @@ pub struct Port {
     pub word: &'static str,
     /// The address of the host, if one is given.
     pub address: Option<SocketAddress>,
+    /// That address, as it was written; 0.0.0.0 if none is given.
+    pub address_word: &'static [u8],
     /// The port of the host; 0: any that is free.
     pub host: u16,
     /// The port in the container.
