@@ -405,6 +405,7 @@ pub const FOR_EXEC: &[&str] = &[
     "--init",
     "--rootfs",
     "--ephemeral",
+    "--read-only",
     "--workdir",
     "--user",
     "--ulimit",
