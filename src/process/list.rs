@@ -3,6 +3,7 @@
 use crate::bytes::{self, Put};
 use crate::error::{Error, Result};
 use crate::log::{self, View};
+use crate::process::keep;
 use crate::state::{self, End, Record};
 use crate::sys::{self, Dir, FdRef, OpenFlags, Poll};
 use alloc::vec::Vec;
@@ -91,6 +92,15 @@ pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
 
 fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()> {
     let (mut record, Some(folder)) = (find(folder, name)?, folder) else { return Ok(()) };
+    let was_alive = record.alive;
+    if match order.act {
+        Act::Stop => true,
+        Act::Remove => order.force,
+        Act::Kill => [libc::SIGKILL, libc::SIGTERM].contains(&order.signal),
+        _ => false,
+    } {
+        end_restarts(folder, name, &mut record)?;
+    }
     match order.act {
         Act::List => Ok(()),
         Act::Remove => {
@@ -119,6 +129,8 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             stop(&mut record, name, Some(order.seconds))?;
             print(name.to_bytes())
         }
+        // It has ended in the pause before a restart.
+        Act::Kill if was_alive && !record.alive => print(name.to_bytes()),
         Act::Kill => {
             kill(&record, name, order.signal)?;
             print(name.to_bytes())
@@ -207,6 +219,19 @@ fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
     record.wait()
 }
 
+/// Ends its restarts for good, and waits for the end of a pause, or of a start.
+fn end_restarts(folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
+    let Some((keeper, ..)) = record.restarter()? else { return Ok(()) };
+    for signal in [keep::NO_MORE, libc::SIGCONT] {
+        sys::pidfd_send_signal(keeper.borrow(), signal)?;
+    }
+    while record.alive && record.process()?.is_none() {
+        sys::nanosleep(5_000_000)?;
+        *record = find(Some(folder), name)?;
+    }
+    Ok(())
+}
+
 /// Sends a signal to the container's first process.
 fn kill(record: &Record, name: &CStr, signal: i32) -> Result<()> {
     let (process, ..) = running(record, name)?;
@@ -221,6 +246,8 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
         "it has ended:"
     } else if record.state.is_empty() {
         "it is still starting:"
+    } else if record.end().is_some() {
+        "it is restarting:"
     } else {
         match record.process()? {
             Some(process) => return Ok(process),
@@ -341,6 +368,7 @@ fn word_of(record: &Record, end: Option<End>) -> &'static str {
     match (record.alive, end) {
         _ if !record.is_readable() => "unreadable",
         (true, _) if record.state.is_empty() => "starting",
+        (true, Some(_)) => "restarting",
         (true, _) if record.is_frozen() => "paused",
         (true, _) => "running",
         (false, Some(_)) => "exited",

@@ -26,6 +26,8 @@ pub struct Spec {
     pub detach: bool,
     /// Its record is removed when it has ended.
     pub remove: bool,
+    /// Whether it is started again when it has ended, with `detach`.
+    pub restart: Option<Restart>,
     /// Its standard input stays open, with `detach`.
     pub interactive: bool,
     /// Where its output goes, with `detach`.
@@ -159,6 +161,15 @@ pub struct BridgeWanted {
     pub address: Option<Address>,
     /// The host is to forward packets.
     pub forward: bool,
+}
+
+/// When a container is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// Whenever it has ended.
+    Always,
+    /// When its status is not 0: so many times at most, unless that is 0.
+    OnFailure(u64),
 }
 
 /// Where the output of a detached container goes.
