@@ -10,6 +10,7 @@
 //! | `stdin` | with `-d -i`: a FIFO |
 
 use crate::bytes::{self, FixedBytes, Put};
+use crate::cgroup::directory::{FREEZER_STATE, THAWED};
 use crate::cgroup::{Group, Version};
 use crate::environment;
 use crate::error::{Errno, Error, Result};
@@ -283,7 +284,11 @@ impl ParentStep for NoteProcess {
         let mut state = self.about.clone();
         for group in self.groups {
             let Some(dir) = group.dir() else { continue };
-            state.put(if group.hierarchy.version == Version::V2 { b"group 2 " } else { b"group 1 " });
+            state.put(match group.hierarchy.version {
+                Version::V2 => b"group 2 ",
+                Version::V1 if group.is_freezer() => b"group f ",
+                Version::V1 => b"group 1 ",
+            });
             match group.path {
                 Some(path) => state.put(path.to_bytes()),
                 // Its hierarchy is mounted nowhere: there is no other way to it than by what this process holds open.
@@ -503,32 +508,38 @@ impl Record {
         Ok((words.collect(), environment))
     }
 
-    /// Its groups: whether it is on v2, and its path.
-    fn group_paths(&self) -> impl Iterator<Item = (bool, &[u8])> {
+    /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.
+    fn group_paths(&self) -> impl Iterator<Item = (u8, &[u8])> {
         bytes::split(&self.state, b'\n').filter_map(|line| {
             let path = line.strip_prefix(b"group ")?;
-            Some((path.starts_with(b"2"), path.get(2..)?))
+            Some((*path.first()?, path.get(2..)?))
         })
     }
 
     /// What is in the file that v2 and v1 have by these names, in the first of its groups that has it.
     pub fn group_file(&self, names: [&[u8]; 2]) -> Option<Vec<u8>> {
-        self.group_paths().find_map(|(is_v2, path)| {
+        self.group_paths().find_map(|(kind, path)| {
             let mut buffer = [0; 4096];
-            let path = bytes::c_string(&[path, b"/", if is_v2 { names[0] } else { names[1] }]);
+            let path = bytes::c_string(&[path, b"/", if kind == b'2' { names[0] } else { names[1] }]);
             sys::read_up_to(None, path, &mut buffer).ok().map(<[u8]>::to_vec)
         })
     }
 
-    /// Its group on v2, which has a freezer.
-    pub fn freezer(&self) -> Option<Dir> {
-        let (_, path) = self.group_paths().find(|(is_v2, _)| *is_v2)?;
-        Dir::open(None, bytes::c_string(&[path])).ok()
+    /// What stops it: a directory and a file in it, and what the file says of one that goes on, and of one that is stopped.
+    pub fn freezer(&self) -> Option<(Dir, &'static CStr, [&'static [u8]; 2])> {
+        let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
+        let dir = Dir::open(None, bytes::c_string(&[path])).ok()?;
+        Some(match kind {
+            b'2' => (dir, c"cgroup.freeze", [b"0", b"1"]),
+            _ => (dir, FREEZER_STATE, [THAWED, b"FROZEN"]),
+        })
     }
 
-    /// Whether the freezer has stopped it.
+    /// Whether the freezer has stopped it, or is about to.
     pub fn is_frozen(&self) -> bool {
-        self.freezer().is_some_and(|dir| dir.read(c"cgroup.freeze", &mut [0; 8]).is_ok_and(|value| value == b"1\n"))
+        self.freezer().is_some_and(|(dir, file, [goes_on, _])| {
+            dir.read(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != goes_on)
+        })
     }
 
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
@@ -536,8 +547,8 @@ impl Record {
     pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
         let mut groups = Vec::new();
         let inner = inner_group(pid, name)?.unwrap_or_default();
-        for (is_v2, path) in self.group_paths() {
-            let path = bytes::c_string(&[path, if is_v2 { inner } else { b"" }]);
+        for (kind, path) in self.group_paths() {
+            let path = bytes::c_string(&[path, if kind == b'2' { inner } else { b"" }]);
             groups.push(Group::existing(Dir::open(None, path)?)?);
         }
         Ok(groups)

@@ -100,6 +100,10 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         _ => false,
     } {
         end_restarts(folder, name, &mut record)?;
+        // v1: no signal reaches what is frozen.
+        if record.process()?.is_some() && record.is_frozen() {
+            freeze(&record, name, false)?;
+        }
     }
     match order.act {
         Act::List => Ok(()),
@@ -135,26 +139,41 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             kill(&record, name, order.signal)?;
             print(name.to_bytes())
         }
-        Act::Pause => freeze(&record, name, b"1"),
-        Act::Unpause => freeze(&record, name, b"0"),
+        Act::Pause | Act::Unpause => {
+            freeze(&record, name, order.act == Act::Pause)?;
+            print(name.to_bytes())
+        }
         Act::Stats => stats(order, &record, name),
     }
 }
 
-/// Stops or continues all that is in it, by the freezer of v2; it takes whoever enters, too, and lets SIGKILL through.
-fn freeze(record: &Record, name: &CStr, value: &[u8]) -> Result<()> {
+/// Stops or continues all that is in it, by its freezer; it takes whoever enters, too.
+fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
     running(record, name)?;
     let what = match record.freezer() {
-        None => "it cannot be paused, without a limit on cgroup v2:",
-        Some(dir) if record.is_frozen() != (value == b"1") => {
-            dir.write(c"cgroup.freeze", value)?;
-            return print(name.to_bytes());
+        None => "it cannot be paused, without a limit on cgroup v2, or a freezer of v1:",
+        Some(_) if record.is_frozen() == stop => match stop {
+            true => "it is paused:",
+            false => "it is not paused:",
+        },
+        Some((dir, file, [goes_on, stops])) => {
+            let value = if stop { stops } else { goes_on };
+            dir.write(file, value)?;
+            // v1 stops one process after the other, and those that wait for a device later.
+            for _ in 0..FREEZE_TURNS {
+                if bytes::trimmed(dir.read(file, &mut [0; 16])?) == value {
+                    break;
+                }
+                sys::nanosleep(1_000_000)?;
+            }
+            return Ok(());
         }
-        Some(_) if value == b"1" => "it is paused:",
-        Some(_) => "it is not paused:",
     };
     Err(Error::refused(what, &[name.to_bytes()], ""))
 }
+
+/// How many times to look whether all processes have stopped, with a pause of a millisecond.
+const FREEZE_TURNS: usize = 1000;
 
 /// Prints what it uses: once, or every second until it ends.
 fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
