@@ -57,7 +57,11 @@ impl ParentStep for DetachStreams {
         let null = || sys::open(c"/dev/null", OpenFlags::RDWR);
         let stdin = if self.spec.tty || self.spec.interactive {
             // Open for writing, too, so that it never ends.
-            dir.mkfifo(c"stdin")?;
+            match dir.mkfifo(c"stdin") {
+                // It has run before.
+                Err(e) if e.is(Errno::EEXIST) => {}
+                made => made?,
+            }
             dir.openat(c"stdin", OpenFlags::RDWR)?
         } else {
             null()?
@@ -70,12 +74,19 @@ impl ParentStep for DetachStreams {
             LogTo::Own => {
                 let (pipe, write) = sys::pipe2()?;
                 let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
+                let mut end = 0;
+                if self.spec.restart.is_some() {
+                    // What is left of a piece that was cut is written over.
+                    let mut reader = Reader::new(dir.openat(LOG, OpenFlags::NONE)?);
+                    while reader.next().is_some() {}
+                    end = reader.at;
+                }
                 let half = self.spec.log_size.unwrap_or(10 << 20).max(LEAST) / 2;
                 self.log.set(Some(Box::leak(Box::new(Log {
                     pipe,
                     dir: Dir::open(Some(dir), c".")?,
                     file,
-                    end: 0,
+                    end,
                     half,
                     buffer: alloc::vec![0; PIECE.min(half as usize)].leak(),
                     lost: 0,

@@ -165,7 +165,7 @@ fn begin_trace(to: Option<TraceTo>, environment: &[&'static CStr]) -> Result<()>
 
 fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
     begin_trace(request.trace, environment)?;
-    let mut front = None;
+    let (mut front, mut kept) = (None, None);
     if request.spec.detach {
         let (uid, _) = sys::effective_ids();
         let folder = state::folder(request.spec.state, uid, environment, true)?;
@@ -175,6 +175,12 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
         match keep::detach(request.spec.name.unwrap_or_default())? {
             Ok(status) => return Ok(status),
             Err(fd) => front = Some(fd),
+        }
+        if let Some(policy) = request.spec.restart {
+            match keep::restart(policy, &request.spec, environment, front.take())? {
+                Ok(status) => return Ok(status),
+                Err((fd, record)) => (front, kept) = (fd, Some(record)),
+            }
         }
     }
     if let Network::Container(name) = request.spec.network {
@@ -186,6 +192,7 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
     plan.parts.front.set(front);
+    plan.parts.kept.set(kept);
     if let Some(form) = request.dry_run {
         let text = match form {
             DryRun::Table => show::dry_run::table(plan),

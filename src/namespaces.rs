@@ -117,6 +117,17 @@ impl ParentStep for JoinPidNamespace {
 }
 
 step! {
+    /// Copies the mounts of this host: what it mounts and changes before it enters the container is its own.
+    pub struct CopyMounts;
+}
+
+impl ChildStep for CopyMounts {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        sys::unshare(CloneFlags::NEWNS)
+    }
+}
+
+step! {
     /// Enters the other namespaces of the container, in one call.
     ///
     /// Its root and its working directory become the root of the container.

@@ -10,13 +10,14 @@
 //! | `stdin` | with `-d -i`: a FIFO |
 
 use crate::bytes::{self, FixedBytes, Put};
+use crate::cgroup::directory::{FREEZER_STATE, THAWED};
 use crate::cgroup::{Group, Version};
 use crate::environment;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::spec::Spec;
-use crate::step::{Parent, ParentStep};
+use crate::step::{Parent, ParentStep, Slot};
 use crate::sys::{self, Dir, Fd, Lock, NEW, OpenFlags, Pid, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -31,11 +32,20 @@ const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"std
 /// The first line of a state file.
 const VERSION: &[u8] = b"mydocker 1\n";
 
-/// How long a state file may be: as its paths may be.
-const STATE_LEN: usize = 5 * libc::PATH_MAX as usize;
+/// How long a state file may be: as its paths and its ports may be.
+const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 
-/// How long a status is.
+/// How long a status is. The last byte says whether it is started again.
 const STATUS_LEN: usize = 32;
+
+/// What that byte is then.
+const RESTARTING: &[u8] = b"R";
+
+/// There is no status.
+const BLANK: &[u8] = &[b' '; STATUS_LEN];
+
+/// A record that is held: the folder of all records, its name, and its own folder, locked.
+pub type Held = (Dir, &'static CStr, Dir);
 
 /// Where records may be: the folder that the user names, or else that of the system, or else one in /tmp.
 fn folders(named: Option<&'static CStr>, uid: u32, environment: &[&'static CStr]) -> Vec<&'static CStr> {
@@ -128,16 +138,18 @@ step! {
         pub environment: &'static [&'static CStr],
         /// The directory that mydocker was started in, where that is the command's.
         pub directory: Option<Vec<u8>>,
+        /// The record, if the keeper has made it.
+        pub kept: &'static Slot<Held>,
     }
 }
 
 impl ParentStep for MakeRecord {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let Some(folder) = folder(self.spec.state, self.host.ids.0, self.host.environment, true)? else {
-            return Ok(());
+        let made = match self.kept.take() {
+            None => make(self.spec, self.host.ids.0, self.host.environment)?,
+            kept => kept,
         };
-        let name = bytes::c_string(&[self.spec.name.unwrap_or_default().as_bytes()]);
-        let dir = create(&folder, name)?;
+        let Some((folder, name, dir)) = made else { return Ok(()) };
         let count = self.spec.words.len() + 2 * usize::from(self.directory.is_some());
         let mut config = bytes::to_decimal(count as u64);
         config.put(b"\0");
@@ -157,6 +169,14 @@ impl ParentStep for MakeRecord {
         parent.record = Some((folder, name, dir));
         kept
     }
+}
+
+/// Makes the record of a container.
+pub fn make(spec: &Spec, uid: u32, environment: &[&'static CStr]) -> Result<Option<Held>> {
+    let Some(folder) = folder(spec.state, uid, environment, true)? else { return Ok(None) };
+    let name = bytes::c_string(&[spec.name.unwrap_or_default().as_bytes()]);
+    let dir = create(&folder, name)?;
+    Ok(Some((folder, name, dir)))
 }
 
 /// Makes the folder of a record, and locks it.
@@ -202,7 +222,7 @@ fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
         return Err(Error::refused("the record", &[name.to_bytes()], "another process holds it"));
     }
     let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
-    sys::write_all(file.borrow(), &[b' '; STATUS_LEN]).map_err(|e| e.about(b"status"))?;
+    sys::write_all(file.borrow(), BLANK).map_err(|e| e.about(b"status"))?;
     Ok(dir)
 }
 
@@ -264,7 +284,11 @@ impl ParentStep for NoteProcess {
         let mut state = self.about.clone();
         for group in self.groups {
             let Some(dir) = group.dir() else { continue };
-            state.put(if group.hierarchy.version == Version::V2 { b"group 2 " } else { b"group 1 " });
+            state.put(match group.hierarchy.version {
+                Version::V2 => b"group 2 ",
+                Version::V1 if group.is_freezer() => b"group f ",
+                Version::V1 => b"group 1 ",
+            });
             match group.path {
                 Some(path) => state.put(path.to_bytes()),
                 // Its hierarchy is mounted nowhere: there is no other way to it than by what this process holds open.
@@ -275,6 +299,11 @@ impl ParentStep for NoteProcess {
                     state.put_decimal(dir.fd().number() as u64);
                 }
             }
+            state.put(b"\n");
+        }
+        if !parent.ports.is_empty() {
+            state.put(b"ports ");
+            state.put(&parent.ports);
             state.put(b"\n");
         }
         put_line(&mut state, b"pid", pid.0 as u64);
@@ -297,6 +326,11 @@ pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     let mut about = VERSION.to_vec();
     put_line(&mut about, b"detached", spec.detach.into());
     put_line(&mut about, b"began", sys::realtime() / 1000);
+    if spec.detach && spec.restart.is_some() {
+        let keeper = sys::getppid();
+        put_line(&mut about, b"keeper", keeper.0 as u64);
+        put_line(&mut about, b"keeper-start", stat(keeper).map_or(0, |(_, start)| start));
+    }
     let mut command = FixedBytes::<200>::new();
     for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {
         command.put(if command.as_bytes().is_empty() { b"" } else { b" " });
@@ -309,23 +343,51 @@ pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
 }
 
 /// The command has been executed.
-pub fn note_running(parent: &Parent) -> Result<()> {
-    parent.record.as_ref().map_or(Ok(()), |(_, _, dir)| dir.rename(NEW, STATE))
+pub fn note_running(spec: &Spec, parent: &Parent) -> Result<()> {
+    let Some((_, _, dir)) = &parent.record else { return Ok(()) };
+    dir.rename(NEW, STATE)?;
+    // Up to here it was said to be restarting.
+    if spec.restart.is_some() { write_status(dir, BLANK) } else { Ok(()) }
 }
 
-/// It has ended. The record stays if it is to be looked at later: that is, if it had been detached.
-pub fn note_end(plan: &Plan, parent: &Parent, status: Option<i32>, out_of_memory: bool) -> Result<()> {
-    let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
-    let Some(status) = status else { return remove(folder, name, dir) };
+/// Whether the command has ever been executed.
+pub fn has_run(dir: &Dir) -> Result<bool> {
+    dir.has(STATE)
+}
+
+/// In place, where it has its room; whoever waits has it open.
+fn write_status(dir: &Dir, line: &[u8]) -> Result<()> {
+    let file = dir.openat(STATUS, OpenFlags::WRONLY)?;
+    sys::write_all(file.borrow(), line).map_err(|e| e.about(b"status"))
+}
+
+/// Notes how it has ended.
+pub fn note_status(dir: &Dir, status: i32, out_of_memory: bool) -> Result<()> {
     let mut line = FixedBytes::<200>::new();
     line.put_decimal(status as u64);
     line.put(b" ");
     line.put_decimal(sys::realtime() / 1000);
-    line.put(if out_of_memory { b" oom" } else { b"" });
-    // In place, where it has its room; whoever waits has it open.
-    let noted = dir
-        .openat(STATUS, OpenFlags::WRONLY)
-        .and_then(|file| sys::write_all(file.borrow(), line.as_bytes()).map_err(|e| e.about(b"status")));
+    line.put(if out_of_memory { b" oom" } else { b"     " });
+    write_status(dir, line.as_bytes())
+}
+
+/// Notes beside the status that it will be started again.
+pub fn note_pause(dir: &Dir) -> Result<()> {
+    let file = dir.openat(STATUS, OpenFlags::WRONLY)?;
+    sys::pwrite_all(file.borrow(), RESTARTING, STATUS_LEN as u64 - 1);
+    Ok(())
+}
+
+/// It has ended; `executed`: after the command had begun. The record stays if it is to be looked at later: that is, if it had been
+/// detached.
+pub fn note_end(plan: &Plan, parent: &Parent, status: i32, executed: bool, out_of_memory: bool) -> Result<()> {
+    let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
+    // One that cannot be started again was there before.
+    let is_kept = executed || plan.spec.restart.is_some() && has_run(dir)?;
+    if !is_kept {
+        return remove(folder, name, dir);
+    }
+    let noted = note_status(dir, status, out_of_memory);
     if plan.spec.detach && !plan.spec.remove { noted } else { noted.and(remove(folder, name, dir)) }
 }
 
@@ -339,6 +401,9 @@ pub struct End {
     /// The kernel has killed for lack of memory.
     pub out_of_memory: bool,
 }
+
+/// A process, its pid, and that of its parent.
+pub type Process = (Fd, Pid, Pid);
 
 /// A record, as it was read.
 pub struct Record {
@@ -391,26 +456,37 @@ impl Record {
         self.number(b"detached") == 1 || !self.is_readable()
     }
 
-    /// How it has ended. `None`: it has not, or its keeper was killed.
+    /// How it has ended. `None`: it has not, or its keeper was killed. One that is alive is being started again.
     pub fn end(&self) -> Option<End> {
         let mut buffer = [0; STATUS_LEN];
         let len = sys::pread(self.status.borrow(), &mut buffer, 0).ok()?;
         let mut words = bytes::words(buffer.get(..len)?);
         let mut number = || bytes::decimal(words.next()?).ok();
         let (status, at) = (number()?, number()?);
-        Some(End { status, at, out_of_memory: words.next().is_some() }).filter(|_| !self.alive)
+        let is_restarting = buffer.ends_with(RESTARTING);
+        let out_of_memory = words.next() == Some(b"oom");
+        Some(End { status, at, out_of_memory }).filter(|_| !self.alive || is_restarting)
     }
 
     /// Its process, and the pid of the keeper, if it runs.
-    pub fn process(&self) -> Result<Option<(Fd, Pid, Pid)>> {
-        let pid = Pid(self.number(b"pid") as i32);
+    pub fn process(&self) -> Result<Option<Process>> {
+        self.process_in(b"pid", b"start")
+    }
+
+    /// The keeper that starts it again, if it has one.
+    pub fn restarter(&self) -> Result<Option<Process>> {
+        self.process_in(b"keeper", b"keeper-start")
+    }
+
+    fn process_in(&self, pid: &[u8], since: &[u8]) -> Result<Option<Process>> {
+        let pid = Pid(self.number(pid) as i32);
         if !self.alive || pid.0 == 0 {
             return Ok(None);
         }
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
         match stat(pid) {
-            Some((parent, start)) if start == self.number(b"start") => Ok(Some((process, pid, parent))),
+            Some((parent, start)) if start == self.number(since) => Ok(Some((process, pid, parent))),
             _ => Ok(None),
         }
     }
@@ -432,32 +508,38 @@ impl Record {
         Ok((words.collect(), environment))
     }
 
-    /// Its groups: whether it is on v2, and its path.
-    fn group_paths(&self) -> impl Iterator<Item = (bool, &[u8])> {
+    /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.
+    fn group_paths(&self) -> impl Iterator<Item = (u8, &[u8])> {
         bytes::split(&self.state, b'\n').filter_map(|line| {
             let path = line.strip_prefix(b"group ")?;
-            Some((path.starts_with(b"2"), path.get(2..)?))
+            Some((*path.first()?, path.get(2..)?))
         })
     }
 
     /// What is in the file that v2 and v1 have by these names, in the first of its groups that has it.
     pub fn group_file(&self, names: [&[u8]; 2]) -> Option<Vec<u8>> {
-        self.group_paths().find_map(|(is_v2, path)| {
+        self.group_paths().find_map(|(kind, path)| {
             let mut buffer = [0; 4096];
-            let path = bytes::c_string(&[path, b"/", if is_v2 { names[0] } else { names[1] }]);
+            let path = bytes::c_string(&[path, b"/", if kind == b'2' { names[0] } else { names[1] }]);
             sys::read_up_to(None, path, &mut buffer).ok().map(<[u8]>::to_vec)
         })
     }
 
-    /// Its group on v2, which has a freezer.
-    pub fn freezer(&self) -> Option<Dir> {
-        let (_, path) = self.group_paths().find(|(is_v2, _)| *is_v2)?;
-        Dir::open(None, bytes::c_string(&[path])).ok()
+    /// What stops it: a directory and a file in it, and what the file says of one that goes on, and of one that is stopped.
+    pub fn freezer(&self) -> Option<(Dir, &'static CStr, [&'static [u8]; 2])> {
+        let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
+        let dir = Dir::open(None, bytes::c_string(&[path])).ok()?;
+        Some(match kind {
+            b'2' => (dir, c"cgroup.freeze", [b"0", b"1"]),
+            _ => (dir, FREEZER_STATE, [THAWED, b"FROZEN"]),
+        })
     }
 
-    /// Whether the freezer has stopped it.
+    /// Whether the freezer has stopped it, or is about to.
     pub fn is_frozen(&self) -> bool {
-        self.freezer().is_some_and(|dir| dir.read(c"cgroup.freeze", &mut [0; 8]).is_ok_and(|value| value == b"1\n"))
+        self.freezer().is_some_and(|(dir, file, [goes_on, _])| {
+            dir.read(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != goes_on)
+        })
     }
 
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
@@ -465,8 +547,8 @@ impl Record {
     pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
         let mut groups = Vec::new();
         let inner = inner_group(pid, name)?.unwrap_or_default();
-        for (is_v2, path) in self.group_paths() {
-            let path = bytes::c_string(&[path, if is_v2 { inner } else { b"" }]);
+        for (kind, path) in self.group_paths() {
+            let path = bytes::c_string(&[path, if kind == b'2' { inner } else { b"" }]);
             groups.push(Group::existing(Dir::open(None, path)?)?);
         }
         Ok(groups)

@@ -7,7 +7,8 @@
 use crate::bytes::Address;
 use crate::error::Result;
 use crate::root::create;
-use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, Poll, Ready, SigSet, SocketAddress};
+use crate::state::Held;
+use crate::sys::{self, Fd, FdRef, Loop, Pid, Poll, Ready, SigSet, SocketAddress};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -219,12 +220,14 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
-    /// The sockets of its published ports, until the relay has them,
+    /// Its published ports, as docker shows them,
+    pub ports: Vec<u8>,
+    /// their sockets, until the relay has them,
     pub listeners: Vec<Listener>,
     /// and the relay.
     pub relay: Option<Pid>,
-    /// Its record, if it has a name: the folder of all records, its name, and its own folder, locked.
-    pub record: Option<(Dir, &'static CStr, Dir)>,
+    /// Its record, if it has a name.
+    pub record: Option<Held>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.

@@ -11,6 +11,11 @@ use core::ffi::CStr;
 /// has no meaning for a cgroup.
 const OURS: u32 = libc::S_ISVTX;
 
+/// v1: the file of the freezer, and what it says of a group that goes on.
+pub const FREEZER_STATE: &CStr = c"freezer.state";
+/// See there.
+pub const THAWED: &[u8] = b"THAWED";
+
 /// Why nothing can be made or written in the cgroup filesystem.
 pub fn explain(error: Error) -> Error {
     if error.is_one_of(&[Errno::EACCES, Errno::EPERM]) {
@@ -161,6 +166,10 @@ pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
 
 /// SIGKILL to every process in the group, until none is left: some may be forking.
 fn end_members(dir: &Dir) -> Result<()> {
+    // v1: SIGKILL does not reach what is frozen.
+    if dir.has(FREEZER_STATE)? {
+        dir.write(FREEZER_STATE, THAWED)?;
+    }
     let mut buffer = [0u8; 4096];
     for _ in 0..100 {
         let pids = dir.read(c"cgroup.procs", &mut buffer)?;

@@ -20,11 +20,13 @@ pub enum Controller {
     Cpuset,
     /// Processes and threads.
     Pids,
+    /// v1: what `pause` needs; v2 has it in every group.
+    Freezer,
 }
 
 impl Controller {
     /// All of them, in the order in which groups are created.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Cpuset, Self::Pids];
+    pub const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Cpuset, Self::Pids, Self::Freezer];
 
     /// The kernel's name of it.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Controller {
             Self::Cpu => "cpu",
             Self::Cpuset => "cpuset",
             Self::Pids => "pids",
+            Self::Freezer => "freezer",
         }
     }
 }
@@ -105,13 +108,15 @@ pub struct Hierarchy {
 }
 
 /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
-/// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`.
-pub fn find(explicit: Controllers, host: &Host) -> Result<Vec<&'static Hierarchy>> {
+/// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`. The
+/// freezer of v1 is looked for only `with_freezer`, and only where it is mounted.
+pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Vec<&'static Hierarchy>> {
     let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
     let mounts = host.mountinfo.as_ref().map_err(|e| needs_proc(*e))?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for &controller in &Controller::ALL {
-        if !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
+        let is_left_out = controller == Controller::Freezer && !with_freezer;
+        if !is_left_out && !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
             match hierarchy_of(controller, has_v2, &own, mounts) {
                 Ok(Some(hierarchy)) => found.push(hierarchy),
@@ -133,7 +138,7 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
     let (version, line) = match own_line(own, controller.name().as_bytes()) {
         Some(line) => (Version::V1, line),
-        None if has_v2 => return Ok(None),
+        None if has_v2 || controller == Controller::Freezer => return Ok(None),
         None => match own_line(own, b"") {
             Some(line) => (Version::V2, line),
             None => return Ok(None),
@@ -145,7 +150,7 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
             // The kernel lists the mount points without links.
             (Dir::open_without_links(mountinfo::unescape(mount.point))?, below, noprefix)
         }
-        None if leads_up(line.path) => return Ok(None),
+        None if leads_up(line.path) || controller == Controller::Freezer => return Ok(None),
         None => (detached(version, line.controllers)?, line.path, false),
     };
     let mut buffer = [0u8; 512];

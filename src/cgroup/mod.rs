@@ -87,6 +87,11 @@ impl Group {
         bytes::c_string(&[self.name.to_bytes(), file])
     }
 
+    /// It is only there to be paused: nothing is limited in it.
+    pub fn is_freezer(&self) -> bool {
+        self.hierarchy.version == Version::V1 && self.hierarchy.controllers.has(Controller::Freezer)
+    }
+
     /// Its directory, if it exists.
     pub fn dir(&self) -> Option<&'static Dir> {
         self.dir.get()
@@ -116,13 +121,19 @@ pub fn find_groups(
             Controller::Cpu => counts(limits.shares) || counts(limits.quota),
             Controller::Cpuset => limits.cpus.is_some() || limits.mems.is_some(),
             Controller::Pids => counts(limits.pids) || limits.count_pids && !explicit,
+            Controller::Freezer => false,
         })
     };
-    let (all, explicit) = (needed(false), needed(true));
+    let (mut all, explicit) = (needed(false), needed(true));
     if all == Controllers::NONE {
         return Ok(());
     }
-    *hierarchies = match hierarchy::find(explicit, host) {
+    // By its name it can be paused. The parent that the user has named may not exist there.
+    let with_freezer = spec.name.is_some() && spec.cgroup_parent.is_none();
+    if with_freezer {
+        all = Controllers::that_are(&|controller| all.has(controller) || controller == Controller::Freezer);
+    }
+    *hierarchies = match hierarchy::find(explicit, with_freezer, host) {
         Err(_) if explicit == Controllers::NONE => return Ok(()),
         found => found?,
     };

@@ -136,6 +136,9 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     if let Some(port) = spec.ports.first().filter(|_| spec.network.is_host()) {
         return Err(Error::usage("with --network host its ports are the host's: leave out -p", port.word.as_bytes()));
     }
+    if spec.restart.is_some() && (spec.remove || !spec.detach) {
+        return Err(Error::usage("--restart needs -d, and no --rm", b""));
+    }
     // A dry run shows the steps as without -d.
     spec.detach &= request.dry_run.is_none();
     if spec.detach && (request.step || matches!(spec.stats, Some(StatsTo::Text | StatsTo::Json))) {

@@ -5,6 +5,7 @@ use argh::FromArgs;
 use core::ffi::CStr;
 use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
+use mydocker::process::keep;
 use mydocker::root::etc;
 use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
 use mydocker::{cgroup, network, passwd, privilege, sysctl, ulimit, volume};
@@ -306,6 +307,9 @@ options! {
         init: "--init" Switch
             "run a PID 1 that reaps orphans and passes signals on"
             => |request, _| request.spec.init = true;
+        restart: "--restart" One("POLICY")
+            "with -d: start it again when it ends: always, on-failure[:N], no"
+            => |request, word| request.spec.restart = keep::policy(word)?;
         rm: "--rm" Switch
             "with -d: remove its record at the end"
             => |request, _| request.spec.remove = true;
@@ -405,6 +409,7 @@ pub const FOR_EXEC: &[&str] = &[
     "--init",
     "--rootfs",
     "--ephemeral",
+    "--read-only",
     "--workdir",
     "--user",
     "--ulimit",

@@ -6,7 +6,6 @@ use mydocker::error::Error;
 /// Options of docker's, and what to do instead.
 const OPTIONS: &[(&[&str], &str)] = &[
     (&["-P", "--publish-all"], "a root does not say which ports it serves: name each, -p HOST:CONT"),
-    (&["--restart"], "nothing restarts it: a service manager such as systemd does"),
     (&["--gpus"], "name the devices: --device /dev/nvidia0, and -v for their libraries"),
     (&["--platform"], "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
     (&["-l", "--label", "--label-file"], "nothing is kept about a container: leave it out"),

@@ -76,7 +76,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         name: "pause",
         usage: "[OPTIONS] NAME...",
-        help: "Stops all processes of containers, by the freezer of cgroup v2.",
+        help: "Stops all processes of containers, by the freezer of their cgroup.",
         rows: &[STATE],
         act: Act::Pause,
     },

@@ -1,6 +1,7 @@
 //! `--publish`: ports of the host that lead into the container.
 
 use super::relay;
+use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use crate::privilege;
 use crate::spec::{Capabilities, Network, Port};
@@ -29,10 +30,28 @@ impl ParentStep for Listen {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         for port in self.ports {
             let listener = listen(port).map_err(|e| explain(e, port))?;
+            // The kernel has chosen one that is free.
+            let host = if port.host == 0 { sys::port_of(&listener.socket)? } else { port.host };
+            put_port(&mut parent.ports, port, host);
             parent.listeners.push(listener);
         }
         Ok(())
     }
+}
+
+/// As docker shows a port: `0.0.0.0:8080->80/tcp`. Of thousands, the record shows the first ones.
+fn put_port(out: &mut Vec<u8>, port: &Port, host: u16) {
+    if out.len() > libc::PATH_MAX as usize {
+        out.put(if out.ends_with(b"..") { b"" } else { b", .." });
+        return;
+    }
+    out.put(if out.is_empty() { b"" } else { b", " });
+    out.put(port.address_word);
+    out.put(b":");
+    out.put_decimal(host.into());
+    out.put(b"->");
+    out.put_decimal(port.container.into());
+    out.put(if port.datagrams { b"/udp" } else { b"/tcp" });
 }
 
 fn listen(port: &Port) -> Result<Listener> {

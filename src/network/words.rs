@@ -71,7 +71,10 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     let datagrams = protocol == b"udp";
     let (rest, container) = split_last(rest);
     let (address, host) = split_last(rest);
-    let named = if address.is_empty() { None } else { Some(socket_address(address).ok_or_else(wrong)?) };
+    let (named, address_word) = match address {
+        b"" => (None, &b"0.0.0.0"[..]),
+        _ => (Some(socket_address(address).ok_or_else(wrong)?), address),
+    };
     let (Some((first, last)), Some((host, host_last))) =
         (range(container), range(if host.is_empty() { b"0" } else { host }))
     else {
@@ -89,7 +92,7 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
         if host != 0 && ports.iter().any(same) {
             return Err(Error::usage("this port of the host is published twice", word.as_bytes()));
         }
-        ports.push(Port { word, address: named, host, container: first + number, datagrams });
+        ports.push(Port { word, address: named, address_word, host, container: first + number, datagrams });
     }
     Ok(())
 }

@@ -198,7 +198,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MakeSysReadOnly::new(host));
         // A bind mount inherits read-only from its source, so these come after it.
         for group in &parts.groups {
-            if let Some(path) = group.path {
+            if let Some(path) = group.path.filter(|_| !group.is_freezer() || !group.settings.is_empty()) {
                 steps.add(BindCgroup { path, point: bytes::c_string(&[group.hierarchy.top.path()]) });
             }
         }

@@ -9,12 +9,13 @@ use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand,
 use crate::environment;
 use crate::error::Result;
 use crate::host::Host;
-use crate::namespaces::{CloneChild, JoinNamespaces, JoinPidNamespace, SetNotDumpable};
+use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, JoinPidNamespace, SetNotDumpable};
 use crate::privilege::Confinement;
+use crate::root::enter::MakeMountsSlave;
 use crate::signals::{BlockSignals, LeadSession};
 use crate::spec::Spec;
 use crate::step::{ChildStep, List, ParentStep, Steps};
-use crate::streams;
+use crate::streams::{self, Input, ReopenStdin};
 use crate::sys::{CloneFlags, Fd};
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
@@ -50,6 +51,10 @@ pub fn make(
     let in_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
     streams::check()?;
+    // As with `run`.
+    if (own_root || spec.read_only) && !spec.tty {
+        parts.input = Input::find()?;
+    }
     let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
     parts.words = super::joined(words);
     parts.command.set(Some(Command::new(parts.words, &environment)));
@@ -69,7 +74,7 @@ pub fn make(
     let mut parent = Steps::<dyn ParentStep>::default();
     parent.add(SetNotDumpable);
     parent.add(BlockSignals);
-    parent.add(MakePipes { for_terminal: spec.tty, for_input: false, for_undo: false });
+    parent.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: false });
     let flags = all.without(all.without(first));
     if flags != CloneFlags::NONE {
         parent.add(JoinPidNamespace { process, flags });
@@ -84,6 +89,11 @@ pub fn make(
     child.add(CloseParentsEnds);
     for group in &target.groups {
         child.add(JoinCgroup { group, file: group.joining_file() });
+    }
+    if let Some(input) = &parts.input {
+        child.add(CopyMounts);
+        child.add(MakeMountsSlave);
+        child.add(ReopenStdin { input });
     }
     // A container that is confined is the top of its own cgroup namespace.
     let cgroup = if target.spec.privilege.confined { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };

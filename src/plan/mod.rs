@@ -16,6 +16,7 @@ use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
 use crate::spec::{Network, Spec, Volume};
+use crate::state::Held;
 use crate::step::{ChildStep, Listed, ParentStep, Slot};
 use crate::streams::{self, Input};
 use crate::sys::{self, CloneFlags, Fd};
@@ -77,6 +78,8 @@ pub struct Parts {
     pub log: Slot<&'static mut Log>,
     /// With `detach`: where to tell that the command is executed.
     pub front: Slot<Fd>,
+    /// Its record, if the keeper has made it.
+    pub kept: Slot<Held>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.
     pub undo_on_failure: bool,
 }

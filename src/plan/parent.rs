@@ -48,7 +48,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if spec.name.is_some() {
         let inherits = spec.workdir.is_none() && !spec.has_own_root();
         let directory = inherits.then(sys::working_directory).and_then(Result::ok);
-        steps.add(MakeRecord { spec, host, environment: &parts.environment, directory });
+        steps.add(MakeRecord { spec, host, environment: &parts.environment, directory, kept: &parts.kept });
     }
     if spec.detach {
         steps.add(DetachStreams { spec, log: &parts.log });

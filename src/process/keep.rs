@@ -1,10 +1,14 @@
 //! `run -d`: two processes. The one in front goes on until the command is executed, so that its status is true; the keeper, its
 //! child in a session of its own, is what a mydocker in the foreground is.
 
+use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
-use crate::spec::LogTo;
-use crate::sys::{self, CloneFlags, Fd, FdRef, OpenFlags, Wait};
+use crate::signals::{self, AWAITED, BLOCKED};
+use crate::spec::{LogTo, Restart, Spec};
+use crate::state::{self, Held};
+use crate::sys::{self, CloneFlags, Fd, FdRef, OpenFlags, Pid, Poll, Wait};
+use core::ffi::CStr;
 
 /// Forks. In front: the status, once there is one. In the keeper: where to tell that the command is executed.
 pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
@@ -40,4 +44,113 @@ pub fn tell_front(plan: &Plan) -> Result<()> {
         Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", &[], "")),
         other => other,
     }
+}
+
+/// The pause before the first restart, and before one of a container that had run long enough; it doubles up to the longest.
+const PAUSE_MS: u64 = 100;
+const LONGEST_PAUSE_MS: u64 = 60_000;
+/// How long that is, in microseconds.
+const LONG: u64 = 10_000_000;
+
+/// Asks a keeper not to start its container again.
+pub const NO_MORE: i32 = libc::SIGUSR1;
+
+/// `no`, `always`, `unless-stopped` or `on-failure[:N]`. Nothing starts containers when the host does: so the second and the third
+/// are the same.
+pub fn policy(word: &str) -> Result<Option<Restart>> {
+    Ok(match word {
+        "no" => None,
+        "always" | "unless-stopped" => Some(Restart::Always),
+        "on-failure" => Some(Restart::OnFailure(0)),
+        _ => {
+            let most = word.strip_prefix("on-failure:").and_then(|most| bytes::decimal(most.as_bytes()).ok());
+            let wrong = "--restart takes no, always, unless-stopped or on-failure[:N], not";
+            Some(Restart::OnFailure(most.ok_or_else(|| Error::usage(wrong, word.as_bytes()))?))
+        }
+    })
+}
+
+/// Runs the container again and again, each time in a child, so that nothing of one run is left in the next. In the keeper: the
+/// status, at the end for good. In each child: where to tell that the command is executed, and the record.
+pub fn restart(
+    policy: Restart,
+    spec: &Spec,
+    environment: &[&'static CStr],
+    mut front: Option<Fd>,
+) -> Result<core::result::Result<i32, (Option<Fd>, Held)>> {
+    let keeper = sys::getpid();
+    sys::set_signal_mask(BLOCKED)?;
+    let signals = sys::signalfd(AWAITED)?;
+    let Some(record) = state::make(spec, sys::effective_ids().0, environment)? else {
+        return Err(Error::refused("no record can be kept", &[], ""));
+    };
+    let (folder, name, dir) = &record;
+    let (mut pause, mut restarts, mut no_more) = (0, 0, false);
+    loop {
+        let began = sys::monotonic();
+        let Some(run) = sys::fork(CloneFlags::NONE)? else {
+            sys::die_with_parent()?;
+            if sys::getppid() != keeper {
+                sys::exit_group(125);
+            }
+            return Ok(Err((front, record)));
+        };
+        if front.take().is_some() {
+            close_streams(spec)?;
+        }
+        let status = loop {
+            no_more |= take_signal(&signals, Some(run))?;
+            match sys::wait4(run, false)? {
+                None => {}
+                Some(Wait::Exited(status)) => break status,
+                // It was killed, and its container with it.
+                Some(Wait::Signaled(signal)) => {
+                    state::note_status(dir, 128 + signal, false)?;
+                    break 128 + signal;
+                }
+            }
+        };
+        if !state::has_run(dir)? {
+            state::remove(folder, name, dir)?;
+            return Ok(Ok(status));
+        }
+        let is_wanted = match policy {
+            Restart::Always => true,
+            Restart::OnFailure(most) => status != 0 && (most == 0 || restarts < most),
+        };
+        if no_more || !is_wanted {
+            return Ok(Ok(status));
+        }
+        restarts += 1;
+        let now = sys::monotonic();
+        pause = if pause == 0 || now - began >= LONG { PAUSE_MS } else { LONGEST_PAUSE_MS.min(2 * pause) };
+        state::note_pause(dir)?;
+        while let left @ 1.. = (now / 1000 + pause).saturating_sub(sys::monotonic() / 1000)
+            && !no_more
+        {
+            if sys::poll(&mut [Poll::new(Some(signals.borrow()), true, false)], Some(left as u32))? {
+                no_more = take_signal(&signals, None)?;
+            }
+        }
+        if no_more {
+            return Ok(Ok(status));
+        }
+    }
+}
+
+/// Takes a signal, and passes it on if it asks for the end. Returns whether it is the end for good.
+fn take_signal(signals: &Fd, run: Option<Pid>) -> Result<bool> {
+    let number = sys::take_signal(signals.borrow())?.number;
+    let is_end = signals::ENDING.has(number);
+    if let Some(run) = run.filter(|_| is_end) {
+        sys::kill(run, number)?;
+    }
+    Ok(is_end || number == NO_MORE)
+}
+
+/// The first run has the streams of the caller, and its own; the keeper needs none, but for the output that a later run has.
+fn close_streams(spec: &Spec) -> Result<()> {
+    let null = sys::open(c"/dev/null", OpenFlags::RDWR)?;
+    let closed = if spec.log == LogTo::Caller { 1 } else { 3 };
+    FdRef::STREAMS.iter().take(closed).try_for_each(|stream| sys::dup3(null.borrow(), *stream))
 }

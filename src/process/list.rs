@@ -3,6 +3,7 @@
 use crate::bytes::{self, Put};
 use crate::error::{Error, Result};
 use crate::log::{self, View};
+use crate::process::keep;
 use crate::state::{self, End, Record};
 use crate::sys::{self, Dir, FdRef, OpenFlags, Poll};
 use alloc::vec::Vec;
@@ -91,6 +92,19 @@ pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
 
 fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()> {
     let (mut record, Some(folder)) = (find(folder, name)?, folder) else { return Ok(()) };
+    let was_alive = record.alive;
+    if match order.act {
+        Act::Stop => true,
+        Act::Remove => order.force,
+        Act::Kill => [libc::SIGKILL, libc::SIGTERM].contains(&order.signal),
+        _ => false,
+    } {
+        end_restarts(folder, name, &mut record)?;
+        // v1: no signal reaches what is frozen.
+        if record.process()?.is_some() && record.is_frozen() {
+            freeze(&record, name, false)?;
+        }
+    }
     match order.act {
         Act::List => Ok(()),
         Act::Remove => {
@@ -119,30 +133,47 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             stop(&mut record, name, Some(order.seconds))?;
             print(name.to_bytes())
         }
+        // It has ended in the pause before a restart.
+        Act::Kill if was_alive && !record.alive => print(name.to_bytes()),
         Act::Kill => {
             kill(&record, name, order.signal)?;
             print(name.to_bytes())
         }
-        Act::Pause => freeze(&record, name, b"1"),
-        Act::Unpause => freeze(&record, name, b"0"),
+        Act::Pause | Act::Unpause => {
+            freeze(&record, name, order.act == Act::Pause)?;
+            print(name.to_bytes())
+        }
         Act::Stats => stats(order, &record, name),
     }
 }
 
-/// Stops or continues all that is in it, by the freezer of v2; it takes whoever enters, too, and lets SIGKILL through.
-fn freeze(record: &Record, name: &CStr, value: &[u8]) -> Result<()> {
+/// Stops or continues all that is in it, by its freezer; it takes whoever enters, too.
+fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
     running(record, name)?;
     let what = match record.freezer() {
-        None => "it cannot be paused, without a limit on cgroup v2:",
-        Some(dir) if record.is_frozen() != (value == b"1") => {
-            dir.write(c"cgroup.freeze", value)?;
-            return print(name.to_bytes());
+        None => "it cannot be paused, without a limit on cgroup v2, or a freezer of v1:",
+        Some(_) if record.is_frozen() == stop => match stop {
+            true => "it is paused:",
+            false => "it is not paused:",
+        },
+        Some((dir, file, [goes_on, stops])) => {
+            let value = if stop { stops } else { goes_on };
+            dir.write(file, value)?;
+            // v1 stops one process after the other, and those that wait for a device later.
+            for _ in 0..FREEZE_TURNS {
+                if bytes::trimmed(dir.read(file, &mut [0; 16])?) == value {
+                    break;
+                }
+                sys::nanosleep(1_000_000)?;
+            }
+            return Ok(());
         }
-        Some(_) if value == b"1" => "it is paused:",
-        Some(_) => "it is not paused:",
     };
     Err(Error::refused(what, &[name.to_bytes()], ""))
 }
+
+/// How many times to look whether all processes have stopped, with a pause of a millisecond.
+const FREEZE_TURNS: usize = 1000;
 
 /// Prints what it uses: once, or every second until it ends.
 fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
@@ -207,6 +238,19 @@ fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
     record.wait()
 }
 
+/// Ends its restarts for good, and waits for the end of a pause, or of a start.
+fn end_restarts(folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
+    let Some((keeper, ..)) = record.restarter()? else { return Ok(()) };
+    for signal in [keep::NO_MORE, libc::SIGCONT] {
+        sys::pidfd_send_signal(keeper.borrow(), signal)?;
+    }
+    while record.alive && record.process()?.is_none() {
+        sys::nanosleep(5_000_000)?;
+        *record = find(Some(folder), name)?;
+    }
+    Ok(())
+}
+
 /// Sends a signal to the container's first process.
 fn kill(record: &Record, name: &CStr, signal: i32) -> Result<()> {
     let (process, ..) = running(record, name)?;
@@ -221,6 +265,8 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
         "it has ended:"
     } else if record.state.is_empty() {
         "it is still starting:"
+    } else if record.end().is_some() {
+        "it is restarting:"
     } else {
         match record.process()? {
             Some(process) => return Ok(process),
@@ -261,7 +307,7 @@ fn print(line: &[u8]) -> Result<()> {
 }
 
 /// What the table says of one container.
-const COLUMNS: [&str; 5] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY"];
+const COLUMNS: [&str; 6] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY", "PORTS"];
 
 /// How much of a command the table shows.
 const COMMAND_WIDTH: usize = 20;
@@ -311,10 +357,16 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
             let mut memory = Vec::new();
             put_memory(&mut memory, used, limit);
             let command = command.get(..COMMAND_WIDTH).unwrap_or(command);
-            rows.push([name.to_bytes().to_vec(), status_of(&record, word, end, now), command.to_vec(), pid, memory]);
+            let status = status_of(&record, word, end, now);
+            rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
         }
     }
     if order.quiet || order.json { sys::write_all(FdRef::STDOUT, &out) } else { put_table(&rows) }
+}
+
+/// Its published ports, as long as it has them.
+fn ports_of(record: &Record) -> &[u8] {
+    if record.alive { record.field(b"ports") } else { b"" }
 }
 
 /// Whether all filters let it pass.
@@ -335,6 +387,7 @@ fn word_of(record: &Record, end: Option<End>) -> &'static str {
     match (record.alive, end) {
         _ if !record.is_readable() => "unreadable",
         (true, _) if record.state.is_empty() => "starting",
+        (true, Some(_)) => "restarting",
         (true, _) if record.is_frozen() => "paused",
         (true, _) => "running",
         (false, Some(_)) => "exited",
@@ -432,7 +485,12 @@ fn put_json(
     numbers: &[(&str, Option<u64>)],
 ) {
     let mut separator: &[u8] = b"{";
-    let strings = [("name", name.to_bytes()), ("state", word.as_bytes()), ("command", record.field(b"command"))];
+    let strings = [
+        ("name", name.to_bytes()),
+        ("state", word.as_bytes()),
+        ("command", record.field(b"command")),
+        ("ports", ports_of(record)),
+    ];
     for (key, value) in &strings {
         out.put(separator);
         separator = b",";

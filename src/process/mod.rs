@@ -76,7 +76,7 @@ pub fn carry_out(
             written_to = stats::open_root(pid);
         }
         trace::set_phase(Phase::Wait);
-        noted = state::note_running(parent);
+        noted = state::note_running(plan.spec, parent);
         if let Err(e) = keep::tell_front(plan) {
             started = supervisor.end(parent, true).and(Err(e));
         }
@@ -112,7 +112,8 @@ pub fn carry_out(
             Some(Wait::Signaled(_)) if started.is_ok() => Some(status & 0x7f),
             _ => None,
         };
-        let ending = Ending { pid: parent.pid, status, signal, executed_at, written_to, error: started.err() };
+        let (pid, ports) = (parent.pid, parent.ports.as_slice());
+        let ending = Ending { pid, status, signal, executed_at, ports, written_to, error: started.err() };
         // A file that could not be created has ended the run, and has been named.
         if !matches!(to, StatsTo::File(_)) || parent.stats_file.is_some() {
             let record = stats::record(&begun, to, plan, &ending);
@@ -122,7 +123,7 @@ pub fn carry_out(
     let relayed = publish::end(parent);
     let left = relayed.and(plan.parts.bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
-    let noted = noted.and(state::note_end(plan, parent, started.is_ok().then_some(status), memory.is_some()));
+    let noted = noted.and(state::note_end(plan, parent, status, started.is_ok(), memory.is_some()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
         match sys::write_last(FdRef::STDERR, &line) {

@@ -23,7 +23,8 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         bridge: 0,
         address: None,
         filter: None,
-        listeners: alloc::vec::Vec::new(),
+        ports: Vec::new(),
+        listeners: Vec::new(),
         relay: None,
         record: None,
         child: Child {

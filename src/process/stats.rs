@@ -26,7 +26,7 @@ impl Begun {
 }
 
 /// How a run has ended.
-pub struct Ending {
+pub struct Ending<'a> {
     /// The container's pid on the host, if it came to be.
     pub pid: Option<Pid>,
     /// mydocker's exit status.
@@ -35,6 +35,8 @@ pub struct Ending {
     pub signal: Option<i32>,
     /// When execve had worked.
     pub executed_at: Option<u64>,
+    /// Its published ports.
+    pub ports: &'a [u8],
     /// Its root, where writes to it go to memory.
     pub written_to: Option<Fd>,
     /// Why it has not.
@@ -94,6 +96,8 @@ pub fn record(begun: &Begun, to: StatsTo, plan: &Plan, ending: &Ending) -> Vec<u
         error.print(&mut message);
     }
     put_string(&mut out, bytes::trimmed(message.strip_prefix(&b"mydocker: "[..]).unwrap_or_default()));
+    begin_field(&mut out, json, "ports");
+    put_string(&mut out, ending.ports);
     let [user, system] = sys::cpu_time_of_children();
     let numbers = [
         ("pid", ending.pid.map(|pid| pid.0 as u64)),

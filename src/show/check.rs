@@ -188,7 +188,7 @@ fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
 
 /// Which hierarchy carries a controller, and where it is.
 fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
-    let hierarchies = hierarchy::find(Controllers::in_list(b"", b','), plan(&[b"run", b"/"])?.host)?;
+    let hierarchies = hierarchy::find(Controllers::NONE, false, plan(&[b"run", b"/"])?.host)?;
     let wanted = Controllers::in_list(name.as_bytes(), b',');
     let Some(hierarchy) =
         hierarchies.iter().find(|hierarchy| wanted.without(hierarchy.controllers) == Controllers::NONE)

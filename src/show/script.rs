@@ -561,6 +561,7 @@ impl Translator {
             Sysno::socket
             | Sysno::setsockopt
             | Sysno::listen
+            | Sysno::getsockname
             | Sysno::getpid
             | Sysno::pidfd_open
             | Sysno::setns

@@ -26,6 +26,8 @@ pub struct Spec {
     pub detach: bool,
     /// Its record is removed when it has ended.
     pub remove: bool,
+    /// Whether it is started again when it has ended, with `detach`.
+    pub restart: Option<Restart>,
     /// Its standard input stays open, with `detach`.
     pub interactive: bool,
     /// Where its output goes, with `detach`.
@@ -138,6 +140,8 @@ pub struct Port {
     pub word: &'static str,
     /// The address of the host, if one is given.
     pub address: Option<SocketAddress>,
+    /// That address, as it was written; 0.0.0.0 if none is given.
+    pub address_word: &'static [u8],
     /// The port of the host; 0: any that is free.
     pub host: u16,
     /// The port in the container.
@@ -157,6 +161,15 @@ pub struct BridgeWanted {
     pub address: Option<Address>,
     /// The host is to forward packets.
     pub forward: bool,
+}
+
+/// When a container is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// Whenever it has ended.
+    Always,
+    /// When its status is not 0: so many times at most, unless that is 0.
+    OnFailure(u64),
 }
 
 /// Where the output of a detached container goes.

@@ -160,6 +160,15 @@ fn bind(socket: &Fd, address: &SocketAddress) -> Result<()> {
     unsafe { call!(bind(socket.borrow(), address, address.size())) }.result().map(drop)
 }
 
+/// getsockname(2): the port that it listens on.
+pub fn port_of(socket: &Fd) -> Result<u16> {
+    let mut address = SocketAddress::NONE;
+    let mut size = Int(size_of::<SocketAddress>() as i32);
+    // SAFETY: the kernel writes no more of the address than its size says
+    unsafe { call!(getsockname(socket.borrow(), &mut address, &mut size)) }.result()?;
+    Ok(address.port())
+}
+
 /// accept4(2) of a connection that is there.
 pub fn accept(socket: &Fd) -> Option<Fd> {
     // SAFETY: without an address the kernel writes none

@@ -92,7 +92,6 @@ fn what_there_is_not() {
     for (option, words) in [
         ("-P", "-p HOST:CONT"),
         ("--publish-all", "-p HOST:CONT"),
-        ("--restart=always", "systemd"),
         ("--gpus", "--device"),
         ("--platform", "binfmt_misc"),
         ("--label", "nothing is kept"),

@@ -99,7 +99,7 @@ impl Records {
 case!(a_name_is_listed_as_long_as_it_runs, Needs::NAMESPACES);
 fn a_name_is_listed_as_long_as_it_runs() {
     let records = Records::new();
-    assert_eq!(records.call("ps", &[]).success(), "NAME  STATUS  COMMAND  PID  MEMORY\n");
+    assert_eq!(records.call("ps", &[]).success(), "NAME  STATUS  COMMAND  PID  MEMORY  PORTS\n");
     let running = records.waiting("lc-listed");
     let pid = running.command_pid().to_string();
     assert_eq!(records.names(&[]), ["lc-listed"]);

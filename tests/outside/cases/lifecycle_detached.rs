@@ -3,6 +3,7 @@
 use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
 use crate::support::harness::unique_name;
+use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, wait_for_end, wait_until};
 use std::fs;
@@ -416,7 +417,7 @@ fn many_at_once() {
     assert_eq!(records.left(), [""; 0]);
 }
 
-case!(paused_and_not, Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::SH | Needs::SLEEP);
+case!(paused_and_not, Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::SH | Needs::SLEEP);
 fn paused_and_not() {
     let records = Records::new();
     let name = unique_name();
@@ -435,9 +436,34 @@ fn paused_and_not() {
     let before = records.call("logs", &[&name]).success();
     wait_until("it writes again", || records.call("logs", &[&name]).success() != before);
     // One that is paused ends all the same.
+    for words in [&["stop", "-t", "0"][..], &["kill"], &["rm", "-f"]] {
+        records.call("pause", &[&name]).success();
+        assert_eq!(records.call(words[0], &[&words[1..], &[&name]].concat()).success(), format!("{name}\n"));
+        if words[0] != "rm" {
+            records.call("wait", &[&name]).success();
+            records.remove(&name);
+            records.detached(&name, &["-m", "50m"], "exec sleep 1000");
+        }
+    }
+    assert_eq!(records.left(), [""; 0]);
+    assert!(host().directories(&format!("mydocker-{name}")).is_empty());
+}
+
+case!(paused_and_its_keeper_killed, Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::SH | Needs::SLEEP);
+/// v1: SIGKILL does not reach what is frozen, so a later run has to thaw it.
+fn paused_and_its_keeper_killed() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["-m", "50m"], "exec sleep 1000");
+    let pid = records.pid(&name);
     records.call("pause", &[&name]).success();
-    assert_eq!(records.call("stop", &["-t", "0", &name]).success(), format!("{name}\n"));
-    records.remove(&name);
+    send(keeper_of(pid), libc::SIGKILL);
+    wait_until("later runs have removed what it has left", || {
+        records.run(&["--name", &unique_name()], &["true"]).finish().silent(0);
+        host().directories(&format!("mydocker-{name}")).is_empty()
+    });
+    assert!(wait_for_end(pid));
+    records.call("rm", &[&name]).success();
 }
 
 case!(what_cannot_be_paused, Needs::NAMESPACES | Needs::SLEEP);

@@ -42,6 +42,7 @@ mod lesson;
 mod lifecycle;
 mod lifecycle_detached;
 mod lifecycle_exec;
+mod lifecycle_restart;
 mod limits;
 mod limits_inside;
 mod manual;

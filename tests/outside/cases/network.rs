@@ -265,6 +265,33 @@ probe!("check-container", |_| {
     refused(beside("container:", &["status", "0"]), "--network takes");
 });
 
+network_case!(ports_are_listed, Needs::ROOT, "check-listed");
+probe!("check-listed", |_| {
+    let records = Folder::new();
+    let (state, name) = (records.text("records"), unique_name());
+    let ports = ["-p", "80", "-p", "127.0.0.1:5300-5301:53-54/udp", "-p", "[::1]:8082:80"];
+    let options = [&["--state", &state, "--name", &name, "--stats=json"][..], &ports].concat();
+    let web = server(&options, "1");
+    let list = |words: &[&str]| mydocker(&[&["ps", "--state", &state], words].concat()).finish().success();
+    wait_until("it runs", || list(&["-q", "--filter", "status=running"]).contains(&name));
+    let table = list(&[]);
+    let listed = table.find("0.0.0.0:").map(|at| table[at..].trim_end()).expect("ports");
+    let chosen = listed.strip_prefix("0.0.0.0:").and_then(|rest| rest.split_once("->")).expect("a port").0;
+    let all = format!("0.0.0.0:{chosen}->80/tcp, 127.0.0.1:5300->53/udp, 127.0.0.1:5301->54/udp, [::1]:8082->80/tcp");
+    assert_eq!(listed, all);
+    let json = list(&["--json"]);
+    assert!(json.contains(&format!(",\"ports\":\"{all}\",")), "{json}");
+    assert_eq!(ask(&format!("127.0.0.1:{chosen}"), 3).expect("the chosen port"), "3!");
+    let outcome = web.finish();
+    assert!(outcome.stderr_text().contains(&format!(",\"ports\":\"{all}\",")), "{outcome:?}");
+    // Hundreds are not too many for a record.
+    let options = ["--state", &state, "--name", &name, "-p", "1-900"];
+    let web = probe(&options, &["hold"]).start_ready();
+    wait_until("it runs", || list(&["-q", "--filter", "status=running"]).contains(&name));
+    assert!(list(&[]).trim_end().ends_with("/tcp, .."), "{}", list(&[]));
+    web.finish().success();
+});
+
 network_case!(an_ordinary_users_port, Needs::ROOT | Needs::NAMESPACES, "check-users-port");
 probe!("check-users-port", |_| {
     use std::os::unix::process::CommandExt;

@@ -22,7 +22,7 @@ const WAYS_TO_LOOK: [&str; 2] = ["--dry-run", "--step"];
 /// The cases of network.rs look at what they do.
 const OF_THE_NETWORK: [&str; 3] = ["--publish", "--subnet", "--ip"];
 /// Options that have no set, because a dry run shows the steps as without `-d`.
-const DETACHED: [&str; 3] = ["--detach", "--log", "--log-size"];
+const DETACHED: [&str; 4] = ["--detach", "--log", "--log-size", "--restart"];
 
 /// Options that are compared together. `ROOT`, `IMAGE`, `FOLDER` and `PARENT` stand for paths of the case; with `SEARCH` the
 /// command is a word without a slash, with `TERMINAL` mydocker has a terminal, with `STDIN` a file as stdin.

@@ -126,6 +126,56 @@ fn a_file_as_stdin_of_a_user() {
     }
 }
 
+/// `exec` of a probe with a file as stdin, as the user `uid`, in containers whose root is not to be written to.
+fn exec_with_a_file(uid: u32) {
+    let (folder, root) = (Folder::new(), Root::with_directories());
+    let file = input(&folder);
+    let program = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+    let state = folder.text("records");
+    fs::create_dir(&state).expect("mkdir");
+    fs::set_permissions(&state, PermissionsExt::from_mode(0o700)).expect("chmod");
+    fs::set_permissions(root.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
+    // SAFETY: geteuid takes nothing
+    if uid != unsafe { libc::geteuid() } {
+        std::os::unix::fs::chown(&state, Some(uid), Some(uid)).expect("chown");
+    }
+    let mydocker = |words: &[&str]| {
+        mydocker_at(program.as_ref(), words).with(|command| match uid {
+            65534 => command.uid(uid).gid(uid).current_dir("/"),
+            _ => command,
+        })
+    };
+    let (path, inside) = (root.path(), root.0.text("probe"));
+    for (options, probe) in [(&["--rootfs", path.as_str()][..], "/probe"), (&["--read-only"], inside.as_str())] {
+        let name = unique_name();
+        let words = ["run", "-d", "-i", "--name", &name, "--state", &state];
+        let hold = [probe, "--probe", "hold"];
+        assert_eq!(mydocker(&[&words, options, &hold].concat()).start().reap().success(), format!("{name}\n"));
+        let exec = ["exec", "--state", &state, &name, probe, "--probe"];
+        let stdin = open_with(&file, 0);
+        let mut caller = File::from(stdin.try_clone().expect("dup"));
+        let outcome = on_stream(mydocker(&[&exec[..], &["reopen-stdin"]].concat()), 0, stdin);
+        assert_eq!(outcome.success(), "works EROFS EROFS EROFS one\n", "{options:?}");
+        // The caller goes on where the command has stopped.
+        let mut rest = String::new();
+        caller.read_to_string(&mut rest).expect("read");
+        assert_eq!(rest, "two\nthree\n", "{options:?}");
+        mydocker(&["rm", "-f", "--state", &state, &name]).finish().success();
+    }
+    assert_eq!(fs::metadata(&file).expect("status").permissions().mode() & 0o7777, 0o666);
+}
+
+case!(a_file_as_stdin_of_exec, Needs::NAMESPACES);
+fn a_file_as_stdin_of_exec() {
+    // SAFETY: geteuid takes nothing
+    exec_with_a_file(unsafe { libc::geteuid() });
+}
+
+case!(a_file_as_stdin_of_a_users_exec, Needs::ROOT | Needs::USER_NAMESPACES);
+fn a_file_as_stdin_of_a_users_exec() {
+    exec_with_a_file(65534);
+}
+
 case!(how_far_a_file_as_stdin_is_read, Needs::NAMESPACES | Needs::SH);
 /// What a loop of a shell reads beside the runs in it comes from where the last run has stopped.
 fn how_far_a_file_as_stdin_is_read() {

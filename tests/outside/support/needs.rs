@@ -39,6 +39,8 @@ numbered_needs! {
     /// The memory controller is on v1, where a cgroup can hold both processes and children.
     MEMORY_ON_V1,
     MEMORY_ON_V2,
+    /// A container can be paused: the memory controller is on v2, or the freezer of v1 is mounted.
+    FREEZER,
     SH,
     LS,
     /// A pseudo-terminal can be opened.
@@ -188,6 +190,7 @@ impl Needs {
             (Needs::TWO_CPUS, has_cpus_0_and_1, "this process may not use both CPU 0 and CPU 1"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
             (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
+            (Needs::FREEZER, || on_v2("memory") || host().carrier("freezer").is_some(), "no freezer is mounted"),
             (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
             (
                 Needs::SOURCE,

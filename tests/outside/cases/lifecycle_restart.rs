@@ -1,0 +1,158 @@
+//! `run -d --restart`: what starts a container again, and what ends that for good.
+
+use crate::cases::lifecycle::Records;
+use crate::support::harness::{run, unique_name};
+use crate::support::needs::Needs;
+use crate::support::processes::{anonymous_kib, children, send, wait_for_end, wait_until};
+use std::fs;
+
+/// Prints a line, and fails.
+const FAILS: &str = "echo run; exit 3";
+
+/// A number in the state file of a container.
+fn number(records: &Records, name: &str, key: &str) -> i32 {
+    let state = fs::read_to_string(format!("{}/{name}/state", records.state())).expect("state");
+    let line = state.lines().find_map(|line| line.strip_prefix(&format!("{key} "))).expect("the line");
+    line.trim().parse().expect("a number")
+}
+
+fn runs(records: &Records, name: &str) -> usize {
+    records.call("logs", &[name]).success().matches("run\n").count()
+}
+
+fn await_pause(records: &Records, name: &str) {
+    wait_until("it is restarting", || records.names(&["-f", "status=restarting"]) == [name]);
+}
+
+case!(it_is_started_again_after_it_has_failed, Needs::NAMESPACES | Needs::SH);
+fn it_is_started_again_after_it_has_failed() {
+    let records = Records::new();
+    for (options, script, all, status) in [
+        (&["--restart", "on-failure:2"][..], FAILS, 3, "3\n"),
+        (&["--restart=on-failure:1", "-i"], FAILS, 2, "3\n"),
+        (&["--restart", "on-failure"], "echo run; [ ! -e $MARK ] || exit 0; : >$MARK; exit 9", 2, "0\n"),
+        (&["--restart", "on-failure"], "echo run", 1, "0\n"),
+        (&["--restart", "no"], FAILS, 1, "3\n"),
+    ] {
+        let name = unique_name();
+        let mark = format!("MARK={}/mark-{name}", records.state());
+        records.detached(&name, &[options, &["-e", &mark]].concat(), script);
+        assert_eq!(records.call("wait", &[&name]).success(), status, "{options:?} {script}");
+        assert_eq!(runs(&records, &name), all, "{options:?} {script}");
+        assert_eq!(records.names(&["-a", "-f", "status=exited"]), [name.as_str()]);
+        records.remove(&name);
+        let _ = fs::remove_file(mark.trim_start_matches("MARK="));
+    }
+}
+
+case!(its_restarts_end_for_good, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// In the pause, and while it runs.
+fn its_restarts_end_for_good() {
+    let records = Records::new();
+    let sleeps = "trap 'exit 143' TERM; echo run; while :; do sleep 0.01; done";
+    for (policy, script) in [("always", FAILS), ("unless-stopped", sleeps)] {
+        for verb in [&["stop"][..], &["kill"], &["kill", "-s", "TERM"], &["rm", "-f"]] {
+            let name = unique_name();
+            records.detached(&name, &["--restart", policy], script);
+            let keeper = number(&records, &name, "keeper");
+            wait_until("it has run", || runs(&records, &name) > 0);
+            if script == FAILS {
+                wait_until("it has run three times", || runs(&records, &name) > 2);
+                await_pause(&records, &name);
+                records.call("exec", &[&name, "true"]).refused(125, &["it is restarting", &name]);
+                records.call("rm", &[&name]).refused(125, &["it runs", &name]);
+            }
+            let outcome = records.call(verb[0], &[&verb[1..], &[&name]].concat());
+            assert_eq!(outcome.success(), format!("{name}\n"), "{verb:?} {script}");
+            assert!(wait_for_end(keeper));
+            if verb[0] != "rm" {
+                let status = match (script, verb) {
+                    (FAILS, _) => "3\n",
+                    (_, ["kill"]) => "137\n",
+                    _ => "143\n",
+                };
+                assert_eq!(records.call("wait", &[&name]).success(), status, "{verb:?} {script}");
+                assert_eq!(records.names(&["-a", "-f", "status=exited"]), [name.as_str()]);
+                records.remove(&name);
+            }
+            assert_eq!(records.left(), [""; 0]);
+        }
+    }
+}
+
+case!(other_signals_end_no_restarts, Needs::NAMESPACES | Needs::SH);
+fn other_signals_end_no_restarts() {
+    let records = Records::new();
+    let name = unique_name();
+    let script = "trap 'exit 4' USR1; echo run; while :; do read line; done";
+    records.detached(&name, &["--restart", "always", "-i"], script);
+    wait_until("it has run", || runs(&records, &name) == 1);
+    records.call("kill", &["-s", "USR1", &name]).success();
+    wait_until("it has run again", || runs(&records, &name) == 2);
+    // What ends its keeper ends it, too.
+    let (keeper, pid) = (number(&records, &name, "keeper"), records.pid(&name));
+    send(keeper, libc::SIGTERM);
+    assert!(wait_for_end(keeper) && wait_for_end(pid));
+    assert_eq!(records.call("wait", &[&name]).success(), "143\n");
+    records.remove(&name);
+}
+
+case!(a_run_that_is_killed_is_started_again, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn a_run_that_is_killed_is_started_again() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--restart", "on-failure"], "echo run; exec sleep 1000");
+    wait_until("it has run", || runs(&records, &name) == 1);
+    let (keeper, pid) = (number(&records, &name, "keeper"), records.pid(&name));
+    send(children(keeper)[0], libc::SIGKILL);
+    assert!(wait_for_end(pid));
+    wait_until("it has run again", || runs(&records, &name) == 2);
+    wait_until("it runs", || records.names(&["-f", "status=running"]) == [name.as_str()]);
+    assert_eq!(number(&records, &name, "keeper"), keeper);
+    // With the keeper all of it ends.
+    let pid = records.pid(&name);
+    send(keeper, libc::SIGKILL);
+    assert!(wait_for_end(pid));
+    wait_until("it is lost", || records.names(&["-f", "status=lost"]) == [name.as_str()]);
+    assert_eq!(records.call("rm", &[&name]).success(), format!("{name}\n"));
+    // The next run of its name sweeps what is left of its groups.
+    records.detached(&name, &[], "exit 0");
+    records.call("wait", &[&name]).success();
+    records.remove(&name);
+}
+
+case!(a_keeper_stays_as_small_as_it_was, Needs::NAMESPACES | Needs::SH);
+fn a_keeper_stays_as_small_as_it_was() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--restart", "always"], FAILS);
+    let keeper = number(&records, &name, "keeper");
+    let facts = || {
+        await_pause(&records, &name);
+        (anonymous_kib(keeper), fs::read_dir(format!("/proc/{keeper}/fd")).expect("fd").count())
+    };
+    let before = facts();
+    wait_until("it has run five times", || runs(&records, &name) > 4);
+    assert_eq!(facts(), before);
+    records.remove(&name);
+}
+
+case!(a_first_start_that_fails, Needs::NAMESPACES);
+fn a_first_start_that_fails() {
+    let records = Records::new();
+    let name = unique_name();
+    let options = ["-d", "--restart", "always", "--name", &name];
+    records.run(&options, &["/no/such"]).start().reap().refused(127, &["/no/such"]);
+    records.run(&options, &["/"]).start().reap().refused(126, &["/"]);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(wrong_policies, Needs::NOTHING);
+fn wrong_policies() {
+    for policy in ["", "never", "always:3", "on-failure:", "on-failure:x", "on-failure:-1"] {
+        run(&["-d", "--restart", policy], &["true"]).finish().usage_error(&["--restart", policy]);
+    }
+    for options in [&["--restart", "always"][..], &["-d", "--rm", "--restart", "on-failure"]] {
+        run(options, &["true"]).finish().usage_error(&["--restart needs -d, and no --rm"]);
+    }
+}
