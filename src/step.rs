@@ -6,6 +6,7 @@
 
 use crate::bytes::Address;
 use crate::error::Result;
+use crate::network::names::Place;
 use crate::root::create;
 use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, Poll, Ready, SigSet, SocketAddress};
 use alloc::boxed::Box;
@@ -219,6 +220,8 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
+    /// Where its names are,
+    pub place: Option<Place>,
     /// The sockets of its published ports, until the relay has them,
     pub listeners: Vec<Listener>,
     /// and the relay.

@@ -114,6 +114,11 @@ impl Bridge {
         }
     }
 
+    /// The number of the network namespace that it is in.
+    pub fn namespace(&self) -> Result<u64> {
+        Ok(record::make(|| sys::statx_fd(self.lock.borrow()))?.inode)
+    }
+
     /// An address range that this host already reaches otherwise would be cut off.
     fn refuse_overlap(&self) -> Result<()> {
         let mut requests = Requests::default();

@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::log::DetachStreams;
 use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
+use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
@@ -56,6 +57,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
     }
+    if let (Some(bridge), Some(names)) = (parts.bridge, parts.names) {
+        steps.add(MakeHosts { spec, host, bridge, names });
+    }
     create_groups(&mut steps, parts, Version::V2);
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if let Some(maps) = parts.maps {
@@ -67,6 +71,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
         steps.add(ConnectToBridge { bridge, address: wanted.address });
         steps.add(Masquerade { bridge });
+        if let Some(names) = parts.names {
+            steps.add(TellNames { words: names::words(spec), names });
+        }
         match bridge::forwards() {
             true => {}
             false if wanted.forward => steps.add(EnableForwarding),
