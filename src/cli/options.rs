@@ -325,6 +325,9 @@ options! {
         ip: "--ip" One("ADDRESS")
             "its address on the bridge; default: any that is free"
             => |request, word| network::bridge_of(&mut request.spec, word)?.address = Some(network::address(word)?);
+        mac_address: "--mac-address" One("MAC")
+            "the hardware address of its end, such as 02:42:00:00:00:07"
+            => |request, word| network::bridge_of(&mut request.spec, word)?.mac = Some(network::mac(word)?);
         add_host: "--add-host" Many("NAME:IP")
             "a line in its /etc/hosts"
             => |request, words| for word in words {

@@ -69,7 +69,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         if bridge.index.is_none() {
             steps.add(MakeBridge { bridge });
         }
-        steps.add(ConnectToBridge { bridge, address: wanted.address });
+        steps.add(ConnectToBridge { bridge, address: wanted.address, mac: wanted.mac });
         steps.add(Masquerade { bridge });
         if let Some(names) = parts.names {
             steps.add(TellNames { words: names::words(spec), names });

@@ -155,6 +155,8 @@ pub struct BridgeWanted {
     pub subnet: Option<Subnet>,
     /// The address of the container, if one is given.
     pub address: Option<Address>,
+    /// The hardware address of the container's end, if one is given.
+    pub mac: Option<[u8; 6]>,
     /// The host is to forward packets.
     pub forward: bool,
 }

@@ -164,6 +164,28 @@ probe!("check-bridge", |_| {
     only_lo();
 });
 
+network_case!(a_hardware_address, Needs::ROOT | Needs::BRIDGE, "check-hardware");
+probe!("check-hardware", |_| {
+    let options = ["--network", "bridge,forward", "--mac-address", "02:00:5e:00:53:0F"];
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&options, &["file", "/sys/class/net/eth0/address"]), "02:00:5e:00:53:0f\n");
+    for word in [
+        "",
+        "02:00:5e:00:53",
+        "02:00:5e:00:53:0f:00",
+        "02:00:5e:00:53:0g",
+        "02:00:5e:00:530:f",
+        "02005e00530f",
+        // Of a group, of all, and of none.
+        "01:00:5e:00:53:0f",
+        "ff:ff:ff:ff:ff:ff",
+        "00:00:00:00:00:00",
+    ] {
+        refused(run(&["--network", "bridge,forward", "--mac-address", word], &["true"]), "--mac-address");
+    }
+    refused(run(&["--mac-address", "02:00:5e:00:53:0f"], &["true"]), "--network bridge");
+});
+
 network_case!(names_on_the_bridge, Needs::ROOT | Needs::BRIDGE, "check-names");
 probe!("check-names", |_| {
     let records = Folder::new();
