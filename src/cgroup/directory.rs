@@ -160,7 +160,7 @@ pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
 }
 
 /// SIGKILL to every process in the group, until none is left: some may be forking.
-fn end_members(dir: &Dir) -> Result<()> {
+pub fn end_members(dir: &Dir) -> Result<()> {
     let mut buffer = [0u8; 4096];
     for _ in 0..100 {
         let pids = dir.read(c"cgroup.procs", &mut buffer)?;

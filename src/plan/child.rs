@@ -8,7 +8,7 @@ use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand
 use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::log::JoinErrors;
-use crate::namespaces::SetHostname;
+use crate::namespaces::{JoinIpcNamespace, SetHostname};
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::names::OpenHosts;
 use crate::network::{BringUpLoopback, JoinNetwork};
@@ -57,6 +57,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Network::Namespace(path) = spec.network {
         // Before anything is mounted: /sys shows the network of the process that mounts it.
         steps.add(JoinNetwork { path });
+    }
+    if let Some(path) = spec.ipc_of {
+        // Likewise: mqueue shows the queues of the process that mounts it.
+        steps.add(JoinIpcNamespace { path });
     }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {

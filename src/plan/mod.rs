@@ -175,8 +175,8 @@ fn namespaces(spec: &Spec, in_userns: bool) -> CloneFlags {
     let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
     CloneFlags::NEWNS
         | unless(spec.host_uts, CloneFlags::NEWUTS)
-        | unless(spec.host_ipc, CloneFlags::NEWIPC)
-        | unless(spec.host_pid, CloneFlags::NEWPID)
+        | unless(spec.host_ipc || spec.ipc_of.is_some(), CloneFlags::NEWIPC)
+        | unless(spec.host_pid || spec.pid_of.is_some(), CloneFlags::NEWPID)
         | unless(!spec.network.is_new(), CloneFlags::NEWNET)
         | unless(!in_userns, CloneFlags::NEWUSER)
 }

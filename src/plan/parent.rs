@@ -7,7 +7,7 @@ use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParen
 use crate::command::{MakePipes, SendCommand};
 use crate::host::Host;
 use crate::log::DetachStreams;
-use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
+use crate::namespaces::{AdoptOrphans, CloneChild, EnterPidNamespace, SetNotDumpable};
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
 use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
@@ -61,7 +61,14 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MakeHosts { spec, host, bridge, names });
     }
     create_groups(&mut steps, parts, Version::V2);
+    if let Some(path) = spec.pid_of {
+        steps.add(EnterPidNamespace { path });
+    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
+    if spec.pid_of.is_some() {
+        // Its own again, for a relay of ports.
+        steps.add(EnterPidNamespace { path: c"/proc/self/ns/pid" });
+    }
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
     }

@@ -563,6 +563,9 @@ impl Translator {
                 Prctl::SET_DUMPABLE => {}
                 other => self.stop(other.names().as_bytes()),
             },
+            Sysno::setns if call.number(1) == CloneFlags::NEWPID.bits() as usize => {
+                self.stop(b"a shell cannot start the command in another PID namespace: leave out --pid container:");
+            }
             Sysno::sendto => self.stop(NO_BRIDGE),
             Sysno::bind => self.stop(b"mydocker itself is the relay of published ports: leave out -p"),
             Sysno::socket
@@ -640,6 +643,9 @@ impl Translator {
             }
             Sysno::setns if call.number(1) == CloneFlags::NEWNET.bits() as usize => {
                 self.stop(b"a shell cannot join another network and go on: leave out --network ns:");
+            }
+            Sysno::setns if call.number(1) == CloneFlags::NEWIPC.bits() as usize => {
+                self.stop(b"a shell cannot join another IPC namespace and go on: leave out --ipc container:");
             }
             Sysno::sendto if self.has_stopped => {}
             Sysno::write if call.file(0) == b"pipe" => {}
