@@ -183,10 +183,21 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
             }
         }
     }
-    if let Network::Container(name) = request.spec.network {
-        let (uid, _) = sys::effective_ids();
-        let folder = state::folder(request.spec.state, uid, environment, false)?;
-        request.spec.network = Network::Namespace(list::network_of(folder.as_ref(), name)?);
+    let spec = &mut request.spec;
+    let mut network = match spec.network {
+        Network::Container(name) => Some(name),
+        _ => None,
+    };
+    let joined = [(&mut network, "net"), (&mut spec.pid_of, "pid"), (&mut spec.ipc_of, "ipc")];
+    for (of, kind) in joined {
+        if let Some(name) = *of {
+            let (uid, _) = sys::effective_ids();
+            let folder = state::folder(spec.state, uid, environment, false)?;
+            *of = Some(list::namespace_of(folder.as_ref(), name, kind)?);
+        }
+    }
+    if let Some(path) = network {
+        spec.network = Network::Namespace(path);
     }
     let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());

@@ -5,6 +5,7 @@ use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
 use crate::sys::{self, CloneFlags, FdRef, Loop, Pid, Stack};
+use core::ffi::CStr;
 use core::mem;
 
 step! {
@@ -143,6 +144,44 @@ impl ChildStep for JoinNamespaces {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::setns(self.process, self.flags).map_err(explain_end)
     }
+}
+
+step! {
+    /// Enters the PID namespace that the child is to be in.
+    ///
+    /// It changes nothing for this process itself: setns(2).
+    pub struct EnterPidNamespace {
+        /// The file that stands for it.
+        pub path: &'static CStr,
+    }
+}
+
+impl ParentStep for EnterPidNamespace {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        join(self.path, CloneFlags::NEWPID)
+    }
+}
+
+step! {
+    /// Joins the IPC namespace of another container.
+    pub struct JoinIpcNamespace {
+        /// The file that stands for it.
+        pub path: &'static CStr,
+    }
+}
+
+impl ChildStep for JoinIpcNamespace {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        join(self.path, CloneFlags::NEWIPC)
+    }
+}
+
+fn join(path: &'static CStr, kind: CloneFlags) -> Result<()> {
+    let namespace = sys::open(path, sys::OpenFlags::NONE)?;
+    sys::setns(namespace.borrow(), kind).map_err(|e| {
+        let hint = "it belongs to another user namespace: only root there may join it";
+        e.about(path.to_bytes()).hint_for(&[(Errno::EPERM, hint)])
+    })
 }
 
 fn explain_end(error: crate::error::Error) -> crate::error::Error {

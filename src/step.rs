@@ -6,6 +6,7 @@
 
 use crate::bytes::Address;
 use crate::error::Result;
+use crate::network::names::Place;
 use crate::root::create;
 use crate::state::Held;
 use crate::sys::{self, Fd, FdRef, Loop, Pid, Poll, Ready, SigSet, SocketAddress};
@@ -220,7 +221,9 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
-    /// Its published ports, as docker shows them,
+    /// Where its names are,
+    pub place: Option<Place>,
+    /// its published ports, as docker shows them,
     pub ports: Vec<u8>,
     /// their sockets, until the relay has them,
     pub listeners: Vec<Listener>,

@@ -165,7 +165,7 @@ pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
 }
 
 /// SIGKILL to every process in the group, until none is left: some may be forking.
-fn end_members(dir: &Dir) -> Result<()> {
+pub fn end_members(dir: &Dir) -> Result<()> {
     // v1: SIGKILL does not reach what is frozen.
     if dir.has(FREEZER_STATE)? {
         dir.write(FREEZER_STATE, THAWED)?;

@@ -329,6 +329,9 @@ options! {
         ip: "--ip" One("ADDRESS")
             "its address on the bridge; default: any that is free"
             => |request, word| network::bridge_of(&mut request.spec, word)?.address = Some(network::address(word)?);
+        mac_address: "--mac-address" One("MAC")
+            "the hardware address of its end, such as 02:42:00:00:00:07"
+            => |request, word| network::bridge_of(&mut request.spec, word)?.mac = Some(network::mac(word)?);
         add_host: "--add-host" Many("NAME:IP")
             "a line in its /etc/hosts"
             => |request, words| for word in words {
@@ -346,12 +349,19 @@ options! {
                 request.spec.sysctls.push(sysctl::parse(word)?);
             };
         pid: "--pid" One("host")
-            "share the host's processes"
-            => |request, word| request.spec.host_pid = is_host(word, "", "--pid takes host")?;
+            "share the processes of the host, or container:NAME's"
+            => |request, word| match of_container(word)? {
+                None => request.spec.host_pid = is_host(word, "", "--pid takes host or container:NAME")?,
+                name => request.spec.pid_of = name,
+            };
         ipc: "--ipc" One("private|host")
-            "its own System V and POSIX IPC, or the host's"
-            => |request, word| {
-                request.spec.host_ipc = is_host(word, "private", "--ipc takes private or host")?;
+            "its own System V and POSIX IPC, the host's, or container:NAME's without /dev/shm"
+            => |request, word| match of_container(word)? {
+                None => {
+                    let message = "--ipc takes private, host or container:NAME";
+                    request.spec.host_ipc = is_host(word, "private", message)?;
+                }
+                name => request.spec.ipc_of = name,
             };
         uts: "--uts" One("host")
             "share the host's hostname"
@@ -480,6 +490,13 @@ pub enum DryRun {
 /// The path that `word` is.
 pub fn path(word: &str) -> &'static CStr {
     c_string(&[word.as_bytes()])
+}
+
+/// The name in `container:NAME`.
+fn of_container(word: &str) -> Result<Option<&'static CStr>> {
+    let Some(name) = word.strip_prefix("container:") else { return Ok(None) };
+    cgroup::check_name(name)?;
+    Ok(Some(path(name)))
 }
 
 /// Whether the value of a namespace's option is `host`. `default` names the other choice; `message` says what there is.

@@ -72,7 +72,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--name" | "--hostname", _) => "=x".into(),
         _ => "=/x".into(),
     };
-    let without = ["--uts", "--publish", "--subnet", "--ip", "--entrypoint", "--sysctl", "--cpus"];
+    let without = ["--uts", "--publish", "--subnet", "--ip", "--mac-address", "--entrypoint", "--sysctl", "--cpus"];
     let line: Vec<String> = ROWS
         .iter()
         .filter(|row| !without.contains(&row.name()))
@@ -154,9 +154,13 @@ fn wrong_values() {
             "--network takes none, host, bridge[:NAME][,forward], container:NAME or ns:PATH, not: \"bridges\"",
         ),
         ("--ip 10.88.0.2", "this needs --network bridge: \"10.88.0.2\""),
+        (
+            "--network bridge --mac-address 03:42:00:00:00:07",
+            "--mac-address is six bytes, the first of them even, such as 02:42:00:00:00:07, not: \"03:42:00:00:00:07\"",
+        ),
         ("--network host -p 80", "with --network host its ports are the host's: leave out -p: \"80\""),
-        ("--pid none", "--pid takes host: \"none\""),
-        ("--ipc none", "--ipc takes private or host: \"none\""),
+        ("--pid none", "--pid takes host or container:NAME: \"none\""),
+        ("--ipc none", "--ipc takes private, host or container:NAME: \"none\""),
         ("--uts none", "--uts takes host: \"none\""),
         ("--userns none", "--userns takes auto or host: \"none\""),
         ("--user :1", "--user is USER or USER:GROUP: \":1\""),

@@ -114,6 +114,11 @@ impl Bridge {
         }
     }
 
+    /// The number of the network namespace that it is in.
+    pub fn namespace(&self) -> Result<u64> {
+        Ok(record::make(|| sys::statx_fd(self.lock.borrow()))?.inode)
+    }
+
     /// An address range that this host already reaches otherwise would be cut off.
     fn refuse_overlap(&self) -> Result<()> {
         let mut requests = Requests::default();
@@ -220,6 +225,8 @@ step! {
         pub bridge: &'static Bridge,
         /// The address of the container, if one is given.
         pub address: Option<Address>,
+        /// Its hardware address, likewise.
+        pub mac: Option<[u8; 6]>,
     }
 }
 
@@ -268,7 +275,7 @@ impl ConnectToBridge {
         // Not up yet: an interface that is up before its peer costs 24 ms.
         requests.extend(&link(0, 0));
         requests.attribute(libc::IFLA_IFNAME, b"eth0\0");
-        requests.attribute(libc::IFLA_ADDRESS, &hardware_address(address));
+        requests.attribute(libc::IFLA_ADDRESS, &self.mac.unwrap_or(hardware_address(address)));
         requests.attribute(libc::IFLA_NET_NS_PID, &pid.to_ne_bytes());
         requests.end_attribute(peer);
         requests.end_attribute(data);

@@ -2,8 +2,9 @@
 
 use crate::bytes::{Address, Put};
 use crate::error::{Errno, Result};
-use crate::sys::netlink::ACK;
-use crate::sys::{Fd, Requests, getpid, padded};
+use crate::sys::netlink::{ACK, attribute};
+use crate::sys::{self, Fd, NetlinkFamily, Requests, getpid, padded};
+use alloc::vec::Vec;
 
 /// The attributes of a table, a chain, a hook, a rule and its expressions.
 mod nfta {
@@ -15,6 +16,7 @@ mod nfta {
     pub const CHAIN_TABLE: u16 = 1;
     pub const CHAIN_NAME: u16 = 3;
     pub const CHAIN_HOOK: u16 = 4;
+    pub const CHAIN_POLICY: u16 = 5;
     pub const CHAIN_TYPE: u16 = 7;
     pub const HOOK_HOOKNUM: u16 = 1;
     pub const HOOK_PRIORITY: u16 = 2;
@@ -72,6 +74,30 @@ fn compare(requests: &mut Requests, operation: i32, value: &[u8]) {
         requests.attribute(nfta::DATA_VALUE, value);
         requests.end_attribute(data);
     });
+}
+
+/// The chains that drop what is forwarded unless a rule accepts it: the table and the chain of each.
+pub fn dropping() -> Result<Vec<u8>> {
+    let socket = sys::netlink(NetlinkFamily::NETFILTER)?;
+    let mut requests = Requests::default();
+    let kind = SUBSYSTEM | libc::NFT_MSG_GETCHAIN as u16;
+    requests.begin(kind, libc::NLM_F_DUMP as u16, &[&message(libc::AF_UNSPEC, 0)]);
+    let mut chains = Vec::new();
+    requests.ask(&socket, b"nf_tables", &mut |_, content| {
+        let Some(([family, ..], attributes)) = content.split_first_chunk::<4>() else { return };
+        let hook = attribute(attributes, nfta::CHAIN_HOOK).unwrap_or_default();
+        if [libc::NFPROTO_IPV4, libc::NFPROTO_INET, libc::NFPROTO_BRIDGE].contains(&i32::from(*family))
+            && attribute(hook, nfta::HOOK_HOOKNUM) == Some(&libc::NF_INET_FORWARD.to_be_bytes())
+            && attribute(attributes, nfta::CHAIN_POLICY) == Some(&libc::NF_DROP.to_be_bytes())
+        {
+            for kind in [nfta::CHAIN_TABLE, nfta::CHAIN_NAME] {
+                let name = attribute(attributes, kind).unwrap_or_default();
+                chains.put(if chains.is_empty() { b"" } else { b" " });
+                chains.put(name.strip_suffix(b"\0").unwrap_or(name));
+            }
+        }
+    })?;
+    Ok(chains)
 }
 
 /// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.

@@ -2,11 +2,12 @@
 
 pub mod bridge;
 pub mod filter;
+pub mod names;
 pub mod publish;
 pub mod relay;
 mod words;
 
-pub use words::{address, bridge_of, parse, publish, subnet};
+pub use words::{address, bridge_of, mac, parse, publish, subnet};
 
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep};

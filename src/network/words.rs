@@ -1,6 +1,6 @@
 //! The words of the options about the network.
 
-use crate::bytes::{Address, Subnet, c_string, decimal, split_once};
+use crate::bytes::{Address, Subnet, c_string, decimal, hexadecimal, split, split_once};
 use crate::error::{Error, Result};
 use crate::spec::{BridgeWanted, Network, Port, Spec};
 use crate::sys::SocketAddress;
@@ -41,7 +41,7 @@ pub fn parse(word: &'static str) -> Result<Network> {
     if name.is_empty() || name.len() > 15 || name == "." || name == ".." || !name.bytes().all(is_good) {
         return Err(Error::usage("not a name for an interface, of at most 15 bytes", word.as_bytes()));
     }
-    Ok(Network::Bridge(BridgeWanted { name, subnet: None, address: None, forward }))
+    Ok(Network::Bridge(BridgeWanted { name, subnet: None, address: None, mac: None, forward }))
 }
 
 /// The bridge that an option with the value `word` is about.
@@ -62,6 +62,25 @@ pub fn subnet(word: &str) -> Result<Subnet> {
 /// `10.88.0.2`
 pub fn address(word: &str) -> Result<Address> {
     Address::parse(word.as_bytes()).ok_or_else(|| Error::usage("--ip is not an address", word.as_bytes()))
+}
+
+/// `02:42:00:00:00:07`: of one interface, not of a group of them.
+pub fn mac(word: &str) -> Result<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut count = 0;
+    for part in split(word.as_bytes(), b':') {
+        let byte = hexadecimal(part).filter(|_| part.len() == 2);
+        if let (Some(room), Some(byte)) = (mac.get_mut(count), byte) {
+            *room = byte as u8;
+        }
+        // One that is none counts too much.
+        count += if byte.is_some() { 1 } else { mac.len() + 1 };
+    }
+    if count != mac.len() || mac == [0; 6] || mac[0] & 1 != 0 {
+        let message = "--mac-address is six bytes, the first of them even, such as 02:42:00:00:00:07, not";
+        return Err(Error::usage(message, word.as_bytes()));
+    }
+    Ok(mac)
 }
 
 /// `[IP:][HOST:]CONT[/tcp|udp]`, each of the ports perhaps a range: adds them to `ports`.

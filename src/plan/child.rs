@@ -8,8 +8,9 @@ use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand
 use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::log::JoinErrors;
-use crate::namespaces::SetHostname;
+use crate::namespaces::{JoinIpcNamespace, SetHostname};
 use crate::network::bridge::{ConfigureInterfaces, Setup};
+use crate::network::names::OpenHosts;
 use crate::network::{BringUpLoopback, JoinNetwork};
 use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
 use crate::root::dev::{MountDev, MountShm, is_userns_bind};
@@ -57,6 +58,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // Before anything is mounted: /sys shows the network of the process that mounts it.
         steps.add(JoinNetwork { path });
     }
+    if let Some(path) = spec.ipc_of {
+        // Likewise: mqueue shows the queues of the process that mounts it.
+        steps.add(JoinIpcNamespace { path });
+    }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {
         steps.add(ReopenStdin { input });
@@ -65,6 +70,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         if let Some(source) = volume.content.source() {
             steps.add(OpenVolume { source, tree });
         }
+    }
+    if let Some(names) = parts.names.filter(|_| parts.etc_files.iter().any(|file| file.tree.is_some())) {
+        steps.add(OpenHosts { names });
     }
     match parts.root {
         Some(root) => enter_root(&mut steps, root, spec, host, in_userns),
@@ -132,7 +140,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // By convention the group tty has the id 5.
         steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
     }
-    if !own_root && !parts.etc_files.is_empty() {
+    if !own_root && parts.etc_files.iter().any(|file| file.tree.is_none()) {
         // Its file is written there, and is hidden by what is mounted there next.
         steps.add(MountShm { options: c"mode=755,size=1m", may_be_missing: true });
     }

@@ -69,6 +69,11 @@ pub fn make(
         // Also one that it has joined.
         all = all | CloneFlags::NEWNET;
     }
+    for (joined, flag) in [(spec.pid_of, CloneFlags::NEWPID), (spec.ipc_of, CloneFlags::NEWIPC)] {
+        if joined.is_some() {
+            all = all | flag;
+        }
+    }
     let first = CloneFlags::NEWPID | CloneFlags::NEWUSER;
     let process = target.process.borrow();
     let mut parent = Steps::<dyn ParentStep>::default();

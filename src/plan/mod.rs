@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::Log;
 use crate::network::bridge::Bridge;
+use crate::network::names::Names;
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
@@ -70,6 +71,8 @@ pub struct Parts {
     pub home_of_user: bool,
     /// The bridge that it is on.
     pub bridge: Option<&'static Bridge>,
+    /// Its names on the bridge.
+    pub names: Option<&'static Names>,
     /// The relay of its terminal.
     pub terminal: Slot<&'static mut Terminal>,
     /// stdin, if it is a file that the command is not to write to.
@@ -127,10 +130,22 @@ impl Parts {
             None if own_root => sys::hostname().leak(),
             None => b"",
         };
+        let is_on_bridge = matches!(spec.network, Network::Bridge(_));
+        // There its names stand behind its address.
+        let (own_name, uts_name): (&[u8], _) =
+            if is_on_bridge && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
         if own_root {
-            parts.etc_files = etc::files(spec, hostname, &parts.volumes);
-        } else if (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
-            parts.etc_files.extend(etc::named_hosts(spec, parts.uts_name, &parts.volumes));
+            parts.etc_files = etc::files(spec, own_name, &parts.volumes);
+        } else if is_on_bridge || (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
+            parts.etc_files.extend(etc::named_hosts(spec, uts_name, &parts.volumes));
+        }
+        if is_on_bridge {
+            let names: &'static Names = Box::leak(Box::default());
+            if let Some(file) = parts.etc_files.iter_mut().find(|file| file.target == c"/etc/hosts") {
+                file.tree = Some(&names.tree);
+                names.lines.set(file.content);
+            }
+            parts.names = Some(names);
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;
@@ -163,8 +178,8 @@ fn namespaces(spec: &Spec, in_userns: bool) -> CloneFlags {
     let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
     CloneFlags::NEWNS
         | unless(spec.host_uts, CloneFlags::NEWUTS)
-        | unless(spec.host_ipc, CloneFlags::NEWIPC)
-        | unless(spec.host_pid, CloneFlags::NEWPID)
+        | unless(spec.host_ipc || spec.ipc_of.is_some(), CloneFlags::NEWIPC)
+        | unless(spec.host_pid || spec.pid_of.is_some(), CloneFlags::NEWPID)
         | unless(!spec.network.is_new(), CloneFlags::NEWNET)
         | unless(!in_userns, CloneFlags::NEWUSER)
 }

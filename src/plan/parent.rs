@@ -7,8 +7,9 @@ use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParen
 use crate::command::{MakePipes, SendCommand};
 use crate::host::Host;
 use crate::log::DetachStreams;
-use crate::namespaces::{AdoptOrphans, CloneChild, SetNotDumpable};
+use crate::namespaces::{AdoptOrphans, CloneChild, EnterPidNamespace, SetNotDumpable};
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
+use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
 use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
 use crate::root::Source;
@@ -56,8 +57,18 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
     }
+    if let (Some(bridge), Some(names)) = (parts.bridge, parts.names) {
+        steps.add(MakeHosts { spec, host, bridge, names });
+    }
     create_groups(&mut steps, parts, Version::V2);
+    if let Some(path) = spec.pid_of {
+        steps.add(EnterPidNamespace { path });
+    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
+    if spec.pid_of.is_some() {
+        // Its own again, for a relay of ports.
+        steps.add(EnterPidNamespace { path: c"/proc/self/ns/pid" });
+    }
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
     }
@@ -65,8 +76,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         if bridge.index.is_none() {
             steps.add(MakeBridge { bridge });
         }
-        steps.add(ConnectToBridge { bridge, address: wanted.address });
+        steps.add(ConnectToBridge { bridge, address: wanted.address, mac: wanted.mac });
         steps.add(Masquerade { bridge });
+        if let Some(names) = parts.names {
+            steps.add(TellNames { words: names::words(spec), names });
+        }
         match bridge::forwards() {
             true => {}
             false if wanted.forward => steps.add(EnableForwarding),

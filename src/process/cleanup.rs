@@ -109,6 +109,12 @@ pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
 /// Removes the groups of the run.
 pub fn remove_groups(plan: &Plan) -> Result<()> {
     let mut result = Ok(());
+    // In the PID namespace of another container, no end of a PID 1 has ended what the command has started.
+    if plan.spec.pid_of.is_some()
+        && let Some(dir) = plan.parts.groups.first().and_then(|group| group.dir())
+    {
+        result = directory::end_members(dir);
+    }
     for group in &plan.parts.groups {
         if let (Some(dir), Some(parent)) = (group.dir(), group.parent_dir.get()) {
             result = result.and(directory::remove(parent, group.name, dir));

@@ -276,11 +276,12 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
     Err(Error::refused(what, &[name.to_bytes()], ""))
 }
 
-/// The network namespace of a container that runs, as a name of a file that this process and its children hold open.
-pub fn network_of(folder: Option<&Dir>, name: &'static CStr) -> Result<&'static CStr> {
+/// A namespace of a container that runs, as a name of a file that this process and its children hold open. `kind` is that of
+/// namespaces(7): `net`.
+pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, kind: &str) -> Result<&'static CStr> {
     let record = find(folder, name)?;
     let (process, pid, _) = running(&record, name)?;
-    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/ns/net"]);
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/ns/", kind.as_bytes()]);
     let namespace = sys::open(path, OpenFlags::NONE)?;
     // As long as it is alive, nobody else has its pid.
     if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {

@@ -20,6 +20,8 @@ pub struct EtcFile {
     pub target: &'static CStr,
     /// What is in it.
     pub content: &'static [u8],
+    /// Where it is, if others write into it.
+    pub tree: Option<&'static Slot<Fd>>,
 }
 
 /// Where systemd-resolved keeps the servers that it asks itself.
@@ -36,14 +38,19 @@ fn own_line(hostname: &[u8]) -> Vec<u8> {
     let mut line = Vec::new();
     if !hostname.is_empty() {
         line.put(b"127.0.0.1\t");
-        line.put(hostname);
-        if let Some((short, _)) = bytes::split_once(hostname, b'.') {
-            line.put(b" ");
-            line.put(short);
-        }
+        put_names(hostname, &mut line);
         line.put(b"\n");
     }
     line
+}
+
+/// Puts a hostname, and its first part if it has several.
+pub fn put_names(hostname: &[u8], line: &mut Vec<u8>) {
+    line.put(hostname);
+    if let Some((short, _)) = bytes::split_once(hostname, b'.') {
+        line.put(b" ");
+        line.put(short);
+    }
 }
 
 /// hosts, hostname and resolv.conf, except those that a volume replaces.
@@ -77,7 +84,7 @@ pub fn files(spec: &Spec, hostname: &[u8], volumes: &[(Volume, Slot<Fd>)]) -> Ve
             put_lines(&mut content, &spec.hosts);
         }
         let source = bytes::c_string(&[b"shm/", name.as_bytes()]);
-        files.push(EtcFile { source, target, content: content.leak() });
+        files.push(EtcFile { source, target, content: content.leak(), tree: None });
     }
     files
 }
@@ -129,7 +136,7 @@ pub fn named_hosts(spec: &Spec, name: Option<&str>, volumes: &[(Volume, Slot<Fd>
     let mut content = sys::read_file(target).ok()?;
     put_lines(&mut content, &own_line(name.unwrap_or_default().as_bytes()));
     put_lines(&mut content, &spec.hosts);
-    Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak() })
+    Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak(), tree: None })
 }
 
 step! {
@@ -148,7 +155,7 @@ step! {
 
 impl ChildStep for BindEtcFile {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let EtcFile { source, target: path, content } = self.file;
+        let EtcFile { source, target: path, content, tree } = self.file;
         let target = match sys::openat2(path, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) => match create_missing(path, FILE, child) {
                 // The root is read-only, or a link there leads nowhere.
@@ -166,6 +173,10 @@ impl ChildStep for BindEtcFile {
         // A link may lead to /proc, where nothing is to be mounted.
         if sys::is_on_proc(target.borrow())? {
             return Ok(());
+        }
+        if let Some(tree) = tree.and_then(Slot::take) {
+            sys::move_mount(&tree, &target, path)?;
+            return restrict(child, &tree, path, MountAttr::RDONLY, MountFlags::NONE);
         }
         let source = sys::create(child.own.dev.as_ref(), source, content)?;
         let source = own::name_of(child, &source)?;

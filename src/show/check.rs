@@ -4,6 +4,7 @@
 use crate::bytes::{self, Put};
 use crate::cgroup::{Controllers, Version, hierarchy};
 use crate::error::{Errno, Error, Result};
+use crate::network::{bridge, filter};
 use crate::plan::Plan;
 use crate::process;
 use crate::sys::{self, CloneFlags, FdRef, MountFlags, OpenFlags};
@@ -35,6 +36,7 @@ enum How {
     Filesystem,
     Seccomp,
     Terminal,
+    Forwarding,
     /// With a run whose other namespaces are those of the host.
     Namespace,
     /// With a run with these options, where ALLOWED stands for the CPUs that this process may use.
@@ -74,6 +76,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "seccomp", how: How::Seccomp, fix: "a kernel with CONFIG_SECCOMP_FILTER" },
     Trial { name: "devpts", how: How::Run(&["--no-limits", "-t"]), fix: "" },
     Trial { name: "terminal", how: How::Terminal, fix: "" },
+    Trial { name: "forwarding", how: How::Forwarding, fix: "--network bridge,forward turns it on" },
     Trial { name: "run", how: How::Run(&[]), fix: "" },
 ];
 
@@ -150,6 +153,7 @@ impl Trial {
                 });
                 Ok(())
             }
+            How::Forwarding => forwarding(found),
             How::Namespace => {
                 let own = self.name.strip_suffix(" namespace").unwrap_or_default();
                 let mut options = alloc::vec!["--no-limits"];
@@ -224,6 +228,32 @@ fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<()> {
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// Whether packets come from a bridge to the outside, and back.
+fn forwarding(found: &mut Vec<u8>) -> Result<()> {
+    let chains = filter::dropping();
+    if let Ok(chains) = &chains
+        && !chains.is_empty()
+    {
+        let among = sys::read_file(c"/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|value| value == b"1\n");
+        let hint = match among {
+            true => "accept it there, also from one container to another: net.bridge.bridge-nf-call-iptables is 1",
+            false => "accept it there: published ports work without",
+        };
+        return Err(Error::refused("a firewall drops what is forwarded:", &[chains], hint));
+    }
+    if !bridge::forwards() {
+        return Err(Error::refused("this host forwards no packets", &[], ""));
+    }
+    // What the older iptables have is not among the chains.
+    let has_others = sys::read_file(c"/proc/net/ip_tables_names").is_ok_and(|names| !names.is_empty());
+    found.put(match chains {
+        Err(_) => b"on; the rules of a firewall cannot be read here",
+        Ok(_) if has_others => b"on; the rules of iptables-legacy are not looked at",
+        Ok(_) => b"on, and no firewall drops it by default",
+    });
+    Ok(())
 }
 
 /// An initramfs is the one root that pivot_root(2) cannot move away.

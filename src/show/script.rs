@@ -8,6 +8,7 @@
 use crate::bytes::{self, Put, to_decimal};
 use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
+use crate::network::names::MakeHosts;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::state::{MakeRecord, NoteProcess};
@@ -231,6 +232,8 @@ const CHILDS_OWN: &[Sysno] = &[
     Sysno::pidfd_open,
 ];
 
+const NO_BRIDGE: &[u8] = b"mydocker itself makes the interfaces of a bridge: leave out --network bridge";
+
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
@@ -239,6 +242,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         if step.purpose == MakeRecord::purpose() || step.purpose == NoteProcess::purpose() {
             // Nobody keeps a shell's container.
             all.line("# ^: not here, so `mydocker ps` does not list it", &[step.purpose.as_bytes()]);
+            continue;
+        }
+        if step.purpose == MakeHosts::purpose() {
+            all.stop(NO_BRIDGE);
             continue;
         }
         all.step(step, Translator::parents_call);
@@ -556,7 +563,10 @@ impl Translator {
                 Prctl::SET_DUMPABLE => {}
                 other => self.stop(other.names().as_bytes()),
             },
-            Sysno::sendto => self.stop(b"mydocker itself makes the interfaces of a bridge: leave out --network bridge"),
+            Sysno::setns if call.number(1) == CloneFlags::NEWPID.bits() as usize => {
+                self.stop(b"a shell cannot start the command in another PID namespace: leave out --pid container:");
+            }
+            Sysno::sendto => self.stop(NO_BRIDGE),
             Sysno::bind => self.stop(b"mydocker itself is the relay of published ports: leave out -p"),
             Sysno::socket
             | Sysno::setsockopt
@@ -634,6 +644,9 @@ impl Translator {
             }
             Sysno::setns if call.number(1) == CloneFlags::NEWNET.bits() as usize => {
                 self.stop(b"a shell cannot join another network and go on: leave out --network ns:");
+            }
+            Sysno::setns if call.number(1) == CloneFlags::NEWIPC.bits() as usize => {
+                self.stop(b"a shell cannot join another IPC namespace and go on: leave out --ipc container:");
             }
             Sysno::sendto if self.has_stopped => {}
             Sysno::write if call.file(0) == b"pipe" => {}

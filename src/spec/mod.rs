@@ -88,6 +88,10 @@ pub struct Spec {
     pub host_pid: bool,
     /// It shares the host's IPC namespace.
     pub host_ipc: bool,
+    /// The PID namespace that it joins: of the container of this name; then, the file that stands for it.
+    pub pid_of: Option<&'static CStr>,
+    /// The IPC namespace that it joins, likewise.
+    pub ipc_of: Option<&'static CStr>,
     /// It shares the host's UTS namespace.
     pub host_uts: bool,
     /// It has no user namespace, even if the caller is not root.
@@ -159,6 +163,8 @@ pub struct BridgeWanted {
     pub subnet: Option<Subnet>,
     /// The address of the container, if one is given.
     pub address: Option<Address>,
+    /// The hardware address of the container's end, if one is given.
+    pub mac: Option<[u8; 6]>,
     /// The host is to forward packets.
     pub forward: bool,
 }

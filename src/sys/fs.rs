@@ -236,8 +236,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
         return Err(Error::refused("it belongs to another user, or has another name:", &[path.to_bytes()], hint));
     }
     if status.kind() == libc::S_IFREG || record::is_on() {
-        // SAFETY: the call takes an open descriptor and a length
-        unsafe { call!(ftruncate(file.borrow(), 0usize)) }.about_path(path)?;
+        ftruncate(&file, 0).map_err(|e| e.about(path.to_bytes()))?;
         // SAFETY: the call takes an open descriptor and a mode
         unsafe { call!(fchmod(file.borrow(), Mode(0o600))) }.about_path(path)?;
     }
@@ -254,6 +253,12 @@ fn descriptor_named(path: &[u8]) -> Option<usize> {
             bytes::decimal(number).ok().map(|number| number as usize)
         }
     }
+}
+
+/// ftruncate(2).
+pub fn ftruncate(file: &Fd, len: usize) -> Result<()> {
+    // SAFETY: the call takes an open descriptor and a length
+    unsafe { call!(ftruncate(file.borrow(), len)) }.result().map(drop)
 }
 
 /// openat(2) of a file to append to, which is created if it is missing.

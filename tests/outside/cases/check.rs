@@ -1,5 +1,6 @@
 //! `mydocker check`: its report on this host is true, and nothing stays behind.
 
+use crate::probes::own_network::in_own_network;
 use crate::support::harness::{Run, mydocker, probe, run};
 use crate::support::host::host;
 use crate::support::needs::Needs;
@@ -9,6 +10,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde_json::Value;
 use std::fs;
 use std::io;
+use std::process::Command;
 
 /// What a line of the report says, and whether the feature works.
 struct Line {
@@ -73,6 +75,31 @@ fn text_and_json_say_the_same() {
     assert_eq!(text.stderr_text(), "");
     assert_eq!(report["works"], outcome.code() == 0);
 }
+
+case!(what_is_forwarded, Needs::ROOT | Needs::BRIDGE | Needs::NFT);
+fn what_is_forwarded() {
+    in_own_network("check-forwarded");
+}
+probe!("check-forwarded", |_| {
+    let forwarding = |value: &str| {
+        fs::write("/proc/sys/net/ipv4/ip_forward", value).expect("ip_forward");
+        line(&json().finish(), "forwarding")
+    };
+    let off = forwarding("0");
+    assert!(!off.works && off.says.contains("--network bridge,forward"), "{}", off.says);
+    let nft = |command: &str| assert!(Command::new("nft").arg(command).status().expect("nft").success(), "{command}");
+    // Neither another hook, nor another family, nor another policy stands in the way.
+    nft("add table ip filter; add chain ip filter INPUT { type filter hook input priority 0; policy drop; }");
+    nft("add table ip6 filter; add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; }");
+    nft("add chain ip filter FORWARD { type filter hook forward priority 0; policy accept; }");
+    let on = forwarding("1");
+    assert!(on.works && on.says.starts_with("on"), "{}", on.says);
+    nft("chain ip filter FORWARD { policy drop; }");
+    let dropped = forwarding("1");
+    assert!(!dropped.works && dropped.says.contains("\"filter FORWARD\""), "{}", dropped.says);
+    let as_user = line(&json().before(become_nobody).finish(), "forwarding");
+    assert!(as_user.works && as_user.says.contains("cannot be read"), "{}", as_user.says);
+});
 
 case!(the_status_tells_whether_run_works, Needs::NOTHING);
 fn the_status_tells_whether_run_works() {

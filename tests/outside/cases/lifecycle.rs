@@ -1,11 +1,11 @@
 //! Containers with a record: `run --name`, `ps`, `rm`. Each case has a folder of records of its own.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, Running, mydocker, probe, run};
+use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
-use crate::support::processes::{wait_for_end, wait_until};
+use crate::support::processes::{children, state, wait_for_end, wait_until};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -272,4 +272,44 @@ fn a_dry_run_makes_no_record() {
     let script = records.probe(&["--name", "lc-dry", "--dry-run=sh"], &["status", "0"]).finish().success();
     assert!(script.contains("Makes its record, which is locked as long as it runs: not here"), "{script}");
     assert_eq!(records.left(), [""; 0]);
+}
+
+case!(processes_and_ipc_of_another_container, Needs::ROOT | Needs::SLEEP | Needs::MEMORY);
+fn processes_and_ipc_of_another_container() {
+    let records = Records::new();
+    let first = records.waiting("lc-first");
+    let first_process = children(first.pid)[0];
+    let link = |kind: &str| fs::read_link(format!("/proc/{first_process}/ns/{kind}")).expect("readlink");
+    for (option, kind, other) in [("--pid", "pid", "ipc"), ("--ipc", "ipc", "pid")] {
+        let seen = records.probe(&[option, "container:lc-first"], &["namespaces"]).finish().success();
+        assert!(seen.contains(link(kind).to_str().expect("UTF-8")), "{seen}");
+        assert!(!seen.contains(link(other).to_str().expect("UTF-8")), "{seen}");
+        let script =
+            records.probe(&[option, "container:lc-first", "--dry-run=sh"], &["status", "0"]).finish().success();
+        assert!(script.contains(&format!("leave out {option} container:")), "{script}");
+        records.probe(&[option, "container:lc-none"], &["status", "0"]).finish().refused(125, &["no such container"]);
+        let unnamed = records.probe(&[option, "container:"], &["status", "0"]).finish();
+        assert!(unnamed.code() == 125 && unnamed.stderr_text().contains("a name is at most"), "{unnamed:?}");
+    }
+    // Its /proc shows them: PID 1 is that of the first.
+    let seen = records.probe(&["--pid", "container:lc-first"], &["file", "/proc/1/cmdline"]).finish().success();
+    assert!(seen.contains("hold"), "{seen:?}");
+    // What is executed in such a container is in those namespaces, too.
+    let both = ["--pid", "container:lc-first", "--ipc", "container:lc-first"];
+    let second = records.probe(&[&["--name", "lc-second"], &both[..]].concat(), &["hold"]).start_ready();
+    records.await_state("lc-second");
+    let words = probe_words(&["namespaces"]);
+    let before = ["exec", "--state", &records.state(), "lc-second"].map(std::ffi::OsString::from);
+    let words = [&before[..], &words].concat();
+    let seen = mydocker(&words).finish().success();
+    for kind in ["pid", "ipc"] {
+        assert!(seen.contains(link(kind).to_str().expect("UTF-8")), "{seen}");
+    }
+    second.finish().success();
+    // An orphan becomes a child of the other's PID 1, and ends with its own container all the same.
+    records.run(&["-m", "50m", "--pid", "container:lc-first"], &["sh", "-c", "sleep 1000 &"]).finish().success();
+    let lives = |pid: &i32| state(*pid).is_some_and(|state| state != 'Z');
+    assert_eq!(children(first_process).into_iter().filter(lives).count(), 0);
+    first.finish().success();
+    records.probe(&["--pid", "container:lc-first"], &["status", "0"]).finish().refused(125, &["no such container"]);
 }

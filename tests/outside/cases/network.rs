@@ -5,6 +5,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run, unique_name};
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, status_field, wait_until};
+use crate::support::roots::Root;
 use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
@@ -160,6 +161,69 @@ probe!("check-bridge", |_| {
     );
     assert_eq!(ask("10.88.7.7:80", 0).expect("it is still there"), "0!");
     one.finish().success();
+    only_lo();
+});
+
+network_case!(a_hardware_address, Needs::ROOT | Needs::BRIDGE, "check-hardware");
+probe!("check-hardware", |_| {
+    let options = ["--network", "bridge,forward", "--mac-address", "02:00:5e:00:53:0F"];
+    let root = Root::with_directories();
+    assert_eq!(root.probe_output(&options, &["file", "/sys/class/net/eth0/address"]), "02:00:5e:00:53:0f\n");
+    for word in [
+        "",
+        "02:00:5e:00:53",
+        "02:00:5e:00:53:0f:00",
+        "02:00:5e:00:53:0g",
+        "02:00:5e:00:530:f",
+        "02005e00530f",
+        // Of a group, of all, and of none.
+        "01:00:5e:00:53:0f",
+        "ff:ff:ff:ff:ff:ff",
+        "00:00:00:00:00:00",
+    ] {
+        refused(run(&["--network", "bridge,forward", "--mac-address", word], &["true"]), "--mac-address");
+    }
+    refused(run(&["--mac-address", "02:00:5e:00:53:0f"], &["true"]), "--network bridge");
+});
+
+network_case!(names_on_the_bridge, Needs::ROOT | Needs::BRIDGE, "check-names");
+probe!("check-names", |_| {
+    let records = Folder::new();
+    let (state, root, name) = (records.text(""), Root::with_directories(), unique_name());
+    let beside = |more: &[&str], words: &[&str]| {
+        root.probe(&[&["--state", &state, "--network", "bridge,forward"], more].concat(), words)
+    };
+    let hosts = |container: &Running| {
+        let first = children(container.pid)[0];
+        std::fs::read_to_string(format!("/proc/{first}/root/etc/hosts")).expect("/etc/hosts")
+    };
+    let web = beside(&["--hostname", "web.example", "--add-host", "own:192.0.2.7"], &["serve-tcp", "80", "2"]);
+    let web = web.start_ready();
+    let other = beside(&["--name", &name], &["hold"]).start_ready();
+    let seen = beside(&[], &["file", "/etc/hosts"]).finish().success();
+    let address = |name: &str| seen.lines().find_map(|line| line.strip_suffix(name)).expect(name).to_string();
+    assert_eq!(ask(&format!("{}:80", address("\tweb.example web")), 5).expect("an answer"), "5!");
+    assert_ne!(address(&format!("\t{name}")), address("\tweb.example web"));
+    assert!(!seen.contains("192.0.2.7"), "{seen}");
+    // Those that were there before know it, too, and keep their own lines.
+    let with_other = hosts(&web);
+    assert!(with_other.contains(&format!("\t{name}\n")) && with_other.contains("192.0.2.7\town\n"), "{with_other}");
+    let is_read_only = beside(&[], &["write", "/etc/hosts"]).finish();
+    assert!(format!("{is_read_only:?}").contains("EROFS"), "{is_read_only:?}");
+    // Of one that was killed nothing stays when the next one comes.
+    send(other.pid, libc::SIGKILL);
+    drop(other.reap());
+    let third = beside(&["--name", "third"], &["hold"]).start_ready();
+    let without = hosts(&web);
+    assert!(without.contains("\tthird\n") && !without.contains(&name), "{without}");
+    assert!(without.contains("192.0.2.7\town\n"), "{without}");
+    third.finish().success();
+    assert!(!hosts(&web).contains("third"));
+    assert!(mydocker(&["ps", "-a", "-q", "--state", &state]).finish().success().is_empty());
+    send(web.pid, libc::SIGTERM);
+    drop(web.finish());
+    let left: Vec<_> = std::fs::read_dir(records.as_path()).expect("readdir").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
     only_lo();
 });
 

@@ -20,7 +20,7 @@ const WAYS_TO_LOOK: [&str; 2] = ["--dry-run", "--step"];
 
 /// Options that are not compared here: strace decodes the messages of netlink(7) and not their bytes, and a relay is a third process.
 /// The cases of network.rs look at what they do.
-const OF_THE_NETWORK: [&str; 3] = ["--publish", "--subnet", "--ip"];
+const OF_THE_NETWORK: [&str; 4] = ["--publish", "--subnet", "--ip", "--mac-address"];
 /// Options that have no set, because a dry run shows the steps as without `-d`.
 const DETACHED: [&str; 4] = ["--detach", "--log", "--log-size", "--restart"];
 

@@ -77,6 +77,8 @@ numbered_needs! {
     RESOLV_CONF,
     /// The kernel has bridges, pairs of interfaces and packet filters.
     BRIDGE,
+    /// nft(8), which makes a packet filter.
+    NFT,
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
@@ -153,6 +155,7 @@ impl Needs {
             (Needs::MKSQUASHFS, "mksquashfs"),
             (Needs::BUSYBOX, "busybox"),
             (Needs::STRACE, "strace"),
+            (Needs::NFT, "nft"),
             (Needs::ZSH, "zsh"),
             (Needs::FISH, "fish"),
             (Needs::GROFF, "groff"),

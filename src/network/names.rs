@@ -1,0 +1,237 @@
+//! Names on a bridge, without a server: each container has an /etc/hosts with the others in it.
+//!
+//! Beside the records there is a folder for each bridge, and in it one for each container, locked as long as that runs. In
+//! there is its `hosts`, which is mounted into it. A mount is of an inode: so the file is never replaced. Whoever comes or goes
+//! locks the folder of the bridge, removes what killed runs have left, and writes the others anew into each file, in one
+//! pwrite(2): a reader may see the old end behind the new lines for a moment, and no other mixture.
+
+use super::bridge::Bridge;
+use crate::bytes::{self, Put};
+use crate::error::{Errno, Error, Result};
+use crate::host::Host;
+use crate::root::etc;
+use crate::spec::Spec;
+use crate::state;
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
+use crate::sys::{self, Dir, Fd, Lock, OpenFlags};
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ffi::CStr;
+
+const HOSTS: &CStr = c"hosts";
+
+/// What stands between the lines of a container and those of the others.
+const OTHERS: &[u8] = b"# on the same bridge:\n";
+
+/// The names of a container, and its file.
+#[derive(Default)]
+pub struct Names {
+    /// Its own lines, without that of its address.
+    pub lines: Cell<&'static [u8]>,
+    /// The path of its file, once there is one,
+    path: Cell<Option<&'static CStr>>,
+    /// and the file as a mount.
+    pub tree: Slot<Fd>,
+}
+
+/// Where the file of a container is.
+pub struct Place {
+    /// The folder of all records,
+    records: Dir,
+    /// that of the bridge,
+    bridge: &'static CStr,
+    /// and that of the container, which is locked.
+    name: &'static CStr,
+    own: Dir,
+}
+
+/// The folder of a bridge, locked. It is made if it is missing.
+fn enter(records: &Dir, bridge: &CStr) -> Result<Dir> {
+    loop {
+        match records.mkdirat(bridge, 0o700) {
+            Err(e) if !e.is(Errno::EEXIST) => return Err(e),
+            _ => {}
+        }
+        match Dir::open(Some(records), bridge) {
+            // The last one on the bridge has just removed it.
+            Err(e) if e.is(Errno::ENOENT) => {}
+            folder => {
+                let folder = folder?;
+                sys::lock(&folder, Lock::EX)?;
+                return Ok(folder);
+            }
+        }
+    }
+}
+
+step! {
+    /// Makes its /etc/hosts, where others on the bridge can write their names into it.
+    pub struct MakeHosts {
+        /// The container.
+        pub spec: &'static Spec,
+        /// The host.
+        pub host: &'static Host,
+        /// Its bridge.
+        pub bridge: &'static Bridge,
+        /// Its names.
+        pub names: &'static Names,
+    }
+}
+
+impl ParentStep for MakeHosts {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(records) = state::folder(self.spec.state, self.host.ids.0, self.host.environment, true)? else {
+            return Ok(());
+        };
+        // A bridge of the same name in another network namespace is another one.
+        let inode = bytes::to_decimal(self.bridge.namespace()?);
+        let bridge = bytes::c_string(&[b".net-", &inode, b"-", self.bridge.name.as_bytes()]);
+        let name = bytes::c_string(&[&bytes::to_decimal(self.host.pid.0 as u64)]);
+        // The folder stays locked until all of it is there.
+        let (_folder, own) = loop {
+            let folder = enter(&records, bridge)?;
+            match folder.mkdirat(name, 0o700) {
+                Err(e) if e.is(Errno::ENOENT) => continue,
+                // One that a killed mydocker of the same pid has left; another one holds the lock.
+                Err(e) if !e.is(Errno::EEXIST) => return Err(e),
+                _ => {}
+            }
+            let own = Dir::open(Some(&folder), name)?;
+            if !sys::lock(&own, Lock::EX | Lock::NB)? {
+                return Err(Error::refused("another process holds", &[own.path()], ""));
+            }
+            own.unlink(HOSTS)?;
+            break (folder, own);
+        };
+        let file = own.create_file(HOSTS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
+        // Whoever is in the container may read it, whatever the umask.
+        sys::fchmod_fd(file.borrow(), 0o644)?;
+        sys::write_all(file.borrow(), self.names.lines.get()).map_err(|e| e.about(own.path()))?;
+        self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
+        parent.place = Some(Place { records, bridge, name, own });
+        Ok(())
+    }
+}
+
+step! {
+    /// Opens its /etc/hosts, while the host can still be seen.
+    pub struct OpenHosts {
+        /// Its names.
+        pub names: &'static Names,
+    }
+}
+
+impl ChildStep for OpenHosts {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        if let Some(path) = self.names.path.get() {
+            self.names.tree.set(Some(sys::open_tree(path)?));
+        }
+        Ok(())
+    }
+}
+
+step! {
+    /// Tells the others on the bridge its names, and itself theirs.
+    pub struct TellNames {
+        /// Its line, without the address.
+        pub words: Vec<u8>,
+        /// Its names.
+        pub names: &'static Names,
+    }
+}
+
+impl ParentStep for TellNames {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let (Some(place), Some(address)) = (&parent.place, parent.address) else { return Ok(()) };
+        let folder = enter(&place.records, place.bridge)?;
+        let mut text = self.names.lines.get().to_vec();
+        if !text.ends_with(b"\n") {
+            text.put(b"\n");
+        }
+        // Without names it is an empty line.
+        if !self.words.is_empty() {
+            address.put(&mut text);
+            text.put(b"\t");
+            text.put(&self.words);
+        }
+        text.put(b"\n");
+        text.put(OTHERS);
+        write(&place.own, &text)?;
+        tell(&folder)
+    }
+}
+
+/// The names that others find it by, in one line.
+pub fn words(spec: &Spec) -> Vec<u8> {
+    let mut words = Vec::new();
+    let (hostname, name) = (spec.hostname.unwrap_or_default(), spec.name.unwrap_or_default());
+    // What is no name in a line of that file is left out: the kernel takes any bytes for a hostname.
+    if hostname.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
+        etc::put_names(hostname.as_bytes(), &mut words);
+    }
+    if !name.is_empty() && name != hostname {
+        words.put(if words.is_empty() { b"" } else { b" " });
+        words.put(name.as_bytes());
+    }
+    words
+}
+
+/// Puts into each file in the folder of a bridge the lines of all others. Removes what killed runs have left.
+fn tell(folder: &Dir) -> Result<()> {
+    let mut all = Vec::new();
+    for name in sys::directory_names(folder, b"")? {
+        let own = Dir::open(Some(folder), name)?;
+        // That of this process is locked, too: by another descriptor.
+        if sys::lock(&own, Lock::EX | Lock::NB)? {
+            remove(folder, name, &own)?;
+            continue;
+        }
+        let mut text = Vec::new();
+        sys::read_to_end(own.openat(HOSTS, OpenFlags::NONE)?.borrow(), &mut text)?;
+        // Without that line it has no address yet.
+        if let Some(at) = text.windows(OTHERS.len()).rposition(|part| part == OTHERS) {
+            text.truncate(at + OTHERS.len());
+            all.push((own, text));
+        }
+    }
+    let lines: Vec<&[u8]> = all.iter().map(|(_, text)| line_of(text)).collect();
+    for (at, (own, text)) in all.iter().enumerate() {
+        let mut text = text.clone();
+        for (_, line) in lines.iter().enumerate().filter(|(other, _)| *other != at) {
+            text.put(line);
+        }
+        write(own, &text)?;
+    }
+    Ok(())
+}
+
+/// The line of its address.
+fn line_of(text: &[u8]) -> &[u8] {
+    let text = text.strip_suffix(OTHERS).unwrap_or_default();
+    let before = text.strip_suffix(b"\n").unwrap_or_default();
+    text.get(before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1)..).unwrap_or_default()
+}
+
+/// Writes a file in its place.
+fn write(own: &Dir, text: &[u8]) -> Result<()> {
+    let file = own.openat(HOSTS, OpenFlags::WRONLY)?;
+    sys::write_all(file.borrow(), text)
+        .and_then(|()| sys::ftruncate(&file, text.len()))
+        .map_err(|e| e.about(own.path()))
+}
+
+fn remove(folder: &Dir, name: &CStr, own: &Dir) -> Result<()> {
+    own.unlink(HOSTS)?;
+    folder.rmdir(name)
+}
+
+/// Takes its names back. The last one on the bridge removes its folder.
+pub fn leave(parent: &mut Parent) -> Result<()> {
+    let Some(Place { records, bridge, name, own }) = parent.place.take() else { return Ok(()) };
+    let folder = enter(&records, bridge)?;
+    let left = remove(&folder, name, &own).and_then(|()| tell(&folder));
+    match records.rmdir(bridge) {
+        Err(e) if e.is(Errno::ENOTEMPTY) => left,
+        other => left.and(other),
+    }
+}
