@@ -295,6 +295,14 @@ options! {
             => |request, words| for word in words {
                 request.spec.ulimits.push(ulimit::parse(word)?);
             };
+        preserve_fds: "--preserve-fds" One("N")
+            "pass it the N descriptors from 3 on, beside the three streams"
+            => |request, word| {
+                let Some(count) = word.parse().ok().filter(|count| (0..=MOST_PASSED).contains(count)) else {
+                    return Err(Error::usage("--preserve-fds is how many descriptors, such as 1", word.as_bytes()));
+                };
+                request.spec.passed = count;
+            };
         hostname: "-h, --hostname" One("NAME")
             "hostname"
             => |request, word| {
@@ -400,6 +408,9 @@ options! {
     }
 }
 
+/// The largest number of descriptors that a process can be allowed (fs.nr_open), less the three streams.
+const MOST_PASSED: i32 = (1 << 30) - 3;
+
 /// The options that a record keeps, so that `exec` joins what they have made.
 pub const FOR_EXEC: &[&str] = &[
     "--init",
@@ -427,6 +438,7 @@ pub const OF_EXEC: &[&str] = &[
     "--env-file",
     "--workdir",
     "--user",
+    "--preserve-fds",
     "--privileged",
     "--cap-add",
     "--state",

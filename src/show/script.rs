@@ -743,6 +743,9 @@ impl Translator {
             Sysno::setuid => self.uid = Some(to_decimal(call.number(0) as u64).leak()),
             Sysno::rt_sigaction if C_LIBRARYS.contains(&call.number(0)) => {}
             Sysno::rt_sigaction => put_item(&mut self.reset_signals, &to_decimal(call.number(0) as u64)),
+            Sysno::close_range if call.number(0) > 3 => {
+                self.stop(b"the script itself uses descriptors from 3 on: leave out --preserve-fds, and LISTEN_FDS");
+            }
             Sysno::close_range => self.line(CLOSE, &[]),
             Sysno::execve => self.execute(call),
             Sysno::openat | Sysno::openat2 => self.opened_file(call),

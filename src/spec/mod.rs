@@ -58,6 +58,10 @@ pub struct Spec {
     pub env_files: Vec<&'static CStr>,
     /// Variables that it does not get unless `env` or `env_files` sets them.
     pub unset_env: &'static [&'static str],
+    /// How many descriptors of mydocker's caller it gets, from 3 on.
+    pub passed: i32,
+    /// LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, if the caller activates it by sockets: sd_listen_fds(3).
+    pub listening: Vec<&'static CStr>,
     /// The umask of the command, if it is not the default.
     pub umask: Option<u32>,
     /// How soon the kernel is to kill it for want of memory: proc_pid_oom_score_adj(5).
