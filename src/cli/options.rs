@@ -7,7 +7,7 @@ use mydocker::bytes::{c_string, split};
 use mydocker::error::{Error, Result};
 use mydocker::root::etc;
 use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
-use mydocker::{cgroup, network, passwd, privilege, sysctl, ulimit, volume};
+use mydocker::{cgroup, network, passwd, privilege, signals, sysctl, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +173,20 @@ options! {
         pid_file: "--pid-file" One("FILE")
             "write its pid on this host to FILE"
             => |request, word| request.spec.pid_file = Some(path(word));
+        cidfile: "--cidfile" One("FILE")
+            "write its name to FILE, which is not to exist; without --name, mydocker's pid"
+            => |request, word| request.spec.cid_file = Some(path(word));
+        timeout: "--timeout" One("SECONDS")
+            "end it by SIGKILL after so long, with status 137"
+            => |request, word| {
+                let Some(seconds) = word.parse().ok().filter(|_| !word.starts_with('+')) else {
+                    return Err(Error::usage("--timeout is a number of seconds", word.as_bytes()));
+                };
+                request.spec.timeout = Some(seconds).filter(|seconds| *seconds > 0);
+            };
+        stop_signal: "--stop-signal" One("SIGNAL")
+            "what stop sends it, such as QUIT; default TERM"
+            => |request, word| request.spec.stop_signal = Some(signals::to_stop_with(word)?);
     }
     "Root" {
         rootfs: "--rootfs" One("PATH")
@@ -205,6 +219,9 @@ options! {
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse_tmpfs(word)?);
             };
+        tz: "--tz" One("ZONE")
+            "its time zone, such as Europe/Paris, or local: the host's file, as its /etc/localtime"
+            => |request, word| request.spec.volumes.push(volume::parse_zone(word)?);
         device: "--device" Many("PATH[:DST]")
             "a device of the host, at its path or at DST"
             => |request, words| for word in words {

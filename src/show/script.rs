@@ -508,10 +508,13 @@ impl Translator {
     fn parents_call(&mut self, call: &Recorded) {
         match call.call.number {
             Sysno::fcntl if call.number(1) as i32 == libc::F_DUPFD_CLOEXEC => {
-                self.stop(b"mydocker itself writes to it: leave out --pid-file, or --stats=FILE");
+                self.stop(b"mydocker itself writes to it: leave out --pid-file, --cidfile, or --stats=FILE");
             }
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
-                self.stop(b"mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
+                self.stop(b"mydocker itself writes this file: leave out --pid-file, --cidfile, or --stats=FILE");
+            }
+            Sysno::setitimer => {
+                self.stop(b"a shell has no timer: leave out --timeout, and start the script with timeout -s KILL")
             }
             Sysno::mkdirat => {
                 let path = self.path(call, 0);

@@ -24,6 +24,12 @@ pub struct Spec {
     pub state: Option<&'static CStr>,
     /// It stays in the background, and its record stays when it has ended.
     pub detach: bool,
+    /// The signal that `stop` sends, if it is not SIGTERM.
+    pub stop_signal: Option<i32>,
+    /// It is ended by SIGKILL after so many seconds.
+    pub timeout: Option<u32>,
+    /// The file for its name.
+    pub cid_file: Option<&'static CStr>,
     /// Its record is removed when it has ended.
     pub remove: bool,
     /// Its standard input stays open, with `detach`.

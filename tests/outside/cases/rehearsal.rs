@@ -54,6 +54,8 @@ const SETS: &[&str] = &[
     "--rootfs ROOT",
     "STDIN --rootfs ROOT --no-limits",
     "PASSED --no-limits --preserve-fds 2",
+    "--cidfile FOLDER/cid --name rehearsed --state FOLDER/full --timeout 1000 --stop-signal QUIT --no-limits",
+    "--rootfs ROOT --tz UTC --no-limits",
     "--rootfs ROOT --ephemeral --hostname h -u user:users -w /work",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro -v FOLDER/full:/data/deep --tmpfs /tmp:size=1m,mode=700",
     "--rootfs ROOT --device /dev/null --device /dev/zero --shm-size 1m --init -t -u user",
@@ -66,7 +68,8 @@ const SETS: &[&str] = &[
 ];
 
 /// What some words of a set need of the host.
-const NEEDS: [(&str, Needs); 9] = [
+const NEEDS: [(&str, Needs); 10] = [
+    ("--tz", Needs::ZONES),
     ("--cpu-quota", Needs::CPU),
     ("IMAGE", Needs::SQUASHFS_IMAGE.and(Needs::LOOP)),
     ("PARENT", Needs::GROUP_BELOW),
@@ -232,6 +235,8 @@ impl Place {
         if self.as_user && host().root {
             command.uid(USER).gid(USER);
         }
+        // A run writes it, and refuses one that is there.
+        fs::remove_file(self.folder.path("cid")).ok();
         let started = {
             let _forks_allowed = FORK_LOCK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the start of a program")
