@@ -34,7 +34,7 @@ impl ChildStep for BecomeInit {
             // Close our copies of the pipes, or the parent never sees that the command has closed them. The command could also
             // open them in /proc/1/fd, and mydocker's own file as /proc/1/exe, to write to it later (CVE-2019-5736): so the
             // command waits until this process is not dumpable.
-            sys::close_all_but(child.pipes.error_write.as_ref().map(sys::Fd::borrow).as_slice())?;
+            sys::close_all_but(3, child.pipes.error_write.as_ref().map(sys::Fd::borrow).as_slice())?;
             sys::set_not_dumpable()?;
             // What is for the whole group of the command is not for this process.
             sys::lead_group(command)?;

@@ -20,7 +20,7 @@ use mydocker::process::{keep, list};
 use mydocker::spec::{Network, Spec};
 use mydocker::step::Stop;
 use mydocker::sys::{FdRef, trace};
-use mydocker::{environment, process, show, state, sys};
+use mydocker::{environment, process, show, state, streams, sys};
 
 #[cfg(not(test))]
 #[global_allocator]
@@ -118,6 +118,7 @@ fn exec(
     environment: &'static [&'static CStr],
 ) -> Result<i32> {
     let own = cli::parse_options(&options)?;
+    streams::check_passed(own.spec.passed)?;
     begin_trace(own.trace, environment)?;
     let (uid, _) = sys::effective_ids();
     let folder = state::folder(own.spec.state, uid, environment, false)?;
@@ -164,6 +165,8 @@ fn begin_trace(to: Option<TraceTo>, environment: &[&'static CStr]) -> Result<()>
 }
 
 fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
+    // Before anything is opened, and by the process that the caller has started.
+    streams::find_passed(&mut request.spec, environment)?;
     begin_trace(request.trace, environment)?;
     let (mut front, mut kept) = (None, None);
     if request.spec.detach {

@@ -2,7 +2,7 @@
 //! start the command.
 
 use crate::bytes::Put;
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::step::{Parent, ParentStep};
 use crate::sys;
 use alloc::vec::Vec;
@@ -39,6 +39,23 @@ impl ParentStep for WritePidFile {
         line.put_decimal(pid.0 as u64);
         line.put(b"\n");
         sys::write_all(file.borrow(), &line).map_err(|e| e.about(b"--pid-file"))
+    }
+}
+
+step! {
+    /// Writes the name of the container into a file that there is not yet.
+    pub struct WriteCidFile {
+        /// Its path.
+        pub path: &'static CStr,
+        /// The name, or what else tells it from others.
+        pub id: &'static [u8],
+    }
+}
+
+impl ParentStep for WriteCidFile {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        let hint = (Errno::EEXIST, "its container may still run: remove the file, or name another one");
+        sys::create(None, self.path, self.id).map(drop).map_err(|e| e.hint_for(&[hint]))
     }
 }
 

@@ -2,9 +2,9 @@
 //! Sources: signal(7), proc_pid_status(5).
 
 use crate::bytes::{self, FixedBytes, Put};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, Pid, SigSet};
+use crate::sys::{self, Pid, SigSet, SignalNumber};
 use core::ffi::CStr;
 
 /// Signals that end a process which neither catches nor ignores them; the kernel does not deliver them to such a PID 1.
@@ -79,6 +79,18 @@ pub enum Fate {
     Stop,
 }
 
+/// Reads the signal of `--stop-signal`: one that mydocker forwards, or KILL.
+pub fn to_stop_with(word: &str) -> Result<i32> {
+    const OTHERS: SigSet = SigSet::of(&[libc::SIGCHLD, libc::SIGURG, libc::SIGTSTP]);
+    match SignalNumber::named(word.as_bytes()) {
+        None => Err(Error::usage("no such signal", word.as_bytes())),
+        Some(number) if number != libc::SIGKILL && !AWAITED.without(OTHERS).has(number) => {
+            Err(Error::usage("--stop-signal cannot be one that reaches no command", word.as_bytes()))
+        }
+        Some(number) => Ok(number),
+    }
+}
+
 /// Decides what to do with one signal. `heeded`: the command catches or ignores it, or waits for it.
 pub fn fate(number: i32, heeded: bool) -> Fate {
     match number {
@@ -140,6 +152,20 @@ impl ParentStep for BlockSignals {
         sys::set_signal_mask(BLOCKED)?;
         parent.signals = Some(sys::signalfd(AWAITED)?);
         Ok(())
+    }
+}
+
+step! {
+    /// Starts the timer that ends the container, with SIGALRM for mydocker.
+    pub struct StartTimer {
+        /// After how many seconds.
+        pub seconds: u32,
+    }
+}
+
+impl ParentStep for StartTimer {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        sys::setitimer(self.seconds)
     }
 }
 

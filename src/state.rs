@@ -325,6 +325,9 @@ fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
 pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     let mut about = VERSION.to_vec();
     put_line(&mut about, b"detached", spec.detach.into());
+    if let Some(signal) = spec.stop_signal {
+        put_line(&mut about, b"stop", signal as u64);
+    }
     put_line(&mut about, b"began", sys::realtime() / 1000);
     if spec.detach && spec.restart.is_some() {
         let keeper = sys::getppid();

@@ -1,22 +1,75 @@
 //! The three standard streams: what they may be; and a file as stdin, which the command can read and not write to.
 
 use crate::bytes;
+use crate::environment::{get, value};
 use crate::error::{Errno, Error, Result};
 use crate::root::enter::restrict;
+use crate::spec::Spec;
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, Access, Fd, FdRef, MountAttr, MountFlags, OpenFlags, Status, Whence};
 use core::ffi::CStr;
 
 /// Refuses a directory or an O_PATH descriptor as a stream: through `/proc/self/fd/0/..` it leads to every file of this host.
 pub fn check() -> Result<()> {
-    for (stream, name) in FdRef::STREAMS.iter().zip(["stdin", "stdout", "stderr"]) {
-        if sys::is_directory_or_path(*stream).map_err(|e| e.about(name.as_bytes()))? {
-            let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
-            return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", &[name.as_bytes()], hint));
+    FdRef::STREAMS
+        .iter()
+        .zip(["stdin", "stdout", "stderr"])
+        .try_for_each(|(stream, name)| check_one(*stream, name.as_bytes()))
+}
+
+fn check_one(stream: FdRef, name: &[u8]) -> Result<()> {
+    if sys::is_directory_or_path(stream).map_err(|e| e.about(name))? {
+        let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
+        return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", &[name], hint));
+    }
+    Ok(())
+}
+
+/// Refuses such a descriptor among those from 3 on that are passed to the command, and a number that is not open: mydocker's own
+/// descriptors would get it.
+pub fn check_passed(count: i32) -> Result<()> {
+    for number in 3..3 + count {
+        let name = bytes::to_decimal(number as u64);
+        match FdRef::inherited(number) {
+            Some(stream) => check_one(stream, &name)?,
+            None => {
+                return Err(Error::refused(
+                    "a descriptor to pass is not open:",
+                    &[&name],
+                    "open it: mydocker run .. 3<FILE",
+                ));
+            }
         }
     }
     Ok(())
 }
+
+/// Finds the descriptors that the command is to get: those of `--preserve-fds`, or those of LISTEN_FDS, if they are for this
+/// process: sd_listen_fds(3). Whichever are more count, as with podman.
+pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()> {
+    if let (Some(pid), Some(word)) = (get(environment, b"LISTEN_PID"), get(environment, b"LISTEN_FDS"))
+        && bytes::decimal(pid) == Ok(sys::getpid().0 as u64)
+    {
+        let Some(count) = bytes::decimal(word).ok().filter(|count| *count < MOST_LISTENING) else {
+            return Err(Error::usage("LISTEN_FDS is not how many descriptors there are", word));
+        };
+        if spec.host_pid {
+            let hint =
+                "with --pid host the command's pid is not known before: unset LISTEN_FDS, and use --preserve-fds";
+            return Err(Error::refused("no LISTEN_FDS:", &[word], hint));
+        }
+        spec.passed = spec.passed.max(count as i32);
+        // A reaper is the first process, and the command the second.
+        spec.listening = alloc::vec![if spec.init { c"LISTEN_PID=2" } else { c"LISTEN_PID=1" }];
+        let of_caller = |name: &[u8]| environment.iter().copied().find(|variable| value(variable, name).is_some());
+        spec.listening.extend(of_caller(b"LISTEN_FDS"));
+        spec.listening.extend(of_caller(b"LISTEN_FDNAMES"));
+    }
+    check_passed(spec.passed)
+}
+
+/// More than any service manager passes.
+const MOST_LISTENING: u64 = 1 << 20;
 
 /// A file as stdin, opened for reading only.
 pub struct Input {

@@ -67,6 +67,19 @@ fn bind(source: &[u8], target: &[u8], read_only: bool) -> Result<Volume> {
     Ok(Volume { target: target_path(target)?, content })
 }
 
+/// Reads the zone of `--tz`: the host's file of it is mounted, so that the root need not have one.
+pub fn parse_zone(word: &str) -> Result<Volume> {
+    let source = match word {
+        "local" => c"/etc/localtime",
+        zone => bytes::c_string(&[b"/usr/share/zoneinfo/", zone.as_bytes()]),
+    };
+    let is_above = word.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if is_above || sys::is_directory(source) {
+        return Err(Error::usage("--tz is local, or a zone such as Europe/Paris", word.as_bytes()));
+    }
+    bind(source.to_bytes(), b"/etc/localtime", true)
+}
+
 /// Reads docker's `type=bind,source=SRC,target=DST,readonly` or `type=tmpfs,target=DST,tmpfs-size=64m,tmpfs-mode=1777`.
 pub fn parse_mount(word: &str) -> Result<Volume> {
     let refused = |what| Err(Error::usage(what, word.as_bytes()));

@@ -8,7 +8,7 @@ use mydocker::error::{Error, Result};
 use mydocker::process::keep;
 use mydocker::root::etc;
 use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
-use mydocker::{cgroup, network, passwd, privilege, sysctl, ulimit, volume};
+use mydocker::{cgroup, network, passwd, privilege, signals, sysctl, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,20 @@ options! {
         pid_file: "--pid-file" One("FILE")
             "write its pid on this host to FILE"
             => |request, word| request.spec.pid_file = Some(path(word));
+        cidfile: "--cidfile" One("FILE")
+            "write its name to FILE, which is not to exist; without --name, mydocker's pid"
+            => |request, word| request.spec.cid_file = Some(path(word));
+        timeout: "--timeout" One("SECONDS")
+            "end it by SIGKILL after so long, with status 137"
+            => |request, word| {
+                let Some(seconds) = word.parse().ok().filter(|_| !word.starts_with('+')) else {
+                    return Err(Error::usage("--timeout is a number of seconds", word.as_bytes()));
+                };
+                request.spec.timeout = Some(seconds).filter(|seconds| *seconds > 0);
+            };
+        stop_signal: "--stop-signal" One("SIGNAL")
+            "what stop sends it, such as QUIT; default TERM"
+            => |request, word| request.spec.stop_signal = Some(signals::to_stop_with(word)?);
     }
     "Root" {
         rootfs: "--rootfs" One("PATH")
@@ -206,6 +220,9 @@ options! {
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse_tmpfs(word)?);
             };
+        tz: "--tz" One("ZONE")
+            "its time zone, such as Europe/Paris, or local: the host's file, as its /etc/localtime"
+            => |request, word| request.spec.volumes.push(volume::parse_zone(word)?);
         device: "--device" Many("PATH[:DST]")
             "a device of the host, at its path or at DST"
             => |request, words| for word in words {
@@ -295,6 +312,14 @@ options! {
             "set a resource limit of its processes, such as nofile=1024"
             => |request, words| for word in words {
                 request.spec.ulimits.push(ulimit::parse(word)?);
+            };
+        preserve_fds: "--preserve-fds" One("N")
+            "pass it the N descriptors from 3 on, beside the three streams"
+            => |request, word| {
+                let Some(count) = word.parse().ok().filter(|count| (0..=MOST_PASSED).contains(count)) else {
+                    return Err(Error::usage("--preserve-fds is how many descriptors, such as 1", word.as_bytes()));
+                };
+                request.spec.passed = count;
             };
         hostname: "-h, --hostname" One("NAME")
             "hostname"
@@ -414,6 +439,9 @@ options! {
     }
 }
 
+/// The largest number of descriptors that a process can be allowed (fs.nr_open), less the three streams.
+const MOST_PASSED: i32 = (1 << 30) - 3;
+
 /// The options that a record keeps, so that `exec` joins what they have made.
 pub const FOR_EXEC: &[&str] = &[
     "--init",
@@ -442,6 +470,7 @@ pub const OF_EXEC: &[&str] = &[
     "--env-file",
     "--workdir",
     "--user",
+    "--preserve-fds",
     "--privileged",
     "--cap-add",
     "--state",

@@ -61,7 +61,8 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--ulimit", _) => "=nofile=5".into(),
         ("--umask", _) => "=027".into(),
         ("--cpu-quota" | "--cpu-period", _) => "=2000".into(),
-        ("--oom-score-adj", _) => "=5".into(),
+        ("--oom-score-adj" | "--timeout" | "--stop-signal", _) => "=5".into(),
+        ("--tz", _) => "=local".into(),
         ("--add-host", _) => "=a:1.2.3.4".into(),
         ("--dns", _) => "=::1".into(),
         ("--sysctl", _) => "=net.a=1".into(),
@@ -84,10 +85,11 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert_eq!((spec.pid_file, spec.rootfs, spec.workdir), (Some(c"/x"), Some(c"/x"), Some(c"/x")));
     assert!(spec.ephemeral && spec.read_only && spec.tty && spec.init);
     assert_eq!((spec.ephemeral_size, spec.shm_size), (Some(5 << 20), Some(5 << 20)));
-    assert_eq!((spec.volumes.len(), spec.ulimits.len()), (3, 1));
+    assert_eq!((spec.volumes.len(), spec.ulimits.len()), (4, 1));
     assert_eq!(spec.devices, [[c"/x", c"/x"]]);
     assert_eq!((spec.env, &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
     assert_eq!(spec.user, Some("nobody:7"));
+    assert_eq!((spec.timeout, spec.stop_signal, spec.cid_file, spec.passed), (Some(5), Some(5), Some(c"/x"), 1));
     assert!(spec.network.is_host() && spec.host_pid && spec.host_ipc && spec.host_user && !spec.host_uts);
     assert!(matches!(spec.stats, Some(StatsTo::File(file)) if file == c"/x"));
     assert_eq!(

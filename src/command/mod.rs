@@ -62,6 +62,9 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
             environment.unset(b"HOME");
         }
     }
+    for variable in &spec.listening {
+        environment.set(variable.to_bytes())?;
+    }
     for name in spec.unset_env {
         environment.unset(name.as_bytes());
     }
@@ -235,13 +238,16 @@ impl ChildStep for ReceiveCommand {
 }
 
 step! {
-    /// Lets no descriptor but the three streams reach the command.
-    pub struct CloseDescriptors;
+    /// Lets no descriptor but the three streams reach the command, and those of --preserve-fds.
+    pub struct CloseDescriptors {
+        /// The first that is not to reach it.
+        pub first: i32,
+    }
 }
 
 impl ChildStep for CloseDescriptors {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        sys::close_on_exec(child.pipes.error_write.as_ref().map(Fd::borrow))
+        sys::close_on_exec(self.first, child.pipes.error_write.as_ref().map(Fd::borrow))
     }
 }
 

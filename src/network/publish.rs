@@ -179,7 +179,7 @@ fn give_up(listeners: &[Listener], others: [&Fd; 2], mydocker: Pid) -> Result<()
     for listener in listeners {
         kept.push(listener.socket.borrow());
     }
-    sys::close_all_but(&kept)
+    sys::close_all_but(3, &kept)
 }
 
 /// The filter of the relay: that of a command without capabilities.

@@ -272,7 +272,7 @@ pub fn become_command(
     if spec.init {
         steps.add(BecomeInit { has_terminal: spec.tty, ignored: host.status.ignored });
     }
-    steps.add(CloseDescriptors);
+    steps.add(CloseDescriptors { first: 3 + spec.passed });
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
 }

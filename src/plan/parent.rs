@@ -2,6 +2,7 @@
 //! created while the child mounts, for it joins them after the word to go.
 
 use super::Parts;
+use crate::bytes;
 use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
 use crate::command::{MakePipes, SendCommand};
@@ -11,10 +12,10 @@ use crate::namespaces::{AdoptOrphans, CloneChild, EnterPidNamespace, SetNotDumpa
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
 use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
-use crate::report::{OpenPidFile, OpenStatsFile, WritePidFile};
+use crate::report::{OpenPidFile, OpenStatsFile, WriteCidFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
-use crate::signals::BlockSignals;
+use crate::signals::{BlockSignals, StartTimer};
 use crate::spec::{Network, Spec, StatsTo};
 use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Slot, Steps};
@@ -100,6 +101,17 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if spec.name.is_some() {
         steps.add(NoteProcess { about: state::about(spec, parts.words), groups: &parts.groups });
+    }
+    // Late, so that a run that fails before leaves no such file.
+    if let Some(path) = spec.cid_file {
+        let id = match spec.name {
+            Some(name) => name.as_bytes(),
+            None => bytes::to_decimal(host.pid.0 as u64).leak(),
+        };
+        steps.add(WriteCidFile { path, id });
+    }
+    if let Some(seconds) = spec.timeout {
+        steps.add(StartTimer { seconds });
     }
     steps.add(SendCommand { words: parts.words });
     steps

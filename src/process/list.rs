@@ -221,12 +221,18 @@ const KILLED: u64 = 128 + libc::SIGKILL as u64;
 /// Ends a container: by SIGKILL; or, with `patience`, as SIGTERM to its mydocker does, and by SIGKILL after that many seconds.
 fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
     let (process, _, keeper) = running(record, name)?;
+    let signal = match record.number(b"stop") as i32 {
+        0 => libc::SIGTERM,
+        other => other,
+    };
+    // SIGKILL is for the container, whose keeper is to clean up.
+    let patience = patience.filter(|_| signal != libc::SIGKILL);
     if let Some(keeper) = sys::pidfd_if_alive(keeper)?
         // Its child still runs: it has not ended, and this is no other process.
         && record.process()?.is_some()
     {
         if patience.is_some() {
-            sys::pidfd_send_signal(keeper.borrow(), libc::SIGTERM)?;
+            sys::pidfd_send_signal(keeper.borrow(), signal)?;
         }
         // One that is stopped is to go on: it has to clean up.
         sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;

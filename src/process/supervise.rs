@@ -35,6 +35,8 @@ pub struct Supervisor {
     terminal: Option<&'static mut Terminal>,
     /// With `-d`: its log.
     log: Option<&'static mut Log>,
+    /// SIGALRM of the kernel's ends it.
+    timeout: bool,
     /// How the command has ended, once it has been reaped.
     ended: Option<Wait>,
     /// The signal that has asked for the end.
@@ -61,6 +63,7 @@ impl Supervisor {
             ignored: is_own_proc.then_some(plan.host.status.ignored),
             terminal: plan.parts.terminal.take(),
             log: plan.parts.log.take(),
+            timeout: plan.spec.timeout.is_some(),
             ended: None,
             end_signal: None,
             drain_briefly: false,
@@ -226,6 +229,11 @@ impl Supervisor {
     fn take_signal(&mut self) -> Result<()> {
         let Some(signals) = &self.signals else { return Ok(()) };
         let signal = sys::take_signal(signals.borrow())?;
+        if self.timeout && signal.number == libc::SIGALRM && signal.is_from_kernel() {
+            let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
+            self.warning = Some(Error::refused("ended by --timeout", &[], ""));
+            return self.end_for(pid, libc::SIGKILL);
+        }
         // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command
         // that does something with it.
         if signal.number != libc::SIGCHLD

@@ -515,10 +515,13 @@ impl Translator {
     fn parents_call(&mut self, call: &Recorded) {
         match call.call.number {
             Sysno::fcntl if call.number(1) as i32 == libc::F_DUPFD_CLOEXEC => {
-                self.stop(b"mydocker itself writes to it: leave out --pid-file, or --stats=FILE");
+                self.stop(b"mydocker itself writes to it: leave out --pid-file, --cidfile, or --stats=FILE");
             }
             Sysno::openat if call.opens_with(OpenFlags::CREAT) => {
-                self.stop(b"mydocker itself writes this file: leave out --pid-file, or --stats=FILE");
+                self.stop(b"mydocker itself writes this file: leave out --pid-file, --cidfile, or --stats=FILE");
+            }
+            Sysno::setitimer => {
+                self.stop(b"a shell has no timer: leave out --timeout, and start the script with timeout -s KILL")
             }
             Sysno::mkdirat => {
                 let path = self.path(call, 0);
@@ -757,6 +760,9 @@ impl Translator {
             Sysno::setuid => self.uid = Some(to_decimal(call.number(0) as u64).leak()),
             Sysno::rt_sigaction if C_LIBRARYS.contains(&call.number(0)) => {}
             Sysno::rt_sigaction => put_item(&mut self.reset_signals, &to_decimal(call.number(0) as u64)),
+            Sysno::close_range if call.number(0) > 3 => {
+                self.stop(b"the script itself uses descriptors from 3 on: leave out --preserve-fds, and LISTEN_FDS");
+            }
             Sysno::close_range => self.line(CLOSE, &[]),
             Sysno::execve => self.execute(call),
             Sysno::openat | Sysno::openat2 => self.opened_file(call),

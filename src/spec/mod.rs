@@ -24,6 +24,12 @@ pub struct Spec {
     pub state: Option<&'static CStr>,
     /// It stays in the background, and its record stays when it has ended.
     pub detach: bool,
+    /// The signal that `stop` sends, if it is not SIGTERM.
+    pub stop_signal: Option<i32>,
+    /// It is ended by SIGKILL after so many seconds.
+    pub timeout: Option<u32>,
+    /// The file for its name.
+    pub cid_file: Option<&'static CStr>,
     /// Its record is removed when it has ended.
     pub remove: bool,
     /// Whether it is started again when it has ended, with `detach`.
@@ -60,6 +66,10 @@ pub struct Spec {
     pub env_files: Vec<&'static CStr>,
     /// Variables that it does not get unless `env` or `env_files` sets them.
     pub unset_env: &'static [&'static str],
+    /// How many descriptors of mydocker's caller it gets, from 3 on.
+    pub passed: i32,
+    /// LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, if the caller activates it by sockets: sd_listen_fds(3).
+    pub listening: Vec<&'static CStr>,
     /// The umask of the command, if it is not the default.
     pub umask: Option<u32>,
     /// How soon the kernel is to kill it for want of memory: proc_pid_oom_score_adj(5).

@@ -53,6 +53,11 @@ impl FdRef<'static> {
     pub(super) const NONE: Self = FdRef(usize::MAX, PhantomData);
     /// The three standard streams.
     pub const STREAMS: [Self; 3] = [Self::STDIN, Self::STDOUT, Self::STDERR];
+
+    /// The descriptor `number` of mydocker's caller, if it is open.
+    pub fn inherited(number: i32) -> Option<Self> {
+        is_open(number as usize).then_some(FdRef(number as usize, PhantomData))
+    }
 }
 
 impl FdRef<'_> {
@@ -210,11 +215,11 @@ pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
     unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
 }
 
-/// Marks every descriptor above stderr close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
+/// Marks every descriptor from `first` on close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
 /// but `kept`, which is close-on-exec from birth.
-pub fn close_on_exec(kept: Option<FdRef>) -> Result<()> {
-    match close_range(3, i32::MAX, CloseRangeFlags::CLOEXEC) {
-        Err(e) if e.is(Errno::EINVAL) => close_all_but(kept.as_slice()),
+pub fn close_on_exec(first: i32, kept: Option<FdRef>) -> Result<()> {
+    match close_range(first, i32::MAX, CloseRangeFlags::CLOEXEC) {
+        Err(e) if e.is(Errno::EINVAL) => close_all_but(first, kept.as_slice()),
         other => other,
     }
 }
@@ -232,9 +237,8 @@ pub(super) fn of_trace() -> Option<i32> {
     Some(OF_TRACE.load(Relaxed)).filter(|fd| *fd != 0)
 }
 
-/// Closes every descriptor above stderr except `kept` and that of a trace: close_range(2), once for each gap between them.
-pub fn close_all_but(kept: &[FdRef]) -> Result<()> {
-    let mut first = 3;
+/// Closes every descriptor from `first` on except `kept` and that of a trace: close_range(2), once for each gap between them.
+pub fn close_all_but(mut first: i32, kept: &[FdRef]) -> Result<()> {
     let kept = || kept.iter().map(|fd| fd.number()).chain(of_trace());
     while let Some(next) = kept().filter(|fd| *fd >= first).min() {
         if next > first {

@@ -234,6 +234,10 @@ flags! {
         EX = LOCK_ libc::LOCK_EX,
         NB = LOCK_ libc::LOCK_NB,
     }
+    /// setitimer(2).
+    one Timer {
+        REAL = ITIMER_ libc::ITIMER_REAL,
+    }
     /// prctl(2).
     one Prctl {
         SET_PDEATHSIG = PR_ libc::PR_SET_PDEATHSIG,
@@ -434,13 +438,18 @@ impl From<i32> for SignalNumber {
 }
 
 impl SignalNumber {
-    /// The signal with this number, or this name, in either case, with or without SIG.
+    /// The signal with this number, or this name, in either case, with or without SIG; `RTMIN+3` is 37, as docker and systemd
+    /// count.
     pub fn named(word: &[u8]) -> Option<i32> {
         if let Ok(number) = decimal(word) {
             return Some(number as i32).filter(|_| (1..=64).contains(&number));
         }
         let name = word.to_ascii_uppercase();
         let name = name.strip_prefix(b"SIG").unwrap_or(&name);
+        let offset = |first: &[u8]| decimal(name.strip_prefix(first)?).ok().filter(|offset| *offset <= 30);
+        if let Some(number) = offset(b"RTMIN+").map(|up| 34 + up).or(offset(b"RTMAX-").map(|down| 64 - down)) {
+            return Some(number as i32);
+        }
         (1..=31).find(|number| {
             Self::NAMES.name_of(*number as u64).is_some_and(|known| known.as_bytes().get(3..) == Some(name))
         })

@@ -54,7 +54,8 @@ pub use process::{
     set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
 };
 pub use signal::{
-    Ready, Signal, await_ready, reset_signal, say, set_signal_mask, signalfd, take_signal, wait_for_signal, write_last,
+    Ready, Signal, await_ready, reset_signal, say, set_signal_mask, setitimer, signalfd, take_signal, wait_for_signal,
+    write_last,
 };
 pub use tty::{
     Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,

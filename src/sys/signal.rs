@@ -1,10 +1,11 @@
 //! Signals: sigprocmask(2), sigaction(2), signalfd(2), sigtimedwait(2); and what is written last, when a signal may end mydocker.
 
 use super::fd::{self, Fd, FdRef, Poll};
-use super::flags::{How, OpenFlags, SigSet, SignalNumber};
-use super::gate::{Null, Object, call};
+use super::flags::{How, OpenFlags, SigSet, SignalNumber, Timer};
+use super::gate::{Null, Object, Print, call, word};
 use super::process::SigInfo;
 use super::trace;
+use crate::bytes::Put;
 use crate::error::{Error, Result};
 use ::alloc::vec::Vec;
 
@@ -25,6 +26,25 @@ pub fn reset_signal(signal: i32) -> Result<()> {
     let default = SigAction([0; 4]);
     // SAFETY: the kernel reads one struct sigaction, and a null pointer asks for no old one
     unsafe { call!(rt_sigaction(SignalNumber::from(signal), &default, Null, 8usize)) }.result().map(drop)
+}
+
+/// struct itimerval: the interval and the time until it ends, each in seconds and microseconds.
+#[repr(C)]
+struct Itimerval([i64; 4]);
+
+impl Object for Itimerval {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        out.put(b"{it_interval={tv_sec=0, tv_usec=0}, it_value={tv_sec=");
+        out.put_decimal(word(bytes, 2));
+        out.put(b", tv_usec=0}}");
+    });
+}
+
+/// setitimer(2): SIGALRM, once, after so many seconds.
+pub fn setitimer(seconds: u32) -> Result<()> {
+    let time = Itimerval([0, 0, seconds.into(), 0]);
+    // SAFETY: the kernel reads one struct itimerval, and a null pointer asks for no old one
+    unsafe { call!(setitimer(Timer::REAL, &time, Null)) }.result().map(drop)
 }
 
 /// signalfd4(2): a descriptor to read the signals of `set` from.

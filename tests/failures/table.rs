@@ -41,7 +41,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "mmap" | "mprotect" => &["ENOMEM"],
         "pipe2" => &["EMFILE", "ENFILE"],
         "signalfd4" => &["EMFILE", "ENOMEM"],
-        "rt_sigprocmask" | "rt_sigaction" => &["EINVAL"],
+        "rt_sigprocmask" | "rt_sigaction" | "setitimer" => &["EINVAL"],
         "clone" => &["EAGAIN", "ENOMEM", "EPERM", "EINVAL", "ENOSPC"],
         "clone3" => &["ENOSYS", "E2BIG", "EINVAL", "EOPNOTSUPP", "EAGAIN", "EBUSY", "EPERM"],
         "mount" => &["EPERM", "EINVAL", "ENOMEM", "EBUSY"],

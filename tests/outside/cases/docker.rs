@@ -1,7 +1,8 @@
 //! What docker's users type.
 
+use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker, probe, probe_file, run};
+use crate::support::harness::{mydocker, probe, probe_file, run, unique_name};
 use crate::support::needs::Needs;
 use crate::support::roots::{Root, mount_at};
 use std::fs;
@@ -211,4 +212,70 @@ fn parameters_of_its_own_namespaces() {
     assert_eq!(root.probe_output(&["-u", "5"], &["file", port]), "0\n");
     let range = root.probe_output(&["-u", "5"], &["file", "/proc/sys/net/ipv4/ping_group_range"]);
     assert_eq!(range, "0\t2147483647\n");
+}
+
+case!(a_file_for_the_name, Needs::NAMESPACES);
+fn a_file_for_the_name() {
+    let (folder, name) = (Folder::new(), unique_name());
+    let file = folder.text("cid");
+    let records = Records::new();
+    records.run(&["--name", &name, "--cidfile", &file], &["true"]).finish().silent(0);
+    assert_eq!(fs::read_to_string(&file).expect("the file"), name);
+    // As docker has it, one that exists is another container's.
+    run(&["--cidfile", &file], &["true"]).finish().refused(125, &["EEXIST", &file, "may still run"]);
+    assert_eq!(fs::read_to_string(&file).expect("the file"), name);
+    let other = folder.text("other");
+    let running = probe(&["--cidfile", &file, "--cidfile", &other], &["hold"]).start_ready();
+    assert_eq!(fs::read_to_string(&other).expect("the file"), running.pid.to_string());
+    assert_eq!(running.finish().success(), "ready\n");
+    // A run that starts nothing leaves none.
+    let none = folder.text("none");
+    run(&["--cidfile", &none, "-w", "/no/such/folder"], &["true"]).finish().refused(125, &["/no/such/folder"]);
+    run(&["--cidfile", &folder.text("no/folder")], &["true"]).finish().refused(125, &["no/folder", "ENOENT"]);
+    run(&["--cidfile="], &["true"]).finish().usage_error(&["empty value"]);
+}
+
+case!(a_time_limit, Needs::NAMESPACES);
+/// As podman has it: by SIGKILL, whatever the command does with signals. It takes one second, and waits for nothing else.
+fn a_time_limit() {
+    for options in [&[][..], &["--init"], &["--pid", "host"], &["--no-limits"]] {
+        let options = [options, &["--timeout", "1"]].concat();
+        let running = probe(&options, &["catch", "15", "14"]).start();
+        let outcome = running.finish_with_stdin_open();
+        assert_eq!(outcome.code(), 137, "{outcome:?}");
+        assert_eq!(outcome.stdout_text(), "ready\n", "no signal before: {outcome:?}");
+        assert_eq!(outcome.stderr_text(), "mydocker: ended by --timeout\n", "{outcome:?}");
+    }
+    // What ends before is not concerned, 0 is never, and a SIGALRM of somebody else's is the command's.
+    probe(&["--timeout", "1000"], &["status", "7"]).finish().silent(7);
+    let running = probe(&["--timeout", "0", "--timeout=4294967295"], &["catch", "14"]).start_ready();
+    running.send(libc::SIGALRM);
+    running.await_output("got 14\n");
+    assert_eq!(running.finish().code(), 7);
+    for bad in ["-1", "+1", "x", "1.5", "4294967296", "99999999999999999999"] {
+        run(&["--timeout", bad], &["true"]).finish().usage_error(&["--timeout", bad]);
+    }
+    run(&["--timeout="], &["true"]).finish().usage_error(&["empty value"]);
+    let script = run(&["--timeout=5", "--dry-run=sh"], &["true"]).finish().success();
+    assert!(script.contains("\nstop 'a shell has no timer"), "{script}");
+}
+
+case!(a_time_zone, Needs::NAMESPACES | Needs::ZONES);
+fn a_time_zone() {
+    let zone = fs::read("/usr/share/zoneinfo/Europe/Paris").expect("a zone");
+    let root = Root::with_directories();
+    let read = "/etc/localtime";
+    let seen = root.probe(&["--tz", "Europe/Paris"], &["file", read]).finish();
+    assert_eq!(seen.stdout, zone);
+    assert_eq!(root.probe_output(&["--tz", "Europe/Paris"], &["write", read]), "EROFS\n");
+    if let Ok(local) = fs::read(read) {
+        assert_eq!(root.probe(&["--tz", "Europe/Paris", "--tz=local"], &["file", read]).finish().stdout, local);
+        assert_eq!(probe(&["--tz", "Europe/Paris"], &["file", read]).finish().stdout, zone, "on the host's own files");
+        assert_eq!(fs::read(read).expect("the host's"), local);
+    }
+    for bad in ["../passwd", "/etc/passwd", "Europe", "Europe/", ".", "a//b"] {
+        run(&["--rootfs", "/tmp", "--tz", bad], &["true"]).finish().usage_error(&["--tz", bad]);
+    }
+    root.refuses(&["--tz", "Europe/Atlantis"], &["/usr/share/zoneinfo/Europe/Atlantis", "ENOENT"]);
+    run(&["--tz="], &["true"]).finish().usage_error(&["empty value"]);
 }

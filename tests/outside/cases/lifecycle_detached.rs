@@ -2,7 +2,7 @@
 
 use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
-use crate::support::harness::unique_name;
+use crate::support::harness::{run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, wait_for_end, wait_until};
@@ -183,6 +183,34 @@ fn stop_and_kill() {
     records.call("kill", &["-s", "NOPE", "x"]).usage_error(&["no such signal", "NOPE"]);
     records.call("kill", &["-s", "65", "x"]).usage_error(&["no such signal", "65"]);
     records.call("stop", &["-t", "soon", "x"]).usage_error(&["not a number", "soon"]);
+}
+
+case!(stop_by_another_signal, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn stop_by_another_signal() {
+    let records = Records::new();
+    for (signal, script, status) in [
+        ("QUIT", "trap 'exit 6' QUIT; trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done", "6\n"),
+        ("sigrtmin+3", "trap 'exit 8' 37; echo up; while :; do sleep 0.01; done", "8\n"),
+        ("RTMAX-27", "trap 'exit 8' 37; echo up; while :; do sleep 0.01; done", "8\n"),
+        ("2", "echo up; exec sleep 1000", "130\n"),
+        // The keeper is not what it ends.
+        ("KILL", "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done", "137\n"),
+    ] {
+        let name = unique_name();
+        records.detached(&name, &["--stop-signal", signal], script);
+        await_log(&records, &name, "up\n");
+        assert_eq!(records.call("stop", &["-t", "600", &name]).success(), format!("{name}\n"), "{signal}");
+        assert_eq!(records.call("wait", &[&name]).success(), status, "{signal}");
+        records.remove(&name);
+    }
+    for bad in ["NOPE", "0", "65", "RTMIN+31", "RTMAX-99999999999999999999", "RTMIN+", "-1"] {
+        run(&["--stop-signal", bad], &["true"]).finish().usage_error(&["no such signal", bad]);
+    }
+    for bad in ["CHLD", "PIPE", "URG", "STOP", "TSTP", "TTIN", "TTOU"] {
+        run(&["--stop-signal", bad], &["true"]).finish().usage_error(&["reaches no command", bad]);
+    }
+    run(&["--stop-signal="], &["true"]).finish().usage_error(&["empty value"]);
+    run(&["--stop-signal=x", "--stop-signal=9"], &["true"]).finish().silent(0);
 }
 
 case!(a_keeper_that_is_killed, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);

@@ -25,7 +25,8 @@ const OF_THE_NETWORK: [&str; 4] = ["--publish", "--subnet", "--ip", "--mac-addre
 const DETACHED: [&str; 4] = ["--detach", "--log", "--log-size", "--restart"];
 
 /// Options that are compared together. `ROOT`, `IMAGE`, `FOLDER` and `PARENT` stand for paths of the case; with `SEARCH` the
-/// command is a word without a slash, with `TERMINAL` mydocker has a terminal, with `STDIN` a file as stdin.
+/// command is a word without a slash, with `TERMINAL` mydocker has a terminal, with `STDIN` a file as stdin, with `PASSED` the
+/// descriptors 3 and 4.
 const SETS: &[&str] = &[
     "",
     "--privileged",
@@ -52,6 +53,9 @@ const SETS: &[&str] = &[
     "--ephemeral=50m --no-limits",
     "--rootfs ROOT",
     "STDIN --rootfs ROOT --no-limits",
+    "PASSED --no-limits --preserve-fds 2",
+    "--cidfile FOLDER/cid --name rehearsed --state FOLDER/full --timeout 1000 --stop-signal QUIT --no-limits",
+    "--rootfs ROOT --tz UTC --no-limits",
     "--rootfs ROOT --ephemeral --hostname h -u user:users -w /work",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro -v FOLDER/full:/data/deep --tmpfs /tmp:size=1m,mode=700",
     "--rootfs ROOT --device /dev/null --device /dev/zero --shm-size 1m --init -t -u user",
@@ -64,7 +68,8 @@ const SETS: &[&str] = &[
 ];
 
 /// What some words of a set need of the host.
-const NEEDS: [(&str, Needs); 9] = [
+const NEEDS: [(&str, Needs); 10] = [
+    ("--tz", Needs::ZONES),
     ("--cpu-quota", Needs::CPU),
     ("IMAGE", Needs::SQUASHFS_IMAGE.and(Needs::LOOP)),
     ("PARENT", Needs::GROUP_BELOW),
@@ -190,7 +195,9 @@ impl Place {
         let mut words: Vec<&str> = before.to_vec();
         words.extend([self.mydocker.as_str(), "run"]);
         let searches = options.iter().any(|word| word == "SEARCH");
-        words.extend(options.iter().map(String::as_str).filter(|word| !["SEARCH", "TERMINAL", "STDIN"].contains(word)));
+        words.extend(
+            options.iter().map(String::as_str).filter(|word| !["SEARCH", "TERMINAL", "STDIN", "PASSED"].contains(word)),
+        );
         words.extend(more);
         words.extend([
             match (has_root, searches) {
@@ -212,12 +219,24 @@ impl Place {
         if options.iter().any(|word| word == "STDIN") {
             command.stdin(fs::File::open(self.folder.path("file")).expect("open"));
         }
+        if options.iter().any(|word| word == "PASSED") {
+            // SAFETY: dup2 takes two integers, in the new process's own descriptor table
+            unsafe {
+                command.pre_exec(|| {
+                    libc::dup2(0, 3);
+                    libc::dup2(0, 4);
+                    Ok(())
+                })
+            };
+        }
         if searches {
             command.env("PATH", format!("/nonexistent:/proc:{}", self.folder.text("")));
         }
         if self.as_user && host().root {
             command.uid(USER).gid(USER);
         }
+        // A run writes it, and refuses one that is there.
+        fs::remove_file(self.folder.path("cid")).ok();
         let started = {
             let _forks_allowed = FORK_LOCK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the start of a program")

@@ -75,6 +75,8 @@ numbered_needs! {
     OVERLAY,
     /// The host has an /etc/resolv.conf.
     RESOLV_CONF,
+    /// The host has the files of the time zones.
+    ZONES,
     /// The kernel has bridges, pairs of interfaces and packet filters.
     BRIDGE,
     /// nft(8), which makes a packet filter.
@@ -184,6 +186,7 @@ impl Needs {
             (Needs::VIRTUAL_HOST, is_virtual_host, "this is not a virtual host of tests/vm"),
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::RESOLV_CONF, || std::path::Path::new("/etc/resolv.conf").exists(), "no /etc/resolv.conf here"),
+            (Needs::ZONES, || std::path::Path::new("/usr/share/zoneinfo/Europe/Paris").exists(), "no time zones here"),
             (Needs::BRIDGE, has_bridges, "this kernel has no bridge, veth and nf_tables"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare and setpriv of util-linux"),
