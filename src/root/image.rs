@@ -159,7 +159,10 @@ impl MountImage {
                 Err(e) if e.is(Errno::EROFS) => {
                     return Err(e.about(path).with_hint("its journal must be replayed first: run fsck on it"));
                 }
-                other => return other.map_err(|e| e.about(path)),
+                other => {
+                    let hint = "in a user namespace no image can be mounted: unpack it, and name the folder";
+                    return other.map_err(|e| e.about(path).hint_for(&[(Errno::EPERM, hint)]));
+                }
             }
         }
         Err(Error::refused("no filesystem in", &[path], self.image.hint))
