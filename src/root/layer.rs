@@ -138,7 +138,7 @@ impl ChildStep for MountLayer {
                 sys::mount(layer.lower, layer.target, c"", MountFlags::BIND, None)?;
                 sys::remount_read_only(layer.target, layer.flags)
             }
-            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay")),
+            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay: modprobe overlay")),
             Err(e) if e.is(Errno::EINVAL) && layer.in_userns => Err(e.with_hint(
                 "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /",
             )),
