@@ -77,7 +77,8 @@ impl Layer {
             // A path of the host may hold the characters that divide options and layers; the working directory has no name.
             // In a user namespace overlayfs keeps its notes in attributes that an ordinary user may write.
             options: bytes::c_string(&[
-                b"lowerdir=.,upperdir=",
+                // Every file keeps its number, and has the same device as its directory.
+                b"xino=on,lowerdir=.,upperdir=",
                 upper.to_bytes(),
                 b",workdir=",
                 work.to_bytes(),

@@ -51,6 +51,24 @@ fn writes_to_memory() {
     assert!(root.names().is_empty());
 }
 
+case!(files_keep_their_identity, Needs::ROOT | Needs::OVERLAY);
+/// What goes by the device and the number of a file, such as `du -x` and `find -xdev`, sees one filesystem; and a file that is
+/// written to is the same as before.
+fn files_keep_their_identity() {
+    let root = Root::with_directories();
+    let linked = root.0.write("linked", b"x");
+    fs::hard_link(&linked, root.0.path("etc/linked")).expect("link");
+    fs::create_dir(root.0.path("folder")).expect("mkdir");
+    root.0.write("folder/file", b"x");
+    let paths = ["identity", "/", "/folder", "/folder/file", "/etc", "/linked"];
+    let seen = root.probe_output(&["--ephemeral"], &paths);
+    let device = seen.split(' ').next().expect("a device");
+    assert!(seen.lines().all(|line| line.split(' ').next() == Some(device)), "{seen}");
+    let [one, other] = ["/linked", "/etc/linked"].map(|name| root.probe_output(&["--ephemeral"], &["identity", name]));
+    let number = |line: &str| line.split(' ').nth(1).map(String::from);
+    assert_eq!(number(&one), number(&other), "{one}{other}");
+}
+
 case!(what_cannot_be_a_layer, Needs::ROOT | Needs::OVERLAY);
 /// Such a mount is read-only, or left out and named.
 fn what_cannot_be_a_layer() {
