@@ -32,12 +32,13 @@ impl Host {
             || spec.limits != Limits::default()
             || spec.read_only
             || spec.volumes.iter().any(is_read_only);
+        let status = Status::read();
         Box::leak(Box::new(Host {
             pid: sys::getpid(),
-            ids: sys::effective_ids(),
+            ids: status.ids.unwrap_or_else(sys::effective_ids),
             environment,
             mountinfo: if needs_mounts { sys::read_file(c"/proc/self/mountinfo") } else { Ok(Vec::new()) },
-            status: Status::read(),
+            status,
         }))
     }
 
@@ -62,6 +63,8 @@ impl Host {
 pub struct Status {
     /// Its pid in the PID namespace of this /proc.
     pub pid: Option<u64>,
+    /// Its effective user and group, if /proc tells.
+    pub ids: Option<(u32, u32)>,
     /// The signals that it ignores, except SIGCHLD, which mydocker sets to its default.
     pub ignored: SigSet,
     /// Its capability bounding set.
@@ -89,8 +92,14 @@ impl Status {
             Err(_) => b"",
         };
         let set = |key: &[u8]| bytes::field(file, key).and_then(bytes::hexadecimal);
+        // Real, effective, saved, and that of the filesystem.
+        let id = |key: &[u8]| {
+            let effective = bytes::words(bytes::field(file, key)?).nth(1)?;
+            u32::try_from(bytes::decimal(effective).ok()?).ok()
+        };
         Status {
             pid: bytes::field(file, b"Pid:").and_then(|pid| bytes::decimal(pid).ok()),
+            ids: id(b"Uid:").zip(id(b"Gid:")),
             ignored: SigSet(set(b"SigIgn:").unwrap_or(SigSet::ALL.0) & !CHLD.0),
             bounding: Capabilities(set(b"CapBnd:").unwrap_or(Capabilities::ALL.0)),
             permitted: Capabilities(set(b"CapPrm:").unwrap_or(Capabilities::ALL.0)),

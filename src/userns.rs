@@ -39,13 +39,8 @@ impl Maps {
     }
 
     /// Whether the user namespace has the group `gid`.
-    pub fn has_group(&self, gid: u64) -> bool {
+    fn has_group(&self, gid: u64) -> bool {
         gid == 0 || self.ranges.is_some_and(|(_, gids)| gid <= gids.count)
-    }
-
-    /// Whether a process may leave its groups: the kernel forbids it if only the caller's own id is mapped.
-    pub fn may_leave_groups(&self) -> bool {
-        self.ranges.is_some()
     }
 
     /// Writes the maps of `child`, which waits for them. `Ok(false)`: one of the `ending` signals came first.
@@ -63,6 +58,50 @@ impl Maps {
         // mode denies that group (user_namespaces(7)).
         proc.write(c"setgroups", b"deny")?;
         proc.write(c"gid_map", only(self.gid)).map(|()| true)
+    }
+}
+
+/// The group tty, by convention.
+const TTY: u64 = 5;
+
+/// What the container can do with ids.
+#[derive(Clone, Copy, Default)]
+pub struct Ids {
+    /// It is in a user namespace that is not the host's own: in a new one, or in one that mydocker is in already.
+    pub in_userns: bool,
+    /// There is the group tty.
+    pub has_tty_group: bool,
+    /// A process may leave its groups: the kernel forbids it where only the maker's own id is mapped.
+    pub may_leave_groups: bool,
+}
+
+impl Ids {
+    /// In a new user namespace with these `maps`.
+    pub fn mapped(maps: &Maps) -> Ids {
+        Ids { in_userns: true, has_tty_group: maps.has_group(TTY), may_leave_groups: maps.ranges.is_some() }
+    }
+
+    /// In the user namespace that mydocker is in.
+    pub fn of_caller() -> Ids {
+        // USER_NS_INIT_INO of linux/nsfs.h: the number of the host's own, and of no other.
+        const INITIAL: u64 = 0xEFFF_FFFD;
+        let in_userns = sys::statx(c"/proc/self/ns/user", true).is_ok_and(|status| status.inode != INITIAL);
+        if !in_userns {
+            return Ids { in_userns, has_tty_group: true, may_leave_groups: true };
+        }
+        // The first id inside, the first one outside, and how many there are: user_namespaces(7).
+        let has_tty = |line: &[u8]| {
+            let mut numbers = bytes::words(line).map(|word| bytes::decimal(word).unwrap_or(0));
+            let (first, count) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
+            (first..first + count).contains(&TTY)
+        };
+        let map = sys::read_file(c"/proc/self/gid_map").unwrap_or_default();
+        let setgroups = sys::read_file(c"/proc/self/setgroups").unwrap_or_default();
+        Ids {
+            in_userns,
+            has_tty_group: bytes::split(&map, b'\n').any(has_tty),
+            may_leave_groups: bytes::trimmed(&setgroups) != b"deny",
+        }
     }
 }
 

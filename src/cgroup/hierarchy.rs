@@ -1,7 +1,7 @@
 //! Where this host has its cgroups: which hierarchy carries which controller, and where this process is in it.
 
 use crate::bytes::{self, Put};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Result};
 use crate::host::Host;
 use crate::mountinfo::{self, Mount};
 use crate::sys::{self, Dir};
@@ -111,8 +111,8 @@ pub struct Hierarchy {
 /// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`. The
 /// freezer of v1 is looked for only `with_freezer`, and only where it is mounted.
 pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Vec<&'static Hierarchy>> {
-    let own = sys::read_file(c"/proc/self/cgroup").map_err(needs_proc)?;
-    let mounts = host.mountinfo.as_ref().map_err(|e| needs_proc(*e))?;
+    let own = sys::read_file(c"/proc/self/cgroup")?;
+    let mounts = host.mountinfo.as_ref().map_err(|e| *e)?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for &controller in &Controller::ALL {
         let is_left_out = controller == Controller::Freezer && !with_freezer;
@@ -126,11 +126,6 @@ pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Ve
         }
     }
     Ok(found)
-}
-
-/// Without /proc nothing can be found; the hint says what to do.
-fn needs_proc(error: Error) -> Error {
-    if error.is(Errno::ENOENT) { error.with_hint("is /proc mounted?") } else { error }
 }
 
 /// The hierarchy of a controller that none found so far carries.

@@ -34,7 +34,7 @@ use crate::sysctl::{SetOomScoreAdj, SetSysctl};
 use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
-use crate::userns::{AwaitIds, Maps};
+use crate::userns::AwaitIds;
 use crate::volume::{MountVolume, OpenVolume};
 use core::ffi::CStr;
 
@@ -42,7 +42,7 @@ use core::ffi::CStr;
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ChildStep> {
     let privilege = &spec.privilege;
     let own_root = parts.root.is_some();
-    let in_userns = parts.maps.is_some();
+    let in_userns = parts.ids.in_userns;
     let mut steps = Steps::<dyn ChildStep>::default();
     steps.add(CloseParentsEnds);
     // The child has copies of the locks of v2; the groups of v1 are created after clone.
@@ -51,7 +51,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
 
     // The mounts, while the parent creates the groups.
-    if in_userns {
+    let new_userns = parts.maps.is_some();
+    if new_userns {
         steps.add(AwaitIds);
     }
     if let Network::Namespace(path) = spec.network {
@@ -75,7 +76,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(OpenHosts { names });
     }
     match parts.root {
-        Some(root) => enter_root(&mut steps, root, spec, host, in_userns),
+        Some(root) => enter_root(&mut steps, root, spec, host, parts),
         None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/", propagation: MountFlags::NONE }),
         None => {}
     }
@@ -137,8 +138,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MaskPaths { thermal_counters: thermal_counters() });
     }
     if own_root || spec.tty {
-        // By convention the group tty has the id 5.
-        steps.add(MountDevpts { has_tty_group: parts.maps.is_none_or(|maps| maps.has_group(5)) });
+        steps.add(MountDevpts { has_tty_group: parts.ids.has_tty_group });
     }
     if !own_root && parts.etc_files.iter().any(|file| file.tree.is_none()) {
         // Its file is written there, and is hidden by what is mounted there next.
@@ -186,7 +186,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
         _ => {}
     }
-    let mut confinement = Confinement::new(privilege, host, in_userns);
+    let mut confinement = Confinement::new(privilege, host, new_userns);
     if let Some(step) = confinement.drop_bounding_set.take() {
         steps.add(step);
     }
@@ -244,11 +244,11 @@ pub fn become_command(
         steps.add(step);
     }
     if spec.user.is_some() {
-        steps.add(BecomeUser { may_leave_groups: parts.maps.is_none_or(Maps::may_leave_groups) });
+        steps.add(BecomeUser { may_leave_groups: parts.ids.may_leave_groups });
         if let Some(path) = spec.workdir {
             steps.add(ChangeDirectoryAsUser { path });
         }
-    } else if privilege.confined && host.status.has_groups && parts.maps.is_none_or(Maps::may_leave_groups) {
+    } else if privilege.confined && host.status.has_groups && parts.ids.may_leave_groups {
         steps.add(LeaveGroups);
     }
     if privilege.confined && !privilege.filtered {
@@ -294,7 +294,8 @@ fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)]) -> bool {
 }
 
 /// From the host's root into its own.
-fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec, host: &Host, in_userns: bool) {
+fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec, host: &Host, parts: &Parts) {
+    let in_userns = parts.ids.in_userns;
     // With the umask 0, new files get exactly the mode that the call names.
     steps.add(SetUmask { mask: 0 });
     if let Some(options) = root.writes {
@@ -316,7 +317,7 @@ fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec
         };
         steps.add(MakeRootReadOnly { path, propagation });
     }
-    steps.add(EnterRoot { path, in_userns });
+    steps.add(EnterRoot { path, new_userns: parts.maps.is_some() });
     if !in_userns {
         steps.add(LeaveOldRoot);
     }

@@ -19,7 +19,6 @@ use crate::streams::{self, Input, ReopenStdin};
 use crate::sys::{CloneFlags, Fd};
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
-use crate::userns::Maps;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -45,10 +44,8 @@ pub fn make(
     words: &[&[u8]],
 ) -> Result<&'static Plan> {
     let parts: &mut Parts = Box::leak(Box::default());
-    if !spec.host_user && host.ids.0 != 0 {
-        parts.maps = Some(Maps::find(host));
-    }
-    let in_userns = parts.maps.is_some();
+    parts.find_ids(spec, host);
+    let new_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
     streams::check()?;
     // As with `run`.
@@ -64,7 +61,7 @@ pub fn make(
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.
-    let mut all = namespaces(spec, in_userns);
+    let mut all = namespaces(spec, new_userns);
     if !spec.network.is_host() {
         // Also one that it has joined.
         all = all | CloneFlags::NEWNET;
@@ -111,7 +108,7 @@ pub fn make(
     if let Some(word) = spec.user {
         child.add(LookUpUser { word, root: None, groups: spec.groups });
     }
-    let mut confinement = Confinement::new(&spec.privilege, host, in_userns);
+    let mut confinement = Confinement::new(&spec.privilege, host, new_userns);
     if let Some(step) = confinement.drop_bounding_set.take() {
         child.add(step);
     }

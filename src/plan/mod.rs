@@ -22,7 +22,7 @@ use crate::step::{ChildStep, Listed, ParentStep, Slot};
 use crate::streams::{self, Input};
 use crate::sys::{self, CloneFlags, Fd};
 use crate::terminal::Terminal;
-use crate::userns::Maps;
+use crate::userns::{Ids, Maps};
 use crate::volume;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -51,6 +51,8 @@ pub struct Parts {
     pub uts_name: Option<&'static str>,
     /// The ids of its user namespace, if it has one.
     pub maps: Option<&'static Maps>,
+    /// What it can do with ids.
+    pub ids: Ids,
     /// The hierarchies of this host.
     pub hierarchies: Vec<&'static Hierarchy>,
     /// Its groups, at most one in each hierarchy.
@@ -90,12 +92,13 @@ pub struct Parts {
 impl Parts {
     fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
         let parts: &mut Parts = Box::leak(Box::default());
-        if !spec.host_user && host.ids.0 != 0 {
-            parts.maps = Some(Maps::find(host));
-        }
-        let in_userns = parts.maps.is_some();
-        if let (Some(word), false) = (spec.groups.first(), parts.maps.is_none_or(Maps::may_leave_groups)) {
-            let hint = "an ordinary user needs newuidmap, newgidmap and ranges of ids for that";
+        parts.find_ids(spec, host);
+        let in_userns = parts.ids.in_userns;
+        if let (Some(word), false) = (spec.groups.first(), parts.ids.may_leave_groups) {
+            let hint = match parts.maps {
+                Some(_) => "an ordinary user needs newuidmap, newgidmap and ranges of ids for that",
+                None => "the user namespace that mydocker is in does not allow setgroups",
+            };
             return Err(Error::refused("no --group-add:", &[word.as_bytes()], hint));
         }
         parts.root = Root::find(spec, host, in_userns)?;
@@ -159,8 +162,16 @@ impl Parts {
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
-        parts.namespaces = namespaces(spec, in_userns);
+        parts.namespaces = namespaces(spec, parts.maps.is_some());
         Ok(parts)
+    }
+
+    /// Only root needs no user namespace of its own.
+    fn find_ids(&mut self, spec: &Spec, host: &Host) {
+        if !spec.host_user && host.ids.0 != 0 {
+            self.maps = Some(Maps::find(host));
+        }
+        self.ids = self.maps.map_or_else(Ids::of_caller, Ids::mapped);
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
@@ -174,14 +185,14 @@ impl Parts {
 }
 
 /// The namespaces that the container does not share with the host.
-fn namespaces(spec: &Spec, in_userns: bool) -> CloneFlags {
+fn namespaces(spec: &Spec, new_userns: bool) -> CloneFlags {
     let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
     CloneFlags::NEWNS
         | unless(spec.host_uts, CloneFlags::NEWUTS)
         | unless(spec.host_ipc || spec.ipc_of.is_some(), CloneFlags::NEWIPC)
         | unless(spec.host_pid || spec.pid_of.is_some(), CloneFlags::NEWPID)
         | unless(!spec.network.is_new(), CloneFlags::NEWNET)
-        | unless(!in_userns, CloneFlags::NEWUSER)
+        | unless(!new_userns, CloneFlags::NEWUSER)
 }
 
 /// The words, each with a NUL after it.

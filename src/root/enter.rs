@@ -170,8 +170,8 @@ step! {
     pub struct EnterRoot {
         /// Where it has been put together.
         pub path: &'static CStr,
-        /// It is in a user namespace.
-        pub in_userns: bool,
+        /// It has a user namespace of its own.
+        pub new_userns: bool,
     }
 }
 
@@ -181,7 +181,7 @@ impl ChildStep for EnterRoot {
         // above it too, and chroot(2) leads there. So this goes to the top first. (In a chroot no user namespace can be made:
         // user_namespaces(7).)
         let place = sys::open(self.path, OpenFlags::PATH | OpenFlags::DIRECTORY)?;
-        if !self.in_userns && sys::enter_own_mount_namespace()? {
+        if !self.new_userns && sys::enter_own_mount_namespace()? {
             make_mounts_slave()?;
         }
         sys::fchdir(&place, self.path)?;

@@ -159,7 +159,7 @@ impl MountImage {
                 Err(e) if e.is(Errno::EROFS) => {
                     return Err(e.about(path).with_hint("its journal must be replayed first: run fsck on it"));
                 }
-                other => return other.map_err(|e| e.about(path)),
+                other => return other.map_err(|e| e.about(path).hint_for(&[(Errno::EPERM, sys::NO_IMAGE)])),
             }
         }
         Err(Error::refused("no filesystem in", &[path], self.image.hint))

@@ -2,7 +2,7 @@
 
 use super::{LOWER, MERGED, STAGE, Source};
 use crate::bytes;
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::step::{Child, ChildStep};
@@ -77,7 +77,8 @@ impl Layer {
             // A path of the host may hold the characters that divide options and layers; the working directory has no name.
             // In a user namespace overlayfs keeps its notes in attributes that an ordinary user may write.
             options: bytes::c_string(&[
-                b"lowerdir=.,upperdir=",
+                // Every file keeps its number, and has the same device as its directory.
+                b"xino=on,lowerdir=.,upperdir=",
                 upper.to_bytes(),
                 b",workdir=",
                 work.to_bytes(),
@@ -135,12 +136,23 @@ impl ChildStep for MountLayer {
         match layer.mount_overlay() {
             // Not every mount can have an overlay, for instance a file: then it is read-only.
             Err(_) if layer.target != MERGED => {
-                sys::mount(layer.lower, layer.target, c"", MountFlags::BIND, None)?;
+                match sys::mount(layer.lower, layer.target, c"", MountFlags::BIND, None) {
+                    // Its root has been removed, or nobody else may go through what it is in: the kernel mounts it nowhere else.
+                    Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EACCES]) => {
+                        let hint = "its file was replaced on the host, or root may not reach it: what it covers is seen";
+                        sys::say(Error::refused("left out of --ephemeral:", &[layer.lower.to_bytes()], hint));
+                        return Ok(());
+                    }
+                    other => other?,
+                }
                 sys::remount_read_only(layer.target, layer.flags)
             }
-            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay")),
+            Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay: modprobe overlay")),
             Err(e) if e.is(Errno::EINVAL) && layer.in_userns => Err(e.with_hint(
                 "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /",
+            )),
+            Err(e) if e.is(Errno::EINVAL) => Err(e.with_hint(
+                "the kernel takes no overlay on this filesystem, as on two overlays: use a copy of the folder on another one",
             )),
             other => other,
         }

@@ -7,7 +7,7 @@ use crate::error::{Errno, Error, Result};
 use crate::network::{bridge, filter};
 use crate::plan::Plan;
 use crate::process;
-use crate::sys::{self, CloneFlags, FdRef, MountFlags, OpenFlags};
+use crate::sys::{self, CloneFlags, FdRef, MountFlags};
 use crate::userns;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -68,8 +68,10 @@ const TRIALS: &[Trial] = &[
     Trial { name: "--cpu-set", how: How::Run(&["-m", "max", "--cpu-set", "ALLOWED"]), fix: "" },
     Trial { name: "--pids-limit", how: How::Run(&["-m", "max", "--pids-limit", "100"]), fix: "" },
     Trial { name: "pivot_root", how: How::PivotRoot, fix: "" },
-    Trial { name: "overlay", how: How::Run(&["--no-limits", "--ephemeral"]), fix: "modprobe overlay" },
-    Trial { name: "loop", how: How::LoopDevices, fix: "modprobe loop" },
+    // No host has mounts below this folder.
+    Trial { name: "overlay", how: How::Run(&["--no-limits", "--rootfs", "/bin", "--ephemeral"]), fix: "" },
+    Trial { name: "--ephemeral", how: How::Run(&["--no-limits", "--ephemeral"]), fix: "" },
+    Trial { name: "loop", how: How::LoopDevices, fix: "" },
     Trial { name: "squashfs", how: How::Filesystem, fix: "modprobe squashfs" },
     Trial { name: "erofs", how: How::Filesystem, fix: "modprobe erofs" },
     Trial { name: "ext4", how: How::Filesystem, fix: "modprobe ext4" },
@@ -85,6 +87,8 @@ const TRIALS: &[Trial] = &[
 pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
     let mut works = false;
+    // The fix of a limit or an option mends nothing where no run at all works.
+    let some_run_works = run_in_miniature(&["--no-limits"], plan).is_ok();
     for trial in TRIALS {
         let mut found = Vec::new();
         let tried = trial.attempt(plan, &mut found);
@@ -94,7 +98,8 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
             let error = forbidden.map_or(error, |hint| error.with_hint(hint));
             found.clear();
             // EACCES: another user is needed, not this fix.
-            error.print_with(if error.is(Errno::EACCES) { "" } else { trial.fix }, &mut found);
+            let is_the_fix = !error.is(Errno::EACCES) && (some_run_works || !matches!(trial.how, How::Run(_)));
+            error.print_with(if is_the_fix { trial.fix } else { "" }, &mut found);
         }
         let found = bytes::trimmed(found.strip_prefix(&b"mydocker: "[..]).unwrap_or(&found));
         if json {
@@ -136,13 +141,18 @@ impl Trial {
                 found.put(&sys::uname(4));
                 Ok(())
             }
-            How::CgroupNamespace => in_child(CloneFlags::NEWCGROUP, || Ok(())),
+            How::CgroupNamespace => in_child(CloneFlags::NEWCGROUP | for_user(), || Ok(())),
             // A policy may allow the namespace, and deny the capabilities in it.
             How::UserNamespace => in_child(CloneFlags::NEWUSER | CloneFlags::NEWUTS, || sys::sethostname(b"check")),
             How::Controller => locate(self.name.strip_prefix("cgroup ").unwrap_or_default(), plan, found),
             How::PivotRoot => pivot(found),
-            How::LoopDevices => sys::open(c"/dev/loop-control", OpenFlags::RDWR).map(drop),
-            How::Filesystem => sys::fsopen(bytes::c_string(&[self.name.as_bytes()])).map(drop),
+            How::LoopDevices => sys::open_loop_control().map(drop),
+            How::Filesystem => match sys::detached_mount(bytes::c_string(&[self.name.as_bytes()]), b"") {
+                Err(e) if e.is(Errno::EPERM) => Err(e.with_hint(sys::NO_IMAGE)),
+                Err(e) if e.is(Errno::ENODEV) => Err(e),
+                // There is no file or device to mount, which the kernel sees last.
+                _ => Ok(()),
+            },
             How::Seccomp => sys::has_seccomp(),
             How::Terminal => {
                 let is_terminal = sys::tcgets(FdRef::STDIN).is_some();
@@ -213,7 +223,9 @@ fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
 /// Whether `f` works in a child in new `namespaces`, which then vanishes.
 fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<()> {
     let (read, write) = sys::pipe2()?;
-    let Some(pid) = sys::fork(namespaces)? else {
+    let forked = sys::fork(namespaces);
+    let forked = if namespaces.has(CloneFlags::NEWUSER) { forked.map_err(userns::explain) } else { forked };
+    let Some(pid) = forked? else {
         if let Err(error) = f()
             && sys::send_error(write.borrow(), error).is_err()
         {
@@ -256,17 +268,22 @@ fn forwarding(found: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// What a run of this user has beside: only root needs no user namespace.
+fn for_user() -> CloneFlags {
+    if sys::effective_ids().0 == 0 { CloneFlags::NONE } else { CloneFlags::NEWUSER }
+}
+
 /// An initramfs is the one root that pivot_root(2) cannot move away.
 fn pivot(found: &mut Vec<u8>) -> Result<()> {
     const STAGE: &CStr = c"/proc";
-    let pivoted = in_child(CloneFlags::NEWNS, || {
+    let pivoted = in_child(CloneFlags::NEWNS | for_user(), || {
         sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None)?;
         sys::mount(c"tmpfs", STAGE, c"tmpfs", MountFlags::NONE, None)?;
         sys::chdir(STAGE)?;
         sys::pivot_root()
     });
     match pivoted {
-        Err(e) if e.is(Errno::EINVAL) => {
+        Err(e) if e.is(Errno::EINVAL) && e.cause().what == "pivot_root" => {
             found.put(b"not from an initramfs: a new root is moved onto it");
             Ok(())
         }

@@ -371,13 +371,18 @@ pub fn is_directory(path: &CStr) -> bool {
 /// Whether the /proc of this process has been found to be one.
 static HAS_PROC: AtomicBool = AtomicBool::new(false);
 
+const NO_PROC: &str = "is /proc mounted?";
+
 /// Opens a file to read it. What is read from /proc is what the kernel says: where something else is mounted there, or nothing,
 /// whoever made that tree could say what it likes. The first file that is read there tells.
 fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
-    let file = open_below(below, path, OpenFlags::NONE)?;
+    let file = open_below(below, path, OpenFlags::NONE).map_err(|e| match e.is(Errno::ENOENT) {
+        true if path.to_bytes().starts_with(b"/proc/self/") => e.with_hint(NO_PROC),
+        _ => e,
+    })?;
     if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !HAS_PROC.load(Relaxed) {
         if !is_on_proc(file.borrow())? {
-            return Err(Error::refused("not the kernel's:", &[path.to_bytes()], "is /proc mounted?"));
+            return Err(Error::refused("not the kernel's:", &[path.to_bytes()], NO_PROC));
         }
         HAS_PROC.store(true, Relaxed);
     }
@@ -651,8 +656,8 @@ pub fn path_of(fd: FdRef) -> Result<Vec<u8>> {
     let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
     let len = path.len();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the buffer is ours to write and as long as `len` says
-    let n = unsafe { call!(readlinkat(FdRef::CWD, name, path.as_mut_slice(), len)) }.about_path(name)?;
-    path.truncate(n);
+    let n = unsafe { call!(readlinkat(FdRef::CWD, name, path.as_mut_slice(), len)) }.about_path(name);
+    path.truncate(n.map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_PROC)]))?);
     Ok(path)
 }
 

@@ -39,8 +39,8 @@ pub use fs::{
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};
 pub use mount::{
-    Loop, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount, open_tree,
-    open_tree_of_file, pivot_root, remount, remount_read_only,
+    Loop, NO_IMAGE, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount,
+    open_loop_control, open_tree, open_tree_of_file, pivot_root, remount, remount_read_only,
 };
 pub use net::{
     EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, interface_index, is_connected, padded, port_of,

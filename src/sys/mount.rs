@@ -189,6 +189,9 @@ const LO_FLAGS_READ_ONLY: u32 = 1;
 /// The kernel lets go of the file when the last one closes the device: a mount, or mydocker, however it ends.
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
+/// The hint for whoever may not mount an image.
+pub const NO_IMAGE: &str = "only root of the host can mount an image: unpack it, and name the folder";
+
 /// A loop device. It is freed when the last descriptor or mount of it is gone.
 pub struct Loop {
     /// Keeps the device until it is mounted.
@@ -221,6 +224,24 @@ fn remove_node(path: &CStr) {
     let _ = unsafe { call!(unlinkat(FdRef::CWD, path, AtFlags::NONE)) };
 }
 
+/// Opens what gives out loop devices.
+pub fn open_loop_control() -> Result<Fd> {
+    const CONTROL: &CStr = c"/dev/loop-control";
+    let opened = open_node(CONTROL, OpenFlags::RDWR, libc::S_IFCHR, Device::new(10, 237));
+    let (control, made) = opened.map_err(|e| {
+        let is_forbidden = e.is_one_of(&[Errno::EACCES, Errno::EPERM]);
+        e.with_hint(if is_forbidden {
+            NO_IMAGE
+        } else {
+            "an image needs loop devices, and a /dev for their nodes: modprobe loop"
+        })
+    })?;
+    if made {
+        remove_node(CONTROL);
+    }
+    Ok(control)
+}
+
 impl Loop {
     /// A second owner of the same device, where calls are recorded.
     pub fn rehearsed(&self) -> Loop {
@@ -236,12 +257,7 @@ impl Loop {
 
     /// A free device, read-only, with `file` behind it; `path` names the file in messages.
     pub fn attach(file: &Fd, path: &CStr) -> Result<Loop> {
-        const CONTROL: &CStr = c"/dev/loop-control";
-        let (control, made) = open_node(CONTROL, OpenFlags::RDWR, libc::S_IFCHR, Device::new(10, 237))
-            .map_err(|e| e.with_hint("an image needs loop devices: modprobe loop"))?;
-        if made {
-            remove_node(CONTROL);
-        }
+        let control = open_loop_control()?;
         loop {
             // SAFETY: this request takes no argument
             let number =

@@ -1,11 +1,13 @@
 //! `mydocker check`: its report on this host is true, and nothing stays behind.
 
 use crate::probes::own_network::in_own_network;
-use crate::support::harness::{Run, mydocker, probe, run};
+use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, run};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
+};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde_json::Value;
 use std::fs;
@@ -47,7 +49,7 @@ fn a_host_that_can() {
         ("--memory-swap", &["-m", "200m"]),
         ("--cpus", &["--cpus", "1", "-m", "max"]),
         ("--pids-limit", &["--pids-limit", "100"]),
-        ("overlay", &["--ephemeral", "--no-limits"]),
+        ("--ephemeral", &["--ephemeral", "--no-limits"]),
         ("devpts", &["-t"]),
     ] {
         let works = probe(options, &["status", "0"]).finish().code() == 0;
@@ -130,6 +132,63 @@ fn an_ordinary_user_is_told_what_is_missing() {
     assert!(!memory.works && memory.says.contains('E'), "the user owns no cgroup: {}", memory.says);
 }
 
+case!(an_ordinary_user_is_told_what_a_run_would_do, Needs::USER_NAMESPACES);
+/// A user's run has a user namespace, in which other things are possible.
+fn an_ordinary_user_is_told_what_a_run_would_do() {
+    let outcome = if host().root { json().before(become_nobody) } else { json() }.finish();
+    for name in ["cgroup namespace", "pivot_root"] {
+        assert!(line(&outcome, name).works, "{name}: {}", line(&outcome, name).says);
+    }
+    // Over a folder, and not over the host's own files.
+    assert_eq!(line(&outcome, "overlay").works, Needs::OVERLAY.missing().is_none(), "{outcome:?}");
+    let over_host = line(&outcome, "--ephemeral");
+    assert!(!over_host.works && over_host.says.contains("mounts of the host"), "{}", over_host.says);
+    for name in ["squashfs", "erofs", "ext4"] {
+        let image = line(&outcome, name);
+        assert!(!image.works && image.says.contains("only root of the host can"), "{name}: {}", image.says);
+    }
+}
+
+case!(a_chroot_is_told_what_it_lacks, Needs::ROOT | Needs::OVERLAY);
+/// A chroot lacks a mount point, or a /proc: no kernel, module or option of the boot would help.
+fn a_chroot_is_told_what_it_lacks() {
+    let root = crate::support::roots::Root::with_directories();
+    fs::create_dir(root.0.path("bin")).expect("mkdir");
+    root.0.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+    // What is there: neither, both, only the mount point.
+    for (has_proc, is_mount) in [(false, false), (true, false), (true, true), (false, true)] {
+        let (path, proc) = (crate::probes::c_string(&root.path()), crate::probes::c_string(&root.0.text("proc")));
+        let run = mydocker_at("/mydocker".as_ref(), &["check", "--json"]).before(move || {
+            own_mounts()?;
+            if is_mount {
+                mount_bind_recursive(&path, &path)?;
+            }
+            if has_proc {
+                mount(c"proc", &proc, c"proc", MountFlags::empty(), None)?;
+            }
+            rustix::process::chroot(&path)?;
+            Ok(rustix::process::chdir(c"/")?)
+        });
+        let outcome = run.finish();
+        let case = format!("/proc {has_proc}, mount point {is_mount}: {outcome:?}");
+        for name in ["-m", "--memory-swap", "--cpus", "overlay", "--ephemeral", "pivot_root", "user namespace"] {
+            let says = line(&outcome, name).says;
+            for fix in ["boot with", "a kernel with", "modprobe"] {
+                assert!(!says.contains(fix), "{name}: {says}: {case}");
+            }
+        }
+        let memory = line(&outcome, "-m").says;
+        assert_eq!(memory.contains("is /proc mounted?"), !has_proc, "{case}");
+        let in_namespace = line(&outcome, "mount namespace");
+        assert_eq!(in_namespace.works, is_mount, "{case}");
+        assert!(is_mount || in_namespace.says.contains("bind the root onto itself"), "{case}");
+        assert_eq!(line(&outcome, "pivot_root").works, is_mount, "{case}");
+        for name in ["overlay", "--ephemeral"] {
+            assert_eq!(line(&outcome, name).works, has_proc && is_mount, "{name}: {case}");
+        }
+    }
+}
+
 case!(where_each_controller_is, Needs::ROOT | Needs::MOUNTED);
 fn where_each_controller_is() {
     let outcome = json().finish();
@@ -165,7 +224,8 @@ fn no_dev() {
         .finish();
     let (terminal, image) = (line(&outcome, "devpts"), line(&outcome, "loop"));
     assert!(!terminal.works && terminal.says.contains("-t needs /dev/pts"), "{}", terminal.says);
-    assert!(!image.works && image.says.contains("modprobe loop"), "{}", image.says);
+    // A run makes the nodes that it needs.
+    assert!(image.works || Needs::LOOP.missing().is_some() && image.says.contains("modprobe loop"), "{}", image.says);
     assert_eq!(outcome.code(), 0, "run works without both: {outcome:?}");
 }
 

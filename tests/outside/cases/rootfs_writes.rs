@@ -51,6 +51,95 @@ fn writes_to_memory() {
     assert!(root.names().is_empty());
 }
 
+case!(files_keep_their_identity, Needs::ROOT | Needs::OVERLAY);
+/// What goes by the device and the number of a file, such as `du -x` and `find -xdev`, sees one filesystem; and a file that is
+/// written to is the same as before.
+fn files_keep_their_identity() {
+    let root = Root::with_directories();
+    let linked = root.0.write("linked", b"x");
+    fs::hard_link(&linked, root.0.path("etc/linked")).expect("link");
+    fs::create_dir(root.0.path("folder")).expect("mkdir");
+    root.0.write("folder/file", b"x");
+    let paths = ["identity", "/", "/folder", "/folder/file", "/etc", "/linked"];
+    let seen = root.probe_output(&["--ephemeral"], &paths);
+    let device = seen.split(' ').next().expect("a device");
+    assert!(seen.lines().all(|line| line.split(' ').next() == Some(device)), "{seen}");
+    let [one, other] = ["/linked", "/etc/linked"].map(|name| root.probe_output(&["--ephemeral"], &["identity", name]));
+    let number = |line: &str| line.split(' ').nth(1).map(String::from);
+    assert_eq!(number(&one), number(&other), "{one}{other}");
+}
+
+case!(what_cannot_be_a_layer, Needs::ROOT | Needs::OVERLAY);
+/// Such a mount is read-only, or left out and named.
+fn what_cannot_be_a_layer() {
+    in_own_mounts("private", "no-layer");
+}
+
+probe!("no-layer", |_| {
+    let (root, folder) = (Root::with_directories(), Folder::new());
+    // The upper directories of an overlay cannot be on one.
+    mount_tmpfs(&folder.text("."));
+    let bind = |source: &str, target: &str| rustix::mount::mount_bind(source, target).expect("bind");
+    let overlay = |lower: &str, target: &str| {
+        for name in ["upper", "work"] {
+            fs::create_dir(folder.path(&format!("{name}-{target}"))).expect("mkdir");
+        }
+        let [upper, work] = ["upper", "work"].map(|name| folder.text(&format!("{name}-{target}")));
+        let target = folder.text(target);
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let options = crate::probes::c_string(&options);
+        mount("overlay", &target, "overlay", MountFlags::empty(), Some(options.as_c_str())).expect("mount");
+    };
+    for name in ["folder", "fuse", "two"] {
+        fs::create_dir(root.0.path(name)).expect("mkdir");
+    }
+    for name in ["first", "second"] {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+    }
+    let file = root.0.write("file", b"covered\n");
+    let replaced = folder.write("replaced", b"mounted\n");
+    bind(&replaced, &file);
+    fs::remove_file(&replaced).expect("unlink");
+    fs::create_dir(folder.path("removed")).expect("mkdir");
+    bind(&folder.text("removed"), &root.0.text("folder"));
+    fs::remove_dir(folder.path("removed")).expect("rmdir");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    assert_eq!(mounts.matches("//deleted ").count(), 2, "{mounts}");
+    overlay(&root.path(), "first");
+    overlay(&folder.text("first"), "second");
+    bind(&folder.text("second"), &root.0.text("two"));
+
+    let outcome = root.probe(&["--ephemeral"], &["write", "/file", "/folder/new", "/two/new", "/new"]).finish();
+    assert_eq!((outcome.code(), outcome.stdout_text().as_str()), (0, "ok\nok\nEROFS\nok\n"), "{outcome:?}");
+    let said = outcome.stderr_text();
+    assert!(said.lines().count() == 1 && said.contains("left out") && said.contains(file.as_str()), "{said}");
+    assert_eq!(fs::read(&file).expect("read"), b"mounted\n");
+    assert_eq!(root.probe(&["--ephemeral"], &["file", "/file"]).finish().stdout_text(), "covered\n");
+    // A third overlay is one too many: for the root itself that is an error.
+    let second = folder.text("second");
+    let outcome = probe_in(&second, &["--ephemeral"], &["status", "0"]).finish();
+    outcome.refused(125, &["EINVAL", second.as_str(), "two overlays"]);
+    assert!(!outcome.stderr_text().contains("chroot"), "{outcome:?}");
+    if Needs::FUSE.missing().is_none() {
+        // Nobody but this user may enter it, and nobody answers.
+        let server = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").expect("open");
+        let options =
+            format!("fd={},rootmode=40000,user_id=1000,group_id=1000", std::os::fd::AsRawFd::as_raw_fd(&server));
+        let options = crate::probes::c_string(&options);
+        let point = root.0.text("fuse");
+        mount("fuse", &point, "fuse", MountFlags::empty(), Some(options.as_c_str())).expect("mount");
+        let outcome = root.probe(&["--ephemeral"], &["file", "/proc/self/mountinfo"]).finish();
+        assert_eq!(outcome.code(), 0, "{outcome:?}");
+        assert!(has_option(mount_at(&outcome.stdout_text(), "/fuse"), "ro"), "{outcome:?}");
+        unmount(&point, UnmountFlags::DETACH).expect("unmount");
+    }
+    for point in [&file, &root.0.text("folder"), &root.0.text("two"), &second, &folder.text("first"), &folder.text(".")]
+    {
+        unmount(point, UnmountFlags::DETACH).expect("unmount");
+    }
+    0
+});
+
 fn bytes_written(run: Run) -> u64 {
     let text = run.finish().success();
     text.trim_end().strip_prefix("ENOSPC ").unwrap_or_else(|| panic!("{text}")).parse().expect("a number")

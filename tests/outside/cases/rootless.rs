@@ -3,7 +3,7 @@
 
 use crate::probes::c_string;
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker_at, mydocker_file, probe_file};
+use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use std::ffi::CStr;
@@ -245,6 +245,65 @@ fn writes_in_memory() {
         shared_files.in_root(&root, &["--ephemeral"], &["touch", "/third"]).finish().success();
         assert!(!root.path("third").exists());
     }
+}
+
+/// Makes it a run as root of a user namespace that is there before mydocker starts, as in a container of an ordinary user. Only
+/// one id is mapped.
+fn as_root_in_a_user_namespace(run: Run) -> Run {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (uids, gids) = (format!("0 {uid} 1"), format!("0 {gid} 1"));
+    run.before(move || {
+        // SAFETY: the call takes an integer
+        if unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        write(c"/proc/self/uid_map", uids.as_bytes())?;
+        write(c"/proc/self/setgroups", b"deny")?;
+        write(c"/proc/self/gid_map", gids.as_bytes())
+    })
+}
+
+case!(as_root_of_a_user_namespace, Needs::USER_NAMESPACES);
+/// What is possible there works: this is not root of the host, although its id is 0.
+fn as_root_of_a_user_namespace() {
+    let root = crate::support::roots::Root::new();
+    let inside =
+        |options: &[&str], words: &[&str]| as_root_in_a_user_namespace(root.probe(options, words)).finish().success();
+    for options in [
+        &[][..],
+        &["-t"],
+        &["--network", "host"],
+        &["--pid", "host"],
+        &["--ipc", "host"],
+        &["--privileged"],
+        &["-u", "0"],
+    ] {
+        inside(options, &["touch", "/dev/null"]);
+        assert!(inside(options, &["list", "/sys/class/net"]).contains("lo"), "{options:?}");
+    }
+    assert_eq!(inside(&[], &["pids"]), "1 0\n");
+    assert_eq!(inside(&[], &["list", "/"]), "dev\netc\nprobe\nproc\nsys\n");
+    // Without a root of its own.
+    as_root_in_a_user_namespace(probe(&["-t"], &["status", "7"])).finish().silent(7);
+    as_root_in_a_user_namespace(probe(&["-u", "0"], &["status", "7"])).finish().silent(7);
+}
+
+case!(as_root_of_a_user_namespace_with_writes_in_memory, Needs::USER_NAMESPACES | Needs::OVERLAY);
+fn as_root_of_a_user_namespace_with_writes_in_memory() {
+    let root = crate::support::roots::Root::new();
+    as_root_in_a_user_namespace(root.probe(&["--ephemeral"], &["touch", "/new"])).finish().success();
+    assert!(!root.0.path("new").exists());
+}
+
+case!(what_root_of_a_user_namespace_is_told, Needs::USER_NAMESPACES);
+/// What is not possible there is named.
+fn what_root_of_a_user_namespace_is_told() {
+    let told = |run: Run, words: &[&str]| as_root_in_a_user_namespace(run).finish().refused(125, words);
+    told(probe(&["--ephemeral"], &["status", "0"]), &["EINVAL", "user namespace", "mounts of the host"]);
+    told(probe(&["-u", "5"], &["status", "0"]), &["EINVAL", "user namespace"]);
+    told(probe(&["-u", "0", "--group-add", "5"], &["status", "0"]), &["--group-add", "user namespace"]);
+    let outcome = as_root_in_a_user_namespace(mydocker(&["check"])).finish();
+    assert!(!outcome.stdout_text().contains("modprobe overlay"), "{outcome:?}");
 }
 
 case!(a_limit_needs_a_delegated_group, Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY | Needs::MOUNTED);

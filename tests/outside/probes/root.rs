@@ -7,6 +7,21 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+probe!("identity", |words| identity(words.rest));
+/// The device and the number of what is at each path. A file that has no other name keeps them when it changes.
+pub fn identity(paths: &[OsString]) {
+    for path in paths {
+        let status = || fs::metadata(path).expect("stat");
+        let before = status();
+        fs::set_permissions(path, before.permissions()).expect("chmod");
+        let after = status();
+        println!("{} {}", before.dev(), before.ino());
+        if before.is_dir() || before.nlink() == 1 {
+            assert_eq!((before.dev(), before.ino()), (after.dev(), after.ino()), "{}", path.display());
+        }
+    }
+}
+
 probe!("see", |words| see(words.rest));
 /// What is at each path, one per line: `file 644`, `folder 755`, `char 1:3 666`, `link TARGET`, or the errno.
 pub fn see(paths: &[OsString]) {
