@@ -75,6 +75,8 @@ numbered_needs! {
     RESOLV_CONF,
     /// The kernel has bridges, pairs of interfaces and packet filters.
     BRIDGE,
+    /// The tools that a script calls for a bridge.
+    BRIDGE_TOOLS,
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
@@ -159,6 +161,9 @@ impl Needs {
             (Needs::SCRIPT_TOOLS, "prlimit"),
             (Needs::SCRIPT_TOOLS, "keyctl"),
             (Needs::SCRIPT_TOOLS, "setsid"),
+            (Needs::BRIDGE_TOOLS, "nft"),
+            (Needs::BRIDGE_TOOLS, "nsenter"),
+            (Needs::BRIDGE_TOOLS, "flock"),
             (Needs::PYTHON, "python3"),
             (Needs::PERL, "perl"),
             (Needs::CC, "cc"),
