@@ -204,8 +204,8 @@ impl ParentStep for MakeBridge {
             Err(e) if e.is(Errno::EEXIST) => {}
             other => other.map_err(|e| explain(e, "this kernel has no bridges: modprobe bridge"))?,
         }
-        // A rehearsal makes none.
-        let index = if parent.child.is_rehearsal { 0 } else { self.bridge.look_up()?.unwrap_or_default() };
+        // A rehearsal finds none.
+        let index = self.bridge.look_up()?.unwrap_or_default();
         parent.bridge = index;
         let mut requests = Requests::default();
         let address = subnet.gateway().bytes();

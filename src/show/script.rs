@@ -892,6 +892,8 @@ impl Translator {
                     self.line(MASQUERADE, &[a, a, a, a, a, name, a, b]);
                 }
             }
+            // The shell knows the bridge by its name.
+            libc::RTM_GETLINK => {}
             // The table and the chain come with the rule; the ends of a batch have the numbers of requests about links.
             NEW_TABLE | NEW_CHAIN | libc::RTM_NEWLINK | libc::RTM_DELLINK => {}
             _ => self.stop(b"a request to netlink(7): leave out --network"),
