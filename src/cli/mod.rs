@@ -141,6 +141,7 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     }
     // A dry run shows the steps as without -d.
     spec.detach &= request.dry_run.is_none();
+    spec.untold = request.dry_run == Some(DryRun::Script);
     if spec.detach && (request.step || matches!(spec.stats, Some(StatsTo::Text | StatsTo::Json))) {
         return Err(Error::usage("-d leaves the terminal: no --step, and --stats only into a FILE", b""));
     }

@@ -33,9 +33,12 @@ pub struct Bridge {
 const USUAL: Subnet = Subnet { base: 0x0a58_0000, prefix: 16 };
 
 // linux/if_link.h
-const INFO_KIND: u16 = 1;
-const INFO_DATA: u16 = 2;
-const PEER: u16 = 1;
+/// The kind of an interface,
+pub const INFO_KIND: u16 = 1;
+/// what else is said about one of its kind,
+pub const INFO_DATA: u16 = 2;
+/// and in that the other one of a pair.
+pub const PEER: u16 = 1;
 
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16 | ACK;
 const UP: u32 = libc::IFF_UP as u32;
@@ -141,9 +144,12 @@ impl Bridge {
     }
 }
 
-/// The sizes of struct ifinfomsg and struct rtmsg.
-const LINK: usize = 16;
-const ROUTE: usize = 12;
+/// The size of struct ifinfomsg.
+pub const LINK: usize = 16;
+/// The size of struct rtmsg.
+pub const ROUTE: usize = 12;
+/// The size of struct ifaddrmsg.
+pub const ADDRESS: usize = 8;
 
 /// struct ifinfomsg: the number of an interface, and the flags that are set.
 fn link(index: u32, flags: u32) -> [u8; LINK] {
@@ -203,8 +209,8 @@ impl ParentStep for MakeBridge {
             Err(e) if e.is(Errno::EEXIST) => {}
             other => other.map_err(|e| explain(e, "this kernel has no bridges: modprobe bridge"))?,
         }
-        // A rehearsal makes none.
-        let index = if parent.child.is_rehearsal { 0 } else { self.bridge.look_up()?.unwrap_or_default() };
+        // A rehearsal finds none.
+        let index = self.bridge.look_up()?.unwrap_or_default();
         parent.bridge = index;
         let mut requests = Requests::default();
         let address = subnet.gateway().bytes();

@@ -2,7 +2,7 @@
 
 use crate::bytes::{Address, Put};
 use crate::error::{Errno, Result};
-use crate::sys::netlink::{ACK, attribute};
+use crate::sys::netlink::{ACK, attribute, attributes};
 use crate::sys::{self, Fd, NetlinkFamily, Requests, getpid, padded};
 use alloc::vec::Vec;
 
@@ -36,6 +36,12 @@ mod nfta {
 }
 
 const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8;
+/// The types of requests that make a table,
+pub const NEW_TABLE: u16 = SUBSYSTEM | libc::NFT_MSG_NEWTABLE as u16;
+/// a chain in it,
+pub const NEW_CHAIN: u16 = SUBSYSTEM | libc::NFT_MSG_NEWCHAIN as u16;
+/// and a rule in that.
+pub const NEW_RULE: u16 = SUBSYSTEM | libc::NFT_MSG_NEWRULE as u16;
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16 | ACK;
 /// The table belongs to the socket that made it: Linux 5.12.
 const OWNER: u32 = 2;
@@ -100,6 +106,16 @@ pub fn dropping() -> Result<Vec<u8>> {
     Ok(chains)
 }
 
+/// What a request that adds a rule compares with, in its order.
+pub fn compared(request: &[u8]) -> Vec<&[u8]> {
+    let rule = request.get(4..).and_then(|rule| attribute(rule, nfta::RULE_EXPRESSIONS | NESTED)).unwrap_or_default();
+    let value = |(_, expression)| {
+        let data = attribute(attribute(expression, nfta::EXPR_DATA | NESTED)?, nfta::CMP_DATA | NESTED)?;
+        attribute(data, nfta::DATA_VALUE)
+    };
+    attributes(rule).filter_map(value).collect()
+}
+
 /// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.
 pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     let family = libc::NFPROTO_IPV4;
@@ -109,10 +125,10 @@ pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     let mut requests = Requests::default();
     let batch = message(libc::AF_UNSPEC, libc::NFNL_SUBSYS_NFTABLES as u8);
     requests.begin(libc::NFNL_MSG_BATCH_BEGIN as u16, 0, &[&batch]);
-    requests.begin(SUBSYSTEM | libc::NFT_MSG_NEWTABLE as u16, CREATE, &[&message(family, 0)]);
+    requests.begin(NEW_TABLE, CREATE, &[&message(family, 0)]);
     requests.attribute(nfta::TABLE_NAME, &name);
     number(&mut requests, nfta::TABLE_FLAGS, OWNER);
-    requests.begin(SUBSYSTEM | libc::NFT_MSG_NEWCHAIN as u16, CREATE, &[&message(family, 0)]);
+    requests.begin(NEW_CHAIN, CREATE, &[&message(family, 0)]);
     requests.attribute(nfta::CHAIN_TABLE, &name);
     requests.attribute(nfta::CHAIN_NAME, b"postrouting\0");
     let hook = requests.begin_attribute(nfta::CHAIN_HOOK | NESTED);
@@ -120,11 +136,7 @@ pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     number(&mut requests, nfta::HOOK_PRIORITY, libc::NF_IP_PRI_NAT_SRC as u32);
     requests.end_attribute(hook);
     requests.attribute(nfta::CHAIN_TYPE, b"nat\0");
-    requests.begin(
-        SUBSYSTEM | libc::NFT_MSG_NEWRULE as u16,
-        (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16 | ACK,
-        &[&message(family, 0)],
-    );
+    requests.begin(NEW_RULE, (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16 | ACK, &[&message(family, 0)]);
     requests.attribute(nfta::RULE_TABLE, &name);
     requests.attribute(nfta::RULE_CHAIN, b"postrouting\0");
     let rule = requests.begin_attribute(nfta::RULE_EXPRESSIONS | NESTED);

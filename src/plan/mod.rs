@@ -133,16 +133,16 @@ impl Parts {
             None if own_root => sys::hostname().leak(),
             None => b"",
         };
-        let is_on_bridge = matches!(spec.network, Network::Bridge(_));
+        let tells_names = matches!(spec.network, Network::Bridge(_)) && !spec.untold;
         // There its names stand behind its address.
         let (own_name, uts_name): (&[u8], _) =
-            if is_on_bridge && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
+            if tells_names && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
         if own_root {
             parts.etc_files = etc::files(spec, own_name, &parts.volumes);
-        } else if is_on_bridge || (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
+        } else if tells_names || (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
             parts.etc_files.extend(etc::named_hosts(spec, uts_name, &parts.volumes));
         }
-        if is_on_bridge {
+        if tells_names {
             let names: &'static Names = Box::leak(Box::default());
             if let Some(file) = parts.etc_files.iter_mut().find(|file| file.target == c"/etc/hosts") {
                 file.tree = Some(&names.tree);

@@ -5,14 +5,16 @@
 //! host, and moved over the old one at the end, as mydocker itself does on an initramfs; and ids, capabilities and no_new_privs
 //! are collected, for the one `setpriv` that executes the command.
 
-use crate::bytes::{self, Put, to_decimal};
+use crate::bytes::{self, Address, Put, to_decimal};
 use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
-use crate::network::names::MakeHosts;
+use crate::network::bridge::{ADDRESS, INFO_DATA, LINK, PEER, ROUTE};
+use crate::network::filter::{self, NEW_CHAIN, NEW_RULE, NEW_TABLE};
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::state::{MakeRecord, NoteProcess};
 use crate::step::Step;
+use crate::sys::netlink::{self, attribute};
 use crate::sys::record::{Recorded, join, put_with_unknowns};
 use crate::sys::{
     AtFlags, CloneFlags, CpuMask, Device, Ioctl, MountAttr, MountFlags, OpenFlags, OpenTreeFlags, Prctl, Resource,
@@ -115,8 +117,10 @@ functions=$(cat <<'END'
 )
 eval "$functions"
 status=125
+leave() { :; }
 finish() {
     for cgroup; do rmdir "$cgroup" || status=125; done
+    leave
     exit "$status"
 }
 set --
@@ -130,7 +134,7 @@ const UNSHARE: &str = r#"unshare=$(tool unshare ^ 'without it there are no names
 kill_child=
 "$unshare" --help 2>&1 | grep -q -e --kill-child && kill_child=--kill-child || :
 status=0
-"$unshare" -f $kill_child^ sh -c "$functions
+^"$unshare" -f $kill_child^ sh -c "$functions
 $child" "$0" ''^"#;
 
 /// Executes the rest of the script, the first argument, anew in a new cgroup namespace.
@@ -150,6 +154,29 @@ done"#;
 /// Either of two tools brings up lo.
 const LO_UP: &str = r#"{ ip link set lo up || ifconfig lo up; } 2>/dev/null ||
     stop 'ip and ifconfig are missing here: --network host does without'"#;
+
+/// What a bridge needs: the tools, and the lock that lets nobody remove it. The descriptor leads back into the network of this host.
+const BRIDGE: &str = r#"tool ip netns 'install iproute2, or leave out --network bridge' >/dev/null
+tool nsenter --net 'leave out --network bridge' >/dev/null
+tool flock '' 'leave out --network bridge' >/dev/null
+exec 3</proc/self/ns/net
+flock -s 3
+leave() { flock -x -n 3 && ip link del ~ 2>/dev/null || :; }"#;
+
+/// Makes a pair of interfaces from within the new namespace.
+const PAIR: &str = r"exec 4</proc/self/ns/net
+nsenter --net=/proc/self/fd/3 ip link add ~ up master ~ type veth peer name ~ address ^ netns /proc/self/fd/4 ||
+    stop 'no pair of interfaces: is the address taken? --ip chooses another'";
+
+/// The way out. The table of mydocker has the flag `owner`, for which nft would have to stay.
+const MASQUERADE: &str = r#"# Others can change this table, and it stays if the script is killed. That of mydocker is its socket's own: nft cannot keep it.
+tool nft -f 'install nftables, or leave out --network bridge' >/dev/null
+nft -f - <<'END' || stop 'no table: another script has this address (--ip), or one was killed (nft delete table ip mydocker-^)'
+create table ip mydocker-^
+add chain ip mydocker-^ postrouting { type nat hook postrouting priority 100; }
+add rule ip mydocker-^ postrouting ip saddr ^ oifname != "^" masquerade
+END
+leave() { nft delete table ip mydocker-^; flock -x -n 3 && ip link del ~ 2>/dev/null || :; }"#;
 
 /// The namespaces by the options of unshare(1).
 const NAMESPACES: [(CloneFlags, &str); 6] = [
@@ -232,23 +259,20 @@ const CHILDS_OWN: &[Sysno] = &[
     Sysno::pidfd_open,
 ];
 
-const NO_BRIDGE: &[u8] = b"mydocker itself makes the interfaces of a bridge: leave out --network bridge";
-
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
-    let mut all = Translator::default();
+    let mut all = Translator { bridge: plan.parts.bridge.map_or("", |bridge| bridge.name), ..Translator::default() };
     for step in &rehearsal.parent {
         if step.purpose == MakeRecord::purpose() || step.purpose == NoteProcess::purpose() {
             // Nobody keeps a shell's container.
             all.line("# ^: not here, so `mydocker ps` does not list it", &[step.purpose.as_bytes()]);
             continue;
         }
-        if step.purpose == MakeHosts::purpose() {
-            all.stop(NO_BRIDGE);
-            continue;
-        }
         all.step(step, Translator::parents_call);
+    }
+    if plan.spec.untold && plan.parts.bridge.is_some() {
+        all.line("# mydocker itself tells the others on the bridge its names: here they do not find it by name.", &[]);
     }
     if plan.spec.stats.is_some() && !all.has_stopped {
         all.stop(b"what it used is not counted: leave out --stats");
@@ -257,6 +281,7 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
 
     all.caller = plan.host.environment;
     all.undo = plan.parts.undo_on_failure;
+    all.in_container = true;
     all.begin_part();
     if !all.born_in.is_empty() && !is_detached(all.born_in) {
         let procs = join(all.born_in, b"cgroup.procs");
@@ -285,7 +310,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
 
     let mut out = Vec::new();
     fill(&mut out, BEGIN, &[FUNCTIONS.as_bytes(), &parent, &all.parts]);
-    fill(&mut out, UNSHARE, &[needed, &namespaces, &namespaces, rest]);
+    if !all.enter.is_empty() {
+        out.put(b"tool nsenter --net 'leave out --network ns:' >/dev/null\n");
+    }
+    fill(&mut out, UNSHARE, &[needed, &namespaces, &all.enter, &namespaces, rest]);
     for argument in &all.argv {
         fill(&mut out, " \\\n    ~", &[argument]);
     }
@@ -346,6 +374,35 @@ pub fn put_word(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b'\'');
 }
 
+/// An IPv4 address of a request.
+fn dotted(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Address(bytes.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))).put(&mut out);
+    out
+}
+
+/// The hardware address among the attributes of an interface.
+fn hardware_address(attributes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for byte in attribute(attributes, libc::IFLA_ADDRESS).unwrap_or_default() {
+        out.put(if out.is_empty() { b"" } else { b":" });
+        for digit in [byte >> 4, byte & 15] {
+            out.push(b"0123456789abcdef"[usize::from(digit)]);
+        }
+    }
+    out
+}
+
+/// The name among the attributes of an interface.
+fn name_in(attributes: &[u8]) -> &[u8] {
+    text(attribute(attributes, libc::IFLA_IFNAME).unwrap_or_default())
+}
+
+/// What stands before the first NUL.
+fn text(bytes: &[u8]) -> &[u8] {
+    bytes::split(bytes, b'\0').next().unwrap_or_default()
+}
+
 /// Appends to a list with commas.
 fn put_item(list: &mut Vec<u8>, item: &[u8]) {
     list.put(if list.is_empty() { b"" } else { b"," });
@@ -393,6 +450,16 @@ struct Translator {
     born_in: &'static [u8],
     /// which perhaps cannot be made.
     group_may_fail: bool,
+    /// The bridge,
+    bridge: &'static str,
+    /// whose lock is taken.
+    is_locked: bool,
+    /// The calls are those of the child.
+    in_container: bool,
+    /// The command that makes a pair of interfaces, once the other one's namespace is there.
+    pair: Vec<u8>,
+    /// How the namespace of a network is entered that is there.
+    enter: Vec<u8>,
     /// The file behind the loop device.
     image: &'static [u8],
     /// The mount that is being made.
@@ -534,13 +601,19 @@ impl Translator {
                 let then: &[u8] = if self.may_fail { b" && " } else { b"\n" };
                 self.command("mkdir ~^set -- ~ \"$@\"", &[path, then, path]);
             }
+            Sysno::write if call.number(0) == libc::STDERR_FILENO as usize => {
+                self.line("echo ~ >&2", &[bytes::trimmed(call.bytes(1))]);
+            }
             Sysno::write => {
                 let path = self.of_fd(call, 0);
                 // Pipes are the shell's own; the maps are written by unshare.
-                if path.starts_with(b"/") && !is_detached(path) && !path.starts_with(b"/proc/") {
+                let is_map = path.starts_with(b"/proc/") && !path.starts_with(b"/proc/sys/");
+                if path.starts_with(b"/") && !is_detached(path) && !is_map {
                     self.command("echo ~ >~", &[call.bytes(1), path]);
                 }
             }
+            // The first one makes the child, and another one the relay.
+            Sysno::clone if self.namespaces != CloneFlags::NONE => {}
             Sysno::clone => self.namespaces = CloneFlags::from_bits(call.number(0) as u64),
             Sysno::clone3 => {
                 let flags = call.bytes(0).first_chunk().map_or(0, |flags| u64::from_ne_bytes(*flags));
@@ -569,7 +642,10 @@ impl Translator {
             Sysno::setns if call.number(1) == CloneFlags::NEWPID.bits() as usize => {
                 self.stop(b"a shell cannot start the command in another PID namespace: leave out --pid container:");
             }
-            Sysno::sendto => self.stop(NO_BRIDGE),
+            Sysno::sendto if self.namespaces.has(CloneFlags::NEWUSER) => {
+                self.stop(b"a bridge needs root, with CAP_NET_ADMIN: leave out --network bridge");
+            }
+            Sysno::sendto => self.requests(call),
             Sysno::bind => self.stop(b"mydocker itself is the relay of published ports: leave out -p"),
             Sysno::socket
             | Sysno::setsockopt
@@ -646,12 +722,19 @@ impl Translator {
                 }
             }
             Sysno::setns if call.number(1) == CloneFlags::NEWNET.bits() as usize => {
-                self.stop(b"a shell cannot join another network and go on: leave out --network ns:");
+                let path = self.of_fd(call, 0);
+                fill(&mut self.enter, "nsenter --net=~ ", &[path]);
+                self.line("# nsenter, at the end: a shell cannot join it and go on.", &[]);
+            }
+            Sysno::sendto if self.namespaces.has(CloneFlags::NEWUSER) => {}
+            Sysno::sendto => {
+                let pair = core::mem::take(&mut self.pair);
+                self.line("^", &[&pair]);
+                self.requests(call);
             }
             Sysno::setns if call.number(1) == CloneFlags::NEWIPC.bits() as usize => {
                 self.stop(b"a shell cannot join another IPC namespace and go on: leave out --ipc container:");
             }
-            Sysno::sendto if self.has_stopped => {}
             Sysno::write if call.file(0) == b"pipe" => {}
             Sysno::write => {
                 let (path, content) = (self.of_fd(call, 0), call.bytes(1));
@@ -768,6 +851,68 @@ impl Translator {
             Sysno::openat | Sysno::openat2 => self.opened_file(call),
             number if CHILDS_OWN.contains(&number) => {}
             _ => self.stop(call.call.name.as_bytes()),
+        }
+    }
+
+    /// Requests to netlink(7), by the names of ip(8) and nft(8).
+    fn requests(&mut self, call: &Recorded) {
+        let bridge = self.bridge.as_bytes();
+        if !core::mem::replace(&mut self.is_locked, true) {
+            self.line(BRIDGE, &[bridge]);
+        }
+        netlink::for_each_message(call.bytes(1), &mut |kind, content| self.request(kind, content, bridge));
+    }
+
+    fn request(&mut self, kind: u16, content: &'static [u8], bridge: &[u8]) {
+        let behind = |len: usize| content.get(len..).unwrap_or_default();
+        let word =
+            |at: usize| content.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_ne_bytes(*word));
+        // What has no other number here: in the container it is eth0.
+        let device = if self.in_container { b"eth0" } else { bridge };
+        match kind {
+            libc::RTM_NEWLINK if let Some(info) = attribute(behind(LINK), libc::IFLA_LINKINFO) => {
+                let name = name_in(behind(LINK));
+                let data = attribute(info, INFO_DATA).and_then(|data| attribute(data, PEER));
+                match data.and_then(|peer| peer.get(LINK..)) {
+                    Some(peer) => {
+                        let parts = [name, bridge, name_in(peer), &hardware_address(peer)];
+                        fill(&mut self.pair, PAIR, &parts);
+                        self.line("# In the child: the namespace of the other end must be there.", &[]);
+                    }
+                    None => {
+                        let address = hardware_address(behind(LINK));
+                        let is_there = "ip link show dev ~ 2>/dev/null | grep -q ^ || ";
+                        self.line(
+                            &[is_there, "ip link add ~ up address ^ type bridge"].concat(),
+                            &[name, &address, name, &address],
+                        );
+                    }
+                }
+            }
+            libc::RTM_NEWLINK if content.len() >= LINK => {
+                self.line("ip link set ~ up", &[if word(4) == 1 { b"lo" } else { device }]);
+            }
+            libc::RTM_NEWADDR => {
+                let prefix = content.get(1).map_or(0, |prefix| u64::from(*prefix));
+                let local = attribute(behind(ADDRESS), libc::IFA_LOCAL).unwrap_or_default();
+                self.line("ip addr replace ^/^ dev ~", &[&dotted(local), &to_decimal(prefix), device]);
+            }
+            libc::RTM_NEWROUTE => {
+                let gateway = attribute(behind(ROUTE), libc::RTA_GATEWAY).unwrap_or_default();
+                self.line("ip route add default via ^", &[&dotted(gateway)]);
+            }
+            NEW_RULE => {
+                if let [address, name] = filter::compared(content)[..] {
+                    let (address, name) = (dotted(address), text(name));
+                    let (a, b) = (address.as_slice(), bridge);
+                    self.line(MASQUERADE, &[a, a, a, a, a, name, a, b]);
+                }
+            }
+            // The shell knows the bridge by its name.
+            libc::RTM_GETLINK => {}
+            // The table and the chain come with the rule; the ends of a batch have the numbers of requests about links.
+            NEW_TABLE | NEW_CHAIN | libc::RTM_NEWLINK | libc::RTM_DELLINK => {}
+            _ => self.stop(b"a request to netlink(7): leave out --network"),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Spec {
     pub pid_file: Option<&'static CStr>,
     /// The folder of its record, if the user names one.
     pub state: Option<&'static CStr>,
+    /// Others on its bridge are not told its names, as a script could not take them back.
+    pub untold: bool,
     /// It stays in the background, and its record stays when it has ended.
     pub detach: bool,
     /// The signal that `stop` sends, if it is not SIGTERM.

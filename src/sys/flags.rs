@@ -319,7 +319,13 @@ flags! {
     /// setsockopt(2): whose option it is.
     one SocketLevel {
         SOCKET = SOL_ libc::SOL_SOCKET,
-        IPV6 = IPPROTO_ libc::IPPROTO_IPV6,
+        IPV6 = SOL_ libc::SOL_IPV6,
+    }
+    /// The options of both: their numbers differ.
+    one SocketOption {
+        REUSEADDR = SO_ libc::SO_REUSEADDR,
+        ERROR = SO_ libc::SO_ERROR,
+        V6ONLY = IPV6_ libc::IPV6_V6ONLY,
     }
     /// shutdown(2).
     one Shutdown {

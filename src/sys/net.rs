@@ -1,7 +1,9 @@
 //! Network interfaces: netdevice(7).
 
 use super::fd::Fd;
-use super::flags::{Domain, EpollOperation, Ioctl, OpenFlags, Shutdown, Socket, SocketLevel, SpliceFlags};
+use super::flags::{
+    Domain, EpollOperation, Ioctl, OpenFlags, Shutdown, Socket, SocketLevel, SocketOption, SpliceFlags,
+};
 use super::gate::{Int, Now, Null, Object, Outcome, Print, call};
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
@@ -133,7 +135,7 @@ fn open_socket(address: &SocketAddress, datagrams: bool) -> Outcome {
     unsafe { call!(socket(address.domain(), kind | Socket::NONBLOCK | Socket::CLOEXEC, 0)) }
 }
 
-fn set_option(socket: &Fd, level: SocketLevel, option: i32, value: i32) -> Result<()> {
+fn set_option(socket: &Fd, level: SocketLevel, option: SocketOption, value: i32) -> Result<()> {
     let value = Int(value);
     // SAFETY: the kernel reads one int
     unsafe { call!(setsockopt(socket.borrow(), level, option, &value, 4usize)) }.result().map(drop)
@@ -142,13 +144,13 @@ fn set_option(socket: &Fd, level: SocketLevel, option: i32, value: i32) -> Resul
 /// bind(2) and, unless it is for datagrams, listen(2). An IPv6 socket takes IPv4 too.
 pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, datagrams: bool) -> Result<()> {
     if !address.is_v4() {
-        set_option(socket, SocketLevel::IPV6, libc::IPV6_V6ONLY, 0)?;
+        set_option(socket, SocketLevel::IPV6, SocketOption::V6ONLY, 0)?;
     }
     if datagrams {
         bind(socket, address)
     } else {
         // Connections that have ended a minute ago are no reason to refuse.
-        set_option(socket, SocketLevel::SOCKET, libc::SO_REUSEADDR, 1)?;
+        set_option(socket, SocketLevel::SOCKET, SocketOption::REUSEADDR, 1)?;
         bind(socket, address)?;
         // SAFETY: the call takes numbers
         unsafe { call!(listen(socket.borrow(), 1024)) }.result().map(drop)
@@ -190,7 +192,7 @@ pub fn connect(address: &SocketAddress, datagrams: bool) -> Option<(Fd, bool)> {
 /// getsockopt(2) SO_ERROR: whether a connect(2) that went on has worked.
 pub fn is_connected(socket: &Fd) -> bool {
     let (mut error, mut size) = (Int(0), Int(4));
-    let (level, option) = (SocketLevel::SOCKET, libc::SO_ERROR);
+    let (level, option) = (SocketLevel::SOCKET, SocketOption::ERROR);
     // SAFETY: the kernel writes one int
     let asked = unsafe { call!(getsockopt(socket.borrow(), level, option, &mut error, &mut size)) };
     asked.ok().is_some() && error.0 == 0

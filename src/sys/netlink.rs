@@ -163,7 +163,7 @@ fn error_in(content: &[u8], text: &[u8]) -> Result<()> {
 }
 
 /// Gives each message in `bytes` to `each`: its type, and what is behind its header.
-fn for_each_message(mut bytes: &[u8], each: &mut dyn FnMut(u16, &[u8])) {
+pub fn for_each_message<'a>(mut bytes: &'a [u8], each: &mut dyn FnMut(u16, &'a [u8])) {
     while let Some((header, _)) = bytes.split_first_chunk::<HEADER>() {
         let [a, b, c, d, e, f, ..] = *header;
         let len = u32::from_ne_bytes([a, b, c, d]) as usize;
@@ -174,16 +174,19 @@ fn for_each_message(mut bytes: &[u8], each: &mut dyn FnMut(u16, &[u8])) {
 }
 
 /// The value of the attribute `kind` in a row of attributes.
-pub fn attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    while let Some(([a, b, c, d], _)) = bytes.split_first_chunk::<4>() {
+pub fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(other, _)| *other == kind).map(|(_, value)| value)
+}
+
+/// A row of attributes: the type of each, and its value.
+pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    core::iter::from_fn(move || {
+        let ([a, b, c, d], _) = bytes.split_first_chunk::<4>()?;
         let len = u16::from_ne_bytes([*a, *b]) as usize;
         let value = bytes.get(4..len)?;
-        if u16::from_ne_bytes([*c, *d]) == kind {
-            return Some(value);
-        }
         bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
-    }
-    None
+        Some((u16::from_ne_bytes([*c, *d]), value))
+    })
 }
 
 #[cfg(test)]

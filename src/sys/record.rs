@@ -375,6 +375,9 @@ impl Recorder {
                 self.set(Descriptor { number, path: Some(recorded.file(0)), pipe: None });
                 number
             }
+            // What can be written to has room.
+            // SAFETY: the first argument is one or more of struct pollfd
+            Sysno::ppoll if unsafe { *(made.register(0) as *const libc::pollfd) }.events == libc::POLLOUT => 1,
             Sysno::umask => 0o022,
             _ => 0,
         }

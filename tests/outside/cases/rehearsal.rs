@@ -1,9 +1,11 @@
 //! `--dry-run` for every option of `run`: its calls are those that strace sees of the run, and it changes nothing.
 
+use crate::probes::own_network::{in_own_network, interfaces};
 use crate::support::folder::Folder;
-use crate::support::harness::{FORK_LOCK, mydocker, mydocker_file, probe_file, unique_name};
+use crate::support::harness::{FORK_LOCK, mydocker, mydocker_file, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, root_is_initramfs};
+use crate::support::processes::wait_until;
 use crate::support::roots::{Root, make_image};
 use crate::support::strace::{Call, Process, Value, parse_call, processes};
 use crate::support::table::parse_table;
@@ -18,9 +20,6 @@ use std::process::{Command, Stdio};
 /// The options of `run` that have no set below, because they say how to look at a run and not what it is.
 const WAYS_TO_LOOK: [&str; 2] = ["--dry-run", "--step"];
 
-/// Options that are not compared here: strace decodes the messages of netlink(7) and not their bytes, and a relay is a third process.
-/// The cases of network.rs look at what they do.
-const OF_THE_NETWORK: [&str; 4] = ["--publish", "--subnet", "--ip", "--mac-address"];
 /// Options that have no set, because a dry run shows the steps as without `-d`.
 const DETACHED: [&str; 4] = ["--detach", "--log", "--log-size", "--restart"];
 
@@ -65,6 +64,17 @@ const SETS: &[&str] = &[
     "--rootfs ROOT --privileged --network host --pid host --ipc host --uts host",
     "--rootfs IMAGE -t --no-limits",
     "--rootfs IMAGE --read-only --init",
+];
+
+/// Options that are compared in a network of the test's own, which forwards nothing before each run. `HOLDER` stands for a
+/// container that is there. The addresses are given: a run begins its search for a free one at its own pid.
+const SETS_OF_A_NETWORK: &[&str] = &[
+    "--no-limits --network bridge,forward --ip 10.88.3.4 --mac-address 02:00:5e:00:53:0f",
+    "--no-limits --network bridge:other --subnet 10.99.0.0/24 --ip 10.99.0.9",
+    "--no-limits -p 8080:80 --publish 127.0.0.1:5300:53/udp",
+    "--no-limits --network bridge,forward --ip 10.88.3.4 -p [::1]:8080:80",
+    "--no-limits --network ns:/proc/self/ns/net",
+    "--no-limits --state FOLDER/records --network container:HOLDER -p 8081:81",
 ];
 
 /// What some words of a set need of the host.
@@ -184,6 +194,7 @@ impl Place {
         let replaced = set
             .replace("PARENT", &parent)
             .replace("ROOT", &self.root.path())
+            .replace("HOLDER", &self.parent)
             .replace("IMAGE", &self.folder.text("image"))
             .replace("FOLDER", self.folder.text("").trim_end_matches('/'));
         Some(replaced.split_whitespace().map(String::from).collect())
@@ -243,6 +254,11 @@ impl Place {
         };
         let output = started.wait_with_output().expect("its end");
         assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
+        if options.iter().any(|word| word.starts_with("bridge")) {
+            // The address is free again a moment after the end.
+            wait_until("no interface but lo is left", || interfaces() == ["lo"]);
+            forward_nothing();
+        }
         output
     }
 
@@ -270,14 +286,13 @@ fn every_option_has_a_set() {
             names.push(word.trim_end_matches(',').split(['=', '[']).next().expect("a name"));
         }
         count += 1;
-        let is_left =
-            |name: &&str| WAYS_TO_LOOK.contains(name) || OF_THE_NETWORK.contains(name) || DETACHED.contains(name);
+        let is_left = |name: &&str| WAYS_TO_LOOK.contains(name) || DETACHED.contains(name);
         if names.iter().any(is_left) {
             continue;
         }
         let given =
             |set: &&str| set.split_whitespace().any(|word| names.contains(&word.split('=').next().unwrap_or(word)));
-        assert!(SETS.iter().any(given), "no set has {names:?}");
+        assert!(SETS.iter().chain(SETS_OF_A_NETWORK).any(given), "no set has {names:?}");
     }
     assert!(count > 40, "{count} options in {help}");
 }
@@ -369,7 +384,10 @@ fn same(dry: &Value, real: &Value) -> bool {
 /// A number as C writes it, or the names of bits that only one side knows.
 fn number(word: &str) -> Option<u64> {
     // strace names no flags of open(2) in the argument of an ioctl, and mydocker no types of mknod(2).
-    const BITS: [(&str, u32); 5] = [
+    // The first signals behind the usual ones belong to the C library, and whoever starts the tests may ignore them.
+    const BITS: [(&str, u32); 7] = [
+        ("SIGRTMIN", 32),
+        ("SIGRT_1", 33),
         ("O_RDWR", libc::O_RDWR as u32),
         ("O_NOCTTY", libc::O_NOCTTY as u32),
         ("O_CLOEXEC", libc::O_CLOEXEC as u32),
@@ -449,13 +467,21 @@ const CAPABILITIES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// Only a container in a network of this test's own is told to forward.
+fn forward_nothing() {
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("ip_forward");
+}
+
 fn same_file(dry: &str, real: &str) -> bool {
     let kind = |prefix: &str| real.starts_with(prefix);
     match dry {
+        // One that was open before the first step.
+        _ if dry.starts_with("socket:[") => kind("socket:["),
         // A stream of the run, which is another pipe in each.
         _ if dry.starts_with("pipe:[") => kind("pipe:["),
         "pipe" => kind("pipe:["),
         "socket" => kind("socket:[") || kind("UNIX"),
+        _ if dry.ends_with("/ns/net") => kind("net:["),
         "signals" => kind("anon_inode:[signalfd]"),
         "terminal" => kind("/dev/pts/"),
         _ => same_text(dry.as_bytes(), real.as_bytes()),
@@ -487,6 +513,18 @@ fn same_call(dry: &Call, real: &Call) -> bool {
     {
         // A mount that is not attached yet has no path but its own top, and one that is has that of its place.
         *file = None;
+    }
+    if dry.name == "sendto" && !matches!(real_arguments[1].1, Value::Text(..)) {
+        // strace decodes the requests of netlink(7), each with its length, and mydocker shows the bytes, the first of which are
+        // that length and the type. What they make is compared in network_script.rs.
+        let Value::Text(bytes, _) = &dry_arguments[1].1 else { return false };
+        let word =
+            |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0, |all, byte| all << 8 | u32::from(*byte));
+        if !real.line.contains(&format!("nlmsg_len={}, nlmsg_type=", word(0, 4))) {
+            return false;
+        }
+        dry_arguments.remove(1);
+        real_arguments.remove(1);
     }
     // strace shows the last argument of mknod only of a device.
     if dry.name == "mknodat"
@@ -611,7 +649,14 @@ fn compare_with_strace(place: &mut Place, set: &str) -> Vec<String> {
             .iter_mut()
             .for_each(|process| process.calls.retain(|call| call.name != "clock_gettime" && !is_own(call)));
     }
-    let (parent, child) = (planned(&table, false), planned(&table, true));
+    let (mut parent, child) = (planned(&table, false), planned(&table, true));
+    if set.contains("bridge") {
+        // What the kernel answers about the bridge is large: the heap may grow, which a dry run does not note.
+        let is_heap = |call: &Call| call.name == "mmap" && !call.line.contains("MAP_STACK");
+        // While another process changes interfaces, the kernel begins a write to ip_forward again: strace shows it twice.
+        let is_restarted = |call: &Call| call.line.contains("ERESTARTNOINTR");
+        processes[0].calls.retain(|call| !is_heap(call) && !is_restarted(call));
+    }
     let begin = processes[0].calls.iter().position(|call| same_call(&parent[0], call)).expect("the first step");
     let mut differences = Vec::new();
     // Before its first step it only looks.
@@ -620,6 +665,15 @@ fn compare_with_strace(place: &mut Place, set: &str) -> Vec<String> {
     let mut note = |who: &str, result: Result<(), String>| {
         differences.extend(result.err().map(|difference| format!("{set:?} {who} {difference}")));
     };
+    // The relay is a third process: what it does before it serves, the table shows where the parent makes it.
+    let is_relay = |process: &Process| process.calls.first().is_some_and(|call| call.name == "setns");
+    if let Some(relay) = processes.iter().position(is_relay) {
+        let begin = parent.iter().position(|call| call.name == "setns").expect("a setns");
+        let end = begin + parent[begin..].iter().position(|call| call.name == "close").expect("a close");
+        let planned: Vec<Call> = parent.drain(begin..end).collect();
+        let real = processes.remove(relay).calls;
+        note("relay", compare(&planned, &real[..planned.len().min(real.len())], ""));
+    }
     note("parent", compare(&parent, &processes[0].calls[begin..], "ppoll"));
     let mut real = std::mem::take(&mut processes[1].calls);
     if let Some(fork) = real.iter().position(|call| call.name == "clone") {
@@ -640,6 +694,32 @@ fn call_by_call() {
     let differences: Vec<String> = SETS.iter().flat_map(|set| compare_with_strace(&mut place, set)).collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
+
+case!(call_by_call_in_a_network, Needs::ROOT | Needs::STRACE | Needs::BRIDGE | Needs::SLEEP);
+fn call_by_call_in_a_network() {
+    in_own_network("check-rehearsal");
+}
+probe!("check-rehearsal", |_| {
+    let mut place = Place::new(false);
+    let records = place.folder.text("records");
+    let (name, state) = (place.parent.clone(), ["--state", &records]);
+    let holder = run(&[&state[..], &["--no-limits", "--name", &name]].concat(), &["sleep", "1000"]).start();
+    let running = [&["ps", "-q", "--filter", "status=running"][..], &state].concat();
+    wait_until("it runs", || mydocker(&running).finish().stdout_text().contains(&name));
+    let mut differences = Vec::new();
+    for set in SETS_OF_A_NETWORK {
+        differences.extend(compare_with_strace(&mut place, set));
+        let options = place.words(set).expect("words");
+        for process in ["--dry-run", "--dry-run=sh"].iter().flat_map(|form| processes(&place.strace(&options, &[form])))
+        {
+            let changing = process.calls.iter().filter(|call| !only_looks(call));
+            differences.extend(changing.map(|call| format!("{set:?} its dry run makes {}", call.line)));
+        }
+    }
+    holder.send(libc::SIGTERM);
+    drop(holder.finish());
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+});
 
 case!(call_by_call_as_an_ordinary_user, Needs::USER_NAMESPACES | Needs::STRACE | Needs::OVERLAY);
 fn call_by_call_as_an_ordinary_user() {
@@ -707,6 +787,16 @@ fn only_looks(call: &Call) -> bool {
         "ioctl" => ["0", "1", "2"].contains(&word(0)) && ["TCGETS", "TIOCGWINSZ", "TIOCGPGRP"].contains(&word(1)),
         "prlimit64" => word(2) == "NULL",
         "rt_sigaction" => call.line.contains(", NULL, {"),
+        // Questions about interfaces and routes; old versions of strace know RTM_GETLINK by its number. The lock is on the
+        // network namespace, which another one shares.
+        "socket" => word(0) == "AF_NETLINK",
+        "sendto" => ["RTM_GETROUTE,", "RTM_GETLINK,", "0x12 "]
+            .iter()
+            .any(|kind| call.line.contains(&format!("nlmsg_type={kind}"))),
+        "flock" => word(1).starts_with("LOCK_SH"),
+        // Whether a process is there.
+        "pidfd_open" => true,
+        "ppoll" => call.line.contains("tv_sec=0, tv_nsec=0"),
         name => LOOKS.contains(&name),
     }
 }

@@ -81,6 +81,8 @@ numbered_needs! {
     BRIDGE,
     /// nft(8), which makes a packet filter.
     NFT,
+    /// The tools that a script calls for a bridge, beside nft(8).
+    BRIDGE_TOOLS,
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
@@ -166,6 +168,8 @@ impl Needs {
             (Needs::SCRIPT_TOOLS, "prlimit"),
             (Needs::SCRIPT_TOOLS, "keyctl"),
             (Needs::SCRIPT_TOOLS, "setsid"),
+            (Needs::BRIDGE_TOOLS, "nsenter"),
+            (Needs::BRIDGE_TOOLS, "flock"),
             (Needs::PYTHON, "python3"),
             (Needs::PERL, "perl"),
             (Needs::CC, "cc"),
