@@ -255,14 +255,18 @@ pub fn sweep(parent: &Parent, turn: usize) {
     // Its position may be at the end.
     let names = Dir::open(Some(folder), c".").and_then(|folder| sys::directory_names(&folder, b"")).unwrap_or_default();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
-        if let Some(name) = names.get(turn.wrapping_add(at) % names.len())
-            && let Ok(Some(record)) = Record::open(folder, name)
-            && !record.alive
-            && !record.is_detached()
-        {
-            // Whoever fails here leaves it to the next one.
-            let _ = remove(folder, name, &record.dir);
-        }
+        let Some(name) = names.get(turn.wrapping_add(at) % names.len()) else { return };
+        let leftover = match Record::open(folder, name) {
+            Ok(Some(record)) if !record.alive && !record.is_detached() => record.dir,
+            // It was killed when it had just made the folder. One that is about to lock it makes it again.
+            Ok(None) => match Dir::open(Some(folder), name) {
+                Ok(dir) if sys::lock(&dir, Lock::SH | Lock::NB).is_ok_and(|locked| locked) => dir,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        // Whoever fails here leaves it to the next one.
+        let _ = remove(folder, name, &leftover);
     }
 }
 

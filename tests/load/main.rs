@@ -5,6 +5,7 @@
 //! `MYDOCKER_SOAK_SECONDS=N` repeats the rounds of each trial for its share of N seconds (`just soak`).
 //! `MYDOCKER_LOAD_SEED=N` repeats the random moments of an earlier run.
 
+use crate::each_call::each_call;
 use crate::killed::killed;
 use crate::support::folder::Folder;
 use crate::support::harness::{Running, mydocker, mydocker_file, run};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 mod cgroup_parent;
+mod each_call;
 mod killed;
 #[path = "../failures/program.rs"]
 mod program;
@@ -228,7 +230,8 @@ fn is_released_musl() -> bool {
 
 type Test = fn() -> Result<(), Failed>;
 
-const TRIALS: [(&str, Test); 4] = [("in_a_row", in_a_row), ("at_once", at_once), ("killed", killed), ("alive", alive)];
+const TRIALS: [(&str, Test); 5] =
+    [("in_a_row", in_a_row), ("at_once", at_once), ("killed", killed), ("each_call", each_call), ("alive", alive)];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -239,7 +242,14 @@ fn main() -> ExitCode {
     let missing = needs.missing();
     let folder = Folder::new();
     PROGRAMS.get_or_init(|| write_programs(folder.as_path()).expect("write of the programs"));
-    let missing_for = |name| missing.clone().or_else(|| Needs::GROUP_BELOW.missing().filter(|_| name == "killed"));
+    let missing_for = |name| {
+        let own = match name {
+            "killed" => Needs::GROUP_BELOW.missing(),
+            "each_call" => Needs::STRACE.missing(),
+            _ => None,
+        };
+        missing.clone().or(own)
+    };
     let trials = TRIALS.map(|(name, test)| Trial::test(name, test).with_ignored_flag(missing_for(name).is_some()));
     let conclusion = libtest_mimic::run(&arguments, trials.into());
     for line in REPORT.lock().expect("report").iter() {
