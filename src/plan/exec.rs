@@ -45,7 +45,7 @@ pub fn make(
 ) -> Result<&'static Plan> {
     let parts: &mut Parts = Box::leak(Box::default());
     if !spec.host_user && host.ids.0 != 0 {
-        parts.maps = Some(Maps::find(host));
+        parts.maps = Some(Maps::find(host, spec.keep_id));
     }
     let in_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();

@@ -85,7 +85,7 @@ impl Parts {
     fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
         let parts: &mut Parts = Box::leak(Box::default());
         if !spec.host_user && host.ids.0 != 0 {
-            parts.maps = Some(Maps::find(host));
+            parts.maps = Some(Maps::find(host, spec.keep_id));
         }
         let in_userns = parts.maps.is_some();
         if let (Some(word), false) = (spec.groups.first(), parts.maps.is_none_or(Maps::may_leave_groups)) {
