@@ -19,8 +19,11 @@ pub struct Range {
     pub count: u64,
 }
 
-/// Which ids there are inside: 0 is the caller's own and, where the caller has been given a range, its ids are 1 and on.
+/// Which ids there are inside: 0 is the caller's own and, where the caller has been given a range, its ids are 1 and on. With
+/// `keep`, the caller's own stays what it is, and those of the range are below and above it.
 pub struct Maps {
+    /// The caller's own ids are the same inside.
+    pub keep: bool,
     /// The caller's user id.
     pub uid: u32,
     /// The caller's group id.
@@ -31,33 +34,40 @@ pub struct Maps {
 
 impl Maps {
     /// Those of the caller. Ranges need newuidmap and newgidmap, which are set-user-ID and so do not work under no_new_privs.
-    pub fn find(host: &Host) -> &'static Maps {
+    pub fn find(host: &Host, keep: bool) -> &'static Maps {
         let (uid, gid) = host.ids;
         let has_tools = [NEWUIDMAP, NEWGIDMAP].iter().all(|file| sys::is_executable(file));
         let ranges = if has_tools && !sys::no_new_privs() { ranges(uid) } else { None };
-        Box::leak(Box::new(Maps { uid, gid, ranges }))
+        Box::leak(Box::new(Maps { keep, uid, gid, ranges }))
     }
 
     /// Whether the user namespace has the group `gid`.
     fn has_group(&self, gid: u64) -> bool {
-        gid == 0 || self.ranges.is_some_and(|(_, gids)| gid <= gids.count)
+        let count = self.ranges.map_or(0, |(_, gids)| gids.count);
+        gid == self.inside(self.gid) || gid < count || gid == count && count > self.inside(self.gid)
+    }
+
+    /// What the caller's own id is inside.
+    fn inside(&self, id: u32) -> u64 {
+        if self.keep { id.into() } else { 0 }
     }
 
     /// Writes the maps of `child`, which waits for them. `Ok(false)`: one of the `ending` signals came first.
     fn write(&self, child: Pid, ending: SigSet) -> Result<bool> {
         if let Some((uids, gids)) = self.ranges {
-            return Ok(map(NEWUIDMAP, child, self.uid, uids, ending)? && map(NEWGIDMAP, child, self.gid, gids, ending)?);
+            let map = |program, id, range| map(program, child, [self.inside(id), id.into()], range, ending);
+            return Ok(map(NEWUIDMAP, self.uid, uids)? && map(NEWGIDMAP, self.gid, gids)?);
         }
         let pid = bytes::to_decimal(child.0 as u64);
         let proc = Dir::open(None, bytes::c_string(&[b"/proc/", &pid]))?;
         if !sys::is_on_proc(proc.fd())? {
             return Err(Error::refused("not the kernel's:", &[proc.path()], "is /proc mounted?"));
         }
-        proc.write(c"uid_map", only(self.uid))?;
+        proc.write(c"uid_map", only(self.inside(self.uid), self.uid))?;
         // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
         // mode denies that group (user_namespaces(7)).
         proc.write(c"setgroups", b"deny")?;
-        proc.write(c"gid_map", only(self.gid)).map(|()| true)
+        proc.write(c"gid_map", only(self.inside(self.gid), self.gid)).map(|()| true)
     }
 }
 
@@ -146,8 +156,8 @@ impl ChildStep for AwaitIds {
 }
 
 /// The map of one id.
-fn only(id: u32) -> &'static [u8] {
-    bytes::c_string(&[b"0 ", &bytes::to_decimal(id.into()), b" 1"]).to_bytes()
+fn only(inside: u64, id: u32) -> &'static [u8] {
+    bytes::c_string(&[&bytes::to_decimal(inside), b" ", &bytes::to_decimal(id.into()), b" 1"]).to_bytes()
 }
 
 const NEWUIDMAP: &CStr = c"/usr/bin/newuidmap";
@@ -181,13 +191,20 @@ fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
     })
 }
 
-/// `newuidmap PID 0 ID 1 1 START COUNT`: it runs as root, and checks for itself that the range is the caller's.
+/// `newuidmap PID 0 ID 1 1 START COUNT`, or with the id that is kept between two parts of the range. It runs as root, and checks for itself that the range is the caller's.
 /// It may ask a directory service, and so take long. `Ok(false)`: one of the `ending` signals came first.
-fn map(program: &'static CStr, child: Pid, id: u32, range: Range, ending: SigSet) -> Result<bool> {
+fn map(program: &'static CStr, child: Pid, [inside, id]: [u64; 2], range: Range, ending: SigSet) -> Result<bool> {
     let mut words = Vec::new();
-    let mut argv = Pointers::with_capacity(8);
+    let mut argv = Pointers::with_capacity(11);
     argv.push(program);
-    for number in &[child.0 as u64, 0, id.into(), 1, 1, range.start, range.count] {
+    let below = range.count.min(inside);
+    let mut numbers = alloc::vec![child.0 as u64];
+    for part in [[0, range.start, below], [inside, id, 1], [inside + 1, range.start + below, range.count - below]] {
+        if !part.ends_with(&[0]) {
+            numbers.extend(part);
+        }
+    }
+    for number in &numbers {
         let number = bytes::c_string(&[&bytes::to_decimal(*number)]);
         words.put(b" ");
         words.put(number.to_bytes());
@@ -288,7 +305,13 @@ mod tests {
     #[test]
     fn groups_of_the_namespace() {
         let range = Range { start: 100000, count: 4 };
-        let maps = |ranges| Maps { uid: 1, gid: 1, ranges };
+        let maps = |ranges| Maps { keep: false, uid: 1, gid: 1, ranges };
+        let kept = |gid, ranges| Maps { keep: true, uid: 1, gid, ranges };
+        assert!(kept(7, None).has_group(7) && !kept(7, None).has_group(0));
+        for (gid, groups) in [(2, "01234"), (4, "01234"), (6, "01236")] {
+            let has = |group: &u64| kept(gid, Some((range, range))).has_group(*group);
+            assert_eq!((0..9).filter(has).map(|group| group.to_string()).collect::<String>(), groups);
+        }
         assert!(maps(None).has_group(0) && !maps(None).has_group(1));
         assert!(maps(Some((range, range))).has_group(4) && !maps(Some((range, range))).has_group(5));
     }

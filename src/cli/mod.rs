@@ -15,7 +15,7 @@ use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::process::list::Order;
 use mydocker::spec::StatsTo;
-use mydocker::{privilege, sysctl};
+use mydocker::{privilege, sys, sysctl};
 use options::{Given, ROWS};
 
 /// What to do.
@@ -122,6 +122,16 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
         {
             spec.words.extend([leak(name), leak(value)]);
         }
+    }
+    if spec.keep_id {
+        let (uid, gid) = sys::effective_ids();
+        if uid == 0 {
+            return Err(Error::usage("--userns keep-id is for an ordinary user, and this is root", b"keep-id"));
+        }
+        spec.user.get_or_insert_with(|| format!("{uid}:{gid}").leak());
+    }
+    if !spec.groups.is_empty() {
+        spec.user.get_or_insert("0");
     }
     spec.limits.read(&request.limits)?;
     spec.privilege = privilege::read(&request.privilege)?;

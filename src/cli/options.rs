@@ -284,12 +284,7 @@ options! {
             };
         group_add: "--group-add" Many("GROUP")
             "a group beside those of the user: an id or a name"
-            => |request, words| {
-                if !words.is_empty() {
-                    request.spec.user.get_or_insert("0");
-                }
-                request.spec.groups = words;
-            };
+            => |request, words| request.spec.groups = words;
         umask: "--umask" One("MODE")
             "the bits that its new files do not get, such as 027"
             => |request, word| {
@@ -391,9 +386,12 @@ options! {
         uts: "--uts" One("host")
             "share the host's hostname"
             => |request, word| request.spec.host_uts = is_host(word, "", "--uts takes host")?;
-        userns: "--userns" One("auto|host")
-            "its own unless root runs it (auto), or the caller's"
-            => |request, word| request.spec.host_user = is_host(word, "auto", "--userns takes auto or host")?;
+        userns: "--userns" One("auto|host|keep-id")
+            "its own unless root runs it (auto), or the caller's; keep-id: as a user who has the same ids inside"
+            => |request, word| {
+                request.spec.keep_id = word == "keep-id";
+                request.spec.host_user = is_host(word, if request.spec.keep_id { word } else { "auto" }, USERNS)?;
+            };
     }
     "Privilege" {
         privileged: "--privileged" Switch
@@ -438,6 +436,8 @@ options! {
             };
     }
 }
+
+const USERNS: &str = "--userns takes auto, host or keep-id";
 
 /// The largest number of descriptors that a process can be allowed (fs.nr_open), less the three streams.
 const MOST_PASSED: i32 = (1 << 30) - 3;

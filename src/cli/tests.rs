@@ -164,7 +164,7 @@ fn wrong_values() {
         ("--pid none", "--pid takes host or container:NAME: \"none\""),
         ("--ipc none", "--ipc takes private, host or container:NAME: \"none\""),
         ("--uts none", "--uts takes host: \"none\""),
-        ("--userns none", "--userns takes auto or host: \"none\""),
+        ("--userns none", "--userns takes auto, host or keep-id: \"none\""),
         ("--user :1", "--user is USER or USER:GROUP: \":1\""),
         ("--ephemeral=x", "--ephemeral is not a size, such as 100m: \"x\""),
         ("--shm-size=x", "--shm-size is not a size, such as 64m: \"x\""),

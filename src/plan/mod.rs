@@ -169,7 +169,7 @@ impl Parts {
     /// Only root needs no user namespace of its own.
     fn find_ids(&mut self, spec: &Spec, host: &Host) {
         if !spec.host_user && host.ids.0 != 0 {
-            self.maps = Some(Maps::find(host));
+            self.maps = Some(Maps::find(host, spec.keep_id));
         }
         self.ids = self.maps.map_or_else(Ids::of_caller, Ids::mapped);
     }

@@ -151,6 +151,9 @@ for file in /proc/self/fd/*; do
     case ${file##*/} in ?) ;; *) stop 'a descriptor above 9 is open, and a shell cannot close it: start the script without it' ;; esac
 done"#;
 
+/// It could mount nothing then: unshare(1) becomes the command as the user.
+const KEEP_ID: &[u8] = b"unshare keeps no privilege for a user who is not root inside: leave out --userns keep-id";
+
 /// Either of two tools brings up lo.
 const LO_UP: &str = r#"{ ip link set lo up || ifconfig lo up; } 2>/dev/null ||
     stop 'ip and ifconfig are missing here: --network host does without'"#;
@@ -606,6 +609,9 @@ impl Translator {
             }
             Sysno::write => {
                 let path = self.of_fd(call, 0);
+                if path.ends_with(b"/uid_map") && !call.bytes(1).starts_with(b"0 ") {
+                    self.stop(KEEP_ID);
+                }
                 // Pipes are the shell's own; the maps are written by unshare.
                 let is_map = path.starts_with(b"/proc/") && !path.starts_with(b"/proc/sys/");
                 if path.starts_with(b"/") && !is_detached(path) && !is_map {
@@ -625,6 +631,8 @@ impl Translator {
                 if let [_, _, _, _, _, first, start, count] = call.strings(1)[..] {
                     let kind: &[u8] = if call.bytes(0).ends_with(b"newuidmap") { b"users" } else { b"groups" };
                     fill(&mut self.maps, " --map-^=^,^,^", &[kind, start, first, count]);
+                } else {
+                    self.stop(KEEP_ID);
                 }
             }
             Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),

@@ -108,6 +108,8 @@ pub struct Spec {
     pub host_uts: bool,
     /// It has no user namespace, even if the caller is not root.
     pub host_user: bool,
+    /// In a user namespace of its own, the caller's ids stay what they are.
+    pub keep_id: bool,
     /// What the command may do.
     pub privilege: Privilege,
     /// Numbers are wanted at the end.

@@ -106,6 +106,8 @@ const SETS_OF_A_USER: &[&str] = &[
     "--rootfs ROOT --ephemeral --hostname h -w /work -u 0:0",
     "--rootfs ROOT --read-only -v FOLDER/full:/data:ro --tmpfs /tmp:size=1m --init -t",
     "--rootfs ROOT --privileged --network host --pid host --ipc host --uts host",
+    "--userns keep-id",
+    "--rootfs ROOT --userns keep-id -t",
 ];
 
 /// The files that the sets refer to.

@@ -421,6 +421,57 @@ fn ranges_of_subuid() {
     assert!(status.stdout_text().contains("Uid:\t1000\t1000"), "{status:?}");
 }
 
+case!(a_user_who_stays_the_same, Needs::USER_NAMESPACES);
+/// `--userns keep-id`: the caller's own ids are the same inside, and no privilege comes with them.
+fn a_user_who_stays_the_same() {
+    let shared_files = SharedFiles::new();
+    let (uid, gid) = user();
+    for options in [&[][..], &["--init"], &["-t"], &["--privileged"], &["--userns", "host", "--cap-add=ALL"]] {
+        let options = [options, &["--userns", "keep-id"]].concat();
+        let file = |name| shared_files.as_user(&options, &["file", name]).finish().success();
+        let map = file("/proc/self/uid_map");
+        assert!(map.lines().any(|line| words(line) == [uid.to_string(), uid.to_string(), "1".into()]), "{map}");
+        let map = file("/proc/self/gid_map");
+        assert!(map.lines().any(|line| words(line) == [gid.to_string(), gid.to_string(), "1".into()]), "{map}");
+        let status = file("/proc/self/status").replace('\r', "");
+        assert!(status.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}")), "{status}");
+        assert!(status.contains("CapPrm:\t0000000000000000\nCapEff:\t0000000000000000"), "{status}");
+    }
+    // Who is not there cannot be become, and a shell has no such namespace.
+    let script = shared_files.as_user(&["--userns=keep-id", "--dry-run=sh"], &["status", "0"]).finish().success();
+    assert!(script.contains("\nstop ") && script.contains("leave out --userns keep-id"), "{script}");
+    let own = format!("{uid}:{gid}");
+    shared_files.as_user(&["--userns=keep-id", "-u", &own], &["status", "3"]).finish().silent(3);
+    let auto = ["--userns", "keep-id", "--userns", "auto"];
+    assert_eq!(shared_files.as_user(&auto, &["ids"]).finish().success().split(' ').next(), Some("0"));
+    for bad in ["keep", "keep-id:uid=5", "private"] {
+        shared_files.as_user(&["--userns", bad], &["status", "0"]).finish().usage_error(&["--userns takes", bad]);
+    }
+    shared_files.as_user(&["--userns="], &["status", "0"]).finish().usage_error(&["empty value"]);
+    if host().root {
+        shared_files.probe(&["--userns", "keep-id"], &["status", "0"]).finish().usage_error(&["this is root"]);
+    }
+}
+
+case!(a_user_who_stays_the_same_among_others, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
+fn a_user_who_stays_the_same_among_others() {
+    let shared_files = SharedFiles::new();
+    let file = |options: &[&str], name| {
+        let options = [&["--userns", "keep-id"], options].concat();
+        with_files(shared_files.probe(&options, &["file", name]), files_with_ranges(&shared_files)).finish().success()
+    };
+    let uids = file(&[], "/proc/self/uid_map");
+    assert_eq!(words(&uids), ["0", "200000", "65534", "65534", "65534", "1", "65535", "265534", "2"]);
+    let gids = file(&[], "/proc/self/gid_map");
+    assert_eq!(words(&gids), ["0", "300000", "65534", "65534", "65534", "1", "65535", "365534", "2"]);
+    assert!(file(&[], "/proc/self/status").contains("Uid:\t65534\t65534\t65534\t65534\n"));
+    // Another user is one of the range, and root has the capabilities that it has anywhere here.
+    assert!(file(&["-u", "7:8"], "/proc/self/status").contains("Uid:\t7\t7\t7\t7\nGid:\t8\t8"));
+    let root = file(&["-u", "0"], "/proc/self/status");
+    assert!(root.contains("Uid:\t0\t0\t0\t0\n") && root.contains("CapEff:\t00000000a00425fb"), "{root}");
+    assert!(file(&["--group-add", "29"], "/proc/self/status").contains("Groups:\t29 \n"));
+}
+
 case!(ranges_that_newuidmap_refuses, Needs::USER_NAMESPACES | Needs::ROOT | Needs::NEWUIDMAP);
 fn ranges_that_newuidmap_refuses() {
     let shared_files = SharedFiles::new();

@@ -41,6 +41,22 @@ fn what_would_end_a_process_ends_the_container() {
     }
 }
 
+case!(whatever_else_would_end_a_process_does, Needs::NAMESPACES);
+/// Also those signals that few programs know: mydocker does not end alone, and cleans up.
+fn whatever_else_would_end_a_process_does() {
+    for options in [&[][..], &["--init"]] {
+        for signal in [4, 5, 6, 7, 8, 11, 14, 16, 24, 25, 26, 27, 29, 30, 31, 37, 63, 64] {
+            let running = waiting_container(options);
+            let inside = running.command_pid();
+            running.send(signal);
+            let outcome = running.finish_with_stdin_open();
+            assert_eq!(outcome.code(), 128 + signal, "{outcome:?}");
+            assert_eq!(outcome.stderr_text(), "", "{outcome:?}");
+            assert!(wait_for_end(inside), "the command is gone");
+        }
+    }
+}
+
 case!(sleep_ends_at_once, Needs::NAMESPACES | Needs::SLEEP | Needs::MEMORY);
 fn sleep_ends_at_once() {
     for signal in END_SIGNALS {
