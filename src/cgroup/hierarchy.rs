@@ -111,7 +111,12 @@ pub struct Hierarchy {
 /// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`. The
 /// freezer of v1 is looked for only `with_freezer`, and only where it is mounted.
 pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Vec<&'static Hierarchy>> {
-    let own = sys::read_file(c"/proc/self/cgroup")?;
+    let mut own = sys::read_file(c"/proc/self/cgroup")?;
+    if own.is_empty() {
+        // The kernel does not show the cgroup of v2 before that has been mounted for the first time.
+        drop(detached(Version::V2, b"")?);
+        own = sys::read_file(c"/proc/self/cgroup")?;
+    }
     let mounts = host.mountinfo.as_ref().map_err(|e| *e)?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for &controller in &Controller::ALL {

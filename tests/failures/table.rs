@@ -306,6 +306,7 @@ const TABLE: &[Row] = &[
     row(PARENT, "openat", &["/etc/resolv.conf", "/etc/hosts"], &[], HOSTS_FILE),
     row(PARENT, "read", &["/etc/resolv.conf>", "/etc/hosts>"], &[], HOSTS_FILE),
     row(PARENT, "uname", &[], &[], Survived("an unknown hostname is left out")),
+    row(PARENT, "statx", &["/proc/self/ns/user"], &[], Survived("an unknown user namespace counts as the host's")),
     // Privilege.
     row(
         CHILD,
