@@ -9,6 +9,7 @@ use crate::bytes::{self, Put, to_decimal};
 use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
 use crate::network::names::MakeHosts;
+use crate::network::slirp::StartSlirp;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::state::{MakeRecord, NoteProcess};
@@ -242,6 +243,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         if step.purpose == MakeRecord::purpose() || step.purpose == NoteProcess::purpose() {
             // Nobody keeps a shell's container.
             all.line("# ^: not here, so `mydocker ps` does not list it", &[step.purpose.as_bytes()]);
+            continue;
+        }
+        if step.purpose == StartSlirp::purpose() {
+            all.stop(b"mydocker itself starts and ends slirp4netns: leave out --network slirp4netns");
             continue;
         }
         if step.purpose == MakeHosts::purpose() {

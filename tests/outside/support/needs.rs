@@ -77,6 +77,8 @@ numbered_needs! {
     BRIDGE,
     /// nft(8), which makes a packet filter.
     NFT,
+    /// slirp4netns is installed, and a tap device can be made.
+    SLIRP4NETNS,
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
@@ -154,6 +156,7 @@ impl Needs {
             (Needs::BUSYBOX, "busybox"),
             (Needs::STRACE, "strace"),
             (Needs::NFT, "nft"),
+            (Needs::SLIRP4NETNS, "slirp4netns"),
             (Needs::ZSH, "zsh"),
             (Needs::FISH, "fish"),
             (Needs::GROFF, "groff"),
@@ -183,6 +186,7 @@ impl Needs {
             (Needs::OVERLAY, has_overlay, "this kernel has no overlay"),
             (Needs::RESOLV_CONF, || std::path::Path::new("/etc/resolv.conf").exists(), "no /etc/resolv.conf here"),
             (Needs::BRIDGE, has_bridges, "this kernel has no bridge, veth and nf_tables"),
+            (Needs::SLIRP4NETNS, || std::path::Path::new("/dev/net/tun").exists(), "no /dev/net/tun here"),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare and setpriv of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
