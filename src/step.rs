@@ -221,6 +221,8 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
+    /// The slirp4netns that connects it, which ends when this end of a pipe is closed,
+    pub slirp: Option<(Pid, Fd)>,
     /// Where its names are,
     pub place: Option<Place>,
     /// its published ports, as docker shows them,

@@ -23,9 +23,11 @@ pub struct Bridge {
     pub subnet: Subnet,
     /// Its number, if it is there.
     pub index: Option<u32>,
+    /// The inode of the network namespace of this host.
+    pub namespace: u64,
     /// Where the kernel is asked.
     socket: Fd,
-    /// The network namespace of this host. Whoever uses its bridges holds a lock on it.
+    /// That namespace. Whoever uses its bridges holds a lock on it.
     lock: Fd,
 }
 
@@ -69,8 +71,9 @@ impl Bridge {
         // Whoever removes the bridge holds the lock alone.
         let lock = sys::open(c"/proc/self/ns/net", sys::OpenFlags::NONE)?;
         sys::flock_shared(&lock)?;
+        let namespace = sys::statx_fd(lock.borrow())?.inode;
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
-        let mut bridge = Bridge { name: wanted.name, subnet, index: None, socket, lock };
+        let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };
         bridge.index = bridge.look_up()?;
         if bridge.index.is_none() {
             bridge.refuse_overlap()?;
@@ -115,11 +118,6 @@ impl Bridge {
             Err(e) if e.is(Errno::ENODEV) => Ok(()),
             other => other,
         }
-    }
-
-    /// The number of the network namespace that it is in.
-    pub fn namespace(&self) -> Result<u64> {
-        Ok(record::make(|| sys::statx_fd(self.lock.borrow()))?.inode)
     }
 
     /// An address range that this host already reaches otherwise would be cut off.

@@ -5,6 +5,7 @@ pub mod filter;
 pub mod names;
 pub mod publish;
 pub mod relay;
+pub mod slirp;
 mod words;
 
 pub use words::{address, bridge_of, mac, parse, publish, subnet};

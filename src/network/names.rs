@@ -84,9 +84,9 @@ impl ParentStep for MakeHosts {
             return Ok(());
         };
         // A bridge of the same name in another network namespace is another one.
-        let inode = bytes::to_decimal(self.bridge.namespace()?);
+        let inode = bytes::to_decimal(self.bridge.namespace);
         let bridge = bytes::c_string(&[b".net-", &inode, b"-", self.bridge.name.as_bytes()]);
-        let name = bytes::c_string(&[&bytes::to_decimal(self.host.pid.0 as u64)]);
+        let name = bytes::c_string(&[b"mydocker-", &bytes::to_decimal(self.host.pid.0 as u64)]);
         // The folder stays locked until all of it is there.
         let (_folder, own) = loop {
             let folder = enter(&records, bridge)?;

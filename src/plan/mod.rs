@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::log::Log;
 use crate::network::bridge::Bridge;
 use crate::network::names::Names;
+use crate::network::slirp;
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
@@ -158,6 +159,9 @@ impl Parts {
             && environment::get(&environment, b"HOME").is_none();
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
+        }
+        if spec.network == Network::Slirp {
+            slirp::check()?;
         }
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;

@@ -12,7 +12,7 @@ pub mod supervise;
 
 use crate::error::{Error, Result};
 use crate::network::bridge::Bridge;
-use crate::network::{names, publish};
+use crate::network::{names, publish, slirp};
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
@@ -121,7 +121,8 @@ pub fn carry_out(
         }
     }
     let relayed = publish::end(parent);
-    let left = names::leave(parent).and(relayed).and(plan.parts.bridge.map_or(Ok(()), Bridge::leave));
+    let left =
+        names::leave(parent).and(slirp::end(parent)).and(relayed).and(plan.parts.bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
     let noted = noted.and(state::note_end(plan, parent, status, started.is_ok(), memory.is_some()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.

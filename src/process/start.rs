@@ -23,6 +23,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         bridge: 0,
         address: None,
         filter: None,
+        slirp: None,
         place: None,
         ports: Vec::new(),
         listeners: Vec::new(),

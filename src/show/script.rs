@@ -10,6 +10,7 @@ use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
 use crate::network::bridge::{ADDRESS, INFO_DATA, LINK, PEER, ROUTE};
 use crate::network::filter::{self, NEW_CHAIN, NEW_RULE, NEW_TABLE};
+use crate::network::slirp::StartSlirp;
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::state::{MakeRecord, NoteProcess};
@@ -270,6 +271,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         if step.purpose == MakeRecord::purpose() || step.purpose == NoteProcess::purpose() {
             // Nobody keeps a shell's container.
             all.line("# ^: not here, so `mydocker ps` does not list it", &[step.purpose.as_bytes()]);
+            continue;
+        }
+        if step.purpose == StartSlirp::purpose() {
+            all.stop(b"mydocker itself starts and ends slirp4netns: leave out --network slirp4netns");
             continue;
         }
         all.step(step, Translator::parents_call);

@@ -133,6 +133,8 @@ pub enum Network {
     Host,
     /// Its own, with an interface on a bridge of the host.
     Bridge(BridgeWanted),
+    /// Its own, which slirp4netns connects with the outside.
+    Slirp,
     /// The network namespace that this file stands for.
     Namespace(&'static CStr),
     /// That of the container of this name.
@@ -147,7 +149,7 @@ impl Network {
 
     /// Whether it has a network namespace that is new.
     pub fn is_new(self) -> bool {
-        matches!(self, Network::None | Network::Bridge(_))
+        matches!(self, Network::None | Network::Bridge(_) | Network::Slirp)
     }
 }
 

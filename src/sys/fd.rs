@@ -211,7 +211,8 @@ fn make_pipe(ends: &mut Ends) -> Outcome {
 
 /// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.
 pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
-    // SAFETY: the call takes descriptors; the one that it closes is a standard stream, which nobody owns
+    // SAFETY: the call takes descriptors; the one that it closes is a standard stream, which nobody owns, or one that a child
+    // does not use before execve
     unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
 }
 

@@ -1,6 +1,6 @@
 //! `--publish`, `--network bridge` and `--network ns:PATH`. Each case is in a network namespace that it makes.
 
-use crate::probes::own_network::{ask, in_own_network, interfaces};
+use crate::probes::own_network::{add_address_to_lo, ask, in_own_network, interfaces};
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run, unique_name};
 use crate::support::needs::Needs;
@@ -161,6 +161,38 @@ probe!("check-bridge", |_| {
     );
     assert_eq!(ask("10.88.7.7:80", 0).expect("it is still there"), "0!");
     one.finish().success();
+    only_lo();
+});
+
+network_case!(slirp4netns_leads_outside, Needs::ROOT | Needs::SLIRP4NETNS, "check-slirp");
+probe!("check-slirp", |_| {
+    // An address of the host that is not 127.0.0.1 stands for the outside. All of 127/8 is refused.
+    add_address_to_lo([192, 0, 2, 1]);
+    let outside = TcpListener::bind("192.0.2.1:0").expect("bind");
+    let address = outside.local_addr().expect("getsockname").to_string();
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for _ in 0..2 {
+            let (mut stream, _) = outside.accept().expect("accept");
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received).expect("read");
+            write!(stream, "{}!", received.len()).expect("write");
+        }
+    });
+    let options = ["--network", "slirp4netns"];
+    for _ in 0..2 {
+        assert_eq!(probe(&options, &["ask-tcp", &address, "7"]).finish().success(), "7!\n");
+    }
+    answering.join().expect("the server");
+    // A port leads into it as into any other; and what was killed leaves no process.
+    let container = server(&["--network", "slirp4netns", "-p", "8080:80"], "2");
+    assert_eq!(ask("127.0.0.1:8080", 3).expect("an answer"), "3!");
+    let [_, slirp, _] = children(container.pid)[..] else { panic!("the command, slirp4netns, the relay") };
+    send(container.pid, libc::SIGKILL);
+    drop(container.reap());
+    wait_until("slirp4netns has ended", || !std::path::Path::new(&format!("/proc/{slirp}")).exists());
+    let script = run(&["--network", "slirp4netns", "--dry-run=sh"], &["true"]).finish().success();
+    assert!(script.contains("leave out --network slirp4netns"), "{script}");
     only_lo();
 });
 

@@ -91,3 +91,21 @@ pub fn ask(address: &str, len: usize) -> std::io::Result<String> {
     stream.read_to_string(&mut answer)?;
     Ok(answer)
 }
+
+/// Gives lo another address: SIOCSIFADDR of its alias `lo:1`, netdevice(7).
+pub fn add_address_to_lo(address: [u8; 4]) {
+    // SAFETY: a struct ifreq of zeros is one
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (room, byte) in request.ifr_name.iter_mut().zip(b"lo:1") {
+        *room = *byte as libc::c_char;
+    }
+    // SAFETY: a struct sockaddr_in fits into the place of a struct sockaddr; the kernel reads one struct ifreq
+    unsafe {
+        let place = (&raw mut request.ifr_ifru.ifru_addr).cast::<libc::sockaddr_in>();
+        (*place).sin_family = libc::AF_INET as libc::sa_family_t;
+        (*place).sin_addr.s_addr = u32::from_ne_bytes(address);
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        assert_eq!(libc::ioctl(socket, libc::SIOCSIFADDR as libc::Ioctl, &request), 0, "an address of lo");
+        libc::close(socket);
+    }
+}
