@@ -49,6 +49,7 @@ mod manual;
 mod mounts;
 mod namespaces;
 mod network;
+mod network_outside;
 mod network_script;
 mod oom;
 mod pid_file;

@@ -1,0 +1,162 @@
+//! What a network leaves behind when one of its processes is killed, and what passes between a container and the outside: another
+//! namespace that a pair of interfaces connects to the one that stands for the host.
+
+use crate::probes::own_network::{ask, in_own_network, interfaces};
+use crate::support::harness::{Running, probe, probe_file, run};
+use crate::support::needs::Needs;
+use crate::support::processes::{children, send, wait_until};
+use std::io::{BufRead, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const NEEDS: Needs = Needs::ROOT.and(Needs::SH).and(Needs::BRIDGE).and(Needs::SCRIPT_TOOLS).and(Needs::BRIDGE_TOOLS);
+
+/// The words of a tool, which must work. Returns what it prints.
+fn tool(words: &str) -> String {
+    let words: Vec<&str> = words.split(' ').collect();
+    let output = Command::new(words[0]).args(&words[1..]).output().expect(words[0]);
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+case!(whoever_is_killed_leaves_nothing, NEEDS);
+/// mydocker itself, PID 1 or the relay, at a random moment; with MYDOCKER_SOAK_SECONDS for so long.
+fn whoever_is_killed_leaves_nothing() {
+    in_own_network("check-whoever-is-killed");
+}
+probe!("check-whoever-is-killed", |_| {
+    let seconds = std::env::var("MYDOCKER_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let begin = SystemTime::now();
+    let mut killed = [0; 3];
+    let mut round = 0;
+    while round < 15 || begin.elapsed().is_ok_and(|time| time < Duration::from_secs(seconds)) {
+        let options = ["--no-limits", "--network", "bridge,forward", "-p", "8080:80"];
+        let container = probe(&options, &["serve-tcp", "80", "1"]).start();
+        let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").subsec_nanos();
+        std::thread::sleep(Duration::from_micros(u64::from(nanoseconds / 1000 % 40_000)));
+        let all = [&[container.pid][..], &children(container.pid)].concat();
+        // Of those that are there by now.
+        let victim = round % 3;
+        if let Some(pid) = all.get(victim) {
+            killed[victim] += 1;
+            send(*pid, libc::SIGKILL);
+        }
+        round += 1;
+        if victim != 0 {
+            container.send(libc::SIGTERM);
+        }
+        drop(container.reap());
+        wait_until("the port is free", || TcpListener::bind("0.0.0.0:8080").is_ok());
+        wait_until("its interface is gone", || !interfaces().iter().any(|name| name.starts_with('v')));
+        wait_until("its rules are gone", || tool("nft list ruleset").is_empty());
+        wait_until("its processes are gone", || {
+            all[1..].iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+        });
+    }
+    assert!(killed[0] > 0, "{killed:?}");
+    // A mydocker that is killed cannot remove the bridge. The next one that ends does.
+    run(&["--network", "bridge,forward"], &["true"]).finish().success();
+    wait_until("no interface but lo is left", || interfaces() == ["lo"]);
+});
+
+probe!("tell-peers", |_| {
+    let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    for stream in listener.incoming() {
+        let mut stream = stream.expect("accept");
+        let peer = stream.peer_addr().expect("getpeername");
+        drop(write!(stream, "{}", peer.ip()));
+    }
+});
+
+probe!("ask-for-each-line", |_| {
+    println!("ready");
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let address: SocketAddr = line.expect("a line").parse().expect("an address");
+        let answer = TcpStream::connect_timeout(&address, Duration::from_millis(500))
+            .and_then(std::io::read_to_string)
+            .unwrap_or_else(|error| format!("{:?}", error.kind()));
+        println!("answer {number} {answer}\nend {number}");
+        std::io::stdout().flush().expect("flush");
+    }
+});
+
+/// The outside: a namespace with 192.0.2.2, in which a server tells whoever connects their own address. The host is 192.0.2.1.
+struct Outside {
+    server: Child,
+}
+
+impl Outside {
+    fn new() -> Outside {
+        let mut server = Command::new("unshare")
+            .arg("--net")
+            .arg(probe_file())
+            .args(["--probe", "tell-peers"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare");
+        let mut line = String::new();
+        std::io::BufReader::new(server.stdout.as_mut().expect("stdout")).read_line(&mut line).expect("read");
+        assert_eq!(line, "ready\n");
+        let outside = Outside { server };
+        tool(&format!("ip link add up0 type veth peer name up1 netns {}", outside.server.id()));
+        tool("ip addr add 192.0.2.1/24 dev up0");
+        tool("ip link set up0 up");
+        outside.tool("ip addr add 192.0.2.2/24 dev up1");
+        outside.tool("ip link set up1 up");
+        outside
+    }
+
+    fn tool(&self, words: &str) -> String {
+        tool(&format!("nsenter --net=/proc/{}/ns/net {words}", self.server.id()))
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        self.server.kill().and_then(|()| self.server.wait()).expect("the end of the outside");
+    }
+}
+
+/// What the container is answered from the outside, when it asks for the time `number`.
+fn answer(container: &mut Running, number: usize) -> String {
+    container.write_stdin(b"192.0.2.2:80\n");
+    let all = container.await_output(&format!("end {number}\n"));
+    let line = all.lines().find_map(|line| line.strip_prefix(&format!("answer {number} ")));
+    line.expect("an answer").to_string()
+}
+
+case!(the_way_out, NEEDS);
+/// The outside sees the host's address. Whoever flushes the rules does not change that; a firewall that forwards nothing does,
+/// but published ports work even then.
+fn the_way_out() {
+    in_own_network("check-way-out");
+}
+probe!("check-way-out", |_| {
+    let outside = Outside::new();
+    let mut container = probe(&["-i", "--network", "bridge,forward"], &["ask-for-each-line"]).start_ready();
+    assert_eq!(answer(&mut container, 0), "192.0.2.1");
+    tool("nft flush ruleset");
+    assert!(tool("nft list ruleset").contains("masquerade"), "the table is its socket's own");
+    assert_eq!(answer(&mut container, 1), "192.0.2.1");
+    // As docker and firewalls have it.
+    tool("nft add table ip firewall");
+    tool("nft add chain ip firewall forward { type filter hook forward priority 0 ; policy drop ; }");
+    tool("nft add rule ip firewall forward ip daddr 192.0.2.2 counter");
+    assert_eq!(answer(&mut container, 2), "TimedOut");
+    let rules = tool("nft list chain ip firewall forward");
+    assert!(rules.contains("counter packets") && !rules.contains("packets 0 "), "{rules}");
+    let server = probe(&["--network", "bridge,forward", "-p", "8080:80"], &["serve-tcp", "80", "2"]).start_ready();
+    let probe = probe_file().into_os_string().into_string().expect("UTF-8");
+    assert_eq!(outside.tool(&format!("{probe} --probe ask-tcp 192.0.2.1:8080 7")), "7!\n");
+    assert_eq!(ask("127.0.0.1:8080", 8).expect("from the host"), "8!");
+    server.finish().success();
+    tool("nft delete table ip firewall");
+    assert_eq!(answer(&mut container, 3), "192.0.2.1");
+    container.finish().success();
+    drop(outside);
+    wait_until("no interface but lo is left", || interfaces() == ["lo"]);
+    assert_eq!(tool("nft list ruleset"), "");
+});
