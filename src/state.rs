@@ -35,6 +35,9 @@ const VERSION: &[u8] = b"mydocker 1\n";
 /// How long a state file may be: as its paths and its ports may be.
 const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 
+/// The mode of a record's folder: the sticky bit, which means nothing in a folder of one user, tells it from the folders of others.
+const OURS: u32 = 0o1700;
+
 /// How long a status is. The last byte says whether it is started again.
 const STATUS_LEN: usize = 32;
 
@@ -182,7 +185,7 @@ pub fn make(spec: &Spec, uid: u32, environment: &[&'static CStr]) -> Result<Opti
 /// Makes the folder of a record, and locks it.
 fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
     for turn in 0..100 {
-        match folder.mkdirat(name, 0o700) {
+        match folder.mkdirat(name, OURS) {
             Ok(()) => match begin(folder, name) {
                 // Another process took it for a leftover.
                 Err(e) if e.is(Errno::ENOENT) => {}
@@ -206,7 +209,10 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
                 Some(record) => remove(folder, name, &record.dir)?,
                 None if turn < 50 => sys::nanosleep(1_000_000)?,
                 // Whoever made it was killed at once, or is slow, and makes it again.
-                None => remove_any(folder, name)?,
+                None => match folder.rmdir(name) {
+                    Err(e) if e.is(Errno::ENOENT) => {}
+                    other => other.map_err(|e| e.with_hint("it is not a record: choose another --name"))?,
+                },
             },
             Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),
         }
@@ -226,7 +232,7 @@ fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
     Ok(dir)
 }
 
-/// Removes whatever is there of a record.
+/// Removes whatever this process has made of a record.
 fn remove_any(folder: &Dir, name: &CStr) -> Result<()> {
     match Dir::open(Some(folder), name) {
         Err(e) if e.is(Errno::ENOENT) => Ok(()),
@@ -255,18 +261,23 @@ pub fn sweep(parent: &Parent, turn: usize) {
     // Its position may be at the end.
     let names = Dir::open(Some(folder), c".").and_then(|folder| sys::directory_names(&folder, b"")).unwrap_or_default();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
-        let Some(name) = names.get(turn.wrapping_add(at) % names.len()) else { return };
-        let leftover = match Record::open(folder, name) {
-            Ok(Some(record)) if !record.alive && !record.is_detached() => record.dir,
-            // It was killed when it had just made the folder. One that is about to lock it makes it again.
-            Ok(None) => match Dir::open(Some(folder), name) {
-                Ok(dir) if sys::lock(&dir, Lock::SH | Lock::NB).is_ok_and(|locked| locked) => dir,
-                _ => continue,
-            },
-            _ => continue,
-        };
-        // Whoever fails here leaves it to the next one.
-        let _ = remove(folder, name, &leftover);
+        if let Some(name) = names.get(turn.wrapping_add(at) % names.len()) {
+            // Whoever fails here leaves it to the next one.
+            let _ = sweep_one(folder, name);
+        }
+    }
+}
+
+/// Removes the folder `name`, if it is what a killed run in the foreground has left.
+fn sweep_one(folder: &Dir, name: &CStr) -> Result<()> {
+    match Record::open(folder, name)? {
+        Some(record) if !record.alive && !record.is_detached() => remove(folder, name, &record.dir),
+        Some(_) => Ok(()),
+        // It was killed when it had just made the folder. One that is about to lock it makes it again.
+        None => match open_ours(folder, name)? {
+            Some(dir) if sys::lock(&dir, Lock::SH | Lock::NB)? => folder.rmdir(name),
+            _ => Ok(()),
+        },
     }
 }
 
@@ -424,14 +435,23 @@ pub struct Record {
     pub state: Vec<u8>,
 }
 
+/// The folder `name`, if a mydocker has made it: the user may keep records in a folder that has others.
+fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    match Dir::open(Some(folder), name) {
+        Err(e) if e.is(Errno::ENOENT) => Ok(None),
+        dir => {
+            let dir = dir?;
+            let mode = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()))?.mode;
+            Ok((record::is_on() || mode & OURS == OURS).then_some(dir))
+        }
+    }
+}
+
 impl Record {
     /// The record of this name, if there is one.
     pub fn open(folder: &Dir, name: &CStr) -> Result<Option<Record>> {
         let missing = |e: Error| e.is(Errno::ENOENT);
-        let dir = match Dir::open(Some(folder), name) {
-            Err(e) if missing(e) => return Ok(None),
-            other => other?,
-        };
+        let Some(dir) = open_ours(folder, name)? else { return Ok(None) };
         let alive = !sys::lock(&dir, Lock::SH | Lock::NB)?;
         let status = match dir.openat(STATUS, OpenFlags::NONE) {
             Err(e) if missing(e) => return Ok(None),

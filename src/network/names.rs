@@ -156,8 +156,7 @@ impl ParentStep for TellNames {
         }
         text.put(b"\n");
         text.put(OTHERS);
-        write(&place.own, &text)?;
-        tell(&folder)
+        tell(&folder, Some((place, text)))
     }
 }
 
@@ -176,31 +175,35 @@ pub fn words(spec: &Spec) -> Vec<u8> {
     words
 }
 
-/// Puts into each file in the folder of a bridge the lines of all others. Removes what killed runs have left.
-fn tell(folder: &Dir) -> Result<()> {
-    let mut all = Vec::new();
+/// Puts into each file in the folder of a bridge the lines of all others: in that of this process, too, if it has one, whose text
+/// is `own`. Removes what killed runs have left.
+fn tell(folder: &Dir, own: Option<(&Place, Vec<u8>)>) -> Result<()> {
+    let mut others = Vec::new();
     for name in sys::directory_names(folder, b"")? {
-        let own = Dir::open(Some(folder), name)?;
-        // That of this process is locked, too: by another descriptor.
-        if sys::lock(&own, Lock::EX | Lock::NB)? {
-            remove(folder, name, &own)?;
+        if own.as_ref().is_some_and(|(place, _)| place.name == name) {
+            continue;
+        }
+        let dir = Dir::open(Some(folder), name)?;
+        if sys::lock(&dir, Lock::EX | Lock::NB)? {
+            remove(folder, name, &dir)?;
             continue;
         }
         let mut text = Vec::new();
-        sys::read_to_end(own.openat(HOSTS, OpenFlags::NONE)?.borrow(), &mut text)?;
+        sys::read_to_end(dir.openat(HOSTS, OpenFlags::NONE)?.borrow(), &mut text)?;
         // Without that line it has no address yet.
         if let Some(at) = text.windows(OTHERS.len()).rposition(|part| part == OTHERS) {
             text.truncate(at + OTHERS.len());
-            all.push((own, text));
+            others.push((dir, text));
         }
     }
-    let lines: Vec<&[u8]> = all.iter().map(|(_, text)| line_of(text)).collect();
-    for (at, (own, text)) in all.iter().enumerate() {
-        let mut text = text.clone();
-        for (_, line) in lines.iter().enumerate().filter(|(other, _)| *other != at) {
-            text.put(line);
+    let own = own.as_ref().map(|(place, text)| (&place.own, text));
+    let all: Vec<(&Dir, &Vec<u8>)> = others.iter().map(|(dir, text)| (dir, text)).chain(own).collect();
+    for (at, (dir, text)) in all.iter().enumerate() {
+        let mut text = text.to_vec();
+        for (_, (_, other)) in all.iter().enumerate().filter(|(other, _)| *other != at) {
+            text.put(line_of(other));
         }
-        write(own, &text)?;
+        write(dir, &text)?;
     }
     Ok(())
 }
@@ -229,7 +232,7 @@ fn remove(folder: &Dir, name: &CStr, own: &Dir) -> Result<()> {
 pub fn leave(parent: &mut Parent) -> Result<()> {
     let Some(Place { records, bridge, name, own }) = parent.place.take() else { return Ok(()) };
     let folder = enter(&records, bridge)?;
-    let left = remove(&folder, name, &own).and_then(|()| tell(&folder));
+    let left = remove(&folder, name, &own).and_then(|()| tell(&folder, None));
     match records.rmdir(bridge) {
         Err(e) if e.is(Errno::ENOTEMPTY) => left,
         other => left.and(other),

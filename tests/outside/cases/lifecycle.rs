@@ -193,6 +193,30 @@ fn later_runs_sweep_records() {
     assert_eq!(records.left(), [""; 0]);
 }
 
+case!(the_folders_of_others_stay, Needs::NAMESPACES);
+/// The user may name a folder that has others in it, whose files have the names of those of a record.
+fn the_folders_of_others_stay() {
+    let records = Records::new();
+    for (folder, files) in
+        [("theirs", &["status", "config", "log"][..]), (".git", &["config", "state"]), ("empty", &[])]
+    {
+        let path = format!("{}/{folder}", records.state());
+        fs::create_dir(&path).expect("mkdir");
+        files.iter().for_each(|file| fs::write(format!("{path}/{file}"), "theirs\n").expect("write"));
+    }
+    let left = records.left();
+    for _ in 0..3 {
+        records.probe(&["--name", "lc-sweeper"], &["status", "0"]).finish().silent(0);
+    }
+    for name in ["theirs", "empty"] {
+        records.call("rm", &["-f", name]).refused(125, &["no such container", name]);
+    }
+    assert_eq!(records.call("ps", &["-aq"]).success(), "");
+    records.probe(&["--name", "theirs"], &["status", "0"]).finish().refused(125, &["theirs", "it is not a record"]);
+    assert_eq!(records.left(), left);
+    assert_eq!(fs::read_dir(format!("{}/theirs", records.state())).expect("their folder").count(), 3);
+}
+
 case!(rm_ends_and_removes, Needs::NAMESPACES);
 fn rm_ends_and_removes() {
     let records = Records::new();
