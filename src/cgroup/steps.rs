@@ -206,7 +206,8 @@ step! {
     /// Shows its limits where programs look for them.
     ///
     /// A new mount has its own cgroup as the root, because it is made in the new cgroup namespace. Those of the host are detached
-    /// first: what is covered stays in mountinfo, and programs take the first line. In a user namespace they are locked, and stay.
+    /// first: what is covered stays in mountinfo, and programs take the first line. In a user namespace they are locked, and stay:
+    /// mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound there.
     pub struct MountCgroup {
         /// Its cgroup.
         pub group: &'static Group,
@@ -216,6 +217,8 @@ step! {
         pub point: &'static CStr,
         /// [`USUAL`](crate::root::kernel::USUAL), and whether it is read-only.
         pub flags: MountFlags,
+        /// In a user namespace, its path: it is bound, and inherits read-only.
+        pub bound: Option<&'static CStr>,
     }
 
     may_fail |_| true
@@ -223,8 +226,9 @@ step! {
 
 impl MountCgroup {
     /// In place of the host's mounts. `None`: the hierarchy is mounted nowhere.
-    pub fn on_host(group: &'static Group, host: &Host, flags: MountFlags) -> Option<MountCgroup> {
-        group.path?;
+    pub fn on_host(group: &'static Group, host: &Host, flags: MountFlags, in_userns: bool) -> Option<MountCgroup> {
+        let bound = group.path?;
+        let bound = in_userns.then_some(bound);
         let all = host.mountinfo.as_deref().unwrap_or_default();
         let (mut mounts, mut rest) = (Vec::new(), all);
         while let Some(mount) = mountinfo::next(&mut rest) {
@@ -235,11 +239,11 @@ impl MountCgroup {
                 }
                 Version::V2 => mount.fstype == b"cgroup2",
             };
-            if is_it && !mountinfo::is_hidden(&mount, all) {
+            if is_it && !in_userns && !mountinfo::is_hidden(&mount, all) {
                 mounts.push(mountinfo::unescape(mount.point));
             }
         }
-        Some(MountCgroup { group, mounts, point: bytes::c_string(&[group.hierarchy.top.path()]), flags })
+        Some(MountCgroup { group, mounts, point: bytes::c_string(&[group.hierarchy.top.path()]), flags, bound })
     }
 }
 
@@ -256,7 +260,11 @@ impl ChildStep for MountCgroup {
                 other => other?,
             }
         }
-        match mount_cgroup(hierarchy, self.point, self.flags) {
+        let mounted = match self.bound {
+            Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),
+            None => mount_cgroup(hierarchy, self.point, self.flags),
+        };
+        match mounted {
             // Where it is below one that has been detached; or the kernel knows no cgroup namespaces.
             Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY]) => Ok(()),
             other => other,

@@ -197,7 +197,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if privilege.confined && !own_root {
         steps.add(MakeSysReadOnly::new(host));
         for group in &parts.groups {
-            if let Some(step) = MountCgroup::on_host(group, host, USUAL | MountFlags::RDONLY) {
+            if let Some(step) = MountCgroup::on_host(group, host, USUAL | MountFlags::RDONLY, in_userns) {
                 steps.add(step);
             }
         }
