@@ -103,6 +103,8 @@ pub struct Hierarchy {
     pub own: &'static CStr,
     /// Which of the controllers it carries.
     pub controllers: Controllers,
+    /// v1: the list of all its controllers, by which mount(2) knows it; empty on v2.
+    pub list: &'static CStr,
     /// v1: the names of its files lack that of their controller, `cpuset.`: the option `noprefix` of cpusets.
     pub noprefix: bool,
 }
@@ -161,7 +163,8 @@ fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8])
     if !controllers.has(controller) {
         return Ok(None);
     }
-    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own: below_top(&[below]), controllers, noprefix }))))
+    let (own, list) = (below_top(&[below]), bytes::c_string(&[line.controllers]));
+    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own, controllers, list, noprefix }))))
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.

@@ -64,8 +64,9 @@ impl Group {
     /// A group that exists already, by its directory.
     pub fn existing(top: Dir) -> Result<&'static Group> {
         let version = if top.has(c"tasks")? { Version::V1 } else { Version::V2 };
+        let (controllers, list) = (Controllers::NONE, c"");
         let hierarchy: &Hierarchy =
-            Box::leak(Box::new(Hierarchy { version, top, own: c".", controllers: Controllers::NONE, noprefix: false }));
+            Box::leak(Box::new(Hierarchy { version, top, own: c".", controllers, list, noprefix: false }));
         Ok(Box::leak(Box::new(Group {
             hierarchy,
             name: c".",

@@ -4,12 +4,15 @@
 
 use super::directory::{self, explain};
 use super::limits::Setting;
-use super::{Enable, Group, Version};
+use super::{Enable, Group, Hierarchy, Version};
 use crate::bytes::{self, Set};
 use crate::error::{Errno, Error, Kind, Result};
+use crate::host::Host;
+use crate::mountinfo;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, CloneFlags, CpuMask, Dir, MountFlags};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 step! {
@@ -201,23 +204,138 @@ impl ChildStep for UnshareCgroup {
 
 step! {
     /// Shows its limits where programs look for them.
-    pub struct BindCgroup {
-        /// The path of its cgroup.
-        pub path: &'static CStr,
-        /// Where the hierarchy is mounted.
+    ///
+    /// A new mount has its own cgroup as the root, because it is made in the new cgroup namespace. Those of the host are detached
+    /// first: what is covered stays in mountinfo, and programs take the first line. In a user namespace they are locked, and stay:
+    /// mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound there.
+    pub struct MountCgroup {
+        /// Its cgroup.
+        pub group: &'static Group,
+        /// Where the host has mounted the hierarchy.
+        pub mounts: Vec<&'static CStr>,
+        /// Where it is to be mounted.
         pub point: &'static CStr,
+        /// [`USUAL`](crate::root::kernel::USUAL), and whether it is read-only.
+        pub flags: MountFlags,
+        /// In a user namespace, its path: it is bound, and inherits read-only.
+        pub bound: Option<&'static CStr>,
     }
 
     may_fail |_| true
 }
 
-impl ChildStep for BindCgroup {
+impl MountCgroup {
+    /// In place of the host's mounts. `None`: the hierarchy is mounted nowhere.
+    pub fn on_host(group: &'static Group, host: &Host, flags: MountFlags, in_userns: bool) -> Option<MountCgroup> {
+        let bound = group.path?;
+        let bound = in_userns.then_some(bound);
+        let all = host.mountinfo.as_deref().unwrap_or_default();
+        let (mut mounts, mut rest) = (Vec::new(), all);
+        while let Some(mount) = mountinfo::next(&mut rest) {
+            let is_it = match group.hierarchy.version {
+                Version::V1 => {
+                    let first = bytes::split(group.hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
+                    mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', first)
+                }
+                Version::V2 => mount.fstype == b"cgroup2",
+            };
+            if is_it && !in_userns && !mountinfo::is_hidden(&mount, all) {
+                mounts.push(mountinfo::unescape(mount.point));
+            }
+        }
+        Some(MountCgroup { group, mounts, point: bytes::c_string(&[group.hierarchy.top.path()]), flags, bound })
+    }
+}
+
+impl ChildStep for MountCgroup {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        match sys::mount(self.path, self.point, c"", MountFlags::BIND, None) {
-            // The group was left out.
-            Err(e) if e.is(Errno::ENOENT) => Ok(()),
+        let Group { hierarchy, left_out, .. } = self.group;
+        if left_out.get() {
+            return Ok(());
+        }
+        for point in &self.mounts {
+            match sys::detach(point) {
+                // It is locked, or below one that has been detached.
+                Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT]) => {}
+                other => other?,
+            }
+        }
+        let mounted = match self.bound {
+            Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),
+            None => mount_cgroup(hierarchy, self.point, self.flags),
+        };
+        match mounted {
+            // Where it is below one that has been detached; or the kernel knows no cgroup namespaces.
+            Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY]) => Ok(()),
             other => other,
         }
+    }
+}
+
+fn mount_cgroup(hierarchy: &Hierarchy, point: &CStr, flags: MountFlags) -> Result<()> {
+    match hierarchy.version {
+        Version::V1 => sys::mount(c"cgroup", point, c"cgroup", flags, Some(hierarchy.list)),
+        Version::V2 => sys::mount(c"cgroup", point, c"cgroup2", flags, None),
+    }
+}
+
+/// Where cgroups are mounted, relative to /sys.
+const POINT: &CStr = c"fs/cgroup";
+
+step! {
+    /// Shows its limits in its own root, where programs look for them.
+    pub struct MountCgroups {
+        /// Its cgroups, and where each is to be mounted, relative to /sys.
+        pub groups: Vec<(&'static Group, &'static CStr)>,
+        /// As in [`MountCgroup`].
+        pub flags: MountFlags,
+    }
+
+    may_fail |_| true
+}
+
+impl MountCgroups {
+    /// By the names that a host has: /sys/fs/cgroup itself is that of v2, unless there are hierarchies of v1 as well.
+    pub fn new(groups: &[&'static Group], flags: MountFlags) -> MountCgroups {
+        let point = |group: &Group| match group.hierarchy.version {
+            Version::V1 => bytes::c_string(&[POINT.to_bytes(), b"/", group.hierarchy.list.to_bytes()]),
+            Version::V2 if groups.len() == 1 => POINT,
+            Version::V2 => c"fs/cgroup/unified",
+        };
+        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), flags }
+    }
+}
+
+impl ChildStep for MountCgroups {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let Some(top) = &child.own.sys else { return Ok(()) };
+        sys::fchdir(top, c"/sys")?;
+        let in_memory = self.groups.iter().any(|(_, point)| *point != POINT);
+        if in_memory {
+            let flags = self.flags.without(MountFlags::RDONLY);
+            match sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k")) {
+                // A kernel without cgroups.
+                Err(e) if e.is(Errno::ENOENT) => return Ok(()),
+                other => other?,
+            }
+        }
+        for (group, point) in &self.groups {
+            if group.left_out.get() {
+                continue;
+            }
+            if in_memory {
+                sys::mkdir(None, point, 0o755)?;
+            }
+            match mount_cgroup(group.hierarchy, point, self.flags) {
+                // The kernel knows no cgroup namespaces in a user namespace.
+                Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY]) => {}
+                other => other?,
+            }
+        }
+        if in_memory && self.flags.has(MountFlags::RDONLY) {
+            sys::remount_read_only(POINT, self.flags)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
-use crate::cgroup::steps::{BindCgroup, CloseLocks, JoinCgroup, SetAffinity, UnshareCgroup};
+use crate::cgroup::steps::{CloseLocks, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -20,7 +20,7 @@ use crate::root::enter::{
 };
 use crate::root::etc::BindEtcFile;
 use crate::root::image::MountImage;
-use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, thermal_counters};
+use crate::root::kernel::{MakeSysReadOnly, MaskPaths, MountMqueue, MountProc, MountSysfs, USUAL, thermal_counters};
 use crate::root::layer::{MountLayer, MountWrites};
 use crate::root::own::CheckOwnMounts;
 use crate::root::workdir::{ChangeDirectory, ChangeDirectoryAsUser};
@@ -204,12 +204,16 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if privilege.confined && !own_root {
         steps.add(MakeSysReadOnly::new(host));
-        // A bind mount inherits read-only from its source, so these come after it.
-        for group in &parts.groups {
-            if let Some(path) = group.path.filter(|_| !group.is_freezer() || !group.settings.is_empty()) {
-                steps.add(BindCgroup { path, point: bytes::c_string(&[group.hierarchy.top.path()]) });
+        for group in parts.groups.iter().filter(|group| !group.is_freezer() || !group.settings.is_empty()) {
+            if let Some(step) = MountCgroup::on_host(group, host, USUAL | MountFlags::RDONLY, in_userns) {
+                steps.add(step);
             }
         }
+    }
+    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
+    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
+    if own_root && privilege.confined && !parts.groups.is_empty() && !parts.volumes.iter().any(is_in_sys) {
+        steps.add(MountCgroups::new(&parts.groups, USUAL | MountFlags::RDONLY));
     }
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });

@@ -16,7 +16,8 @@ pub const MQUEUE: &CStr = c"/dev/mqueue";
 /// A filesystem that shows a namespace can be mounted only by the owner of the namespace.
 pub const OF_NAMESPACES: [&CStr; 3] = [c"/sys", c"/proc", MQUEUE];
 
-const USUAL: MountFlags = MountFlags::from_bits(libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
+/// The usual flags of the kernel's own filesystems.
+pub const USUAL: MountFlags = MountFlags::from_bits(libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
 
 /// The same for fsmount(2).
 const USUAL_ATTRIBUTES: MountAttr =

@@ -797,7 +797,8 @@ impl Translator {
                 self.put_trap();
             }
             // The old root is still needed for the tools; at the end the new one is moved over it.
-            Sysno::umount2 => {}
+            Sysno::umount2 if call.bytes(0) == b"." => {}
+            Sysno::umount2 => self.line("umount -l ~ 2>/dev/null || :", &[call.bytes(0)]),
             Sysno::fchdir => {
                 let path = self.of_fd(call, 0);
                 self.directory = path;

@@ -3,6 +3,7 @@
 use crate::support::harness::{Running, probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
+use crate::support::roots::Root;
 
 const MIB: u64 = 1 << 20;
 
@@ -272,4 +273,39 @@ fn a_later_option_wins() {
     let running = waiting_container(&["-m", "50m", "--memory-limit=70m", "--memory", "90m"]);
     assert_eq!(memory_limit(&running), 90 * MIB);
     running.finish().success();
+}
+
+const MEMORY_SEEN: [&str; 4] = ["limit-seen", "memory", "memory.limit_in_bytes", "memory.max"];
+const CPU_SEEN: [&str; 4] = ["limit-seen", "cpu", "cpu.cfs_quota_us", "cpu.max"];
+
+/// What the probe prints of half a CPU.
+fn half_a_cpu() -> &'static str {
+    if on_v2("cpu") { "1 ro / 50000 100000\n" } else { "1 ro / 50000\n" }
+}
+
+case!(programs_find_them, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MOUNTED);
+/// One read-only mount for each hierarchy, whose root is the container's own group, leads a runtime to its limits.
+fn programs_find_them() {
+    let limits = ["-m", "300m", "--cpus", "0.5"];
+    assert_eq!(probe(&limits, &MEMORY_SEEN).finish().success(), "1 ro / 314572800\n");
+    assert_eq!(probe(&limits, &CPU_SEEN).finish().success(), half_a_cpu());
+}
+
+case!(programs_find_them_in_a_root, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);
+fn programs_find_them_in_a_root() {
+    let root = Root::new();
+    let limits = ["-m", "300m", "--cpus", "0.5"];
+    assert_eq!(root.probe_output(&limits, &MEMORY_SEEN), "1 ro / 314572800\n");
+    assert_eq!(root.probe_output(&limits, &CPU_SEEN), half_a_cpu());
+    // Nothing is mounted there for a run without a group, and what the user mounts there is not covered.
+    assert_eq!(root.probe_output(&["--no-limits"], &MEMORY_SEEN), "0\n");
+    let own = [&limits[..], &["--tmpfs", "/sys/fs/cgroup"]].concat();
+    assert_eq!(root.probe_output(&own, &MEMORY_SEEN), "0\n");
+}
+
+case!(programs_find_them_on_a_copy_of_the_host, Needs::ROOT | Needs::OVERLAY | Needs::MEMORY | Needs::CPU);
+fn programs_find_them_on_a_copy_of_the_host() {
+    let limits = ["-m", "300m", "--cpus", "0.5", "--ephemeral"];
+    assert_eq!(probe(&limits, &MEMORY_SEEN).finish().success(), "1 ro / 314572800\n");
+    assert_eq!(probe(&limits, &CPU_SEEN).finish().success(), half_a_cpu());
 }

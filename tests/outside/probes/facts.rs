@@ -42,6 +42,37 @@ fn namespaces() {
 
 probe!("file", |words| std::io::stdout().write_all(&fs::read(words.text(0)).expect("read")).expect("write"));
 
+probe!("limit-seen", |words| limit_seen(words.text(0), words.text(1), words.text(2)));
+/// A limit as the JVM finds it: by the first line of mountinfo that carries the controller, and by the path of the process in
+/// that hierarchy, as far as it is below the root of the mount. Prints how many such lines there are, whether that mount is
+/// read-only, its root, and the limit; `v1` and `v2` are the names of the file.
+fn limit_seen(controller: &str, v1: &str, v2: &str) {
+    let own = fs::read_to_string("/proc/self/cgroup").expect("cgroup");
+    let line = |name: &str| {
+        own.lines().map(|line| line.splitn(3, ':').collect::<Vec<_>>()).find(|f| f[1].split(',').any(|c| c == name))
+    };
+    let (fields, is_v1) = match line(controller) {
+        Some(fields) => (fields, true),
+        None => (line("").expect("a line of v2"), false),
+    };
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let found: Vec<(Vec<&str>, Vec<&str>)> = mounts
+        .lines()
+        .filter_map(|line| line.split_once(" - "))
+        .map(|(left, right)| (left.split(' ').collect(), right.split(' ').collect::<Vec<_>>()))
+        .filter(|(_, right)| match is_v1 {
+            true => right[0] == "cgroup" && right[2].split(',').any(|option| option == controller),
+            false => right[0] == "cgroup2",
+        })
+        .collect();
+    let Some((first, _)) = found.first() else { return println!("0") };
+    let (root, point) = (first[3], first[4]);
+    let below = fields[2].strip_prefix(root).unwrap_or(fields[2]).trim_matches('/');
+    let file = std::path::Path::new(point).join(below).join(if is_v1 { v1 } else { v2 });
+    let limit = fs::read_to_string(&file).unwrap_or_else(|e| format!("{}: {e}", file.display()));
+    println!("{} {} {root} {}", found.len(), first[5].split(',').next().unwrap_or_default(), limit.trim());
+}
+
 probe!("list", |words| list(words.text(0)));
 pub fn list(folder: &str) {
     let mut names: Vec<OsString> = fs::read_dir(folder).expect("readdir").flatten().map(|e| e.file_name()).collect();
