@@ -1,4 +1,4 @@
-//! The README's lesson: its ten commands print what the README shows.
+//! The lesson: its ten commands print what it shows.
 
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker_file;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// Each command with the output that follows it.
 fn lesson() -> Vec<(String, String)> {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../manual/reference.md");
     let section = readme.split("\n## A lesson\n").nth(1).expect("the lesson").split("\n## ").next().expect("it");
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in section.lines() {
