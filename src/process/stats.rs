@@ -1,5 +1,5 @@
-//! `--stats`: the times and counters of a run, as one record: one line of JSON, or text with a line for each field. The README
-//! lists the fields.
+//! `--stats`: the times and counters of a run, as one record: one line of JSON, or text with a line for each field.
+//! tests/manual/reference.md lists the fields.
 
 use crate::bytes::{self, Put};
 use crate::cgroup::Group;

@@ -94,8 +94,8 @@ pub fn man_page() -> String {
              caller reaches. With it these undo the boundary:\n.BR \\-\\-privileged ;\n.B \\-\\-cap\\-add\nof SYS_ADMIN, \
              SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or MKNOD; and, as root,\n.BR \"\\-\\-pid host\" .\nWhat root in a container \
              leaves in a directory or a volume is root's on the host, set-user-ID files too: keep it below a directory that \
-             only root may enter, or run as another user with\n.BR \\-u .\nThe README lists what is held, by what, and what is \
-             not.\n";
+             only root may enter, or run as another user with\n.BR \\-u .\nThe source's tests/manual/reference.md lists \
+             what is held, by what, and what is not.\n";
     page += ".SH SEE ALSO\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7),\n.BR unshare (1)\n";
     page
 }

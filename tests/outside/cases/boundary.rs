@@ -1,4 +1,4 @@
-//! What README calls a boundary: what a root or a volume brings along does not lead to the host.
+//! What the reference calls a boundary: what a root or a volume brings along does not lead to the host.
 
 use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;

@@ -1,14 +1,19 @@
-//! The README's lesson: its ten commands print what the README shows.
+//! The lesson and the session of the README: their commands print what they show.
 
+use crate::probes::own_network::in_own_network;
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker_file;
 use crate::support::needs::Needs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-/// Each command with the output that follows it.
-fn lesson() -> Vec<(String, String)> {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## A lesson\n").nth(1).expect("the lesson").split("\n## ").next().expect("it");
+/// The README, as it was when this was compiled: a virtual host has no source.
+const README: &str = include_str!("../../../README.md");
+const REFERENCE: &str = include_str!("../../manual/reference.md");
+
+/// Each command below a heading of a document, with the output that follows it.
+fn commands(document: &str, heading: &str) -> Vec<(String, String)> {
+    let section = document.split(&format!("\n## {heading}\n")).nth(1).expect("the heading");
+    let section = section.split("\n## ").next().expect("it");
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in section.lines() {
         let Some(line) = line.strip_prefix("    ") else { continue };
@@ -37,7 +42,7 @@ fn matches_expected(seen: &str, expected: &str) -> bool {
 }
 
 case!(
-    all_ten_print_what_the_readme_says,
+    all_ten_print_what_the_lesson_says,
     Needs::ROOT
         | Needs::SH
         | Needs::SCRIPT_TOOLS
@@ -48,22 +53,44 @@ case!(
         | Needs::SWAP
         | Needs::CPUSET
 );
-fn all_ten_print_what_the_readme_says() {
-    let commands = lesson();
+fn all_ten_print_what_the_lesson_says() {
+    let commands = commands(REFERENCE, "A lesson");
     assert_eq!(commands.len(), 10);
+    print_what_is_shown(commands);
+}
+
+/// Runs each command in one new folder, with a folder of records of its own, and compares what it prints.
+fn print_what_is_shown(commands: Vec<(String, String)>) {
     let folder = Folder::new();
     let tools = Folder::new();
     std::os::unix::fs::symlink(mydocker_file(), tools.path("mydocker")).expect("a link");
     let path = format!("{}:{}", tools.text(""), std::env::var("PATH").expect("PATH"));
+    // All are run, also after one that is wrong: the last ones remove what the first ones made.
+    let mut wrong = String::new();
     for (command, expected) in commands {
-        let output = Command::new("sh")
-            .args(["-c", &format!("exec 2>&1; {command}")])
-            .current_dir(folder.as_path())
-            .env("PATH", &path)
-            .env("LC_ALL", "C")
-            .output()
-            .expect("sh");
-        let seen = String::from_utf8_lossy(&output.stdout);
-        assert!(matches_expected(&seen, &expected), "{command}\nprints\n{seen}\nand not\n{expected}");
+        // To a file: the relay of a published port keeps the stderr that it was started with, so a pipe has no end.
+        let printed = std::fs::File::create(tools.path("printed")).expect("a file");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(folder.as_path());
+        shell.env("PATH", &path).env("LC_ALL", "C").env("MYDOCKER_STATE", tools.path("records"));
+        shell.stdin(Stdio::null()).stdout(printed).status().expect("sh");
+        let seen = std::fs::read_to_string(tools.path("printed")).expect("what it printed");
+        if !matches_expected(&seen, &expected) {
+            wrong += &format!("{command}\nprints\n{seen}\nand not\n{expected}\n");
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
+
+case!(
+    the_session_of_the_readme_prints_what_it_shows,
+    Needs::ROOT | Needs::SH | Needs::BUSYBOX | Needs::NO_INITRAMFS | Needs::MEMORY | Needs::SWAP
+);
+fn the_session_of_the_readme_prints_what_it_shows() {
+    in_own_network("first-visit");
+}
+probe!("first-visit", |_| {
+    let commands = commands(README, "A session");
+    assert_eq!(commands.len(), 8);
+    print_what_is_shown(commands);
+});

@@ -28,12 +28,13 @@ fn seconds(record: &Value, name: &str) -> f64 {
     record[name].as_f64().unwrap_or_else(|| panic!("{name} is not a number: {record}"))
 }
 
-/// The name and type of each field, from the README's table.
+/// The name and type of each field, from the table of the reference.
 fn schema() -> Vec<(String, String)> {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap_or_else(|_| {
-        // For a host that has only this file.
-        include_str!("../../../README.md").to_string()
-    });
+    let readme =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/manual/reference.md")).unwrap_or_else(|_| {
+            // For a host that has only this file.
+            include_str!("../../manual/reference.md").to_string()
+        });
     let table = readme.split("\n| field | type |").nth(1).expect("the table of the fields");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let field = |cell: &str| cell.trim().trim_matches('`').to_string();
@@ -58,7 +59,7 @@ fn has_type(value: &Value, kind: &str) -> bool {
                         && (limit["in_force"].is_string() || limit["in_force"].is_null())
                 })
             }),
-            _ => panic!("the README has a type {kind:?}"),
+            _ => panic!("the reference has a type {kind:?}"),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! The tour of the source and the README name what exists: files, functions, types, options.
+//! The tour of the source and the reference name what exists: files, functions, types, options.
 
 use crate::support::harness::mydocker;
 use crate::support::needs::Needs;
@@ -31,7 +31,7 @@ fn defines(source: &str, name: &str) -> bool {
 
 case!(every_link_leads_to_what_it_names, Needs::SOURCE);
 fn every_link_leads_to_what_it_names() {
-    for (document, at_least) in [("src/README.md", 90), ("README.md", 1)] {
+    for (document, at_least) in [("src/README.md", 90), ("README.md", 5), ("tests/manual/reference.md", 1)] {
         let path = Path::new(ROOT).join(document);
         let text = fs::read_to_string(&path).expect(document);
         let links = links(&text);
@@ -57,17 +57,17 @@ fn the_step_of_the_tour_is_the_step_of_the_source() {
     assert!(source.contains(&shown), "{shown}");
 }
 
-case!(the_readme_has_every_option_of_help, Needs::SOURCE);
-fn the_readme_has_every_option_of_help() {
-    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("the README");
-    let section = readme.split("\n## Options\n").nth(1).expect("options").split("\n## ").next().expect("it");
+case!(the_reference_has_every_option_of_help, Needs::SOURCE);
+fn the_reference_has_every_option_of_help() {
+    let reference = fs::read_to_string(Path::new(ROOT).join("tests/manual/reference.md")).expect("the reference");
+    let section = reference.split("\n## Options\n").nth(1).expect("options").split("\n## ").next().expect("it");
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let told: Vec<&str> = section.split(|c| !is_name(c)).collect();
     let help = mydocker(&["run", "--help"]).finish().success();
     for line in help.lines().filter(|line| line.trim_start().starts_with('-') && line.starts_with("  ")) {
         let synopsis = line.trim_start().split("  ").next().expect("names");
         for name in synopsis.split([' ', ',', '[']).filter(|word| word.starts_with('-')) {
-            assert!(told.contains(&name), "{name} is not in the README");
+            assert!(told.contains(&name), "{name} is not in the reference");
         }
     }
 }
