@@ -136,32 +136,33 @@ const SWEEP_AT_MOST: usize = 8;
 
 /// Removes what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
 /// to run, so that every directory is looked at sooner or later. Errors are ignored, because this run does not depend on it.
-/// Returns the names that it has removed.
+/// Returns their names.
 pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
     let names = sys::directory_names(parent, PREFIX).unwrap_or_default();
-    let mut removed = Vec::new();
+    let mut leftovers = Vec::new();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
         if let Some(&name) = names.get(turn.wrapping_add(at) % names.len())
             && name != own
             && sweep_one(parent, name)
         {
-            removed.push(name);
+            leftovers.push(name);
         }
     }
-    removed
+    leftovers
 }
 
-/// Removes `name` if it is a leftover of ours, and returns whether it did.
+/// Removes `name` if it is a leftover of ours, and returns whether it is. What is frozen cannot be removed before its group of the
+/// freezer.
 pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
     let Ok(Some(dir)) = lock(parent, name) else { return false };
     if !sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0) {
         return false;
     }
-    match remove_tree(parent, name, &dir) {
-        // With --pid host, or after a change of uid, processes of the container may outlive mydocker.
-        Err(e) if e.is(Errno::EBUSY) => end_members(&dir).is_ok() && remove_tree(parent, name, &dir).is_ok(),
-        other => other.is_ok(),
+    // With --pid host, or after a change of uid, processes of the container may outlive mydocker.
+    if remove_tree(parent, name, &dir).is_err_and(|e| e.is(Errno::EBUSY)) && end_members(&dir).is_ok() {
+        let _ = remove_tree(parent, name, &dir);
     }
+    true
 }
 
 /// SIGKILL to every process in the group, until none is left: some may be forking.

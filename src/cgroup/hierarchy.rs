@@ -135,6 +135,13 @@ pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Ve
     Ok(found)
 }
 
+/// The freezer of v1, if it is mounted.
+pub fn freezer(host: &Host) -> Result<Option<&'static Hierarchy>> {
+    let own = sys::read_file(c"/proc/self/cgroup")?;
+    let mounts = host.mountinfo.as_ref().map_err(|e| *e)?;
+    hierarchy_of(Controller::Freezer, false, &own, mounts)
+}
+
 /// The hierarchy of a controller that none found so far carries.
 fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.

@@ -6,6 +6,7 @@ use crate::error::{Errno, Error, Result};
 use crate::privilege;
 use crate::spec::{Capabilities, Network, Port};
 use crate::step::{Listener, Parent, ParentStep, Slot};
+use crate::streams;
 use crate::sys::record;
 use crate::sys::{self, CloneFlags, Fd, Pid, SocketAddress};
 use alloc::boxed::Box;
@@ -90,6 +91,8 @@ step! {
         pub network: Network,
         /// It has a user namespace.
         pub in_userns: bool,
+        /// Whoever has started it goes on without it.
+        pub detached: bool,
         /// The filter of the calls that the relay may make.
         pub filter: Slot<Vec<u8>>,
     }
@@ -126,9 +129,14 @@ impl ParentStep for StartRelay {
             }
             None => {
                 let listeners = Box::leak(Box::new(core::mem::take(&mut parent.listeners)));
-                if let Err(e) =
-                    self.confine(namespace, kind).and_then(|()| give_up(listeners, [&failed, &process], mydocker))
-                {
+                let prepare = || {
+                    if self.detached {
+                        streams::leave()?;
+                    }
+                    self.confine(namespace, kind)?;
+                    give_up(listeners, [&failed, &process], mydocker)
+                };
+                if let Err(e) = prepare() {
                     sys::send_error(failed.borrow(), e).unwrap_or_default();
                     sys::exit_group(125);
                 }

@@ -3,7 +3,8 @@
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::step::{Parent, ParentStep};
-use crate::sys::{self, CloneFlags, Fd, FdRef, OpenFlags, Pointers, SigSet, record};
+use crate::streams;
+use crate::sys::{self, CloneFlags, Fd, Pointers, SigSet, record};
 use core::ffi::CStr;
 
 const PROGRAM: &CStr = c"/usr/bin/slirp4netns";
@@ -62,10 +63,7 @@ impl ParentStep for StartSlirp {
 fn execute(argv: &Pointers, pairs: [(&Fd, &Fd); 2]) -> Result<()> {
     // No key of the terminal is meant for it, and no stream.
     sys::setsid()?;
-    let null = sys::open(c"/dev/null", OpenFlags::RDWR)?;
-    for stream in FdRef::STREAMS {
-        sys::dup3(null.borrow(), stream)?;
-    }
+    streams::leave()?;
     for (fd, place) in pairs {
         sys::dup3(fd.borrow(), place.borrow())?;
     }

@@ -17,7 +17,7 @@ use crate::report::{OpenPidFile, OpenStatsFile, WriteCidFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::{BlockSignals, StartTimer};
-use crate::spec::{Network, Spec, StatsTo};
+use crate::spec::{LogTo, Network, Spec, StatsTo};
 use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Slot, Steps};
 use crate::sys;
@@ -94,7 +94,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if !spec.ports.is_empty() {
         let filter = Slot::new(Some(publish::filter()));
-        steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), filter });
+        let detached = spec.detach && spec.log != LogTo::Caller;
+        steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), detached, filter });
     }
     if spec.pid_file.is_some() {
         steps.add(WritePidFile);

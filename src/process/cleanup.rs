@@ -1,20 +1,20 @@
 //! The work after execve: the sweep of other runs' leftovers, the counters, the orphans, the removal of the groups.
 
 use crate::bytes::{self, Put};
-use crate::cgroup::directory;
+use crate::cgroup::{Controller, directory, hierarchy};
 use crate::error::{Errno, Result};
 use crate::plan::Plan;
 use crate::sys::{self, Dir, Pid};
 use alloc::vec::Vec;
 
 /// Removes what killed runs have left, now that the command runs. Each run looks in one hierarchy, chosen by its pid; the names
-/// that it removes there it also looks for in the others.
+/// of leftovers there it also looks for in the others.
 pub fn sweep(plan: &Plan) {
     let hierarchies = &plan.parts.hierarchies;
     // Multiples of the golden ratio visit every hierarchy soon, whatever the distance of the pids from run to run.
     let turn = (plan.host.pid.0 as u32).wrapping_mul(0x9e37_79b1);
     let chosen = ((u64::from(turn) * hierarchies.len() as u64) >> 32) as usize;
-    let mut removed = Vec::new();
+    let mut leftovers = Vec::new();
     for at in 0..hierarchies.len() {
         let Some(&hierarchy) = hierarchies.get((chosen + at) % hierarchies.len()) else { continue };
         // The cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
@@ -29,17 +29,27 @@ pub fn sweep(plan: &Plan) {
         match parent {
             Some(parent) if at == 0 => {
                 let own = plan.parts.groups.first().map_or(c"", |group| group.name);
-                removed = directory::sweep(parent, own, turn as usize);
+                leftovers = directory::sweep(parent, own, turn as usize);
             }
             Some(parent) => {
-                for name in &removed {
+                for name in &leftovers {
                     directory::sweep_one(parent, name);
                 }
             }
             None => {}
         }
-        if removed.is_empty() {
+        if leftovers.is_empty() {
             return;
+        }
+    }
+    // Without a name this run has no need of a freezer, and has not looked for it.
+    if !leftovers.is_empty()
+        && !hierarchies.iter().any(|hierarchy| hierarchy.controllers.has(Controller::Freezer))
+        && let Ok(Some(freezer)) = hierarchy::freezer(plan.host)
+        && let Ok(parent) = Dir::open(Some(&freezer.top), freezer.own)
+    {
+        for name in &leftovers {
+            directory::sweep_one(&parent, name);
         }
     }
 }

@@ -68,13 +68,12 @@ fn print_what_is_shown(commands: Vec<(String, String)>) {
     // All are run, also after one that is wrong: the last ones remove what the first ones made.
     let mut wrong = String::new();
     for (command, expected) in commands {
-        // To a file: the relay of a published port keeps the stderr that it was started with, so a pipe has no end.
-        let printed = std::fs::File::create(tools.path("printed")).expect("a file");
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(folder.as_path());
         shell.env("PATH", &path).env("LC_ALL", "C").env("MYDOCKER_STATE", tools.path("records"));
-        shell.stdin(Stdio::null()).stdout(printed).status().expect("sh");
-        let seen = std::fs::read_to_string(tools.path("printed")).expect("what it printed");
+        // A pipe ends when nobody in the background has kept it: neither the container, nor its keeper, nor the relay of its port.
+        let printed = shell.stdin(Stdio::null()).output().expect("sh").stdout;
+        let seen = String::from_utf8(printed).expect("UTF-8");
         if !matches_expected(&seen, &expected) {
             wrong += &format!("{command}\nprints\n{seen}\nand not\n{expected}\n");
         }

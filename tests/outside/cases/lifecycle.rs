@@ -206,7 +206,7 @@ fn the_folders_of_others_stay() {
     }
     let left = records.left();
     for _ in 0..3 {
-        records.probe(&["--name", "lc-sweeper"], &["status", "0"]).finish().silent(0);
+        records.probe(&["--name", "lc-beside"], &["status", "0"]).finish().silent(0);
     }
     for name in ["theirs", "empty"] {
         records.call("rm", &["-f", name]).refused(125, &["no such container", name]);
