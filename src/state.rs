@@ -209,9 +209,16 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
                 Some(record) => remove(folder, name, &record.dir)?,
                 None if turn < 50 => sys::nanosleep(1_000_000)?,
                 // Whoever made it was killed at once, or is slow, and makes it again.
-                None => match folder.rmdir(name) {
-                    Err(e) if e.is(Errno::ENOENT) => {}
-                    other => other.map_err(|e| e.with_hint("it is not a record: choose another --name"))?,
+                None => match open_ours(folder, name)? {
+                    Some(dir) => remove(folder, name, &dir)?,
+                    None if folder.has(name)? => {
+                        return Err(Error::refused(
+                            "this is not a record:",
+                            &[name.to_bytes()],
+                            "choose another --name",
+                        ));
+                    }
+                    None => {}
                 },
             },
             Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),

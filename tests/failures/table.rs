@@ -117,7 +117,7 @@ pub enum Effect {
     Library,
 }
 
-/// A row of the table: in which process, which call, with which arguments, with which errnos (none: all), in which
+/// A row of the table: in which process, which call, with which arguments (`^`: at their beginning), with which errnos (none: all), in which
 /// scenarios (none: all).
 struct Row {
     scenarios: &'static [&'static str],
@@ -199,6 +199,8 @@ const OWN_FILE: Effect = Survived("if a file of /etc cannot be mounted, the root
 const HOSTS_FILE: Effect = Survived("on a host without this file, the container gets none");
 const NO_NUMBER: Effect = Survived("an unknown number is left out of the record");
 const BELOW: Effect = Survived("a mount below the root is read-only if no overlay can be mounted on it");
+const NO_FREEZER: Effect = Survived("a container without a group of the freezer cannot be paused");
+const UNSEEN: Effect = Survived("the limits hold, and programs inside do not find them");
 const UNFOLLOWED: Effect = HangsUp("mydocker waits for a command that it cannot serve, and its terminal hangs up");
 const ELSEWHERE: Effect =
     Survived("the file may be in another directory of PATH, or be found when mydocker looks for the reason");
@@ -208,6 +210,7 @@ const ELSEWHERE: Effect =
 const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
+    row(BOTH, "", &["/freezer/", "/freezer\"", "/freezer>"], &[], NO_FREEZER),
     row(BOTH, "openat", &["/proc/self/status"], &[], NO_STATUS),
     row(BOTH, "fstatfs", &["/status>"], &[], NO_STATUS),
     row(BOTH, "read", &["/status>"], &[], NO_STATUS),
@@ -269,6 +272,8 @@ const TABLE: &[Row] = &[
         &["EINVAL"],
         Survived("Linux 5.10 has no CLOSE_RANGE_CLOEXEC: the descriptors are closed instead"),
     ),
+    row(CHILD, "umount2", &["\"/sys/fs/cgroup"], &["EINVAL"], UNSEEN),
+    row(CHILD, "mount", &["\"/sys/fs/cgroup"], &["EPERM", "EBUSY"], UNSEEN),
     row(CHILD, "rt_sigtimedwait", &["~[KILL STOP]"], &[], REAPER),
     row(CHILD, "wait4", &[], &[], REAPER),
     Row { scenarios: &["path"], ..row(CHILD, "execve", &[], &["EACCES", "ENOENT", "ELOOP"], ELSEWHERE) },
@@ -397,8 +402,10 @@ const AFTER: &[Row] = &[
     row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
     row(PARENT, "unlinkat", &["/records"], &[], Warned("the record stays, until a later run removes it")),
     row(PARENT, "statx", &["</>, \"\"", "</made>, \"\"", "</etc>, \"\""], &[], KEPT_TWICE),
-    row(PARENT, "openat", &["\"state\"", "\"status\", O_RDONLY"], &[], SWEEP),
-    row(PARENT, "read", &["/state>"], &[], SWEEP),
+    row(PARENT, "openat", &["\"state\"", "\"status\", O_RDONLY", "/proc/self/cgroup"], &[], SWEEP),
+    row(PARENT, "statx", &["/records/"], &[], SWEEP),
+    row(PARENT, "openat2", &["/freezer\""], &[], SWEEP),
+    row(PARENT, "read", &["/state>", "/cgroup>"], &[], SWEEP),
     row(PARENT, "unlinkat", &[], &[], Survived("mydocker retries ten times")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "fstatfs", &["/children>"], &[], ORPHANS),
@@ -423,11 +430,11 @@ const AFTER: &[Row] = &[
         &[],
         Survived("mydocker then treats no key as a signal, and passes on no end of input"),
     ),
-    row(PARENT, "read", &["(0<"], &[], Loses("unreadable input counts as ended")),
+    row(PARENT, "read", &["^0<"], &[], Loses("unreadable input counts as ended")),
     row(PARENT, "read", &["ptmx>"], &[], Loses("EIO is the normal end of a terminal; other errors end it too")),
     row(PARENT, "write", &["ptmx>"], &[], Loses("a terminal that accepts nothing has no programs any more")),
-    row(PARENT, "write", &["(1<"], &["EPIPE"], Loses("the reader of the output has gone, so the terminal hangs up")),
-    row(PARENT, "write", &["(1<"], &[], HangsUp("nobody can see the output: the terminal hangs up")),
+    row(PARENT, "write", &["^1<"], &["EPIPE"], Loses("the reader of the output has gone, so the terminal hangs up")),
+    row(PARENT, "write", &["^1<"], &[], HangsUp("nobody can see the output: the terminal hangs up")),
     row(PARENT, "ppoll", &["ptmx>"], &[], HangsUp("a terminal that cannot be served hangs up")),
     Row {
         scenarios: TERMINALS,
@@ -461,11 +468,15 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
     if answer && V2_LIMITS.iter().any(|limit| call.arguments.contains(limit)) {
         return Survived("without the controller, there is no such limit to escape");
     }
+    let has = |part: &&str| match part.strip_prefix('^') {
+        Some(start) => call.arguments.starts_with(start),
+        None => call.arguments.contains(part),
+    };
     let fits = |row: &&Row| {
         (row.scenarios.is_empty() || row.scenarios.contains(&scenario))
             && row.child.is_none_or(|child| child == run.is_child(call))
             && (row.call.is_empty() || row.call == call.name)
-            && (row.about.is_empty() || row.about.iter().any(|part| call.arguments.contains(part)))
+            && (row.about.is_empty() || row.about.iter().any(has))
             && (row.errnos.is_empty() || row.errnos.iter().any(|errno| call.result.contains(&format!(" {errno} "))))
     };
     let after = !run.is_child(call) && run.release().is_some_and(|go| go.began < call.began);

@@ -17,7 +17,9 @@ impl CgroupParent {
     pub fn make(purpose: &str) -> io::Result<CgroupParent> {
         let own = std::process::id() as i32;
         let mut parent = CgroupParent { name: format!("{purpose}-{own}"), directories: Vec::new() };
-        for controller in ["memory", "cpu", "cpuset", "pids"] {
+        // That of v1 has a group of each container with a name.
+        let freezer = host().carrier("freezer").map(|_| "freezer");
+        for controller in ["memory", "cpu", "cpuset", "pids"].into_iter().chain(freezer) {
             let above = host().group(controller, own);
             let directory = above.join(&parent.name);
             if !parent.directories.contains(&directory) {

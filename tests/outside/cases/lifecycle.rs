@@ -212,7 +212,7 @@ fn the_folders_of_others_stay() {
         records.call("rm", &["-f", name]).refused(125, &["no such container", name]);
     }
     assert_eq!(records.call("ps", &["-aq"]).success(), "");
-    records.probe(&["--name", "theirs"], &["status", "0"]).finish().refused(125, &["theirs", "it is not a record"]);
+    records.probe(&["--name", "theirs"], &["status", "0"]).finish().refused(125, &["theirs", "not a record"]);
     assert_eq!(records.left(), left);
     assert_eq!(fs::read_dir(format!("{}/theirs", records.state())).expect("their folder").count(), 3);
 }
