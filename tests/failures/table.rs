@@ -210,6 +210,8 @@ const ELSEWHERE: Effect =
 const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
+    // Its content names the group of the freezer.
+    row(PARENT, "write", &["/records/"], &[], Ends),
     row(BOTH, "", &["/freezer/", "/freezer\"", "/freezer>"], &[], NO_FREEZER),
     row(BOTH, "openat", &["/proc/self/status"], &[], NO_STATUS),
     row(BOTH, "fstatfs", &["/status>"], &[], NO_STATUS),
