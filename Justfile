@@ -55,14 +55,14 @@ lint:
 ci:
     bash .ci/run
 
-# target/dist/: the man page, and the completions for bash, zsh and fish
+# target/dist/: the man pages, and the completions for bash, zsh and fish
 manual:
     cargo run --quiet --example manual -- {{target}}/dist
 
-# PREFIX/bin/mydocker, its man page and its completions
+# PREFIX/bin/mydocker, its man pages and its completions
 install PREFIX="/usr/local": dist manual
     install -D -m 755 {{target}}/dist/mydocker-{{arch()}} {{PREFIX}}/bin/mydocker
-    install -D -m 644 {{target}}/dist/mydocker.1 {{PREFIX}}/share/man/man1/mydocker.1
+    install -D -m 644 -t {{PREFIX}}/share/man/man1 {{target}}/dist/*.1
     install -D -m 644 {{target}}/dist/mydocker.bash {{PREFIX}}/share/bash-completion/completions/mydocker
     install -D -m 644 {{target}}/dist/_mydocker {{PREFIX}}/share/zsh/site-functions/_mydocker
     install -D -m 644 {{target}}/dist/mydocker.fish {{PREFIX}}/share/fish/vendor_completions.d/mydocker.fish

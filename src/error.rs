@@ -33,7 +33,8 @@ pub struct Cause {
     pub errno: Errno,
     /// What it means or what to do about it, as only the caller of the failed call can know: see [`Error::with_hint`].
     pub hint: &'static str,
-    /// What this errno usually means from this call; printed if there is no other hint: see [`Error::hint_for`].
+    /// What this errno usually means from this call; printed if there is no other hint: see [`Error::hint_for`]. If the command
+    /// line is wrong: the command of mydocker whose `--help` helps.
     pub usual_hint: &'static str,
 }
 
@@ -163,6 +164,16 @@ impl Error {
         self
     }
 
+    /// The same failure, if the command line is wrong, of `mydocker COMMAND`.
+    pub fn of_command(self, command: &'static str) -> Self {
+        if self.0.kind != Kind::Usage {
+            return self;
+        }
+        let cause = self.0.copy();
+        cause.usual_hint = command;
+        Error(cause)
+    }
+
     /// The same failure with another path as its subject.
     pub fn about(self, path: &[u8]) -> Self {
         let cause = self.0.copy();
@@ -197,13 +208,18 @@ impl Error {
             out.put(b": ");
             put_errno(*errno, b"errno ", out);
         }
-        if let Some(hint) = [*hint, fallback_hint, *usual_hint].iter().find(|hint| !hint.is_empty()) {
+        let is_usage = *kind == Kind::Usage;
+        let usual = if is_usage { "" } else { *usual_hint };
+        if let Some(hint) = [*hint, fallback_hint, usual].iter().find(|hint| !hint.is_empty()) {
             out.put(b": ");
             out.put(hint.as_bytes());
         }
         out.put(b"\n");
-        if *kind == Kind::Usage {
-            out.put(b"Try 'mydocker run --help'.\n");
+        if is_usage {
+            out.put(b"Try 'mydocker");
+            out.put(if usual_hint.is_empty() { b"" } else { b" " });
+            out.put(usual_hint.as_bytes());
+            out.put(b" --help'.\n");
         }
     }
 }
@@ -248,8 +264,11 @@ mod tests {
             (call("read", Errno::new(4000)), "read \"/x\\n\": errno 4000"),
             (call("read", Errno::EIO).about(b"/y"), "read \"/y\": EIO (I/O error)"),
             (Error::call("pipe2", Errno::EMFILE, b"", &[]), "pipe2: EMFILE (Too many open files)"),
-            (Error::usage("unknown option", b"--foo"), "unknown option: \"--foo\"\nTry 'mydocker run --help'."),
-            (Error::usage("no command", b""), "no command\nTry 'mydocker run --help'."),
+            (
+                Error::usage("unknown option", b"--foo").of_command("ps"),
+                "unknown option: \"--foo\"\nTry 'mydocker ps --help'.",
+            ),
+            (Error::usage("no command", b""), "no command\nTry 'mydocker --help'."),
             (Error::refused("no root", &[b"/a", b"/b"], "not a directory"), "no root \"/a/b\": not a directory"),
             (Error::limit("cpu.max", b"5", b"6"), "cpu.max: asked for 5, the kernel made it 6"),
             (Error::not_found(b"x"), "execve \"x\": not found, neither as a path nor in PATH"),

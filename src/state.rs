@@ -280,9 +280,9 @@ fn sweep_one(folder: &Dir, name: &CStr) -> Result<()> {
     match Record::open(folder, name)? {
         Some(record) if !record.alive && !record.is_detached() => remove(folder, name, &record.dir),
         Some(_) => Ok(()),
-        // It was killed when it had just made the folder. One that is about to lock it makes it again.
+        // It was killed when it had just made the folder, or when it removed it. One that is about to lock it makes it again.
         None => match open_ours(folder, name)? {
-            Some(dir) if sys::lock(&dir, Lock::SH | Lock::NB)? => folder.rmdir(name),
+            Some(dir) if sys::lock(&dir, Lock::SH | Lock::NB)? => remove(folder, name, &dir),
             _ => Ok(()),
         },
     }

@@ -14,12 +14,13 @@ Usage: mydocker run [OPTIONS] COMMAND [ARG...]
        mydocker ps | stats | logs | wait | stop | kill | pause | unpause | rm
                 [OPTIONS] [NAME...]
        mydocker check [--json]
+       mydocker help [COMMAND | limits | root | network | security]
        mydocker --help | --version
 
   mydocker run -t -m 100m --cpu-set 0 sh   a shell, 100 MiB, the first CPU
   mydocker run --rootfs DIR -t sh          a shell in a root of its own
   mydocker run --dry-run sh                what would be done, step by step
-  mydocker run --help                      every option
+  mydocker help run                        every option
   mydocker check                           what this host offers
 ";
 

@@ -4,6 +4,7 @@ mod help;
 mod options;
 mod order;
 mod spelling;
+mod topics;
 mod unknown;
 mod verbs;
 
@@ -54,46 +55,65 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
     match core::str::from_utf8(word).unwrap_or_default() {
         "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
         "-V" | "--version" => Ok(Action::Print(VERSION.as_bytes())),
-        "run" => {
-            let split = spelling::normalise(ROWS, words)?;
-            if split.help {
-                return Ok(Action::Print(help::run_help().leak()));
-            }
-            let request = parse_options(&split.options)?;
-            let command = match request.entrypoint {
-                Some(first) => [&[first.as_bytes()], split.command].concat().leak(),
-                None => split.command,
-            };
-            match command {
-                [] => Err(Error::usage("run needs a COMMAND", b"")),
-                [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
-                command => Ok(Action::Run(request, command)),
-            }
-        }
-        "exec" => {
-            let split = spelling::normalise(help::exec_rows(), words)?;
-            match split.command {
-                _ if split.help => Ok(Action::Print(help::verb_help(&help::exec_verb()).leak())),
-                [name, command @ ..] => {
-                    let name = str::from_utf8(name).map_err(|_| Error::usage("not UTF-8", name))?;
-                    cgroup::check_name(name)?;
-                    if command.first().is_none_or(|word| word.is_empty()) {
-                        return Err(Error::usage("exec needs a NAME and a COMMAND", b""));
-                    }
-                    let options = split.options.iter().map(|word| leak(word)).collect();
-                    Ok(Action::Exec(options, options::path(name), command))
-                }
-                [] => Err(Error::usage("exec needs a NAME and a COMMAND", b"")),
-            }
-        }
-        "check" => parse_check(words),
+        "help" => parse_help(words),
+        "run" => parse_run(words).map_err(|e| e.of_command("run")),
+        "exec" => parse_exec(words).map_err(|e| e.of_command("exec")),
+        "check" => parse_check(words).map_err(|e| e.of_command("check")),
         name => match verbs::VERBS.iter().find(|verb| verb.name == name) {
             None => Err(unknown::command(word)),
-            Some(verb) => Ok(match order::parse(verb, words)? {
+            Some(verb) => Ok(match order::parse(verb, words).map_err(|e| e.of_command(verb.name))? {
                 None => Action::Print(help::verb_help(verb).leak()),
                 Some(order) => Action::Manage(order),
             }),
         },
+    }
+}
+
+/// Parses the words after `help`: a topic, or a command, whose own help that is.
+fn parse_help<'a>(words: &[&'a [u8]]) -> Result<Action<'a>> {
+    match words {
+        [] | [b"help" | b"-h" | b"--help"] => Ok(Action::Print(help::HELP.as_bytes())),
+        [name] => match topics::find(str::from_utf8(name).unwrap_or_default()) {
+            Some(topic) => Ok(Action::Print(topic.text.as_bytes())),
+            None => parse(vec![*name, b"--help"].leak()),
+        },
+        [_, word, ..] => Err(Error::usage("help takes one word, not also", word)),
+    }
+}
+
+/// Parses the words after `run`.
+fn parse_run<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
+    let split = spelling::normalise(ROWS, words)?;
+    if split.help {
+        return Ok(Action::Print(help::run_help().leak()));
+    }
+    let request = parse_options(&split.options)?;
+    let command = match request.entrypoint {
+        Some(first) => [&[first.as_bytes()], split.command].concat().leak(),
+        None => split.command,
+    };
+    match command {
+        [] => Err(Error::usage("run needs a COMMAND", b"")),
+        [b"", ..] => Err(Error::usage("an empty COMMAND", b"")),
+        command => Ok(Action::Run(request, command)),
+    }
+}
+
+/// Parses the words after `exec`.
+fn parse_exec<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
+    let split = spelling::normalise(help::exec_rows(), words)?;
+    match split.command {
+        _ if split.help => Ok(Action::Print(help::verb_help(&help::exec_verb()).leak())),
+        [name, command @ ..] => {
+            let name = str::from_utf8(name).map_err(|_| Error::usage("not UTF-8", name))?;
+            cgroup::check_name(name)?;
+            if command.first().is_none_or(|word| word.is_empty()) {
+                return Err(Error::usage("exec needs a NAME and a COMMAND", b""));
+            }
+            let options = split.options.iter().map(|word| leak(word)).collect();
+            Ok(Action::Exec(options, options::path(name), command))
+        }
+        [] => Err(Error::usage("exec needs a NAME and a COMMAND", b"")),
     }
 }
 

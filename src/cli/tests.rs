@@ -64,6 +64,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--oom-score-adj" | "--timeout" | "--stop-signal", _) => "=5".into(),
         ("--tz", _) => "=local".into(),
         ("--add-host", _) => "=a:1.2.3.4".into(),
+        ("--restart", _) => "=no".into(),
         ("--dns", _) => "=::1".into(),
         ("--sysctl", _) => "=net.a=1".into(),
         ("--security-opt", _) => "=seccomp=unconfined".into(),

@@ -22,11 +22,11 @@ const COMMANDS: &[(&[&str], &str)] = &[
         "there are no images: unpack one into a folder, and use it with run --rootfs",
     ),
     (&["create", "start", "restart", "rename", "update"], "a container begins with run, and ends with its command"),
-    (&["network", "volume"], "networks and volumes are options of run: see --network and -v in run --help"),
+    (&["network", "volume"], "networks and volumes are options of run: see mydocker help run, --network and -v"),
 ];
 
 /// Beside those of `verbs.rs`.
-const COMMANDS_HERE: &[&str] = &["run", "check", "exec"];
+const COMMANDS_HERE: &[&str] = &["run", "check", "exec", "help"];
 
 /// The error of an option that none of the rows has.
 pub fn option(rows: &'static [Row], name: &[u8], word: &[u8]) -> Error {

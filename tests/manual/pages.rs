@@ -1,4 +1,4 @@
-//! The man page and the completions, made from the rows that `mydocker run --help` and the normaliser are made from.
+//! The man pages and the completions, made from the rows that `mydocker run --help` and the normaliser are made from.
 
 #[path = "../../src/cli/help.rs"]
 #[allow(unused)]
@@ -6,6 +6,9 @@ mod help;
 #[path = "../../src/cli/options.rs"]
 #[allow(unused)]
 mod options;
+#[path = "../../src/cli/topics.rs"]
+#[allow(unused)]
+mod topics;
 #[path = "../../src/cli/verbs.rs"]
 #[allow(unused)]
 mod verbs;
@@ -52,27 +55,94 @@ fn row_of_page(row: &Row) -> String {
     format!(".TP\n{names}{value}\n{}", troff(row.help))
 }
 
-/// mydocker.1.
+/// The beginning of a page, up to its DESCRIPTION. `usage`: what follows the name, in troff.
+fn head(name: &str, does: &str, usage: &[String]) -> String {
+    let title = name.to_uppercase().replace(' ', "-");
+    let (file, does) = (troff(&name.replace(' ', "-")), troff(does));
+    let mut page = format!(
+        ".\\\" Made by tests/manual from the rows of src/cli and the chapters of src/cli/topics.rs.\n\
+         .TH {title} 1 \"{DATE}\" \"mydocker {VERSION}\" \"User Commands\"\n.SH NAME\n{} \\- {does}.SH SYNOPSIS\n",
+        file.trim_end()
+    );
+    let lines: Vec<String> = usage.iter().map(|usage| format!(".B {name}\n{usage}")).collect();
+    page += lines.join(".br\n").as_str();
+    page + ".SH DESCRIPTION\n"
+}
+
+/// When the pages last changed.
+const DATE: &str = "2026-11-27";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The paragraphs of a chapter; an indented one is shown as it is.
+fn chapter(text: &str) -> String {
+    let paragraphs = text.trim_end().split("\n\n").map(|paragraph| match paragraph.starts_with(' ') {
+        true => {
+            let lines: Vec<&str> = paragraph.lines().map(|line| line.trim_start_matches("    ")).collect();
+            format!(".PP\n.nf\n{}.fi\n", troff(&lines.join("\n")))
+        }
+        false => format!(".PP\n{}", troff(paragraph)),
+    });
+    paragraphs.collect::<String>().trim_start_matches(".PP\n").to_string()
+}
+
+/// The exit statuses of `run` and `exec`.
+const STATUSES: &str = ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself \
+    failed, and nothing was run\n.TP\n126\nthe command was found and cannot be executed\n.TP\n127\nthe command was not found\n";
+
+/// References to the other pages, and then `more`.
+fn see_also(own: &str, more: &str) -> String {
+    let all =
+        ["mydocker".to_string()].into_iter().chain(page_names().into_iter().map(|name| format!("mydocker-{name}")));
+    let others: Vec<String> =
+        all.filter(|name| name != own).map(|name| format!(".BR {} (1)", troff(&name).trim_end())).collect();
+    format!(".SH SEE ALSO\n{}{more}\n", others.join(",\n"))
+}
+
+/// The commands that have a page.
+fn page_names() -> Vec<&'static str> {
+    ["run", "check"].into_iter().chain(verbs().iter().map(|verb| verb.name)).collect()
+}
+
+/// mydocker(1).
 pub fn man_page() -> String {
-    let mut page = String::from(
-        ".\\\" Made by tests/manual from the rows of src/cli/options.rs.\n\
-         .TH MYDOCKER 1 \"\" \"mydocker\" \"User Commands\"\n\
-         .SH NAME\nmydocker \\- run a command in its own namespaces, under cgroup limits\n\
-         .SH SYNOPSIS\n\
-         .B mydocker run\n[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARG\\fR...]\n.br\n\
-         .B mydocker\n\\fICOMMAND\\fR [\\fIOPTIONS\\fR] [\\fINAME\\fR...]\n.br\n\
-         .B mydocker check\n[\\fB\\-\\-json\\fR]\n.br\n\
-         .B mydocker\n\\fB\\-\\-help\\fR | \\fB\\-\\-version\\fR\n\
-         .SH DESCRIPTION\n",
+    let mut page = head(
+        "mydocker",
+        "run a command in its own namespaces, under cgroup limits",
+        &["\\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n".into(), "\\fB\\-\\-help\\fR | \\fB\\-\\-version\\fR\n".into()],
     );
-    for paragraph in paragraphs() {
-        page += &troff(&paragraph);
-        page += ".PP\n";
+    page += "mydocker runs a command in its own Linux namespaces, under cgroup limits, keeps it, looks into it and connects it. \
+             There is no daemon: a container that stays is kept by the process that started it.\n.SH COMMANDS\n";
+    let others = [
+        ("run", "Runs a command in a container."),
+        ("check", "Says what this host offers, and how to fix what does not work."),
+        ("help", "Prints the help of a command, or a chapter: limits, root, network or security."),
+    ];
+    let verbs = verbs();
+    for (name, does) in others.into_iter().chain(verbs.iter().map(|verb| (verb.name, verb.help))) {
+        page += &format!(".TP\n.B {name}\n{}", troff(does));
     }
-    page += &troff(
-        "mydocker check says what this host offers, one line for each feature. Where a feature does not work, the line says \
-         why and how to fix it. It ends with 0 if run works without options.",
-    );
+    for topic in &topics::TOPICS {
+        page += &format!(".SH {}\n{}", topic.name.to_uppercase(), chapter(topic.text));
+    }
+    page += ".SH SIGNALS\nTERM, INT, HUP, QUIT and what else would end a process end the container; what the command catches reaches it. \
+             CHLD, PIPE and URG are not passed on.\n";
+    page += STATUSES;
+    page += ".SH ENVIRONMENT\n.TP\n.B MYDOCKER_STATE\nthe folder of the records\n.TP\n.B MYDOCKER_SUBNET\nthe network of a bridge\n\
+             .TP\n.BR LISTEN_FDS , \" LISTEN_PID\"\ndescriptors of socket activation, which are passed to the command\n";
+    page += ".SH FILES\n.TP\n.I /run/mydocker\nthe records of root's containers; those of an ordinary user are in\n\
+             .IR $XDG_RUNTIME_DIR/mydocker ,\nor else in\n.I /tmp/mydocker\\-UID\n";
+    page += ".SH EXAMPLES\n.nf\n";
+    page +=
+        &help::HELP.split("\n\n").last().unwrap_or_default().lines().map(|line| troff(line.trim())).collect::<String>();
+    page += ".fi\n";
+    page + &see_also("mydocker", ",\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7),\n.BR unshare (1)")
+}
+
+/// mydocker-run(1).
+pub fn run_page() -> String {
+    let usage = "[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARG\\fR...]\n";
+    let mut page = head("mydocker run", "run a command in a container", &[usage.into()]);
+    page += paragraphs().iter().map(|paragraph| troff(paragraph)).collect::<Vec<_>>().join(".PP\n").as_str();
     page += ".SH OPTIONS\n";
     let mut rows = ROWS.iter();
     for (group, count) in GROUPS {
@@ -81,23 +151,31 @@ pub fn man_page() -> String {
             page += &row_of_page(row);
         }
     }
-    page += ".SH COMMANDS\nA container with a name has a record, which these commands are about.\n";
-    for verb in verbs() {
-        page += &format!(".SS mydocker {} {}\n{}", verb.name, troff(verb.usage).trim_end(), troff(verb.help));
-        for row in verb.rows {
-            page += &row_of_page(row);
-        }
+    page + STATUSES + &see_also("mydocker-run", "")
+}
+
+/// mydocker-check(1).
+fn check_page() -> String {
+    let mut page = head("mydocker check", "say what this host offers", &["[\\fB\\-\\-json\\fR]\n".into()]);
+    page += "One line for each feature. Where a feature does not work, the line says why and how to fix it.\n\
+             .SH OPTIONS\n.TP\n\\fB\\-\\-json\\fR\nas JSON\n\
+             .SH EXIT STATUS\n.TP\n0\n.B mydocker run\nworks without options\n.TP\n125\nit does not\n";
+    page + &see_also("mydocker-check", "")
+}
+
+/// The page of a command about containers.
+fn verb_page(verb: &verbs::Verb) -> String {
+    let name = format!("mydocker {}", verb.name);
+    let does = verb.help.trim_end_matches('.');
+    let usage = format!("{}\n", troff(verb.usage).trim_end());
+    let mut page = head(&name, &(does[..1].to_lowercase() + &does[1..]), &[usage]);
+    page += &troff(verb.help);
+    page += ".SH OPTIONS\n";
+    page += &verb.rows.iter().map(row_of_page).collect::<String>();
+    if verb.name == "exec" {
+        page += STATUSES;
     }
-    page += ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself failed, \
-             and nothing was run\n.TP\n126\nthe command was found and cannot be executed\n.TP\n127\nthe command was not found\n";
-    page += ".SH SECURITY\nA run without\n.B \\-\\-rootfs\nis no boundary: the command sees the files of the host, and reaches what the \
-             caller reaches. With it these undo the boundary:\n.BR \\-\\-privileged ;\n.B \\-\\-cap\\-add\nof SYS_ADMIN, \
-             SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or MKNOD; and, as root,\n.BR \"\\-\\-pid host\" .\nWhat root in a container \
-             leaves in a directory or a volume is root's on the host, set-user-ID files too: keep it below a directory that \
-             only root may enter, or run as another user with\n.BR \\-u .\nThe source's tests/manual/reference.md lists \
-             what is held, by what, and what is not.\n";
-    page += ".SH SEE ALSO\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7),\n.BR unshare (1)\n";
-    page
+    page + &see_also(&format!("mydocker-{}", verb.name), "")
 }
 
 /// What a value may be, for completion.
@@ -197,7 +275,9 @@ pub fn bash() -> String {
         );
     }
     let verb_names: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
+    let topics = topics::TOPICS.map(|topic| topic.name).join(" ");
     BASH.replace("@VERBS@", &verb_names.join(" "))
+        .replace("@TOPICS@", &topics)
         .replace("    @VERB_CASES@\n", &verb_cases)
         .replace("@SWITCHES@", &letters(|row| !takes_next_word(row)))
         .replace("@VALUES@", &letters(takes_next_word))
@@ -223,11 +303,12 @@ _mydocker() {
     local last=$((${#words[@]} - 1)) cur=${words[-1]} names
 
     if ((last == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run check @VERBS@ --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'run check help @VERBS@ --help --version' -- "$cur")
         return
     fi
     case ${words[1]} in
     check) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur"); return ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'run check @VERBS@ @TOPICS@' -- "$cur"); return ;;
     run) ;;
     @VERB_CASES@
     *) return ;;
@@ -289,9 +370,10 @@ pub fn zsh() -> String {
     let verb_names: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
     let mut script = format!(
         "#compdef mydocker\n# Made by tests/manual from the rows of src/cli/options.rs.\n\
-         if (( CURRENT == 2 )); then\n    compadd -- run check {} --help --version\n    return\nfi\n\
-         case $words[2] in\ncheck) compadd -- --json --help; return ;;\nrun) ;;\n",
-        verb_names.join(" ")
+         if (( CURRENT == 2 )); then\n    compadd -- run check help {0} --help --version\n    return\nfi\n\
+         case $words[2] in\ncheck) compadd -- --json --help; return ;;\nhelp) compadd -- run check {0} {1}; return ;;\nrun) ;;\n",
+        verb_names.join(" "),
+        topics::TOPICS.map(|topic| topic.name).join(" ")
     );
     for verb in verbs() {
         let names = if verb.usage.contains("NAME") { " ${(f)\"$(mydocker ps -aq 2>/dev/null)\"}" } else { "" };
@@ -388,7 +470,11 @@ pub fn fish() -> String {
             completions += &format!(" -d '{}'\n", row.help.replace('\'', "\\'"));
         }
     }
-    FISH.replace("@SPECS@", &specs.join(" ")) + &completions
+    let names: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
+    FISH.replace("@SPECS@", &specs.join(" "))
+        .replace("@VERBS@", &names.join(" "))
+        .replace("@TOPICS@", &topics::TOPICS.map(|topic| topic.name).join(" "))
+        + &completions
 }
 
 const FISH: &str = r#"# Made by tests/manual from the rows of src/cli/options.rs.
@@ -428,6 +514,8 @@ end
 
 complete -c mydocker -n __fish_use_subcommand -f -a run -d 'run a command'
 complete -c mydocker -n __fish_use_subcommand -f -a check -d 'what this host offers'
+complete -c mydocker -n __fish_use_subcommand -f -a help -d 'help of a command, or a chapter'
+complete -c mydocker -n '__mydocker_first help' -f -a 'run check @VERBS@ @TOPICS@'
 complete -c mydocker -n __fish_use_subcommand -l version -d 'version, commit and target'
 complete -c mydocker -n __fish_use_subcommand -s h -l help -d 'help'
 complete -c mydocker -n '__mydocker_first check' -f -l json -d 'as JSON'
@@ -436,7 +524,15 @@ complete -c mydocker -n __mydocker_option -l help -d 'every option'
 complete -c mydocker -n '__mydocker_first run' -f -a '(__mydocker_complete_command)'
 "#;
 
+/// Each man page, by its name.
+pub fn man_pages() -> Vec<(String, String)> {
+    let own = [("mydocker.1", man_page()), ("mydocker-run.1", run_page()), ("mydocker-check.1", check_page())];
+    let own = own.map(|(name, page)| (name.to_string(), page));
+    own.into_iter().chain(verbs().iter().map(|verb| (format!("mydocker-{}.1", verb.name), verb_page(verb)))).collect()
+}
+
 /// Each file, by its name.
-pub fn files() -> [(&'static str, String); 4] {
-    [("mydocker.1", man_page()), ("mydocker.bash", bash()), ("_mydocker", zsh()), ("mydocker.fish", fish())]
+pub fn files() -> Vec<(String, String)> {
+    let completions = [("mydocker.bash", bash()), ("_mydocker", zsh()), ("mydocker.fish", fish())];
+    man_pages().into_iter().chain(completions.map(|(name, text)| (name.to_string(), text))).collect()
 }

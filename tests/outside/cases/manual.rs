@@ -74,7 +74,7 @@ fn plain(line: &str) -> String {
 
 case!(the_man_page_says_what_help_says, Needs::NOTHING);
 fn the_man_page_says_what_help_says() {
-    let page = pages::man_page();
+    let page = pages::run_page();
     let section = page.split(".SH OPTIONS\n").nth(1).expect("options").split("\n.SH ").next().expect("options");
     let said: Vec<(String, String)> = section
         .split(".TP\n")
@@ -92,14 +92,89 @@ fn the_man_page_says_what_help_says() {
     }
 }
 
-case!(the_man_page_is_well_formed, Needs::GROFF);
-fn the_man_page_is_well_formed() {
+case!(the_man_pages_are_well_formed, Needs::GROFF);
+fn the_man_pages_are_well_formed() {
     let folder = Folder::new();
-    let file = folder.write("mydocker.1", pages::man_page().as_bytes());
-    let output = Command::new("groff").args(["-man", "-ww", "-Tascii", &file]).output().expect("groff");
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stdout).replace('\u{8}', "");
-    assert!(text.contains("MYDOCKER(1)"), "{text}");
+    let pages = pages::man_pages();
+    assert!(pages.len() > 12, "{}", pages.len());
+    for (name, page) in &pages {
+        let file = folder.write(name, page.as_bytes());
+        let output = Command::new("groff").args(["-man", "-ww", "-Tascii", "-P-c", &file]).output().expect("groff");
+        assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let plain: Vec<String> = text.lines().map(without_overstrikes).collect();
+        let title = format!("{}(1)", name.trim_end_matches(".1").to_uppercase());
+        assert!(plain.iter().any(|line| line.contains(&title)), "{name}:\n{text}");
+        assert!(plain.iter().all(|line| line.chars().count() <= 80), "{name}:\n{text}");
+        // Each page that another one names is there.
+        for word in page.lines().filter_map(|line| line.strip_prefix(".BR mydocker")) {
+            let named = format!("mydocker{}.1", plain_word(word));
+            assert!(pages.iter().any(|(name, _)| *name == named), "{name} names {named}");
+        }
+    }
+}
+
+case!(the_man_pages_pass_mandocs_lint, Needs::MANDOC);
+fn the_man_pages_pass_mandocs_lint() {
+    let folder = Folder::new();
+    for (name, page) in pages::man_pages() {
+        let file = folder.write(&name, page.as_bytes());
+        let output = Command::new("mandoc").args(["-T", "lint", "-W", "warning", &file]).output().expect("mandoc");
+        assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+/// The first word, without its markup.
+fn plain_word(text: &str) -> String {
+    plain(text.split(' ').next().unwrap_or_default())
+}
+
+/// A line as a terminal shows it: bold is a letter, a backspace, and the letter again.
+fn without_overstrikes(line: &str) -> String {
+    let mut out = String::new();
+    for letter in line.chars() {
+        match letter {
+            '\u{8}' => drop(out.pop()),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+case!(help_of_each_command, Needs::NOTHING);
+fn help_of_each_command() {
+    let help = mydocker(&["--help"]).finish().success();
+    assert_eq!(mydocker(&["help"]).finish().success(), help);
+    for command in ["run", "check", "exec", "ps", "stats", "logs", "wait", "stop", "kill", "pause", "unpause", "rm"] {
+        let own = mydocker(&[command, "--help"]).finish().success();
+        assert_eq!(mydocker(&["help", command]).finish().success(), own, "{command}");
+        assert!(help.contains(command), "{command}:\n{help}");
+        let wrong = mydocker(&[command, "--no-such-option"]).finish();
+        wrong.usage_error(&["--no-such-option"]);
+        assert!(wrong.stderr_text().ends_with(&format!("Try 'mydocker {command} --help'.\n")), "{wrong:?}");
+    }
+    for word in ["no-such-topic", "", "--json", "\u{e9}"] {
+        mydocker(&["help", word]).finish().usage_error(&["unknown command"]);
+    }
+    mydocker(&["help", "run", "ps"]).finish().usage_error(&["one word", "ps"]);
+}
+
+case!(help_of_each_topic, Needs::NOTHING);
+/// The chapters are in the man page, too, and every option that they name exists.
+fn help_of_each_topic() {
+    let help = mydocker(&["--help"]).finish().success();
+    let known: Vec<String> = self::help().into_iter().flat_map(|option| option.names).collect();
+    for topic in ["limits", "root", "network", "security"] {
+        let text = mydocker(&["help", topic]).finish().success();
+        assert!(help.contains(topic) && text.lines().all(|line| line.chars().count() <= 80), "{topic}:\n{text}");
+        for word in text.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).filter(|word| word.starts_with("--")) {
+            // That of systemd-run is not ours.
+            assert!(known.iter().any(|name| name == word) || ["--user", "--scope"].contains(&word), "{topic}: {word}");
+        }
+        let page = pages::man_page();
+        let first = text.lines().next().expect("a line");
+        assert!(page.lines().any(|line| plain(line) == first), "{topic}: {first}");
+    }
 }
 
 case!(completions_know_every_option, Needs::NOTHING);
@@ -281,6 +356,7 @@ fn install_installs_them() {
     let justfile = include_str!("../../../Justfile");
     let recipe = justfile.split("\ninstall ").nth(1).expect("install");
     for (name, _) in pages::files() {
-        assert!(recipe.contains(&format!("dist/{name} ")), "{name}");
+        let in_recipe = if name.ends_with(".1") { "dist/*.1".to_string() } else { format!("dist/{name} ") };
+        assert!(recipe.contains(&in_recipe), "{name}");
     }
 }

@@ -103,6 +103,7 @@ numbered_needs! {
     ZSH,
     FISH,
     GROFF,
+    MANDOC,
     /// A filesystem of a process can be mounted.
     FUSE,
     /// The source that the tests were built from is on this host.
@@ -166,6 +167,7 @@ impl Needs {
             (Needs::ZSH, "zsh"),
             (Needs::FISH, "fish"),
             (Needs::GROFF, "groff"),
+            (Needs::MANDOC, "mandoc"),
             (Needs::SCRIPT_TOOLS, "ip"),
             (Needs::SCRIPT_TOOLS, "hostname"),
             (Needs::SCRIPT_TOOLS, "prlimit"),

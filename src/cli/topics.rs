@@ -1,0 +1,88 @@
+//! What `mydocker help TOPIC` prints; the man page has the same chapters.
+
+/// A chapter.
+pub struct Topic {
+    /// Its name, as `help` takes it.
+    pub name: &'static str,
+    /// Its paragraphs, with an empty line between them; one that is indented shows commands.
+    pub text: &'static str,
+}
+
+/// All of them.
+pub const TOPICS: [Topic; 4] = [
+    Topic {
+        name: "limits",
+        text: "\
+A run has a cgroup of its own, or on cgroup v1 one in each hierarchy. The
+command is in it from its first instruction, and it is gone at the end. Without
+options the memory is limited to 200m, without swap; -m max lifts that.
+
+A limit that was asked for and cannot be applied ends the run with 125 before
+the command starts. A default one that this host cannot apply is left out.
+
+Root needs nothing for this. An ordinary user needs a cgroup v2 that is
+delegated:
+
+    systemd-run --user --scope -p Delegate=yes mydocker run -m 100m sh
+
+What was used, and what is in force: run --stats, mydocker stats NAME. What this
+host can limit: mydocker check.
+",
+    },
+    Topic {
+        name: "root",
+        text: "\
+Without --rootfs the command sees the files of the host, and as root it can
+change them. --ephemeral keeps its writes in memory, --read-only forbids them.
+
+--rootfs takes a directory, or a file or device with a filesystem in it. There
+are no images to pull: unpack one, or make a root of one file:
+
+    mkdir -p root/bin && cp \"$(command -v busybox)\" root/bin/sh
+    mydocker run --rootfs root -t /bin/sh
+
+In a root of its own the container has its own /proc, /sys, /dev and /dev/shm,
+and /etc/hosts, hostname and resolv.conf. -v SRC:DST[:ro] shows a file or a
+directory of the host in it, --tmpfs DST memory.
+",
+    },
+    Topic {
+        name: "network",
+        text: "\
+Without options the container has a network of its own with nothing but lo.
+
+    -p 8080:80                 port 8080 of the host leads to port 80 in it
+    --network bridge           an address on the bridge mydocker0; root only
+    --network bridge,forward   and the way out, through the host's address
+    --network slirp4netns      the way out for ordinary users, too
+    --network container:NAME   the network of another container
+    --network host             that of the host
+
+-p works with each of them but host. A relay copies what comes, so the server
+does not see the client's address. Containers on one bridge find each other by
+--name and --hostname.
+",
+    },
+    Topic {
+        name: "security",
+        text: "\
+A run without --rootfs is no boundary: the command sees the files of the host,
+and reaches what its user reaches. With --rootfs it is one. These undo it:
+--privileged; --cap-add of SYS_ADMIN, SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or
+MKNOD; and, as root, --pid host.
+
+The command has docker's capabilities without MKNOD, cannot gain others, and a
+filter refuses rarely needed system calls; /sys and the cgroups are read-only.
+An ordinary user's run is in a user namespace, too.
+
+What root in a container leaves in a directory or a volume is root's on the
+host, set-user-ID files too: keep it below a directory that only root may enter,
+or run as another user with -u.
+",
+    },
+];
+
+/// The chapter of this name.
+pub fn find(name: &str) -> Option<&'static Topic> {
+    TOPICS.iter().find(|topic| topic.name == name)
+}
