@@ -231,9 +231,7 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
 fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
     let dir = Dir::open(Some(folder), name)?;
     // Others hold it for a moment only, to see whether it is locked.
-    if !sys::lock(&dir, Lock::EX)? {
-        return Err(Error::refused("the record", &[name.to_bytes()], "another process holds it"));
-    }
+    sys::lock_soon(&dir)?;
     let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
     sys::write_all(file.borrow(), BLANK).map_err(|e| e.about(b"status"))?;
     Ok(dir)

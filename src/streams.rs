@@ -71,10 +71,10 @@ pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()>
 /// More than any service manager passes.
 const MOST_LISTENING: u64 = 1 << 20;
 
-/// Leaves the streams of whoever has started it: all three are /dev/null.
-pub fn leave() -> Result<()> {
+/// Leaves streams of whoever has started it: they are /dev/null.
+pub fn leave(streams: &[FdRef]) -> Result<()> {
     let null = sys::open(c"/dev/null", OpenFlags::RDWR)?;
-    FdRef::STREAMS.iter().try_for_each(|stream| sys::dup3(null.borrow(), *stream))
+    streams.iter().try_for_each(|stream| sys::dup3(null.borrow(), *stream))
 }
 
 /// A file as stdin, opened for reading only.

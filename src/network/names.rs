@@ -57,7 +57,7 @@ fn enter(records: &Dir, bridge: &CStr) -> Result<Dir> {
             Err(e) if e.is(Errno::ENOENT) => {}
             folder => {
                 let folder = folder?;
-                sys::lock(&folder, Lock::EX)?;
+                sys::lock_soon(&folder)?;
                 return Ok(folder);
             }
         }

@@ -8,7 +8,7 @@ use crate::spec::{Capabilities, Network, Port};
 use crate::step::{Listener, Parent, ParentStep, Slot};
 use crate::streams;
 use crate::sys::record;
-use crate::sys::{self, CloneFlags, Fd, Pid, SocketAddress};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, SocketAddress};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -131,7 +131,7 @@ impl ParentStep for StartRelay {
                 let listeners = Box::leak(Box::new(core::mem::take(&mut parent.listeners)));
                 let prepare = || {
                     if self.detached {
-                        streams::leave()?;
+                        streams::leave(&FdRef::STREAMS)?;
                     }
                     self.confine(namespace, kind)?;
                     give_up(listeners, [&failed, &process], mydocker)

@@ -4,7 +4,7 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::step::{Parent, ParentStep};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, Pointers, SigSet, record};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Pointers, SigSet, record};
 use core::ffi::CStr;
 
 const PROGRAM: &CStr = c"/usr/bin/slirp4netns";
@@ -63,7 +63,7 @@ impl ParentStep for StartSlirp {
 fn execute(argv: &Pointers, pairs: [(&Fd, &Fd); 2]) -> Result<()> {
     // No key of the terminal is meant for it, and no stream.
     sys::setsid()?;
-    streams::leave()?;
+    streams::leave(&FdRef::STREAMS)?;
     for (fd, place) in pairs {
         sys::dup3(fd.borrow(), place.borrow())?;
     }

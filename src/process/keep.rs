@@ -7,7 +7,8 @@ use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{LogTo, Restart, Spec};
 use crate::state::{self, Held};
-use crate::sys::{self, CloneFlags, Fd, FdRef, OpenFlags, Pid, Poll, Wait};
+use crate::streams;
+use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, Poll, Wait};
 use core::ffi::CStr;
 
 /// Forks. In front: the status, once there is one. In the keeper: where to tell that the command is executed.
@@ -37,8 +38,7 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
 pub fn tell_front(plan: &Plan) -> Result<()> {
     let Some(front) = plan.parts.front.take() else { return Ok(()) };
     if plan.spec.log != LogTo::Caller {
-        let null = sys::open(c"/dev/null", OpenFlags::RDWR)?;
-        sys::dup3(null.borrow(), FdRef::STDERR)?;
+        streams::leave(&[FdRef::STDERR])?;
     }
     match sys::write_all(front.borrow(), b"0") {
         Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", &[], "")),
@@ -150,7 +150,5 @@ fn take_signal(signals: &Fd, run: Option<Pid>) -> Result<bool> {
 
 /// The first run has the streams of the caller, and its own; the keeper needs none, but for the output that a later run has.
 fn close_streams(spec: &Spec) -> Result<()> {
-    let null = sys::open(c"/dev/null", OpenFlags::RDWR)?;
-    let closed = if spec.log == LogTo::Caller { 1 } else { 3 };
-    FdRef::STREAMS.iter().take(closed).try_for_each(|stream| sys::dup3(null.borrow(), *stream))
+    streams::leave(if spec.log == LogTo::Caller { &[FdRef::STDIN] } else { &FdRef::STREAMS })
 }

@@ -640,6 +640,18 @@ pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
     }
 }
 
+/// Locks a directory that others hold for moments only. All signals are blocked meanwhile, and one of the others may have been
+/// stopped: so it does not wait for ever.
+pub fn lock_soon(dir: &Dir) -> Result<()> {
+    for _ in 0..2000 {
+        if lock(dir, Lock::EX | Lock::NB)? {
+            return Ok(());
+        }
+        super::nanosleep(1_000_000)?;
+    }
+    Err(Error::refused("another process holds", &[dir.path()], "is a mydocker stopped?"))
+}
+
 /// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.
 pub fn name_in_proc(fd: FdRef) -> FixedBytes {
     let mut name = FixedBytes::new();
