@@ -8,12 +8,10 @@ use std::process::{Command, Stdio};
 
 /// The README, as it was when this was compiled: a virtual host has no source.
 const README: &str = include_str!("../../../README.md");
-const REFERENCE: &str = include_str!("../../manual/reference.md");
+const LESSON: &str = include_str!("../../lesson.md");
 
-/// Each command below a heading of a document, with the output that follows it.
-fn commands(document: &str, heading: &str) -> Vec<(String, String)> {
-    let section = document.split(&format!("\n## {heading}\n")).nth(1).expect("the heading");
-    let section = section.split("\n## ").next().expect("it");
+/// Each command in a part of a document, with the output that follows it.
+fn commands(section: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in section.lines() {
         let Some(line) = line.strip_prefix("    ") else { continue };
@@ -54,7 +52,7 @@ case!(
         | Needs::CPUSET
 );
 fn all_ten_print_what_the_lesson_says() {
-    let commands = commands(REFERENCE, "A lesson");
+    let commands = commands(LESSON);
     assert_eq!(commands.len(), 10);
     print_what_is_shown(commands);
 }
@@ -89,7 +87,9 @@ fn the_session_of_the_readme_prints_what_it_shows() {
     in_own_network("first-visit");
 }
 probe!("first-visit", |_| {
-    let commands = commands(README, "A session");
+    let session =
+        README.split("\n## A session\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a session");
+    let commands = commands(session);
     assert_eq!(commands.len(), 8);
     print_what_is_shown(commands);
 });
