@@ -52,7 +52,7 @@ case!(
         | Needs::CPUSET
 );
 fn all_ten_print_what_the_lesson_says() {
-    let commands = commands(LESSON);
+    let commands = commands(LESSON.split(TALK).next().expect("the first part"));
     assert_eq!(commands.len(), 10);
     print_what_is_shown(commands);
 }
@@ -78,6 +78,22 @@ fn print_what_is_shown(commands: Vec<(String, String)>) {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+/// The heading of the second part.
+const TALK: &str = "\n## Two that talk\n";
+
+case!(
+    two_that_talk_print_what_the_lesson_says,
+    Needs::ROOT | Needs::SH | Needs::BUSYBOX | Needs::NO_INITRAMFS | Needs::BRIDGE
+);
+fn two_that_talk_print_what_the_lesson_says() {
+    in_own_network("lesson-talk");
+}
+probe!("lesson-talk", |_| {
+    let commands = commands(LESSON.split(TALK).nth(1).expect("the second part"));
+    assert_eq!(commands.len(), 7);
+    print_what_is_shown(commands);
+});
 
 case!(
     the_session_of_the_readme_prints_what_it_shows,
