@@ -24,6 +24,9 @@ const LEAST: u64 = 1024;
 /// How long a piece may be, with its header: a full pipe has four.
 const PIECE: usize = 16 << 10;
 
+/// No pipe holds more, unless root has made it larger: fcntl(2), F_SETPIPE_SZ.
+const DRAIN_AT_MOST: usize = 1 << 20;
+
 /// The log, as the keeper writes it.
 pub struct Log {
     pipe: Fd,
@@ -116,8 +119,8 @@ impl Log {
         self.pipe.borrow()
     }
 
-    /// Takes one piece.
-    pub fn take(&mut self) -> Result<()> {
+    /// Takes one piece, and returns how long it was.
+    pub fn take(&mut self) -> Result<usize> {
         let n = sys::read(self.pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default())?;
         if self.lost > 0 {
             let mut note = FixedBytes::<200>::new();
@@ -130,7 +133,7 @@ impl Log {
             }
             if !self.append(&mut piece, note.as_bytes().len()) {
                 self.lost += n as u64;
-                return Ok(());
+                return Ok(n);
             }
             self.lost = 0;
         }
@@ -139,13 +142,14 @@ impl Log {
             self.lost += n as u64;
         }
         self.buffer = buffer;
-        Ok(())
+        Ok(n)
     }
 
-    /// Takes all that is there.
+    /// Takes all that is there. In the PID namespace of another container, what the command has left behind may go on writing.
     pub fn drain(&mut self) -> Result<()> {
-        while sys::poll(&mut [Poll::new(Some(self.pipe.borrow()), true, false)], Some(0))? {
-            self.take()?;
+        let mut left = DRAIN_AT_MOST;
+        while left > 0 && sys::poll(&mut [Poll::new(Some(self.pipe.borrow()), true, false)], Some(0))? {
+            left = left.saturating_sub(self.take()?);
         }
         Ok(())
     }
@@ -166,10 +170,10 @@ impl Log {
         }
         let whole = piece.get(start..HEADER + len).unwrap_or_default();
         if self.end > 0 && self.end + whole.len() as u64 > self.half {
-            // An error allocates: at most one in a second.
+            // An error allocates: at most one in a minute.
             if now < self.retry_at || self.begin_anew().is_err() {
                 if now >= self.retry_at {
-                    self.retry_at = now + 1000;
+                    self.retry_at = now + 60_000;
                 }
                 return false;
             }
@@ -184,7 +188,11 @@ impl Log {
 
     fn begin_anew(&mut self) -> Result<()> {
         let file = self.dir.create_file(NEW, OpenFlags::WRONLY | OpenFlags::TRUNC)?;
-        self.dir.rename(LOG, OLD)?;
+        // It is not there if this has failed between the two.
+        match self.dir.rename(LOG, OLD) {
+            Err(e) if !e.is(Errno::ENOENT) => return Err(e),
+            _ => {}
+        }
         self.dir.rename(NEW, LOG)?;
         (self.file, self.end) = (file, 0);
         Ok(())
@@ -351,9 +359,11 @@ fn put_time(out: &mut Vec<u8>, milliseconds: u64) {
         (second % 60, 2, b"."),
         (in_day % 1000, 3, b"Z"),
     ] {
-        let digits = bytes::to_decimal(value);
+        let mut number = FixedBytes::<20>::new();
+        number.put_decimal(value);
+        let digits = number.as_bytes();
         out.put(b"000".get(..width - digits.len().min(width)).unwrap_or_default());
-        out.put(&digits);
+        out.put(digits);
         out.put(after);
     }
     out.put(b" ");

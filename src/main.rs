@@ -182,7 +182,11 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
         if let Some(policy) = request.spec.restart {
             match keep::restart(policy, &request.spec, environment, front.take())? {
                 Ok(status) => return Ok(status),
-                Err((fd, record)) => (front, kept) = (fd, Some(record)),
+                Err((fd, record)) => {
+                    // The first run has written it.
+                    request.spec.cid_file = request.spec.cid_file.filter(|_| fd.is_some());
+                    (front, kept) = (fd, Some(record));
+                }
             }
         }
     }

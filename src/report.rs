@@ -43,7 +43,7 @@ impl ParentStep for WritePidFile {
 }
 
 step! {
-    /// Writes the name of the container into a file that there is not yet.
+    /// Writes the name of the container into a file that must not exist yet.
     pub struct WriteCidFile {
         /// Its path.
         pub path: &'static CStr,

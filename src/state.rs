@@ -306,7 +306,7 @@ impl ParentStep for NoteProcess {
             let Some(dir) = group.dir() else { continue };
             state.put(match group.hierarchy.version {
                 Version::V2 => b"group 2 ",
-                Version::V1 if group.is_freezer() => b"group f ",
+                Version::V1 if group.has_freezer() => b"group f ",
                 Version::V1 => b"group 1 ",
             });
             match group.path {
@@ -401,8 +401,7 @@ pub fn note_pause(dir: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// It has ended; `executed`: after the command had begun. The record stays if it is to be looked at later: that is, if it had been
-/// detached.
+/// Notes that the container has ended. `executed`: its command had begun. Only the record of a detached container is kept.
 pub fn note_end(plan: &Plan, parent: &Parent, status: i32, executed: bool, out_of_memory: bool) -> Result<()> {
     let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
     // One that cannot be started again was there before.

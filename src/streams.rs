@@ -45,7 +45,7 @@ pub fn check_passed(count: i32) -> Result<()> {
 }
 
 /// Finds the descriptors that the command is to get: those of `--preserve-fds`, or those of LISTEN_FDS, if they are for this
-/// process: sd_listen_fds(3). Whichever are more count, as with podman.
+/// process: sd_listen_fds(3). The larger number counts, as with podman.
 pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()> {
     if let (Some(pid), Some(word)) = (get(environment, b"LISTEN_PID"), get(environment, b"LISTEN_FDS"))
         && bytes::decimal(pid) == Ok(sys::getpid().0 as u64)
@@ -53,9 +53,8 @@ pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()>
         let Some(count) = bytes::decimal(word).ok().filter(|count| *count < MOST_LISTENING) else {
             return Err(Error::usage("LISTEN_FDS is not how many descriptors there are", word));
         };
-        if spec.host_pid {
-            let hint =
-                "with --pid host the command's pid is not known before: unset LISTEN_FDS, and use --preserve-fds";
+        if spec.host_pid || spec.pid_of.is_some() {
+            let hint = "with --pid the command's pid is not known before: unset LISTEN_FDS, and use --preserve-fds";
             return Err(Error::refused("no LISTEN_FDS:", &[word], hint));
         }
         spec.passed = spec.passed.max(count as i32);
@@ -71,7 +70,7 @@ pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()>
 /// More than any service manager passes.
 const MOST_LISTENING: u64 = 1 << 20;
 
-/// Leaves streams of whoever has started it: they are /dev/null.
+/// Replaces these streams of the caller with /dev/null.
 pub fn leave(streams: &[FdRef]) -> Result<()> {
     let null = sys::open(c"/dev/null", OpenFlags::RDWR)?;
     streams.iter().try_for_each(|stream| sys::dup3(null.borrow(), *stream))

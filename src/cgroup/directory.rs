@@ -74,7 +74,7 @@ fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
     // A quarter of a second in all.
     for _ in 0..8 {
         match lock(parent, name)? {
-            Some(dir) => return remove_tree(parent, name, &dir),
+            Some(dir) => return end_and_remove(parent, name, &dir),
             // Removed meanwhile, or locked: by a sweep, which may take long on a busy host, or by another run as long as it
             // runs.
             None => sys::nanosleep(pause)?,
@@ -134,16 +134,16 @@ fn remove_tree(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
 /// How many leftovers one run looks at.
 const SWEEP_AT_MOST: usize = 8;
 
-/// Removes what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
+/// Looks for what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
 /// to run, so that every directory is looked at sooner or later. Errors are ignored, because this run does not depend on it.
 /// Returns their names.
-pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
+pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
     let names = sys::directory_names(parent, PREFIX).unwrap_or_default();
     let mut leftovers = Vec::new();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
         if let Some(&name) = names.get(turn.wrapping_add(at) % names.len())
             && name != own
-            && sweep_one(parent, name)
+            && leftover(parent, name).is_some()
         {
             leftovers.push(name);
         }
@@ -151,18 +151,25 @@ pub fn sweep(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
     leftovers
 }
 
-/// Removes `name` if it is a leftover of ours, and returns whether it is. What is frozen cannot be removed before its group of the
-/// freezer.
-pub fn sweep_one(parent: &Dir, name: &CStr) -> bool {
-    let Ok(Some(dir)) = lock(parent, name) else { return false };
-    if !sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0) {
-        return false;
+/// The directory `name`, locked, if it is a leftover of ours.
+fn leftover(parent: &Dir, name: &CStr) -> Option<Dir> {
+    let dir = lock(parent, name).ok()??;
+    sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
+}
+
+/// Removes `name` if it is a leftover of ours.
+pub fn sweep(parent: &Dir, name: &CStr) {
+    if let Some(dir) = leftover(parent, name) {
+        let _ = end_and_remove(parent, name, &dir);
     }
-    // With --pid host, or after a change of uid, processes of the container may outlive mydocker.
-    if remove_tree(parent, name, &dir).is_err_and(|e| e.is(Errno::EBUSY)) && end_members(&dir).is_ok() {
-        let _ = remove_tree(parent, name, &dir);
+}
+
+/// Removes a directory. With --pid host, or after a change of uid, processes of the container may outlive mydocker.
+fn end_and_remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
+    match remove_tree(parent, name, dir) {
+        Err(e) if e.is(Errno::EBUSY) => end_members(dir).and_then(|()| remove_tree(parent, name, dir)),
+        other => other,
     }
-    true
 }
 
 /// SIGKILL to every process in the group, until none is left: some may be forking.

@@ -88,9 +88,14 @@ impl Group {
         bytes::c_string(&[self.name.to_bytes(), file])
     }
 
-    /// It is only there to be paused: nothing is limited in it.
-    pub fn is_freezer(&self) -> bool {
+    /// It has the freezer of v1, by which it is paused.
+    pub fn has_freezer(&self) -> bool {
         self.hierarchy.version == Version::V1 && self.hierarchy.controllers.has(Controller::Freezer)
+    }
+
+    /// It holds limits that programs look for, and is not only there to be paused.
+    pub fn shows_limits(&self) -> bool {
+        !self.has_freezer() || !self.settings.is_empty()
     }
 
     /// Its directory, if it exists.

@@ -37,7 +37,10 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             "--all" => order.all = true,
             "--quiet" => order.quiet = true,
             "--json" => order.json = true,
-            "--filter" => order.filters.push(value),
+            "--filter" => match value.split_once('=') {
+                Some((key @ ("name" | "status"), part)) if !part.is_empty() => order.filters.push((key, part)),
+                _ => return Err(Error::usage("--filter takes name=PART or status=WORD, not", value.as_bytes())),
+            },
             "--force" => order.force = true,
             "--no-stream" => order.once = true,
             "--follow" => order.view.follow = true,

@@ -12,7 +12,7 @@ pub use words::{address, bridge_of, mac, parse, publish, subnet};
 
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, CloneFlags, OpenFlags};
+use crate::sys::{self, CloneFlags, OpenFlags, Pid};
 use core::ffi::CStr;
 
 step! {
@@ -43,5 +43,13 @@ impl ChildStep for JoinNetwork {
                 (Errno::EPERM, "it belongs to another user namespace: only root there may join it"),
             ])
         })
+    }
+}
+
+/// Waits until a helper has ended. With `--pid host` it may have been reaped among the orphans.
+fn await_end(pid: Pid) -> Result<()> {
+    match sys::wait4(pid, true) {
+        Err(e) if !e.is(Errno::ECHILD) => Err(e),
+        _ => Ok(()),
     }
 }

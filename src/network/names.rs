@@ -2,8 +2,8 @@
 //!
 //! Beside the records there is a folder for each bridge, and in it one for each container, locked as long as that runs. In
 //! there is its `hosts`, which is mounted into it. A mount is of an inode: so the file is never replaced. Whoever comes or goes
-//! locks the folder of the bridge, removes what killed runs have left, and writes the others anew into each file, in one
-//! pwrite(2): a reader may see the old end behind the new lines for a moment, and no other mixture.
+//! locks the folder of the bridge, removes what killed runs have left, and writes the others anew into each file, with one
+//! write(2) and then ftruncate(2): for a moment a reader may see the end of the old text after the new lines.
 
 use super::bridge::Bridge;
 use crate::bytes::{self, Put};
@@ -28,20 +28,21 @@ const OTHERS: &[u8] = b"# on the same bridge:\n";
 pub struct Names {
     /// Its own lines, without that of its address.
     pub lines: Cell<&'static [u8]>,
-    /// The path of its file, once there is one,
+    /// The path of its hosts file, once that exists.
     path: Cell<Option<&'static CStr>>,
-    /// and the file as a mount.
+    /// That file as a detached mount.
     pub tree: Slot<Fd>,
 }
 
 /// Where the file of a container is.
 pub struct Place {
-    /// The folder of all records,
+    /// The folder of all records.
     records: Dir,
-    /// that of the bridge,
+    /// The name of the folder of the bridge in it.
     bridge: &'static CStr,
-    /// and that of the container, which is locked.
+    /// The name of the container's folder in that one.
     name: &'static CStr,
+    /// The container's folder; this process holds its lock.
     own: Dir,
 }
 
@@ -103,12 +104,13 @@ impl ParentStep for MakeHosts {
             own.unlink(HOSTS)?;
             break (folder, own);
         };
+        // From here on `leave` removes it.
+        let own = &parent.place.insert(Place { records, bridge, name, own }).own;
         let file = own.create_file(HOSTS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
         // Whoever is in the container may read it, whatever the umask.
         sys::fchmod_fd(file.borrow(), 0o644)?;
         sys::write_all(file.borrow(), self.names.lines.get()).map_err(|e| e.about(own.path()))?;
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
-        parent.place = Some(Place { records, bridge, name, own });
         Ok(())
     }
 }

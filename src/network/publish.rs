@@ -197,5 +197,5 @@ pub fn filter() -> Vec<u8> {
 
 /// Waits for the end of the relay, which ends with the container.
 pub fn end(parent: &Parent) -> Result<()> {
-    parent.relay.map_or(Ok(()), |pid| sys::wait4(pid, true).map(drop))
+    parent.relay.map_or(Ok(()), super::await_end)
 }

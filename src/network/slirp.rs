@@ -1,7 +1,7 @@
 //! `--network slirp4netns`: a program of the distribution connects the container with the outside, for ordinary users too.
 
 use crate::bytes;
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::step::{Parent, ParentStep};
 use crate::streams;
 use crate::sys::{self, CloneFlags, Fd, FdRef, Pointers, SigSet, record};
@@ -67,6 +67,7 @@ fn execute(argv: &Pointers, pairs: [(&Fd, &Fd); 2]) -> Result<()> {
     for (fd, place) in pairs {
         sys::dup3(fd.borrow(), place.borrow())?;
     }
+    sys::close_all_but(3, &pairs.map(|(_, place)| place.borrow()))?;
     sys::set_signal_mask(SigSet::EMPTY)?;
     sys::execve(PROGRAM, argv, &Pointers::with_capacity(0)).map_or(Ok(()), Err)
 }
@@ -75,9 +76,5 @@ fn execute(argv: &Pointers, pairs: [(&Fd, &Fd); 2]) -> Result<()> {
 pub fn end(parent: &mut Parent) -> Result<()> {
     let Some((pid, hold)) = parent.slirp.take() else { return Ok(()) };
     drop(hold);
-    match sys::wait4(pid, true) {
-        // With --pid host it counts among the orphans, which have been ended.
-        Err(e) if !e.is(Errno::ECHILD) => Err(e),
-        _ => Ok(()),
-    }
+    super::await_end(pid)
 }

@@ -202,9 +202,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if privilege.confined {
         steps.add(UnshareCgroup);
     }
+    let shown: alloc::vec::Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
     if privilege.confined && !own_root {
         steps.add(MakeSysReadOnly::new(host));
-        for group in parts.groups.iter().filter(|group| !group.is_freezer() || !group.settings.is_empty()) {
+        for group in &shown {
             if let Some(step) = MountCgroup::on_host(group, host, USUAL | MountFlags::RDONLY, in_userns) {
                 steps.add(step);
             }
@@ -212,8 +213,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
     let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
-    if own_root && privilege.confined && !parts.groups.is_empty() && !parts.volumes.iter().any(is_in_sys) {
-        steps.add(MountCgroups::new(&parts.groups, USUAL | MountFlags::RDONLY));
+    if own_root && privilege.confined && !shown.is_empty() && !parts.volumes.iter().any(is_in_sys) {
+        steps.add(MountCgroups::new(&shown, USUAL | MountFlags::RDONLY));
     }
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });

@@ -1,56 +1,41 @@
 //! The work after execve: the sweep of other runs' leftovers, the counters, the orphans, the removal of the groups.
 
 use crate::bytes::{self, Put};
+use crate::cgroup::hierarchy::Hierarchy;
 use crate::cgroup::{Controller, directory, hierarchy};
 use crate::error::{Errno, Result};
 use crate::plan::Plan;
 use crate::sys::{self, Dir, Pid};
 use alloc::vec::Vec;
 
-/// Removes what killed runs have left, now that the command runs. Each run looks in one hierarchy, chosen by its pid; the names
-/// of leftovers there it also looks for in the others.
+/// Removes what killed runs have left, now that the command runs. Each run looks in one hierarchy, chosen by its pid; what it finds
+/// there it removes in all of them. The freezer comes first: no signal reaches what is frozen.
 pub fn sweep(plan: &Plan) {
     let hierarchies = &plan.parts.hierarchies;
     // Multiples of the golden ratio visit every hierarchy soon, whatever the distance of the pids from run to run.
     let turn = (plan.host.pid.0 as u32).wrapping_mul(0x9e37_79b1);
     let chosen = ((u64::from(turn) * hierarchies.len() as u64) >> 32) as usize;
-    let mut leftovers = Vec::new();
-    for at in 0..hierarchies.len() {
-        let Some(&hierarchy) = hierarchies.get((chosen + at) % hierarchies.len()) else { continue };
-        // The cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
-        let own;
-        let parent = match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
-            Some(group) => group.parent_dir.get(),
-            None => {
-                own = Dir::open(Some(&hierarchy.top), hierarchy.own);
-                own.as_ref().ok()
-            }
-        };
-        match parent {
-            Some(parent) if at == 0 => {
-                let own = plan.parts.groups.first().map_or(c"", |group| group.name);
-                leftovers = directory::sweep(parent, own, turn as usize);
-            }
-            Some(parent) => {
-                for name in &leftovers {
-                    directory::sweep_one(parent, name);
-                }
-            }
-            None => {}
-        }
-        if leftovers.is_empty() {
-            return;
-        }
+    let own = plan.parts.groups.first().map_or(c"", |group| group.name);
+    let found = hierarchies
+        .get(chosen)
+        .map(|hierarchy| in_parent(plan, hierarchy, &|parent| directory::leftovers(parent, own, turn as usize)));
+    let Some(leftovers) = found.flatten().filter(|found| !found.is_empty()) else { return };
+    let has_freezer = |hierarchy: &&&Hierarchy| hierarchy.controllers.has(Controller::Freezer);
+    // A run without a name has no need of a freezer, and has not looked for it.
+    let freezer = match hierarchies.iter().find(has_freezer) {
+        Some(freezer) => Some(*freezer),
+        None => hierarchy::freezer(plan.host).ok().flatten(),
+    };
+    for hierarchy in freezer.into_iter().chain(hierarchies.iter().copied().filter(|other| !has_freezer(&other))) {
+        in_parent(plan, hierarchy, &|parent| leftovers.iter().for_each(|name| directory::sweep(parent, name)));
     }
-    // Without a name this run has no need of a freezer, and has not looked for it.
-    if !leftovers.is_empty()
-        && !hierarchies.iter().any(|hierarchy| hierarchy.controllers.has(Controller::Freezer))
-        && let Ok(Some(freezer)) = hierarchy::freezer(plan.host)
-        && let Ok(parent) = Dir::open(Some(&freezer.top), freezer.own)
-    {
-        for name in &leftovers {
-            directory::sweep_one(&parent, name);
-        }
+}
+
+/// Does something in the cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.
+fn in_parent<T>(plan: &Plan, hierarchy: &'static Hierarchy, f: &dyn Fn(&Dir) -> T) -> Option<T> {
+    match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
+        Some(group) => group.parent_dir.get().map(f),
+        None => Dir::open(Some(&hierarchy.top), hierarchy.own).ok().as_ref().map(f),
     }
 }
 
@@ -95,12 +80,13 @@ pub fn own_children() -> Vec<Pid> {
 }
 
 /// Kills the orphans. Without a PID namespace, processes that the command has started outlive it and become children of
-/// mydocker. The `inherited` children, of a shell that has executed mydocker with exec, are not part of the container.
-pub fn end_orphans(inherited: &[Pid]) -> Result<()> {
+/// mydocker. The `spared` children, of a shell that has executed mydocker with exec, or of mydocker's own, are not part of the
+/// container.
+pub fn end_orphans(spared: &[Pid]) -> Result<()> {
     loop {
         let mut any = false;
         for child in own_children() {
-            if inherited.contains(&child) {
+            if spared.contains(&child) {
                 continue;
             }
             any = true;
@@ -121,7 +107,7 @@ pub fn remove_groups(plan: &Plan) -> Result<()> {
     let mut result = Ok(());
     // In the PID namespace of another container, no end of a PID 1 has ended what the command has started.
     if plan.spec.pid_of.is_some()
-        && let Some(dir) = plan.parts.groups.first().and_then(|group| group.dir())
+        && let Some(dir) = plan.parts.groups.iter().find_map(|group| group.dir())
     {
         result = directory::end_members(dir);
     }

@@ -102,6 +102,11 @@ pub fn restart(
             no_more |= take_signal(&signals, Some(run))?;
             match sys::wait4(run, false)? {
                 None => {}
+                // One that failed early has noted nothing.
+                Some(Wait::Exited(125)) if state::has_run(dir)? => {
+                    state::note_status(dir, 125, false)?;
+                    break 125;
+                }
                 Some(Wait::Exited(status)) => break status,
                 // It was killed, and its container with it.
                 Some(Wait::Signaled(signal)) => {
@@ -148,7 +153,7 @@ fn take_signal(signals: &Fd, run: Option<Pid>) -> Result<bool> {
     Ok(is_end || number == NO_MORE)
 }
 
-/// The first run has the streams of the caller, and its own; the keeper needs none, but for the output that a later run has.
+/// The keeper closes the streams of the caller; with `--log -` it keeps stdout and stderr for later runs.
 fn close_streams(spec: &Spec) -> Result<()> {
     streams::leave(if spec.log == LogTo::Caller { &[FdRef::STDIN] } else { &FdRef::STREAMS })
 }

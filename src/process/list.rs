@@ -45,7 +45,7 @@ pub struct Order {
     /// As JSON, one object on each line.
     pub json: bool,
     /// `ps`: `name=PART` or `status=WORD`; all of them must hold.
-    pub filters: Vec<&'static str>,
+    pub filters: Vec<(&'static str, &'static str)>,
     /// `rm`: also those that run.
     pub force: bool,
     /// `logs`: what to show.
@@ -189,7 +189,7 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
         let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
         let mut out = Vec::new();
         if order.json {
-            put_json(&mut out, name, record, "running", None, &numbers);
+            put_json(&mut out, name, record, word_of(record, None), None, &numbers);
         } else {
             let [(_, cpu), ..] = numbers;
             for (heading, value) in [("", None), ("  cpu ", cpu), ("  memory ", used), ("  processes ", count)] {
@@ -338,7 +338,7 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
         let Some(record) = Record::open(folder, name)? else { continue };
         let end = record.end();
         let word = word_of(&record, end);
-        if !(order.all || record.alive) && order.filters.is_empty() || !passes(order, name, word)? {
+        if !(order.all || record.alive) && order.filters.is_empty() || !passes(order, name, word) {
             continue;
         }
         let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
@@ -377,16 +377,11 @@ fn ports_of(record: &Record) -> &[u8] {
 }
 
 /// Whether all filters let it pass.
-fn passes(order: &Order, name: &CStr, word: &str) -> Result<bool> {
-    let mut all = true;
-    for filter in &order.filters {
-        all &= match filter.split_once('=') {
-            Some(("name", part)) => name.to_bytes().windows(part.len()).any(|bytes| bytes == part.as_bytes()),
-            Some(("status", status)) => word == status,
-            _ => return Err(Error::usage("--filter takes name=PART or status=WORD, not", filter.as_bytes())),
-        };
-    }
-    Ok(all)
+fn passes(order: &Order, name: &CStr, word: &str) -> bool {
+    order.filters.iter().all(|(key, part)| match *key {
+        "name" => name.to_bytes().windows(part.len()).any(|bytes| bytes == part.as_bytes()),
+        _ => word == *part,
+    })
 }
 
 /// Its state, in one word.

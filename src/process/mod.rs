@@ -55,10 +55,13 @@ pub fn carry_out(
     begun: Option<Begun>,
     report: &mut Option<Report>,
 ) -> Result<i32> {
-    let inherited_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
+    let mut spared_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
     let parent = start::parent(plan, stops);
     let started = start::walk(plan, parent);
-    let mut supervisor = Supervisor::new(plan, parent, inherited_children);
+    // They end by themselves.
+    spared_children.extend(parent.relay);
+    spared_children.extend(parent.slirp.as_ref().map(|(pid, _)| *pid));
+    let mut supervisor = Supervisor::new(plan, parent, spared_children);
 
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.

@@ -27,8 +27,8 @@ pub struct Supervisor {
     is_subreaper: bool,
     /// PID 1 is the reaper.
     init: bool,
-    /// The children that mydocker was started with.
-    inherited_children: Vec<Pid>,
+    /// The children that are not part of the container: those that mydocker was started with, and its helpers.
+    spared_children: Vec<Pid>,
     /// The signals that mydocker's caller ignores. `None`: /proc cannot be read, or shows another PID namespace.
     ignored: Option<SigSet>,
     /// With `-t`: the relay.
@@ -51,7 +51,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Takes over what the parent has started, or has failed to.
-    pub fn new(plan: &Plan, parent: &mut Parent, inherited_children: Vec<Pid>) -> Supervisor {
+    pub fn new(plan: &Plan, parent: &mut Parent, spared_children: Vec<Pid>) -> Supervisor {
         let is_own_proc = plan.host.status.pid == Some(plan.host.pid.0 as u64);
         Supervisor {
             pid: parent.pid,
@@ -59,7 +59,7 @@ impl Supervisor {
             error_read: parent.pipes.error_read.take(),
             is_subreaper: plan.spec.host_pid,
             init: plan.spec.init,
-            inherited_children,
+            spared_children,
             ignored: is_own_proc.then_some(plan.host.status.ignored),
             terminal: plan.parts.terminal.take(),
             log: plan.parts.log.take(),
@@ -101,7 +101,7 @@ impl Supervisor {
 
     /// Ends what the command has left behind where there is no PID namespace.
     pub fn end_orphans(&self) -> Result<()> {
-        if self.is_subreaper { cleanup::end_orphans(&self.inherited_children) } else { Ok(()) }
+        if self.is_subreaper { cleanup::end_orphans(&self.spared_children) } else { Ok(()) }
     }
 
     /// Waits until execve has worked, which closes the child's end of the error pipe; or returns the reason why it has not.

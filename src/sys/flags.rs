@@ -452,8 +452,13 @@ impl SignalNumber {
         }
         let name = word.to_ascii_uppercase();
         let name = name.strip_prefix(b"SIG").unwrap_or(&name);
-        let offset = |first: &[u8]| decimal(name.strip_prefix(first)?).ok().filter(|offset| *offset <= 30);
-        if let Some(number) = offset(b"RTMIN+").map(|up| 34 + up).or(offset(b"RTMAX-").map(|down| 64 - down)) {
+        let offset = |first: &[u8], sign: u8| match name.strip_prefix(first)? {
+            [] => Some(0),
+            [found, digits @ ..] if *found == sign => decimal(digits).ok().filter(|offset| *offset <= 30),
+            _ => None,
+        };
+        if let Some(number) = offset(b"RTMIN", b'+').map(|up| 34 + up).or(offset(b"RTMAX", b'-').map(|down| 64 - down))
+        {
             return Some(number as i32);
         }
         (1..=31).find(|number| {

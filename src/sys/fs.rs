@@ -633,11 +633,12 @@ pub fn flock(dir: &Dir) -> Result<bool> {
 /// flock(2). `Ok(false)`: another process holds it, and `how` does not wait.
 pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
     // SAFETY: the call takes an open descriptor and flags
-    match unsafe { call!(flock(dir.fd(), how)) }.about_path_in(Some(dir), c".") {
-        Ok(_) => Ok(true),
-        Err(e) if e.is(Errno::EWOULDBLOCK) => Ok(false),
-        Err(e) => Err(e),
+    let outcome = unsafe { call!(flock(dir.fd(), how)) };
+    // An error would allocate each time.
+    if outcome.is(Errno::EWOULDBLOCK) {
+        return Ok(false);
     }
+    outcome.about_path_in(Some(dir), c".").map(|_| true)
 }
 
 /// Locks a directory that others hold for moments only. All signals are blocked meanwhile, and one of the others may have been

@@ -137,7 +137,10 @@ fn filters() {
     assert_eq!(records.names(&["--filter", "name=web"]), ["lc-web-1", "lc-web-2"]);
     assert_eq!(records.names(&["-f", "name=web", "-f", "status=running"]), ["lc-web-1", "lc-web-2"]);
     assert_eq!(records.names(&["-f", "status=exited"]), [""; 0]);
-    records.call("ps", &["-f", "size=1"]).usage_error(&["--filter", "size=1"]);
+    for bad in ["size=1", "name=", "status=", "name", "="] {
+        records.call("ps", &["-f", bad]).usage_error(&["--filter", bad]);
+        Records::new().call("ps", &["-f", bad]).usage_error(&["--filter", bad]);
+    }
     for running in all {
         running.finish().success();
     }

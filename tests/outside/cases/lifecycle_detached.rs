@@ -211,6 +211,9 @@ fn stop_by_another_signal() {
     }
     run(&["--stop-signal="], &["true"]).finish().usage_error(&["empty value"]);
     run(&["--stop-signal=x", "--stop-signal=9"], &["true"]).finish().silent(0);
+    for good in ["RTMIN", "SIGRTMAX", "rtmin+30"] {
+        run(&["--stop-signal", good], &["true"]).finish().silent(0);
+    }
 }
 
 case!(a_keeper_that_is_killed, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);

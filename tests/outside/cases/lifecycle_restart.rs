@@ -45,6 +45,19 @@ fn it_is_started_again_after_it_has_failed() {
     }
 }
 
+case!(its_name_is_written_once, Needs::NAMESPACES | Needs::SH);
+/// `--cidfile` refuses a file that exists; a restart is no second start of that kind.
+fn its_name_is_written_once() {
+    let records = Records::new();
+    let (name, file) = (unique_name(), format!("{}/cid", records.state()));
+    records.detached(&name, &["--restart", "on-failure:2", "--cidfile", &file], FAILS);
+    assert_eq!(records.call("wait", &[&name]).success(), "3\n");
+    assert_eq!(runs(&records, &name), 3);
+    assert_eq!(fs::read_to_string(&file).expect("the file"), name);
+    fs::remove_file(file).expect("unlink");
+    records.remove(&name);
+}
+
 case!(its_restarts_end_for_good, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
 /// In the pause, and while it runs.
 fn its_restarts_end_for_good() {

@@ -42,6 +42,16 @@ fn refused(run: Run, message: &str) {
     only_lo();
 }
 
+network_case!(a_relay_beside_the_hosts_processes, Needs::ROOT, "check-relay-host-pid");
+probe!("check-relay-host-pid", |_| {
+    // There mydocker ends what the command has left behind; the relay is not part of that.
+    let container = server(&["--pid", "host", "-p", "8080:80"], "1");
+    assert_eq!(ask("127.0.0.1:8080", 3_000_000).expect("an answer"), "3000000!");
+    container.finish().silent(0);
+    probe(&["--pid", "host", "-p", "8080:80"], &["status", "0"]).finish().silent(0);
+    only_lo();
+});
+
 network_case!(a_port_leads_inside, Needs::ROOT, "check-port");
 probe!("check-port", |_| {
     for mode in

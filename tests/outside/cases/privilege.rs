@@ -122,7 +122,7 @@ fn words_that_are_none() {
         (&["--security-opt", "seccomp=/a/file"], &["--security-opt", "seccomp=/a/file"]),
         (&["--security-opt", "no-new-privileges=maybe"], &["--security-opt", "maybe"]),
         (&["--security-opt=apparmor"], &["--security-opt", "apparmor"]),
-        (&["--userns", "keep-id"], &["--userns", "keep-id"]),
+        (&["--userns", "keep"], &["--userns", "keep"]),
         (&["--privileged=perhaps"], &["switch"]),
     ] {
         run(options, &["true"]).finish().usage_error(words);
