@@ -999,6 +999,11 @@ impl Translator {
                 fill(&mut line, "[ ! -e ~ ] || ", &[bound]);
             }
         }
+        // Its own cgroup perhaps could not be made: then this would show the caller's.
+        let is_in_root = self.root.is_some() || self.stage.is_some();
+        if kind == b"cgroup2" && is_in_root && self.group_may_fail && !self.born_in.is_empty() {
+            fill(&mut line, "[ ! -d ~ ] || ", &[self.born_in]);
+        }
         let is_image = source.starts_with(b"/dev/loop");
         let mut options = Vec::new();
         if is_remount {
