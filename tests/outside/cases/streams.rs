@@ -395,16 +395,13 @@ fn a_trace_that_nobody_reads() {
         let trace = if to_stderr { "--trace".to_string() } else { format!("--trace={fifo}") };
         let stderr = if to_stderr { pipe.try_clone().expect("dup") } else { null() };
         let running = probe(&[&trace], &["hold"]).start_on([null(), null(), stderr]);
-        if to_stderr {
+        let mut reader = File::open(&fifo).expect("open of a FIFO");
+        wait_until_it_waits_to_write(running.pid);
+        // If it has not blocked signals yet, the first lines have filled the pipe.
+        while status_field(running.pid, "SigBlk:") == Some(0) {
+            reader.read_exact(&mut [0; 4096]).expect("read");
             wait_until_it_waits_to_write(running.pid);
         }
-        // The first lines come before it blocks signals: read until it has.
-        let mut reader = File::open(&fifo).expect("open of a FIFO");
-        wait_until("signals are blocked", || {
-            reader.read_exact(&mut [0; 512]).expect("read");
-            status_field(running.pid, "SigBlk:").is_none_or(|set| set != 0)
-        });
-        wait_until_it_waits_to_write(running.pid);
         running.send(libc::SIGTERM);
         assert_eq!(running.finish().code(), 143, "{trace}");
         fs::remove_file(fifo).expect("unlink");
