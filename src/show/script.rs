@@ -294,7 +294,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     if !all.born_in.is_empty() && !is_detached(all.born_in) {
         let procs = join(all.born_in, b"cgroup.procs");
         match all.group_may_fail {
-            true => all.line("[ ! -d ~ ] || echo 0 >~", &[all.born_in, procs]),
+            true => all.line(
+                "own_cgroup=\n[ ! -d ~ ] || { echo 0 >~; own_cgroup=yes; }\nexport own_cgroup",
+                &[all.born_in, procs],
+            ),
             false => all.line("echo 0 >~", &[procs]),
         }
     }
@@ -1000,9 +1003,8 @@ impl Translator {
             }
         }
         // Its own cgroup perhaps could not be made: then this would show the caller's.
-        let is_in_root = self.root.is_some() || self.stage.is_some();
-        if kind == b"cgroup2" && is_in_root && self.group_may_fail && !self.born_in.is_empty() {
-            fill(&mut line, "[ ! -d ~ ] || ", &[self.born_in]);
+        if kind == b"cgroup2" && self.group_may_fail && !self.born_in.is_empty() && !is_detached(self.born_in) {
+            line.put(b"[ ! \"$own_cgroup\" ] || ");
         }
         let is_image = source.starts_with(b"/dev/loop");
         let mut options = Vec::new();
