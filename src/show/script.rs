@@ -1003,7 +1003,7 @@ impl Translator {
             }
         }
         // Its own cgroup perhaps could not be made: then this would show the caller's.
-        if kind == b"cgroup2" && self.group_may_fail && !self.born_in.is_empty() && !is_detached(self.born_in) {
+        if kind == b"cgroup2" && self.notes_cgroup() {
             line.put(b"[ ! \"$own_cgroup\" ] || ");
         }
         let is_image = source.starts_with(b"/dev/loop");
@@ -1101,8 +1101,16 @@ impl Translator {
 
     /// The last command: the new root over the old one, and what the process is to be in it. The PATH of the command is not
     /// the one that the tools are in.
+    /// A variable says whether it has a cgroup of v2 of its own, which perhaps could not be made.
+    fn notes_cgroup(&self) -> bool {
+        self.group_may_fail && !self.born_in.is_empty() && !is_detached(self.born_in)
+    }
+
     fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
+        if self.notes_cgroup() {
+            self.line("unset own_cgroup", &[]);
+        }
         let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
         let how: &[u8] = if self.joins_keyring { b"in_new_keyring " } else { b"exec " };
         let mut line = how.to_vec();
