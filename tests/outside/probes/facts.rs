@@ -66,9 +66,10 @@ fn limit_seen(controller: &str, v1: &str, v2: &str) {
         })
         .collect();
     let Some((first, _)) = found.first() else { return println!("0") };
-    let (root, point) = (first[3], first[4]);
+    // The kernel escapes a blank.
+    let (root, point) = (first[3], first[4].replace("\\040", " "));
     let below = fields[2].strip_prefix(root).unwrap_or(fields[2]).trim_matches('/');
-    let file = std::path::Path::new(point).join(below).join(if is_v1 { v1 } else { v2 });
+    let file = std::path::Path::new(&point).join(below).join(if is_v1 { v1 } else { v2 });
     let limit = fs::read_to_string(&file).unwrap_or_else(|e| format!("{}: {e}", file.display()));
     println!("{} {} {root} {}", found.len(), first[5].split(',').next().unwrap_or_default(), limit.trim());
 }
