@@ -79,7 +79,7 @@ const TTY: u64 = 5;
 pub struct Ids {
     /// It is in a user namespace that is not the host's own: in a new one, or in one that mydocker is in already.
     pub in_userns: bool,
-    /// There is the group tty.
+    /// The group tty is mapped.
     pub has_tty_group: bool,
     /// A process may leave its groups: the kernel forbids it where only the maker's own id is mapped.
     pub may_leave_groups: bool,

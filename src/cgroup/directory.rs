@@ -11,9 +11,9 @@ use core::ffi::CStr;
 /// has no meaning for a cgroup.
 const OURS: u32 = libc::S_ISVTX;
 
-/// v1: the file of the freezer, and what it says of a group that goes on.
+/// v1: the file of the freezer.
 pub const FREEZER_STATE: &CStr = c"freezer.state";
-/// See there.
+/// v1: what is written to it so that the group goes on.
 pub const THAWED: &[u8] = b"THAWED";
 
 /// Why nothing can be made or written in the cgroup filesystem.
@@ -136,7 +136,7 @@ const SWEEP_AT_MOST: usize = 8;
 
 /// Looks for what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
 /// to run, so that every directory is looked at sooner or later. Errors are ignored, because this run does not depend on it.
-/// Returns their names.
+/// Returns the names of these directories.
 pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
     let names = sys::directory_names(parent, PREFIX).unwrap_or_default();
     let mut leftovers = Vec::new();

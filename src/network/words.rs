@@ -75,7 +75,7 @@ pub fn mac(word: &str) -> Result<[u8; 6]> {
         if let (Some(room), Some(byte)) = (mac.get_mut(count), byte) {
             *room = byte as u8;
         }
-        // One that is none counts too much.
+        // A part that is not two hexadecimal digits makes the count wrong.
         count += if byte.is_some() { 1 } else { mac.len() + 1 };
     }
     if count != mac.len() || mac == [0; 6] || mac[0] & 1 != 0 {

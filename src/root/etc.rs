@@ -20,7 +20,7 @@ pub struct EtcFile {
     pub target: &'static CStr,
     /// What is in it.
     pub content: &'static [u8],
-    /// Where it is, if others write into it.
+    /// The file as a mount, if others on the bridge write into it. Without it `BindEtcFile` makes the file.
     pub tree: Option<&'static Slot<Fd>>,
 }
 

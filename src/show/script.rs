@@ -461,9 +461,9 @@ struct Translator {
     born_in: &'static [u8],
     /// which perhaps cannot be made.
     group_may_fail: bool,
-    /// The bridge,
+    /// The name of the bridge.
     bridge: &'static str,
-    /// whose lock is taken.
+    /// The script has taken the lock of the bridge.
     is_locked: bool,
     /// The calls are those of the child.
     in_container: bool,

@@ -1,4 +1,4 @@
-//! Signals: sigprocmask(2), sigaction(2), signalfd(2), sigtimedwait(2); and what is written last, when a signal may end mydocker.
+//! Signals: sigprocmask(2), sigaction(2), signalfd(2), sigtimedwait(2), setitimer(2); and what is written last, when a signal may end mydocker.
 
 use super::fd::{self, Fd, FdRef, Poll};
 use super::flags::{How, OpenFlags, SigSet, SignalNumber, Timer};

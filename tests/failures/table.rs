@@ -117,8 +117,8 @@ pub enum Effect {
     Library,
 }
 
-/// A row of the table: in which process, which call, with which arguments (`^`: at their beginning), with which errnos (none: all), in which
-/// scenarios (none: all).
+/// A row of the table: in which process, which call, with which arguments (`^`: at their beginning), with which errnos
+/// (none: all), in which scenarios (none: all).
 struct Row {
     scenarios: &'static [&'static str],
     child: Option<bool>,

@@ -233,6 +233,8 @@ fn bash_completes() {
     for (words, expected) in [
         (&["mydocker", "s"][..], &["stop", "stats"][..]),
         (&["mydocker", "check", "--j"], &["--json"]),
+        (&["mydocker", "help", "li"], &["limits"]),
+        (&["mydocker", "help", "unp"], &["unpause"]),
         (&["mydocker", "stop", ""], &["web-1", "db"]),
         (&["mydocker", "exec", "-t", "w"], &["web-1"]),
         (&["mydocker", "logs", "--ti"], &["--timestamps"]),
