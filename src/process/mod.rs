@@ -31,14 +31,22 @@ pub struct Report {
     record: Vec<u8>,
 }
 
+/// What a run has beside its result.
+#[derive(Default)]
+pub struct Beside {
+    report: Option<Report>,
+    /// The signal that has asked for the end while the run lasted.
+    pub end_signal: Option<i32>,
+}
+
 /// Carries out the plan, prints the error and the record of `--stats`, and returns the exit status.
 pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) -> i32 {
-    let mut report = None;
-    let status = carry_out(plan, stops, begun, &mut report).unwrap_or_else(|error| {
+    let mut beside = Beside::default();
+    let status = carry_out(plan, stops, begun, &mut beside).unwrap_or_else(|error| {
         sys::say(error);
         error.status()
     });
-    if let Some(Report { file, record }) = report {
+    if let Some(Report { file, record }) = beside.report {
         let fd = file.as_ref().map_or(FdRef::STDERR, sys::Fd::borrow);
         if let Err(error) = sys::write_last(fd, &record) {
             sys::say(error.about(b"--stats"));
@@ -48,12 +56,12 @@ pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) 
 }
 
 /// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way nothing is
-/// left on the host. `begun`: the clocks at the start, if a `report` is wanted.
+/// left on the host. `begun`: the clocks at the start, if a record of `--stats` is wanted.
 pub fn carry_out(
     plan: &Plan,
     stops: Option<&'static dyn Stop>,
     begun: Option<Begun>,
-    report: &mut Option<Report>,
+    beside: &mut Beside,
 ) -> Result<i32> {
     let mut spared_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
     let parent = start::parent(plan, stops);
@@ -108,6 +116,7 @@ pub fn carry_out(
     if started.is_err() {
         create::undo(parent);
     }
+    beside.end_signal = supervisor.end_signal();
     let status = started.map_or_else(Error::status, |()| supervisor.status());
     if let (Some(begun), Some(to)) = (begun, plan.spec.stats) {
         let signal = match supervisor.ended() {
@@ -120,7 +129,7 @@ pub fn carry_out(
         // A file that could not be created has ended the run, and has been named.
         if !matches!(to, StatsTo::File(_)) || parent.stats_file.is_some() {
             let record = stats::record(&begun, to, plan, &ending);
-            *report = Some(Report { file: parent.stats_file.take(), record });
+            beside.report = Some(Report { file: parent.stats_file.take(), record });
         }
     }
     let relayed = publish::end(parent);

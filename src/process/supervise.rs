@@ -77,6 +77,11 @@ impl Supervisor {
         self.ended
     }
 
+    /// The signal that has asked for the end.
+    pub fn end_signal(&self) -> Option<i32> {
+        self.end_signal
+    }
+
     /// An error that does not change the status.
     pub fn warning(&self) -> Result<()> {
         self.warning.map_or(Ok(()), Err)

@@ -6,7 +6,7 @@ use crate::cgroup::{Controllers, Version, hierarchy};
 use crate::error::{Errno, Error, Result};
 use crate::network::{bridge, filter};
 use crate::plan::Plan;
-use crate::process;
+use crate::process::{self, Beside};
 use crate::sys::{self, CloneFlags, FdRef, MountFlags};
 use crate::userns;
 use alloc::vec::Vec;
@@ -194,7 +194,13 @@ fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
         });
     }
     words.push(b"/");
-    match process::carry_out(plan(&words)?, None, None, &mut None) {
+    let mut beside = Beside::default();
+    let ended = process::carry_out(plan(&words)?, None, None, &mut beside);
+    // It has ended the run, and was meant for all of this.
+    if let Some(signal) = beside.end_signal {
+        sys::exit_group(128 + signal);
+    }
+    match ended {
         Err(error) if error.status() != 126 => Err(error),
         _ => Ok(()),
     }

@@ -360,6 +360,19 @@ fn a_message_that_nobody_reads() {
     term_ends_a_writer(probe(&[&format!("--stats={fifo}")], &["status", "0"]), [null(), null(), null()], 143);
 }
 
+case!(a_check_is_ended_at_any_moment, Needs::NAMESPACES);
+/// A signal that comes while one of its runs waits for signals ends all of it, and not that run alone.
+fn a_check_is_ended_at_any_moment() {
+    let (pipe, _read) = full_pipe();
+    for trial in 0..24 {
+        let running = mydocker(&["check"]).start_on([null(), pipe.try_clone().expect("dup"), null()]);
+        std::thread::sleep(std::time::Duration::from_millis(trial * 10));
+        running.send(libc::SIGTERM);
+        let outcome = running.reap();
+        assert_eq!(outcome.status.code().unwrap_or(128 + libc::SIGTERM), 143, "{outcome:?}");
+    }
+}
+
 fn fifo(folder: &Folder) -> String {
     let fifo = folder.text("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
