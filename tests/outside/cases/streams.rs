@@ -297,7 +297,7 @@ fn a_directory_as_a_stream() {
 
 /// A pipe that is full, and that nobody reads: its end to write to, and the other one, which keeps it open.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
-    let (read, write) = rustix::pipe::pipe().expect("pipe");
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
     fill(&write);
     (write, read)
 }
