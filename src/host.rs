@@ -67,6 +67,8 @@ pub struct Status {
     pub ids: Option<(u32, u32)>,
     /// The signals that it ignores, except SIGCHLD, which mydocker sets to its default.
     pub ignored: SigSet,
+    /// It ignores SIGCHLD, or may do so.
+    pub ignores_children: bool,
     /// Its capability bounding set.
     pub bounding: Capabilities,
     /// Its permitted capabilities.
@@ -97,10 +99,12 @@ impl Status {
             let effective = bytes::words(bytes::field(file, key)?).nth(1)?;
             u32::try_from(bytes::decimal(effective).ok()?).ok()
         };
+        let ignored = set(b"SigIgn:").unwrap_or(SigSet::ALL.0);
         Status {
             pid: bytes::field(file, b"Pid:").and_then(|pid| bytes::decimal(pid).ok()),
             ids: id(b"Uid:").zip(id(b"Gid:")),
-            ignored: SigSet(set(b"SigIgn:").unwrap_or(SigSet::ALL.0) & !CHLD.0),
+            ignored: SigSet(ignored & !CHLD.0),
+            ignores_children: ignored & CHLD.0 != 0,
             bounding: Capabilities(set(b"CapBnd:").unwrap_or(Capabilities::ALL.0)),
             permitted: Capabilities(set(b"CapPrm:").unwrap_or(Capabilities::ALL.0)),
             inheritable: Capabilities(set(b"CapInh:").unwrap_or(Capabilities::ALL.0)),

@@ -142,13 +142,17 @@ fn is_sigtimedwait(call: Option<&[u8]>) -> bool {
 
 step! {
     /// Blocks all signals, and reads them from a descriptor.
-    pub struct BlockSignals;
+    pub struct BlockSignals {
+        /// SIGCHLD is ignored, as a caller may have it: then children vanish without a status, wait(2).
+        pub ignores_children: bool,
+    }
 }
 
 impl ParentStep for BlockSignals {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        // With SIGCHLD ignored, as a caller may have it, children vanish without a status (wait(2)).
-        sys::reset_signal(libc::SIGCHLD)?;
+        if self.ignores_children {
+            sys::reset_signal(libc::SIGCHLD)?;
+        }
         sys::set_signal_mask(BLOCKED)?;
         parent.signals = Some(sys::signalfd(AWAITED)?);
         Ok(())

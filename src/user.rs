@@ -98,7 +98,7 @@ impl ChildStep for BecomeUser {
         // /dev/stdout is opened like a file, and a pipe is one that only its maker may open. Nobody else finds it by a path.
         for stream in &FdRef::STREAMS {
             if child.terminal.is_none() && sys::is_pipe(*stream)? {
-                match sys::fchmod_fd(*stream, 0o666) {
+                match sys::fchmod(*stream, 0o666) {
                     // Who has made it is not in this user namespace.
                     Err(e) if e.is(Errno::EPERM) => {}
                     other => other?,

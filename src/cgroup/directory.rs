@@ -37,7 +37,7 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
     for _ in 0..100 {
         // As long as it is not locked nobody else may open it: whoever holds a lock on it would keep this run waiting.
         match parent.mkdirat(name, OURS | 0o700) {
-            Ok(()) => match lock(parent, name).and_then(show) {
+            Ok(()) => match lock_new(parent, name) {
                 Ok(Some(dir)) => return Ok(dir),
                 // A sweeper came between mkdir and flock: it removes it.
                 Ok(None) => {}
@@ -60,12 +60,15 @@ fn refused(says: &'static str, parent: &Dir, name: &CStr, hint: &'static str) ->
     Error::refused(says, &[parent.path(), b"/", name.to_bytes()], hint)
 }
 
-/// Once it is locked, everybody may look into it.
-fn show(dir: Option<Dir>) -> Result<Option<Dir>> {
-    if let Some(dir) = &dir {
-        sys::fchmod(dir, OURS | 0o755)?;
+/// Locks a directory that has just been made; once it is locked, everybody may look into it. `None` as in [`lock`]: its mode is
+/// changed by its name, which fails if it has been removed.
+fn lock_new(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    let Some(dir) = open_and_lock(parent, name)? else { return Ok(None) };
+    match parent.fchmodat(name, OURS | 0o755) {
+        Ok(()) => Ok(Some(dir)),
+        Err(e) if e.is(Errno::ENOENT) => Ok(None),
+        Err(e) => Err(e),
     }
-    Ok(dir)
 }
 
 /// Removes a leftover that has the wanted name; if it is not a leftover, the name is taken.
@@ -88,14 +91,20 @@ fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
 }
 
 /// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or another process holds the lock.
-/// This never waits: a run makes its groups with its signals blocked.
 fn lock(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    let Some(dir) = open_and_lock(parent, name)? else { return Ok(None) };
+    Ok(still_exists(&dir)?.then_some(dir))
+}
+
+/// As [`lock`], but it may have been removed before it was locked. This never waits: a run makes its groups with its signals
+/// blocked.
+fn open_and_lock(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
     let dir = match Dir::open(Some(parent), name) {
         Ok(dir) => dir,
         Err(e) if e.is(Errno::ENOENT) => return Ok(None),
         Err(e) => return Err(e),
     };
-    Ok((sys::flock(&dir)? && still_exists(&dir)?).then_some(dir))
+    Ok(sys::flock(&dir)?.then_some(dir))
 }
 
 /// Whether a directory that is open still exists: one that has been removed has no files.

@@ -108,7 +108,7 @@ impl ParentStep for MakeHosts {
         let own = &parent.place.insert(Place { records, bridge, name, own }).own;
         let file = own.create_file(HOSTS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
         // Whoever is in the container may read it, whatever the umask.
-        sys::fchmod_fd(file.borrow(), 0o644)?;
+        sys::fchmod(file.borrow(), 0o644)?;
         sys::write_all(file.borrow(), self.names.lines.get()).map_err(|e| e.about(own.path()))?;
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
         Ok(())

@@ -199,22 +199,29 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
         steps.add(step);
     }
-    if privilege.confined {
+    let shown: alloc::vec::Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
+    // Without limits, a privileged container has no cgroup of its own to be the top.
+    let has_namespace = privilege.confined || !shown.is_empty();
+    if has_namespace {
         steps.add(UnshareCgroup);
     }
-    let shown: alloc::vec::Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
     if privilege.confined && !own_root {
         steps.add(MakeSysReadOnly::new(host));
+    }
+    // A privileged container may make groups below its own.
+    let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };
+    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
+    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
+    let covers_users = parts.volumes.iter().any(is_in_sys);
+    if own_root && !shown.is_empty() && !covers_users {
+        steps.add(MountCgroups::new(&shown, flags));
+    }
+    if !own_root && !covers_users {
         for group in &shown {
-            if let Some(step) = MountCgroup::on_host(group, host, USUAL | MountFlags::RDONLY, in_userns) {
+            if let Some(step) = MountCgroup::on_host(group, host, flags, in_userns) {
                 steps.add(step);
             }
         }
-    }
-    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
-    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
-    if own_root && privilege.confined && !shown.is_empty() && !parts.volumes.iter().any(is_in_sys) {
-        steps.add(MountCgroups::new(&shown, USUAL | MountFlags::RDONLY));
     }
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });

@@ -75,7 +75,7 @@ pub fn make(
     let process = target.process.borrow();
     let mut parent = Steps::<dyn ParentStep>::default();
     parent.add(SetNotDumpable);
-    parent.add(BlockSignals);
+    parent.add(BlockSignals { ignores_children: host.status.ignores_children });
     parent.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: false });
     let flags = all.without(all.without(first));
     if flags != CloneFlags::NONE {
@@ -97,8 +97,9 @@ pub fn make(
         child.add(MakeMountsSlave);
         child.add(ReopenStdin { input });
     }
-    // A container that is confined is the top of its own cgroup namespace.
-    let cgroup = if target.spec.privilege.confined { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
+    // A container that is confined, or that has a cgroup of its own, is the top of its own cgroup namespace.
+    let has_namespace = target.spec.privilege.confined || !target.groups.is_empty();
+    let cgroup = if has_namespace { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
     child.add(JoinNamespaces { process, flags: all.without(first) | cgroup });
     child.add(LeadSession);
     if spec.tty {

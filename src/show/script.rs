@@ -223,7 +223,7 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::mprotect,
     Sysno::close,
     Sysno::flock,
-    Sysno::fchmod,
+    Sysno::fchmodat,
     Sysno::faccessat,
     Sysno::pread64,
     Sysno::read,

@@ -63,6 +63,12 @@ impl Dir {
         open_below(Some(self), name, flags)
     }
 
+    /// fchmodat(2).
+    pub fn fchmodat(&self, name: &CStr, mode: u32) -> Result<()> {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(fchmodat(self.fd(), name, Mode(mode))) }.about_path_in(Some(self), name).map(drop)
+    }
+
     /// mkdirat(2).
     pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
@@ -601,12 +607,6 @@ pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
 }
 
-/// fchmod(2).
-pub fn fchmod(dir: &Dir, mode: u32) -> Result<()> {
-    // SAFETY: the call takes an open descriptor and a mode
-    unsafe { call!(fchmod(dir.fd(), Mode(mode))) }.about_path_in(Some(dir), c".").map(drop)
-}
-
 /// flock(2) LOCK_SH: waits until nobody holds it alone.
 pub fn flock_shared(file: &Fd) -> Result<()> {
     // SAFETY: the call takes an open descriptor and flags
@@ -619,8 +619,8 @@ pub fn flock_alone(file: &Fd) -> Result<bool> {
     unsafe { call!(flock(file.borrow(), Lock::EX | Lock::NB)) }.unless_would_block().map(|locked| locked.is_some())
 }
 
-/// fchmod(2) of any open file.
-pub fn fchmod_fd(fd: FdRef, mode: u32) -> Result<()> {
+/// fchmod(2).
+pub fn fchmod(fd: FdRef, mode: u32) -> Result<()> {
     // SAFETY: the call takes an open descriptor and a mode
     unsafe { call!(fchmod(fd, Mode(mode))) }.result().map(drop)
 }

@@ -4,6 +4,7 @@
 use crate::support::harness::{probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
+use crate::support::roots::Root;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,26 +31,59 @@ fn named_after_mydockers_pid() {
 
 case!(
     in_its_groups_at_its_first_instruction,
-    Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS
+    Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS | Needs::MOUNTED
 );
-/// The probe reads its own cgroups before it does anything else. One late run in two hundred is one too many.
+/// The probe reads the limits of its cgroups before it does anything else. One late run in two hundred is one too many.
 fn in_its_groups_at_its_first_instruction() {
     let options = "-m 100m --cpu-shares 512 --cpu-set 0 --pids-limit 50".split(' ').collect::<Vec<_>>();
+    let of = |controller: &'static str, v1: &'static str, v2: &'static str| {
+        [controller, if on_v2(controller) { v2 } else { v1 }]
+    };
+    let noprefix = host().carrier("cpuset").is_some_and(|cpuset| cpuset.directory("/").join("cpus").exists());
+    let files = [
+        of("memory", "memory.limit_in_bytes", "memory.max"),
+        of("cpu", "cpu.shares", "cpu.weight"),
+        of("cpuset", if noprefix { "cpus" } else { "cpuset.cpus" }, "cpuset.cpus"),
+        of("pids", "pids.max", "pids.max"),
+    ];
+    let words: Vec<&str> = ["limits"].into_iter().chain(files.into_iter().flatten()).collect();
+    let shares = if on_v2("cpu") { "20" } else { "512" };
     for round in 0..200 {
-        let name = unique_name();
-        // In a new cgroup namespace the cgroup would be the root and show no name.
-        let own: Vec<&str> = options.iter().copied().chain(["--privileged", "--name", name.as_str()]).collect();
-        let text = probe(&own, &["file", "/proc/self/cgroup"]).finish().success();
-        for controller in ["memory", "cpu", "cpuset", "pids"] {
-            let in_it = text.lines().any(|line| {
-                let fields: Vec<&str> = line.splitn(3, ':').collect();
-                let carries =
-                    if on_v2(controller) { fields[0] == "0" } else { fields[1].split(',').any(|c| c == controller) };
-                carries && fields[2].ends_with(&format!("/mydocker-{name}"))
-            });
-            assert!(in_it, "run {round}: not in its {controller} cgroup at the start:\n{text}");
-        }
+        let text = probe(&options, &words).finish().success();
+        assert_eq!(text, format!("104857600\n{shares}\n0\n50\n"), "run {round}");
     }
+}
+
+case!(a_privileged_container_has_groups_of_its_own, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED | Needs::SH);
+/// It is the top of what it sees, may make groups below its own, and cannot move to one above. Nothing of it is left.
+fn a_privileged_container_has_groups_of_its_own() {
+    let version = if on_v2("memory") { "cgroup2" } else { "cgroup.*[ ,]memory" };
+    let limit = if on_v2("memory") { "memory.max" } else { "memory.limit_in_bytes" };
+    let script = format!(
+        "top=$($B sed -n '/ - {version}/{{s/^[^ ]* [^ ]* [^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1 \\2/p;q;}}' /proc/self/mountinfo)
+        echo \"${{top% *}}\"; top=${{top#* }}
+        $B cat $top/{limit}; $B mkdir -p $top/some/where && echo 0 >$top/some/where/cgroup.procs && echo made
+        $B grep -c some/where /proc/self/cgroup; echo 0 >$top/cgroup.procs; $B grep -c some/where /proc/self/cgroup; true"
+    );
+    let expected = "/\n104857600\nmade\n1\n0\n";
+    let own = ["--privileged", "-m", "100m"];
+    let root = Root::with_directories().with_busybox();
+    let path = root.0.text("");
+    for more in [
+        &["-e", "B="][..],
+        &["-e", "B=", "--init"],
+        &["-e", "B=", "--ephemeral"],
+        &["-e", "B=busybox", "--rootfs", &path],
+    ] {
+        let options: Vec<&str> = own.iter().chain(more).copied().collect();
+        let outcome = crate::support::harness::run(&options, &["sh", "-c", &script]).finish();
+        assert_eq!(outcome.success(), expected, "{more:?}");
+    }
+    // What exec starts sees the same.
+    let running = waiting_container(&own);
+    let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
+    assert_ne!(inside, fs::read_link("/proc/self/ns/cgroup").expect("readlink"));
+    running.finish().success();
 }
 
 fn processes(group: &Path) -> Vec<i32> {
