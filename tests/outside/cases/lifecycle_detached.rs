@@ -333,7 +333,7 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     let name = unique_name();
     let mark = Folder::new();
     let script = format!(
-        "read a; i=0; while [ $i -lt 100000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
+        "read a; i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
         mark.text("mark")
     );
     call("run", &["-d", "-i", "--name", &name, "sh", "-c", &script]).success();
