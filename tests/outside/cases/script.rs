@@ -8,7 +8,7 @@ use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
-use crate::support::needs::{Needs, debian_root, is_virtual_host};
+use crate::support::needs::{Needs, debian_root, every, is_virtual_host};
 use crate::support::roots::{Root, loops_of, make_image};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::BTreeMap;
@@ -551,23 +551,9 @@ fn sets() -> Vec<(&'static str, Ends)> {
         ];
         needs.iter().all(|(word, needs)| !options.contains(word) || needs.missing().is_none())
     };
-    let all = SETS.iter().copied().filter(|(options, _)| possible(options));
-    if is_virtual_host() {
-        // An emulated processor is twenty times slower. Which sets are taken differs from host to host.
-        let first = sum_of_the_command_line() % A_PART;
-        println!("every {A_PART}th set, from number {first} on");
-        return all.skip(first).step_by(A_PART).collect();
-    }
-    all.collect()
+    let all: Vec<_> = SETS.iter().copied().filter(|(options, _)| possible(options)).collect();
+    every(24, &all)
 }
-
-/// A number that differs from one virtual host to another.
-fn sum_of_the_command_line() -> usize {
-    fs::read("/proc/cmdline").expect("the kernel's command line").into_iter().map(usize::from).sum()
-}
-
-/// A virtual host takes one set of so many.
-const A_PART: usize = 24;
 
 case!(as_root, Needs::ROOT | Needs::SH | Needs::MOUNTED | Needs::SCRIPT_TOOLS);
 /// Each set ends as the table says.
@@ -776,13 +762,12 @@ case!(
 );
 fn in_a_busybox_root() {
     let root = Root::with_directories().with_busybox();
-    let sets = ["", "--read-only", "-w /new/directory", "--tmpfs /a/b", "-u 5:6"];
-    let chosen = match is_virtual_host() {
-        // One, and another one on another host. The last is none of them: the chroot of busybox takes no ids.
-        true => &sets[sum_of_the_command_line() % 4..][..1],
-        false => &sets[..],
-    };
-    in_a_root(root.0.as_path(), chosen, false);
+    let mut sets = every(4, &["", "--read-only", "-w /new/directory", "--tmpfs /a/b"]);
+    // The chroot of busybox, which is that of a virtual host, takes no ids.
+    if !is_virtual_host() {
+        sets.push("-u 5:6");
+    }
+    in_a_root(root.0.as_path(), &sets, false);
 }
 
 /// The sets in another root, with its writes in memory, with a shell of its own that looks around too.

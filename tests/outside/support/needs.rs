@@ -309,6 +309,18 @@ pub fn is_virtual_host() -> bool {
     virtual_host().is_some()
 }
 
+/// Every `n`th of `all` on a virtual host, whose emulated processor is twenty times slower, each host from another one on; and all
+/// of them elsewhere.
+pub fn every<T: Copy>(n: usize, all: &[T]) -> Vec<T> {
+    if !is_virtual_host() {
+        return all.to_vec();
+    }
+    let line = std::fs::read("/proc/cmdline").expect("the kernel's command line");
+    let first = line.into_iter().map(usize::from).sum::<usize>() % n;
+    println!("every {n}th, from number {first} on");
+    all.iter().copied().skip(first).step_by(n).collect()
+}
+
 /// A virtual host has no tools that make images; it has ready-made images.
 pub fn ready_made_image(kind: &str) -> Option<std::path::PathBuf> {
     let file = std::path::Path::new("/srv/images").join(format!("busybox.{kind}"));
