@@ -252,6 +252,7 @@ const TABLE: &[Row] = &[
     row(PARENT, "mkdirat", &["\"mydocker-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "faccessat", &["cgroup.procs"], &["ENOENT"], AGAIN),
+    row(PARENT, "fchmodat", &["\"mydocker-"], &["ENOENT"], AGAIN),
     row(PARENT, "flock", &[], &["EAGAIN"], AGAIN),
     row(
         PARENT,
