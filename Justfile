@@ -60,9 +60,13 @@ manual:
     cargo run --quiet --example manual -- {{target}}/dist
 
 # PREFIX/bin/mydocker, its man pages and its completions
-install PREFIX="/usr/local": dist manual
-    install -D -m 755 {{target}}/dist/mydocker-{{arch()}} {{PREFIX}}/bin/mydocker
-    install -D -m 644 -t {{PREFIX}}/share/man/man1 {{target}}/dist/*.1
-    install -D -m 644 {{target}}/dist/mydocker.bash {{PREFIX}}/share/bash-completion/completions/mydocker
-    install -D -m 644 {{target}}/dist/_mydocker {{PREFIX}}/share/zsh/site-functions/_mydocker
-    install -D -m 644 {{target}}/dist/mydocker.fish {{PREFIX}}/share/fish/vendor_completions.d/mydocker.fish
+install PREFIX="/usr/local":
+    tests/packages/install {{PREFIX}}
+
+# target/dist/: Debian packages for amd64 and arm64
+deb: dist
+    tests/packages/deb
+
+# the packages, checked with lintian and installed in a Debian root; and that of cargo
+packages: dist
+    tests/packages/check

@@ -353,12 +353,11 @@ fn fish_completes() {
 }
 
 case!(install_installs_them, Needs::NOTHING);
-/// `just install` knows each of the files.
+/// tests/packages/install knows each of the files.
 fn install_installs_them() {
-    let justfile = include_str!("../../../Justfile");
-    let recipe = justfile.split("\ninstall ").nth(1).expect("install");
+    let script = include_str!("../../packages/install");
     for (name, _) in pages::files() {
-        let in_recipe = if name.ends_with(".1") { "dist/*.1".to_string() } else { format!("dist/{name} ") };
-        assert!(recipe.contains(&in_recipe), "{name}");
+        let in_script = if name.ends_with(".1") { "/manual\"/*.1".to_string() } else { format!("/manual/{name}\" ") };
+        assert!(script.contains(&in_script), "{name}");
     }
 }
