@@ -47,7 +47,7 @@ fn in_its_groups_at_its_first_instruction() {
         of("cpuset", if noprefix { "cpus" } else { "cpuset.cpus" }, "cpuset.cpus"),
         of("pids", "pids.max", "pids.max"),
     ];
-    let words: Vec<&str> = ["limits"].into_iter().chain(files.into_iter().flatten()).collect();
+    let words: Vec<&str> = ["group-limits"].into_iter().chain(files.into_iter().flatten()).collect();
     let shares = if on_v2("cpu") { "20" } else { "512" };
     for round in 0..if is_virtual_host() { 50 } else { 200 } {
         let text = probe(&options, &words).finish().success();

@@ -104,7 +104,7 @@ fn cpus() {
 }
 
 probe!("limit", |words| print!("{}", limit(words.text(0), words.text(1))));
-probe!("limits", |words| (0..words.rest.len() / 2)
+probe!("group-limits", |words| (0..words.rest.len() / 2)
     .for_each(|at| print!("{}", limit(words.text(2 * at), words.text(2 * at + 1)))));
 /// The content of `file` in this process's cgroup for `controller`, found from inside.
 fn limit(controller: &str, file: &str) -> String {

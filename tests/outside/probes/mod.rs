@@ -90,7 +90,9 @@ pub fn run_and_flush(words: &[OsString]) -> i32 {
 
 /// Runs the probe that is called `name`.
 pub fn run(name: &OsStr, words: Words) -> i32 {
-    let probe = inventory::iter::<Probe>().find(|probe| name == probe.name);
+    let mut named = inventory::iter::<Probe>().filter(|probe| name == probe.name);
+    let probe = named.next();
+    assert!(named.next().is_none(), "two probes are called {name:?}");
     (probe.unwrap_or_else(|| panic!("no probe is called {name:?}")).run)(words)
 }
 
