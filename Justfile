@@ -59,6 +59,10 @@ ci:
 manual:
     cargo run --quiet --example manual -- {{target}}/dist
 
+# target/lesson.html: the lesson, for the printer
+lesson:
+    tests/manual/print
+
 # PREFIX/bin/mydocker, its man pages and its completions
 install PREFIX="/usr/local":
     tests/packages/install {{PREFIX}}

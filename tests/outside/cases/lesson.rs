@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 /// The README, as it was when this was compiled: a virtual host has no source.
 const README: &str = include_str!("../../../README.md");
+const CHINESE: &str = include_str!("../../../README.zh-CN.md");
 const LESSON: &str = include_str!("../../lesson.md");
 
 /// Each command in a part of a document, with the output that follows it.
@@ -105,9 +106,11 @@ fn the_session_of_the_readme_prints_what_it_shows() {
     in_own_network("first-visit");
 }
 probe!("first-visit", |_| {
-    let session =
-        README.split("\n## A session\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a session");
-    let commands = commands(session);
+    let session = |document: &str, heading: &str| {
+        commands(document.split(heading).nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a session"))
+    };
+    let commands = session(README, "\n## A session\n");
     assert_eq!(commands.len(), 8);
+    assert_eq!(session(CHINESE, "\n## 一次会话\n"), commands);
     print_what_is_shown(commands);
 });
