@@ -4,6 +4,9 @@ use crate::probes::own_network::in_own_network;
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker_file;
 use crate::support::needs::Needs;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// The README, as it was when this was compiled: a virtual host has no source.
@@ -16,7 +19,7 @@ fn commands(section: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in section.lines() {
         let Some(line) = line.strip_prefix("    ") else { continue };
-        match (line.strip_prefix("# "), commands.last_mut()) {
+        match (line.strip_prefix("# ").or_else(|| line.strip_prefix("$ ")), commands.last_mut()) {
             (Some(command), _) => commands.push((command.to_string(), String::new())),
             (None, Some((_, output))) => *output += &format!("{line}\n"),
             (None, None) => panic!("output without a command: {line}"),
@@ -62,15 +65,30 @@ fn the_first_parts_print_what_the_lesson_says() {
 
 /// Runs each command in one new folder, with a folder of records of its own, and compares what it prints.
 fn print_what_is_shown(commands: Vec<(String, String)>) {
+    print_what_is_shown_to(0, commands);
+}
+
+/// The same as another user.
+fn print_what_is_shown_to(user: u32, commands: Vec<(String, String)>) {
     let folder = Folder::new();
     let tools = Folder::new();
-    std::os::unix::fs::symlink(mydocker_file(), tools.path("mydocker")).expect("a link");
+    match user {
+        0 => std::os::unix::fs::symlink(mydocker_file(), tools.path("mydocker")).expect("a link"),
+        user => {
+            // Where that user may read it.
+            tools.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+            for folder in [&folder, &tools] {
+                chown(folder.as_path(), Some(user), Some(user)).expect("chown");
+            }
+        }
+    }
     let path = format!("{}:{}", tools.text(""), std::env::var("PATH").expect("PATH"));
     // All are run, also after one that is wrong: the last ones remove what the first ones made.
     let mut wrong = String::new();
     for (command, expected) in commands {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(folder.as_path());
+        shell.uid(user).gid(user);
         shell.env("PATH", &path).env("LC_ALL", "C").env("MYDOCKER_STATE", tools.path("records"));
         // A pipe ends when nobody in the background has kept it: neither the container, nor its keeper, nor the relay of its port.
         let printed = shell.stdin(Stdio::null()).output().expect("sh").stdout;
@@ -114,3 +132,57 @@ probe!("first-visit", |_| {
     assert_eq!(session(CHINESE, "\n## 一次会话\n"), commands);
     print_what_is_shown(commands);
 });
+
+const TASKS: &str = include_str!("../../manual/tasks.md");
+
+/// The commands of a chapter by task, which are so many, print what they show. What follows on a line in brackets is no command.
+fn chapter(user: u32, name: &str, count: usize) {
+    let heading = format!("\n## {name}\n");
+    let chapter = TASKS.split(&heading).nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the chapter");
+    let commands = commands(chapter.split("\n    [").next().expect("what is tried"));
+    assert_eq!(commands.len(), count, "{name}");
+    print_what_is_shown_to(user, commands);
+}
+
+const BASE: Needs = Needs::ROOT.and(Needs::SH).and(Needs::SCRIPT_TOOLS).and(Needs::BUSYBOX).and(Needs::NO_INITRAMFS);
+
+case!(by_task_limits, BASE | Needs::MEMORY | Needs::CPU | Needs::CPUSET | Needs::PIDS);
+fn by_task_limits() {
+    chapter(0, "Limits", 6);
+}
+
+case!(by_task_roots, BASE | Needs::OVERLAY);
+fn by_task_roots() {
+    chapter(0, "Roots", 6);
+}
+
+case!(by_task_files, BASE);
+fn by_task_files() {
+    chapter(0, "Files", 6);
+}
+
+case!(by_task_terminal, BASE | Needs::TERMINAL);
+fn by_task_terminal() {
+    chapter(0, "Terminal", 4);
+}
+
+case!(by_task_background, BASE | Needs::SLEEP);
+fn by_task_background() {
+    chapter(0, "Background", 8);
+}
+
+case!(by_task_network, BASE);
+fn by_task_network() {
+    in_own_network("chapter-of-networks");
+}
+probe!("chapter-of-networks", |_| chapter(0, "Network", 5));
+
+case!(by_task_ordinary_users, BASE | Needs::USER_NAMESPACES);
+fn by_task_ordinary_users() {
+    chapter(65534, "Ordinary users", 3);
+}
+
+case!(by_task_machines, BASE);
+fn by_task_machines() {
+    chapter(0, "More than one machine", 2);
+}
