@@ -203,66 +203,16 @@ impl ChildStep for UnshareCgroup {
 }
 
 step! {
-    /// Takes away the host's view of a hierarchy, where the container's own is to come.
+    /// Shows its limits where programs look for them.
     ///
-    /// What is covered stays in mountinfo, and programs take the first line. umount2(2) waits for all processors: the parent
-    /// creates the groups meanwhile.
-    pub struct DetachCgroup {
+    /// A new mount has its own cgroup as the root, because it is made in the new cgroup namespace. Those of the host are detached
+    /// first: what is covered stays in mountinfo, and programs take the first line. In a user namespace they are locked, and stay:
+    /// mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound there.
+    pub struct MountCgroup {
         /// Its cgroup.
         pub group: &'static Group,
         /// Where the host has mounted the hierarchy.
         pub mounts: Vec<&'static CStr>,
-    }
-
-    may_fail |_| true
-}
-
-impl DetachCgroup {
-    /// `None`: the hierarchy is mounted nowhere.
-    pub fn new(group: &'static Group, host: &Host) -> Option<DetachCgroup> {
-        let all = host.mountinfo.as_deref().unwrap_or_default();
-        let (mut mounts, mut rest) = (Vec::new(), all);
-        while let Some(mount) = mountinfo::next(&mut rest) {
-            let is_it = match group.hierarchy.version {
-                Version::V1 => {
-                    let first = bytes::split(group.hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
-                    mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', first)
-                }
-                Version::V2 => mount.fstype == b"cgroup2",
-            };
-            if is_it && !mountinfo::is_hidden(&mount, all) {
-                mounts.push(mountinfo::unescape(mount.point));
-            }
-        }
-        (group.path.is_some() && !mounts.is_empty()).then_some(DetachCgroup { group, mounts })
-    }
-}
-
-impl ChildStep for DetachCgroup {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        if self.group.left_out.get() {
-            return Ok(());
-        }
-        for point in &self.mounts {
-            match sys::detach(point) {
-                // It is locked, or below one that has been detached.
-                Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT]) => {}
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-}
-
-step! {
-    /// Shows its limits where programs look for them.
-    ///
-    /// A new mount has its own cgroup as the root, because it is made in the new cgroup namespace. In a user namespace the host's
-    /// mounts are locked, and stay: mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound
-    /// there.
-    pub struct MountCgroup {
-        /// Its cgroup.
-        pub group: &'static Group,
         /// Where it is to be mounted.
         pub point: &'static CStr,
         /// [`USUAL`](crate::root::kernel::USUAL), and whether it is read-only.
@@ -276,10 +226,24 @@ step! {
 
 impl MountCgroup {
     /// In place of the host's mounts. `None`: the hierarchy is mounted nowhere.
-    pub fn on_host(group: &'static Group, flags: MountFlags, in_userns: bool) -> Option<MountCgroup> {
-        let path = group.path?;
-        let point = bytes::c_string(&[group.hierarchy.top.path()]);
-        Some(MountCgroup { group, point, flags, bound: in_userns.then_some(path) })
+    pub fn on_host(group: &'static Group, host: &Host, flags: MountFlags, in_userns: bool) -> Option<MountCgroup> {
+        let bound = group.path?;
+        let bound = in_userns.then_some(bound);
+        let all = host.mountinfo.as_deref().unwrap_or_default();
+        let (mut mounts, mut rest) = (Vec::new(), all);
+        while let Some(mount) = mountinfo::next(&mut rest) {
+            let is_it = match group.hierarchy.version {
+                Version::V1 => {
+                    let first = bytes::split(group.hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
+                    mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', first)
+                }
+                Version::V2 => mount.fstype == b"cgroup2",
+            };
+            if is_it && !in_userns && !mountinfo::is_hidden(&mount, all) {
+                mounts.push(mountinfo::unescape(mount.point));
+            }
+        }
+        Some(MountCgroup { group, mounts, point: bytes::c_string(&[group.hierarchy.top.path()]), flags, bound })
     }
 }
 
@@ -288,6 +252,13 @@ impl ChildStep for MountCgroup {
         let Group { hierarchy, left_out, .. } = self.group;
         if left_out.get() {
             return Ok(());
+        }
+        for point in &self.mounts {
+            match sys::detach(point) {
+                // It is locked, or below one that has been detached.
+                Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT]) => {}
+                other => other?,
+            }
         }
         let mounted = match self.bound {
             Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),

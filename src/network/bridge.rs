@@ -11,7 +11,7 @@ use crate::spec::BridgeWanted;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::netlink::{ACK, attribute};
 use crate::sys::record;
-use crate::sys::{self, Fd, NetlinkFamily, Requests};
+use crate::sys::{self, Fd, Lock, NetlinkFamily, Requests};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -70,7 +70,7 @@ impl Bridge {
         }
         // Whoever removes the bridge holds the lock alone.
         let lock = sys::open(c"/proc/self/ns/net", sys::OpenFlags::NONE)?;
-        sys::flock_shared(&lock)?;
+        sys::lock_file(&lock, Lock::SH)?;
         let namespace = sys::statx_fd(lock.borrow())?.inode;
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
         let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };
@@ -108,7 +108,7 @@ impl Bridge {
 
     /// Removes the bridge if nobody else uses it.
     pub fn leave(&self) -> Result<()> {
-        if !sys::flock_alone(&self.lock)? {
+        if !sys::lock_file(&self.lock, Lock::EX | Lock::NB)? {
             return Ok(());
         }
         let mut requests = Requests::default();

@@ -3,9 +3,7 @@
 use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
-use crate::cgroup::steps::{
-    CloseLocks, DetachCgroup, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup,
-};
+use crate::cgroup::steps::{CloseLocks, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -38,7 +36,6 @@ use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::AwaitIds;
 use crate::volume::{MountVolume, OpenVolume};
-use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// The steps of the child.
@@ -170,24 +167,6 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(CheckOwnMounts);
         steps.add(SetUmask { mask: 0o022 });
     }
-    if privilege.confined && !own_root {
-        steps.add(MakeSysReadOnly::new(host));
-    }
-    let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
-    // Without limits, a privileged container has no cgroup of its own to be the top.
-    let has_namespace = privilege.confined || !shown.is_empty();
-    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
-    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
-    if parts.volumes.iter().any(is_in_sys) {
-        shown.clear();
-    }
-    if !own_root && !in_userns {
-        for group in &shown {
-            if let Some(step) = DetachCgroup::new(group, host) {
-                steps.add(step);
-            }
-        }
-    }
 
     // What concerns the process itself.
     steps.add(LeadSession);
@@ -220,17 +199,26 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
         steps.add(step);
     }
+    let shown: alloc::vec::Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
+    // Without limits, a privileged container has no cgroup of its own to be the top.
+    let has_namespace = privilege.confined || !shown.is_empty();
     if has_namespace {
         steps.add(UnshareCgroup);
     }
+    if privilege.confined && !own_root {
+        steps.add(MakeSysReadOnly::new(host));
+    }
     // A privileged container may make groups below its own.
     let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };
-    if own_root && !shown.is_empty() {
+    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
+    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
+    let covers_users = parts.volumes.iter().any(is_in_sys);
+    if own_root && !shown.is_empty() && !covers_users {
         steps.add(MountCgroups::new(&shown, flags));
     }
-    if !own_root {
+    if !own_root && !covers_users {
         for group in &shown {
-            if let Some(step) = MountCgroup::on_host(group, flags, in_userns) {
+            if let Some(step) = MountCgroup::on_host(group, host, flags, in_userns) {
                 steps.add(step);
             }
         }

@@ -87,18 +87,19 @@ const TRIALS: &[Trial] = &[
 pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
     let mut works = false;
-    // The fix of a limit or an option mends nothing where no run at all works.
-    let some_run_works = run_in_miniature(&["--no-limits"], plan).is_ok();
+    // The fix of a limit or an option mends nothing where a namespace is missing, which are tried first.
+    let mut has_namespaces = true;
     for trial in TRIALS {
         let mut found = Vec::new();
         let tried = trial.attempt(plan, &mut found);
         works = tried.is_ok();
+        has_namespaces &= works || !matches!(trial.how, How::Namespace);
         if let Err(error) = tried {
             let forbidden = if matches!(trial.how, How::UserNamespace) { userns::forbidden() } else { None };
             let error = forbidden.map_or(error, |hint| error.with_hint(hint));
             found.clear();
             // EACCES: another user is needed, not this fix.
-            let is_the_fix = !error.is(Errno::EACCES) && (some_run_works || !matches!(trial.how, How::Run(_)));
+            let is_the_fix = !error.is(Errno::EACCES) && (has_namespaces || !matches!(trial.how, How::Run(_)));
             error.print_with(if is_the_fix { trial.fix } else { "" }, &mut found);
         }
         let found = bytes::trimmed(found.strip_prefix(&b"mydocker: "[..]).unwrap_or(&found));

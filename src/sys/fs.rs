@@ -243,8 +243,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
     }
     if status.kind() == libc::S_IFREG || record::is_on() {
         ftruncate(&file, 0).map_err(|e| e.about(path.to_bytes()))?;
-        // SAFETY: the call takes an open descriptor and a mode
-        unsafe { call!(fchmod(file.borrow(), Mode(0o600))) }.about_path(path)?;
+        fchmod(file.borrow(), 0o600).map_err(|e| e.about(path.to_bytes()))?;
     }
     Ok(file)
 }
@@ -607,16 +606,14 @@ pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
 }
 
-/// flock(2) LOCK_SH: waits until nobody holds it alone.
-pub fn flock_shared(file: &Fd) -> Result<()> {
-    // SAFETY: the call takes an open descriptor and flags
-    unsafe { call!(flock(file.borrow(), Lock::SH)) }.result().map(drop)
+/// flock(2) of a file. `Ok(false)`: another process holds it, and `how` does not wait.
+pub fn lock_file(file: &Fd, how: Lock) -> Result<bool> {
+    flock_fd(file.borrow(), how).unless_would_block().map(|locked| locked.is_some())
 }
 
-/// flock(2) LOCK_EX in the place of LOCK_SH, without waiting. `Ok(false)`: another process holds it.
-pub fn flock_alone(file: &Fd) -> Result<bool> {
+fn flock_fd(fd: FdRef, how: Lock) -> Outcome {
     // SAFETY: the call takes an open descriptor and flags
-    unsafe { call!(flock(file.borrow(), Lock::EX | Lock::NB)) }.unless_would_block().map(|locked| locked.is_some())
+    unsafe { call!(flock(fd, how)) }
 }
 
 /// fchmod(2).
@@ -632,8 +629,7 @@ pub fn flock(dir: &Dir) -> Result<bool> {
 
 /// flock(2). `Ok(false)`: another process holds it, and `how` does not wait.
 pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
-    // SAFETY: the call takes an open descriptor and flags
-    let outcome = unsafe { call!(flock(dir.fd(), how)) };
+    let outcome = flock_fd(dir.fd(), how);
     // An error would allocate each time.
     if outcome.is(Errno::EWOULDBLOCK) {
         return Ok(false);

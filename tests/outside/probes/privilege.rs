@@ -104,8 +104,9 @@ probe!("calls", |_| calls());
 /// Makes every call of the table, and prints the answers.
 pub fn calls() {
     for (name, number, [a, b, c, d]) in CALLS {
+        // An int would leave half of the last argument, which is on the stack, to chance.
         // SAFETY: all pointers are null and all descriptors invalid: the kernel refuses them before it touches memory
-        let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, 0, 0) };
+        let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, 0i64, 0i64) };
         if *name == "clone_signal" && result == 0 {
             // SAFETY: clone without CLONE_VM: the child has its own memory
             unsafe { libc::_exit(0) };
