@@ -134,10 +134,10 @@ fn remove_tree(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
 const SWEEP_AT_MOST: usize = 8;
 
 /// Looks for what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
-/// to run, so that every directory is looked at sooner or later. Errors are ignored, because this run does not depend on it.
+/// to run, so that every directory is looked at sooner or later, and no run reads all of a large folder. Errors are ignored, because this run does not depend on it.
 /// Returns the names of these directories.
 pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
-    let names = sys::directory_names(parent, PREFIX).unwrap_or_default();
+    let names = sys::some_directory_names(parent, PREFIX, turn).unwrap_or_default();
     let mut leftovers = Vec::new();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
         if let Some(&name) = names.get(turn.wrapping_add(at) % names.len())

@@ -714,29 +714,46 @@ pub fn umask(mask: u32) {
 /// a second call on the same open directory finds nothing.
 pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
     let mut names = Vec::new();
-    let mut buffer = [core::mem::MaybeUninit::<u8>::uninit(); 8192];
-    let mut is_first = record::is_on();
-    loop {
-        let size = buffer.len();
-        // SAFETY: the buffer is ours to write and as long as `size` says
-        let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), size)) }.about_path_in(Some(dir), c".")?;
-        // No directory is empty: a dry run, to which the kernel gives no entry, shows that the end takes a second call.
-        if n == 0 && !core::mem::take(&mut is_first) {
-            return Ok(names);
-        }
-        // SAFETY: the kernel has filled the first `n` bytes of the buffer, which is only read until the next call fills it
-        let mut rest = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), n) };
-        // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
-        while let Some((header, name)) = rest.split_first_chunk::<19>() {
-            let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
-            let is_directory = header[18] == libc::DT_DIR;
-            if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
-                names.push(bytes::c_string(&[name]));
-            }
-            let record = u16::from_ne_bytes([header[16], header[17]]);
-            rest = rest.get(usize::from(record)..).unwrap_or_default();
-        }
+    // No directory is empty: a dry run, to which the kernel gives no entry, shows that the end takes a second call.
+    if record::is_on() {
+        read_names(dir, prefix, &mut names)?;
     }
+    while read_names(dir, prefix, &mut names)? > 0 {}
+    Ok(names)
+}
+
+/// Some of them, in at most two reads, however many there are: the first ones, and in a large directory of a cgroup filesystem those
+/// from `position` on. There a position is a hash of the name, of 31 bits.
+pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result<Vec<&'static CStr>> {
+    let mut names = Vec::new();
+    if read_names(dir, prefix, &mut names)? > NAMES / 2 {
+        super::lseek(dir.fd(), (position >> 1) as u64, super::Whence::SET)?;
+        read_names(dir, prefix, &mut names)?;
+    }
+    Ok(names)
+}
+
+/// How many bytes one read of a directory takes.
+const NAMES: usize = 8192;
+
+/// One getdents64(2), and how many bytes it has read.
+fn read_names(dir: &Dir, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Result<usize> {
+    let mut buffer = [core::mem::MaybeUninit::<u8>::uninit(); NAMES];
+    // SAFETY: the buffer is ours to write and as long as NAMES says
+    let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), NAMES)) }.about_path_in(Some(dir), c".")?;
+    // SAFETY: the kernel has filled the first `n` bytes of the buffer, which is only read
+    let mut rest = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), n) };
+    // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
+    while let Some((header, name)) = rest.split_first_chunk::<19>() {
+        let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
+        let is_directory = header[18] == libc::DT_DIR;
+        if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
+            names.push(bytes::c_string(&[name]));
+        }
+        let record = u16::from_ne_bytes([header[16], header[17]]);
+        rest = rest.get(usize::from(record)..).unwrap_or_default();
+    }
+    Ok(n)
 }
 
 /// Whether a stream is a directory, or a descriptor of O_PATH. getdents64(2) without room for an entry changes nothing: ENOTDIR
