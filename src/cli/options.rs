@@ -3,7 +3,7 @@
 
 use argh::FromArgs;
 use core::ffi::CStr;
-use mydocker::bytes::{c_string, split};
+use mydocker::bytes::{c_string, decimal, split};
 use mydocker::error::{Error, Result};
 use mydocker::process::keep;
 use mydocker::root::etc;
@@ -180,7 +180,7 @@ options! {
         timeout: "--timeout" One("SECONDS")
             "end it by SIGKILL after so long, with status 137"
             => |request, word| {
-                let Some(seconds) = word.parse().ok().filter(|_| !word.starts_with('+')) else {
+                let Some(seconds) = number(word, u32::MAX) else {
                     return Err(Error::usage("--timeout is a number of seconds", word.as_bytes()));
                 };
                 request.spec.timeout = Some(seconds).filter(|seconds| *seconds > 0);
@@ -311,10 +311,10 @@ options! {
         preserve_fds: "--preserve-fds" One("N")
             "pass it the N descriptors from 3 on, beside the three streams"
             => |request, word| {
-                let Some(count) = word.parse().ok().filter(|count| (0..=MOST_PASSED).contains(count)) else {
+                let Some(count) = number(word, MOST_PASSED) else {
                     return Err(Error::usage("--preserve-fds is how many descriptors, such as 1", word.as_bytes()));
                 };
-                request.spec.passed = count;
+                request.spec.passed = count as i32;
             };
         hostname: "-h, --hostname" One("NAME")
             "hostname"
@@ -440,7 +440,12 @@ options! {
 const USERNS: &str = "--userns takes auto, host or keep-id";
 
 /// The largest number of descriptors that a process can be allowed (fs.nr_open), less the three streams.
-const MOST_PASSED: i32 = (1 << 30) - 3;
+const MOST_PASSED: u32 = (1 << 30) - 3;
+
+/// A number that is at most `most`.
+fn number(word: &str, most: u32) -> Option<u32> {
+    decimal(word.as_bytes()).ok().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most)
+}
 
 /// The options that a record keeps, so that `exec` joins what they have made.
 pub const FOR_EXEC: &[&str] = &[
