@@ -35,6 +35,10 @@ vm *HOSTS:
     tests/vm/install
     tests/vm/run {{HOSTS}}
 
+# tests/casts/: the two recordings of a terminal, and their last screens
+casts:
+    tests/casts/record
+
 # load and chaos for as long as one says, in seconds
 soak SECONDS="600":
     MYDOCKER_SOAK_SECONDS={{SECONDS}} cargo test --release --test load
