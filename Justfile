@@ -35,6 +35,11 @@ vm *HOSTS:
     tests/vm/install
     tests/vm/run {{HOSTS}}
 
+# mydocker under xargs, parallel, systemd and Slurm: the commands of tests/manual/machines.md, as root
+machines *CHAPTERS:
+    tests/machines/install
+    tests/machines/run {{CHAPTERS}}
+
 # tests/casts/: the two recordings of a terminal, and their last screens
 casts:
     tests/casts/record
