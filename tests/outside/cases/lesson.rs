@@ -135,11 +135,11 @@ probe!("first-visit", |_| {
 
 const TASKS: &str = include_str!("../../manual/tasks.md");
 
-/// The commands of a chapter by task, which are so many, print what they show. What follows on a line in brackets is no command.
+/// The commands of a chapter by task, which are so many, print what they show.
 fn chapter(user: u32, name: &str, count: usize) {
     let heading = format!("\n## {name}\n");
     let chapter = TASKS.split(&heading).nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the chapter");
-    let commands = commands(chapter.split("\n    [").next().expect("what is tried"));
+    let commands = commands(chapter);
     assert_eq!(commands.len(), count, "{name}");
     print_what_is_shown_to(user, commands);
 }
