@@ -50,6 +50,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod network_outside;
+mod network_relay;
 mod network_script;
 mod oom;
 mod pid_file;

@@ -1,0 +1,128 @@
+//! What the relay of published ports carries: much at once in both directions, each direction to its own end, and thousands of
+//! connections, none of which leaves anything in it.
+//!
+//! `MYDOCKER_RELAY_BYTES=N` and `MYDOCKER_RELAY_CONNECTIONS=N` make it more than the gate has time for.
+
+use crate::probes::own_network::{ask, in_own_network};
+use crate::probes::terminal::pattern;
+use crate::support::harness::probe;
+use crate::support::needs::Needs;
+use crate::support::processes::{anonymous_kib, children, wait_until};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+fn number_of(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Who sends before the other one has ended.
+const BOTH: &str = "both";
+const SERVER: &str = "server";
+const CALLER: &str = "caller";
+
+fn send(mut stream: &TcpStream, count: usize) {
+    let (mut pattern, mut block, mut left) = (pattern(), vec![0; 1 << 16], count);
+    while left > 0 {
+        let part = left.min(block.len());
+        pattern.fill(&mut block[..part]);
+        stream.write_all(&block[..part]).expect("send");
+        left -= part;
+    }
+    stream.shutdown(Shutdown::Write).expect("shutdown");
+}
+
+/// Receives up to the end. Returns whether it was the pattern, of this length.
+fn receive(stream: &TcpStream, count: usize) -> bool {
+    const BLOCK: usize = 1 << 16;
+    let (mut pattern, mut expected, mut block, mut total) = (pattern(), vec![0; BLOCK], Vec::with_capacity(BLOCK), 0);
+    while stream.take(BLOCK as u64).read_to_end(&mut block).expect("receive") > 0 {
+        let expected = &mut expected[..block.len()];
+        pattern.fill(expected);
+        if block != expected {
+            return false;
+        }
+        total += block.len();
+        block.clear();
+    }
+    total == count
+}
+
+/// Sends and receives the pattern: at once, or with `waits` only after the other side has ended.
+fn exchange(stream: &TcpStream, count: usize, waits: bool) -> bool {
+    if waits {
+        let is_right = receive(stream, count);
+        send(stream, count);
+        return is_right;
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| send(stream, count));
+        receive(stream, count)
+    })
+}
+
+probe!("exchange", |words| {
+    let listener = TcpListener::bind(words.text(0)).expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    for order in &words.rest[2..] {
+        let (stream, _) = listener.accept().expect("accept");
+        println!("{}", exchange(&stream, words.number(1), order == CALLER));
+    }
+    // What has been sent a moment before the end of the container may be lost: this is after that.
+    listener.accept().expect("accept");
+});
+
+case!(both_ways_at_once, Needs::ROOT);
+/// Every byte arrives, and the end of one direction does not end the other one: over IPv4 and IPv6.
+fn both_ways_at_once() {
+    in_own_network("check-both-ways");
+}
+probe!("check-both-ways", |_| {
+    let count = number_of("MYDOCKER_RELAY_BYTES", 20_000_001);
+    let rounds =
+        [("127.0.0.1:8080", BOTH), ("127.0.0.1:8080", SERVER), ("127.0.0.1:8080", CALLER), ("[::1]:8080", BOTH)];
+    let count_text = count.to_string();
+    let words = [&["exchange", "[::]:80", &count_text][..], &rounds.map(|(_, order)| order)].concat();
+    let container = probe(&["-p", "8080:80"], &words).start_ready();
+    let [_, relay] = children(container.pid)[..] else { panic!("the command and the relay") };
+    let before = (anonymous_kib(relay), descriptors(relay));
+    for (address, order) in rounds {
+        let stream = TcpStream::connect(address).expect("connect");
+        assert!(exchange(&stream, count, order == SERVER), "{address} {order}: other bytes came out of the container");
+    }
+    wait_until("its descriptors are closed", || descriptors(relay) == before.1);
+    let after = anonymous_kib(relay);
+    assert!(after <= before.0 + 16, "{} KiB, then {after} KiB", before.0);
+    drop(TcpStream::connect("127.0.0.1:8080").expect("connect"));
+    assert_eq!(container.finish().success(), "ready\ntrue\ntrue\ntrue\ntrue\n", "other bytes came into the container");
+});
+
+fn descriptors(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count()
+}
+
+case!(connections_leave_nothing_in_it, Needs::ROOT);
+fn connections_leave_nothing_in_it() {
+    in_own_network("check-many-connections");
+}
+probe!("check-many-connections", |_| {
+    // As many before the relay is measured, because each of its places is used for the first time once.
+    const FIRST: usize = 50;
+    let count = number_of("MYDOCKER_RELAY_CONNECTIONS", 1000);
+    let container = probe(&["-p", "8080:80"], &["serve-tcp", "80", &(FIRST + count + 1).to_string()]).start_ready();
+    let [_, relay] = children(container.pid)[..] else { panic!("the command and the relay") };
+    let idle = descriptors(relay);
+    let connect = |times: usize| {
+        for len in 0..times {
+            assert_eq!(ask("127.0.0.1:8080", len % 3).expect("an answer"), format!("{}!", len % 3));
+        }
+        wait_until("its descriptors are closed", || descriptors(relay) == idle);
+    };
+    connect(FIRST);
+    let before = anonymous_kib(relay);
+    connect(count);
+    let after = anonymous_kib(relay);
+    assert!(after <= before + 16, "{before} KiB, then {after} KiB");
+    assert_eq!(ask("[::1]:8080", 5).expect("an answer"), "5!");
+    container.finish().success();
+});
