@@ -221,7 +221,7 @@ pub struct Parent {
     pub address: Option<Address>,
     /// and the socket that a packet filter belongs to.
     pub filter: Option<Fd>,
-    /// The slirp4netns that connects it, which ends when this end of a pipe is closed,
+    /// The slirp4netns that connects it, or the guard of a pasta, which ends when this end of a pipe is closed,
     pub slirp: Option<(Pid, Fd)>,
     /// Where its names are,
     pub place: Option<Place>,

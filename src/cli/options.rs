@@ -336,7 +336,7 @@ options! {
     }
     "Namespaces" {
         network: "--network, --net" One("none|host|bridge")
-            "its own with lo (none), the host's, bridge[:NAME][,forward], slirp4netns, container:NAME, or ns:PATH"
+            "its own with lo (none), the host's, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME, or ns:PATH"
             => |request, word| request.spec.network = network::parse(word)?;
         publish: "-p, --publish" Many("[HOST:]CONT")
             "a port of the host that leads to CONT, as IP:HOST:CONT/udp at most; callers are seen as 127.0.0.1"

@@ -154,7 +154,7 @@ fn wrong_values() {
         ("--dry-run=python", "--dry-run takes =sh, not: \"python\""),
         (
             "--network bridges",
-            "--network takes none, host, bridge[:NAME][,forward], slirp4netns, container:NAME or ns:PATH, not: \"bridges\"",
+            "--network takes none, host, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME or ns:PATH, not: \"bridges\"",
         ),
         ("--ip 10.88.0.2", "this needs --network bridge: \"10.88.0.2\""),
         (

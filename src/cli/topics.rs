@@ -54,7 +54,7 @@ Without options the container has a network of its own with nothing but lo.
     -p 8080:80                 port 8080 of the host leads to port 80 in it
     --network bridge           an address on the bridge mydocker0; root only
     --network bridge,forward   and the way out, through the host's address
-    --network slirp4netns      the way out for ordinary users, too
+    --network slirp4netns      the way out for ordinary users, too; or pasta
     --network container:NAME   the network of another container
     --network host             that of the host
 

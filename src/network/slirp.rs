@@ -1,19 +1,27 @@
-//! `--network slirp4netns`: a program of the distribution connects the container with the outside, for ordinary users too.
+//! `--network slirp4netns` and `--network pasta`: a program of the distribution connects the container with the outside, for
+//! ordinary users too.
 
 use crate::bytes;
 use crate::error::{Error, Result};
+use crate::spec::Network;
 use crate::step::{Parent, ParentStep};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, FdRef, Pointers, SigSet, record};
+use crate::sys::{self, CloneFlags, Fd, FdRef, OpenFlags, Pointers, SigSet, record};
 use core::ffi::CStr;
 
-const PROGRAM: &CStr = c"/usr/bin/slirp4netns";
+const SLIRP: &CStr = c"/usr/bin/slirp4netns";
+const PASTA: &CStr = c"/usr/bin/pasta";
 
-/// Whether the program is there.
-pub fn check() -> Result<()> {
-    match sys::is_executable(PROGRAM) {
+/// Whether the program that this network needs is there.
+pub fn check(network: Network) -> Result<()> {
+    let (program, hint) = match network {
+        Network::Slirp => (SLIRP, "install the package slirp4netns"),
+        Network::Pasta => (PASTA, "install the package passt"),
+        _ => return Ok(()),
+    };
+    match sys::is_executable(program) {
         true => Ok(()),
-        false => Err(Error::refused("there is no", &[PROGRAM.to_bytes()], "install the package slirp4netns")),
+        false => Err(Error::refused("there is no", &[program.to_bytes()], hint)),
     }
 }
 
@@ -32,7 +40,7 @@ impl ParentStep for StartSlirp {
         // There, each number is that of the end which this process does not need.
         let number = |fd: &Fd| bytes::to_decimal(fd.borrow().number() as u64);
         let mut argv = Pointers::with_capacity(8);
-        argv.push(PROGRAM);
+        argv.push(SLIRP);
         argv.push(c"--configure");
         argv.push(c"--mtu=65520");
         argv.push(c"--disable-host-loopback");
@@ -40,36 +48,121 @@ impl ParentStep for StartSlirp {
         argv.push(bytes::c_string(&[b"--exit-fd=", &number(&hold)]));
         argv.push(bytes::c_string(&[&bytes::to_decimal(container.0 as u64)]));
         argv.push(c"tap0");
+        let places = [(tell.borrow(), ready.borrow()), (hang_up.borrow(), hold.borrow())];
         match sys::fork(CloneFlags::NONE)? {
             None => {
                 // A failure shows at the other end of the pipe.
-                let _ = execute(&argv, [(&tell, &ready), (&hang_up, &hold)]);
+                let _ = execute(SLIRP, &argv, places);
                 sys::exit_group(127);
             }
-            Some(_) if record::is_on() => execute(&argv, [(&tell, &ready), (&hang_up, &hold)])?,
+            Some(_) if record::is_on() => execute(SLIRP, &argv, places)?,
             Some(pid) => parent.slirp = Some((pid, hold)),
         }
-        drop(tell);
-        if parent.await_ready(ready.borrow(), false)? && sys::read(ready.borrow(), &mut [0])? == 0 && !record::is_on() {
-            let hint =
-                "it says why when it is started by hand; it needs /dev/net/tun, for ordinary users with mode 666";
-            return Err(Error::refused("it has ended at once:", &[PROGRAM.to_bytes()], hint));
-        }
-        Ok(())
+        await_start(parent, ready, tell, SLIRP)
     }
 }
 
+step! {
+    /// Starts pasta, which connects its network with the outside.
+    ///
+    /// It knows no descriptor whose end is its own: a process between us kills it when nobody holds the other end of a pipe, at the
+    /// end, and when this process is killed.
+    pub struct StartPasta {
+        /// The container has a user namespace.
+        pub in_userns: bool,
+    }
+}
+
+impl ParentStep for StartPasta {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let Some(container) = parent.pid else { return Ok(()) };
+        let (ready, tell) = sys::pipe2()?;
+        let (hang_up, hold) = sys::pipe2()?;
+        let of_container = |file: &[u8]| bytes::c_string(&[b"/proc/", &bytes::to_decimal(container.0 as u64), file]);
+        // Without the capabilities that it drops, pasta cannot open this file of root's.
+        let network = sys::open(of_container(b"/ns/net"), OpenFlags::NONE)?;
+        let mut argv = Pointers::with_capacity(20);
+        argv.push(PASTA);
+        // It forwards no port of its own accord, and does not lead to the host's 127.0.0.1.
+        for word in [
+            c"--foreground",
+            c"--config-net",
+            c"--no-map-gw",
+            c"--tcp-ports=none",
+            c"--udp-ports=none",
+            c"--tcp-ns=none",
+            c"--udp-ns=none",
+            // It writes there when it is ready.
+            c"--pid=/proc/self/fd/1",
+            c"--netns=/proc/self/fd/0",
+        ] {
+            argv.push(word);
+        }
+        if self.in_userns {
+            argv.push(c"--userns");
+            argv.push(of_container(b"/ns/user"));
+        }
+        if sys::effective_ids().0 == 0 {
+            // Otherwise it becomes nobody, who may not enter the network.
+            argv.push(c"--runas=0:0");
+        }
+        let places = [(network.borrow(), FdRef::STDIN), (tell.borrow(), FdRef::STDOUT)];
+        match sys::fork(CloneFlags::NONE)? {
+            None => {
+                drop((ready, hold));
+                // A failure shows at the other end of the pipe.
+                let _ = guard(&argv, places, &hang_up);
+                sys::exit_group(127);
+            }
+            Some(_) if record::is_on() => guard(&argv, places, &hang_up)?,
+            Some(pid) => parent.slirp = Some((pid, hold)),
+        }
+        await_start(parent, ready, tell, PASTA)
+    }
+}
+
+/// Starts pasta, and kills it when the pipe is closed.
+fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<()> {
+    let pid = match sys::fork(CloneFlags::NONE)? {
+        None => {
+            let _ = execute(PASTA, argv, places);
+            sys::exit_group(127);
+        }
+        Some(pid) => pid,
+    };
+    if record::is_on() {
+        execute(PASTA, argv, places)?;
+    }
+    sys::setsid()?;
+    streams::leave(&FdRef::STREAMS)?;
+    sys::close_all_but(3, &[hang_up.borrow()])?;
+    sys::read(hang_up.borrow(), &mut [0])?;
+    sys::kill(pid, libc::SIGKILL)?;
+    sys::wait4(pid, true).map(drop)
+}
+
+/// Waits until the program says that it is ready.
+fn await_start(parent: &mut Parent, ready: Fd, tell: Fd, program: &CStr) -> Result<()> {
+    drop(tell);
+    if parent.await_ready(ready.borrow(), false)? && sys::read(ready.borrow(), &mut [0])? == 0 && !record::is_on() {
+        let hint = "it says why when it is started by hand; it needs /dev/net/tun, for ordinary users with mode 666, \
+                    and pasta a default route of the host";
+        return Err(Error::refused("it has ended at once:", &[program.to_bytes()], hint));
+    }
+    Ok(())
+}
+
 /// Becomes the program, with each of the first descriptors in the place of the second one.
-fn execute(argv: &Pointers, pairs: [(&Fd, &Fd); 2]) -> Result<()> {
+fn execute(program: &'static CStr, argv: &Pointers, places: [(FdRef, FdRef); 2]) -> Result<()> {
     // No key of the terminal is meant for it, and no stream.
     sys::setsid()?;
     streams::leave(&FdRef::STREAMS)?;
-    for (fd, place) in pairs {
-        sys::dup3(fd.borrow(), place.borrow())?;
+    for (fd, place) in places {
+        sys::dup3(fd, place)?;
     }
-    sys::close_all_but(3, &pairs.map(|(_, place)| place.borrow()))?;
+    sys::close_all_but(3, &places.map(|(_, place)| place))?;
     sys::set_signal_mask(SigSet::EMPTY)?;
-    sys::execve(PROGRAM, argv, &Pointers::with_capacity(0)).map_or(Ok(()), Err)
+    sys::execve(program, argv, &Pointers::with_capacity(0)).map_or(Ok(()), Err)
 }
 
 /// Ends the program.

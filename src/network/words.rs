@@ -9,15 +9,16 @@ use alloc::vec::Vec;
 /// The bridge of all containers that ask for no other.
 const USUAL: &str = "mydocker0";
 
-/// `none`, `host`, `bridge[:NAME][,forward]`, `slirp4netns`, `container:NAME` or `ns:PATH`.
+/// `none`, `host`, `bridge[:NAME][,forward]`, `slirp4netns`, `pasta`, `container:NAME` or `ns:PATH`.
 pub fn parse(word: &'static str) -> Result<Network> {
     const WRONG: &str =
-        "--network takes none, host, bridge[:NAME][,forward], slirp4netns, container:NAME or ns:PATH, not";
+        "--network takes none, host, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME or ns:PATH, not";
     let wrong = || Error::usage(WRONG, word.as_bytes());
     match word {
         "none" => return Ok(Network::None),
         "host" => return Ok(Network::Host),
         "slirp4netns" => return Ok(Network::Slirp),
+        "pasta" => return Ok(Network::Pasta),
         _ => {}
     }
     if let Some(path) = word.strip_prefix("ns:").filter(|path| !path.is_empty()) {

@@ -180,7 +180,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(SetHostname { name });
     }
     match (spec.network, parts.bridge) {
-        (Network::None | Network::Slirp, _) => steps.add(BringUpLoopback),
+        (Network::None | Network::Slirp | Network::Pasta, _) => steps.add(BringUpLoopback),
         (Network::Bridge(_), Some(bridge)) => {
             steps.add(ConfigureInterfaces { setup: Slot::new(Some(Setup::new(bridge))) });
         }

@@ -160,9 +160,7 @@ impl Parts {
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }
-        if spec.network == Network::Slirp {
-            slirp::check()?;
-        }
+        slirp::check(spec.network)?;
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;

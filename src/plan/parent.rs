@@ -12,7 +12,7 @@ use crate::namespaces::{AdoptOrphans, CloneChild, EnterPidNamespace, SetNotDumpa
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
 use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
-use crate::network::slirp::StartSlirp;
+use crate::network::slirp::{StartPasta, StartSlirp};
 use crate::report::{OpenPidFile, OpenStatsFile, WriteCidFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
@@ -91,6 +91,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if spec.network == Network::Slirp {
         steps.add(StartSlirp);
+    }
+    if spec.network == Network::Pasta {
+        steps.add(StartPasta { in_userns: parts.maps.is_some() });
     }
     if !spec.ports.is_empty() {
         let filter = Slot::new(Some(publish::filter()));

@@ -10,7 +10,7 @@ use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
 use crate::network::bridge::{ADDRESS, INFO_DATA, LINK, PEER, ROUTE};
 use crate::network::filter::{self, NEW_CHAIN, NEW_RULE, NEW_TABLE};
-use crate::network::slirp::StartSlirp;
+use crate::network::slirp::{StartPasta, StartSlirp};
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::state::{MakeRecord, NoteProcess};
@@ -275,6 +275,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         }
         if step.purpose == StartSlirp::purpose() {
             all.stop(b"mydocker itself starts and ends slirp4netns: leave out --network slirp4netns");
+            continue;
+        }
+        if step.purpose == StartPasta::purpose() {
+            all.stop(b"mydocker itself starts and ends pasta: leave out --network pasta");
             continue;
         }
         all.step(step, Translator::parents_call);

@@ -135,6 +135,8 @@ pub enum Network {
     Bridge(BridgeWanted),
     /// Its own, which slirp4netns connects with the outside.
     Slirp,
+    /// Its own, which pasta connects with the outside.
+    Pasta,
     /// The network namespace that this file stands for.
     Namespace(&'static CStr),
     /// That of the container of this name.
@@ -149,7 +151,7 @@ impl Network {
 
     /// Whether it has a network namespace that is new.
     pub fn is_new(self) -> bool {
-        matches!(self, Network::None | Network::Bridge(_) | Network::Slirp)
+        matches!(self, Network::None | Network::Bridge(_) | Network::Slirp | Network::Pasta)
     }
 }
 

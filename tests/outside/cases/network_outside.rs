@@ -1,12 +1,16 @@
 //! What a network leaves behind when one of its processes is killed, and what passes between a container and the outside: another
 //! namespace that a pair of interfaces connects to the one that stands for the host.
 
+use crate::probes::own_mounts::mount_tmpfs;
 use crate::probes::own_network::{ask, in_own_network, interfaces};
-use crate::support::harness::{Running, probe, probe_file, run};
+use crate::support::folder::Folder;
+use crate::support::harness::{Run, Running, probe, probe_file, run};
 use crate::support::needs::Needs;
 use crate::support::processes::{children, send, wait_until};
+use rustix::mount::MountPropagationFlags;
 use std::io::{BufRead, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -60,6 +64,52 @@ probe!("check-whoever-is-killed", |_| {
     wait_until("no interface but lo is left", || interfaces() == ["lo"]);
 });
 
+case!(
+    pasta_leads_outside,
+    Needs::ROOT.and(Needs::SCRIPT_TOOLS).and(Needs::BRIDGE_TOOLS).and(Needs::BRIDGE).and(Needs::PASTA)
+);
+/// For an ordinary user and for root. It ends with mydocker, however that ends.
+fn pasta_leads_outside() {
+    in_own_network("check-pasta");
+}
+probe!("check-pasta", |_| {
+    // SAFETY: unshare with CLONE_NEWNS leaves the address space and the descriptor table alone
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshare");
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private");
+    // Where udev does not do it, an ordinary user may not open it.
+    let folder = Folder::new();
+    mount_tmpfs(&folder.text(""));
+    let device = folder.text("tun");
+    tool(&format!("mknod -m 666 {device} c 10 200"));
+    tool(&format!("mount --bind {device} /dev/net/tun"));
+    let outside = Outside::new();
+    let network = ["--network", "pasta"];
+    let refused = run(&network, &["true"]).finish();
+    assert_eq!(refused.code(), 125, "{refused:?}");
+    assert!(refused.stderr_text().contains("a default route"), "{refused:?}");
+    tool("ip route add default via 192.0.2.2");
+    for user in [65534, 0] {
+        let by_user = |run: Run| run.with(move |command| command.uid(user).gid(user));
+        let asked = by_user(probe(&network, &["ask-peer", "192.0.2.2:80"])).finish();
+        assert_eq!(asked.success(), "192.0.2.1\n", "of user {user}");
+        let options = [&network[..], &["-p", "8080:80"]].concat();
+        let container = by_user(probe(&options, &["serve-tcp", "80", "2"])).start_ready();
+        assert_eq!(ask("127.0.0.1:8080", 7).expect("an answer"), "7!");
+        let [_, guard, _] = children(container.pid)[..] else { panic!("the command, what ends pasta, the relay") };
+        let [pasta] = children(guard)[..] else { panic!("pasta") };
+        send(container.pid, libc::SIGKILL);
+        drop(container.reap());
+        for pid in [guard, pasta] {
+            wait_until("pasta has ended", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
+        }
+    }
+    let script = run(&["--network", "pasta", "--dry-run=sh"], &["true"]).finish().success();
+    assert!(script.contains("leave out --network pasta"), "{script}");
+    let calls = run(&["--network", "pasta", "--dry-run"], &["true"]).finish().success();
+    assert!(calls.contains("execve(\"/usr/bin/pasta\""), "{calls}");
+    drop(outside);
+});
+
 probe!("tell-peers", |_| {
     let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
     println!("ready");
@@ -69,6 +119,11 @@ probe!("tell-peers", |_| {
         let peer = stream.peer_addr().expect("getpeername");
         drop(write!(stream, "{}", peer.ip()));
     }
+});
+
+probe!("ask-peer", |words| {
+    let stream = TcpStream::connect(words.text(0)).expect("connect");
+    println!("{}", std::io::read_to_string(stream).expect("an answer"));
 });
 
 probe!("ask-for-each-line", |_| {

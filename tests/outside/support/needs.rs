@@ -85,6 +85,8 @@ numbered_needs! {
     BRIDGE_TOOLS,
     /// slirp4netns is installed, and a tap device can be made.
     SLIRP4NETNS,
+    /// pasta is installed, and a tap device can be made.
+    PASTA,
     /// A Debian root exists from an earlier run, or can be made.
     DEBIAN,
     STRACE,
@@ -164,6 +166,7 @@ impl Needs {
             (Needs::STRACE, "strace"),
             (Needs::NFT, "nft"),
             (Needs::SLIRP4NETNS, "slirp4netns"),
+            (Needs::PASTA, "pasta"),
             (Needs::ZSH, "zsh"),
             (Needs::FISH, "fish"),
             (Needs::GROFF, "groff"),
@@ -197,7 +200,11 @@ impl Needs {
             (Needs::RESOLV_CONF, || std::path::Path::new("/etc/resolv.conf").exists(), "no /etc/resolv.conf here"),
             (Needs::ZONES, || std::path::Path::new("/usr/share/zoneinfo/Europe/Paris").exists(), "no time zones here"),
             (Needs::BRIDGE, has_bridges, "this kernel has no bridge, veth and nf_tables"),
-            (Needs::SLIRP4NETNS, || std::path::Path::new("/dev/net/tun").exists(), "no /dev/net/tun here"),
+            (
+                Needs::SLIRP4NETNS.and(Needs::PASTA),
+                || std::path::Path::new("/dev/net/tun").exists(),
+                "no /dev/net/tun here",
+            ),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare and setpriv of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
