@@ -39,11 +39,14 @@ impl ParentStep for StartSlirp {
         let (hang_up, hold) = sys::pipe2()?;
         // There, each number is that of the end which this process does not need.
         let number = |fd: &Fd| bytes::to_decimal(fd.borrow().number() as u64);
-        let mut argv = Pointers::with_capacity(8);
+        let mut argv = Pointers::with_capacity(10);
         argv.push(SLIRP);
         argv.push(c"--configure");
         argv.push(c"--mtu=65520");
         argv.push(c"--disable-host-loopback");
+        // It needs no file any more, and few calls.
+        argv.push(c"--enable-sandbox");
+        argv.push(c"--enable-seccomp");
         argv.push(bytes::c_string(&[b"--ready-fd=", &number(&ready)]));
         argv.push(bytes::c_string(&[b"--exit-fd=", &number(&hold)]));
         argv.push(bytes::c_string(&[&bytes::to_decimal(container.0 as u64)]));

@@ -198,6 +198,12 @@ probe!("check-slirp", |_| {
     let container = server(&["--network", "slirp4netns", "-p", "8080:80"], "2");
     assert_eq!(ask("127.0.0.1:8080", 3).expect("an answer"), "3!");
     let [_, slirp, _] = children(container.pid)[..] else { panic!("the command, slirp4netns, the relay") };
+    // It confines itself.
+    assert_eq!(status_field(slirp, "Seccomp:"), Some(2));
+    assert_ne!(
+        std::fs::read_link(format!("/proc/{slirp}/ns/mnt")).expect("readlink"),
+        std::fs::read_link("/proc/self/ns/mnt").expect("readlink")
+    );
     send(container.pid, libc::SIGKILL);
     drop(container.reap());
     wait_until("slirp4netns has ended", || !std::path::Path::new(&format!("/proc/{slirp}")).exists());
