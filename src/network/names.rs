@@ -194,18 +194,23 @@ fn tell(folder: &Dir, own: Option<(&Place, Vec<u8>)>) -> Result<()> {
         sys::read_to_end(dir.openat(HOSTS, OpenFlags::NONE)?.borrow(), &mut text)?;
         // Without that line it has no address yet.
         if let Some(at) = text.windows(OTHERS.len()).rposition(|part| part == OTHERS) {
+            let before = text.clone();
             text.truncate(at + OTHERS.len());
-            others.push((dir, text));
+            others.push((dir, text, before));
         }
     }
-    let own = own.as_ref().map(|(place, text)| (&place.own, text));
-    let all: Vec<(&Dir, &Vec<u8>)> = others.iter().map(|(dir, text)| (dir, text)).chain(own).collect();
-    for (at, (dir, text)) in all.iter().enumerate() {
+    let own = own.as_ref().map(|(place, text)| (&place.own, text, &[][..]));
+    let all: Vec<(&Dir, &Vec<u8>, &[u8])> =
+        others.iter().map(|(dir, text, before)| (dir, text, before.as_slice())).chain(own).collect();
+    for (at, (dir, text, before)) in all.iter().enumerate() {
         let mut text = text.to_vec();
-        for (_, (_, other)) in all.iter().enumerate().filter(|(other, _)| *other != at) {
+        for (_, (_, other, _)) in all.iter().enumerate().filter(|(other, ..)| *other != at) {
             text.put(line_of(other));
         }
-        write(dir, &text)?;
+        // One that has no name changes nothing for the others.
+        if text != *before {
+            write(dir, &text)?;
+        }
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use super::Parts;
 use crate::bytes;
-use crate::cgroup::Version;
 use crate::cgroup::steps::{CloseLocks, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup};
+use crate::cgroup::{Group, Version};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -36,6 +36,7 @@ use crate::ulimit::SetUlimit;
 use crate::user::{BecomeUser, LeaveGroups, LookUpUser};
 use crate::userns::AwaitIds;
 use crate::volume::{MountVolume, OpenVolume};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// The steps of the child.
@@ -199,8 +200,13 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
         steps.add(step);
     }
-    let shown: alloc::vec::Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
-    // Without limits, a privileged container has no cgroup of its own to be the top.
+    let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
+    // A privileged container on v2 is the top of its own cgroup, if it has one. On v1 it would be so in the hierarchies of its limits
+    // alone, and what it makes in the others would be left.
+    let on_v1 = |group: &&Group| group.hierarchy.version == Version::V1;
+    if !privilege.confined && shown.iter().any(on_v1) {
+        shown.clear();
+    }
     let has_namespace = privilege.confined || !shown.is_empty();
     if has_namespace {
         steps.add(UnshareCgroup);

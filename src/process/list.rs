@@ -1,6 +1,7 @@
 //! The commands about containers that have a record: each reads records, and sends signals. None keeps anything.
 
 use crate::bytes::{self, Put};
+use crate::cgroup::directory::FREEZER_STATE;
 use crate::error::{Error, Result};
 use crate::log::{self, View};
 use crate::process::keep;
@@ -159,14 +160,21 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
         Some((dir, file, [goes_on, stops])) => {
             let value = if stop { stops } else { goes_on };
             dir.write(file, value)?;
-            // v1 stops one process after the other, and those that wait for a device later.
+            // One process stops after the other, and those that wait for a device later. v2 tells in another file.
+            let is_done = || {
+                let mut buffer = [0; 256];
+                let file = if file == FREEZER_STATE { file } else { c"cgroup.events" };
+                let text = dir.read(file, &mut buffer)?;
+                Ok(bytes::field(text, b"frozen").unwrap_or(bytes::trimmed(text)) == value)
+            };
             for _ in 0..FREEZE_TURNS {
-                if bytes::trimmed(dir.read(file, &mut [0; 16])?) == value {
-                    break;
+                if is_done()? {
+                    return Ok(());
                 }
                 sys::nanosleep(1_000_000)?;
             }
-            return Ok(());
+            let hint = "a process in it waits for a device; mydocker unpause lets the others go on";
+            return Err(Error::refused("not all of it has stopped within a second:", &[name.to_bytes()], hint));
         }
     };
     Err(Error::refused(what, &[name.to_bytes()], ""))

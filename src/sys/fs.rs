@@ -738,11 +738,11 @@ const NAMES: usize = 8192;
 
 /// One getdents64(2), and how many bytes it has read.
 fn read_names(dir: &Dir, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Result<usize> {
-    let mut buffer = [core::mem::MaybeUninit::<u8>::uninit(); NAMES];
+    // The kernel leaves gaps between the names, which a trace would show.
+    let mut buffer = [0u8; NAMES];
     // SAFETY: the buffer is ours to write and as long as NAMES says
     let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), NAMES)) }.about_path_in(Some(dir), c".")?;
-    // SAFETY: the kernel has filled the first `n` bytes of the buffer, which is only read
-    let mut rest = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), n) };
+    let mut rest = buffer.get(..n).unwrap_or_default();
     // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
     while let Some((header, name)) = rest.split_first_chunk::<19>() {
         let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
