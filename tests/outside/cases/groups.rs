@@ -48,7 +48,7 @@ fn in_its_groups_at_its_first_instruction() {
         of("pids", "pids.max", "pids.max"),
     ];
     let words: Vec<&str> = ["group-limits"].into_iter().chain(files.into_iter().flatten()).collect();
-    let shares = if on_v2("cpu") { "20" } else { "512" };
+    let shares = if on_v2("cpu") { "59" } else { "512" };
     for round in 0..if is_virtual_host() { 50 } else { 200 } {
         let text = probe(&options, &words).finish().success();
         assert_eq!(text, format!("104857600\n{shares}\n0\n50\n"), "run {round}");
