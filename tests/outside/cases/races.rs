@@ -3,7 +3,9 @@
 use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::probes::races::SWAPPED;
 use crate::support::folder::Folder;
-use crate::support::harness::{FORK_LOCK, Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run};
+use crate::support::harness::{
+    FORK_LOCK, Run, await_no_writer, mydocker, mydocker_at, mydocker_file, probe, probe_file, run,
+};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
@@ -184,6 +186,7 @@ fn in_chroot(top: &Folder, words: &[&str]) -> Run {
     {
         let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         std::fs::copy(mydocker_file(), top.path("mydocker")).expect("copy");
+        await_no_writer(&top.path("mydocker"));
     }
     let top = crate::probes::c_string(&top.text("."));
     mydocker_at(Path::new("/mydocker"), words).before(move || {

@@ -1,7 +1,7 @@
 //! Malicious roots, and commands that try to escape.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORK_LOCK, Run, mydocker_at, mydocker_file, run};
+use crate::support::harness::{FORK_LOCK, Run, await_no_writer, mydocker_at, mydocker_file, run};
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use std::fs;
@@ -155,6 +155,7 @@ fn the_program_itself_is_overwritten() {
     {
         let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         fs::copy(mydocker_file(), &file).expect("copy of mydocker");
+        await_no_writer(&file);
     }
     let before = fs::read(&file).expect("read");
     let intact = || assert!(fs::read(&file).expect("read") == before, "mydocker's own file has changed");

@@ -1,6 +1,6 @@
 //! Temporary folders and files of a case.
 
-use crate::support::harness::{FORK_LOCK, probe_file};
+use crate::support::harness::{FORK_LOCK, await_no_writer, probe_file};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -52,6 +52,8 @@ impl Folder {
         let mut file = File::create(self.path(name)).expect("create of a test's program");
         file.write_all(bytes).expect("write of a test's program");
         file.set_permissions(Permissions::from_mode(0o755)).expect("mode of a test's program");
+        drop(file);
+        await_no_writer(&self.path(name));
         self.text(name)
     }
 

@@ -5,7 +5,7 @@ use crate::support::outcome::Outcome;
 use crate::support::processes::{children, send, status_field, timeout, wait_for_end, wait_until};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +17,24 @@ use std::time::UNIX_EPOCH;
 /// A fork copies every open descriptor, and a file that any process has open for writing cannot be executed. So
 /// executable files are written while no thread forks.
 pub static FORK_LOCK: RwLock<()> = RwLock::new(());
+
+/// Waits until no process has a file open for writing: a tool that another thread has forked may still have its copy of the
+/// descriptor, up to its execve. fcntl(2) gives a read lease only when nobody writes.
+pub fn await_no_writer(path: &Path) {
+    let file = std::fs::File::open(path).expect("open of a program");
+    let begun = std::time::Instant::now();
+    // SAFETY: F_SETLEASE takes an integer
+    let lease = |kind: i32| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
+    while lease(libc::F_RDLCK) != 0 {
+        let error = std::io::Error::last_os_error();
+        // Whoever does not own the file, or whose filesystem knows no leases, cannot ask.
+        if error.raw_os_error() != Some(libc::EAGAIN) || begun.elapsed() > timeout() {
+            return;
+        }
+        thread::sleep(std::time::Duration::from_millis(1));
+    }
+    lease(libc::F_UNLCK);
+}
 
 /// The file under test.
 pub fn mydocker_file() -> PathBuf {

@@ -1,7 +1,7 @@
 //! Roots that the cases make themselves: a directory with the probe in it, busybox, images.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORK_LOCK, Run, Running, probe_file, run};
+use crate::support::harness::{FORK_LOCK, Run, Running, await_no_writer, probe_file, run};
 use crate::support::host::tool;
 use crate::support::needs::ready_made_image;
 use std::fs;
@@ -19,6 +19,7 @@ impl Root {
         fs::hard_link(probe_file(), root.0.path("probe"))
             .or_else(|_| fs::copy(probe_file(), root.0.path("probe")).map(drop))
             .expect("the probe in a root");
+        await_no_writer(&root.0.path("probe"));
         root
     }
 
@@ -40,6 +41,7 @@ impl Root {
         let busybox = tool("busybox").expect("busybox");
         let _no_forks = FORK_LOCK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         fs::copy(busybox, self.0.path("bin/busybox")).expect("copy of busybox");
+        await_no_writer(&self.0.path("bin/busybox"));
         for applet in ["sh", "httpd", "wget", "cat", "sleep", "ls"] {
             std::os::unix::fs::symlink("busybox", self.0.path("bin").join(applet)).expect("symlink");
         }
