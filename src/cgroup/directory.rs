@@ -37,7 +37,7 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
     for _ in 0..100 {
         // As long as it is not locked nobody else may open it: whoever holds a lock on it would keep this run waiting.
         match parent.mkdirat(name, OURS | 0o700) {
-            Ok(()) => match lock(parent, name, true) {
+            Ok(()) => match lock(parent, name).and_then(show) {
                 Ok(Some(dir)) => return Ok(dir),
                 // A sweeper came between mkdir and flock: it removes it.
                 Ok(None) => {}
@@ -60,12 +60,20 @@ fn refused(says: &'static str, parent: &Dir, name: &CStr, hint: &'static str) ->
     Error::refused(says, &[parent.path(), b"/", name.to_bytes()], hint)
 }
 
+/// Once it is locked, everybody may look into it.
+fn show(dir: Option<Dir>) -> Result<Option<Dir>> {
+    if let Some(dir) = &dir {
+        sys::fchmod(dir.fd(), OURS | 0o755).map_err(|e| e.about(dir.path()))?;
+    }
+    Ok(dir)
+}
+
 /// Removes a leftover that has the wanted name; if it is not a leftover, the name is taken.
 fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
     let mut pause = 1_000_000;
     // A quarter of a second in all.
     for _ in 0..8 {
-        match lock(parent, name, false)? {
+        match lock(parent, name)? {
             Some(dir) => return end_and_remove(parent, name, &dir),
             // Removed meanwhile, or locked: by a sweep, which may take long on a busy host, or by another run as long as it
             // runs.
@@ -80,21 +88,14 @@ fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
 }
 
 /// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or another process holds the lock.
-/// This never waits: a run makes its groups with its signals blocked. One that is `new` may be looked into from then on: its mode
-/// is changed by its name, which fails where it has been removed.
-fn lock(parent: &Dir, name: &CStr, new: bool) -> Result<Option<Dir>> {
-    let locked = Dir::open(Some(parent), name).and_then(|dir| {
-        Ok(match sys::flock(&dir)? {
-            true if new => parent.fchmodat(name, OURS | 0o755).map(|()| true)?,
-            true => still_exists(&dir)?,
-            false => false,
-        }
-        .then_some(dir))
-    });
-    match locked {
-        Err(e) if e.is(Errno::ENOENT) => Ok(None),
-        other => other,
-    }
+/// This never waits: a run makes its groups with its signals blocked.
+fn lock(parent: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    let dir = match Dir::open(Some(parent), name) {
+        Ok(dir) => dir,
+        Err(e) if e.is(Errno::ENOENT) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    Ok((sys::flock(&dir)? && still_exists(&dir)?).then_some(dir))
 }
 
 /// Whether a directory that is open still exists: one that has been removed has no files.
@@ -134,8 +135,8 @@ fn remove_tree(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
 const SWEEP_AT_MOST: usize = 8;
 
 /// Looks for what killed runs have left in `parent`: directories of mydocker's whose lock can be taken. `turn` differs from run
-/// to run, so that every directory is looked at sooner or later, and no run reads all of a large folder. Errors are ignored, because this run does not depend on it.
-/// Returns the names of these directories.
+/// to run, so that every directory is looked at sooner or later, and no run reads all of a large folder. Errors are ignored,
+/// because this run does not depend on it. Returns the names of these directories.
 pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
     let names = sys::some_directory_names(parent, PREFIX, turn).unwrap_or_default();
     let mut leftovers = Vec::new();
@@ -152,7 +153,7 @@ pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
 
 /// The directory `name`, locked, if it is a leftover of ours.
 fn leftover(parent: &Dir, name: &CStr) -> Option<Dir> {
-    let dir = lock(parent, name, false).ok()??;
+    let dir = lock(parent, name).ok()??;
     sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
 }
 

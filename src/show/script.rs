@@ -223,7 +223,7 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::mprotect,
     Sysno::close,
     Sysno::flock,
-    Sysno::fchmodat,
+    Sysno::fchmod,
     Sysno::faccessat,
     Sysno::pread64,
     Sysno::read,
@@ -239,7 +239,6 @@ const PARENTS_OWN: &[Sysno] = &[
     Sysno::fcntl,
     Sysno::geteuid,
     Sysno::ftruncate,
-    Sysno::fchmod,
 ];
 
 /// The shell's own business in the child: its signals and its pipes; what is only looked at, and what a terminal needs.

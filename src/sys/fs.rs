@@ -63,12 +63,6 @@ impl Dir {
         open_below(Some(self), name, flags)
     }
 
-    /// fchmodat(2).
-    pub fn fchmodat(&self, name: &CStr, mode: u32) -> Result<()> {
-        // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(fchmodat(self.fd(), name, Mode(mode))) }.about_path_in(Some(self), name).map(drop)
-    }
-
     /// mkdirat(2).
     pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call

@@ -298,7 +298,7 @@ fn a_lock_on_its_group() {
     let strace = tool("strace").expect("strace");
     let seen = folder.text("strace");
     let file = mydocker_file();
-    let words = ["-o", &seen, "-e", "trace=mkdirat,flock,fchmodat", file.to_str().expect("UTF-8"), "run", "-m", "100m"];
+    let words = ["-o", &seen, "-e", "trace=mkdirat,flock,fchmod", file.to_str().expect("UTF-8"), "run", "-m", "100m"];
     let words: Vec<OsString> =
         words.iter().map(OsString::from).chain(crate::support::harness::probe_words(&["status", "0"])).collect();
     mydocker_at(&strace, &words).finish().success();
