@@ -87,7 +87,7 @@ const TRIALS: &[Trial] = &[
 pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
     let mut works = false;
-    // The fix of a limit or an option mends nothing where a namespace is missing, which are tried first.
+    // The fix of a limit or an option mends nothing where a namespace is missing. The namespaces are tried first.
     let mut has_namespaces = true;
     for trial in TRIALS {
         let mut found = Vec::new();

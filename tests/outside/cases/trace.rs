@@ -342,7 +342,7 @@ fn into_a_file() {
     let file = folder.write("trace", &[b'x'; 100_000]);
     probe(&[&format!("--trace={file}")], &["status", "3"]).finish().silent(3);
     let text = fs::read_to_string(&file).expect("the file");
-    assert!(text.starts_with("parent plan ") && text.contains(" execve(") && !text.contains("xxxxxxxx"), "{text}");
+    assert!(text.starts_with("parent plan ") && text.contains(" execve(") && !text.contains("xx"), "{text}");
     assert!(!text.contains('\x1b'));
 }
 

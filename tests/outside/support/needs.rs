@@ -324,7 +324,7 @@ pub fn every<T: Copy>(n: usize, all: &[T]) -> Vec<T> {
     }
     let line = std::fs::read("/proc/cmdline").expect("the kernel's command line");
     let first = line.into_iter().map(usize::from).sum::<usize>() % n;
-    println!("every {n}th, from number {first} on");
+    println!("one of {n}, from number {first} on");
     all.iter().copied().skip(first).step_by(n).collect()
 }
 
