@@ -162,7 +162,8 @@ pub struct Process {
 }
 
 /// The processes of what `strace -f -o` has written, in the order in which they begin. A call that another process
-/// interrupts is put together again.
+/// interrupts is put together again. A call that the kernel makes again by itself (ERESTARTNOINTR: a write to a setting of
+/// the network, while somebody else holds the network's lock) counts once.
 pub fn processes(trace: &str) -> Vec<Process> {
     let mut processes: Vec<Process> = Vec::new();
     let mut unfinished: Vec<(&str, &str)> = Vec::new();
@@ -179,6 +180,9 @@ pub fn processes(trace: &str) -> Vec<Process> {
             whole = format!("{}{end}", unfinished.remove(at).1);
         }
         let Some(call) = parse_call(&whole) else { continue };
+        if call.result.as_deref().is_some_and(|result| result.starts_with("? ERESTARTNOINTR ")) {
+            continue;
+        }
         match processes.iter_mut().find(|process| process.pid == pid) {
             Some(process) => process.calls.push(call),
             None => processes.push(Process { pid: pid.into(), calls: vec![call] }),
