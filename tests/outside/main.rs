@@ -73,6 +73,8 @@ const SAME_ON_EVERY_LAYOUT: &[&str] = &[
     "interactive::",
     "lifecycle_detached::a_full_disk",
     "lifecycle_detached::a_log",
+    "lifecycle_exec::mydocker_is_masked",
+    "lifecycle_restart::its_restarts_end_for_good",
     "network",
     "pipelines::",
     "pty::",

@@ -1,7 +1,7 @@
 //! Malicious roots, and commands that try to escape.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{FORK_LOCK, Run, await_no_writer, mydocker_at, mydocker_file, run};
+use crate::support::harness::{FORK_LOCK, Run, await_no_writer, mydocker_at, mydocker_file, pass_as, run};
 use crate::support::needs::Needs;
 use crate::support::roots::Root;
 use std::fs;
@@ -57,13 +57,7 @@ fn a_target_with_dots() {
 /// A mydocker that has inherited a directory of the host as descriptor 9.
 fn with_leak(run: Run, folder: &Folder) -> Run {
     let leak = fs::File::open(folder.as_path()).expect("open");
-    run.before(move || {
-        // SAFETY: dup2 takes two integers
-        match unsafe { libc::dup2(leak.as_raw_fd(), 9) } {
-            9 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    })
+    run.before(move || pass_as(leak.as_raw_fd(), 9))
 }
 
 case!(a_target_that_is_a_magic_link, Needs::NAMESPACES);

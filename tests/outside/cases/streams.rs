@@ -3,7 +3,9 @@
 
 use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run, unique_name};
+use crate::support::harness::{
+    Run, mydocker, mydocker_at, mydocker_file, pass_as, probe, probe_file, run, unique_name,
+};
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
@@ -27,11 +29,7 @@ fn open_with(path: &str, flags: i32) -> OwnedFd {
 
 /// Runs it with this descriptor as one of its three streams.
 fn on_stream(run: Run, number: i32, stream: OwnedFd) -> Outcome {
-    run.before(move || {
-        // SAFETY: dup2 takes two integers
-        if unsafe { libc::dup2(stream.as_raw_fd(), number) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    })
-    .finish()
+    run.before(move || pass_as(stream.as_raw_fd(), number)).finish()
 }
 
 probe!("reopen-stdin", |_| reopen_stdin());

@@ -5,7 +5,7 @@ use crate::support::outcome::Outcome;
 use crate::support::processes::{children, send, status_field, timeout, wait_for_end, wait_until};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -34,6 +34,14 @@ pub fn await_no_writer(path: &Path) {
         thread::sleep(std::time::Duration::from_millis(1));
     }
     lease(libc::F_UNLCK);
+}
+
+/// In a new process, before its execve: makes `fd` the descriptor `number` of the program. dup2(2) does nothing where both are
+/// the same, and would leave it to be closed.
+pub fn pass_as(fd: RawFd, number: RawFd) -> std::io::Result<()> {
+    // SAFETY: both calls take integers, and concern the new process's own descriptor table
+    let result = unsafe { if fd == number { libc::fcntl(fd, libc::F_SETFD, 0) } else { libc::dup2(fd, number) } };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The file under test.
