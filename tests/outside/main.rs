@@ -100,7 +100,7 @@ const SAME_ON_EVERY_LAYOUT: &[&str] = &[
 const LAYOUTS_OF_MOUNTS: &[&str] = &["v1", "moved"];
 
 /// Cases of roots and volumes. They are the same on all layouts but these.
-const SAME_WITH_THE_SAME_MOUNTS: &[&str] = &["boundary::nodes", "rootfs"];
+const SAME_WITH_THE_SAME_MOUNTS: &[&str] = &["boundary::nodes", "peers_mounts::", "rootfs"];
 
 /// Cases of scripts, whose text is that of any architecture. On `aarch64` the two that go through the options stay.
 const SAME_ON_EVERY_ARCHITECTURE: &[&str] =

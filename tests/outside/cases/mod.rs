@@ -53,6 +53,8 @@ mod network_outside;
 mod network_relay;
 mod network_script;
 mod oom;
+mod peers;
+mod peers_mounts;
 mod pid_file;
 mod pipelines;
 mod privilege;

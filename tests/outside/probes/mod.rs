@@ -29,8 +29,9 @@ pub mod facts;
 pub mod own_mounts;
 pub mod own_network;
 mod privilege;
+mod questions;
 pub mod races;
-mod root;
+pub mod root;
 mod signals;
 pub mod terminal;
 

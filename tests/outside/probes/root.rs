@@ -1,7 +1,7 @@
 //! Probes for the container's own root: what files are, whether they can be written to, and the user of the command.
 
 use crate::probes::line;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -23,33 +23,37 @@ pub fn identity(paths: &[OsString]) {
 }
 
 probe!("see", |words| see(words.rest));
-/// What is at each path, one per line: `file 644`, `folder 755`, `char 1:3 666`, `link TARGET`, or the errno.
+/// What is at each path, one per line: `file 644`, `folder 755`, `char 1:3 666`, `fifo 644`, `socket 755`, `link TARGET`, or the
+/// errno.
 pub fn see(paths: &[OsString]) {
-    for path in paths {
-        let status = match fs::symlink_metadata(path) {
-            Ok(status) => status,
-            Err(error) => {
-                println!("{}", errno_name(&error));
-                continue;
-            }
-        };
-        let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
-        let (major, minor) = (libc::major(status.rdev()), libc::minor(status.rdev()));
-        if kind.is_symlink() {
-            line(&[b"link ", fs::read_link(path).expect("readlink").as_os_str().as_bytes()]);
-        } else if kind.is_dir() {
-            println!("folder {mode:o}");
-        } else if kind.is_char_device() {
-            println!("char {major}:{minor} {mode:o}");
-        } else if kind.is_block_device() {
-            println!("block {major}:{minor} {mode:o}");
-        } else {
-            println!("file {mode:o}");
-        }
+    paths.iter().for_each(|path| line(&[&what_is(path)]));
+}
+
+pub fn what_is(path: &OsStr) -> Vec<u8> {
+    let status = match fs::symlink_metadata(path) {
+        Ok(status) => status,
+        Err(error) => return errno_name(&error).into(),
+    };
+    let (kind, mode) = (status.file_type(), status.mode() & 0o7777);
+    let (major, minor) = (libc::major(status.rdev()), libc::minor(status.rdev()));
+    if kind.is_symlink() {
+        [b"link ", fs::read_link(path).expect("readlink").as_os_str().as_bytes()].concat()
+    } else if kind.is_dir() {
+        format!("folder {mode:o}").into()
+    } else if kind.is_char_device() {
+        format!("char {major}:{minor} {mode:o}").into()
+    } else if kind.is_block_device() {
+        format!("block {major}:{minor} {mode:o}").into()
+    } else if kind.is_fifo() {
+        format!("fifo {mode:o}").into()
+    } else if kind.is_socket() {
+        format!("socket {mode:o}").into()
+    } else {
+        format!("file {mode:o}").into()
     }
 }
 
-fn errno_name(error: &std::io::Error) -> String {
+pub fn errno_name(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ENOENT) => "ENOENT".into(),
         Some(libc::EROFS) => "EROFS".into(),
@@ -58,6 +62,8 @@ fn errno_name(error: &std::io::Error) -> String {
         Some(libc::ENOSPC) => "ENOSPC".into(),
         Some(libc::ETXTBSY) => "ETXTBSY".into(),
         Some(libc::ENXIO) => "ENXIO".into(),
+        Some(libc::EBUSY) => "EBUSY".into(),
+        Some(libc::EEXIST) => "EEXIST".into(),
         other => format!("errno {other:?}"),
     }
 }
