@@ -52,9 +52,6 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
         if spec.tty {
             environment.set(b"TERM=xterm")?;
         }
-        if spec.user.is_none() {
-            environment.set(b"HOME=/root")?;
-        }
     } else {
         environment.variables = host.environment.to_vec();
         // HOME is that of the user: the child finds it.
@@ -75,7 +72,23 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
         }
     }
     add_variables(&mut environment, spec)?;
+    if own_root {
+        set_home(&mut environment, spec);
+    }
     Ok(environment.variables)
+}
+
+/// Whoever has a root of its own has a HOME: an empty one is none, as docker has it.
+fn set_home(environment: &mut Environment, spec: &Spec) {
+    let is_set = environment::get(&environment.variables, b"HOME").is_some_and(|home| !home.is_empty());
+    if is_set || spec.unset_env.contains(&"HOME") {
+        return;
+    }
+    environment.unset(b"HOME");
+    // With a user, the child finds it.
+    if spec.user.is_none() {
+        environment.variables.push(c"HOME=/root");
+    }
 }
 
 /// The environment of a command in a container that runs: that of the container, then `own` variables.
@@ -95,6 +108,9 @@ pub fn environment_of_exec(
         }
     }
     add_variables(&mut environment, own)?;
+    if spec.has_own_root() {
+        set_home(&mut environment, spec);
+    }
     Ok(environment.variables)
 }
 

@@ -76,6 +76,7 @@ const SAME_ON_EVERY_LAYOUT: &[&str] = &[
     "lifecycle_exec::mydocker_is_masked",
     "lifecycle_restart::its_restarts_end_for_good",
     "network",
+    "peers_ids::",
     "pipelines::",
     "pty::",
     "rehearsal::it_only_looks",

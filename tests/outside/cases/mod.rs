@@ -54,6 +54,7 @@ mod network_relay;
 mod network_script;
 mod oom;
 mod peers;
+mod peers_ids;
 mod peers_mounts;
 mod pid_file;
 mod pipelines;
