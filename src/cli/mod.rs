@@ -163,6 +163,13 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     {
         return Err(Error::usage("--workdir is not an absolute path in the container", dir));
     }
+    let mut volumes = spec.volumes.iter();
+    while let Some(volume) = volumes.next() {
+        // Of two only the later would be seen, as docker has it.
+        if volumes.as_slice().iter().any(|later| later.target == volume.target) {
+            return Err(Error::usage("two mounts at one place", volume.target.to_bytes()));
+        }
+    }
     if let Some(port) = spec.ports.first().filter(|_| spec.network.is_host()) {
         return Err(Error::usage("with --network host its ports are the host's: leave out -p", port.word.as_bytes()));
     }

@@ -55,6 +55,7 @@ mod network_script;
 mod oom;
 mod peers;
 mod peers_ids;
+mod peers_limits;
 mod peers_mounts;
 mod pid_file;
 mod pipelines;
