@@ -427,6 +427,9 @@ pub struct End {
 /// A process, its pid, and that of its parent.
 pub type Process = (Fd, Pid, Pid);
 
+/// What stops a container: a directory and a file in it, and what the file says of one that goes on, and of one that is stopped.
+pub type Freezer = (Dir, &'static CStr, [&'static [u8]; 2]);
+
 /// A record, as it was read.
 pub struct Record {
     /// Its folder.
@@ -547,17 +550,16 @@ impl Record {
         })
     }
 
-    /// What is in the file that v2 and v1 have by these names, in the first of its groups that has it.
-    pub fn group_file(&self, names: [&[u8]; 2]) -> Option<Vec<u8>> {
+    /// The file that v2 and v1 have by these names, in the first of its groups that has it.
+    pub fn group_file(&self, names: [&str; 2]) -> Option<Fd> {
         self.group_paths().find_map(|(kind, path)| {
-            let mut buffer = [0; 4096];
-            let path = bytes::c_string(&[path, b"/", if kind == b'2' { names[0] } else { names[1] }]);
-            sys::read_up_to(None, path, &mut buffer).ok().map(<[u8]>::to_vec)
+            let name = if kind == b'2' { names[0] } else { names[1] };
+            sys::open(bytes::c_string(&[path, b"/", name.as_bytes()]), OpenFlags::NONE).ok()
         })
     }
 
-    /// What stops it: a directory and a file in it, and what the file says of one that goes on, and of one that is stopped.
-    pub fn freezer(&self) -> Option<(Dir, &'static CStr, [&'static [u8]; 2])> {
+    /// What stops it.
+    pub fn freezer(&self) -> Option<Freezer> {
         let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
         let dir = Dir::open(None, bytes::c_string(&[path])).ok()?;
         Some(match kind {
@@ -568,9 +570,7 @@ impl Record {
 
     /// Whether the freezer has stopped it, or is about to.
     pub fn is_frozen(&self) -> bool {
-        self.freezer().is_some_and(|(dir, file, [goes_on, _])| {
-            dir.read(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != goes_on)
-        })
+        self.freezer().is_some_and(|freezer| has_stopped(&freezer))
     }
 
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
@@ -591,6 +591,11 @@ impl Record {
         self.alive = false;
         Ok(())
     }
+}
+
+/// Whether this freezer has stopped what is in it, or is about to.
+pub fn has_stopped((dir, file, [goes_on, _]): &Freezer) -> bool {
+    dir.read(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != *goes_on)
 }
 
 /// Where below its group on v2 the first process of the container `name` is.

@@ -183,21 +183,28 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
 /// How many times to look whether all processes have stopped, with a pause of a millisecond.
 const FREEZE_TURNS: usize = 1000;
 
-/// Prints what it uses: once, or every second until it ends.
+/// Prints what it uses: once, or every second until it ends. It may do so for weeks, and nothing is freed here: what is
+/// allocated is allocated once.
 fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let (process, ..) = running(record, name)?;
+    let memory = Memory::of(record);
+    let processes = record.group_file(["cgroup.procs"; 2]);
+    let cpu = record.group_file(["cpu.stat", "cpuacct.usage"]);
+    let freezer = record.freezer();
+    let mut out = Vec::new();
     loop {
-        let [used, limit] = memory(record);
-        let count = record.group_file([b"cgroup.procs"; 2]).map(|list| bytes::words(&list).count() as u64);
+        out.clear();
+        let [used, limit] = memory.read();
+        let count = processes.as_ref().and_then(count_lines);
         // v2 counts microseconds, v1 nanoseconds.
-        let cpu = record.group_file([b"cpu.stat", b"cpuacct.usage"]).and_then(|text| {
-            let v2 = bytes::field(&text, b"usage_usec").and_then(number);
-            v2.or_else(|| number(&text).map(|nanoseconds| nanoseconds / 1000))
+        let cpu = read_value(&cpu, |text| {
+            let v2 = bytes::field(text, b"usage_usec").and_then(number);
+            v2.or_else(|| number(text).map(|nanoseconds| nanoseconds / 1000))
         });
         let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
-        let mut out = Vec::new();
         if order.json {
-            put_json(&mut out, name, record, word_of(record, None), None, &numbers);
+            let word = if freezer.as_ref().is_some_and(state::has_stopped) { PAUSED } else { RUNNING };
+            put_json(&mut out, name, record, word, None, &numbers);
         } else {
             let [(_, cpu), ..] = numbers;
             for (heading, value) in [("", None), ("  cpu ", cpu), ("  memory ", used), ("  processes ", count)] {
@@ -215,6 +222,27 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
         sys::write_all(FdRef::STDOUT, &out)?;
         if order.once || sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(1000))? {
             return Ok(());
+        }
+    }
+}
+
+/// What the file says now.
+fn read_value(file: &Option<sys::Fd>, value: impl FnOnce(&[u8]) -> Option<u64>) -> Option<u64> {
+    let mut buffer = [0; 512];
+    let n = sys::pread(file.as_ref()?.borrow(), &mut buffer, 0).ok()?;
+    value(buffer.get(..n)?)
+}
+
+/// How many lines the file has now, however many they are.
+fn count_lines(file: &sys::Fd) -> Option<u64> {
+    let (mut buffer, mut at, mut lines) = ([0; 4096], 0, 0);
+    loop {
+        match sys::pread(file.borrow(), &mut buffer, at).ok()? {
+            0 => return Some(lines),
+            n => {
+                lines += buffer.get(..n)?.iter().filter(|byte| **byte == b'\n').count() as u64;
+                at += n as u64;
+            }
         }
     }
 }
@@ -344,17 +372,23 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
     for name in names {
         // One that has been removed meanwhile is not in the list.
         let Some(record) = Record::open(folder, name)? else { continue };
-        let end = record.end();
-        let word = word_of(&record, end);
-        if !(order.all || record.alive) && order.filters.is_empty() || !passes(order, name, word) {
+        if order.filters.is_empty() && !(order.all || record.alive) {
             continue;
         }
-        let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
-        let [used, limit] = if record.alive { memory(&record) } else { [None; 2] };
+        let end = record.end();
+        // A list of names, with nothing to choose by, looks at no cgroup.
+        let word = if order.quiet && order.filters.is_empty() { "" } else { word_of(&record, end) };
+        if !passes(order, name, word) {
+            continue;
+        }
         if order.quiet {
             out.put(name.to_bytes());
             out.put(b"\n");
-        } else if order.json {
+            continue;
+        }
+        let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
+        let [used, limit] = if record.alive { Memory::of(&record).read() } else { [None; 2] };
+        if order.json {
             put_json(
                 &mut out,
                 name,
@@ -392,14 +426,17 @@ fn passes(order: &Order, name: &CStr, word: &str) -> bool {
     })
 }
 
+const RUNNING: &str = "running";
+const PAUSED: &str = "paused";
+
 /// Its state, in one word.
 fn word_of(record: &Record, end: Option<End>) -> &'static str {
     match (record.alive, end) {
         _ if !record.is_readable() => "unreadable",
         (true, _) if record.state.is_empty() => "starting",
         (true, Some(_)) => "restarting",
-        (true, _) if record.is_frozen() => "paused",
-        (true, _) => "running",
+        (true, _) if record.is_frozen() => PAUSED,
+        (true, _) => RUNNING,
         (false, Some(_)) => "exited",
         (false, None) => "lost",
     }
@@ -416,7 +453,7 @@ fn status_of(record: &Record, word: &str, end: Option<End>, now: u64) -> Vec<u8>
             put_age(&mut out, now.saturating_sub(end.at));
             out.put(if end.out_of_memory { b" ago, out of memory" } else { b" ago" });
         }
-        None if word == "running" => {
+        None if word == RUNNING => {
             out.put(b" ");
             put_age(&mut out, now.saturating_sub(record.number(b"began")));
         }
@@ -458,12 +495,23 @@ fn put_memory(out: &mut Vec<u8>, used: Option<u64>, limit: Option<u64>) {
     }
 }
 
-/// The memory in use, and its limit, in bytes.
-fn memory(record: &Record) -> [Option<u64>; 2] {
-    let read = |v2, v1| record.group_file([v2, v1]).and_then(|text| number(&text));
-    // v1 says 2^63, less a page, where there is no limit.
-    let limit = read(b"memory.max", b"memory.limit_in_bytes").filter(|limit| *limit < 1 << 62);
-    [read(b"memory.current", b"memory.usage_in_bytes"), limit]
+/// The files that say how much memory is in use, and how much may be.
+struct Memory([Option<sys::Fd>; 2]);
+
+impl Memory {
+    fn of(record: &Record) -> Memory {
+        Memory(
+            [["memory.current", "memory.usage_in_bytes"], ["memory.max", "memory.limit_in_bytes"]]
+                .map(|names| record.group_file(names)),
+        )
+    }
+
+    /// Both, in bytes.
+    fn read(&self) -> [Option<u64>; 2] {
+        let [used, limit] = self.0.each_ref().map(|file| read_value(file, number));
+        // v1 says 2^63, less a page, where there is no limit.
+        [used, limit.filter(|limit| *limit < 1 << 62)]
+    }
 }
 
 /// Prints the rows below the headings, in columns as wide as what is in them.

@@ -509,6 +509,19 @@ fn what_cannot_be_paused() {
     records.call("pause", &[&name]).refused(125, &["no such container", &name]);
 }
 
+case!(a_thousand_processes, Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED);
+/// Their pids are more than fits into one page.
+fn a_thousand_processes() {
+    let records = Records::new();
+    let name = unique_name();
+    let options = ["-d", "-i", "--name", &name, "-m", "400m", "--pids-limit", "-1"];
+    records.probe(&options, &["fork-then-hold", "999"]).start().reap().success();
+    await_log(&records, &name, "ready");
+    let once = records.call("stats", &["--no-stream", &name]).success();
+    assert!(once.ends_with(" / 400M  processes 1000\n"), "{once}");
+    records.remove(&name);
+}
+
 case!(what_it_uses, Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED);
 fn what_it_uses() {
     let records = Records::new();

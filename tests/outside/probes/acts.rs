@@ -66,9 +66,10 @@ probe!("mount", |words| {
     hold();
 });
 
-probe!("fork", |words| fork(words.number(0)));
-/// Forks up to `count` children that wait, and prints how many forks succeeded.
-fn fork(count: usize) {
+probe!("fork", |words| fork(words.number(0), |count| println!("{count}")));
+probe!("fork-then-hold", |words| fork(words.number(0), |_| hold()));
+/// Forks up to `count` children that wait until `act` is done, which gets to know how many forks succeeded.
+fn fork(count: usize, act: impl FnOnce(usize)) {
     let mut pids = Vec::new();
     while pids.len() < count {
         // SAFETY: this process has one thread; the child calls nothing but pause
@@ -81,7 +82,7 @@ fn fork(count: usize) {
             pid => pids.push(pid),
         }
     }
-    println!("{}", pids.len());
+    act(pids.len());
     for pid in pids {
         // SAFETY: the pids are those of our own children, which are not reaped yet
         unsafe { libc::kill(pid, libc::SIGKILL) };
