@@ -53,7 +53,7 @@ impl Records {
 
     /// Waits until mydocker has noted that the command is executed: it may be ahead of that.
     pub fn await_state(&self, name: &str) {
-        let state = self.0.path(&format!("records/{name}/state"));
+        let state = self.folder_of(name).join("state");
         wait_until("the container is noted", || state.exists());
     }
 
@@ -68,9 +68,14 @@ impl Records {
         assert_eq!(self.run(&all, command).start().reap().success(), format!("{name}\n"));
     }
 
+    /// The folder of its record.
+    pub fn folder_of(&self, name: &str) -> std::path::PathBuf {
+        self.0.path(&format!("records/{name}"))
+    }
+
     /// The pid on the host of its first process.
     pub fn pid(&self, name: &str) -> i32 {
-        let state = fs::read_to_string(self.0.path(&format!("records/{name}/state"))).expect("state");
+        let state = fs::read_to_string(self.folder_of(name).join("state")).expect("state");
         let line = state.lines().find_map(|line| line.strip_prefix("pid ")).expect("pid");
         line.trim().parse().expect("a number")
     }

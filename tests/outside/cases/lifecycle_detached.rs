@@ -5,7 +5,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, wait_for_end, wait_until};
+use crate::support::processes::{anonymous_kib, children, send, status_field, wait_for_end, wait_until};
 use std::fs;
 use std::io::Write;
 
@@ -234,6 +234,66 @@ fn a_keeper_that_is_killed() {
     records.run(&["--name", &unique_name()], &["true"]).start().reap().silent(0);
     records.run(&["--name", &name], &["true"]).start().reap().refused(125, &["has run", &name]);
     assert_eq!(records.call("rm", &[&name]).success(), format!("{name}\n"));
+}
+
+/// A process with this pid, which waits. None: the pid is still another's.
+fn process_with_pid(pid: i32) -> Option<i32> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        before: [u64; 4],
+        exit_signal: u64,
+        after: [u64; 3],
+        set_tid: u64,
+        set_tid_size: u64,
+    }
+    let args = CloneArgs {
+        exit_signal: libc::SIGCHLD as u64,
+        set_tid: &raw const pid as u64,
+        set_tid_size: 1,
+        ..Default::default()
+    };
+    // SAFETY: a fork, for clone_args as Linux 5.5 has them; the child calls nothing but pause
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) } {
+        0 => loop {
+            // SAFETY: pause takes no arguments
+            unsafe { libc::pause() };
+        },
+        -1 => {
+            let error = std::io::Error::last_os_error();
+            assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "clone3: {error}");
+            None
+        }
+        made => Some(made as i32),
+    }
+}
+
+case!(a_pid_that_somebody_else_has_now, Needs::ROOT | Needs::SLEEP);
+/// Its keeper is killed, somebody else locks its folder, and its pid is that of another process.
+fn a_pid_that_somebody_else_has_now() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
+    let pid = records.pid(&name);
+    send(keeper_of(pid), libc::SIGKILL);
+    assert!(wait_for_end(pid));
+    let folder = fs::File::open(records.folder_of(&name)).expect("open");
+    folder.lock().expect("flock");
+    wait_until("the pid is free, and another process has it", || process_with_pid(pid).is_some());
+    let table = records.call("ps", &[]).success();
+    assert!(table.contains(&name) && !table.split_whitespace().any(|word| word == pid.to_string()), "{table}");
+    let exec = [name.as_str(), "true"];
+    for (verb, words) in [("kill", &exec[..1]), ("stop", &exec[..1]), ("exec", &exec[..]), ("stats", &exec[..1])] {
+        records.call(verb, words).refused(125, &["it is ending", &name]);
+    }
+    // It is still there, and nothing was sent to it.
+    assert_eq!(status_field(pid, "SigPnd:"), Some(0));
+    assert_eq!(status_field(pid, "ShdPnd:"), Some(0));
+    send(pid, libc::SIGKILL);
+    // SAFETY: waitpid may be given no place for the status
+    assert_eq!(unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) }, pid);
+    drop(folder);
+    records.remove(&name);
 }
 
 case!(whoever_starts_it_is_killed, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
