@@ -150,7 +150,7 @@ fn exec(
     let host = Host::look(&Spec::default(), environment);
     let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
     let status = process::run(plan, None, None);
-    list::tell_end(target.process.borrow(), name, status)?;
+    list::tell_end(target.process.borrow(), pid, name, status)?;
     Ok(status)
 }
 

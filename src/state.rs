@@ -620,16 +620,30 @@ pub fn first_child(parent: Pid) -> Result<Option<Fd>> {
     Ok(process.filter(|_| stat(child).is_some_and(|(its, _)| its == parent)))
 }
 
-/// The parent of a process, and when it has started, in ticks: proc_pid_stat(5). `None`: it has ended.
+/// The parent of a process, and when it has started, in ticks. `None`: it has ended.
 fn stat(pid: Pid) -> Option<(Pid, u64)> {
     let mut buffer = [0; 1024];
-    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/stat"]);
-    let file = sys::read_up_to(None, path, &mut buffer).ok()?;
-    // The name of the program, in brackets, may hold blanks and brackets.
-    let mut fields = bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?);
+    let mut fields = stat_fields(pid, &mut buffer)?;
     if fields.next()? == b"Z" {
         return None;
     }
     let parent = bytes::decimal(fields.next()?).ok()?;
     Some((Pid(parent as i32), bytes::decimal(fields.nth(17)?).ok()?))
+}
+
+/// What proc_pid_stat(5) says of a process, from its state on.
+fn stat_fields(pid: Pid, buffer: &mut [u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/stat"]);
+    let file = sys::read_up_to(None, path, buffer).ok()?;
+    // The name of the program, in brackets, may hold blanks and brackets.
+    Some(bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?))
+}
+
+/// PF_EXITING of the kernel's sched.h, in the ninth field of proc_pid_stat(5).
+const EXITING: u64 = 0x4;
+
+/// Whether a process is on its way out. The first process of a container waits there until all others have ended.
+pub fn is_exiting(pid: Pid) -> bool {
+    let flags = stat_fields(pid, &mut [0; 1024]).and_then(|mut fields| bytes::decimal(fields.nth(6)?).ok());
+    flags.is_some_and(|flags| flags & EXITING != 0)
 }

@@ -334,15 +334,17 @@ pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, kind: &str) -> Re
     Ok(held)
 }
 
-/// After an exec: a command that was killed was perhaps so because its container has ended.
-pub fn tell_end(process: FdRef, name: &CStr, status: i32) -> Result<()> {
-    if status == KILLED as i32 && sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))? {
+/// After an exec: a command that was killed was perhaps so because its container has ended, or is about to.
+pub fn tell_end(process: FdRef, pid: sys::Pid, name: &CStr, status: i32) -> Result<()> {
+    if status == KILLED as i32
+        && (state::is_exiting(pid) || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
+    {
         sys::say(Error::refused("the container has ended:", &[name.to_bytes()], ""));
     }
     Ok(())
 }
 
-/// How long, in milliseconds, the end of a container may take to show after that of what was in it.
+/// How long, in milliseconds, to wait for its end where both were killed at once.
 const END_MS: u32 = 50;
 
 fn print(line: &[u8]) -> Result<()> {
