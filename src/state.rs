@@ -116,16 +116,16 @@ fn check(dir: &Dir, path: &CStr, uid: u32) -> Result<()> {
 pub fn make_up_name(folder: &Dir) -> Result<&'static str> {
     let mut seed = sys::realtime().wrapping_mul(1_000_003) ^ sys::getpid().0 as u64;
     loop {
-        let mut name = alloc::string::String::new();
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mut rest = seed >> 32;
-        for letters in ["bdfghklmnprstvz", "aeiou"].repeat(3) {
-            let letters = letters.as_bytes();
-            name.extend(letters.get(rest as usize % letters.len()).map(|letter| char::from(*letter)));
-            rest /= letters.len() as u64;
+        let mut rest = (seed >> 32) as usize;
+        let mut name = Vec::new();
+        for place in 0..6 {
+            let letters: &[u8] = if place % 2 == 0 { b"bdfghklmnprstvz" } else { b"aeiou" };
+            name.extend(letters.get(rest % letters.len()));
+            rest /= letters.len();
         }
-        if !folder.has(bytes::c_string(&[name.as_bytes()]))? {
-            return Ok(name.leak());
+        if !folder.has(bytes::c_string(&[&name]))? {
+            return Ok(str::from_utf8(name.leak()).unwrap_or_default());
         }
     }
 }

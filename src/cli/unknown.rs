@@ -49,7 +49,7 @@ fn explain(
 ) -> Error {
     let is_it = |names: &[&str]| names.iter().any(|known| known.as_bytes() == name);
     let hint = known.iter().find(|(names, _)| is_it(names)).map(|(_, hint)| *hint);
-    match hint.or_else(|| near().map(|near| &*format!("did you mean {near}?").leak())) {
+    match hint.or_else(|| near().map(|near| &*["did you mean ", near, "?"].concat().leak())) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }

@@ -206,17 +206,13 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
             let word = if freezer.as_ref().is_some_and(state::has_stopped) { PAUSED } else { RUNNING };
             put_json(&mut out, name, record, word, None, &numbers);
         } else {
-            let [(_, cpu), ..] = numbers;
-            for (heading, value) in [("", None), ("  cpu ", cpu), ("  memory ", used), ("  processes ", count)] {
-                out.put(heading.as_bytes());
-                match (heading, value) {
-                    ("", _) => out.put(name.to_bytes()),
-                    (_, None) => out.put(b"-"),
-                    ("  cpu ", Some(micros)) => out.put_seconds(micros),
-                    ("  memory ", _) => put_memory(&mut out, used, limit),
-                    (_, Some(count)) => out.put_decimal(count),
-                }
+            out.put(name.to_bytes());
+            put_value(&mut out, "  cpu ", cpu, Vec::put_seconds);
+            put_value(&mut out, "  memory ", used, put_size);
+            if used.is_some() {
+                put_limit(&mut out, limit);
             }
+            put_value(&mut out, "  processes ", count, Vec::put_decimal);
             out.put(b"\n");
         }
         sys::write_all(FdRef::STDOUT, &out)?;
@@ -226,8 +222,16 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     }
 }
 
+fn put_value(out: &mut Vec<u8>, heading: &str, value: Option<u64>, put: fn(&mut Vec<u8>, u64)) {
+    out.put(heading.as_bytes());
+    match value {
+        Some(value) => put(out, value),
+        None => out.put(b"-"),
+    }
+}
+
 /// What the file says now.
-fn read_value(file: &Option<sys::Fd>, value: impl FnOnce(&[u8]) -> Option<u64>) -> Option<u64> {
+fn read_value(file: &Option<sys::Fd>, value: fn(&[u8]) -> Option<u64>) -> Option<u64> {
     let mut buffer = [0; 512];
     let n = sys::pread(file.as_ref()?.borrow(), &mut buffer, 0).ok()?;
     value(buffer.get(..n)?)
@@ -406,7 +410,10 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
                 pid.put_decimal(process);
             }
             let mut memory = Vec::new();
-            put_memory(&mut memory, used, limit);
+            if let Some(used) = used {
+                put_size(&mut memory, used);
+                put_limit(&mut memory, limit);
+            }
             let command = command.get(..COMMAND_WIDTH).unwrap_or(command);
             let status = status_of(&record, word, end, now);
             rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
@@ -486,10 +493,8 @@ fn put_size(out: &mut Vec<u8>, bytes: u64) {
     out.put(b"BKMGT".get(unit as usize..).and_then(|units| units.get(..1)).unwrap_or_default());
 }
 
-/// The memory in use, and its limit: `105M / 200M`.
-fn put_memory(out: &mut Vec<u8>, used: Option<u64>, limit: Option<u64>) {
-    let Some(used) = used else { return };
-    put_size(out, used);
+/// After the memory in use, its limit: `105M / 200M`.
+fn put_limit(out: &mut Vec<u8>, limit: Option<u64>) {
     out.put(b" / ");
     match limit {
         Some(limit) => put_size(out, limit),
