@@ -218,10 +218,12 @@ const PAUSE: i64 = 50_000_000;
 /// Prints the log of a container.
 pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
     let open = |file| record.dir.openat(file, OpenFlags::NONE);
-    let mut log = Reader::new(open(LOG).map_err(|e| match e.is(Errno::ENOENT) {
-        true => Error::refused("it keeps no log:", &[name.to_bytes()], "only run -d does, without --log"),
-        false => e,
-    })?);
+    // Between two names of a file there is a moment without `log`; and a keeper may have been killed in it.
+    let mut log =
+        Reader::new(open(LOG).or_else(|e| open(OLD).map_err(|_| e)).map_err(|e| match e.is(Errno::ENOENT) {
+            true => Error::refused("it keeps no log:", &[name.to_bytes()], "only run -d does, without --log"),
+            false => e,
+        })?);
     // It may have been `log` a moment ago.
     let mut old = open(OLD).ok().map(Reader::new).filter(|old| old.first != log.first);
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };

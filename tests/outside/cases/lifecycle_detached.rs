@@ -364,6 +364,24 @@ fn a_log_is_followed_to_the_end() {
     records.remove(&name);
 }
 
+case!(a_log_between_two_names, Needs::NAMESPACES | Needs::SH);
+/// The file of a log gets its other name before the next one is there: others see that, and for good if the keeper is killed then.
+fn a_log_between_two_names() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "echo one; echo two");
+    assert_eq!(records.call("wait", &[&name]).success(), "0\n");
+    let file = |name: &str, file| format!("{}/{name}/{file}", records.state());
+    fs::rename(file(&name, "log"), file(&name, "log.old")).expect("rename");
+    for options in [&[][..], &["-f"]] {
+        assert_eq!(records.call("logs", &[options, &[&name]].concat()).success(), "one\ntwo\n", "{options:?}");
+    }
+    assert_eq!(records.call("logs", &["-n", "1", &name]).success(), "two\n");
+    fs::remove_file(file(&name, "log.old")).expect("unlink");
+    records.call("logs", &[&name]).refused(125, &["it keeps no log", &name]);
+    records.remove(&name);
+}
+
 case!(a_log_is_bounded_and_blocks_nobody, Needs::NAMESPACES | Needs::SH);
 fn a_log_is_bounded_and_blocks_nobody() {
     let records = Records::new();
