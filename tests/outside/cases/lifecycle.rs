@@ -212,16 +212,21 @@ fn the_folders_of_others_stay() {
         fs::create_dir(&path).expect("mkdir");
         files.iter().for_each(|file| fs::write(format!("{path}/{file}"), "theirs\n").expect("write"));
     }
+    // As somebody else's is that may not be looked into.
+    let closed = format!("{}/closed", records.state());
+    fs::create_dir(&closed).expect("mkdir");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("chmod");
     let left = records.left();
     for _ in 0..3 {
         records.probe(&["--name", "lc-beside"], &["status", "0"]).finish().silent(0);
     }
-    for name in ["theirs", "empty"] {
+    for name in ["theirs", "empty", "closed"] {
         records.call("rm", &["-f", name]).refused(125, &["no such container", name]);
     }
     assert_eq!(records.call("ps", &["-aq"]).success(), "");
     records.probe(&["--name", "theirs"], &["status", "0"]).finish().refused(125, &["theirs", "not a record"]);
     assert_eq!(records.left(), left);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("chmod");
     assert_eq!(fs::read_dir(format!("{}/theirs", records.state())).expect("their folder").count(), 3);
 }
 
