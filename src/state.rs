@@ -327,7 +327,7 @@ impl ParentStep for NoteProcess {
             state.put(b"\n");
         }
         put_line(&mut state, b"pid", pid.0 as u64);
-        put_line(&mut state, b"start", stat(pid).map_or(0, |(_, start)| start));
+        put_line(&mut state, b"start", stat(pid).map_or(0, |(_, start, _)| start));
         state.put(b"end\n");
         dir.write_new(&state)
     }
@@ -352,7 +352,7 @@ pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     if spec.detach && spec.restart.is_some() {
         let keeper = sys::getppid();
         put_line(&mut about, b"keeper", keeper.0 as u64);
-        put_line(&mut about, b"keeper-start", stat(keeper).map_or(0, |(_, start)| start));
+        put_line(&mut about, b"keeper-start", stat(keeper).map_or(0, |(_, start, _)| start));
     }
     let mut command = FixedBytes::<200>::new();
     for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {
@@ -521,8 +521,22 @@ impl Record {
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
         match stat(pid) {
-            Some((parent, start)) if start == self.number(since) => Ok(Some((process, pid, parent))),
+            Some((parent, start, false)) if start == self.number(since) => Ok(Some((process, pid, parent))),
             _ => Ok(None),
+        }
+    }
+
+    /// Whether its process has ended, while somebody keeps it: whoever that is cleans up. As long as nobody has asked how it has
+    /// ended, there is the keeper's pid, too. A process of another start time is somebody else's, and says nothing.
+    pub fn has_just_ended(&self) -> (bool, Option<Pid>) {
+        let pid = Pid(self.number(b"pid") as i32);
+        if !self.alive || !self.is_readable() || pid.0 == 0 {
+            return (false, None);
+        }
+        match stat(pid) {
+            None => (true, None),
+            Some((keeper, start, true)) if start == self.number(b"start") => (true, Some(keeper)),
+            Some(_) => (false, None),
         }
     }
 
@@ -618,18 +632,17 @@ pub fn first_child(parent: Pid) -> Result<Option<Fd>> {
     let Some(child) = bytes::words(list).next().and_then(|child| bytes::decimal(child).ok()) else { return Ok(None) };
     let child = Pid(child as i32);
     let process = sys::pidfd_if_alive(child)?;
-    Ok(process.filter(|_| stat(child).is_some_and(|(its, _)| its == parent)))
+    Ok(process.filter(|_| matches!(stat(child), Some((its, _, false)) if its == parent)))
 }
 
-/// The parent of a process, and when it has started, in ticks. `None`: it has ended.
-fn stat(pid: Pid) -> Option<(Pid, u64)> {
+/// The parent of a process, when it has started, in ticks, and whether it has ended and nobody has asked how. `None`: there is
+/// no such process.
+fn stat(pid: Pid) -> Option<(Pid, u64, bool)> {
     let mut buffer = [0; 1024];
     let mut fields = stat_fields(pid, &mut buffer)?;
-    if fields.next()? == b"Z" {
-        return None;
-    }
+    let is_zombie = fields.next()? == b"Z";
     let parent = bytes::decimal(fields.next()?).ok()?;
-    Some((Pid(parent as i32), bytes::decimal(fields.nth(17)?).ok()?))
+    Some((Pid(parent as i32), bytes::decimal(fields.nth(17)?).ok()?, is_zombie))
 }
 
 /// What proc_pid_stat(5) says of a process, from its state on.

@@ -260,7 +260,15 @@ const KILLED: u64 = 128 + libc::SIGKILL as u64;
 
 /// Ends a container: by SIGKILL; or, with `patience`, as SIGTERM to its mydocker does, and by SIGKILL after that many seconds.
 fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
-    let (process, _, keeper) = running(record, name)?;
+    let found = running(record, name);
+    if let (Err(_), (true, keeper)) = (&found, record.has_just_ended()) {
+        // It has ended by itself. One that is stopped is to go on here, too.
+        if let Some(keeper) = keeper {
+            sys::kill(keeper, libc::SIGCONT)?;
+        }
+        return record.wait();
+    }
+    let (process, _, keeper) = found?;
     let signal = match record.number(b"stop") as i32 {
         0 => libc::SIGTERM,
         other => other,

@@ -5,7 +5,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, status_field, wait_for_end, wait_until};
+use crate::support::processes::{anonymous_kib, children, send, state, status_field, wait_for_end, wait_until};
 use std::fs;
 use std::io::Write;
 
@@ -663,6 +663,25 @@ fn a_keeper_that_is_stopped() {
         assert_eq!(ended.success(), format!("{name}\n"));
         assert!(wait_for_end(keeper));
         if words == ["stop"] {
+            records.remove(&name);
+        }
+    }
+    // Its container has ended, and it has not cleaned up yet: it does.
+    for words in [&["stop"][..], &["rm", "-f"]] {
+        let name = unique_name();
+        records.detached_in(&name, &[], &["sleep", "1000"]);
+        let pid = records.pid(&name);
+        let keeper = keeper_of(pid);
+        send(keeper, libc::SIGSTOP);
+        wait_until("the keeper is stopped", || state(keeper) == Some('T'));
+        send(pid, libc::SIGKILL);
+        wait_until("the container has ended", || state(pid) == Some('Z'));
+        records.call("exec", &[&name, "true"]).refused(125, &["it is ending", &name]);
+        let ended = records.call(words[0], &[&words[1..], &[&name]].concat());
+        assert_eq!(ended.success(), format!("{name}\n"));
+        assert!(wait_for_end(keeper));
+        if words == ["stop"] {
+            assert_eq!(records.call("wait", &[&name]).success(), "137\n");
             records.remove(&name);
         }
     }
