@@ -131,8 +131,13 @@ pub fn duplicate(number: usize) -> Result<Fd> {
 
 /// fcntl(2) F_SETFL O_NONBLOCK: what would wait fails with EAGAIN instead. It belongs to the open file description.
 pub fn set_nonblocking(fd: FdRef) -> Result<()> {
+    set_status_flags(fd, OpenFlags::NONBLOCK)
+}
+
+/// fcntl(2) F_SETFL: these flags, and no others of those that can be changed.
+pub(super) fn set_status_flags(fd: FdRef, flags: OpenFlags) -> Result<()> {
     // SAFETY: this command takes flags
-    unsafe { call!(fcntl(fd, Fcntl::SETFL, OpenFlags::NONBLOCK)) }.result().map(drop)
+    unsafe { call!(fcntl(fd, Fcntl::SETFL, flags)) }.result().map(drop)
 }
 
 /// fcntl(2) F_GETFL: whether it was opened for writing.

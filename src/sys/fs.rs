@@ -224,7 +224,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
     .map_err(|e| {
         e.hint_for(&[
             (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself, or /dev/fd/N"),
-            (Errno::ENXIO, "nobody reads this FIFO"),
+            (Errno::ENXIO, NO_READER),
         ])
     })?;
     let status = statx_fd(file.borrow())?;
@@ -260,12 +260,21 @@ pub fn ftruncate(file: &Fd, len: usize) -> Result<()> {
     unsafe { call!(ftruncate(file.borrow(), len)) }.result().map(drop)
 }
 
-/// openat(2) of a file to append to, which is created if it is missing.
+/// openat(2) of a file to append to, which is created if it is missing. Nobody waits for the reader of a FIFO; once it is open,
+/// whoever writes to it waits as usual.
 pub fn open_to_append(path: &CStr) -> Result<Fd> {
-    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND | OpenFlags::CLOEXEC;
+    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND | OpenFlags::NONBLOCK | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
+    let file = unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }
+        .about_path(path)
+        .map_err(|e| e.hint_for(&[(Errno::ENXIO, NO_READER)]))
+        .map(Fd::own)?;
+    fd::set_status_flags(file.borrow(), OpenFlags::APPEND)?;
+    Ok(file)
 }
+
+/// What ENXIO says of a FIFO.
+const NO_READER: &str = "nobody reads this FIFO";
 
 /// Calls `open` until the descriptor is above 2. If the caller has closed one of the descriptors 0, 1 and 2, the kernel would
 /// give that number to a file of ours, which would become a stream of the command or receive our messages: so `/dev/null` is

@@ -6,8 +6,10 @@ use crate::support::harness::{run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, state, status_field, wait_for_end, wait_until};
+use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// Waits until the log of a container holds `text`.
 fn await_log(records: &Records, name: &str, text: &str) {
@@ -487,6 +489,21 @@ fn other_places_for_the_output() {
         records.call("logs", &[name]).refused(125, &["it keeps no log", name]);
         records.remove(name);
     }
+    // Nobody waits for the reader of a FIFO; with one, the command writes as it does to any other.
+    let (fifo, to_fifo) = (folder.text("fifo"), unique_name());
+    mknodat(CWD, &fifo, FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let options = ["-d", "--name", &to_fifo, "--log", &fifo];
+    records.run(&options, &["sh", "-c", script]).start().reap().refused(125, &[&fifo, "nobody reads this FIFO"]);
+    let mut reader = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("open");
+    let flags = "while read -r key value; do [ $key != flags: ] || echo $value; done </proc/self/fdinfo/1";
+    records.detached(&to_fifo, &["--log", &fifo], flags);
+    records.call("wait", &[&to_fifo]).success();
+    let mut buffer = [0; 64];
+    let n = reader.read(&mut buffer).expect("read");
+    let flags = std::str::from_utf8(&buffer[..n]).expect("UTF-8");
+    let flags = i32::from_str_radix(flags.trim(), 8).expect("octal");
+    assert_eq!(flags & (libc::O_NONBLOCK | libc::O_APPEND), libc::O_APPEND, "{flags:o}");
+    records.remove(&to_fifo);
 }
 
 case!(a_terminal_in_the_background, Needs::NAMESPACES | Needs::SH | Needs::TERMINAL);
