@@ -235,7 +235,7 @@ impl Way {
         Some(Way { read, write, held: 0, has_ended: false, is_shut: false })
     }
 
-    /// Moves what there is from one socket to the other. Returns whether there may be more; `None` if it has failed.
+    /// Moves what there is from one socket to the other. Returns whether there may be more; `None` if nothing comes any more.
     fn move_on(&mut self, from: &Fd, to: &Fd) -> Option<bool> {
         for _ in 0..TURNS {
             let mut has_moved = false;
@@ -257,7 +257,8 @@ impl Way {
                         has_moved = true;
                     }
                     Now::NotYet => {}
-                    Now::Failed => return None,
+                    // The receiver takes no more. What it has sent before that is still to be delivered.
+                    Now::Failed => (self.has_ended, self.held) = (true, 0),
                 }
             }
             if self.has_ended && self.held == 0 && !self.is_shut {

@@ -97,6 +97,36 @@ probe!("check-both-ways", |_| {
     assert_eq!(container.finish().success(), "ready\ntrue\ntrue\ntrue\ntrue\n", "other bytes came into the container");
 });
 
+case!(an_answer_before_the_end_of_the_question, Needs::ROOT);
+/// A server that has read enough answers, and closes: what is still sent to it is refused, but the answer arrives, as it does
+/// without a relay.
+fn an_answer_before_the_end_of_the_question() {
+    in_own_network("check-early-answers");
+}
+probe!("check-early-answers", |_| {
+    const TIMES: usize = 20;
+    let container = probe(&["-p", "8080:80"], &["answer-early", &TIMES.to_string()]).start_ready();
+    for _ in 0..TIMES {
+        let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+        while stream.write_all(&[7; 16384]).is_ok() {}
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).expect("the answer");
+        assert_eq!(&answer, b"early");
+    }
+    container.finish().success();
+});
+
+probe!("answer-early", |words| {
+    let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    for _ in 0..words.number(0) {
+        let (mut stream, _) = listener.accept().expect("accept");
+        stream.read_exact(&mut [0]).expect("read");
+        stream.write_all(b"early").expect("write");
+    }
+});
+
 fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count()
 }
