@@ -6,7 +6,7 @@
 use crate::bytes::Put;
 use crate::error::Result;
 use crate::step::Listener;
-use crate::sys::{self, Epoll, Fd, FdRef, Now, Resource, SocketAddress};
+use crate::sys::{self, DatagramEnds, Epoll, Fd, FdRef, Now, Resource, SocketAddress};
 use alloc::vec::Vec;
 
 /// How many connections there may be, and how many senders of datagrams.
@@ -47,7 +47,8 @@ struct Connection {
 /// A sender of datagrams.
 struct Flow {
     listener: usize,
-    sender: SocketAddress,
+    /// Who has sent them, and to which address of this host: there the answers come from.
+    ends: DatagramEnds,
     socket: Fd,
     last: u64,
 }
@@ -188,8 +189,8 @@ impl Relay {
     fn receive(&mut self, at: usize) {
         let Some(listener) = self.listeners.get(at) else { return };
         for _ in 0..TURNS {
-            let Some((len, sender)) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
-            let is_his = |flow: &Flow| flow.listener == at && flow.sender == sender;
+            let Some((len, ends)) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
+            let is_his = |flow: &Flow| flow.listener == at && flow.ends == ends;
             let known = self.flows.iter().position(|slot| slot.as_ref().is_some_and(is_his));
             let Some(place) = known.or_else(|| self.flows.iter().position(Option::is_none)) else {
                 return self.say_full();
@@ -200,11 +201,11 @@ impl Relay {
                 && let Some((socket, _)) = sys::connect(target, true)
                 && self.epoll.try_add(&socket, false, FLOW | place as u64)
             {
-                *slot = Some(Flow { listener: at, sender, socket, last });
+                *slot = Some(Flow { listener: at, ends, socket, last });
             }
             if let Some(flow) = slot {
                 flow.last = last;
-                sys::send_to(&flow.socket, self.buffer.get(..len).unwrap_or_default(), target);
+                sys::send_to(&flow.socket, self.buffer.get(..len).unwrap_or_default(), DatagramEnds::to(*target));
             }
         }
     }
@@ -216,7 +217,7 @@ impl Relay {
             // Where nobody serves the port, the kernel says so here: the sender gets no answer.
             let Some((len, _)) = sys::receive_from(&flow.socket, &mut self.buffer) else { return };
             if let Some(listener) = self.listeners.get(flow.listener) {
-                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), &flow.sender);
+                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), flow.ends);
             }
         }
     }

@@ -319,13 +319,16 @@ flags! {
     /// setsockopt(2): whose option it is.
     one SocketLevel {
         SOCKET = SOL_ libc::SOL_SOCKET,
+        IP = SOL_ libc::SOL_IP,
         IPV6 = SOL_ libc::SOL_IPV6,
     }
-    /// The options of both: their numbers differ.
+    /// The options of all: their numbers differ.
     one SocketOption {
         REUSEADDR = SO_ libc::SO_REUSEADDR,
         ERROR = SO_ libc::SO_ERROR,
+        PKTINFO = IP_ libc::IP_PKTINFO,
         V6ONLY = IPV6_ libc::IPV6_V6ONLY,
+        RECVPKTINFO = IPV6_ libc::IPV6_RECVPKTINFO,
     }
     /// shutdown(2).
     one Shutdown {

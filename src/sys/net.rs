@@ -2,7 +2,7 @@
 
 use super::fd::Fd;
 use super::flags::{
-    Domain, EpollOperation, Ioctl, OpenFlags, Shutdown, Socket, SocketLevel, SocketOption, SpliceFlags,
+    Domain, EpollOperation, Ioctl, MessageFlags, OpenFlags, Shutdown, Socket, SocketLevel, SocketOption, SpliceFlags,
 };
 use super::gate::{Int, Now, Null, Object, Outcome, Print, call};
 use crate::bytes::Put;
@@ -120,7 +120,7 @@ impl SocketAddress {
     }
 
     fn size(&self) -> u32 {
-        if self.is_v4() { 16 } else { 28 }
+        if self.is_v4() { 16 } else { size_of::<SocketAddress>() as u32 }
     }
 }
 
@@ -141,12 +141,18 @@ fn set_option(socket: &Fd, level: SocketLevel, option: SocketOption, value: i32)
     unsafe { call!(setsockopt(socket.borrow(), level, option, &value, 4usize)) }.result().map(drop)
 }
 
-/// bind(2) and, unless it is for datagrams, listen(2). An IPv6 socket takes IPv4 too.
+/// bind(2) and, unless it is for datagrams, listen(2). An IPv6 socket takes IPv4 too. Each datagram comes with the address that it
+/// was sent to.
 pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, datagrams: bool) -> Result<()> {
     if !address.is_v4() {
         set_option(socket, SocketLevel::IPV6, SocketOption::V6ONLY, 0)?;
     }
     if datagrams {
+        let (level, option) = match address.is_v4() {
+            true => (SocketLevel::IP, SocketOption::PKTINFO),
+            false => (SocketLevel::IPV6, SocketOption::RECVPKTINFO),
+        };
+        set_option(socket, level, option, 1)?;
         bind(socket, address)
     } else {
         // Connections that have ended a minute ago are no reason to refuse.
@@ -211,20 +217,57 @@ pub fn splice(from: &Fd, to: &Fd, len: usize) -> Now {
     unsafe { call!(splice(from.borrow(), Null, to.borrow(), Null, len, flags)) }.now()
 }
 
-/// recvfrom(2) of one datagram that is there, and who sent it.
-pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Option<(usize, SocketAddress)> {
-    let len = buffer.len();
-    let mut sender = SocketAddress::NONE;
-    let mut size = Int(size_of::<SocketAddress>() as i32);
-    // SAFETY: the slice is ours to write, and as long as `len` says; the kernel writes no more of the address than its size says
-    let received = unsafe { call!(recvfrom(socket.borrow(), buffer, len, 0u32, &mut sender, &mut size)) };
-    received.now().done().map(|n| (n, sender))
+/// The two ends of a datagram: who has sent it, or is to get it; and the address of this host, as the control message that the
+/// kernel gives with a datagram and takes with its answer: IP_PKTINFO, ip(7), or IPV6_PKTINFO, ipv6(7).
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct DatagramEnds {
+    /// struct cmsghdr, four of these, and struct in_pktinfo or in6_pktinfo.
+    control: [u32; 10],
+    control_len: u32,
+    peer: SocketAddress,
 }
 
-/// sendto(2) of one datagram. It is lost where there is no room, or nobody to receive it.
-pub fn send_to(socket: &Fd, bytes: &[u8], address: &SocketAddress) {
-    // SAFETY: the pointer and the length are those of one slice; the kernel reads as much of the address as its size says
-    let _ = unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), 0u32, address, address.size())) };
+impl DatagramEnds {
+    /// To a peer, from the address that the kernel chooses.
+    pub fn to(peer: SocketAddress) -> Self {
+        DatagramEnds { control: [0; 10], control_len: 0, peer }
+    }
+
+    /// The struct msghdr for a datagram between them. It holds addresses of both arguments.
+    fn message(&mut self, part: &mut libc::iovec) -> libc::msghdr {
+        // SAFETY: a msghdr of zeros is one without a name, parts or control data
+        let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+        message.msg_name = (&raw mut self.peer).cast();
+        message.msg_namelen = self.peer.size();
+        message.msg_iov = part;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut self.control).cast();
+        message.msg_controllen = self.control_len as _;
+        message
+    }
+}
+
+/// recvmsg(2) of one datagram that is there, and its ends.
+pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Option<(usize, DatagramEnds)> {
+    let mut ends = DatagramEnds::to(SocketAddress::NONE);
+    ends.control_len = size_of_val(&ends.control) as u32;
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut message = ends.message(&mut part);
+    // SAFETY: the parts of the message outlive the call, and are ours to write; none is longer than its length says
+    let received = unsafe { call!(recvmsg(socket.borrow(), &mut message, MessageFlags::NONE)) };
+    ends.control_len = message.msg_controllen as _;
+    // The answer may take another interface than the datagram, whose number stands first with IPv4, and last with IPv6.
+    ends.control[if ends.control[2] == libc::SOL_IPV6 as u32 { 8 } else { 4 }] = 0;
+    received.now().done().map(|n| (n, ends))
+}
+
+/// sendmsg(2) of one datagram. It is lost where there is no room, or nobody to receive it.
+pub fn send_to(socket: &Fd, bytes: &[u8], mut ends: DatagramEnds) {
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let message = ends.message(&mut part);
+    // SAFETY: the parts of the message outlive the call, and the kernel writes to none of them
+    let _ = unsafe { call!(sendmsg(socket.borrow(), &message, MessageFlags::NONE)) };
 }
 
 /// struct epoll_event.

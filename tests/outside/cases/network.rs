@@ -72,7 +72,8 @@ probe!("check-port", |_| {
 
 network_case!(datagrams_and_their_answers, Needs::ROOT, "check-datagrams");
 probe!("check-datagrams", |_| {
-    let container = probe(&["-p", "5300-5301:53-54/udp"], &["serve-udp", "53", "6"]).start_ready();
+    let ports = ["-p", "5300-5301:53-54/udp", "-p", "0.0.0.0:5302:53/udp"];
+    let container = probe(&ports, &["serve-udp", "53", "10"]).start_ready();
     let callers: Vec<UdpSocket> = (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").expect("bind")).collect();
     for round in 0..3 {
         for (at, caller) in callers.iter().enumerate() {
@@ -88,6 +89,13 @@ probe!("check-datagrams", |_| {
 });
 
 network_case!(ports_that_cannot_be_published, Needs::ROOT, "check-refused");
+    // One caller, and several addresses of the host: the answer comes from that which was asked.
+    add_address_to_lo([192, 0, 2, 1]);
+    for address in ["192.0.2.1:5300", "127.0.0.2:5300", "192.0.2.1:5302", "127.0.0.2:5302"] {
+        callers[0].send_to(b"x", address).expect("send");
+        let (n, from) = callers[0].recv_from(&mut [0; 64]).expect("an answer");
+        assert_eq!((n, from.to_string().as_str()), (2, address));
+    }
 probe!("check-refused", |_| {
     let _other = TcpListener::bind("127.0.0.1:8080").expect("bind");
     refused(run(&["-p", "8080:80"], &["true"]), "EADDRINUSE");
