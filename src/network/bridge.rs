@@ -75,8 +75,14 @@ impl Bridge {
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
         let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };
         bridge.index = bridge.look_up()?;
-        if bridge.index.is_none() {
-            bridge.refuse_overlap()?;
+        if bridge.index.is_none()
+            && let Err(taken) = bridge.refuse_overlap()
+        {
+            // Another mydocker may have made the bridge between the two questions.
+            bridge.index = bridge.look_up()?;
+            if bridge.index.is_none() {
+                return Err(taken);
+            }
         }
         Ok(Box::leak(Box::new(bridge)))
     }

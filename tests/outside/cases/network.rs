@@ -2,11 +2,15 @@
 
 use crate::probes::own_network::{add_address_to_lo, ask, in_own_network, interfaces};
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run, unique_name};
+use crate::support::harness::{
+    Run, Running, mydocker, mydocker_at, mydocker_file, probe, probe_words, run, unique_name,
+};
+use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, status_field, wait_until};
 use crate::support::roots::Root;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
@@ -85,10 +89,6 @@ probe!("check-datagrams", |_| {
             assert_eq!(from.to_string(), "127.0.0.1:5300");
         }
     }
-    container.finish().success();
-});
-
-network_case!(ports_that_cannot_be_published, Needs::ROOT, "check-refused");
     // One caller, and several addresses of the host: the answer comes from that which was asked.
     add_address_to_lo([192, 0, 2, 1]);
     for address in ["192.0.2.1:5300", "127.0.0.2:5300", "192.0.2.1:5302", "127.0.0.2:5302"] {
@@ -96,6 +96,10 @@ network_case!(ports_that_cannot_be_published, Needs::ROOT, "check-refused");
         let (n, from) = callers[0].recv_from(&mut [0; 64]).expect("an answer");
         assert_eq!((n, from.to_string().as_str()), (2, address));
     }
+    container.finish().success();
+});
+
+network_case!(ports_that_cannot_be_published, Needs::ROOT, "check-refused");
 probe!("check-refused", |_| {
     let _other = TcpListener::bind("127.0.0.1:8080").expect("bind");
     refused(run(&["-p", "8080:80"], &["true"]), "EADDRINUSE");
@@ -300,6 +304,28 @@ probe!("check-forty", |_| {
         .collect();
     let addresses: BTreeSet<String> = all.into_iter().map(|one| one.finish().success()).collect();
     assert_eq!(addresses.len(), 40, "{addresses:?}");
+    only_lo();
+});
+
+network_case!(a_bridge_that_another_one_makes, Needs::ROOT | Needs::BRIDGE | Needs::STRACE, "check-bridge-made");
+probe!("check-bridge-made", |_| {
+    // Between the question for the bridge and that for its network somebody else has made it: that is no other network.
+    let folder = Folder::new();
+    let seen = folder.text("strace");
+    let stop = ["-o", &seen, "-e", "trace=sendto", "-e", "inject=sendto:signal=STOP:when=1"];
+    let mut words: Vec<OsString> = stop.map(OsString::from).into();
+    words.extend([mydocker_file().into(), "run".into(), "--network".into(), "bridge,forward".into()]);
+    words.extend(probe_words(&["status", "0"]));
+    let late = mydocker_at(&tool("strace").expect("strace"), &words).start();
+    wait_until("it has asked, and is stopped", || {
+        std::fs::read_to_string(&seen).is_ok_and(|calls| calls.contains("stopped by SIGSTOP"))
+    });
+    let first = server(&["--network", "bridge,forward"], "1");
+    send(children(late.pid)[0], libc::SIGCONT);
+    let outcome = late.reap();
+    assert_eq!(outcome.code(), 0, "{}", outcome.stderr_text());
+    send(first.pid, libc::SIGTERM);
+    drop(first.finish());
     only_lo();
 });
 
