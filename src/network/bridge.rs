@@ -68,9 +68,11 @@ impl Bridge {
                 "not an address for a container in the network of the bridge",
             ));
         }
-        // Whoever removes the bridge holds the lock alone.
-        let lock = sys::open(c"/proc/self/ns/net", sys::OpenFlags::NONE)?;
-        sys::lock_file(&lock, Lock::SH)?;
+        // Whoever removes the bridge holds the lock alone, for a moment. But anybody can open this file.
+        let path = c"/proc/self/ns/net";
+        let lock = sys::open(path, sys::OpenFlags::NONE)?;
+        let hint = "a mydocker that is stopped, or any other user's process: lslocks shows whose";
+        sys::lock_file_soon(lock.borrow(), Lock::SH, path.to_bytes(), hint)?;
         let namespace = sys::statx_fd(lock.borrow())?.inode;
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
         let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };

@@ -640,16 +640,23 @@ pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
     outcome.about_path_in(Some(dir), c".").map(|_| true)
 }
 
-/// Locks a directory that others hold for moments only. All signals are blocked meanwhile, and one of the others may have been
-/// stopped: so it does not wait for ever.
+/// Locks a directory that others hold for moments only.
 pub fn lock_soon(dir: &Dir) -> Result<()> {
+    lock_file_soon(dir.fd(), Lock::EX, dir.path(), "is a mydocker stopped?")
+}
+
+/// Locks what others hold for moments only. All signals may be blocked meanwhile, and one of the others may have been stopped: so
+/// it does not wait for ever.
+pub fn lock_file_soon(file: FdRef, how: Lock, path: &[u8], hint: &'static str) -> Result<()> {
     for _ in 0..2000 {
-        if lock(dir, Lock::EX | Lock::NB)? {
-            return Ok(());
+        // An error would allocate each time.
+        let outcome = flock_fd(file, how | Lock::NB);
+        if !outcome.is(Errno::EWOULDBLOCK) {
+            return outcome.result().map(drop).map_err(|e| e.about(path));
         }
         super::nanosleep(1_000_000)?;
     }
-    Err(Error::refused("another process holds", &[dir.path()], "is a mydocker stopped?"))
+    Err(Error::refused("another process holds", &[path], hint))
 }
 
 /// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.

@@ -329,6 +329,17 @@ probe!("check-bridge-made", |_| {
     only_lo();
 });
 
+network_case!(a_lock_that_somebody_else_holds, Needs::ROOT | Needs::BRIDGE, "check-lock");
+probe!("check-lock", |_| {
+    // Any user can hold a lock on the file of the network namespace: nobody waits for that for ever.
+    let file = std::fs::File::open("/proc/self/ns/net").expect("open");
+    file.lock().expect("flock");
+    refused(run(&["--network", "bridge,forward"], &["true"]), "another process holds \"/proc/self/ns/net\"");
+    file.unlock().expect("flock");
+    run(&["--network", "bridge,forward"], &probe_words(&["status", "0"])).finish().silent(0);
+    only_lo();
+});
+
 network_case!(bridges_that_are_refused, Needs::ROOT | Needs::BRIDGE, "check-bridges");
 probe!("check-bridges", |_| {
     refused(run(&["--network", "bridge,forward", "--subnet", "127.0.0.0/8"], &["true"]), "");
