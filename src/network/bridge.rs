@@ -77,14 +77,16 @@ impl Bridge {
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
         let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };
         bridge.index = bridge.look_up()?;
-        if bridge.index.is_none()
-            && let Err(taken) = bridge.refuse_overlap()
-        {
+        let overlap = bridge.refuse_overlap();
+        if bridge.index.is_none() && overlap.is_err() {
             // Another mydocker may have made the bridge between the two questions.
             bridge.index = bridge.look_up()?;
             if bridge.index.is_none() {
-                return Err(taken);
+                overlap?;
             }
+        } else if overlap.is_ok() {
+            // One without an address, whose maker was killed, is made to the end.
+            bridge.index = None;
         }
         Ok(Box::leak(Box::new(bridge)))
     }

@@ -312,11 +312,7 @@ probe!("check-bridge-made", |_| {
     // Between the question for the bridge and that for its network somebody else has made it: that is no other network.
     let folder = Folder::new();
     let seen = folder.text("strace");
-    let stop = ["-o", &seen, "-e", "trace=sendto", "-e", "inject=sendto:signal=STOP:when=1"];
-    let mut words: Vec<OsString> = stop.map(OsString::from).into();
-    words.extend([mydocker_file().into(), "run".into(), "--network".into(), "bridge,forward".into()]);
-    words.extend(probe_words(&["status", "0"]));
-    let late = mydocker_at(&tool("strace").expect("strace"), &words).start();
+    let late = beside_strace(&seen, "inject=sendto:signal=STOP:when=1");
     wait_until("it has asked, and is stopped", || {
         std::fs::read_to_string(&seen).is_ok_and(|calls| calls.contains("stopped by SIGSTOP"))
     });
@@ -327,7 +323,22 @@ probe!("check-bridge-made", |_| {
     send(first.pid, libc::SIGTERM);
     drop(first.finish());
     only_lo();
+    // The one that makes it is killed before it has an address: the next one gives it that.
+    drop(beside_strace(&seen, "inject=sendto:signal=KILL:when=4").reap());
+    assert_eq!(interfaces(), ["lo", "mydocker0"]);
+    let next = server(&["--network", "bridge,forward", "--ip", "10.88.7.7"], "1");
+    assert_eq!(ask("10.88.7.7:80", 5).expect("from the host"), "5!");
+    next.finish().success();
+    only_lo();
 });
+
+/// A run on the bridge, with a fault in its calls of sendto(2).
+fn beside_strace(seen: &str, fault: &str) -> Running {
+    let mut words: Vec<OsString> = ["-o", seen, "-e", "trace=sendto", "-e", fault].map(OsString::from).into();
+    words.extend([mydocker_file().into(), "run".into(), "--network".into(), "bridge,forward".into()]);
+    words.extend(probe_words(&["status", "0"]));
+    mydocker_at(&tool("strace").expect("strace"), &words).start()
+}
 
 network_case!(a_lock_that_somebody_else_holds, Needs::ROOT | Needs::BRIDGE, "check-lock");
 probe!("check-lock", |_| {
