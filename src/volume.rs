@@ -194,7 +194,9 @@ step! {
 
 impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        self.tree.set(Some(sys::open_tree(self.source)?));
+        let hint = "it must be there; volumes have no names";
+        let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
+        self.tree.set(Some(tree));
         Ok(())
     }
 }

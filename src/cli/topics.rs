@@ -36,9 +36,10 @@ Without --rootfs the command sees the files of the host, and as root it can
 change them. --ephemeral keeps its writes in memory, --read-only forbids them.
 
 --rootfs takes a directory, or a file or device with a filesystem in it. There
-are no images to pull: unpack one, or make a root of one file:
+are no images to pull: unpack one (debootstrap, docker export), or make a root
+of one file, a static busybox:
 
-    mkdir -p root/bin && cp \"$(command -v busybox)\" root/bin/sh
+    mkdir -p root/bin && cp \"$(busybox which busybox)\" root/bin/sh
     mydocker run --rootfs root -t /bin/sh
 
 In a root of its own the container has its own /proc, /sys, /dev and /dev/shm,

@@ -1,28 +1,32 @@
 //! What to do instead of an option or a command that there is not: docker's have a line of their own, a near spelling is named.
 
 use super::options::Row;
+use mydocker::bytes::split;
 use mydocker::error::Error;
 
-/// Options of docker's, and what to do instead.
-const OPTIONS: &[(&[&str], &str)] = &[
-    (&["-P", "--publish-all"], "a root does not say which ports it serves: name each, -p HOST:CONT"),
-    (&["--gpus"], "name the devices: --device /dev/nvidia0, and -v for their libraries"),
-    (&["--platform"], "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
-    (&["-l", "--label", "--label-file"], "nothing is kept about a container: leave it out"),
-    (&["--log-driver", "--log-opt"], "its output is the caller's: redirect it, or pipe it"),
-    (&["--pull"], "there are no images: --rootfs takes a folder or a file"),
+const NO_IMAGES: &str = "there are no images: mydocker help root says what there is";
+
+/// Options of docker's, with commas between them, and what to do instead.
+const OPTIONS: &[(&str, &str)] = &[
+    ("-P, --publish-all", "a root does not say which ports it serves: name each, -p HOST:CONT"),
+    ("--gpus", "name the devices: --device /dev/nvidia0, and -v for their libraries"),
+    ("--platform", "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
+    ("-l, --label, --label-file", "nothing is kept about a container: leave it out"),
+    ("--log-driver, --log-opt", "its output is the caller's: redirect it, or pipe it"),
+    ("--pull", NO_IMAGES),
+    ("--stop-timeout", "mydocker stop -t SECONDS"),
 ];
 
 /// Commands of docker's, and what to do instead.
-const COMMANDS: &[(&[&str], &str)] = &[
-    (&["attach", "cp", "top"], "mydocker exec NAME COMMAND runs a command in it"),
-    (&["ls", "container", "inspect"], "mydocker ps --json says what there is to say"),
-    (
-        &["build", "pull", "push", "images", "image", "load", "import", "save", "tag"],
-        "there are no images: unpack one into a folder, and use it with run --rootfs",
-    ),
-    (&["create", "start", "restart", "rename", "update"], "a container begins with run, and ends with its command"),
-    (&["network", "volume"], "networks and volumes are options of run: see mydocker help run, --network and -v"),
+const COMMANDS: &[(&str, &str)] = &[
+    ("attach, top", "mydocker exec NAME COMMAND runs a command in it"),
+    ("commit, cp, diff, export", "its root is the folder that --rootfs names"),
+    ("container, inspect, ls, port", "mydocker ps --json says what there is to say"),
+    ("build, history, image, images, import, load, login, logout, pull, push, save, search, tag", NO_IMAGES),
+    ("create, start, restart, rename, update", "a container begins with run, and ends with its command"),
+    ("network, volume", "they are options of run: --network, -v"),
+    ("info, system", "mydocker check says what this host offers"),
+    ("version, -v", "mydocker --version"),
 ];
 
 /// Beside those of `verbs.rs`.
@@ -43,11 +47,11 @@ pub fn command(word: &[u8]) -> Error {
 
 fn explain(
     error: Error,
-    known: &[(&[&str], &'static str)],
+    known: &[(&'static str, &'static str)],
     name: &[u8],
     near: impl Fn() -> Option<&'static str>,
 ) -> Error {
-    let is_it = |names: &[&str]| names.iter().any(|known| known.as_bytes() == name);
+    let is_it = |names: &str| split(names.as_bytes(), b',').any(|known| known.trim_ascii_start() == name);
     let hint = known.iter().find(|(names, _)| is_it(names)).map(|(_, hint)| *hint);
     match hint.or_else(|| near().map(|near| &*["did you mean ", near, "?"].concat().leak())) {
         Some(hint) => error.with_hint(hint),
@@ -55,9 +59,10 @@ fn explain(
     }
 }
 
-/// The name that is nearest, if it is at most two letters away.
+/// The name that is nearest, if it is at most two letters away, and has a letter in common.
 fn near(names: impl Iterator<Item = &'static str>, word: &[u8]) -> Option<&'static str> {
-    names.map(|name| (distance(name.as_bytes(), word), name)).min().filter(|(far, _)| *far <= 2).map(|(_, name)| name)
+    let (far, name) = names.map(|name| (distance(name.as_bytes(), word), name)).min()?;
+    (far <= 2 && far < name.len()).then_some(name)
 }
 
 /// How many letters must be put in, taken out or changed to make `b` of `a`.

@@ -98,8 +98,9 @@ fn not_found(word: &CStr) -> Error {
     let word = word.to_bytes();
     let is_image = IMAGES.contains(&word) || word.contains(&b':') && !word.starts_with(b"/") && !word.starts_with(b".");
     match is_image {
-        true => Error::not_found(word)
-            .with_hint("not found; if it is an image: unpack it into a folder, and name that with --rootfs"),
+        true => {
+            Error::not_found(word).with_hint("not found; there are no images: mydocker help root says what there is")
+        }
         false => Error::not_found(word),
     }
 }

@@ -191,7 +191,10 @@ fn host_end(address: Address) -> Vec<u8> {
 
 /// Why this kernel makes no interface of this kind.
 fn explain(error: Error, module: &'static str) -> Error {
-    error.hint_for(&[(Errno::EOPNOTSUPP, module), (Errno::EPERM, "it needs root, with CAP_NET_ADMIN")])
+    error.hint_for(&[
+        (Errno::EOPNOTSUPP, module),
+        (Errno::EPERM, "it needs root, with CAP_NET_ADMIN; slirp4netns and pasta do not"),
+    ])
 }
 
 step! {

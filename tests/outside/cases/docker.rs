@@ -98,6 +98,7 @@ fn what_there_is_not() {
         ("--platform", "binfmt_misc"),
         ("--label", "nothing is kept"),
         ("--log-driver", "redirect"),
+        ("--stop-timeout", "mydocker stop -t"),
         ("--priviledged", "did you mean --privileged?"),
         ("--memmory=1", "did you mean --memory?"),
         ("--hlep", "did you mean --help?"),
@@ -109,14 +110,21 @@ fn what_there_is_not() {
         ("inspect", "mydocker ps"),
         ("start", "begins with run"),
         ("sotp", "did you mean stop?"),
-        ("build", "--rootfs"),
-        ("pull", "--rootfs"),
+        ("build", "mydocker help root"),
+        ("pull", "mydocker help root"),
+        ("login", "mydocker help root"),
+        ("cp", "--rootfs"),
+        ("version", "mydocker --version"),
+        ("-v", "mydocker --version"),
+        ("info", "mydocker check"),
         ("runn", "did you mean run?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
     // What is near to nothing gets no advice.
-    assert!(!mydocker(&["frobnicate"]).finish().stderr_text().contains("did you mean"));
+    for word in ["frobnicate", "-d", "xy"] {
+        assert!(!mydocker(&[word]).finish().stderr_text().contains("did you mean"), "{word}");
+    }
     assert!(!run(&["--frobnicate"], &["true"]).finish().stderr_text().contains("did you mean"));
 }
 
@@ -125,7 +133,11 @@ fn an_image_as_the_command() {
     for image in ["alpine", "docker.io/library/alpine", "alpine:3.20", "docker.io/library/alpine:3.20"] {
         let outcome = run(&[], &[image, "sh"]).with(|command| command.env("PATH", "/bin")).finish();
         outcome.refused(127, &[image, "not found"]);
-        assert_eq!(outcome.stderr_text().contains("--rootfs"), image != "docker.io/library/alpine", "{outcome:?}");
+        assert_eq!(
+            outcome.stderr_text().contains("mydocker help root"),
+            image != "docker.io/library/alpine",
+            "{outcome:?}"
+        );
     }
 }
 

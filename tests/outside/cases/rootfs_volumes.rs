@@ -269,7 +269,10 @@ case!(what_cannot_be_mounted, Needs::NAMESPACES);
 fn what_cannot_be_mounted() {
     let (root, host) = (Root::with_directories(), Folder::new());
     let file = host.write("file", b"");
-    root.refuses(&["-v", &format!("{}:/x", host.text("missing"))], &["open_tree", "missing", "ENOENT"]);
+    root.refuses(
+        &["-v", &format!("{}:/x", host.text("missing"))],
+        &["open_tree", "missing", "ENOENT", "must be there"],
+    );
     root.refuses(&["-v", &format!("{file}:/etc")], &["/etc", "a file onto a file"]);
     root.refuses(&["-v", &format!("{}:/probe", host.text("."))], &["/probe"]);
     root.refuses(&["-v", &format!("{file}:/probe/below")], &["/probe/below", "ENOTDIR"]);

@@ -312,7 +312,7 @@ fn a_limit_needs_a_delegated_group() {
     // The default limit is left out.
     shared_files.as_user(&[], &["status", "0"]).finish().silent(0);
     let outcome = shared_files.as_user(&["-m", "100m"], &["status", "0"]).finish();
-    outcome.refused(125, &["EACCES", "delegated", "systemd-run --user --scope -p Delegate=yes"]);
+    outcome.refused(125, &["EACCES", "on cgroup v2 a delegated", "systemd-run --user --scope -p Delegate=yes"]);
 }
 
 case!(
