@@ -57,6 +57,36 @@ fn every_link_leads_to_what_it_names() {
     }
 }
 
+case!(each_picture_is_well_formed_and_has_words_beside_it, Needs::SOURCE);
+/// It is XML, has words in it, and stands in the README, with words for those who do not see it.
+fn each_picture_is_well_formed_and_has_words_beside_it() {
+    let mut pictures = Vec::new();
+    let mut folders = vec![Path::new(ROOT).join("src"), Path::new(ROOT).join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "svg") {
+                pictures.push(path);
+            }
+        }
+    }
+    assert!(pictures.len() >= 3, "{pictures:?}");
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("the README");
+    for picture in pictures {
+        let text = fs::read_to_string(&picture).expect("UTF-8");
+        let document = roxmltree::Document::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", picture.display()));
+        assert!(document.root_element().has_tag_name(("http://www.w3.org/2000/svg", "svg")), "{}", picture.display());
+        let words = document.descendants().filter(|node| node.has_tag_name("text")).filter_map(|node| node.text());
+        assert!(words.filter(|words| !words.trim().is_empty()).count() > 5, "{}", picture.display());
+        let name = picture.strip_prefix(ROOT).expect("below it").to_str().expect("UTF-8");
+        let (before, _) = readme.split_once(&format!("]({name})")).unwrap_or_else(|| panic!("no README shows {name}"));
+        let (_, beside) = before.rsplit_once("![").expect("a picture");
+        assert!(beside.len() > 20 && !beside.contains(']'), "{name}: {beside}");
+    }
+}
+
 case!(the_step_of_the_tour_is_the_step_of_the_source, Needs::SOURCE);
 fn the_step_of_the_tour_is_the_step_of_the_source() {
     let tour = fs::read_to_string(Path::new(ROOT).join("src/README.md")).expect("the tour");
