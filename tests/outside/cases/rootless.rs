@@ -315,6 +315,12 @@ fn a_limit_needs_a_delegated_group() {
     outcome.refused(125, &["EACCES", "on cgroup v2 a delegated", "systemd-run --user --scope -p Delegate=yes"]);
 }
 
+case!(a_bridge_is_roots, Needs::USER_NAMESPACES | Needs::ROOT | Needs::BRIDGE);
+fn a_bridge_is_roots() {
+    let outcome = SharedFiles::new().as_user(&["--network", "bridge"], &["status", "0"]).finish();
+    outcome.refused(125, &["EPERM", "needs root", "slirp4netns and pasta do not"]);
+}
+
 case!(
     a_delegated_group_is_used,
     Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::MOUNTED | Needs::GROUP_BELOW
