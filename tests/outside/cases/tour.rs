@@ -41,6 +41,7 @@ fn every_link_leads_to_what_it_names() {
         ("tests/manual/machines.md", 0),
         ("tests/manual/reference.md", 1),
         ("tests/manual/tasks.md", 1),
+        ("tests/manual/walks.md", 1),
         ("tests/vm/README.md", 0),
     ] {
         let path = Path::new(ROOT).join(document);
