@@ -12,6 +12,7 @@ pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
 use core::ffi::CStr;
+use mydocker::bytes::to_decimal;
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::process::list::Order;
@@ -148,7 +149,10 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
         if uid == 0 {
             return Err(Error::usage("--userns keep-id is for an ordinary user, and this is root", b"keep-id"));
         }
-        spec.user.get_or_insert_with(|| format!("{uid}:{gid}").leak());
+        if spec.user.is_none() {
+            let ids = [to_decimal(uid.into()), to_decimal(gid.into())].join(&b':').leak();
+            spec.user = str::from_utf8(ids).ok();
+        }
     }
     if !spec.groups.is_empty() {
         spec.user.get_or_insert("0");

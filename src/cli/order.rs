@@ -61,7 +61,7 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
         cgroup::check_name(name)?;
         order.names.push(String::from(name).leak());
     }
-    let takes_names = verb.usage.contains("NAME");
+    let takes_names = verb.usage != "[OPTIONS]";
     match order.names.first() {
         None if takes_names => Err(Error::usage("a NAME is missing", b"")),
         Some(name) if !takes_names => Err(Error::usage("it takes no NAME, not", name.as_bytes())),
