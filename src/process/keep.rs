@@ -130,11 +130,15 @@ pub fn restart(
         let now = sys::monotonic();
         pause = if pause == 0 || now - began >= LONG { PAUSE_MS } else { LONGEST_PAUSE_MS.min(2 * pause) };
         state::note_pause(dir)?;
-        while let left @ 1.. = (now / 1000 + pause).saturating_sub(sys::monotonic() / 1000)
-            && !no_more
-        {
+        let until = now / 1000 + pause;
+        // Once more at its end: what came while this process was stopped counts.
+        loop {
+            let left = until.saturating_sub(sys::monotonic() / 1000);
             if sys::poll(&mut [Poll::new(Some(signals.borrow()), true, false)], Some(left as u32))? {
                 no_more = take_signal(&signals, None)?;
+            }
+            if no_more || left == 0 {
+                break;
             }
         }
         if no_more {

@@ -3,7 +3,7 @@
 use crate::cases::lifecycle::Records;
 use crate::support::harness::{run, unique_name};
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, wait_for_end, wait_until};
+use crate::support::processes::{anonymous_kib, children, send, state, wait_for_end, wait_until};
 use std::fs;
 
 /// Prints a line, and fails.
@@ -20,8 +20,20 @@ fn runs(records: &Records, name: &str) -> usize {
     records.call("logs", &[name]).success().matches("run\n").count()
 }
 
-fn await_pause(records: &Records, name: &str) {
-    wait_until("it is restarting", || records.names(&["-f", "status=restarting"]) == [name]);
+/// Stops its keeper in the middle of a pause, so that the pause does not end by itself.
+fn stop_in_pause(records: &Records, name: &str, keeper: i32) {
+    wait_until("its keeper is stopped in a pause", || {
+        wait_until("it is restarting", || records.names(&["-f", "status=restarting"]) == [name]);
+        send(keeper, libc::SIGSTOP);
+        wait_until("it is stopped", || state(keeper) == Some('T'));
+        let call = fs::read_to_string(format!("/proc/{keeper}/syscall")).expect("its call");
+        let waits = call.split(' ').next() == Some(libc::SYS_ppoll.to_string().as_str());
+        let is_there = waits && records.names(&["-f", "status=restarting"]) == [name];
+        if !is_there {
+            send(keeper, libc::SIGCONT);
+        }
+        is_there
+    });
 }
 
 case!(it_is_started_again_after_it_has_failed, Needs::NAMESPACES | Needs::SH);
@@ -71,7 +83,7 @@ fn its_restarts_end_for_good() {
             wait_until("it has run", || runs(&records, &name) > 0);
             if script == FAILS {
                 wait_until("it has run three times", || runs(&records, &name) > 2);
-                await_pause(&records, &name);
+                stop_in_pause(&records, &name, keeper);
                 records.call("exec", &[&name, "true"]).refused(125, &["it is restarting", &name]);
                 records.call("rm", &[&name]).refused(125, &["it runs", &name]);
             }
@@ -141,8 +153,10 @@ fn a_keeper_stays_as_small_as_it_was() {
     records.detached(&name, &["--restart", "always"], FAILS);
     let keeper = number(&records, &name, "keeper");
     let facts = || {
-        await_pause(&records, &name);
-        (anonymous_kib(keeper), fs::read_dir(format!("/proc/{keeper}/fd")).expect("fd").count())
+        stop_in_pause(&records, &name, keeper);
+        let facts = (anonymous_kib(keeper), fs::read_dir(format!("/proc/{keeper}/fd")).expect("fd").count());
+        send(keeper, libc::SIGCONT);
+        facts
     };
     let before = facts();
     wait_until("it has run five times", || runs(&records, &name) > 4);
