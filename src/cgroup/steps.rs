@@ -209,8 +209,10 @@ step! {
     /// first: what is covered stays in mountinfo, and programs take the first line. In a user namespace they are locked, and stay:
     /// mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound there.
     pub struct MountCgroup {
-        /// Its cgroup.
-        pub group: &'static Group,
+        /// The hierarchy.
+        pub hierarchy: &'static Hierarchy,
+        /// Its cgroup, or `None` if it stays in its caller's.
+        pub group: Option<&'static Group>,
         /// Where the host has mounted the hierarchy.
         pub mounts: Vec<&'static CStr>,
         /// Where it is to be mounted.
@@ -228,29 +230,43 @@ impl MountCgroup {
     /// In place of the host's mounts. `None`: the hierarchy is mounted nowhere.
     pub fn on_host(group: &'static Group, host: &Host, flags: MountFlags, in_userns: bool) -> Option<MountCgroup> {
         let bound = group.path?;
-        let bound = in_userns.then_some(bound);
+        Some(MountCgroup::instead(group.hierarchy, Some(group), host, flags, in_userns.then_some(bound)))
+    }
+
+    /// Its caller's cgroup of v1, in place of the host's mounts. The JVM fails where the root of a mount is above that.
+    pub fn of_caller(hierarchy: &'static Hierarchy, host: &Host, flags: MountFlags) -> Option<MountCgroup> {
+        let is_it = hierarchy.version == Version::V1 && hierarchy.own != c"." && hierarchy.top.path().starts_with(b"/");
+        is_it.then(|| MountCgroup::instead(hierarchy, None, host, flags, None))
+    }
+
+    fn instead(
+        hierarchy: &'static Hierarchy,
+        group: Option<&'static Group>,
+        host: &Host,
+        flags: MountFlags,
+        bound: Option<&'static CStr>,
+    ) -> MountCgroup {
         let all = host.mountinfo.as_deref().unwrap_or_default();
         let (mut mounts, mut rest) = (Vec::new(), all);
         while let Some(mount) = mountinfo::next(&mut rest) {
-            let is_it = match group.hierarchy.version {
+            let is_it = match hierarchy.version {
                 Version::V1 => {
-                    let first = bytes::split(group.hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
+                    let first = bytes::split(hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
                     mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', first)
                 }
                 Version::V2 => mount.fstype == b"cgroup2",
             };
-            if is_it && !in_userns && !mountinfo::is_hidden(&mount, all) {
+            if is_it && bound.is_none() && !mountinfo::is_hidden(&mount, all) {
                 mounts.push(mountinfo::unescape(mount.point));
             }
         }
-        Some(MountCgroup { group, mounts, point: bytes::c_string(&[group.hierarchy.top.path()]), flags, bound })
+        MountCgroup { hierarchy, group, mounts, point: bytes::c_string(&[hierarchy.top.path()]), flags, bound }
     }
 }
 
 impl ChildStep for MountCgroup {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let Group { hierarchy, left_out, .. } = self.group;
-        if left_out.get() {
+        if self.group.is_some_and(|group| group.left_out.get()) {
             return Ok(());
         }
         for point in &self.mounts {
@@ -262,7 +278,7 @@ impl ChildStep for MountCgroup {
         }
         let mounted = match self.bound {
             Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),
-            None => mount_cgroup(hierarchy, self.point, self.flags),
+            None => mount_cgroup(self.hierarchy, self.point, self.flags),
         };
         match mounted {
             // Where it is below one that has been detached; or the kernel knows no cgroup namespaces.

@@ -228,6 +228,16 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
                 steps.add(step);
             }
         }
+        for &hierarchy in &parts.hierarchies {
+            let has_group = parts.groups.iter().any(|group| core::ptr::eq(group.hierarchy, hierarchy));
+            if !shown.is_empty()
+                && !in_userns
+                && !has_group
+                && let Some(step) = MountCgroup::of_caller(hierarchy, host, flags)
+            {
+                steps.add(step);
+            }
+        }
     }
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });

@@ -196,6 +196,22 @@ fn a_cpu_that_the_parent_has_not() {
     run("0").silent(3);
 }
 
+case!(the_callers_own_is_seen, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED | Needs::PIDS_ON_V1);
+/// On the host's files, where the container has no group of its own. The JVM fails where the root of a mount is above its cgroup.
+fn the_callers_own_is_seen() {
+    let path = format!("{}/outside-{}", own_path("pids").trim_end_matches('/'), unique_name());
+    let group = host().carrier("pids").expect("a hierarchy").directory(&path);
+    fs::create_dir(&group).expect("a group of the test's own");
+    let made = Parents(vec![group.clone()]);
+    fs::write(group.join("pids.max"), "1234").expect("a limit on it");
+    let procs = fs::OpenOptions::new().write(true).open(group.join("cgroup.procs")).expect("cgroup.procs");
+    let join = move || rustix::io::write(&procs, b"0").map(drop).map_err(Into::into);
+    let seen = probe(&["-m", "100m"], &["limit-seen", "pids", "pids.max", "pids.max"]).before(join).finish();
+    assert_eq!(seen.success(), "1 ro / 1234\n");
+    drop(made);
+    assert!(!group.exists(), "the group is empty again");
+}
+
 case!(a_limited_group_is_not_left, Needs::ROOT | Needs::MEMORY_ON_V2);
 /// A v2 cgroup that holds processes cannot have children with controllers. A cgroup higher up would escape the caller's
 /// limit, so mydocker refuses, and names the way out.

@@ -39,6 +39,8 @@ numbered_needs! {
     /// The memory controller is on v1, where a cgroup can hold both processes and children.
     MEMORY_ON_V1,
     MEMORY_ON_V2,
+    /// The pids controller is on v1.
+    PIDS_ON_V1,
     /// A container can be paused: the memory controller is on v2, or the freezer of v1 is mounted.
     FREEZER,
     SH,
@@ -142,6 +144,7 @@ impl Needs {
             (Needs::CPU_ON_V1, "cpu"),
             (Needs::MEMORY_ON_V1, "memory"),
             (Needs::MEMORY_ON_V2, "memory"),
+            (Needs::PIDS_ON_V1, "pids"),
         ] {
             if self.has(need) && host().carrier(controller).is_none() {
                 return Some(format!("no cgroup hierarchy here carries {controller}"));
@@ -213,6 +216,7 @@ impl Needs {
             (Needs::TWO_CPUS, has_cpus_0_and_1, "this process may not use both CPU 0 and CPU 1"),
             (Needs::CPU_ON_V1, || !on_v2("cpu"), "the cpu controller is on v2 here"),
             (Needs::MEMORY_ON_V1, || !on_v2("memory"), "the memory controller is on v2 here"),
+            (Needs::PIDS_ON_V1, || !on_v2("pids"), "the pids controller is on v2 here"),
             (Needs::FREEZER, || on_v2("memory") || host().carrier("freezer").is_some(), "no freezer is mounted"),
             (Needs::MEMORY_ON_V2, || on_v2("memory"), "the memory controller is on v1 here"),
             (
