@@ -298,11 +298,19 @@ fn mount_cgroup(hierarchy: &Hierarchy, point: &CStr, flags: MountFlags) -> Resul
 /// Where cgroups are mounted, relative to /sys.
 const POINT: &CStr = c"fs/cgroup";
 
+/// What the JVM wants to find in mountinfo, beside memory and cpu, before it reads any limit of v1.
+const JVM_WANTS: [&CStr; 2] = [c"cpuset", c"cpuacct"];
+
 step! {
     /// Shows its limits in its own root, where programs look for them.
+    ///
+    /// Of a hierarchy of v1 that only the JVM wants, there is no cgroup of its own. It is mounted where the tmpfs then covers it:
+    /// listed in mountinfo, while the names of the host's cgroups in it cannot be read.
     pub struct MountCgroups {
         /// Its cgroups, and where each is to be mounted, relative to /sys.
         pub groups: Vec<(&'static Group, &'static CStr)>,
+        /// The controllers of v1 that are only listed.
+        pub listed: Vec<&'static CStr>,
         /// As in [`MountCgroup`].
         pub flags: MountFlags,
     }
@@ -318,7 +326,12 @@ impl MountCgroups {
             Version::V2 if groups.len() == 1 => POINT,
             Version::V2 => c"fs/cgroup/unified",
         };
-        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), flags }
+        let carried = |name: &CStr| {
+            let is_in = |group: &&Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', name.to_bytes());
+            groups.iter().any(is_in)
+        };
+        let listed = JVM_WANTS.into_iter().filter(|name| carried(c"cpu") && !carried(name)).collect();
+        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), listed, flags }
     }
 }
 
@@ -327,6 +340,13 @@ impl ChildStep for MountCgroups {
         let Some(top) = &child.own.sys else { return Ok(()) };
         sys::fchdir(top, c"/sys")?;
         let in_memory = self.groups.iter().any(|(_, point)| *point != POINT);
+        for list in &self.listed {
+            match sys::mount(c"cgroup", POINT, c"cgroup", self.flags, Some(list)) {
+                // It is on v2, mounted together with others, or unknown to this kernel: then the JVM does not miss it, or in vain.
+                Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY, Errno::EINVAL]) => {}
+                other => other?,
+            }
+        }
         if in_memory {
             let flags = self.flags.without(MountFlags::RDONLY);
             match sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k")) {

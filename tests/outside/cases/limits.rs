@@ -4,6 +4,7 @@ use crate::support::harness::{Running, probe, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 use crate::support::roots::Root;
+use std::fs;
 
 const MIB: u64 = 1 << 20;
 
@@ -301,6 +302,21 @@ fn programs_find_them_in_a_root() {
     assert_eq!(root.probe_output(&["--no-limits"], &MEMORY_SEEN), "0\n");
     let own = [&limits[..], &["--tmpfs", "/sys/fs/cgroup"]].concat();
     assert_eq!(root.probe_output(&own, &MEMORY_SEEN), "0\n");
+}
+
+case!(the_jvm_finds_them_in_a_root, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::MEMORY_ON_V1 | Needs::CPU_ON_V1);
+/// The JVM reads no limit of v1 unless memory, cpu, cpuacct and cpuset are all in mountinfo. Of those two that hold no limit
+/// nothing else can be seen: they show the host's cgroups.
+fn the_jvm_finds_them_in_a_root() {
+    let root = Root::new();
+    let own = fs::read_to_string("/proc/self/cgroup").expect("cgroup");
+    let is_alone = |name: &str| own.lines().any(|line| line.split(':').nth(1) == Some(name));
+    let folders = root.probe_output(&[], &["list", "/sys/fs/cgroup"]);
+    for name in ["cpuset", "cpuacct"].into_iter().filter(|name| is_alone(name)) {
+        let seen = root.probe_output(&[], &["limit-seen", name, "tasks", "tasks"]);
+        assert!(seen.starts_with("1 ro / /sys/fs/cgroup/tasks: No such file"), "{name}: {seen}");
+        assert!(!folders.lines().any(|folder| folder == name), "{folders}");
+    }
 }
 
 case!(programs_find_them_on_a_copy_of_the_host, Needs::ROOT | Needs::OVERLAY | Needs::MEMORY | Needs::CPU);
