@@ -40,6 +40,11 @@ machines *CHAPTERS:
     tests/machines/install
     tests/machines/run {{CHAPTERS}}
 
+# the JVM, Node, Python, PostgreSQL, nginx, apt, bash and vim under mydocker, as root: the table of tests/programs/README.md
+programs *PROGRAMS:
+    tests/programs/install
+    tests/programs/run {{PROGRAMS}}
+
 # tests/casts/: the two recordings of a terminal, and their last screens
 casts:
     tests/casts/record
