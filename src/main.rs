@@ -124,6 +124,7 @@ fn exec(
     let folder = state::folder(own.spec.state, uid, environment, false)?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
+    record.enter()?;
     if record.is_frozen() {
         return Err(Error::refused("it is paused:", &[name.to_bytes()], "mydocker unpause lets it go on"));
     }
@@ -151,6 +152,8 @@ fn exec(
     let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
     let status = process::run(plan, None, None);
     list::tell_end(target.process.borrow(), pid, name, status)?;
+    // Up to here it holds what `enter` has locked.
+    drop(record);
     Ok(status)
 }
 

@@ -526,6 +526,34 @@ impl Record {
         }
     }
 
+    /// Notes, as long as this record is open, that this process has a child in the container.
+    pub fn enter(&self) -> Result<()> {
+        sys::lock_file(&self.status, Lock::SH | Lock::NB).map(drop)
+    }
+
+    /// Lets those go on that have a child in the container and are stopped: a PID namespace ends only when each of its processes has
+    /// been waited for (pid_namespaces(7)). proc_locks(5) says who they are.
+    pub fn continue_entered(&self) -> Result<()> {
+        let status = sys::statx_fd(self.status.borrow())?;
+        let locks = sys::read_file(c"/proc/locks").unwrap_or_default();
+        for lock in bytes::split(&locks, b'\n') {
+            let mut words = bytes::words(lock).skip(4);
+            let (Some(pid), Some(file)) = (words.next(), words.next()) else { continue };
+            let mut numbers = bytes::split(file, b':');
+            let mut hexadecimal = || bytes::hexadecimal(numbers.next()?);
+            let device = (hexadecimal(), hexadecimal());
+            let inode = numbers.next().and_then(|inode| bytes::decimal(inode).ok());
+            if device == (Some(status.device.0.into()), Some(status.device.1.into()))
+                && inode == Some(status.inode)
+                && let Ok(pid @ 1..) = bytes::decimal(pid)
+            {
+                // It may have changed its user.
+                sys::kill(Pid(pid as i32), libc::SIGCONT).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
     /// Whether its process has ended, while somebody keeps it: whoever that is cleans up. As long as nobody has asked how it has
     /// ended, there is the keeper's pid, too. A process of another start time is somebody else's, and says nothing.
     pub fn has_just_ended(&self) -> (bool, Option<Pid>) {

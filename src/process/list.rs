@@ -101,6 +101,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         _ => false,
     } {
         end_restarts(folder, name, &mut record)?;
+        record.continue_entered()?;
         // v1: no signal reaches what is frozen.
         if record.process()?.is_some() && record.is_frozen() {
             freeze(&record, name, false)?;

@@ -4,7 +4,7 @@ use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe_file, unique_name};
 use crate::support::needs::{Needs, on_v2};
-use crate::support::processes::{sleep_processes, wait_for_end, wait_until};
+use crate::support::processes::{sleep_processes, state, wait_for_end, wait_until};
 use crate::support::roots::Root;
 use std::fs;
 
@@ -206,6 +206,25 @@ fn it_ends_with_the_one_that_started_it() {
     assert!(wait_for_end(inside));
     assert_eq!(records.names(&[]), [name.as_str()]);
     records.remove(&name);
+}
+
+case!(one_that_is_stopped_holds_no_container, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// A container ends only when each of its processes has been waited for, as by the exec that somebody has suspended.
+fn one_that_is_stopped_holds_no_container() {
+    let records = Records::new();
+    for words in [&["stop", "-t", "0"][..], &["kill"], &["rm", "-f"]] {
+        let name = unique_name();
+        records.detached(&name, &[], "exec sleep 1000");
+        let running = records.verb("exec", &[&name, "sh", "-c", "echo up; exec sleep 1000"]).start();
+        running.await_output("up");
+        running.send(libc::SIGSTOP);
+        wait_until("it is stopped", || state(running.pid) == Some('T'));
+        assert_eq!(records.call(words[0], &[&words[1..], &[&name]].concat()).success(), format!("{name}\n"));
+        running.finish_with_stdin_open().refused_after("up\n", 137, &["the container has ended", &name]);
+        if words != ["rm", "-f"] {
+            records.remove(&name);
+        }
+    }
 }
 
 case!(into_what_does_not_run, Needs::NAMESPACES | Needs::SH);
