@@ -14,6 +14,7 @@ use crate::sys::record;
 use crate::sys::{self, Fd, Lock, NetlinkFamily, Requests};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// The bridge as it is, or is to be.
 pub struct Bridge {
@@ -30,6 +31,9 @@ pub struct Bridge {
     /// That namespace. Whoever uses its bridges holds a lock on it.
     lock: Fd,
 }
+
+/// The network namespace of this host, as a file.
+const NAMESPACE: &CStr = c"/proc/self/ns/net";
 
 /// The network of a bridge, unless another one is asked for.
 const USUAL: Subnet = Subnet { base: 0x0a58_0000, prefix: 16 };
@@ -69,11 +73,10 @@ impl Bridge {
             ));
         }
         // Whoever removes the bridge holds the lock alone, for a moment. But anybody can open this file.
-        let path = c"/proc/self/ns/net";
-        let lock = sys::open(path, sys::OpenFlags::NONE)?;
+        let lock = sys::open(NAMESPACE, sys::OpenFlags::NONE)?;
         let hint = "a mydocker that is stopped, or any other user's process: lslocks shows whose";
-        sys::lock_file_soon(lock.borrow(), Lock::SH, path.to_bytes(), hint)?;
-        let namespace = sys::statx_fd(lock.borrow())?.inode;
+        sys::lock_file_soon(lock.borrow(), Lock::SH, NAMESPACE.to_bytes(), hint)?;
+        let namespace = sys::statx_fd(lock.borrow()).map_err(|e| e.about(NAMESPACE.to_bytes()))?.inode;
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
         let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };
         bridge.index = bridge.look_up()?;
@@ -118,6 +121,11 @@ impl Bridge {
 
     /// Removes the bridge if nobody else uses it.
     pub fn leave(&self) -> Result<()> {
+        let hint = "the bridge may stay: ip link del NAME removes it";
+        self.remove().map_err(|e| e.about(self.name.as_bytes()).with_hint(hint))
+    }
+
+    fn remove(&self) -> Result<()> {
         if !sys::lock_file(&self.lock, Lock::EX | Lock::NB)? {
             return Ok(());
         }
@@ -327,7 +335,7 @@ step! {
 }
 
 /// Where it is written.
-pub const FORWARD: &core::ffi::CStr = c"/proc/sys/net/ipv4/ip_forward";
+pub const FORWARD: &CStr = c"/proc/sys/net/ipv4/ip_forward";
 
 impl ParentStep for EnableForwarding {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::root::etc;
 use crate::spec::Spec;
 use crate::state;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Dir, Fd, Lock, OpenFlags};
+use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Whence};
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -40,27 +40,29 @@ pub struct Place {
     records: Dir,
     /// The name of the folder of the bridge in it.
     bridge: &'static CStr,
+    /// That folder. It stays as long as the container's is in it.
+    folder: Dir,
     /// The name of the container's folder in that one.
     name: &'static CStr,
     /// The container's folder; this process holds its lock.
     own: Dir,
 }
 
-/// The folder of a bridge, locked. It is made if it is missing.
+/// The folder of a bridge, locked. It is made if it is missing. If that fails, none that is empty stays.
 fn enter(records: &Dir, bridge: &CStr) -> Result<Dir> {
     loop {
         match records.mkdirat(bridge, 0o700) {
             Err(e) if !e.is(Errno::EEXIST) => return Err(e),
             _ => {}
         }
-        match Dir::open(Some(records), bridge) {
+        match Dir::open(Some(records), bridge).and_then(|folder| sys::lock_soon(&folder).map(|()| folder)) {
             // The last one on the bridge has just removed it.
             Err(e) if e.is(Errno::ENOENT) => {}
-            folder => {
-                let folder = folder?;
-                sys::lock_soon(&folder)?;
-                return Ok(folder);
+            Err(e) => {
+                records.rmdir(bridge).unwrap_or_default();
+                return Err(e);
             }
+            folder => return folder,
         }
     }
 }
@@ -89,30 +91,48 @@ impl ParentStep for MakeHosts {
         let bridge = bytes::c_string(&[b".net-", &inode, b"-", self.bridge.name.as_bytes()]);
         let name = bytes::c_string(&[b"mydocker-", &bytes::to_decimal(self.host.pid.0 as u64)]);
         // The folder stays locked until all of it is there.
-        let (_folder, own) = loop {
+        let (folder, own) = loop {
             let folder = enter(&records, bridge)?;
-            match folder.mkdirat(name, 0o700) {
-                Err(e) if e.is(Errno::ENOENT) => continue,
-                // One that a killed mydocker of the same pid has left; another one holds the lock.
-                Err(e) if !e.is(Errno::EEXIST) => return Err(e),
-                _ => {}
+            match make_own(&folder, name) {
+                Err(e) if e.is(Errno::ENOENT) => {}
+                Err(e) => {
+                    // A folder that is not empty is another's.
+                    folder.rmdir(name).unwrap_or_default();
+                    records.rmdir(bridge).unwrap_or_default();
+                    return Err(e);
+                }
+                Ok(own) => break (folder, own),
             }
-            let own = Dir::open(Some(&folder), name)?;
-            if !sys::lock(&own, Lock::EX | Lock::NB)? {
-                return Err(Error::refused("another process holds", &[own.path()], ""));
-            }
-            own.unlink(HOSTS)?;
-            break (folder, own);
         };
         // From here on `leave` removes it.
-        let own = &parent.place.insert(Place { records, bridge, name, own }).own;
+        let Place { folder, own, .. } = parent.place.insert(Place { records, bridge, folder, name, own });
         let file = own.create_file(HOSTS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
         // Whoever is in the container may read it, whatever the umask.
         sys::fchmod(file.borrow(), 0o644)?;
         sys::write_all(file.borrow(), self.names.lines.get()).map_err(|e| e.about(own.path()))?;
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
-        Ok(())
+        unlock(folder)
     }
+}
+
+/// The folder of a container in that of the bridge, locked, without a file. ENOENT: that of the bridge has just been removed.
+fn make_own(folder: &Dir, name: &CStr) -> Result<Dir> {
+    match folder.mkdirat(name, 0o700) {
+        // One that a killed mydocker of the same pid has left; another one holds the lock.
+        Err(e) if !e.is(Errno::EEXIST) => return Err(e),
+        _ => {}
+    }
+    let own = Dir::open(Some(folder), name)?;
+    if !sys::lock(&own, Lock::EX | Lock::NB)? {
+        return Err(Error::refused("another process holds", &[own.path()], ""));
+    }
+    own.unlink(HOSTS)?;
+    Ok(own)
+}
+
+/// Lets others into the folder of the bridge. The child has it open, too: to close it here would not unlock it.
+fn unlock(folder: &Dir) -> Result<()> {
+    sys::lock(folder, Lock::UN).map(drop)
 }
 
 step! {
@@ -145,7 +165,6 @@ step! {
 impl ParentStep for TellNames {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let (Some(place), Some(address)) = (&parent.place, parent.address) else { return Ok(()) };
-        let folder = enter(&place.records, place.bridge)?;
         let mut text = self.names.lines.get().to_vec();
         if !text.ends_with(b"\n") {
             text.put(b"\n");
@@ -158,7 +177,8 @@ impl ParentStep for TellNames {
         }
         text.put(b"\n");
         text.put(OTHERS);
-        tell(&folder, Some((place, text)))
+        sys::lock_soon(&place.folder)?;
+        tell(&place.folder, Some((place, text))).and(unlock(&place.folder))
     }
 }
 
@@ -237,9 +257,11 @@ fn remove(folder: &Dir, name: &CStr, own: &Dir) -> Result<()> {
 
 /// Takes its names back. The last one on the bridge removes its folder.
 pub fn leave(parent: &mut Parent) -> Result<()> {
-    let Some(Place { records, bridge, name, own }) = parent.place.take() else { return Ok(()) };
-    let folder = enter(&records, bridge)?;
-    let left = remove(&folder, name, &own).and_then(|()| tell(&folder, None));
+    let Some(Place { records, bridge, folder, name, own }) = parent.place.take() else { return Ok(()) };
+    sys::lock_soon(&folder)?;
+    // It has been read to its end.
+    let again = sys::lseek(folder.fd(), 0, Whence::SET).map_err(|e| e.about(folder.path()));
+    let left = remove(&folder, name, &own).and(again).and_then(|_| tell(&folder, None));
     match records.rmdir(bridge) {
         Err(e) if e.is(Errno::ENOTEMPTY) => left,
         other => left.and(other),

@@ -233,6 +233,7 @@ flags! {
         SH = LOCK_ libc::LOCK_SH,
         EX = LOCK_ libc::LOCK_EX,
         NB = LOCK_ libc::LOCK_NB,
+        UN = LOCK_ libc::LOCK_UN,
     }
     /// setitimer(2).
     one Timer {

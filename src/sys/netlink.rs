@@ -107,7 +107,7 @@ impl Requests {
         let mut answered = 0;
         let mut result = Ok(());
         while answered < self.answers {
-            let n = read(socket.borrow(), &mut buffer)?;
+            let n = answer(socket, &mut buffer, text)?;
             if n == 0 {
                 // The calls are recorded.
                 break;
@@ -136,7 +136,7 @@ impl Requests {
         let mut result = Ok(());
         let mut is_done = false;
         while !is_done {
-            let n = read(socket.borrow(), &mut buffer)?;
+            let n = answer(socket, &mut buffer, text)?;
             is_done = n == 0;
             for_each_message(buffer.get(..n).unwrap_or_default(), &mut |kind, content| match i32::from(kind) {
                 libc::NLMSG_DONE => is_done = true,
@@ -149,6 +149,11 @@ impl Requests {
         }
         result
     }
+}
+
+/// read(2) of what the kernel answers.
+fn answer(socket: &Fd, buffer: &mut [u8], text: &[u8]) -> Result<usize> {
+    read(socket.borrow(), buffer).map_err(|e| e.about(text))
 }
 
 /// NLM_F_ACK: the kernel is to answer.
