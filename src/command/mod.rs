@@ -184,15 +184,6 @@ impl ParentStep for SendCommand {
                 core::mem::forget(pipe);
                 Ok(())
             }
-            // A child that has ended has said why on the other pipe.
-            Err(e) if e.is(Errno::EPIPE) => {
-                // A child that waits for the command after all must see the end of the pipe.
-                drop(pipe);
-                match parent.pipes.error_read.as_ref().map(|pipe| sys::receive_error(pipe.borrow())) {
-                    Some(Ok(Some(reason))) => Err(reason),
-                    _ => Err(e),
-                }
-            }
             other => other.map(drop),
         }
     }

@@ -1,10 +1,11 @@
 //! The parent, up to the moment when the command is let go.
 
 use super::child;
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::plan::Plan;
 use crate::signals;
 use crate::step::{Child, Own, Parent, Pipes, Stop, User};
+use crate::sys;
 use crate::sys::trace::{self, Phase};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -57,6 +58,13 @@ pub fn walk(plan: &Plan, parent: &mut Parent) -> Result<()> {
         }
         listed.step.carry_out(parent)
     });
+    // A child that waits for the command after all must see the end of the pipe.
     drop(parent.pipes.command_write.take());
-    walked
+    match (walked, &parent.pipes.error_read) {
+        // A child that has ended has said why on the other pipe.
+        (Err(e), Some(pipe)) if parent.pid.is_some() && e.is_one_of(&[Errno::EPIPE, Errno::ESRCH]) => {
+            Err(sys::receive_error(pipe.borrow()).ok().flatten().unwrap_or(e))
+        }
+        (walked, _) => walked,
+    }
 }
