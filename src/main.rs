@@ -194,10 +194,11 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
         }
     }
     let spec = &mut request.spec;
-    let mut network = match spec.network {
+    let of = match spec.network {
         Network::Container(name) => Some(name),
         _ => None,
     };
+    let mut network = of;
     let joined = [(&mut network, "net"), (&mut spec.pid_of, "pid"), (&mut spec.ipc_of, "ipc")];
     for (of, kind) in joined {
         if let Some(name) = *of {
@@ -206,8 +207,8 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
             *of = Some(list::namespace_of(folder.as_ref(), name, kind)?);
         }
     }
-    if let Some(path) = network {
-        spec.network = Network::Namespace(path);
+    if let (Some(path), Some(name)) = (network, of) {
+        spec.network = Network::Namespace(path, name);
     }
     let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());

@@ -78,7 +78,9 @@ pub fn folder(
     create: bool,
 ) -> Result<Option<Dir>> {
     let mut found = Ok(None);
-    for path in folders(named, uid, environment) {
+    let paths = folders(named, uid, environment);
+    let is_only = paths.len() == 1;
+    for path in paths {
         let made = match create.then(|| sys::mkdir(None, path, 0o700)) {
             Some(Err(e)) if !e.is(Errno::EEXIST) => Err(e),
             _ => Ok(()),
@@ -88,7 +90,7 @@ pub fn folder(
             Err(e) if !e.is_one_of(&[Errno::ENOENT, Errno::EROFS, Errno::EACCES, Errno::ENOTDIR]) => {
                 return Err(e.with_hint("no record can be kept there: name another folder with --state DIR"));
             }
-            Err(e) if create || named.is_some() && !e.is(Errno::ENOENT) => {
+            Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
                 found = Err(e.with_hint("no record can be kept: name a folder with --state DIR"))
             }
             Err(_) => {}
@@ -327,7 +329,7 @@ impl ParentStep for NoteProcess {
             state.put(b"\n");
         }
         put_line(&mut state, b"pid", pid.0 as u64);
-        put_line(&mut state, b"start", stat(pid).map_or(0, |(_, start, _)| start));
+        put_line(&mut state, b"start", start_of(pid));
         state.put(b"end\n");
         dir.write_new(&state)
     }
@@ -352,7 +354,7 @@ pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     if spec.detach && spec.restart.is_some() {
         let keeper = sys::getppid();
         put_line(&mut about, b"keeper", keeper.0 as u64);
-        put_line(&mut about, b"keeper-start", stat(keeper).map_or(0, |(_, start, _)| start));
+        put_line(&mut about, b"keeper-start", start_of(keeper));
     }
     let mut command = FixedBytes::<200>::new();
     for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {
@@ -520,8 +522,8 @@ impl Record {
         }
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
-        match stat(pid) {
-            Some((parent, start, false)) if start == self.number(since) => Ok(Some((process, pid, parent))),
+        match stat(pid)? {
+            Some(stat) if stat.start == self.number(since) && !stat.is_zombie => Ok(Some((process, pid, stat.parent))),
             _ => Ok(None),
         }
     }
@@ -562,9 +564,9 @@ impl Record {
             return (false, None);
         }
         match stat(pid) {
-            None => (true, None),
-            Some((keeper, start, true)) if start == self.number(b"start") => (true, Some(keeper)),
-            Some(_) => (false, None),
+            Ok(None) => (true, None),
+            Ok(Some(stat)) if stat.is_zombie && stat.start == self.number(b"start") => (true, Some(stat.parent)),
+            _ => (false, None),
         }
     }
 
@@ -660,32 +662,51 @@ pub fn first_child(parent: Pid) -> Result<Option<Fd>> {
     let Some(child) = bytes::words(list).next().and_then(|child| bytes::decimal(child).ok()) else { return Ok(None) };
     let child = Pid(child as i32);
     let process = sys::pidfd_if_alive(child)?;
-    Ok(process.filter(|_| matches!(stat(child), Some((its, _, false)) if its == parent)))
+    let stat = stat(child)?;
+    Ok(process.filter(|_| stat.is_some_and(|stat| stat.parent == parent && !stat.is_zombie)))
 }
 
-/// The parent of a process, when it has started, in ticks, and whether it has ended and nobody has asked how. `None`: there is
-/// no such process.
-fn stat(pid: Pid) -> Option<(Pid, u64, bool)> {
-    let mut buffer = [0; 1024];
-    let mut fields = stat_fields(pid, &mut buffer)?;
-    let is_zombie = fields.next()? == b"Z";
-    let parent = bytes::decimal(fields.next()?).ok()?;
-    Some((Pid(parent as i32), bytes::decimal(fields.nth(17)?).ok()?, is_zombie))
+/// What proc_pid_stat(5) says of a process.
+struct Stat {
+    parent: Pid,
+    /// When it has started, in ticks.
+    start: u64,
+    /// It has ended, and nobody has asked how.
+    is_zombie: bool,
+    /// It is on its way out.
+    is_exiting: bool,
 }
 
-/// What proc_pid_stat(5) says of a process, from its state on.
-fn stat_fields(pid: Pid, buffer: &mut [u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/stat"]);
-    let file = sys::read_up_to(None, path, buffer).ok()?;
-    // The name of the program, in brackets, may hold blanks and brackets.
-    Some(bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?))
-}
-
-/// PF_EXITING of the kernel's sched.h, in the ninth field of proc_pid_stat(5).
+/// PF_EXITING of the kernel's sched.h.
 const EXITING: u64 = 0x4;
 
+/// `None`: there is no such process.
+fn stat(pid: Pid) -> Result<Option<Stat>> {
+    let mut buffer = [0; 1024];
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/stat"]);
+    match sys::read_up_to(None, path, &mut buffer) {
+        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::ESRCH]) => Ok(None),
+        file => file.map(stat_in),
+    }
+}
+
+/// What such a file says.
+fn stat_in(file: &[u8]) -> Option<Stat> {
+    // The name of the program, in brackets, may hold blanks and brackets.
+    let mut fields = bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?);
+    let is_zombie = fields.next()? == b"Z";
+    let mut number = |skipped| bytes::decimal(fields.nth(skipped)?).ok();
+    let parent = Pid(number(0)? as i32);
+    let is_exiting = number(4)? & EXITING != 0;
+    Some(Stat { parent, start: number(12)?, is_zombie, is_exiting })
+}
+
+/// When a process has started; 0 if that cannot be read.
+fn start_of(pid: Pid) -> u64 {
+    stat(pid).ok().flatten().map_or(0, |stat| stat.start)
+}
+
 /// Whether a process is on its way out. The first process of a container waits there until all others have ended.
-pub fn is_exiting(pid: Pid) -> bool {
-    let flags = stat_fields(pid, &mut [0; 1024]).and_then(|mut fields| bytes::decimal(fields.nth(6)?).ok());
-    flags.is_some_and(|flags| flags & EXITING != 0)
+pub fn is_exiting(pid: Pid) -> Result<bool> {
+    Ok(stat(pid)?.is_some_and(|stat| stat.is_exiting))
 }

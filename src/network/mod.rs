@@ -31,6 +31,8 @@ step! {
     pub struct JoinNetwork {
         /// The file, such as /run/netns/NAME or /proc/PID/ns/net.
         pub path: &'static CStr,
+        /// The word that the user knows it by.
+        pub word: &'static CStr,
     }
 }
 
@@ -38,7 +40,7 @@ impl ChildStep for JoinNetwork {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         let namespace = sys::open(self.path, OpenFlags::NONE)?;
         sys::setns(namespace.borrow(), CloneFlags::NEWNET).map_err(|e| {
-            e.about(self.path.to_bytes()).hint_for(&[
+            e.about(self.word.to_bytes()).hint_for(&[
                 (Errno::EINVAL, "it is no network namespace"),
                 (Errno::EPERM, "it belongs to another user namespace: only root there may join it"),
             ])

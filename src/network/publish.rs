@@ -112,7 +112,7 @@ impl ParentStep for StartRelay {
         let process = sys::pidfd_open(container)?;
         let file;
         let (namespace, kind) = match self.network {
-            Network::Namespace(path) => {
+            Network::Namespace(path, _) => {
                 file = sys::open(path, sys::OpenFlags::NONE)?;
                 (&file, CloneFlags::NEWNET)
             }

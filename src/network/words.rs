@@ -24,7 +24,8 @@ pub fn parse(word: &'static str) -> Result<Network> {
     if let Some(path) = word.strip_prefix("ns:").filter(|path| !path.is_empty()) {
         // ip-netns(8) keeps those with a name in one directory.
         let folder: &[u8] = if path.contains('/') { b"" } else { b"/run/netns/" };
-        return Ok(Network::Namespace(c_string(&[folder, path.as_bytes()])));
+        let path = c_string(&[folder, path.as_bytes()]);
+        return Ok(Network::Namespace(path, path));
     }
     if let Some(name) = word.strip_prefix("container:").filter(|name| !name.is_empty()) {
         return Ok(Network::Container(c_string(&[name.as_bytes()])));
@@ -219,7 +220,7 @@ mod tests {
             assert!(parse(word).is_err(), "{word}");
         }
         let path = |word| match parse(word) {
-            Ok(Network::Namespace(path)) => Some(path),
+            Ok(Network::Namespace(path, _)) => Some(path),
             _ => None,
         };
         assert_eq!(path("ns:blue"), Some(c"/run/netns/blue"));

@@ -56,9 +56,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if new_userns {
         steps.add(AwaitIds);
     }
-    if let Network::Namespace(path) = spec.network {
+    if let Network::Namespace(path, word) = spec.network {
         // Before anything is mounted: /sys shows the network of the process that mounts it.
-        steps.add(JoinNetwork { path });
+        steps.add(JoinNetwork { path, word });
     }
     if let Some(path) = spec.ipc_of {
         // Likewise: mqueue shows the queues of the process that mounts it.

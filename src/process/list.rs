@@ -350,7 +350,7 @@ pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, kind: &str) -> Re
 /// After an exec: a command that was killed was perhaps so because its container has ended, or is about to.
 pub fn tell_end(process: FdRef, pid: sys::Pid, name: &CStr, status: i32) -> Result<()> {
     if status == KILLED as i32
-        && (state::is_exiting(pid) || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
+        && (state::is_exiting(pid)? || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
     {
         sys::say(Error::refused("the container has ended:", &[name.to_bytes()], ""));
     }

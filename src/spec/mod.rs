@@ -137,8 +137,8 @@ pub enum Network {
     Slirp,
     /// Its own, which pasta connects with the outside.
     Pasta,
-    /// The network namespace that this file stands for.
-    Namespace(&'static CStr),
+    /// The network namespace that this file stands for, and the word that the user knows it by.
+    Namespace(&'static CStr, &'static CStr),
     /// That of the container of this name.
     Container(&'static CStr),
 }
