@@ -1,6 +1,6 @@
 //! `--publish`: ports of the host that lead into the container.
 
-use super::relay;
+use super::relay::Relay;
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use crate::privilege;
@@ -32,7 +32,8 @@ impl ParentStep for Listen {
         for port in self.ports {
             let listener = listen(port).map_err(|e| explain(e, port))?;
             // The kernel has chosen one that is free.
-            let host = if port.host == 0 { sys::port_of(&listener.socket)? } else { port.host };
+            let host = if port.host == 0 { sys::port_of(&listener.socket) } else { Ok(port.host) };
+            let host = host.map_err(|e| explain(e, port))?;
             put_port(&mut parent.ports, port, host);
             parent.listeners.push(listener);
         }
@@ -100,6 +101,12 @@ step! {
 
 impl ParentStep for StartRelay {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        self.start(parent).map_err(|e| e.with_hint("the relay of published ports cannot start: leave out -p"))
+    }
+}
+
+impl StartRelay {
+    fn start(&self, parent: &mut Parent) -> Result<()> {
         let Some(container) = parent.pid else { return Ok(()) };
         if let Some(address) = parent.address {
             // A server may listen on this address alone.
@@ -128,23 +135,26 @@ impl ParentStep for StartRelay {
                 }
             }
             None => {
-                let listeners = Box::leak(Box::new(core::mem::take(&mut parent.listeners)));
-                let prepare = || {
+                let prepare = |listeners: &'static mut Vec<Listener>| {
                     if self.detached {
                         streams::leave(&FdRef::STREAMS)?;
                     }
                     self.confine(namespace, kind)?;
-                    give_up(listeners, [&failed, &process], mydocker)
+                    give_up(listeners, [&failed, &process], mydocker)?;
+                    Relay::new(listeners, &process)
                 };
-                if let Err(e) = prepare() {
-                    sys::send_error(failed.borrow(), e).unwrap_or_default();
-                    sys::exit_group(125);
-                }
+                let mut relay = match prepare(Box::leak(Box::new(core::mem::take(&mut parent.listeners)))) {
+                    Ok(relay) => relay,
+                    Err(e) => {
+                        sys::send_error(failed.borrow(), e).unwrap_or_default();
+                        sys::exit_group(125);
+                    }
+                };
                 drop(failed);
-                sys::exit_group(match relay::serve(listeners, &process) {
+                sys::exit_group(match relay.serve() {
                     Ok(()) => 0,
                     Err(e) => {
-                        sys::say(e);
+                        sys::say(e.with_hint("the published ports are closed"));
                         125
                     }
                 });
@@ -158,9 +168,7 @@ impl ParentStep for StartRelay {
             None => Ok(()),
         }
     }
-}
 
-impl StartRelay {
     /// Enters the network of the container, without any privilege.
     fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
         sys::setns(namespace.borrow(), kind)?;

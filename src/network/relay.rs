@@ -53,7 +53,8 @@ struct Flow {
     last: u64,
 }
 
-struct Relay {
+/// The relay, and what it watches.
+pub struct Relay {
     epoll: Epoll,
     listeners: &'static mut Vec<Listener>,
     connections: Vec<Option<Connection>>,
@@ -73,41 +74,46 @@ const CONTAINER: u64 = 3 << 32;
 /// How long, in milliseconds, what the container has sent before its end may take to be received.
 const DRAIN: u32 = 100;
 
-/// Serves until the process `container` has ended, and what it has sent is delivered.
-pub fn serve(listeners: &'static mut Vec<Listener>, container: &Fd) -> Result<()> {
-    // The kernel raises the soft limit up to the hard one for anybody.
-    let most = sys::raise_limit(Resource::NOFILE, (MOST * DESCRIPTORS + 64) as u64)? as usize;
-    let count = (most.saturating_sub(64) / DESCRIPTORS).min(MOST);
-    let mut relay = Relay {
-        epoll: Epoll::new()?,
-        listeners,
-        connections: (0..count).map(|_| None).collect(),
-        flows: (0..count / 2).map(|_| None).collect(),
-        buffer: alloc::vec![0; 65536],
-        has_said: false,
-        has_ended: false,
-    };
-    relay.epoll.add(container, CONTAINER)?;
-    for (listener, at) in relay.listeners.iter().zip(LISTENER..) {
-        relay.epoll.add(&listener.socket, at)?;
-    }
-    while !relay.has_ended {
-        relay.turn()?;
-    }
-    // Nobody can connect any more, and what is not received in time is lost.
-    relay.listeners.clear();
-    relay.flows.clear();
-    let end = sys::monotonic() + u64::from(DRAIN) * 1000;
-    while relay.connections.iter().any(Option::is_some) && sys::monotonic() < end {
-        for at in 0..relay.connections.len() {
-            relay.move_on(at);
-        }
-        sys::nanosleep(1_000_000)?;
-    }
-    Ok(())
-}
-
 impl Relay {
+    /// One that is ready to serve until the process `container` has ended.
+    pub fn new(listeners: &'static mut Vec<Listener>, container: &Fd) -> Result<Relay> {
+        // The kernel raises the soft limit up to the hard one for anybody.
+        let most = sys::raise_limit(Resource::NOFILE, (MOST * DESCRIPTORS + 64) as u64)? as usize;
+        let count = (most.saturating_sub(64) / DESCRIPTORS).min(MOST);
+        let relay = Relay {
+            epoll: Epoll::new()?,
+            listeners,
+            connections: (0..count).map(|_| None).collect(),
+            flows: (0..count / 2).map(|_| None).collect(),
+            buffer: alloc::vec![0; 65536],
+            has_said: false,
+            has_ended: false,
+        };
+        relay.epoll.add(container, CONTAINER)?;
+        for (listener, at) in relay.listeners.iter().zip(LISTENER..) {
+            relay.epoll.add(&listener.socket, at)?;
+        }
+        Ok(relay)
+    }
+
+    /// Serves until the container has ended, and what it has sent is delivered.
+    pub fn serve(&mut self) -> Result<()> {
+        while !self.has_ended {
+            self.turn()?;
+        }
+        // Nobody can connect any more, and what is not received in time is lost.
+        self.listeners.clear();
+        self.flows.clear();
+        let end = sys::monotonic() + u64::from(DRAIN) * 1000;
+        while self.connections.iter().any(Option::is_some) && sys::monotonic() < end {
+            for at in 0..self.connections.len() {
+                self.move_on(at);
+            }
+            sys::nanosleep(1_000_000)?;
+        }
+        Ok(())
+    }
+
     fn turn(&mut self) -> Result<()> {
         let timeout = if self.connections.iter().flatten().any(|connection| connection.is_pending) {
             Some(0)
