@@ -3,7 +3,7 @@
 use crate::preparation::Preparation;
 use crate::program::STATUS;
 use crate::scenario::Scenario;
-use crate::table::{Effect, effect};
+use crate::table::{Effect, effect, may_stay_in_network};
 use crate::trace::{Call, Traced};
 use crate::worker::Worker;
 use std::path::Path;
@@ -305,6 +305,21 @@ pub fn leftovers(
         }
     }
     left.extend(loop_devices(worker.folder.parent().unwrap_or(&worker.folder)));
+    let may_stay = may_stay_in_network(run).is_some();
+    if !may_stay {
+        left.extend(preparation.left_in_network());
+    }
+    // The folders of bridges.
+    for entry in fs::read_dir(worker.records()).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".net-") {
+            if !may_stay {
+                left.push(format!("folder {}", entry.path().display()));
+            }
+            if let Err(error) = fs::remove_dir_all(entry.path()) {
+                left.push(format!("which cannot be removed: {error}"));
+            }
+        }
+    }
     for entry in fs::read_dir(worker.empty()).into_iter().flatten().flatten() {
         left.push(format!("file {}", entry.path().display()));
     }

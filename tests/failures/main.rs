@@ -38,6 +38,7 @@ use std::{env, io};
 mod cgroup_parent;
 mod judge;
 mod limits;
+mod network;
 mod preparation;
 mod program;
 mod scenario;

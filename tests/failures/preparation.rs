@@ -2,11 +2,12 @@
 //! it after the run.
 
 use crate::cgroup_parent::remove_group;
+use crate::network::Network;
 use crate::program;
 use crate::support::host::tool;
 use crate::support::needs::on_v2;
 use crate::table::may_stay_in_root;
-use crate::trace::Traced;
+use crate::trace::{Traced, mydocker_file};
 use crate::worker::Worker;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
@@ -15,9 +16,12 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The directory of the programs, which are written before any fork.
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -37,6 +41,10 @@ pub struct Preparation {
     terminal: Option<(OwnedFd, OwnedFd, Termios)>,
     /// The container's own root, and the files in it.
     root: Option<(PathBuf, Vec<PathBuf>)>,
+    /// A network of the run's own.
+    network: Option<Network>,
+    /// A container of another mydocker, and that mydocker.
+    neighbour: Option<Child>,
 }
 
 fn inode(path: &Path) -> io::Result<u64> {
@@ -122,6 +130,38 @@ impl Preparation {
         Ok(preparation)
     }
 
+    /// A network of the run's own, to which a link called `netns` leads.
+    pub fn network(worker: &Worker) -> io::Result<Preparation> {
+        let mut preparation = Preparation::default();
+        preparation.network = Some(Network::make()?);
+        let link = worker.folder.join("netns");
+        if link.is_symlink() {
+            fs::remove_file(&link)?;
+        }
+        // The kernel's name for what a thread is in: in other threads, thread-self leads elsewhere.
+        let own = fs::read_link("/proc/thread-self")?;
+        std::os::unix::fs::symlink(Path::new("/proc").join(own).join("ns/net"), link)?;
+        Ok(preparation)
+    }
+
+    /// A network of the run's own, and in it a container called [`name`], with a network in turn.
+    pub fn neighbour(worker: &Worker) -> io::Result<Preparation> {
+        let mut preparation = Preparation::network(worker)?;
+        let stays = FOLDER.get().map(|folder| folder.join("stays")).unwrap_or_default();
+        let words = ["run", "--no-limits", "--name", &name()];
+        let mut command = Command::new(mydocker_file());
+        command.args(words).arg(stays).env("MYDOCKER_STATE", worker.records()).stdin(Stdio::null());
+        // SAFETY: the closure only makes system calls on memory that was allocated before the fork
+        unsafe { command.pre_exec(worker.joining()) };
+        preparation.neighbour = Some(command.spawn()?);
+        let state = worker.records().join(name()).join("state");
+        let end = Instant::now() + Duration::from_secs(20);
+        while !state.exists() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(preparation)
+    }
+
     fn directories(name: &str, worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::default();
         for folder in worker.groups() {
@@ -143,6 +183,11 @@ impl Preparation {
     /// Whether this directory existed before the run.
     pub fn had(&self, directory: &Path) -> bool {
         self.existing.iter().any(|(path, number)| path == directory && inode(path).is_ok_and(|now| now == *number))
+    }
+
+    /// What a run has left in its network.
+    pub fn left_in_network(&self) -> Vec<String> {
+        self.network.as_ref().map_or(Vec::new(), Network::left)
     }
 
     /// What should have happened to it and has not.
@@ -213,6 +258,11 @@ const TERMINAL: &str = "the settings of the user's terminal";
 
 impl Drop for Preparation {
     fn drop(&mut self) {
+        if let Some(neighbour) = &mut self.neighbour {
+            // SAFETY: kill takes two integers; it is our unreaped child
+            unsafe { libc::kill(neighbour.id() as i32, libc::SIGTERM) };
+            neighbour.wait().ok();
+        }
         if let Some(member) = &mut self.member {
             // The sweep may have killed it; it is our unreaped child, so its pid has not been reused.
             member.kill().ok();

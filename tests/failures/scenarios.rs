@@ -182,6 +182,76 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             only: &["openat", "read", "write", "close", "clock_gettime", "wait4", "getrusage"],
             ..base("stats", &format!("{TWO} --pid-file ../pid --stats=../stats"), two)
         },
+        // A bridge that the run makes, its packet filter, and its names.
+        Scenario {
+            prepare: Preparation::network,
+            about: &["mydocker0", "nf_tables", "eth0", "RTM_", "command pipe", "bridge"],
+            only: &[
+                "socket",
+                "sendto",
+                "ioctl",
+                "read",
+                "write",
+                "flock",
+                "mkdirat",
+                "unlinkat",
+                "openat",
+                "open_tree",
+                "statx",
+                "fchmod",
+                "ftruncate",
+                "getdents64",
+            ],
+            ..base("bridge", "--no-limits --network bridge,forward", Needs::ROOT | Needs::BRIDGE)
+        },
+        // The relay of published ports, one of a stream and one of datagrams.
+        Scenario {
+            prepare: Preparation::network,
+            about: &["127.0.0.1::80", ":53/udp"],
+            only: &[
+                "socket",
+                "setsockopt",
+                "bind",
+                "listen",
+                "getsockname",
+                "pipe2",
+                "pidfd_open",
+                "clone",
+                "read",
+                "setns",
+                "capset",
+                "seccomp",
+                "close_range",
+                "prlimit64",
+                "epoll_create1",
+                "epoll_ctl",
+                "epoll_pwait",
+                "wait4",
+                "prctl",
+            ],
+            ..base("ports", "--no-limits -p 127.0.0.1::80 -p :53/udp", Needs::ROOT)
+        },
+        // A network that is there already. A relay joins it, too, in its own way.
+        Scenario {
+            prepare: Preparation::network,
+            about: &["netns"],
+            only: &["openat", "setns"],
+            ..base("joined", "--no-limits --network ns:../netns", Needs::ROOT)
+        },
+        Scenario {
+            prepare: Preparation::network,
+            about: &["netns", "127.0.0.1::80"],
+            only: &["openat"],
+            ..base("joined_ports", "--no-limits --network ns:../netns -p 127.0.0.1::80", Needs::ROOT)
+        },
+        // The network of a container that runs.
+        Scenario {
+            options: words(&format!("--no-limits --network container:{}", preparation::name())),
+            prepare: Preparation::neighbour,
+            about: &["failures-name"],
+            only: &["openat", "statx", "flock", "read", "pread64", "pidfd_open", "fstatfs", "ppoll", "setns"],
+            ..base("neighbour", "", Needs::ROOT)
+        },
         // No cgroup is mounted: mydocker makes detached mounts of its own.
         Scenario { before: unmount_cgroups, ..base("nothing_mounted", FULL, four | Needs::MOUNTED) },
     ]

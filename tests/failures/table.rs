@@ -17,7 +17,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "prlimit64" => &["EPERM"],
         "poll" => &["ENOMEM"],
         // These calls cannot fail: there is no errno to try.
-        "clock_gettime" | "getpid" | "getuid" | "geteuid" | "getegid" | "getgid" | "getpgid" | "umask"
+        "clock_gettime" | "getpid" | "getppid" | "getuid" | "geteuid" | "getegid" | "getgid" | "getpgid" | "umask"
         | "exit_group" => &[],
 
         "openat" => &["ENOENT", "EACCES", "EMFILE", "ENOMEM", "EINTR"],
@@ -47,6 +47,14 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "mount" => &["EPERM", "EINVAL", "ENOMEM", "EBUSY"],
         "sethostname" => &["EPERM"],
         "socket" => &["EAFNOSUPPORT", "EMFILE", "EPERM"],
+        "setsockopt" => &["ENOPROTOOPT"],
+        "bind" => &["EADDRINUSE", "EACCES", "EADDRNOTAVAIL"],
+        "listen" => &["EADDRINUSE"],
+        "getsockname" => &["ENOBUFS"],
+        "sendto" => &["ENOBUFS", "EPERM", "EINTR"],
+        "epoll_create1" => &["EMFILE", "ENOMEM"],
+        "epoll_ctl" => &["ENOSPC", "ENOMEM"],
+        "epoll_pwait" => &["EINVAL", "EINTR"],
         "ioctl" => &["EPERM", "ENODEV"],
         "chdir" => &["ENOENT", "EACCES", "ENOTDIR"],
         "prctl" => &["EINVAL", "EPERM"],
@@ -161,7 +169,15 @@ const NO_LIMITS: &[&str] = &[
     "root_not_found",
     "image",
     "read_only",
+    "bridge",
+    "ports",
+    "joined",
+    "joined_ports",
+    "neighbour",
 ];
+
+/// The scenario with another container.
+const NEIGHBOUR: &[&str] = &["neighbour"];
 
 /// The limits of ancestor cgroups, which mydocker reads on v2 before it makes a cgroup higher up.
 const V2_LIMITS: &[&str] = &[
@@ -185,6 +201,9 @@ const SWEEP: Effect = Survived("the sweep is optional: it removes the leftovers 
 const AGAIN: Effect = Survived("the directory seems to be another run's, or swept: mydocker makes it again");
 const FOR_EXEC: Effect = Survived("what a later exec would need is left out of the record");
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
+const FORWARDS: Effect = Survived("it is not known whether this host forwards packets: it is made to");
+const OTHERS: Effect = Survived("others seem to be there: they remove it");
+const NOT_ENDED: Effect = Survived("the status counts as none yet: whether it has ended shows in its process");
 const NO_TERMINAL: Effect = Survived("a file without a size or settings is not treated as a terminal");
 const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only as much as it accepts at once");
 const REAPER: Effect = Survived("the reaper then waits only for the command");
@@ -210,6 +229,30 @@ const ELSEWHERE: Effect =
 const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
+    // The network.
+    row(PARENT, "openat", &["ip_forward\", O_RDONLY"], &[], FORWARDS),
+    row(PARENT, "read", &["ip_forward>"], &[], FORWARDS),
+    row(PARENT, "mkdirat", &["\".net-"], &["EEXIST"], AGAIN),
+    row(PARENT, "openat", &["\".net-"], &["ENOENT"], AGAIN),
+    row(PARENT, "flock", &["0/mydocker-"], &["EAGAIN"], Says("another process holds")),
+    row(PARENT, "flock", &["<net:", "/.net-"], &["EAGAIN"], OTHERS),
+    Row {
+        scenarios: NEIGHBOUR,
+        ..row(
+            PARENT,
+            "openat",
+            &["/records\"", "\"failures-name", "\"status\""],
+            &["ENOENT"],
+            Says("no such container"),
+        )
+    },
+    Row { scenarios: NEIGHBOUR, ..row(PARENT, "openat", &["\"state\""], &["ENOENT"], Says("it is still starting")) },
+    Row { scenarios: NEIGHBOUR, ..row(PARENT, "openat", &["/stat\""], &["ENOENT"], Says("it is ending")) },
+    Row { scenarios: NEIGHBOUR, ..row(PARENT, "", &["/stat\"", "/stat>"], &[], Ends) },
+    Row { scenarios: NEIGHBOUR, ..row(PARENT, "pread64", &["/status>"], &["EIO"], NOT_ENDED) },
+    row(PARENT, "socket", &["AF_INET6"], &["EAFNOSUPPORT"], Survived("a kernel without IPv6: the port is one of IPv4")),
+    row(CHILD, "setns", &["CLONE_NEWNET"], &[], Ends),
+    row(CHILD, "epoll_pwait", &[], &["EINVAL"], Warned("the ports are closed, and the command goes on")),
     // Its content names the group of the freezer.
     row(PARENT, "write", &["/records/"], &[], Ends),
     row(BOTH, "", &["/freezer/", "/freezer\"", "/freezer>"], &[], NO_FREEZER),
@@ -406,6 +449,11 @@ const TABLE: &[Row] = &[
 const AFTER: &[Row] = &[
     row(PARENT, "close", &[], &[], Survived("the exit of the process closes it")),
     row(PARENT, "", &[], &["EINTR"], RETRIED),
+    // The network.
+    row(PARENT, "flock", &["<net:", "/.net-"], &["EAGAIN"], OTHERS),
+    row(PARENT, "flock", &["<net:", "/.net-"], &[], Warned("the bridge or its folder may stay")),
+    row(PARENT, "wait4", &[", 0, NULL"], &["ECHILD"], Survived("the relay may have been reaped among the orphans")),
+    row(PARENT, "getdents64", &["/.net-"], &[], Warned("the others keep the names of this container")),
     row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
     row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),
     row(PARENT, "unlinkat", &["/records"], &[], Warned("the record stays, until a later run removes it")),
@@ -499,6 +547,17 @@ pub fn may_stay_in_root(run: &Traced) -> Option<&'static str> {
     let removal = |call: &Call| matches!(call.name.as_str(), "unlinkat" | "recvmsg");
     let refused = run.calls.iter().filter(failed).any(removal);
     refused.then_some("the removal itself failed: the files that stay are empty, and in the user's own directory")
+}
+
+/// Why what a run has made for its network may stay: once the command was let go, only its removal can fail.
+pub fn may_stay_in_network(run: &Traced) -> Option<&'static str> {
+    let go = run.release()?.began;
+    let late = |call: &&Call| !run.is_child(call) && call.began > go && call.injected();
+    // Another process seems to hold the lock, or nobody can.
+    let removal =
+        |call: &Call| matches!(call.name.as_str(), "unlinkat" | "flock") || call.arguments.contains("RTM_DELLINK");
+    let refused = run.calls.iter().filter(late).any(removal);
+    refused.then_some("the removal itself failed, and a message says so: the next run on the bridge removes what stays")
 }
 
 /// Whether a run in which this call always fails may leave something: the call would have found or removed it.

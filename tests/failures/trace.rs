@@ -63,6 +63,11 @@ impl Call {
         !self.result.starts_with('-') && !self.result.starts_with('?')
     }
 
+    /// Whether the kernel has interrupted the call by itself, and made it again.
+    pub fn is_begun_anew(&self) -> bool {
+        self.result.contains("ERESTARTNOINTR")
+    }
+
     /// The strings among its arguments.
     fn quoted(&self) -> Vec<&str> {
         self.arguments.split('"').skip(1).step_by(2).collect()
@@ -139,9 +144,10 @@ impl Traced {
         })
     }
 
-    /// mydocker's first call of its own: the C library's start-up code makes those before it.
+    /// mydocker's first call of its own: the C library's start-up code makes those before it. With the network of another
+    /// container, that is looked for first.
     pub fn first_own(&self) -> Option<usize> {
-        self.calls.iter().find(|call| call.name == "getpid").map(|call| call.began)
+        self.calls.iter().find(|call| matches!(call.name.as_str(), "getpid" | "geteuid")).map(|call| call.began)
     }
 
     /// The objects of the call, one of which a message must name: the last component of a path, or a value. Empty if
@@ -149,6 +155,13 @@ impl Traced {
     pub fn objects(&self, call: &Call) -> Vec<String> {
         let quoted = call.quoted();
         let whole: Vec<&str> = match call.name.as_str() {
+            // What a request of netlink is about stands in the scenario.
+            "sendto" => vec!["RTM_"],
+            "read" | "flock" if call.arguments.contains("<socket:") => vec!["RTM_"],
+            "flock" | "statx" if call.arguments.contains("<net:") => vec!["/proc/self/ns/net"],
+            "setns" if call.arguments.contains("CLONE_NEWNET") => vec!["CLONE_NEWNET"],
+            "socket" => call.arguments.split(',').take(1).collect(),
+            "bind" | "listen" | "setsockopt" | "getsockname" => vec!["its port, which stands in the scenario"],
             // The source or the target of the mount; an overlay is assembled in the working directory.
             "mount" => match quoted.first() {
                 Some(&"overlay") => vec![self.working_directory(call)],
