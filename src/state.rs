@@ -542,11 +542,10 @@ impl Record {
             let mut words = bytes::words(lock).skip(4);
             let (Some(pid), Some(file)) = (words.next(), words.next()) else { continue };
             let mut numbers = bytes::split(file, b':');
-            let mut hexadecimal = || bytes::hexadecimal(numbers.next()?);
-            let device = (hexadecimal(), hexadecimal());
-            let inode = numbers.next().and_then(|inode| bytes::decimal(inode).ok());
-            if device == (Some(status.device.0.into()), Some(status.device.1.into()))
-                && inode == Some(status.inode)
+            let mut hexadecimal = |expected: u32| numbers.next().and_then(bytes::hexadecimal) == Some(expected.into());
+            if hexadecimal(status.device.0)
+                && hexadecimal(status.device.1)
+                && numbers.next().is_some_and(|inode| bytes::decimal(inode) == Ok(status.inode))
                 && let Ok(pid @ 1..) = bytes::decimal(pid)
             {
                 // It may have changed its user.

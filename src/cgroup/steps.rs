@@ -326,11 +326,15 @@ impl MountCgroups {
             Version::V2 if groups.len() == 1 => POINT,
             Version::V2 => c"fs/cgroup/unified",
         };
-        let carried = |name: &CStr| {
-            let is_in = |group: &&Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', name.to_bytes());
-            groups.iter().any(is_in)
+        let is_carried = |name: &CStr| {
+            groups.iter().any(|group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', name.to_bytes()))
         };
-        let listed = JVM_WANTS.into_iter().filter(|name| carried(c"cpu") && !carried(name)).collect();
+        let mut listed = Vec::new();
+        for name in JVM_WANTS {
+            if is_carried(c"cpu") && !is_carried(name) {
+                listed.push(name);
+            }
+        }
         MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), listed, flags }
     }
 }

@@ -26,7 +26,7 @@ use crate::root::own::CheckOwnMounts;
 use crate::root::workdir::{ChangeDirectory, ChangeDirectoryAsUser};
 use crate::root::{Root, Source};
 use crate::signals::{DieWithParent, LeadSession, ResetSignals};
-use crate::spec::{Content, LogTo, Network, Spec, Volume};
+use crate::spec::{Content, Network, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
 use crate::sys::{Fd, MountFlags};
@@ -288,7 +288,7 @@ pub fn become_command(
     steps.add(DieWithParent);
     if spec.tty {
         steps.add(AttachTerminal);
-    } else if spec.detach && spec.log != LogTo::Caller {
+    } else if spec.detach && !spec.log.is_callers() {
         steps.add(JoinErrors);
     }
     if privilege.no_new_privs {

@@ -17,7 +17,7 @@ use crate::report::{OpenPidFile, OpenStatsFile, WriteCidFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::{BlockSignals, StartTimer};
-use crate::spec::{LogTo, Network, Spec, StatsTo};
+use crate::spec::{Network, Spec, StatsTo};
 use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Slot, Steps};
 use crate::sys;
@@ -89,15 +89,15 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             false => steps.add(SayNotForwarded),
         }
     }
-    if spec.network == Network::Slirp {
+    if matches!(spec.network, Network::Slirp) {
         steps.add(StartSlirp);
     }
-    if spec.network == Network::Pasta {
+    if matches!(spec.network, Network::Pasta) {
         steps.add(StartPasta { in_userns: parts.maps.is_some() });
     }
     if !spec.ports.is_empty() {
         let filter = Slot::new(Some(publish::filter()));
-        let detached = spec.detach && spec.log != LogTo::Caller;
+        let detached = spec.detach && !spec.log.is_callers();
         steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), detached, filter });
     }
     if spec.pid_file.is_some() {

@@ -5,7 +5,7 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
-use crate::spec::{LogTo, Restart, Spec};
+use crate::spec::{Restart, Spec};
 use crate::state::{self, Held};
 use crate::streams;
 use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, Poll, Wait};
@@ -37,7 +37,7 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
 /// before, so that nobody knows of the container.
 pub fn tell_front(plan: &Plan) -> Result<()> {
     let Some(front) = plan.parts.front.take() else { return Ok(()) };
-    if plan.spec.log != LogTo::Caller {
+    if !plan.spec.log.is_callers() {
         streams::leave(&[FdRef::STDERR])?;
     }
     match sys::write_all(front.borrow(), b"0") {
@@ -159,5 +159,5 @@ fn take_signal(signals: &Fd, run: Option<Pid>) -> Result<bool> {
 
 /// The keeper closes the streams of the caller; with `--log -` it keeps stdout and stderr for later runs.
 fn close_streams(spec: &Spec) -> Result<()> {
-    streams::leave(if spec.log == LogTo::Caller { &[FdRef::STDIN] } else { &FdRef::STREAMS })
+    streams::leave(if spec.log.is_callers() { &[FdRef::STDIN] } else { &FdRef::STREAMS })
 }

@@ -124,7 +124,7 @@ impl Spec {
 }
 
 /// The network of a container.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub enum Network {
     /// Its own, with lo.
     #[default]
@@ -146,7 +146,7 @@ pub enum Network {
 impl Network {
     /// Whether it shares the host's network namespace.
     pub fn is_host(self) -> bool {
-        self == Network::Host
+        matches!(self, Network::Host)
     }
 
     /// Whether it has a network namespace that is new.
@@ -173,7 +173,7 @@ pub struct Port {
 }
 
 /// A bridge, as the command line names it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct BridgeWanted {
     /// Its name.
     pub name: &'static str,
@@ -197,7 +197,7 @@ pub enum Restart {
 }
 
 /// Where the output of a detached container goes.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub enum LogTo {
     /// Into the log in its record.
     #[default]
@@ -208,6 +208,13 @@ pub enum LogTo {
     Nowhere,
     /// Where that of mydocker goes.
     Caller,
+}
+
+impl LogTo {
+    /// Whether its output goes where that of mydocker goes.
+    pub fn is_callers(self) -> bool {
+        matches!(self, LogTo::Caller)
+    }
 }
 
 /// Where the numbers of `--stats` go.
