@@ -121,7 +121,7 @@ impl Bridge {
 
     /// Removes the bridge if nobody else uses it.
     pub fn leave(&self) -> Result<()> {
-        let hint = "the bridge may stay: ip link del NAME removes it";
+        let hint = "ip link del removes the bridge";
         self.remove().map_err(|e| e.about(self.name.as_bytes()).with_hint(hint))
     }
 

@@ -48,22 +48,28 @@ pub struct Place {
     own: Dir,
 }
 
-/// The folder of a bridge, locked. It is made if it is missing. If that fails, none that is empty stays.
-fn enter(records: &Dir, bridge: &CStr) -> Result<Dir> {
-    loop {
-        match records.mkdirat(bridge, 0o700) {
-            Err(e) if !e.is(Errno::EEXIST) => return Err(e),
-            _ => {}
-        }
-        match Dir::open(Some(records), bridge).and_then(|folder| sys::lock_soon(&folder).map(|()| folder)) {
-            // The last one on the bridge has just removed it.
-            Err(e) if e.is(Errno::ENOENT) => {}
-            Err(e) => {
-                records.rmdir(bridge).unwrap_or_default();
-                return Err(e);
-            }
-            folder => return folder,
-        }
+/// The folder of a bridge, locked, and in it that of a container, locked, without a file. ENOENT: the last one on the bridge has just
+/// removed it.
+fn make_own(records: &Dir, bridge: &CStr, name: &CStr) -> Result<(Dir, Dir)> {
+    let folder = Dir::open(Some(records), bridge)?;
+    sys::lock_soon(&folder)?;
+    make_folder(&folder, name)?;
+    let own = Dir::open(Some(&folder), name).and_then(|own| match sys::lock(&own, Lock::EX | Lock::NB)? {
+        true => own.unlink(HOSTS).map(|()| own),
+        false => Err(Error::refused("another process holds", &[own.path()], "")),
+    });
+    if own.is_err() {
+        // One that is not empty is another's.
+        folder.rmdir(name).unwrap_or_default();
+    }
+    Ok((folder, own?))
+}
+
+/// Makes a folder, unless it is there.
+fn make_folder(parent: &Dir, name: &CStr) -> Result<()> {
+    match parent.mkdirat(name, 0o700) {
+        Err(e) if !e.is(Errno::EEXIST) => Err(e),
+        _ => Ok(()),
     }
 }
 
@@ -92,16 +98,14 @@ impl ParentStep for MakeHosts {
         let name = bytes::c_string(&[b"mydocker-", &bytes::to_decimal(self.host.pid.0 as u64)]);
         // The folder stays locked until all of it is there.
         let (folder, own) = loop {
-            let folder = enter(&records, bridge)?;
-            match make_own(&folder, name) {
+            make_folder(&records, bridge)?;
+            match make_own(&records, bridge, name) {
                 Err(e) if e.is(Errno::ENOENT) => {}
                 Err(e) => {
-                    // A folder that is not empty is another's.
-                    folder.rmdir(name).unwrap_or_default();
                     records.rmdir(bridge).unwrap_or_default();
                     return Err(e);
                 }
-                Ok(own) => break (folder, own),
+                Ok(both) => break both,
             }
         };
         // From here on `leave` removes it.
@@ -113,21 +117,6 @@ impl ParentStep for MakeHosts {
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
         unlock(folder)
     }
-}
-
-/// The folder of a container in that of the bridge, locked, without a file. ENOENT: that of the bridge has just been removed.
-fn make_own(folder: &Dir, name: &CStr) -> Result<Dir> {
-    match folder.mkdirat(name, 0o700) {
-        // One that a killed mydocker of the same pid has left; another one holds the lock.
-        Err(e) if !e.is(Errno::EEXIST) => return Err(e),
-        _ => {}
-    }
-    let own = Dir::open(Some(folder), name)?;
-    if !sys::lock(&own, Lock::EX | Lock::NB)? {
-        return Err(Error::refused("another process holds", &[own.path()], ""));
-    }
-    own.unlink(HOSTS)?;
-    Ok(own)
 }
 
 /// Lets others into the folder of the bridge. The child has it open, too: to close it here would not unlock it.
@@ -260,7 +249,7 @@ pub fn leave(parent: &mut Parent) -> Result<()> {
     let Some(Place { records, bridge, folder, name, own }) = parent.place.take() else { return Ok(()) };
     sys::lock_soon(&folder)?;
     // It has been read to its end.
-    let again = sys::lseek(folder.fd(), 0, Whence::SET).map_err(|e| e.about(folder.path()));
+    let again = sys::lseek(folder.fd(), 0, Whence::SET);
     let left = remove(&folder, name, &own).and(again).and_then(|_| tell(&folder, None));
     match records.rmdir(bridge) {
         Err(e) if e.is(Errno::ENOTEMPTY) => left,

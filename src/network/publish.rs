@@ -101,7 +101,7 @@ step! {
 
 impl ParentStep for StartRelay {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        self.start(parent).map_err(|e| e.with_hint("the relay of published ports cannot start: leave out -p"))
+        self.start(parent).map_err(|e| e.with_hint("without its relay -p does not work"))
     }
 }
 

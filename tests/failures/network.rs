@@ -26,7 +26,10 @@ impl Network {
         let mut network = Network { before, links: Vec::new() };
         network.links = links()?;
         // Some kernels give a new namespace the host's setting.
-        fs::write("/proc/sys/net/ipv4/ip_forward", "0")?;
+        let forwards = "/proc/sys/net/ipv4/ip_forward";
+        if fs::read_to_string(forwards)?.trim() != "0" {
+            fs::write(forwards, "0")?;
+        }
         Ok(network)
     }
 

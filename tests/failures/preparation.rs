@@ -155,7 +155,7 @@ impl Preparation {
         unsafe { command.pre_exec(worker.joining()) };
         preparation.neighbour = Some(command.spawn()?);
         let state = worker.records().join(name()).join("state");
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         while !state.exists() && Instant::now() < end {
             thread::sleep(Duration::from_millis(1));
         }
