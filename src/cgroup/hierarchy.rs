@@ -93,6 +93,22 @@ pub enum Version {
     V2,
 }
 
+impl Version {
+    /// The kernel's name of its filesystem.
+    pub fn fstype(self) -> &'static CStr {
+        match self {
+            Self::V1 => c"cgroup",
+            Self::V2 => c"cgroup2",
+        }
+    }
+
+    /// Whether `mount` shows a hierarchy of it: on v1 the one that carries this controller.
+    pub fn is_of(self, mount: &Mount, controller: &[u8]) -> bool {
+        mount.fstype == self.fstype().to_bytes()
+            && (self == Self::V2 || bytes::has_part(mount.super_options, b',', controller))
+    }
+}
+
 /// A hierarchy that carries at least one of our controllers. It stays open until the process ends.
 pub struct Hierarchy {
     /// Its interface.
@@ -202,13 +218,7 @@ pub fn mounted<'a>(
     let mut found = None;
     let mut rest = mounts;
     while let Some(mount) = mountinfo::next(&mut rest) {
-        let is_it = match version {
-            Version::V1 => {
-                mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', controller.name().as_bytes())
-            }
-            Version::V2 => mount.fstype == b"cgroup2",
-        };
-        if is_it
+        if version.is_of(&mount, controller.name().as_bytes())
             && !mountinfo::is_hidden(&mount, mounts)
             && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
@@ -250,11 +260,7 @@ pub fn below_top(parts: &[&[u8]]) -> &'static CStr {
 
 /// A mount of our own, attached nowhere. The kernel identifies a v1 hierarchy by the list of all its `controllers`.
 fn detached(version: Version, controllers: &[u8]) -> Result<Dir> {
-    let fstype = match version {
-        Version::V1 => c"cgroup",
-        Version::V2 => c"cgroup2",
-    };
-    sys::detached_mount(fstype, controllers).map_err(|e| {
+    sys::detached_mount(version.fstype(), controllers).map_err(|e| {
         e.with_hint(match e.is(Errno::EPERM) {
             true => "no cgroup is mounted, and mounting one needs root",
             false => "no cgroup is mounted",

@@ -227,40 +227,32 @@ step! {
 }
 
 impl MountCgroup {
-    /// In place of the host's mounts. `None`: the hierarchy is mounted nowhere.
-    pub fn on_host(group: &'static Group, host: &Host, flags: MountFlags, in_userns: bool) -> Option<MountCgroup> {
-        let bound = group.path?;
-        Some(MountCgroup::instead(group.hierarchy, Some(group), host, flags, in_userns.then_some(bound)))
-    }
-
-    /// Its caller's cgroup of v1, in place of the host's mounts. The JVM fails where the root of a mount is above that.
-    pub fn of_caller(hierarchy: &'static Hierarchy, host: &Host, flags: MountFlags) -> Option<MountCgroup> {
-        let is_it = hierarchy.version == Version::V1 && hierarchy.own != c"." && hierarchy.top.path().starts_with(b"/");
-        is_it.then(|| MountCgroup::instead(hierarchy, None, host, flags, None))
-    }
-
-    fn instead(
+    /// In place of the host's mounts. `None`: there is nothing to show, or the hierarchy is mounted nowhere.
+    ///
+    /// Where the container has no cgroup of its own, its caller's is shown unless that is the top: the JVM fails where the
+    /// root of a mount is above the cgroup that it is in.
+    pub fn on_host(
         hierarchy: &'static Hierarchy,
         group: Option<&'static Group>,
         host: &Host,
         flags: MountFlags,
-        bound: Option<&'static CStr>,
-    ) -> MountCgroup {
+        in_userns: bool,
+    ) -> Option<MountCgroup> {
+        let bound = group.and_then(|group| group.path).filter(|_| in_userns);
+        if group.is_none() && hierarchy.own == c"." {
+            return None;
+        }
         let all = host.mountinfo.as_deref().unwrap_or_default();
+        let first = bytes::split(hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
         let (mut mounts, mut rest) = (Vec::new(), all);
         while let Some(mount) = mountinfo::next(&mut rest) {
-            let is_it = match hierarchy.version {
-                Version::V1 => {
-                    let first = bytes::split(hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
-                    mount.fstype == b"cgroup" && bytes::has_part(mount.super_options, b',', first)
-                }
-                Version::V2 => mount.fstype == b"cgroup2",
-            };
-            if is_it && bound.is_none() && !mountinfo::is_hidden(&mount, all) {
+            if !in_userns && hierarchy.version.is_of(&mount, first) && !mountinfo::is_hidden(&mount, all) {
                 mounts.push(mountinfo::unescape(mount.point));
             }
         }
-        MountCgroup { hierarchy, group, mounts, point: bytes::c_string(&[hierarchy.top.path()]), flags, bound }
+        let point = bytes::c_string(&[hierarchy.top.path()]);
+        let is_mounted = bound.is_some() || !mounts.is_empty();
+        is_mounted.then_some(MountCgroup { hierarchy, group, mounts, point, flags, bound })
     }
 }
 
@@ -270,28 +262,26 @@ impl ChildStep for MountCgroup {
             return Ok(());
         }
         for point in &self.mounts {
-            match sys::detach(point) {
-                // It is locked, or below one that has been detached.
-                Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT]) => {}
-                other => other?,
-            }
+            unless_impossible(sys::detach(point))?;
         }
-        let mounted = match self.bound {
-            Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),
-            None => mount_cgroup(self.hierarchy, self.point, self.flags),
-        };
-        match mounted {
-            // Where it is below one that has been detached; or the kernel knows no cgroup namespaces.
-            Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY]) => Ok(()),
-            other => other,
+        match self.bound {
+            Some(path) => unless_impossible(sys::mount(path, self.point, c"", MountFlags::BIND, None)),
+            None => mount_cgroup(self.hierarchy.version, self.point, self.flags, self.hierarchy.list),
         }
     }
 }
 
-fn mount_cgroup(hierarchy: &Hierarchy, point: &CStr, flags: MountFlags) -> Result<()> {
-    match hierarchy.version {
-        Version::V1 => sys::mount(c"cgroup", point, c"cgroup", flags, Some(hierarchy.list)),
-        Version::V2 => sys::mount(c"cgroup", point, c"cgroup2", flags, None),
+fn mount_cgroup(version: Version, point: &CStr, flags: MountFlags, list: &CStr) -> Result<()> {
+    let data = (version == Version::V1).then_some(list);
+    unless_impossible(sys::mount(c"cgroup", point, version.fstype(), flags, data))
+}
+
+/// What is locked, or below a mount that has been detached, is not unmounted. Nothing is mounted there either; by a kernel that knows
+/// no cgroup namespaces, or not in a user namespace; of a controller that is on v2, mounted with others, or unknown.
+fn unless_impossible(mounted: Result<()>) -> Result<()> {
+    match mounted {
+        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY, Errno::EINVAL]) => Ok(()),
+        other => other,
     }
 }
 
@@ -309,8 +299,6 @@ step! {
     pub struct MountCgroups {
         /// Its cgroups, and where each is to be mounted, relative to /sys.
         pub groups: Vec<(&'static Group, &'static CStr)>,
-        /// The controllers of v1 that are only listed.
-        pub listed: Vec<&'static CStr>,
         /// As in [`MountCgroup`].
         pub flags: MountFlags,
     }
@@ -326,16 +314,7 @@ impl MountCgroups {
             Version::V2 if groups.len() == 1 => POINT,
             Version::V2 => c"fs/cgroup/unified",
         };
-        let is_carried = |name: &CStr| {
-            groups.iter().any(|group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', name.to_bytes()))
-        };
-        let mut listed = Vec::new();
-        for name in JVM_WANTS {
-            if is_carried(c"cpu") && !is_carried(name) {
-                listed.push(name);
-            }
-        }
-        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), listed, flags }
+        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), flags }
     }
 }
 
@@ -344,20 +323,15 @@ impl ChildStep for MountCgroups {
         let Some(top) = &child.own.sys else { return Ok(()) };
         sys::fchdir(top, c"/sys")?;
         let in_memory = self.groups.iter().any(|(_, point)| *point != POINT);
-        for list in &self.listed {
-            match sys::mount(c"cgroup", POINT, c"cgroup", self.flags, Some(list)) {
-                // It is on v2, mounted together with others, or unknown to this kernel: then the JVM does not miss it, or in vain.
-                Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY, Errno::EINVAL]) => {}
-                other => other?,
-            }
-        }
         if in_memory {
-            let flags = self.flags.without(MountFlags::RDONLY);
-            match sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k")) {
-                // A kernel without cgroups.
-                Err(e) if e.is(Errno::ENOENT) => return Ok(()),
-                other => other?,
+            for list in JVM_WANTS {
+                let carries = |group: &Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', list.to_bytes());
+                if !self.groups.iter().any(|(group, _)| carries(group)) {
+                    mount_cgroup(Version::V1, POINT, self.flags, list)?;
+                }
             }
+            let flags = self.flags.without(MountFlags::RDONLY);
+            sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k"))?;
         }
         for (group, point) in &self.groups {
             if group.left_out.get() {
@@ -366,13 +340,10 @@ impl ChildStep for MountCgroups {
             if in_memory {
                 sys::mkdir(None, point, 0o755)?;
             }
-            match mount_cgroup(group.hierarchy, point, self.flags) {
-                // The kernel knows no cgroup namespaces in a user namespace.
-                Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY]) => {}
-                other => other?,
-            }
+            mount_cgroup(group.hierarchy.version, point, self.flags, group.hierarchy.list)?;
         }
-        if in_memory && self.flags.has(MountFlags::RDONLY) {
+        // A privileged container is shown nothing of v1.
+        if in_memory {
             sys::remount_read_only(POINT, self.flags)?;
         }
         Ok(())

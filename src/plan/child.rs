@@ -222,19 +222,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if own_root && !shown.is_empty() && !covers_users {
         steps.add(MountCgroups::new(&shown, flags));
     }
-    if !own_root && !covers_users {
-        for group in &shown {
-            if let Some(step) = MountCgroup::on_host(group, host, flags, in_userns) {
-                steps.add(step);
-            }
-        }
+    if !own_root && !shown.is_empty() && !covers_users {
         for &hierarchy in &parts.hierarchies {
-            let has_group = parts.groups.iter().any(|group| core::ptr::eq(group.hierarchy, hierarchy));
-            if !shown.is_empty()
-                && !in_userns
-                && !has_group
-                && let Some(step) = MountCgroup::of_caller(hierarchy, host, flags)
-            {
+            let group = shown.iter().copied().find(|group| core::ptr::eq(group.hierarchy, hierarchy));
+            if let Some(step) = MountCgroup::on_host(hierarchy, group, host, flags, in_userns) {
                 steps.add(step);
             }
         }
