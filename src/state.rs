@@ -447,8 +447,7 @@ pub struct Record {
 /// The folder `name`, if a mydocker has made it: the user may keep records in a folder that has others.
 fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
     match Dir::open(Some(folder), name) {
-        // The user may not even look into it.
-        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EACCES]) => Ok(None),
+        Err(e) if e.is(Errno::ENOENT) => Ok(None),
         dir => {
             let dir = dir?;
             let mode = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()))?.mode;

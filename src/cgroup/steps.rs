@@ -239,7 +239,7 @@ impl MountCgroup {
         in_userns: bool,
     ) -> Option<MountCgroup> {
         let bound = group.and_then(|group| group.path).filter(|_| in_userns);
-        if group.is_none() && hierarchy.own == c"." {
+        if group.map_or(hierarchy.own == c".", |group| !group.shows_limits()) {
             return None;
         }
         let all = host.mountinfo.as_deref().unwrap_or_default();
@@ -262,25 +262,28 @@ impl ChildStep for MountCgroup {
             return Ok(());
         }
         for point in &self.mounts {
-            unless_impossible(sys::detach(point))?;
+            // It is locked, or below one that has been detached.
+            unless(sys::detach(point), &[Errno::EINVAL, Errno::ENOENT])?;
         }
-        match self.bound {
-            Some(path) => unless_impossible(sys::mount(path, self.point, c"", MountFlags::BIND, None)),
+        let mounted = match self.bound {
+            Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),
             None => mount_cgroup(self.hierarchy.version, self.point, self.flags, self.hierarchy.list),
-        }
+        };
+        unless(mounted, &NO_PLACE)
     }
 }
 
 fn mount_cgroup(version: Version, point: &CStr, flags: MountFlags, list: &CStr) -> Result<()> {
-    let data = (version == Version::V1).then_some(list);
-    unless_impossible(sys::mount(c"cgroup", point, version.fstype(), flags, data))
+    sys::mount(c"cgroup", point, version.fstype(), flags, (version == Version::V1).then_some(list))
 }
 
-/// What is locked, or below a mount that has been detached, is not unmounted. Nothing is mounted there either; by a kernel that knows
-/// no cgroup namespaces, or not in a user namespace; of a controller that is on v2, mounted with others, or unknown.
-fn unless_impossible(mounted: Result<()>) -> Result<()> {
-    match mounted {
-        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EPERM, Errno::EBUSY, Errno::EINVAL]) => Ok(()),
+/// The place is below a mount that has been detached; or the kernel knows no cgroup namespaces, or not in a user namespace.
+const NO_PLACE: [Errno; 3] = [Errno::ENOENT, Errno::EPERM, Errno::EBUSY];
+
+/// Goes on without it where it has failed for one of these reasons.
+fn unless(done: Result<()>, reasons: &[Errno]) -> Result<()> {
+    match done {
+        Err(e) if e.is_one_of(reasons) => Ok(()),
         other => other,
     }
 }
@@ -327,7 +330,10 @@ impl ChildStep for MountCgroups {
             for list in JVM_WANTS {
                 let carries = |group: &Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', list.to_bytes());
                 if !self.groups.iter().any(|(group, _)| carries(group)) {
-                    mount_cgroup(Version::V1, POINT, self.flags, list)?;
+                    // It is on v2, mounted together with others, or unknown to this kernel: the JVM does not miss it, or in vain.
+                    let [none, forbidden, others] = NO_PLACE;
+                    let mounted = mount_cgroup(Version::V1, POINT, self.flags, list);
+                    unless(mounted, &[none, forbidden, others, Errno::EINVAL])?;
                 }
             }
             let flags = self.flags.without(MountFlags::RDONLY);
@@ -340,7 +346,7 @@ impl ChildStep for MountCgroups {
             if in_memory {
                 sys::mkdir(None, point, 0o755)?;
             }
-            mount_cgroup(group.hierarchy.version, point, self.flags, group.hierarchy.list)?;
+            unless(mount_cgroup(group.hierarchy.version, point, self.flags, group.hierarchy.list), &NO_PLACE)?;
         }
         // A privileged container is shown nothing of v1.
         if in_memory {

@@ -224,7 +224,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if !own_root && !shown.is_empty() && !covers_users {
         for &hierarchy in &parts.hierarchies {
-            let group = shown.iter().copied().find(|group| core::ptr::eq(group.hierarchy, hierarchy));
+            let group = parts.groups.iter().copied().find(|group| core::ptr::eq(group.hierarchy, hierarchy));
             if let Some(step) = MountCgroup::on_host(hierarchy, group, host, flags, in_userns) {
                 steps.add(step);
             }

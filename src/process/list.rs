@@ -2,7 +2,7 @@
 
 use crate::bytes::{self, Put};
 use crate::cgroup::directory::FREEZER_STATE;
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::log::{self, View};
 use crate::process::keep;
 use crate::state::{self, End, Record};
@@ -385,8 +385,13 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
     let mut rows: Vec<Row> = Vec::new();
     let mut out = Vec::new();
     for name in names {
+        let record = match Record::open(folder, name) {
+            // The folder of somebody else, which the user may not even look into.
+            Err(e) if e.is(Errno::EACCES) => continue,
+            record => record?,
+        };
         // One that has been removed meanwhile is not in the list.
-        let Some(record) = Record::open(folder, name)? else { continue };
+        let Some(record) = record else { continue };
         if order.filters.is_empty() && !(order.all || record.alive) {
             continue;
         }

@@ -5,7 +5,9 @@ use crate::support::folder::Folder;
 use crate::support::harness::{run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, state, status_field, wait_for_end, wait_until};
+use crate::support::processes::{
+    anonymous_kib, children, is_in_call, send, state, status_field, wait_for_end, wait_until,
+};
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
 use std::io::{Read, Write};
@@ -147,11 +149,7 @@ fn any_number_may_wait() {
     let keeper = keeper_of(records.pid(&name));
     let waiters: Vec<_> = (0..10).map(|_| records.verb("wait", &[&name]).start()).collect();
     for waiter in &waiters {
-        // In flock(2), and not on its way there.
-        wait_until("it waits", || {
-            let call = fs::read_to_string(format!("/proc/{}/syscall", waiter.pid)).unwrap_or_default();
-            call.split(' ').next() == Some(libc::SYS_flock.to_string().as_str())
-        });
+        wait_until("it waits", || is_in_call(waiter.pid, libc::SYS_flock));
     }
     let fifo = format!("{}/{name}/stdin", records.state());
     fs::OpenOptions::new().write(true).open(fifo).expect("its standard input").write_all(b"go\n").expect("write");
@@ -427,6 +425,8 @@ fn a_full_disk_loses_log_lines_and_says_so() {
         let line = text.lines().find_map(|line| line.strip_prefix("pid ")).expect("pid");
         keeper_of(line.trim().parse().expect("a number"))
     };
+    // Up to there it sweeps, and grows.
+    wait_until("it waits for the end", || is_in_call(keeper, libc::SYS_ppoll));
     let before = anonymous_kib(keeper);
     write(b"a\n");
     let filler = folder.path("filler");

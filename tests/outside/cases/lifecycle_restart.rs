@@ -3,7 +3,7 @@
 use crate::cases::lifecycle::Records;
 use crate::support::harness::{run, unique_name};
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, state, wait_for_end, wait_until};
+use crate::support::processes::{anonymous_kib, children, is_in_call, send, state, wait_for_end, wait_until};
 use std::fs;
 
 /// Prints a line, and fails.
@@ -26,9 +26,7 @@ fn stop_in_pause(records: &Records, name: &str, keeper: i32) {
         wait_until("it is restarting", || records.names(&["-f", "status=restarting"]) == [name]);
         send(keeper, libc::SIGSTOP);
         wait_until("it is stopped", || state(keeper) == Some('T'));
-        let call = fs::read_to_string(format!("/proc/{keeper}/syscall")).expect("its call");
-        let waits = call.split(' ').next() == Some(libc::SYS_ppoll.to_string().as_str());
-        let is_there = waits && records.names(&["-f", "status=restarting"]) == [name];
+        let is_there = is_in_call(keeper, libc::SYS_ppoll) && records.names(&["-f", "status=restarting"]) == [name];
         if !is_there {
             send(keeper, libc::SIGCONT);
         }

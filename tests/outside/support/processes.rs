@@ -69,6 +69,12 @@ pub fn state(pid: i32) -> Option<char> {
     stat_fields(pid)?.first()?.chars().next()
 }
 
+/// Whether it is in this system call, and not on its way there: proc_pid_syscall(5).
+pub fn is_in_call(pid: i32, number: libc::c_long) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.split(' ').next() == Some(number.to_string().as_str())
+}
+
 /// Whether it is in the foreground process group of its terminal.
 pub fn is_in_foreground(pid: i32) -> bool {
     stat_fields(pid).is_some_and(|fields| fields.get(2).is_some() && fields.get(2) == fields.get(5))
