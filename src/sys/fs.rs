@@ -735,7 +735,8 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
 /// Some of them, in at most two reads, however many there are: the first ones, and in a large directory of a cgroup filesystem those
 /// from `position` on. There a position is a hash of the name, of 31 bits.
 pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result<Vec<&'static CStr>> {
-    let mut names = Vec::new();
+    // Room for two reads of short names, of which nothing is touched before it is used: a list that grows leaves its old blocks behind.
+    let mut names = Vec::with_capacity(NAMES / 20);
     if read_names(dir, prefix, &mut names)? > NAMES / 2 {
         super::lseek(dir.fd(), (position >> 1) as u64, super::Whence::SET)?;
         read_names(dir, prefix, &mut names)?;

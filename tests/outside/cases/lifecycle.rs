@@ -220,8 +220,13 @@ fn the_folders_of_others_stay() {
     for _ in 0..3 {
         records.probe(&["--name", "lc-beside"], &["status", "0"]).finish().silent(0);
     }
-    for name in ["theirs", "empty", "closed"] {
-        records.call("rm", &["-f", name]).refused(125, &["no such container", name]);
+    for (name, reason) in [
+        ("theirs", "no such container"),
+        ("empty", "no such container"),
+        // Root may look into it.
+        ("closed", if host().root { "no such container" } else { "EACCES" }),
+    ] {
+        records.call("rm", &["-f", name]).refused(125, &[reason, name]);
     }
     assert_eq!(records.call("ps", &["-aq"]).success(), "");
     records.probe(&["--name", "theirs"], &["status", "0"]).finish().refused(125, &["theirs", "not a record"]);
