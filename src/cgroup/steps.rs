@@ -277,7 +277,8 @@ fn mount_cgroup(version: Version, point: &CStr, flags: MountFlags, list: &CStr) 
     sys::mount(c"cgroup", point, version.fstype(), flags, (version == Version::V1).then_some(list))
 }
 
-/// The place is below a mount that has been detached; or the kernel knows no cgroup namespaces, or not in a user namespace.
+/// The place is below a mount that has been detached; or the kernel knows no cgroup namespaces, or not in a user namespace, or the
+/// controller is mounted together with others.
 const NO_PLACE: [Errno; 3] = [Errno::ENOENT, Errno::EPERM, Errno::EBUSY];
 
 /// Goes on without it where it has failed for one of these reasons.
@@ -302,6 +303,8 @@ step! {
     pub struct MountCgroups {
         /// Its cgroups, and where each is to be mounted, relative to /sys.
         pub groups: Vec<(&'static Group, &'static CStr)>,
+        /// The controllers of v1 that are only listed.
+        pub listed: Vec<&'static CStr>,
         /// As in [`MountCgroup`].
         pub flags: MountFlags,
     }
@@ -311,13 +314,25 @@ step! {
 
 impl MountCgroups {
     /// By the names that a host has: /sys/fs/cgroup itself is that of v2, unless there are hierarchies of v1 as well.
-    pub fn new(groups: &[&'static Group], flags: MountFlags) -> MountCgroups {
+    pub fn new(groups: &[&'static Group], host: &Host, flags: MountFlags) -> MountCgroups {
         let point = |group: &Group| match group.hierarchy.version {
             Version::V1 => bytes::c_string(&[POINT.to_bytes(), b"/", group.hierarchy.list.to_bytes()]),
             Version::V2 if groups.len() == 1 => POINT,
             Version::V2 => c"fs/cgroup/unified",
         };
-        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), flags }
+        let mut listed = Vec::new();
+        for name in JVM_WANTS {
+            let controller = name.to_bytes();
+            let carries = |group: &&Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', controller);
+            let mut mounts = host.mountinfo.as_deref().unwrap_or_default();
+            while let Some(mount) = mountinfo::next(&mut mounts) {
+                if Version::V1.is_of(&mount, controller) && !groups.iter().any(carries) {
+                    listed.push(name);
+                    break;
+                }
+            }
+        }
+        MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), listed, flags }
     }
 }
 
@@ -327,14 +342,8 @@ impl ChildStep for MountCgroups {
         sys::fchdir(top, c"/sys")?;
         let in_memory = self.groups.iter().any(|(_, point)| *point != POINT);
         if in_memory {
-            for list in JVM_WANTS {
-                let carries = |group: &Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', list.to_bytes());
-                if !self.groups.iter().any(|(group, _)| carries(group)) {
-                    // It is on v2, mounted together with others, or unknown to this kernel: the JVM does not miss it, or in vain.
-                    let [none, forbidden, others] = NO_PLACE;
-                    let mounted = mount_cgroup(Version::V1, POINT, self.flags, list);
-                    unless(mounted, &[none, forbidden, others, Errno::EINVAL])?;
-                }
+            for list in &self.listed {
+                unless(mount_cgroup(Version::V1, POINT, self.flags, list), &NO_PLACE)?;
             }
             let flags = self.flags.without(MountFlags::RDONLY);
             sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k"))?;

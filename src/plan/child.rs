@@ -220,7 +220,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
     let covers_users = parts.volumes.iter().any(is_in_sys);
     if own_root && !shown.is_empty() && !covers_users {
-        steps.add(MountCgroups::new(&shown, flags));
+        steps.add(MountCgroups::new(&shown, host, flags));
     }
     if !own_root && !shown.is_empty() && !covers_users {
         for &hierarchy in &parts.hierarchies {
