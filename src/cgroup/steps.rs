@@ -298,12 +298,12 @@ const JVM_WANTS: [&CStr; 2] = [c"cpuset", c"cpuacct"];
 step! {
     /// Shows its limits in its own root, where programs look for them.
     ///
-    /// Of a hierarchy of v1 that only the JVM wants, there is no cgroup of its own. It is mounted where the tmpfs then covers it:
-    /// listed in mountinfo, while the names of the host's cgroups in it cannot be read.
+    /// On v1 the JVM reads its limits only if mountinfo lists cpuset and cpuacct, too. Where the container has no cgroup of its own
+    /// there, the hierarchy is mounted below the tmpfs: it is listed, and the names of the host's cgroups in it cannot be read.
     pub struct MountCgroups {
         /// Its cgroups, and where each is to be mounted, relative to /sys.
         pub groups: Vec<(&'static Group, &'static CStr)>,
-        /// The controllers of v1 that are only listed.
+        /// The controllers of v1 that are mounted for the JVM alone.
         pub listed: Vec<&'static CStr>,
         /// As in [`MountCgroup`].
         pub flags: MountFlags,

@@ -78,7 +78,7 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
     Ok(environment.variables)
 }
 
-/// Whoever has a root of its own has a HOME: an empty one is none, as docker has it.
+/// A command in a root of its own has a HOME. An empty HOME counts as unset, as with docker.
 fn set_home(environment: &mut Environment, spec: &Spec) {
     let is_set = environment::get(&environment.variables, b"HOME").is_some_and(|home| !home.is_empty());
     if is_set || spec.unset_env.contains(&"HOME") {

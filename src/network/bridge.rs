@@ -88,7 +88,7 @@ impl Bridge {
                 overlap?;
             }
         } else if overlap.is_ok() {
-            // One without an address, whose maker was killed, is made to the end.
+            // The mydocker that made this bridge was killed before it gave it an address: this one gives it.
             bridge.index = None;
         }
         Ok(Box::leak(Box::new(bridge)))

@@ -260,8 +260,8 @@ pub fn ftruncate(file: &Fd, len: usize) -> Result<()> {
     unsafe { call!(ftruncate(file.borrow(), len)) }.result().map(drop)
 }
 
-/// openat(2) of a file to append to, which is created if it is missing. Nobody waits for the reader of a FIFO; once it is open,
-/// whoever writes to it waits as usual.
+/// openat(2) of a file to append to, which is created if it is missing. It does not wait for the reader of a FIFO: ENXIO.
+/// Once the FIFO is open, whoever writes to it waits as usual.
 pub fn open_to_append(path: &CStr) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND | OpenFlags::NONBLOCK | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call

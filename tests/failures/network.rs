@@ -101,7 +101,7 @@ fn tables() -> io::Result<usize> {
             let len = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
             match i32::from(u16::from_ne_bytes([header[4], header[5]])) {
                 libc::NLMSG_DONE => return Ok(count),
-                // This kernel has no nf_tables, so there is none.
+                // This kernel has no nf_tables, and so no table of ours.
                 libc::NLMSG_ERROR => return Ok(0),
                 _ => count += 1,
             }

@@ -152,7 +152,7 @@ fn variables_in_a_root() {
         ("a name in capitals", "variable FALSE", "true"),
         ("by name alone: the caller's", "variable TRUE", "false"),
         ("a line feed in it", "variable TRICKY", "tri cky"),
-        ("an empty HOME is none", "variable HOME", "/root"),
+        ("an empty HOME counts as unset", "variable HOME", "/root"),
         ("HOME is set once", "times HOME", "1"),
         ("HOSTNAME is the name", "variable HOSTNAME", "testing"),
         ("of two values the later one", "variable ONE", ""),
@@ -226,7 +226,7 @@ fn whose_terminal_it_is() {
     ];
     assert_rows(|words| root.probe(&["-t", "-u", "1000:100"], words), OF_A_USER);
     const WITHOUT: &[Row] = &[
-        ("without -t: stdin is none", "terminal 0", "no"),
+        ("without -t: stdin is no terminal", "terminal 0", "no"),
         ("nor is stdout", "terminal 1", "no"),
         ("nor is stderr", "terminal 2", "no"),
         ("there is none", "list /dev/pts", "ptmx"),
@@ -261,7 +261,10 @@ fn what_exec_is_given() {
                 ("in root's HOME", "variable HOME", "/root"),
             ],
         ),
-        ("-u mail -e HOME=", &[("an empty HOME is none", "variable HOME", "/var/mail"), ("once", "times HOME", "1")]),
+        (
+            "-u mail -e HOME=",
+            &[("an empty HOME counts as unset", "variable HOME", "/var/mail"), ("once", "times HOME", "1")],
+        ),
         (
             "-e HOME=/tmp -e PATH=/usr/bin -e FOO=BAR -w /etc",
             &[
