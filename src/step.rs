@@ -209,6 +209,8 @@ pub struct Parent {
     pub ending: SigSet,
     /// The child, once there is one.
     pub pid: Option<Pid>,
+    /// It is not let go any more, and waits for its command until it is killed.
+    pub is_held: bool,
     /// What the child has reported that it has created: the name, and the directory that it is in.
     pub created: Vec<(Rc<Fd>, &'static CStr)>,
     /// The file for that pid.
@@ -259,6 +261,7 @@ impl Parent {
 
     /// Keeps the pipe of the command open, and sends nothing.
     pub fn hold(&mut self) {
+        self.is_held = true;
         core::mem::forget(self.pipes.command_write.take());
     }
 }

@@ -337,6 +337,8 @@ impl ParentStep for ReceiveTerminal {
         let Some(socket) = parent.pipes.terminal_receive.take() else { return Ok(()) };
         // The child may be busy with a mount that hangs.
         if !parent.await_ready(socket.borrow(), false)? {
+            // Where it is closed, the child fails before it is killed.
+            parent.pipes.terminal_receive = Some(socket);
             return Ok(());
         }
         let Some(master) = sys::receive_fd(socket.borrow(), &mut [0])? else { return Ok(()) };

@@ -18,6 +18,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         signals: None,
         ending: signals::ENDING.without(plan.host.status.ignored),
         pid: None,
+        is_held: false,
         created: Vec::new(),
         pid_file: None,
         stats_file: None,

@@ -20,6 +20,8 @@ const REAPER_GRACE_MS: u32 = 1000;
 /// The container, as the parent sees it.
 pub struct Supervisor {
     pid: Option<Pid>,
+    /// It never becomes the command.
+    is_held: bool,
     signals: Option<Fd>,
     /// Open until it is known whether execve has worked.
     error_read: Option<Fd>,
@@ -55,6 +57,7 @@ impl Supervisor {
         let is_own_proc = plan.host.status.pid == Some(plan.host.pid.0 as u64);
         Supervisor {
             pid: parent.pid,
+            is_held: parent.is_held,
             signals: parent.signals.take(),
             error_read: parent.pipes.error_read.take(),
             is_subreaper: plan.spec.host_pid,
@@ -283,7 +286,10 @@ impl Supervisor {
     /// go.
     fn has_executed(&self) -> Result<bool> {
         let Some(pipe) = &self.error_read else { return Ok(true) };
-        Ok(self.init && sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(REAPER_GRACE_MS))?)
+        if !self.init || self.is_held {
+            return Ok(false);
+        }
+        sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(REAPER_GRACE_MS))
     }
 
     /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.

@@ -96,6 +96,32 @@ fn it_passes_signals_on_from_the_first_word_on() {
     assert_eq!(running.reap().code(), 7);
 }
 
+case!(a_signal_before_the_terminal_is_there, Needs::NAMESPACES | Needs::STRACE);
+/// A signal that asks for the end while the child has not yet sent its terminal is the reason of the end, and no error is.
+fn a_signal_before_the_terminal_is_there() {
+    let folder = Folder::new();
+    let strace = tool("strace").expect("strace");
+    for options in [&["-t"][..], &["-t", "--init"]] {
+        let seen = folder.text("strace");
+        let delay = "inject=setsid:delay_enter=500000";
+        let mut words: Vec<OsString> =
+            ["-f", "-o", &seen, "-e", "trace=setsid", "-e", delay].map(OsString::from).into();
+        words.extend([mydocker_file().into(), "run".into()]);
+        words.extend(options.iter().map(OsString::from));
+        words.extend(probe_words(&["sleep", "100000"]));
+        let running = mydocker_at(&strace, &words).start();
+        // strace has other children before, to try what it can do.
+        let parent = || children(running.pid).into_iter().find(|&pid| !children(pid).is_empty());
+        wait_until("it has a child, or has ended", || parent().is_some() || state(running.pid) == Some('Z'));
+        if let Some(mydocker) = parent() {
+            send(mydocker, SIGTERM);
+        }
+        let outcome = running.finish();
+        assert_eq!(outcome.code(), 128 + SIGTERM, "{options:?}: {outcome:?}");
+        assert!(!outcome.stderr_text().contains("mydocker:"), "{options:?}: {outcome:?}");
+    }
+}
+
 case!(a_foreign_init_is_left_to_itself, Needs::NAMESPACES);
 /// tini and similar programs wait with sigtimedwait(2): they have no handler, and while they wait no signal is blocked.
 fn a_foreign_init_is_left_to_itself() {
