@@ -25,7 +25,7 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
         filters: Vec::new(),
         force: false,
         view: View::default(),
-        seconds: 10,
+        patience: Some(10_000),
         signal: libc::SIGKILL,
         once: false,
         names: Vec::new(),
@@ -48,7 +48,12 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             "--tail" if value == "all" => order.view.tail = None,
             "--tail" => order.view.tail = Some(number(value)?),
             "--since" => order.view.since = time(value)?,
-            "--time" => order.seconds = number(value)?,
+            "--time" if value == "-1" => order.patience = None,
+            "--time" => {
+                let milliseconds = u32::try_from(number(value)?.saturating_mul(1000));
+                let too_long = |_| Error::usage("too many seconds; -1 waits as long as it takes:", value.as_bytes());
+                order.patience = Some(milliseconds.map_err(too_long)?);
+            }
             "--signal" => {
                 let signal = SignalNumber::named(value.as_bytes());
                 order.signal = signal.ok_or_else(|| Error::usage("no such signal", value.as_bytes()))?;

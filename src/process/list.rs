@@ -51,8 +51,8 @@ pub struct Order {
     pub force: bool,
     /// `logs`: what to show.
     pub view: View,
-    /// `stop`: how many seconds it has until SIGKILL.
-    pub seconds: u64,
+    /// `stop`: how many milliseconds it has until SIGKILL; `None`: as long as it takes.
+    pub patience: Option<u32>,
     /// `kill`: what is sent.
     pub signal: i32,
     /// `stats`: once, and not every second.
@@ -132,7 +132,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         // As docker has it, one that has ended is stopped.
         Act::Stop if !record.alive => print(name.to_bytes()),
         Act::Stop => {
-            stop(&mut record, name, Some(order.seconds))?;
+            stop(&mut record, name, Some(order.patience))?;
             print(name.to_bytes())
         }
         // It has ended in the pause before a restart.
@@ -259,8 +259,9 @@ fn number(text: &[u8]) -> Option<u64> {
 /// The status of a container whose keeper was killed: SIGKILL has ended it, too.
 const KILLED: u64 = 128 + libc::SIGKILL as u64;
 
-/// Ends a container: by SIGKILL; or, with `patience`, as SIGTERM to its mydocker does, and by SIGKILL after that many seconds.
-fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
+/// Ends a container: by SIGKILL; or, with `patience`, as SIGTERM to its mydocker does, and by SIGKILL after that many milliseconds,
+/// or never.
+fn stop(record: &mut Record, name: &CStr, patience: Option<Option<u32>>) -> Result<()> {
     let found = running(record, name);
     if let (Err(_), (true, keeper)) = (&found, record.has_just_ended()) {
         // It has ended by itself. One that is stopped is to go on here, too.
@@ -286,8 +287,7 @@ fn stop(record: &mut Record, name: &CStr, patience: Option<u64>) -> Result<()> {
         // One that is stopped is to go on: it has to clean up.
         sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;
     }
-    let milliseconds = (patience.unwrap_or(0) as u32).saturating_mul(1000);
-    if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(milliseconds))? {
+    if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], patience.unwrap_or(Some(0)))? {
         sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
     }
     record.wait()

@@ -168,6 +168,7 @@ fn stop_and_kill() {
         (&["stop"][..], "echo up; exec sleep 1000", "143\n"),
         (&["stop", "-t", "0"], "trap '' TERM; echo up; sleep 1000", "137\n"),
         (&["stop", "-t", "600"], "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done", "5\n"),
+        (&["stop", "-t", "-1"], "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done", "5\n"),
         (&["kill"], "echo up; exec sleep 1000", "137\n"),
         (&["kill", "-s", "USR1"], "trap 'exit 6' USR1; echo up; while :; do sleep 0.01; done", "6\n"),
         (&["kill", "--signal=sigusr2"], "trap 'exit 7' USR2; echo up; while :; do sleep 0.01; done", "7\n"),
@@ -185,6 +186,11 @@ fn stop_and_kill() {
     records.call("kill", &["-s", "NOPE", "x"]).usage_error(&["no such signal", "NOPE"]);
     records.call("kill", &["-s", "65", "x"]).usage_error(&["no such signal", "65"]);
     records.call("stop", &["-t", "soon", "x"]).usage_error(&["not a number", "soon"]);
+    // As milliseconds it would begin again at 0, and kill at once.
+    for long in ["4294968", "4294967296", "18446744073709551615"] {
+        records.call("stop", &["-t", long, "x"]).usage_error(&["too many seconds", "-1", long]);
+    }
+    records.call("stop", &["-t", "4294967", "x"]).refused(125, &["no such container"]);
 }
 
 case!(stop_by_another_signal, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
