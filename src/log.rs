@@ -80,7 +80,7 @@ impl ParentStep for DetachStreams {
                 let mut end = 0;
                 if self.spec.restart.is_some() {
                     // What is left of a piece that was cut is written over.
-                    let mut reader = Reader::new(dir.openat(LOG, OpenFlags::NONE)?);
+                    let mut reader = Reader::new(dir.open_plain(LOG, OpenFlags::NONE)?);
                     while reader.next().is_some() {}
                     end = reader.at;
                 }
@@ -217,7 +217,7 @@ const PAUSE: i64 = 50_000_000;
 
 /// Prints the log of a container.
 pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
-    let open = |file| record.dir.openat(file, OpenFlags::NONE);
+    let open = |file| record.dir.open_plain(file, OpenFlags::NONE);
     // Between two names of a file there is a moment without `log`; and a keeper may have been killed in it.
     let mut log =
         Reader::new(open(LOG).or_else(|e| open(OLD).map_err(|_| e)).map_err(|e| match e.is(Errno::ENOENT) {

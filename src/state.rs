@@ -32,6 +32,9 @@ const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"std
 /// The first line of a state file.
 const VERSION: &[u8] = b"mydocker 1\n";
 
+/// What is said of a record that is not one.
+pub const DAMAGED: &str = "its record is cut short, or of another version:";
+
 /// How long a state file may be: as its paths and its ports may be.
 const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 
@@ -382,7 +385,7 @@ pub fn has_run(dir: &Dir) -> Result<bool> {
 
 /// In place, where it has its room; whoever waits has it open.
 fn write_status(dir: &Dir, line: &[u8]) -> Result<()> {
-    let file = dir.openat(STATUS, OpenFlags::WRONLY)?;
+    let file = dir.open_plain(STATUS, OpenFlags::WRONLY)?;
     sys::write_all(file.borrow(), line).map_err(|e| e.about(b"status"))
 }
 
@@ -398,7 +401,7 @@ pub fn note_status(dir: &Dir, status: i32, out_of_memory: bool) -> Result<()> {
 
 /// Notes beside the status that it will be started again.
 pub fn note_pause(dir: &Dir) -> Result<()> {
-    let file = dir.openat(STATUS, OpenFlags::WRONLY)?;
+    let file = dir.open_plain(STATUS, OpenFlags::WRONLY)?;
     sys::pwrite_all(file.borrow(), RESTARTING, STATUS_LEN as u64 - 1);
     Ok(())
 }
@@ -462,20 +465,26 @@ impl Record {
         let missing = |e: Error| e.is(Errno::ENOENT);
         let Some(dir) = open_ours(folder, name)? else { return Ok(None) };
         let alive = !sys::lock(&dir, Lock::SH | Lock::NB)?;
-        let status = match dir.openat(STATUS, OpenFlags::NONE) {
+        let status = match dir.open_plain(STATUS, OpenFlags::NONE) {
             Err(e) if missing(e) => return Ok(None),
-            other => other?,
+            // Whatever it is, nothing can be read from it.
+            other => other.or_else(|_| dir.open_plain(STATUS, OpenFlags::PATH))?,
         };
-        let state = match dir.read(STATE, &mut [0; STATE_LEN]) {
-            Err(e) if missing(e) => Vec::new(),
-            state => state?.to_vec(),
+        let mut buffer = [0; STATE_LEN];
+        let state = dir.open_plain(STATE, OpenFlags::NONE).and_then(|file| sys::pread(file.borrow(), &mut buffer, 0));
+        let len = match state {
+            Err(e) if missing(e) => 0,
+            // A FIFO has no offsets. One byte is no state that can be read.
+            state => state.unwrap_or(1),
         };
+        let state = buffer.get(..len).unwrap_or_default().to_vec();
         Ok(Some(Record { dir, status, alive, state }))
     }
 
-    /// Whether the state file is whole, and of this version.
+    /// Whether the files are plain ones, and that of the state is whole, and of this version.
     pub fn is_readable(&self) -> bool {
-        self.state.is_empty() || self.state.starts_with(VERSION) && self.state.ends_with(b"\nend\n")
+        sys::pread(self.status.borrow(), &mut [0], 0).is_ok()
+            && (self.state.is_empty() || self.state.starts_with(VERSION) && self.state.ends_with(b"\nend\n"))
     }
 
     /// The value of a line.
@@ -571,14 +580,17 @@ impl Record {
     /// What `exec` needs: the options, as names and values, and the environment of the command.
     pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
         let mut config = Vec::new();
-        sys::read_to_end(self.dir.openat(CONFIG, OpenFlags::NONE)?.borrow(), &mut config)?;
+        sys::read_to_end(self.dir.open_plain(CONFIG, OpenFlags::NONE)?.borrow(), &mut config)?;
         let mut strings = Vec::new();
         let mut rest: &'static [u8] = config.leak();
         while let Ok(string) = CStr::from_bytes_until_nul(rest) {
             strings.push(string);
             rest = rest.get(string.count_bytes() + 1..).unwrap_or_default();
         }
-        let count = strings.first().and_then(|count| bytes::decimal(count.to_bytes()).ok()).unwrap_or(0) as usize;
+        let Some(Ok(count)) = strings.first().map(|count| bytes::decimal(count.to_bytes())) else {
+            return Err(Error::refused(DAMAGED, &[self.dir.path()], ""));
+        };
+        let count = count as usize;
         let environment = strings.get(1 + count..).unwrap_or_default().to_vec();
         strings.truncate(1 + count);
         let words = strings.iter().skip(1).filter_map(|word| word.to_str().ok());

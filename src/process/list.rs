@@ -315,7 +315,7 @@ fn kill(record: &Record, name: &CStr, signal: i32) -> Result<()> {
 /// The process of a container that runs.
 pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::Pid)> {
     let what = if !record.is_readable() {
-        "its record is cut short, or of another version:"
+        state::DAMAGED
     } else if !record.alive {
         "it has ended:"
     } else if record.state.is_empty() {

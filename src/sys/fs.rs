@@ -63,6 +63,11 @@ impl Dir {
         open_below(Some(self), name, flags)
     }
 
+    /// The same where others may have put something else: a link is not followed, and nobody waits for the other end of a FIFO.
+    pub fn open_plain(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
+        self.openat(name, flags | PLAIN)
+    }
+
     /// mkdirat(2).
     pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
@@ -75,9 +80,9 @@ impl Dir {
         unsafe { call!(unlinkat(self.fd(), name, AtFlags::REMOVEDIR)) }.about_path_in(Some(self), name).map(drop)
     }
 
-    /// openat(2) of a file in it, which is created if it is missing, for its owner alone.
+    /// openat(2) of a plain file in it, which is created if it is missing, for its owner alone.
     pub fn create_file(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
-        let flags = flags | OpenFlags::CREAT | OpenFlags::CLOEXEC;
+        let flags = flags | PLAIN | OpenFlags::CREAT | OpenFlags::CLOEXEC;
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(self.fd(), name, flags, Mode(0o600))) }.about_path_in(Some(self), name).map(Fd::own)
     }
@@ -163,6 +168,9 @@ impl Dir {
         read_up_to(Some(self), name, buffer)
     }
 }
+
+/// A link is not followed, and a FIFO that nobody reads is not waited for.
+const PLAIN: OpenFlags = OpenFlags::from_bits((libc::O_NOFOLLOW | libc::O_NONBLOCK) as u64);
 
 /// What a file is called until it is whole.
 pub const NEW: &CStr = c"new";

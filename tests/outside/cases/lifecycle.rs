@@ -6,8 +6,9 @@ use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
 use crate::support::processes::{children, state, wait_for_end, wait_until};
+use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 /// A folder of records, which a case has for itself.
 pub struct Records(Folder);
@@ -304,6 +305,66 @@ fn a_folder_of_somebody_else() {
     std::os::unix::fs::chown(records.state(), Some(65534), None).expect("chown");
     records.call("ps", &[]).refused(125, &["belongs to somebody else", &records.state()]);
     records.probe(&["--name", "lc-other"], &["status", "0"]).finish().refused(125, &["belongs to somebody else"]);
+}
+
+case!(odd_files_in_a_record, Needs::NAMESPACES | Needs::SH);
+fn odd_files_in_a_record() {
+    let records = Records::new();
+    records.detached("lc-whole", &[], "echo out; exit 3");
+    assert_eq!(records.call("wait", &["lc-whole"]).success(), "3\n");
+    // Nobody writes to the FIFO, or reads from it.
+    let fifo = records.folder_of("lc-whole").join("a-fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let mut odd = Vec::new();
+    for file in ["state", "status", "log", "config"] {
+        for kind in ["fifo", "link", "directory"] {
+            let name = format!("lc-{file}-{kind}");
+            let folder = records.folder_of(&name);
+            fs::create_dir(&folder).expect("mkdir");
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o1700)).expect("chmod");
+            for whole in ["state", "status", "log", "config"] {
+                fs::copy(records.folder_of("lc-whole").join(whole), folder.join(whole)).expect("copy");
+            }
+            let path = folder.join(file);
+            fs::remove_file(&path).expect("unlink");
+            match kind {
+                "fifo" => mknodat(CWD, &path, FileType::Fifo, 0o600.into(), 0).expect("mkfifo"),
+                "link" => symlink(&fifo, &path).expect("symlink"),
+                _ => fs::create_dir(&path).expect("mkdir"),
+            }
+            odd.push((name, file, kind));
+        }
+    }
+    // They hide nothing of the others.
+    let json = records.call("ps", &["-a", "--json"]).success();
+    for (name, file, _) in &odd {
+        let state = if ["state", "status"].contains(file) { "unreadable" } else { "exited" };
+        assert!(json.contains(&format!("{{\"name\":\"{name}\",\"state\":\"{state}\"")), "{name}: {json}");
+    }
+    assert!(json.contains("{\"name\":\"lc-whole\",\"state\":\"exited\""), "{json}");
+    for (name, file, kind) in &odd {
+        if *file == "log" {
+            assert!(!records.call("logs", &["-f", name]).stdout_text().contains("out"), "{name}");
+        }
+        records.run(&["--name", name], &["true"]).finish().refused(125, &["has run", name]);
+        records.call("stop", &[name]).success();
+        if *kind == "directory" {
+            // unlink(2) takes no directory.
+            let path = records.folder_of(name).join(file);
+            fs::remove_dir(&path).expect("rmdir");
+            fs::write(path, "").expect("write");
+        }
+        records.call("rm", &[name]).success();
+    }
+    fs::remove_file(fifo).expect("unlink");
+    // Nor do they hold a keeper: the status is lost, and that is said of the record.
+    records.detached("lc-kept", &[], "read line");
+    let status = records.folder_of("lc-kept").join("status");
+    fs::remove_file(&status).expect("unlink");
+    mknodat(CWD, &status, FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    records.call("exec", &["lc-kept", "true"]).refused(125, &["cut short", "lc-kept"]);
+    records.remove("lc-kept");
+    records.remove("lc-whole");
 }
 
 case!(a_dry_run_makes_no_record, Needs::NAMESPACES);
