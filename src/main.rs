@@ -16,10 +16,10 @@ use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
-use mydocker::process::{keep, list};
+use mydocker::process::{Beside, keep, list};
 use mydocker::spec::{Network, Spec};
 use mydocker::step::Stop;
-use mydocker::sys::{FdRef, trace};
+use mydocker::sys::{Fd, FdRef, trace};
 use mydocker::{environment, process, show, state, streams, sys};
 
 #[cfg(not(test))]
@@ -124,37 +124,41 @@ fn exec(
     let folder = state::folder(own.spec.state, uid, environment, false)?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
-    record.enter()?;
-    if record.is_frozen() {
-        return Err(Error::refused("it is paused:", &[name.to_bytes()], "mydocker unpause lets it go on"));
-    }
-    let (of_run, variables) = record.config()?;
-    let container = cli::parse_options(&of_run)?;
-    // The reaper lets nobody look into it, so that only root could enter its namespaces.
-    let process = match container.spec.init.then(|| state::first_child(pid)).transpose()?.flatten() {
-        Some(command) => command,
-        None => process,
-    };
-    // What it is given itself replaces what the container has; a capability comes in addition.
-    let mut words = options.clone();
-    for pair in of_run.chunks_exact(2) {
-        let [name, value] = pair else { continue };
-        let is_replaced = *name != "--cap-add" && options.chunks_exact(2).any(|own| own.first() == Some(name));
-        if !is_replaced && *name != "--init" {
-            words.extend([name, value]);
+    let process = leak(process);
+    let carry_out = || {
+        record.enter()?;
+        if record.is_frozen() {
+            return Err(Error::refused("it is paused:", &[name.to_bytes()], "mydocker unpause lets it go on"));
         }
-    }
-    let request: &'static Request = cli::parse_options(&words)?;
-    let groups = record.groups(pid, name)?;
-    let target = Target { spec: &container.spec, process, groups, environment: variables };
-    let target: &'static Target = Box::leak(Box::new(target));
-    let host = Host::look(&Spec::default(), environment);
-    let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
-    let status = process::run(plan, None, None);
-    list::tell_end(target.process.borrow(), pid, name, status)?;
-    // Up to here it holds what `enter` has locked.
-    drop(record);
-    Ok(status)
+        let (of_run, variables) = record.config()?;
+        let container = cli::parse_options(&of_run)?;
+        // The reaper lets nobody look into it, so that only root could enter its namespaces.
+        let first_child = container.spec.init.then(|| state::first_child(pid)).transpose()?.flatten();
+        // What it is given itself replaces what the container has; a capability comes in addition.
+        let mut words = options.clone();
+        for pair in of_run.chunks_exact(2) {
+            let [name, value] = pair else { continue };
+            let is_replaced = *name != "--cap-add" && options.chunks_exact(2).any(|own| own.first() == Some(name));
+            if !is_replaced && *name != "--init" {
+                words.extend([name, value]);
+            }
+        }
+        let request: &'static Request = cli::parse_options(&words)?;
+        let groups = record.groups(pid, name)?;
+        let process = first_child.map_or(process, leak);
+        let target = Target { spec: &container.spec, process, groups, environment: variables };
+        let target: &'static Target = Box::leak(Box::new(target));
+        let host = Host::look(&Spec::default(), environment);
+        let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
+        process::carry_out(plan, None, None, &mut Beside::default())
+    };
+    // Up to the end the record holds what `enter` has locked.
+    list::tell_end(process, pid, name, carry_out())
+}
+
+/// It stays open as long as this process.
+fn leak(fd: Fd) -> FdRef<'static> {
+    Box::leak(Box::new(fd)).borrow()
 }
 
 fn begin_trace(to: Option<TraceTo>, environment: &[&'static CStr]) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::signals::{BlockSignals, LeadSession};
 use crate::spec::Spec;
 use crate::step::{ChildStep, List, ParentStep, Steps};
 use crate::streams::{self, Input, ReopenStdin};
-use crate::sys::{CloneFlags, Fd};
+use crate::sys::{CloneFlags, FdRef};
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
 use alloc::boxed::Box;
@@ -28,7 +28,7 @@ pub struct Target {
     /// What it is.
     pub spec: &'static Spec,
     /// Its first process.
-    pub process: Fd,
+    pub process: FdRef<'static>,
     /// Its groups.
     pub groups: Vec<&'static Group>,
     /// The environment of its command.
@@ -72,7 +72,7 @@ pub fn make(
         }
     }
     let first = CloneFlags::NEWPID | CloneFlags::NEWUSER;
-    let process = target.process.borrow();
+    let process = target.process;
     let mut parent = Steps::<dyn ParentStep>::default();
     parent.add(SetNotDumpable);
     parent.add(BlockSignals { ignores_children: host.status.ignores_children });

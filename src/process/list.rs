@@ -347,14 +347,19 @@ pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, kind: &str) -> Re
     Ok(held)
 }
 
-/// After an exec: a command that was killed was perhaps so because its container has ended, or is about to.
-pub fn tell_end(process: FdRef, pid: sys::Pid, name: &CStr, status: i32) -> Result<()> {
-    if status == KILLED as i32
-        && (state::is_exiting(pid)? || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
+/// After an exec: a command that was killed, or that could not be started, was perhaps so because its container has ended, or is
+/// about to. Then no errno of a call says so, but this.
+pub fn tell_end(process: FdRef, pid: sys::Pid, name: &CStr, result: Result<i32>) -> Result<i32> {
+    let is_perhaps = match result {
+        Ok(status) => status == KILLED as i32,
+        Err(e) => e.status() == 125,
+    };
+    if is_perhaps && (state::is_exiting(pid)? || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
     {
         sys::say(Error::refused("the container has ended:", &[name.to_bytes()], ""));
+        return Ok(KILLED as i32);
     }
-    Ok(())
+    result
 }
 
 /// How long, in milliseconds, to wait for its end where both were killed at once.

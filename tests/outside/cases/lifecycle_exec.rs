@@ -3,9 +3,11 @@
 use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe_file, unique_name};
+use crate::support::host::tool;
 use crate::support::needs::{Needs, on_v2};
-use crate::support::processes::{sleep_processes, state, wait_for_end, wait_until};
+use crate::support::processes::{children, send, sleep_processes, state, wait_for_end, wait_until};
 use crate::support::roots::Root;
+use std::ffi::OsString;
 use std::fs;
 
 /// What a process is and sees. The lines of its status are those that `confined` picks.
@@ -223,6 +225,54 @@ fn one_that_is_stopped_holds_no_container() {
         running.finish_with_stdin_open().refused_after("up\n", 137, &["the container has ended", &name]);
         if words != ["rm", "-f"] {
             records.remove(&name);
+        }
+    }
+}
+
+case!(into_what_ends_meanwhile, Needs::NAMESPACES | Needs::MEMORY | Needs::STRACE | Needs::SH | Needs::SLEEP);
+/// exec is stopped after one of its calls, and the container ends there.
+fn into_what_ends_meanwhile() {
+    let records = Records::new();
+    let folder = Folder::new();
+    let exec = |name: &str, seen: &str, what: &str| {
+        let mut words: Vec<OsString> = ["-o", seen, "-e", what].map(OsString::from).into();
+        words.push(mydocker_file().into());
+        words.extend(["exec", "--state", &records.state(), name, "sh", "-c", ":"].map(OsString::from));
+        mydocker_at(&tool("strace").expect("strace"), &words)
+    };
+    for (options, calls) in [
+        (&[][..], &["flock:2", "pipe2:1", "setns:1", "close:"][..]),
+        (&["--init"], &["pipe2:1"]),
+        (&["--pid", "host"], &["pipe2:1"]),
+    ] {
+        for call in calls {
+            let (name, seen) = (unique_name(), folder.text("strace"));
+            records.detached(&name, options, "exec sleep 1000");
+            let pid = records.pid(&name);
+            let (call, mut turn) = call.split_once(':').map(|(call, turn)| (call, turn.to_string())).expect("a call");
+            if turn.is_empty() {
+                // The first one after the child is made, to which the command has not been sent yet.
+                exec(&name, &seen, "trace=close,clone,clone3").finish().success();
+                let calls = fs::read_to_string(&seen).expect("a trace");
+                let before = calls.lines().take_while(|call| !call.starts_with("clone"));
+                turn = (1 + before.filter(|call| call.starts_with("close(")).count()).to_string();
+                fs::remove_file(&seen).expect("unlink");
+            }
+            let running = exec(&name, &seen, &format!("inject={call}:signal=STOP:when={turn}")).start();
+            wait_until("exec is stopped", || {
+                fs::read_to_string(&seen).is_ok_and(|calls| calls.contains("stopped by SIGSTOP"))
+            });
+            let stopped = children(running.pid)[0];
+            let inside = children(stopped);
+            assert_eq!(inside.len(), usize::from(call == "close"), "{options:?} {call}");
+            send(pid, libc::SIGKILL);
+            // The first process of a PID namespace waits for the others: this exec has one of them.
+            let last = *inside.first().unwrap_or(&pid);
+            wait_until("it has ended", || matches!(state(last), Some('Z') | None));
+            send(stopped, libc::SIGCONT);
+            running.finish_with_stdin_open().refused(137, &["the container has ended", &name]);
+            records.remove(&name);
+            fs::remove_file(&seen).expect("unlink");
         }
     }
 }
