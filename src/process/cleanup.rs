@@ -105,8 +105,9 @@ pub fn end_orphans(spared: &[Pid]) -> Result<()> {
 /// Removes the groups of the run.
 pub fn remove_groups(plan: &Plan) -> Result<()> {
     let mut result = Ok(());
-    // In the PID namespace of another container, no end of a PID 1 has ended what the command has started.
-    if plan.spec.pid_of.is_some()
+    // In the PID namespace of another container, no end of a PID 1 has ended what the command has started; nor, in that of the
+    // host, what exec has.
+    if (plan.spec.pid_of.is_some() || plan.spec.host_pid && plan.spec.name.is_some())
         && let Some(dir) = plan.parts.groups.iter().find_map(|group| group.dir())
     {
         result = directory::end_members(dir);

@@ -182,7 +182,7 @@ fn more_than_the_container_has() {
 case!(it_ends_with_its_container, Needs::NAMESPACES | Needs::MEMORY | Needs::SH | Needs::SLEEP);
 fn it_ends_with_its_container() {
     let records = Records::new();
-    for options in [&[][..], &["--init"], &["-m", "50m"]] {
+    for options in [&[][..], &["--init"], &["-m", "50m"], &["--pid", "host"]] {
         let name = unique_name();
         records.detached(&name, options, "exec sleep 1000");
         let running = records.verb("exec", &[&name, "sh", "-c", "echo up; exec sleep 1000"]).start();
@@ -243,7 +243,7 @@ fn into_what_ends_meanwhile() {
     for (options, calls) in [
         (&[][..], &["flock:2", "pipe2:1", "setns:1", "close:"][..]),
         (&["--init"], &["pipe2:1"]),
-        (&["--pid", "host"], &["pipe2:1"]),
+        (&["--pid", "host"], &["pipe2:1", "close:"]),
     ] {
         for call in calls {
             let (name, seen) = (unique_name(), folder.text("strace"));
