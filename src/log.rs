@@ -253,7 +253,7 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
         {
             // The file that it has read is `log.old` now, and complete.
             printer.print_all(&mut log)?;
-            (log.first, log.file, log.at) = (first(&file), file, 0);
+            (log.first, log.file, log.at, log.len) = (first(&file), file, 0, 0);
             printer.print_all(&mut log)?;
         }
         if has_ended {
@@ -269,23 +269,36 @@ struct Reader {
     at: u64,
     /// Its first bytes, by which it is known.
     first: [u8; HEADER],
-    piece: Vec<u8>,
+    /// What has been read last, from where, and how much: many pieces are short.
+    buffer: Vec<u8>,
+    from: u64,
+    len: usize,
 }
 
 impl Reader {
     fn new(file: Fd) -> Reader {
-        Reader { first: first(&file), file, at: 0, piece: alloc::vec![0; PIECE] }
+        Reader { first: first(&file), file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 }
     }
 
     /// The next piece, and when it was written, if it is there in whole.
     fn next(&mut self) -> Option<(u64, &[u8])> {
-        let n = sys::pread(self.file.borrow(), &mut self.piece, self.at).ok()?;
-        let (header, rest) = bytes::split_once(self.piece.get(..n)?, b'\n')?;
+        let there = self.next_there().or_else(|| {
+            self.len = sys::pread(self.file.borrow(), &mut self.buffer, self.at).ok()?;
+            self.from = self.at;
+            self.next_there()
+        });
+        let (time, start, len) = there?;
+        self.at = self.from + (start + len) as u64;
+        Some((time, self.buffer.get(start..start + len)?))
+    }
+
+    /// The same, of what has been read: its time, where it begins, and how long it is.
+    fn next_there(&self) -> Option<(u64, usize, usize)> {
+        let at = self.at.wrapping_sub(self.from) as usize;
+        let (header, rest) = bytes::split_once(self.buffer.get(at..self.len)?, b'\n')?;
         let (time, len) = bytes::split_once(header, b' ')?;
-        let (time, len) = (bytes::decimal(time).ok()?, bytes::decimal(len).ok()?);
-        let piece = rest.get(..len as usize)?;
-        self.at += header.len() as u64 + 1 + len;
-        Some((time, piece))
+        let (time, len) = (bytes::decimal(time).ok()?, bytes::decimal(len).ok()? as usize);
+        (len <= rest.len()).then_some((time, self.len - rest.len(), len))
     }
 }
 

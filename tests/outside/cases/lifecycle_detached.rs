@@ -2,13 +2,14 @@
 
 use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
-use crate::support::harness::{run, unique_name};
-use crate::support::host::host;
+use crate::support::harness::{mydocker_at, mydocker_file, run, unique_name};
+use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
 use crate::support::processes::{
     anonymous_kib, children, is_in_call, send, state, status_field, wait_for_end, wait_until,
 };
 use rustix::fs::{CWD, FileType, mknodat};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -367,6 +368,32 @@ fn a_log_is_followed_to_the_end() {
     assert_eq!(records.call("wait", &[&name]).success(), "3\n");
     let kept = records.call("logs", &[&name]).success();
     assert!(kept.len() < 16 << 10 && kept.len() > 2000 && expected.concat().ends_with(&kept), "{} bytes", kept.len());
+    records.remove(&name);
+}
+
+case!(short_lines_are_read_together, Needs::NAMESPACES | Needs::STRACE | Needs::SH);
+/// Also by a container that is started again, which looks for the end of its log.
+fn short_lines_are_read_together() {
+    let (records, folder) = (Records::new(), Folder::new());
+    let name = unique_name();
+    records.detached(&name, &[], ":");
+    records.call("wait", &[&name]).success();
+    let (mut log, mut text) = (String::new(), String::new());
+    for at in 0..5000 {
+        let line = format!("line {at}\n");
+        log += &format!("1795728294000 {}\n{line}", line.len());
+        text += &line;
+    }
+    fs::write(records.folder_of(&name).join("log"), log).expect("write");
+    assert_eq!(records.call("logs", &[&name]).success(), text);
+    let seen = folder.text("strace");
+    let mut words: Vec<OsString> = ["-o", &seen, "-e", "trace=pread64"].map(OsString::from).into();
+    words.push(mydocker_file().into());
+    words.extend(["logs", "--state", &records.state(), "-n", "2", &name].map(OsString::from));
+    let last = mydocker_at(&tool("strace").expect("strace"), &words).finish();
+    assert_eq!(last.success(), "line 4998\nline 4999\n");
+    let calls = fs::read_to_string(&seen).expect("a trace").lines().count();
+    assert!(calls < 100, "{calls}");
     records.remove(&name);
 }
 
