@@ -282,14 +282,18 @@ impl Reader {
 
     /// The next piece, and when it was written, if it is there in whole.
     fn next(&mut self) -> Option<(u64, &[u8])> {
-        let there = self.next_there().or_else(|| {
+        let mut is_fresh = false;
+        loop {
+            if let Some((time, start, len)) = self.next_there() {
+                self.at = self.from + (start + len) as u64;
+                return Some((time, self.buffer.get(start..start + len)?));
+            }
+            if is_fresh {
+                return None;
+            }
             self.len = sys::pread(self.file.borrow(), &mut self.buffer, self.at).ok()?;
-            self.from = self.at;
-            self.next_there()
-        });
-        let (time, start, len) = there?;
-        self.at = self.from + (start + len) as u64;
-        Some((time, self.buffer.get(start..start + len)?))
+            (self.from, is_fresh) = (self.at, true);
+        }
     }
 
     /// The same, of what has been read: its time, where it begins, and how long it is.

@@ -523,6 +523,12 @@ impl Record {
         self.process_in(b"keeper", b"keeper-start")
     }
 
+    /// The pid of its process, if it runs: to be shown, as it may have ended when it is looked at.
+    pub fn pid(&self) -> Result<Option<Pid>> {
+        let pid = Pid(self.number(b"pid") as i32);
+        Ok(self.stat_of(pid, b"start")?.map(|_| pid))
+    }
+
     fn process_in(&self, pid: &[u8], since: &[u8]) -> Result<Option<Process>> {
         let pid = Pid(self.number(pid) as i32);
         if !self.alive || pid.0 == 0 {
@@ -530,10 +536,15 @@ impl Record {
         }
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
-        match stat(pid)? {
-            Some(stat) if stat.start == self.number(since) && !stat.is_zombie => Ok(Some((process, pid, stat.parent))),
-            _ => Ok(None),
+        Ok(self.stat_of(pid, since)?.map(|stat| (process, pid, stat.parent)))
+    }
+
+    /// Of a process that runs, and that is the one of the record.
+    fn stat_of(&self, pid: Pid, since: &[u8]) -> Result<Option<Stat>> {
+        if !self.alive || pid.0 == 0 {
+            return Ok(None);
         }
+        Ok(stat(pid)?.filter(|stat| stat.start == self.number(since) && !stat.is_zombie))
     }
 
     /// Notes, as long as this record is open, that this process has a child in the container.
@@ -581,20 +592,21 @@ impl Record {
     pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
         let mut config = Vec::new();
         sys::read_to_end(self.dir.open_plain(CONFIG, OpenFlags::NONE)?.borrow(), &mut config)?;
-        let mut strings = Vec::new();
         let mut rest: &'static [u8] = config.leak();
-        while let Ok(string) = CStr::from_bytes_until_nul(rest) {
-            strings.push(string);
+        let mut next = || {
+            let string = CStr::from_bytes_until_nul(rest).ok()?;
             rest = rest.get(string.count_bytes() + 1..).unwrap_or_default();
-        }
-        let Some(Ok(count)) = strings.first().map(|count| bytes::decimal(count.to_bytes())) else {
+            Some(string)
+        };
+        let Some(Ok(count)) = next().map(|count| bytes::decimal(count.to_bytes())) else {
             return Err(Error::refused(DAMAGED, &[self.dir.path()], ""));
         };
-        let count = count as usize;
-        let environment = strings.get(1 + count..).unwrap_or_default().to_vec();
-        strings.truncate(1 + count);
-        let words = strings.iter().skip(1).filter_map(|word| word.to_str().ok());
-        Ok((words.collect(), environment))
+        let (mut words, mut environment) = (Vec::new(), Vec::new());
+        for at in 0.. {
+            let Some(string) = next() else { break };
+            if at < count { words.extend(string.to_str()) } else { environment.push(string) }
+        }
+        Ok((words, environment))
     }
 
     /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.
@@ -659,7 +671,7 @@ fn inner_group(pid: Pid, name: &CStr) -> Result<Option<&'static [u8]>> {
     let name = [b"/mydocker-", name.to_bytes()].concat();
     Ok(bytes::split(file, b'\n').find_map(|line| {
         let own = line.strip_prefix(b"0::")?;
-        let at = own.windows(name.len()).position(|part| part == name)?;
+        let at = bytes::position(own, &name)?;
         own.get(at + name.len()..).filter(|rest| rest.starts_with(b"/"))
     }))
 }

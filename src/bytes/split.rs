@@ -39,6 +39,11 @@ pub fn split_once(bytes: &[u8], divider: u8) -> Option<(&[u8], &[u8])> {
     Some((before, from_divider.get(1..)?))
 }
 
+/// Where `part` first occurs.
+pub fn position(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find(|at| bytes.get(*at..).is_some_and(|rest| rest.starts_with(part)))
+}
+
 /// The index of the first `wanted` in `bytes`.
 ///
 /// It compares eight bytes at a time. XOR makes each byte that is `wanted` zero. Subtracting 1 from each byte then sets the

@@ -51,7 +51,7 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             "--time" if value == "-1" => order.patience = None,
             "--time" => {
                 let milliseconds = u32::try_from(number(value)?.saturating_mul(1000));
-                let too_long = |_| Error::usage("too many seconds; -1 waits as long as it takes:", value.as_bytes());
+                let too_long = |_| Error::usage("too many seconds", value.as_bytes());
                 order.patience = Some(milliseconds.map_err(too_long)?);
             }
             "--signal" => {

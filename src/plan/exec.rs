@@ -6,7 +6,6 @@ use super::{Parts, Plan, namespaces};
 use crate::cgroup::steps::JoinCgroup;
 use crate::cgroup::{Group, Version};
 use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand, SendCommand};
-use crate::environment;
 use crate::error::Result;
 use crate::host::Host;
 use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, JoinPidNamespace, SetNotDumpable};
@@ -55,9 +54,7 @@ pub fn make(
     let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
     parts.words = super::joined(words);
     parts.command.set(Some(Command::new(parts.words, &environment)));
-    parts.home_of_user = (own_root || spec.user.is_some())
-        && !spec.unset_env.contains(&"HOME")
-        && environment::get(&environment, b"HOME").is_none();
+    parts.home_of_user = super::lacks_home(spec, &environment);
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.

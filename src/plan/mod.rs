@@ -154,9 +154,7 @@ impl Parts {
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.words = words;
         parts.command.set(Some(Command::new(words, &environment)));
-        parts.home_of_user = (own_root || spec.user.is_some())
-            && !spec.unset_env.contains(&"HOME")
-            && environment::get(&environment, b"HOME").is_none();
+        parts.home_of_user = lacks_home(spec, &environment);
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }
@@ -220,4 +218,11 @@ impl Plan {
     pub fn words(&self) -> impl Iterator<Item = &'static [u8]> {
         bytes::split(self.parts.words.strip_suffix(b"\0").unwrap_or_default(), 0)
     }
+}
+
+/// Whether the command gets the home directory of its user, as its HOME.
+fn lacks_home(spec: &Spec, environment: &[&'static CStr]) -> bool {
+    (spec.has_own_root() || spec.user.is_some())
+        && !spec.unset_env.contains(&"HOME")
+        && environment::get(environment, b"HOME").is_none()
 }

@@ -66,11 +66,7 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
     let (uid, _) = sys::effective_ids();
     let folder = state::folder(order.state, uid, environment, false)?;
     if order.act == Act::List {
-        return match folder {
-            Some(folder) => list(order, &folder),
-            None => list_none(order),
-        }
-        .map(|()| 0);
+        return list(order, folder.as_ref()).map(|()| 0);
     }
     let mut status = 0;
     for name in &order.names {
@@ -108,7 +104,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         }
     }
     match order.act {
-        Act::List => Ok(()),
+        Act::List => return Ok(()),
         Act::Remove => {
             if record.alive {
                 if !order.force {
@@ -117,36 +113,27 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
                 stop(&mut record, name, None)?;
             }
             state::remove(folder, name, &record.dir)?;
-            print(name.to_bytes())
         }
-        Act::Logs => log::show(&record, name, &order.view),
+        Act::Logs => return log::show(&record, name, &order.view),
         Act::Wait => {
             record.wait()?;
             let end = record.end();
             print(&bytes::to_decimal(end.map_or(KILLED, |end| end.status)))?;
-            match end {
+            return match end {
                 Some(_) => Ok(()),
                 None => Err(Error::refused("its keeper was killed:", &[name.to_bytes()], "")),
-            }
+            };
         }
         // As docker has it, one that has ended is stopped.
-        Act::Stop if !record.alive => print(name.to_bytes()),
-        Act::Stop => {
-            stop(&mut record, name, Some(order.patience))?;
-            print(name.to_bytes())
-        }
+        Act::Stop if !record.alive => {}
+        Act::Stop => stop(&mut record, name, Some(order.patience))?,
         // It has ended in the pause before a restart.
-        Act::Kill if was_alive && !record.alive => print(name.to_bytes()),
-        Act::Kill => {
-            kill(&record, name, order.signal)?;
-            print(name.to_bytes())
-        }
-        Act::Pause | Act::Unpause => {
-            freeze(&record, name, order.act == Act::Pause)?;
-            print(name.to_bytes())
-        }
-        Act::Stats => stats(order, &record, name),
+        Act::Kill if was_alive && !record.alive => {}
+        Act::Kill => kill(&record, name, order.signal)?,
+        Act::Pause | Act::Unpause => freeze(&record, name, order.act == Act::Pause)?,
+        Act::Stats => return stats(order, &record, name),
     }
+    print(name.to_bytes())
 }
 
 /// Stops or continues all that is in it, by its freezer; it takes whoever enters, too.
@@ -377,19 +364,17 @@ const COMMAND_WIDTH: usize = 20;
 
 type Row = [Vec<u8>; COLUMNS.len()];
 
-fn list_none(order: &Order) -> Result<()> {
-    if order.quiet || order.json { Ok(()) } else { put_table(&[]) }
-}
-
-fn list(order: &Order, folder: &Dir) -> Result<()> {
-    let mut names: Vec<&CStr> = Vec::new();
-    for name in sys::directory_names(folder, b"")? {
-        names.insert(names.partition_point(|other| *other < name), name);
-    }
+fn list(order: &Order, folder: Option<&Dir>) -> Result<()> {
+    let mut names = match folder {
+        Some(folder) => sys::directory_names(folder, b"")?,
+        None => Vec::new(),
+    };
+    names.sort_unstable();
     let now = sys::realtime() / 1000;
     let mut rows: Vec<Row> = Vec::new();
     let mut out = Vec::new();
     for name in names {
+        let Some(folder) = folder else { continue };
         let record = match Record::open(folder, name) {
             // The folder of somebody else, which the user may not even look into.
             Err(e) if e.is(Errno::EACCES) => continue,
@@ -411,7 +396,7 @@ fn list(order: &Order, folder: &Dir) -> Result<()> {
             out.put(b"\n");
             continue;
         }
-        let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
+        let process = record.pid()?.map(|pid| pid.0 as u64);
         let [used, limit] = if record.alive { Memory::of(&record).read() } else { [None; 2] };
         if order.json {
             put_json(
@@ -449,7 +434,7 @@ fn ports_of(record: &Record) -> &[u8] {
 /// Whether all filters let it pass.
 fn passes(order: &Order, name: &CStr, word: &str) -> bool {
     order.filters.iter().all(|(key, part)| match *key {
-        "name" => name.to_bytes().windows(part.len()).any(|bytes| bytes == part.as_bytes()),
+        "name" => bytes::position(name.to_bytes(), part.as_bytes()).is_some(),
         _ => word == *part,
     })
 }
