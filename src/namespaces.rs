@@ -4,7 +4,7 @@ use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, CloneFlags, FdRef, Loop, Pid, Stack};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, Pid, SharedWords, Stack};
 use core::ffi::CStr;
 use core::mem;
 
@@ -102,18 +102,28 @@ impl CloneChild {
 }
 
 step! {
-    /// Enters the PID namespace of the container, for the child; and its user namespace, which allows that.
-    pub struct JoinPidNamespace {
+    /// Enters the user namespace of the container, which allows to enter the others.
+    pub struct JoinUserNamespace {
         /// The first process of the container.
         pub process: FdRef<'static>,
-        /// Which of the two.
-        pub flags: CloneFlags,
     }
 }
 
-impl ParentStep for JoinPidNamespace {
+impl ParentStep for JoinUserNamespace {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        sys::setns(self.process, self.flags).map_err(explain_end)
+        sys::setns(self.process, CloneFlags::NEWUSER).map_err(explain_end)
+    }
+}
+
+step! {
+    /// Shares a few words of memory with the child, for the pid of the process that becomes the command.
+    pub struct ShareWords;
+}
+
+impl ParentStep for ShareWords {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        parent.child.successor = Some(SharedWords::map()?);
+        Ok(())
     }
 }
 
@@ -131,7 +141,7 @@ impl ChildStep for CopyMounts {
 step! {
     /// Enters the other namespaces of the container, in one call.
     ///
-    /// Its root and its working directory become the root of the container.
+    /// Its root and its working directory become the root of the container. The PID namespace is only for its children: [`Appear`].
     pub struct JoinNamespaces {
         /// The first process of the container.
         pub process: FdRef<'static>,
@@ -143,6 +153,37 @@ step! {
 impl ChildStep for JoinNamespaces {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::setns(self.process, self.flags).map_err(explain_end)
+    }
+}
+
+step! {
+    /// Appears in the container, with nothing left of the host: a child of the same parent goes on.
+    ///
+    /// With CAP_SYS_PTRACE the container can look into every process in its PID namespace, dumpable or not, and make it do what
+    /// it likes. So nothing joins it that still has the host's files, or privileges that the command is not to have.
+    pub struct Appear {
+        /// The first descriptor that is not to reach the command.
+        pub first: i32,
+    }
+}
+
+impl ChildStep for Appear {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let Some(successor) = child.successor.take() else { return Ok(()) };
+        // What it writes there is to be this process's word.
+        successor.keep_from_children()?;
+        let [error, terminal] = [&child.pipes.error_write, &child.terminal].map(|fd| fd.as_ref().map(Fd::borrow));
+        match (error, terminal) {
+            (Some(error), Some(terminal)) => sys::close_all_but(self.first, &[error, terminal]),
+            _ => sys::close_all_but(self.first, error.as_slice()),
+        }?;
+        let forked = sys::fork(CloneFlags::PARENT);
+        if let Some(pid) = forked.map_err(|e| e.hint_for(&[(Errno::ENOMEM, "the container has ended")]))? {
+            successor.set(0, pid.0);
+            sys::exit_group(0);
+        }
+        child.has_appeared = true;
+        Ok(())
     }
 }
 

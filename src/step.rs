@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::network::names::Place;
 use crate::root::create;
 use crate::state::Held;
-use crate::sys::{self, Fd, FdRef, Loop, Pid, Poll, Ready, SigSet, SocketAddress};
+use crate::sys::{self, Fd, FdRef, Loop, Pid, Poll, Ready, SharedWords, SigSet, SocketAddress};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -284,6 +284,10 @@ pub struct Child {
     pub is_rehearsal: bool,
     /// With `--step`: called before each of them.
     pub stops: Option<&'static dyn Stop>,
+    /// With `exec`: where it notes the process that goes on in its place, in the container,
+    pub successor: Option<SharedWords>,
+    /// and whether this is that process, which may no longer tell the parent anything.
+    pub has_appeared: bool,
     /// Its ends of the pipes.
     pub pipes: Pipes,
     /// It was born in its cgroup on v2, and need not join it.

@@ -315,7 +315,6 @@ impl ChildStep for OpenTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let master = sys::open_pty(own::enter(child, self.ptmx)?)?;
         let slave = sys::open_peer(master.borrow())?;
-        sys::control(slave.borrow())?;
         if let Some(socket) = child.pipes.terminal_send.take() {
             sys::send_fd(socket.borrow(), master.borrow(), b"\0")?;
         }
@@ -373,13 +372,14 @@ impl ChildStep for BindConsole {
 }
 
 step! {
-    /// Makes the terminal its three streams.
+    /// Makes the terminal that of its session, and its three streams.
     pub struct AttachTerminal;
 }
 
 impl ChildStep for AttachTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         if let Some(terminal) = &child.terminal {
+            sys::control(terminal.borrow())?;
             for stream in &FdRef::STREAMS {
                 sys::dup3(terminal.borrow(), *stream)?;
             }

@@ -8,7 +8,7 @@ use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand
 use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::log::JoinErrors;
-use crate::namespaces::{JoinIpcNamespace, SetHostname};
+use crate::namespaces::{Appear, JoinIpcNamespace, SetHostname};
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::names::OpenHosts;
 use crate::network::{BringUpLoopback, JoinNetwork};
@@ -233,11 +233,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });
     }
-    become_command(&mut steps, spec, host, parts, confinement, own_root);
+    become_command(&mut steps, spec, host, parts, confinement, own_root, false);
     steps
 }
 
-/// What is left to do in the container: the same for `run` and for `exec`.
+/// What is left to do in the container: the same for `run` and for `exec`. With `appears` it is only now to be seen there.
 pub fn become_command(
     steps: &mut Steps<dyn ChildStep>,
     spec: &'static Spec,
@@ -245,6 +245,7 @@ pub fn become_command(
     parts: &'static Parts,
     confinement: Confinement,
     create_workdir: bool,
+    appears: bool,
 ) {
     let privilege = &spec.privilege;
     let Confinement { set_capabilities, mut load_filter, .. } = confinement;
@@ -276,11 +277,8 @@ pub fn become_command(
     if let Some(step) = set_capabilities {
         steps.add(step);
     }
-    steps.add(DieWithParent);
-    if spec.tty {
-        steps.add(AttachTerminal);
-    } else if spec.detach && !spec.log.is_callers() {
-        steps.add(JoinErrors);
+    if !appears {
+        attach(steps, spec);
     }
     if privilege.no_new_privs {
         steps.add(SetNoNewPrivileges);
@@ -288,12 +286,30 @@ pub fn become_command(
     if let Some(step) = load_filter {
         steps.add(step);
     }
+    let first = 3 + spec.passed;
+    if appears {
+        steps.add(Appear { first });
+        steps.add(LeadSession);
+        attach(steps, spec);
+    }
     if spec.init {
         steps.add(BecomeInit { has_terminal: spec.tty, ignored: host.status.ignored });
     }
-    steps.add(CloseDescriptors { first: 3 + spec.passed });
+    if !appears {
+        steps.add(CloseDescriptors { first });
+    }
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
+}
+
+/// What ties the process to its parent and to its terminal.
+fn attach(steps: &mut Steps<dyn ChildStep>, spec: &Spec) {
+    steps.add(DieWithParent);
+    if spec.tty {
+        steps.add(AttachTerminal);
+    } else if spec.detach && !spec.log.is_callers() {
+        steps.add(JoinErrors);
+    }
 }
 
 /// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.

@@ -8,7 +8,7 @@ use crate::cgroup::{Group, Version};
 use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
-use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, JoinPidNamespace, SetNotDumpable};
+use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, JoinUserNamespace, SetNotDumpable, ShareWords};
 use crate::privilege::Confinement;
 use crate::root::enter::MakeMountsSlave;
 use crate::signals::{BlockSignals, LeadSession};
@@ -68,15 +68,17 @@ pub fn make(
             all = all | flag;
         }
     }
-    let first = CloneFlags::NEWPID | CloneFlags::NEWUSER;
+    let appears = all.has(CloneFlags::NEWPID);
     let process = target.process;
     let mut parent = Steps::<dyn ParentStep>::default();
     parent.add(SetNotDumpable);
     parent.add(BlockSignals { ignores_children: host.status.ignores_children });
     parent.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: false });
-    let flags = all.without(all.without(first));
-    if flags != CloneFlags::NONE {
-        parent.add(JoinPidNamespace { process, flags });
+    if new_userns {
+        parent.add(JoinUserNamespace { process });
+    }
+    if appears {
+        parent.add(ShareWords);
     }
     parent.add(CloneChild { flags: CloneFlags::NONE, groups: &target.groups });
     if spec.tty {
@@ -98,7 +100,7 @@ pub fn make(
     let is_on_v2 = target.groups.iter().any(|group| group.hierarchy.version == Version::V2);
     let has_namespace = target.spec.privilege.confined || is_on_v2;
     let cgroup = if has_namespace { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
-    child.add(JoinNamespaces { process, flags: all.without(first) | cgroup });
+    child.add(JoinNamespaces { process, flags: all.without(CloneFlags::NEWUSER) | cgroup });
     child.add(LeadSession);
     if spec.tty {
         // Without a root of its own, the devpts may be the host's, whose own ptmx nobody may open.
@@ -112,6 +114,6 @@ pub fn make(
         child.add(step);
     }
     child.add(ReceiveCommand);
-    become_command(&mut child, spec, host, parts, confinement, false);
+    become_command(&mut child, spec, host, parts, confinement, false, appears);
     Ok(Box::leak(Box::new(Plan { spec, host, parent: parent.into(), child: child.into(), parts })))
 }

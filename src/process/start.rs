@@ -35,6 +35,8 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             steps: plan.child,
             is_rehearsal: false,
             stops,
+            successor: None,
+            has_appeared: false,
             pipes: Pipes::default(),
             born_in_cgroup: false,
             image: None,

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::root::create;
 use crate::signals::{self, Fate};
 use crate::step::Parent;
-use crate::sys::{self, Fd, Pid, Poll, SigSet, Signal, Wait};
+use crate::sys::{self, Fd, Pid, Poll, SharedWords, SigSet, Signal, Wait};
 use crate::terminal::Terminal;
 use alloc::vec::Vec;
 
@@ -23,6 +23,10 @@ pub struct Supervisor {
     /// It never becomes the command.
     is_held: bool,
     signals: Option<Fd>,
+    /// With `exec`: where the child notes the process that it leaves in the container, in its place.
+    successor: Option<SharedWords>,
+    /// That process is the child now.
+    has_succeeded: bool,
     /// Open until it is known whether execve has worked.
     error_read: Option<Fd>,
     /// Without a PID namespace, orphans become children of mydocker.
@@ -59,6 +63,8 @@ impl Supervisor {
             pid: parent.pid,
             is_held: parent.is_held,
             signals: parent.signals.take(),
+            successor: parent.child.successor.take(),
+            has_succeeded: false,
             error_read: parent.pipes.error_read.take(),
             is_subreaper: plan.spec.host_pid,
             init: plan.spec.init,
@@ -115,7 +121,7 @@ impl Supervisor {
     /// Waits until execve has worked, which closes the child's end of the error pipe; or returns the reason why it has not.
     /// Meanwhile it takes the reports of what is created in the root: the child waits where their socket is full.
     pub fn await_exec(&mut self, parent: &mut Parent) -> Result<()> {
-        while let Some(pipe) = &self.error_read {
+        while let Some(pipe) = self.error_read.as_ref().map(Fd::borrow) {
             // Once the child has ended, all that it has written is in the pipe, even if another process still holds its other
             // end.
             let wait = self.ended.is_none();
@@ -123,7 +129,7 @@ impl Supervisor {
             let reports = &parent.pipes.undo_receive;
             let mut all = [
                 Poll::new(self.signals.as_ref().map(Fd::borrow), true, false),
-                Poll::new(Some(pipe.borrow()), true, false),
+                Poll::new(Some(pipe), true, false),
                 Poll::new(reports.as_ref().map(Fd::borrow), true, false),
             ];
             let used = if reports.is_some() { 3 } else { 2 };
@@ -137,9 +143,12 @@ impl Supervisor {
                 create::take_report(parent);
             }
             if error.can_read() || polled.is_err() {
-                let reason = sys::receive_error(pipe.borrow());
-                self.error_read = None;
-                return match reason {
+                let Some(pipe) = self.error_read.take() else { return Ok(()) };
+                // What fails in the container is said there.
+                if !self.is_word_of_child()? {
+                    return Ok(());
+                }
+                return match sys::receive_error(pipe.borrow()) {
                     Ok(reason) => reason.map_or(Ok(()), Err),
                     // Unknown. If execve has not worked, the status of the child says so.
                     Err(e) => {
@@ -296,7 +305,7 @@ impl Supervisor {
     fn reap(&mut self, pid: Pid) -> Result<()> {
         if !self.is_subreaper {
             self.ended = self.ended.or(sys::wait4(pid, false)?);
-            return Ok(());
+            return self.succeed();
         }
         loop {
             match sys::wait_any(false) {
@@ -311,6 +320,32 @@ impl Supervisor {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Whether what is in the error pipe comes from the child alone. Others can write to the pipe of a process that is in the
+    /// container, and what is read from it is taken for memory of mydocker's own.
+    fn is_word_of_child(&mut self) -> Result<bool> {
+        if self.successor.is_none() {
+            return Ok(true);
+        }
+        if let Some(pid) = self.pid.filter(|_| self.ended.is_none() && !self.has_succeeded) {
+            // It has ended, or is about to.
+            self.ended = sys::wait4(pid, true)?;
+            self.succeed()?;
+        }
+        Ok(!self.has_succeeded && matches!(self.ended, Some(Wait::Exited(_))))
+    }
+
+    /// Once the child of `exec` has ended and left another process in its place, that one is the child.
+    fn succeed(&mut self) -> Result<()> {
+        let (Some(words), false, Some(Wait::Exited(0))) = (self.successor, self.has_succeeded, self.ended) else {
+            return Ok(());
+        };
+        let pid = Pid(words.get(0));
+        self.has_succeeded = true;
+        // The ends of both may have been one SIGCHLD.
+        (self.pid, self.ended) = (Some(pid), sys::wait4(pid, false)?);
+        if self.killed_for.is_some() { sys::kill(pid, libc::SIGKILL) } else { Ok(()) }
     }
 
     fn act(&mut self, fate: Fate, signal: Signal, pid: Pid) -> Result<()> {
@@ -385,15 +420,18 @@ impl Supervisor {
 
     /// Waits until the child has ended. With `kill`, which is for a child that has not become the command, it is killed first.
     pub fn end(&mut self, parent: &mut Parent, kill: bool) -> Result<()> {
-        if let Some(pid) = self.pid.filter(|_| self.ended.is_none()) {
-            match kill {
-                true => sys::kill(pid, libc::SIGKILL)?,
-                // It ends by itself, unless a mount hangs: then a signal ends it. The reason is known already.
-                false => drop(self.await_exec(parent)),
+        if !kill && self.ended.is_none() {
+            // It ends by itself, unless a mount hangs: then a signal ends it. The reason is known already.
+            match self.await_exec(parent) {
+                Ok(()) | Err(_) => {}
             }
-            if self.ended.is_none() {
-                self.ended = sys::wait4(pid, true)?;
+        }
+        while let Some(pid) = self.pid.filter(|_| self.ended.is_none()) {
+            if kill {
+                sys::kill(pid, libc::SIGKILL)?;
             }
+            self.ended = sys::wait4(pid, true)?;
+            self.succeed()?;
         }
         Ok(())
     }

@@ -105,6 +105,8 @@ flags! {
         NEWNET = CLONE_ libc::CLONE_NEWNET,
         NEWUSER = CLONE_ libc::CLONE_NEWUSER,
         NEWCGROUP = CLONE_ libc::CLONE_NEWCGROUP,
+        /// The child has the same parent as this process.
+        PARENT = CLONE_ libc::CLONE_PARENT,
         /// clone3(2) only: the child is born in the cgroup whose directory is given.
         INTO_CGROUP = CLONE_ 0x2_0000_0000u64,
         SIGCHLD = bare libc::SIGCHLD,
@@ -190,6 +192,10 @@ flags! {
     bits Prot {
         READ = PROT_ libc::PROT_READ,
         WRITE = PROT_ libc::PROT_WRITE,
+    }
+    /// madvise(2).
+    one Advice {
+        DONTFORK = MADV_ libc::MADV_DONTFORK,
     }
     /// mmap(2).
     bits MapFlags {

@@ -32,7 +32,8 @@ pub fn lead_group(child: Pid) -> Result<()> {
 /// clone(2) as fork(2) has it: the child goes on with a copy of the stack, in new `namespaces`. `None` in the child.
 pub fn fork(namespaces: CloneFlags) -> Result<Option<Pid>> {
     // SAFETY: without CLONE_VM and with a null stack the child returns on its own copy of everything
-    let pid = unsafe { call!(clone(namespaces | CloneFlags::SIGCHLD, Null)) }.result()?;
+    let pid =
+        unsafe { call!(clone(namespaces | CloneFlags::SIGCHLD, Null)) }.result().map_err(super::clone::explain)?;
     Ok((pid != 0).then_some(Pid(pid as i32)))
 }
 

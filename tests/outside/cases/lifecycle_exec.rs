@@ -366,6 +366,32 @@ fn mydocker_is_masked() {
     assert!(fs::read(&file).expect("read") == before, "mydocker's file has changed");
 }
 
+case!(the_host_is_not_seen_in_who_joins, Needs::ROOT | Needs::BUSYBOX);
+/// CAP_SYS_PTRACE looks into every process of the container, dumpable or not: into one that joins, too.
+fn the_host_is_not_seen_in_who_joins() {
+    let records = Records::new();
+    let root = Root::with_directories().with_busybox();
+    let path = root.path();
+    let name = unique_name();
+    // Of the host: a path that its root has, and every directory that somebody has open.
+    let script = format!(
+        "echo looking; while :; do for p in /proc/[0-9]*; do [ -e $p/root{} ] && echo seen; [ -e $p/cwd{} ] && echo cwd; \
+         for f in $p/fd/[3-9]* $p/fd/1[0-9]; do [ -d $f ] && echo held; done; done; done",
+        records.state(),
+        "/..".repeat(9) + &records.state(),
+    );
+    let options = ["--rootfs", &path, "--cap-add", "SYS_PTRACE"];
+    records.detached_in(&name, &options, &["/bin/sh", "-c", &script]);
+    wait_until("it looks", || records.call("logs", &[&name]).stdout_text().contains("looking\n"));
+    for _ in 0..100 {
+        records.call("exec", &[&name, "/bin/busybox", "true"]).silent(0);
+    }
+    // What fails in there is said by who has joined.
+    records.call("exec", &[&name, "none"]).refused(127, &["none", "not found"]);
+    assert_eq!(records.call("logs", &[&name]).success(), "looking\n");
+    records.remove(&name);
+}
+
 case!(many_at_once, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
 fn many_at_once() {
     let records = Records::new();
