@@ -4,7 +4,7 @@ use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, Pid, SharedWords, Stack};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, Pid, Stack};
 use core::ffi::CStr;
 use core::mem;
 
@@ -102,32 +102,6 @@ impl CloneChild {
 }
 
 step! {
-    /// Enters the user namespace of the container, which allows to enter the others.
-    pub struct JoinUserNamespace {
-        /// The first process of the container.
-        pub process: FdRef<'static>,
-    }
-}
-
-impl ParentStep for JoinUserNamespace {
-    fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        sys::setns(self.process, CloneFlags::NEWUSER).map_err(explain_end)
-    }
-}
-
-step! {
-    /// Shares a few words of memory with the child, for the pid of the process that becomes the command.
-    pub struct ShareWords;
-}
-
-impl ParentStep for ShareWords {
-    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        parent.child.successor = Some(SharedWords::map()?);
-        Ok(())
-    }
-}
-
-step! {
     /// Copies the mounts of this host: what it mounts and changes before it enters the container is its own.
     pub struct CopyMounts;
 }
@@ -139,7 +113,7 @@ impl ChildStep for CopyMounts {
 }
 
 step! {
-    /// Enters the other namespaces of the container, in one call.
+    /// Enters namespaces of the container, in one call.
     ///
     /// Its root and its working directory become the root of the container. The PID namespace is only for its children: [`Appear`].
     pub struct JoinNamespaces {
@@ -157,7 +131,9 @@ impl ChildStep for JoinNamespaces {
 }
 
 step! {
-    /// Appears in the container, with nothing left of the host: a child of the same parent goes on.
+    /// Appears in the container, with nothing of the host.
+    ///
+    /// It is a fork, and another child of the same parent. This process ends.
     ///
     /// With CAP_SYS_PTRACE the container can look into every process in its PID namespace, dumpable or not, and make it do what
     /// it likes. So nothing joins it that still has the host's files, or privileges that the command is not to have.
@@ -172,18 +148,14 @@ impl ChildStep for Appear {
         let Some(successor) = child.successor.take() else { return Ok(()) };
         // What it writes there is to be this process's word.
         successor.keep_from_children()?;
-        let [error, terminal] = [&child.pipes.error_write, &child.terminal].map(|fd| fd.as_ref().map(Fd::borrow));
-        match (error, terminal) {
-            (Some(error), Some(terminal)) => sys::close_all_but(self.first, &[error, terminal]),
-            _ => sys::close_all_but(self.first, error.as_slice()),
-        }?;
-        let forked = sys::fork(CloneFlags::PARENT);
-        if let Some(pid) = forked.map_err(|e| e.hint_for(&[(Errno::ENOMEM, "the container has ended")]))? {
+        sys::close_all_but(self.first, child.pipes.error_write.as_ref().map(Fd::borrow).as_slice())?;
+        if let Some(pid) = sys::fork(CloneFlags::PARENT).map_err(explain_end)? {
             successor.set(0, pid.0);
             sys::exit_group(0);
         }
         child.has_appeared = true;
-        Ok(())
+        sys::setsid()?;
+        if child.terminal.is_some() { sys::control(FdRef::STDIN) } else { Ok(()) }
     }
 }
 
@@ -228,6 +200,8 @@ fn join(path: &'static CStr, kind: CloneFlags) -> Result<()> {
 fn explain_end(error: crate::error::Error) -> crate::error::Error {
     error.hint_for(&[
         (Errno::ESRCH, "the container has ended"),
+        // clone(2) into its PID namespace.
+        (Errno::ENOMEM, "the container has ended"),
         (Errno::EINVAL, "setns with a descriptor of a process needs Linux 5.8"),
     ])
 }

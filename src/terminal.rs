@@ -315,6 +315,10 @@ impl ChildStep for OpenTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let master = sys::open_pty(own::enter(child, self.ptmx)?)?;
         let slave = sys::open_peer(master.borrow())?;
+        // With exec the session is that of the process that appears in the container.
+        if child.successor.is_none() {
+            sys::control(slave.borrow())?;
+        }
         if let Some(socket) = child.pipes.terminal_send.take() {
             sys::send_fd(socket.borrow(), master.borrow(), b"\0")?;
         }
@@ -372,14 +376,13 @@ impl ChildStep for BindConsole {
 }
 
 step! {
-    /// Makes the terminal that of its session, and its three streams.
+    /// Makes the terminal its three streams.
     pub struct AttachTerminal;
 }
 
 impl ChildStep for AttachTerminal {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         if let Some(terminal) = &child.terminal {
-            sys::control(terminal.borrow())?;
             for stream in &FdRef::STREAMS {
                 sys::dup3(terminal.borrow(), *stream)?;
             }

@@ -9,7 +9,7 @@ use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Fd, FdRef, Pointers};
+use crate::sys::{self, Fd, FdRef, Pointers, SharedWords};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -137,6 +137,8 @@ step! {
         pub for_input: bool,
         /// The child will report what it creates in the root.
         pub for_undo: bool,
+        /// The child will note its successor, in memory that both share.
+        pub for_successor: bool,
     }
 }
 
@@ -147,6 +149,9 @@ impl ParentStep for MakePipes {
         };
         let pipes = &mut parent.pipes;
         keep(sys::pipe2(), &mut pipes.error_read, &mut pipes.error_write)?;
+        if self.for_successor {
+            parent.child.successor = Some(SharedWords::map()?);
+        }
         if self.for_terminal {
             keep(sys::socketpair(), &mut pipes.terminal_receive, &mut pipes.terminal_send)?;
         }

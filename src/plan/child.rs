@@ -237,7 +237,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps
 }
 
-/// What is left to do in the container: the same for `run` and for `exec`. With `appears` it is only now to be seen there.
+/// What is left to do in the container: the same for `run` and for `exec`, but that with `appears` only now a process is to be
+/// seen there.
 pub fn become_command(
     steps: &mut Steps<dyn ChildStep>,
     spec: &'static Spec,
@@ -278,7 +279,12 @@ pub fn become_command(
         steps.add(step);
     }
     if !appears {
-        attach(steps, spec);
+        steps.add(DieWithParent);
+    }
+    if spec.tty {
+        steps.add(AttachTerminal);
+    } else if spec.detach && !spec.log.is_callers() {
+        steps.add(JoinErrors);
     }
     if privilege.no_new_privs {
         steps.add(SetNoNewPrivileges);
@@ -289,8 +295,7 @@ pub fn become_command(
     let first = 3 + spec.passed;
     if appears {
         steps.add(Appear { first });
-        steps.add(LeadSession);
-        attach(steps, spec);
+        steps.add(DieWithParent);
     }
     if spec.init {
         steps.add(BecomeInit { has_terminal: spec.tty, ignored: host.status.ignored });
@@ -300,16 +305,6 @@ pub fn become_command(
     }
     steps.add(ResetSignals { ignored: host.status.ignored });
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
-}
-
-/// What ties the process to its parent and to its terminal.
-fn attach(steps: &mut Steps<dyn ChildStep>, spec: &Spec) {
-    steps.add(DieWithParent);
-    if spec.tty {
-        steps.add(AttachTerminal);
-    } else if spec.detach && !spec.log.is_callers() {
-        steps.add(JoinErrors);
-    }
 }
 
 /// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.

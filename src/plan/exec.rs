@@ -8,7 +8,7 @@ use crate::cgroup::{Group, Version};
 use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
-use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, JoinUserNamespace, SetNotDumpable, ShareWords};
+use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, SetNotDumpable};
 use crate::privilege::Confinement;
 use crate::root::enter::MakeMountsSlave;
 use crate::signals::{BlockSignals, LeadSession};
@@ -73,13 +73,12 @@ pub fn make(
     let mut parent = Steps::<dyn ParentStep>::default();
     parent.add(SetNotDumpable);
     parent.add(BlockSignals { ignores_children: host.status.ignores_children });
-    parent.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: false });
-    if new_userns {
-        parent.add(JoinUserNamespace { process });
-    }
-    if appears {
-        parent.add(ShareWords);
-    }
+    parent.add(MakePipes {
+        for_terminal: spec.tty,
+        for_input: parts.input.is_some(),
+        for_undo: false,
+        for_successor: appears,
+    });
     parent.add(CloneChild { flags: CloneFlags::NONE, groups: &target.groups });
     if spec.tty {
         parent.add(ReceiveTerminal { terminal: &parts.terminal });
@@ -88,6 +87,10 @@ pub fn make(
 
     let mut child = Steps::<dyn ChildStep>::default();
     child.add(CloseParentsEnds);
+    if new_userns {
+        // It allows the rest.
+        child.add(JoinNamespaces { process, flags: CloneFlags::NEWUSER });
+    }
     for group in &target.groups {
         child.add(JoinCgroup { group, file: group.joining_file() });
     }

@@ -47,7 +47,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     // What is opened up to here may hang, on a filesystem of a network or of another process: there a signal ends mydocker.
     steps.add(BlockSignals { ignores_children: host.status.ignores_children });
-    steps.add(MakePipes { for_terminal: spec.tty, for_input: parts.input.is_some(), for_undo: parts.undo_on_failure });
+    steps.add(MakePipes {
+        for_terminal: spec.tty,
+        for_input: parts.input.is_some(),
+        for_undo: parts.undo_on_failure,
+        for_successor: false,
+    });
     if spec.name.is_some() {
         let inherits = spec.workdir.is_none() && !spec.has_own_root();
         let directory = inherits.then(sys::working_directory).and_then(Result::ok);
