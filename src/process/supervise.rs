@@ -144,8 +144,9 @@ impl Supervisor {
             }
             if error.can_read() || polled.is_err() {
                 let Some(pipe) = self.error_read.take() else { return Ok(()) };
-                // What fails in the container is said there.
+                // What fails in the container is said there. The pipe stays open: where nobody reads it, mydocker has ended.
                 if !self.is_word_of_child()? {
+                    core::mem::forget(pipe);
                     return Ok(());
                 }
                 return match sys::receive_error(pipe.borrow()) {
