@@ -230,18 +230,19 @@ fn one_that_is_stopped_holds_no_container() {
 }
 
 case!(into_what_ends_meanwhile, Needs::NAMESPACES | Needs::MEMORY | Needs::STRACE | Needs::SH | Needs::SLEEP);
-/// exec is stopped after one of its calls, and the container ends there.
+/// exec is stopped after one of its calls, or its child is, and the container ends there.
 fn into_what_ends_meanwhile() {
     let records = Records::new();
     let folder = Folder::new();
-    let exec = |name: &str, seen: &str, what: &str| {
-        let mut words: Vec<OsString> = ["-o", seen, "-e", what].map(OsString::from).into();
+    let exec = |name: &str, seen: &str, options: &[&str], what: &str| {
+        let mut words: Vec<OsString> =
+            [options, &["-o", seen, "-e", what]].concat().iter().map(OsString::from).collect();
         words.push(mydocker_file().into());
         words.extend(["exec", "--state", &records.state(), name, "sh", "-c", ":"].map(OsString::from));
         mydocker_at(&tool("strace").expect("strace"), &words)
     };
     for (options, calls) in [
-        (&[][..], &["flock:2", "pipe2:1", "setns:1", "close:"][..]),
+        (&[][..], &["flock:2", "pipe2:1", "close:", "setns:1"][..]),
         (&["--init"], &["pipe2:1"]),
         (&["--pid", "host"], &["pipe2:1", "close:"]),
     ] {
@@ -252,24 +253,25 @@ fn into_what_ends_meanwhile() {
             let (call, mut turn) = call.split_once(':').map(|(call, turn)| (call, turn.to_string())).expect("a call");
             if turn.is_empty() {
                 // The first one after the child is made, to which the command has not been sent yet.
-                exec(&name, &seen, "trace=close,clone,clone3").finish().success();
+                exec(&name, &seen, &[], "trace=close,clone,clone3").finish().success();
                 let calls = fs::read_to_string(&seen).expect("a trace");
                 let before = calls.lines().take_while(|call| !call.starts_with("clone"));
                 turn = (1 + before.filter(|call| call.starts_with("close(")).count()).to_string();
                 fs::remove_file(&seen).expect("unlink");
             }
-            let running = exec(&name, &seen, &format!("inject={call}:signal=STOP:when={turn}")).start();
+            // Only the child enters a namespace.
+            let in_child = call == "setns";
+            let what = format!("inject={call}:signal=STOP:when={turn}");
+            let running = exec(&name, &seen, if in_child { &["-f"] } else { &[] }, &what).start();
             wait_until("exec is stopped", || {
                 fs::read_to_string(&seen).is_ok_and(|calls| calls.contains("stopped by SIGSTOP"))
             });
-            let stopped = children(running.pid)[0];
-            let inside = children(stopped);
-            assert_eq!(inside.len(), usize::from(call == "close"), "{options:?} {call}");
+            let exec = children(running.pid)[0];
+            let child = children(exec).first().copied();
+            assert_eq!(child.is_some(), in_child || call == "close", "{options:?} {call}");
             send(pid, libc::SIGKILL);
-            // The first process of a PID namespace waits for the others: this exec has one of them.
-            let last = *inside.first().unwrap_or(&pid);
-            wait_until("it has ended", || matches!(state(last), Some('Z') | None));
-            send(stopped, libc::SIGCONT);
+            wait_until("it has ended", || matches!(state(pid), Some('Z') | None));
+            send(child.filter(|_| in_child).unwrap_or(exec), libc::SIGCONT);
             running.finish_with_stdin_open().refused(137, &["the container has ended", &name]);
             records.remove(&name);
             fs::remove_file(&seen).expect("unlink");
