@@ -171,29 +171,36 @@ step! {
 
 impl ParentStep for EnterPidNamespace {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        join(self.path, CloneFlags::NEWPID)
+        join(self.path, self.path, CloneFlags::NEWPID)
     }
 }
 
 step! {
-    /// Joins the IPC namespace of another container.
-    pub struct JoinIpcNamespace {
-        /// The file that stands for it.
+    /// Joins the namespace that a file stands for: setns(2).
+    pub struct JoinNamespace {
+        /// The file, such as /run/netns/NAME or /proc/PID/ns/net.
         pub path: &'static CStr,
+        /// The word that the user knows it by.
+        pub word: &'static CStr,
+        /// Its kind.
+        pub kind: CloneFlags,
     }
 }
 
-impl ChildStep for JoinIpcNamespace {
+impl ChildStep for JoinNamespace {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        join(self.path, CloneFlags::NEWIPC)
+        join(self.path, self.word, self.kind)
     }
 }
 
-fn join(path: &'static CStr, kind: CloneFlags) -> Result<()> {
+fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()> {
     let namespace = sys::open(path, sys::OpenFlags::NONE)?;
     sys::setns(namespace.borrow(), kind).map_err(|e| {
-        let hint = "it belongs to another user namespace: only root there may join it";
-        e.about(path.to_bytes()).hint_for(&[(Errno::EPERM, hint)])
+        e.about(word.to_bytes()).hint_for(&[
+            // Only the user's word can be a file of another kind.
+            (Errno::EINVAL, "it is no network namespace"),
+            (Errno::EPERM, "it belongs to another user namespace: only root there may join it"),
+        ])
     })
 }
 

@@ -12,8 +12,7 @@ pub use words::{address, bridge_of, mac, parse, publish, subnet};
 
 use crate::error::{Errno, Result};
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, CloneFlags, OpenFlags, Pid};
-use core::ffi::CStr;
+use crate::sys::{self, Pid};
 
 step! {
     /// Brings up lo, which is down in a new network namespace.
@@ -23,28 +22,6 @@ step! {
 impl ChildStep for BringUpLoopback {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::set_interface_up(b"lo")
-    }
-}
-
-step! {
-    /// Joins the network namespace that a file stands for: setns(2).
-    pub struct JoinNetwork {
-        /// The file, such as /run/netns/NAME or /proc/PID/ns/net.
-        pub path: &'static CStr,
-        /// The word that the user knows it by.
-        pub word: &'static CStr,
-    }
-}
-
-impl ChildStep for JoinNetwork {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let namespace = sys::open(self.path, OpenFlags::NONE)?;
-        sys::setns(namespace.borrow(), CloneFlags::NEWNET).map_err(|e| {
-            e.about(self.word.to_bytes()).hint_for(&[
-                (Errno::EINVAL, "it is no network namespace"),
-                (Errno::EPERM, "it belongs to another user namespace: only root there may join it"),
-            ])
-        })
     }
 }
 

@@ -8,10 +8,10 @@ use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand
 use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::log::JoinErrors;
-use crate::namespaces::{Appear, JoinIpcNamespace, SetHostname};
+use crate::namespaces::{Appear, JoinNamespace, SetHostname};
+use crate::network::BringUpLoopback;
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::names::OpenHosts;
-use crate::network::{BringUpLoopback, JoinNetwork};
 use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
 use crate::root::dev::{MountDev, MountShm, is_userns_bind};
 use crate::root::enter::{
@@ -29,7 +29,7 @@ use crate::signals::{DieWithParent, LeadSession, ResetSignals};
 use crate::spec::{Content, Network, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
-use crate::sys::{Fd, MountFlags};
+use crate::sys::{CloneFlags, Fd, MountFlags};
 use crate::sysctl::{SetOomScoreAdj, SetSysctl};
 use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
@@ -58,11 +58,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if let Network::Namespace(path, word) = spec.network {
         // Before anything is mounted: /sys shows the network of the process that mounts it.
-        steps.add(JoinNetwork { path, word });
+        steps.add(JoinNamespace { path, word, kind: CloneFlags::NEWNET });
     }
     if let Some(path) = spec.ipc_of {
         // Likewise: mqueue shows the queues of the process that mounts it.
-        steps.add(JoinIpcNamespace { path });
+        steps.add(JoinNamespace { path, word: path, kind: CloneFlags::NEWIPC });
     }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {

@@ -5,7 +5,7 @@ use super::child::become_command;
 use super::{Parts, Plan, namespaces};
 use crate::cgroup::steps::JoinCgroup;
 use crate::cgroup::{Group, Version};
-use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand, SendCommand};
+use crate::command::{self, CloseParentsEnds, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
 use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, SetNotDumpable};
@@ -14,7 +14,7 @@ use crate::root::enter::MakeMountsSlave;
 use crate::signals::{BlockSignals, LeadSession};
 use crate::spec::Spec;
 use crate::step::{ChildStep, List, ParentStep, Steps};
-use crate::streams::{self, Input, ReopenStdin};
+use crate::streams::ReopenStdin;
 use crate::sys::{CloneFlags, FdRef};
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
@@ -46,28 +46,13 @@ pub fn make(
     parts.find_ids(spec, host);
     let new_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
-    streams::check()?;
-    // As with `run`.
-    if (own_root || spec.read_only) && !spec.tty {
-        parts.input = Input::find()?;
-    }
+    parts.find_input(spec, own_root)?;
     let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
-    parts.words = super::joined(words);
-    parts.command.set(Some(Command::new(parts.words, &environment)));
-    parts.home_of_user = super::lacks_home(spec, &environment);
+    parts.set_command(spec, own_root, super::joined(words), &environment);
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.
-    let mut all = namespaces(spec, new_userns);
-    if !spec.network.is_host() {
-        // Also one that it has joined.
-        all = all | CloneFlags::NEWNET;
-    }
-    for (joined, flag) in [(spec.pid_of, CloneFlags::NEWPID), (spec.ipc_of, CloneFlags::NEWIPC)] {
-        if joined.is_some() {
-            all = all | flag;
-        }
-    }
+    let all = namespaces(spec, new_userns, true);
     let appears = all.has(CloneFlags::NEWPID);
     let process = target.process;
     let mut parent = Steps::<dyn ParentStep>::default();

@@ -104,11 +104,7 @@ impl Parts {
         }
         parts.root = Root::find(spec, host, in_userns)?;
         let own_root = parts.root.is_some();
-        streams::check()?;
-        // With a terminal, or detached, the command does not have the caller's stdin.
-        if (own_root || spec.read_only) && !spec.tty && !spec.detach {
-            parts.input = Input::find()?;
-        }
+        parts.find_input(spec, own_root)?;
         let mut binds = Vec::new();
         if own_root && spec.host_ipc {
             binds.push(c"/dev/shm");
@@ -152,9 +148,7 @@ impl Parts {
             parts.names = Some(names);
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
-        parts.words = words;
-        parts.command.set(Some(Command::new(words, &environment)));
-        parts.home_of_user = lacks_home(spec, &environment);
+        parts.set_command(spec, own_root, words, &environment);
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }
@@ -162,7 +156,7 @@ impl Parts {
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
-        parts.namespaces = namespaces(spec, parts.maps.is_some());
+        parts.namespaces = namespaces(spec, parts.maps.is_some(), false);
         Ok(parts)
     }
 
@@ -172,6 +166,25 @@ impl Parts {
             self.maps = Some(Maps::find(host, spec.keep_id));
         }
         self.ids = self.maps.map_or_else(Ids::of_caller, Ids::mapped);
+    }
+
+    /// Looks at the three streams.
+    fn find_input(&mut self, spec: &Spec, own_root: bool) -> Result<()> {
+        streams::check()?;
+        // With a terminal, or detached, the command does not have the caller's stdin.
+        if (own_root || spec.read_only) && !spec.tty && !spec.detach {
+            self.input = Input::find()?;
+        }
+        Ok(())
+    }
+
+    /// The command is `words`, with this environment.
+    fn set_command(&mut self, spec: &Spec, own_root: bool, words: &'static [u8], environment: &[&'static CStr]) {
+        self.words = words;
+        self.command.set(Some(Command::new(words, environment)));
+        self.home_of_user = (own_root || spec.user.is_some())
+            && !spec.unset_env.contains(&"HOME")
+            && environment::get(environment, b"HOME").is_none();
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
@@ -184,14 +197,14 @@ impl Parts {
     }
 }
 
-/// The namespaces that the container does not share with the host.
-fn namespaces(spec: &Spec, new_userns: bool) -> CloneFlags {
+/// The namespaces that the container does not share with the host; with `joined` those of other containers, too.
+fn namespaces(spec: &Spec, new_userns: bool, joined: bool) -> CloneFlags {
     let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
     CloneFlags::NEWNS
         | unless(spec.host_uts, CloneFlags::NEWUTS)
-        | unless(spec.host_ipc || spec.ipc_of.is_some(), CloneFlags::NEWIPC)
-        | unless(spec.host_pid || spec.pid_of.is_some(), CloneFlags::NEWPID)
-        | unless(!spec.network.is_new(), CloneFlags::NEWNET)
+        | unless(spec.host_ipc || !joined && spec.ipc_of.is_some(), CloneFlags::NEWIPC)
+        | unless(spec.host_pid || !joined && spec.pid_of.is_some(), CloneFlags::NEWPID)
+        | unless(spec.network.is_host() || !joined && !spec.network.is_new(), CloneFlags::NEWNET)
         | unless(!new_userns, CloneFlags::NEWUSER)
 }
 
@@ -218,11 +231,4 @@ impl Plan {
     pub fn words(&self) -> impl Iterator<Item = &'static [u8]> {
         bytes::split(self.parts.words.strip_suffix(b"\0").unwrap_or_default(), 0)
     }
-}
-
-/// Whether the command gets the home directory of its user, as its HOME.
-fn lacks_home(spec: &Spec, environment: &[&'static CStr]) -> bool {
-    (spec.has_own_root() || spec.user.is_some())
-        && !spec.unset_env.contains(&"HOME")
-        && environment::get(environment, b"HOME").is_none()
 }
