@@ -305,8 +305,11 @@ impl Supervisor {
     /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.
     fn reap(&mut self, pid: Pid) -> Result<()> {
         if !self.is_subreaper {
-            self.ended = self.ended.or(sys::wait4(pid, false)?);
-            return self.succeed();
+            if self.ended.is_none() {
+                self.ended = sys::wait4(pid, false)?;
+                self.succeed()?;
+            }
+            return Ok(());
         }
         loop {
             match sys::wait_any(false) {
