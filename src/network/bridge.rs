@@ -197,12 +197,12 @@ fn host_end(address: Address) -> Vec<u8> {
     name
 }
 
+/// What EPERM means of a bridge.
+pub const NEEDS_ROOT: &str = "it needs root, with CAP_NET_ADMIN; slirp4netns and pasta do not";
+
 /// Why this kernel makes no interface of this kind.
 fn explain(error: Error, module: &'static str) -> Error {
-    error.hint_for(&[
-        (Errno::EOPNOTSUPP, module),
-        (Errno::EPERM, "it needs root, with CAP_NET_ADMIN; slirp4netns and pasta do not"),
-    ])
+    error.hint_for(&[(Errno::EOPNOTSUPP, module), (Errno::EPERM, NEEDS_ROOT)])
 }
 
 step! {

@@ -252,6 +252,12 @@ fn in_child(namespaces: CloneFlags, f: fn() -> Result<()>) -> Result<()> {
 /// Whether packets come from a bridge to the outside, and back.
 fn forwarding(found: &mut Vec<u8>) -> Result<()> {
     let chains = filter::dropping();
+    // What it takes to read them, a bridge takes too. Without nf_tables they are nobody's to read.
+    if let Err(error) = &chains
+        && (error.is(Errno::EPERM) || for_user() != CloneFlags::NONE)
+    {
+        return Err(Error::refused("--network bridge", &[], bridge::NEEDS_ROOT));
+    }
     if let Ok(chains) = &chains
         && !chains.is_empty()
     {
