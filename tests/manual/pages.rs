@@ -59,9 +59,10 @@ fn row_of_page(row: &Row) -> String {
 fn head(name: &str, does: &str, usage: &[String]) -> String {
     let title = name.to_uppercase().replace(' ', "-");
     let (file, does) = (troff(&name.replace(' ', "-")), troff(does));
+    let date = date();
     let mut page = format!(
         ".\\\" Made by tests/manual from the rows of src/cli and the chapters of src/cli/topics.rs.\n\
-         .TH {title} 1 \"{DATE}\" \"mydocker {VERSION}\" \"User Commands\"\n.SH NAME\n{} \\- {does}.SH SYNOPSIS\n",
+         .TH {title} 1 \"{date}\" \"mydocker {VERSION}\" \"User Commands\"\n.SH NAME\n{} \\- {does}.SH SYNOPSIS\n",
         file.trim_end()
     );
     let lines: Vec<String> = usage.iter().map(|usage| format!(".B {name}\n{usage}")).collect();
@@ -69,8 +70,13 @@ fn head(name: &str, does: &str, usage: &[String]) -> String {
     page + ".SH DESCRIPTION\n"
 }
 
-/// When the pages last changed.
-const DATE: &str = "2026-11-27";
+/// The day of the newest part of the changelog: the last word of its heading.
+fn date() -> &'static str {
+    let changes = include_str!("../../CHANGELOG.md");
+    let heading = changes.lines().find(|line| line.starts_with("## ")).expect("a heading");
+    heading.rsplit(' ').next().expect("a day")
+}
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The paragraphs of a chapter; an indented one is shown as it is.

@@ -103,6 +103,11 @@ fn the_man_pages_are_well_formed() {
         assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}");
         let text = String::from_utf8_lossy(&output.stdout);
         let plain: Vec<String> = text.lines().map(without_overstrikes).collect();
+        // A day, as the changelog has it.
+        let heading = page.lines().find(|line| line.starts_with(".TH ")).expect("a heading");
+        let day = heading.split('"').nth(1).expect("a day");
+        let shape: String = day.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000-00-00", "{name}: {heading}");
         let title = format!("{}(1)", name.trim_end_matches(".1").to_uppercase());
         assert!(plain.iter().any(|line| line.contains(&title)), "{name}:\n{text}");
         assert!(plain.iter().all(|line| line.chars().count() <= 80), "{name}:\n{text}");
