@@ -165,7 +165,7 @@ fn check_page() -> String {
     let mut page = head("mydocker check", "say what this host offers", &["[\\fB\\-\\-json\\fR]\n".into()]);
     page += "One line for each feature. Where a feature does not work, the line says why and how to fix it.\n\
              .SH OPTIONS\n.TP\n\\fB\\-\\-json\\fR\nas JSON\n\
-             .SH EXIT STATUS\n.TP\n0\n.B mydocker run\nworks without options\n.TP\n125\nit does not\n";
+             .SH EXIT STATUS\n.TP\n0\n.B mydocker run\nworks without options\n.TP\n1\nit does not\n";
     page + &see_also("mydocker-check", "")
 }
 
@@ -534,7 +534,33 @@ complete -c mydocker -n '__mydocker_first run' -f -a '(__mydocker_complete_comma
 pub fn man_pages() -> Vec<(String, String)> {
     let own = [("mydocker.1", man_page()), ("mydocker-run.1", run_page()), ("mydocker-check.1", check_page())];
     let own = own.map(|(name, page)| (name.to_string(), page));
-    own.into_iter().chain(verbs().iter().map(|verb| (format!("mydocker-{}.1", verb.name), verb_page(verb)))).collect()
+    let all =
+        own.into_iter().chain(verbs().into_iter().map(|verb| (format!("mydocker-{}.1", verb.name), verb_page(&verb))));
+    all.map(|(name, page)| (name, folded(&page))).collect()
+}
+
+/// The same page in lines of at most 80 bytes, as mandoc asks for, but for what is shown as it is.
+fn folded(page: &str) -> String {
+    let mut out = String::new();
+    let mut as_it_is = false;
+    for line in page.lines() {
+        as_it_is = line == ".nf" || as_it_is && line != ".fi";
+        let mut length = 0;
+        for (at, word) in line.split(' ').enumerate() {
+            let is_full = length + 1 + word.len() > 80 && !as_it_is && !line.starts_with('.');
+            // A dot or a quote at the beginning of a line would be a request.
+            out += match (at, is_full) {
+                (0, _) => "",
+                (_, false) => " ",
+                (_, true) if word.starts_with(['.', '\'']) => "\n\\&",
+                (_, true) => "\n",
+            };
+            length = if is_full { 0 } else { length + usize::from(at > 0) } + word.len();
+            out += word;
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// Each file, by its name.
