@@ -138,7 +138,10 @@ impl ChildStep for JoinCgroup {
         match parent.write(self.file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
-            Err(_) if !group.explicit => Ok(()),
+            Err(_) if !group.explicit => {
+                group.left_out.set(true);
+                Ok(())
+            }
             joined => joined.map_err(explain_join),
         }
     }
@@ -189,11 +192,29 @@ impl SetAffinity {
 
 step! {
     /// Makes its own cgroup the top of what it sees.
-    pub struct UnshareCgroup;
+    ///
+    /// On the host's files one that has none sees those of its caller: the JVM fails where the root of a mount is above the
+    /// cgroup that it is in.
+    pub struct UnshareCgroup {
+        /// Its cgroups.
+        pub groups: &'static [&'static Group],
+        /// It has a root of its own.
+        pub own_root: bool,
+    }
+}
+
+impl UnshareCgroup {
+    /// Whether there is something to do: for `exec`, too, which joins what `run` has made.
+    pub fn is_needed(groups: &[&'static Group], own_root: bool) -> bool {
+        own_root || groups.iter().any(|group| !group.left_out.get())
+    }
 }
 
 impl ChildStep for UnshareCgroup {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
+        if !Self::is_needed(self.groups, self.own_root) {
+            return Ok(());
+        }
         match sys::unshare(CloneFlags::NEWCGROUP) {
             // A kernel without cgroups.
             Err(e) if e.is(Errno::EINVAL) => Ok(()),
