@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// Words of `--tmpfs` that are flags of the mount, not options of tmpfs: the bits that each sets, and those that it clears.
-const FLAGS: [(&str, u64, u64); 8] = [
+/// The last three change nothing: the kernel's default, and how a disk is written.
+const FLAGS: [(&str, u64, u64); 11] = [
     ("ro", libc::MS_RDONLY, 0),
     ("rw", 0, libc::MS_RDONLY),
     ("nosuid", libc::MS_NOSUID, 0),
@@ -21,6 +22,9 @@ const FLAGS: [(&str, u64, u64); 8] = [
     ("dev", 0, libc::MS_NODEV),
     ("noexec", libc::MS_NOEXEC, 0),
     ("exec", 0, libc::MS_NOEXEC),
+    ("relatime", 0, 0),
+    ("async", 0, 0),
+    ("sync", 0, 0),
 ];
 
 /// Whether an option of tmpfs(5) has a value that the kernel takes.
@@ -173,10 +177,14 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
     }
 }
 
-/// A device of the host. The mount is read-only, so that no process inside can change its mode on the host;
+/// A device of the host, or a directory of its /dev with all that are in it. The mount is read-only, so that no process inside can change its mode on the host;
 /// that does not limit writes to the device itself.
 pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
-    if !matches!(sys::statx(path, true)?.kind(), libc::S_IFCHR | libc::S_IFBLK) {
+    let is_device = match sys::statx(path, true)?.kind() {
+        libc::S_IFDIR => path.to_bytes().starts_with(b"/dev/"),
+        kind => matches!(kind, libc::S_IFCHR | libc::S_IFBLK),
+    };
+    if !is_device {
         return Err(Error::refused("no device:", &[path.to_bytes()], "--device takes one of the host's"));
     }
     Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })

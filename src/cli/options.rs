@@ -306,7 +306,10 @@ options! {
         ulimit: "--ulimit" Many("NAME=SOFT[:HARD]")
             "set a resource limit of its processes, such as nofile=1024"
             => |request, words| for word in words {
-                request.spec.ulimits.push(ulimit::parse(word)?);
+                let limit = ulimit::parse(word)?;
+                // The last one of a name counts, as with docker.
+                request.spec.ulimits.retain(|other| other.resource != limit.resource);
+                request.spec.ulimits.push(limit);
             };
         preserve_fds: "--preserve-fds" One("N")
             "pass it the N descriptors from 3 on, beside the three streams"

@@ -212,7 +212,11 @@ fn limits_of_resources() {
     }
     let text = root.probe_output(&["--ulimit", "nofile=64", "-u", "1000"], &["limits"]);
     assert!(text.starts_with("64 64 "), "{text}");
-    // More groups than the kernel accepts.
+    // The last of a name counts: the first one would not let it be raised again.
+    let text =
+        root.probe_output(&["--ulimit", "nofile=64", "--ulimit", "core=0", "--ulimit", "nofile=99"], &["limits"]);
+    assert!(text.starts_with("99 99 "), "{text}");
+    // More files than the kernel accepts.
     root.refuses(&["--ulimit", "nofile=unlimited"], &["prlimit64", "nofile", "EPERM"]);
 }
 

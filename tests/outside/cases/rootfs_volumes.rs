@@ -190,7 +190,11 @@ fn devices() {
     let host = probe(&[], &["see", "/dev/kmsg"]).finish().success();
     assert_eq!(root.probe_output(&["--device", "/dev/kmsg"], &["see", "/dev/kmsg"]), host);
     assert_eq!(root.probe_output(&["--device", "/dev/zero"], &["write", "/dev/zero"]), "ok\n");
-    root.refuses(&["--device", "/etc/passwd"], &["/etc/passwd", "no device"]);
+    for none in ["/etc/passwd", "/etc", "/dev"] {
+        root.refuses(&["--device", none], &[none, "no device"]);
+    }
+    // All that are in a directory.
+    assert_eq!(root.probe_output(&["--device", "/dev/pts:/dev/here"], &["write", "/dev/here/ptmx"]), "ok\n");
     root.refuses(&["--device", "/dev/no-such-thing"], &["/dev/no-such-thing", "ENOENT"]);
 }
 
