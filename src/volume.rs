@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// Words of `--tmpfs` that are flags of the mount, not options of tmpfs: the bits that each sets, and those that it clears.
-/// The last three change nothing: the kernel's default, and how a disk is written.
-const FLAGS: [(&str, u64, u64); 11] = [
+/// The last two change nothing: the kernel's default, and how a disk is written.
+const FLAGS: [(&str, u64, u64); 10] = [
     ("ro", libc::MS_RDONLY, 0),
     ("rw", 0, libc::MS_RDONLY),
     ("nosuid", libc::MS_NOSUID, 0),
@@ -23,7 +23,6 @@ const FLAGS: [(&str, u64, u64); 11] = [
     ("noexec", libc::MS_NOEXEC, 0),
     ("exec", 0, libc::MS_NOEXEC),
     ("relatime", 0, 0),
-    ("async", 0, 0),
     ("sync", 0, 0),
 ];
 

@@ -131,18 +131,22 @@ step! {
 impl ChildStep for JoinCgroup {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let group = self.group;
-        if group.left_out.get() || group.hierarchy.version == Version::V2 && child.born_in_cgroup {
+        if group.left_out.get() {
+            return Ok(());
+        }
+        if group.hierarchy.version == Version::V2 && child.born_in_cgroup {
+            child.has_groups = true;
             return Ok(());
         }
         let Some(parent) = group.parent_dir.get() else { return Ok(()) };
         match parent.write(self.file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
-            Err(_) if !group.explicit => {
-                group.left_out.set(true);
-                Ok(())
+            Err(_) if !group.explicit => Ok(()),
+            joined => {
+                child.has_groups = true;
+                joined.map_err(explain_join)
             }
-            joined => joined.map_err(explain_join),
         }
     }
 }
@@ -196,23 +200,14 @@ step! {
     /// On the host's files one that has none sees those of its caller: the JVM fails where the root of a mount is above the
     /// cgroup that it is in.
     pub struct UnshareCgroup {
-        /// Its cgroups.
-        pub groups: &'static [&'static Group],
         /// It has a root of its own.
         pub own_root: bool,
     }
 }
 
-impl UnshareCgroup {
-    /// Whether there is something to do: for `exec`, too, which joins what `run` has made.
-    pub fn is_needed(groups: &[&'static Group], own_root: bool) -> bool {
-        own_root || groups.iter().any(|group| !group.left_out.get())
-    }
-}
-
 impl ChildStep for UnshareCgroup {
-    fn carry_out(&self, _: &mut Child) -> Result<()> {
-        if !Self::is_needed(self.groups, self.own_root) {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        if !self.own_root && !child.has_groups {
             return Ok(());
         }
         match sys::unshare(CloneFlags::NEWCGROUP) {

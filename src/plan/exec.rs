@@ -3,7 +3,7 @@
 
 use super::child::become_command;
 use super::{Parts, Plan, namespaces};
-use crate::cgroup::steps::{JoinCgroup, UnshareCgroup};
+use crate::cgroup::steps::JoinCgroup;
 use crate::cgroup::{Group, Version};
 use crate::command::{self, CloseParentsEnds, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
@@ -86,8 +86,7 @@ pub fn make(
     }
     // A container that is confined, or that has a cgroup of its own on v2, is the top of its own cgroup namespace, if it has one.
     let is_on_v2 = target.groups.iter().any(|group| group.hierarchy.version == Version::V2);
-    let has_namespace =
-        (target.spec.privilege.confined || is_on_v2) && UnshareCgroup::is_needed(&target.groups, own_root);
+    let has_namespace = (target.spec.privilege.confined || is_on_v2) && (own_root || !target.groups.is_empty());
     let cgroup = if has_namespace { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
     child.add(JoinNamespaces { process, flags: all.without(CloneFlags::NEWUSER) | cgroup });
     child.add(LeadSession);

@@ -40,7 +40,7 @@ enum How {
     /// With a run whose other namespaces are those of the host.
     Namespace,
     /// With a run with these options, where ALLOWED stands for the CPUs that this process may use.
-    Run(&'static [&'static str]),
+    Run(&'static str),
 }
 
 const TRIALS: &[Trial] = &[
@@ -57,29 +57,25 @@ const TRIALS: &[Trial] = &[
     Trial { name: "cgroup cpu", how: How::Controller, fix: "" },
     Trial { name: "cgroup cpuset", how: How::Controller, fix: "" },
     Trial { name: "cgroup pids", how: How::Controller, fix: "" },
-    Trial { name: "-m", how: How::Run(&["-m", "200m", "--memory-swap", "max"]), fix: "boot with cgroup_enable=memory" },
-    Trial {
-        name: "--memory-swap",
-        how: How::Run(&["-m", "200m", "--memory-swap", "200m"]),
-        fix: "boot with swapaccount=1",
-    },
-    Trial { name: "--cpu-shares", how: How::Run(&["-m", "max", "--cpu-shares", "512"]), fix: "" },
-    Trial { name: "--cpus", how: How::Run(&["-m", "max", "--cpus", "1"]), fix: "a kernel with CONFIG_CFS_BANDWIDTH" },
-    Trial { name: "--cpu-set", how: How::Run(&["-m", "max", "--cpu-set", "ALLOWED"]), fix: "" },
-    Trial { name: "--pids-limit", how: How::Run(&["-m", "max", "--pids-limit", "100"]), fix: "" },
+    Trial { name: "-m", how: How::Run("-m 200m --memory-swap max"), fix: "boot with cgroup_enable=memory" },
+    Trial { name: "--memory-swap", how: How::Run("-m 200m --memory-swap 200m"), fix: "boot with swapaccount=1" },
+    Trial { name: "--cpu-shares", how: How::Run("-m max --cpu-shares 512"), fix: "" },
+    Trial { name: "--cpus", how: How::Run("-m max --cpus 1"), fix: "a kernel with CONFIG_CFS_BANDWIDTH" },
+    Trial { name: "--cpu-set", how: How::Run("-m max --cpu-set ALLOWED"), fix: "" },
+    Trial { name: "--pids-limit", how: How::Run("-m max --pids-limit 100"), fix: "" },
     Trial { name: "pivot_root", how: How::PivotRoot, fix: "" },
     // No host has mounts below this folder.
-    Trial { name: "overlay", how: How::Run(&["--no-limits", "--rootfs", "/bin", "--ephemeral"]), fix: "" },
-    Trial { name: "--ephemeral", how: How::Run(&["--no-limits", "--ephemeral"]), fix: "" },
+    Trial { name: "overlay", how: How::Run("--no-limits --rootfs /bin --ephemeral"), fix: "" },
+    Trial { name: "--ephemeral", how: How::Run("--no-limits --ephemeral"), fix: "" },
     Trial { name: "loop", how: How::LoopDevices, fix: "" },
     Trial { name: "squashfs", how: How::Filesystem, fix: "modprobe squashfs" },
     Trial { name: "erofs", how: How::Filesystem, fix: "modprobe erofs" },
     Trial { name: "ext4", how: How::Filesystem, fix: "modprobe ext4" },
     Trial { name: "seccomp", how: How::Seccomp, fix: "a kernel with CONFIG_SECCOMP_FILTER" },
-    Trial { name: "devpts", how: How::Run(&["--no-limits", "-t"]), fix: "" },
+    Trial { name: "devpts", how: How::Run("--no-limits -t"), fix: "" },
     Trial { name: "terminal", how: How::Terminal, fix: "" },
     Trial { name: "forwarding", how: How::Forwarding, fix: "--network bridge,forward turns it on" },
-    Trial { name: "run", how: How::Run(&[]), fix: "" },
+    Trial { name: "run", how: How::Run(""), fix: "" },
 ];
 
 /// Tries everything, and returns what came of it; and whether a run without options works, which is the last line. Nothing is
@@ -167,32 +163,34 @@ impl Trial {
             How::Forwarding => forwarding(found),
             How::Namespace => {
                 let own = self.name.strip_suffix(" namespace").unwrap_or_default();
-                let mut options = alloc::vec!["--no-limits"];
+                let mut options = b"--no-limits".to_vec();
                 for option in &["--uts", "--ipc", "--pid", "--network"] {
                     if !option.ends_with(own) {
-                        options.extend_from_slice(&[option, "host"]);
+                        options.put(b" ");
+                        options.put(option.as_bytes());
+                        options.put(b" host");
                     }
                 }
                 run_in_miniature(&options, plan)
             }
-            How::Run(options) => run_in_miniature(options, plan),
+            How::Run(options) => run_in_miniature(options.as_bytes(), plan),
         }
     }
 }
 
 /// A run with these options, of a command that is there and cannot be executed.
-fn run_in_miniature(options: &[&'static str], plan: &Planner) -> Result<()> {
+fn run_in_miniature(options: &[u8], plan: &Planner) -> Result<()> {
     let status = sys::read_file(c"/proc/self/status").unwrap_or_default();
     let mut words: Vec<&[u8]> = alloc::vec![b"run"];
     // Privileges are tested once, by the run without options.
     if !options.is_empty() {
         words.push(b"--privileged");
-    }
-    for word in options {
-        words.push(match *word {
-            "ALLOWED" => bytes::field(&status, b"Cpus_allowed_list:").unwrap_or(b"0"),
-            word => word.as_bytes(),
-        });
+        for word in bytes::split(options, b' ') {
+            words.push(match word {
+                b"ALLOWED" => bytes::field(&status, b"Cpus_allowed_list:").unwrap_or(b"0"),
+                word => word,
+            });
+        }
     }
     words.push(b"/");
     let mut beside = Beside::default();
