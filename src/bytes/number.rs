@@ -67,8 +67,10 @@ pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
         Err(Malformed::Form) => return Err(Malformed::Form),
         _ => (0..9).fold(0, |n, at| 10 * n + u64::from(fraction.get(at).map_or(0, |digit| digit - b'0'))),
     };
-    let size = (u128::from(decimal(whole)?) << shift) + (u128::from(fraction) << shift) / 1_000_000_000;
-    if size > i64::MAX as u128 { Err(Malformed::Overflow) } else { Ok(size as u64) }
+    // A fraction of a byte is nothing. Any other unit is 2^10 at least: 2^9 of it and of 10^9 cancel out, which leaves 61 bits.
+    let fraction = if shift == 0 { 0 } else { (fraction << (shift - 9)) / 5u64.pow(9) };
+    let size = decimal(whole)?.checked_mul(1 << shift).and_then(|size| size.checked_add(fraction));
+    size.filter(|size| *size <= i64::MAX as u64).ok_or(Malformed::Overflow)
 }
 
 /// The power of two that a unit such as `m`, `mb` or `mib` stands for.
