@@ -100,7 +100,7 @@ fn put_lines(file: &mut Vec<u8>, lines: &[u8]) {
 /// Reads `NAME:IP`, and puts it as a line of /etc/hosts.
 pub fn put_host(word: &str, lines: &mut Vec<u8>) -> Result<()> {
     match word.split_once([':', '=']) {
-        Some((name, ip)) if !name.is_empty() && !name.contains(char::is_whitespace) && is_ip(ip) => {
+        Some((name, ip)) if !name.is_empty() && !name.bytes().any(|b| b.is_ascii_whitespace()) && is_ip(ip) => {
             lines.put(ip.as_bytes());
             lines.put(b"\t");
             lines.put(name.as_bytes());

@@ -194,7 +194,13 @@ fn hosts_and_servers() {
     }
     let seen = root.probe_output(&["--dns", "192.0.2.1", "--dns", "::1"], &["file", "/etc/resolv.conf"]);
     assert_eq!(seen, "nameserver 192.0.2.1\nnameserver ::1\n");
-    for options in [["--add-host", "db"], ["--add-host", "db:x"], ["--add-host", ":1.2.3.4"], ["--dns", "x"]] {
+    for options in [
+        ["--add-host", "db"],
+        ["--add-host", "db:x"],
+        ["--add-host", ":1.2.3.4"],
+        ["--add-host", "a b:1.2.3.4"],
+        ["--dns", "x"],
+    ] {
         run(&[&["--rootfs", "/tmp"], &options[..]].concat(), &["true"]).finish().usage_error(&[options[0]]);
     }
     run(&["--dns", "192.0.2.1"], &["true"]).finish().usage_error(&["root of its own"]);
