@@ -34,34 +34,33 @@ const COMMANDS_HERE: &[&str] = &["run", "check", "exec", "help"];
 
 /// The error of an option that none of the rows has.
 pub fn option(rows: &'static [Row], name: &[u8], word: &[u8]) -> Error {
-    let near = || near(rows.iter().flat_map(|row| row.names()).chain(["--help"]).filter(|known| known.len() > 4), name);
-    explain(Error::usage("unknown option", word), OPTIONS, name, near)
+    let mut names = vec!["--help"];
+    for row in rows {
+        names.extend(row.names().filter(|known| known.len() > 4));
+    }
+    explain(Error::usage("unknown option", word), OPTIONS, name, &names)
 }
 
 /// The error of a command that there is not.
 pub fn command(word: &[u8]) -> Error {
-    explain(Error::usage("unknown command", word), COMMANDS, word, || {
-        near(COMMANDS_HERE.iter().copied().chain(super::verbs::VERBS.iter().map(|verb| verb.name)), word)
-    })
+    let mut names = COMMANDS_HERE.to_vec();
+    names.extend(super::verbs::VERBS.iter().map(|verb| verb.name));
+    explain(Error::usage("unknown command", word), COMMANDS, word, &names)
 }
 
-fn explain(
-    error: Error,
-    known: &[(&'static str, &'static str)],
-    name: &[u8],
-    near: impl Fn() -> Option<&'static str>,
-) -> Error {
+/// Adds what is said about docker's `name`, or the nearest of `names`.
+fn explain(error: Error, known: &[(&str, &'static str)], name: &[u8], names: &[&'static str]) -> Error {
     let is_it = |names: &str| split(names.as_bytes(), b',').any(|known| known.trim_ascii_start() == name);
     let hint = known.iter().find(|(names, _)| is_it(names)).map(|(_, hint)| *hint);
-    match hint.or_else(|| near().map(|near| &*["did you mean ", near, "?"].concat().leak())) {
+    match hint.or_else(|| near(names, name).map(|near| &*["did you mean ", near, "?"].concat().leak())) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
 }
 
 /// The name that is nearest, if it is at most two letters away, and has a letter in common.
-fn near(names: impl Iterator<Item = &'static str>, word: &[u8]) -> Option<&'static str> {
-    let (far, name) = names.map(|name| (distance(name.as_bytes(), word), name)).min()?;
+fn near(names: &[&'static str], word: &[u8]) -> Option<&'static str> {
+    let (far, name) = names.iter().map(|name| (distance(name.as_bytes(), word), *name)).min()?;
     (far <= 2 && far < name.len()).then_some(name)
 }
 
