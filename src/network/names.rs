@@ -208,9 +208,13 @@ fn tell(folder: &Dir, own: Option<(&Place, Vec<u8>)>) -> Result<()> {
             others.push((dir, text, before));
         }
     }
-    let own = own.as_ref().map(|(place, text)| (&place.own, text, &[][..]));
-    let all: Vec<(&Dir, &Vec<u8>, &[u8])> =
-        others.iter().map(|(dir, text, before)| (dir, text, before.as_slice())).chain(own).collect();
+    let mut all: Vec<(&Dir, &[u8], &[u8])> = Vec::new();
+    for (dir, text, before) in &others {
+        all.push((dir, text, before));
+    }
+    if let Some((place, text)) = &own {
+        all.push((&place.own, text, b""));
+    }
     for (at, (dir, text, before)) in all.iter().enumerate() {
         let mut text = text.to_vec();
         for (_, (_, other, _)) in all.iter().enumerate().filter(|(other, ..)| *other != at) {
