@@ -59,11 +59,11 @@ pub enum Kind {
 const _: () = assert!(size_of::<Cause>() <= 256 && 256 <= libc::PIPE_BUF);
 
 impl Cause {
-    /// A cause in memory that stays. It is about a path in parts, which is quoted if there are any.
-    fn new(kind: Kind, what: &'static str, path: &[&[u8]], hint: &'static str) -> &'static mut Cause {
+    /// A cause in memory that stays. It is about `word`, which is quoted if it is not empty.
+    fn new(kind: Kind, what: &'static str, word: &[u8], hint: &'static str) -> &'static mut Cause {
         let cause = Cause { kind, what, subject: Subject::new(), errno: Errno::new(0), hint, usual_hint: "" }.copy();
-        if !path.is_empty() {
-            cause.subject.put_quoted(path);
+        if !word.is_empty() {
+            cause.subject.put_quoted(&[word]);
         }
         cause
     }
@@ -83,7 +83,7 @@ impl Error {
     /// The system call `call` failed with `errno`. It was about `text`, as it is, and a path in parts, which is quoted if there
     /// are any.
     pub fn call(call: &'static str, errno: Errno, text: &[u8], path: &[&[u8]]) -> Self {
-        let cause = Cause::new(Kind::Call, call, &[], "");
+        let cause = Cause::new(Kind::Call, call, b"", "");
         cause.errno = errno;
         cause.subject.put(text);
         if !path.is_empty() {
@@ -94,18 +94,18 @@ impl Error {
 
     /// The command line is wrong: `says` why, `word` is where. An empty word is not printed.
     pub fn usage(says: &'static str, word: &[u8]) -> Self {
-        let word: &[&[u8]] = if word.is_empty() { &[] } else { &[word] };
         Error(Cause::new(Kind::Usage, says, word, ""))
     }
 
-    /// The command line is right, but this host or its state does not allow it. `path` is given in parts.
-    pub fn refused(says: &'static str, path: &[&[u8]], hint: &'static str) -> Self {
-        Error(Cause::new(Kind::Refused, says, path, hint))
+    /// The command line is right, but this host or its state does not allow it: `says` why, `word` is where. An empty word is
+    /// not printed.
+    pub fn refused(says: &'static str, word: &[u8], hint: &'static str) -> Self {
+        Error(Cause::new(Kind::Refused, says, word, hint))
     }
 
     /// The kernel accepted the limit `asked` in `file`, but the file reads back `got`.
     pub fn limit(file: &'static str, asked: &[u8], got: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Limit, file, &[], "");
+        let cause = Cause::new(Kind::Limit, file, b"", "");
         cause.subject.put(b"asked for ");
         cause.subject.put(asked);
         cause.subject.cut(100);
@@ -116,12 +116,12 @@ impl Error {
 
     /// There is no file called `word`.
     pub fn not_found(word: &[u8]) -> Self {
-        Error(Cause::new(Kind::NotFound, "execve", &[word], "not found, neither as a path nor in PATH"))
+        Error(Cause::new(Kind::NotFound, "execve", word, "not found, neither as a path nor in PATH"))
     }
 
     /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
-        let cause = Cause::new(Kind::Interpreter, "execve", &[file], "");
+        let cause = Cause::new(Kind::Interpreter, "execve", file, "");
         cause.subject.cut(100);
         cause.subject.put(b": ENOENT: its interpreter ");
         cause.subject.put_quoted(&[interpreter]);
@@ -269,7 +269,8 @@ mod tests {
                 "unknown option: \"--foo\"\nTry 'mydocker ps --help'.",
             ),
             (Error::usage("no command", b""), "no command\nTry 'mydocker --help'."),
-            (Error::refused("no root", &[b"/a", b"/b"], "not a directory"), "no root \"/a/b\": not a directory"),
+            (Error::refused("no root", b"/a/b", "not a directory"), "no root \"/a/b\": not a directory"),
+            (Error::refused("no root", b"", "not a directory"), "no root: not a directory"),
             (Error::limit("cpu.max", b"5", b"6"), "cpu.max: asked for 5, the kernel made it 6"),
             (Error::not_found(b"x"), "execve \"x\": not found, neither as a path nor in PATH"),
             (Error::interpreter(b"/x", b"/bin/y"), "execve \"/x\": ENOENT: its interpreter \"/bin/y\" is missing"),

@@ -221,7 +221,7 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
     // Between two names of a file there is a moment without `log`; and a keeper may have been killed in it.
     let mut log =
         Reader::new(open(LOG).or_else(|e| open(OLD).map_err(|_| e)).map_err(|e| match e.is(Errno::ENOENT) {
-            true => Error::refused("it keeps no log:", &[name.to_bytes()], "only run -d does, without --log"),
+            true => Error::refused("it keeps no log:", name.to_bytes(), "only run -d does, without --log"),
             false => e,
         })?);
     // It may have been `log` a moment ago.

@@ -88,7 +88,7 @@ unsafe fn is_secure(mut next: *const c_ulong) -> bool {
 
 fn refuse_privilege() -> Error {
     let hint = "whoever may start it would be root on this host: chmod u-s,g-s, or setcap -r";
-    Error::refused("mydocker is set-user-ID, set-group-ID or has capabilities", &[], hint)
+    Error::refused("mydocker is set-user-ID, set-group-ID or has capabilities", b"", hint)
 }
 
 fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {
@@ -128,7 +128,7 @@ fn exec(
     let carry_out = || {
         record.enter()?;
         if record.is_frozen() {
-            return Err(Error::refused("it is paused:", &[name.to_bytes()], "mydocker unpause lets it go on"));
+            return Err(Error::refused("it is paused:", name.to_bytes(), "mydocker unpause lets it go on"));
         }
         let (of_run, variables) = record.config()?;
         let container = cli::parse_options(&of_run)?;

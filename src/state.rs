@@ -114,7 +114,7 @@ fn check(dir: &Dir, path: &CStr, uid: u32) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::refused(what, &[path.to_bytes()], hint))
+    Err(Error::refused(what, path.to_bytes(), hint))
 }
 
 /// A name that nobody has yet: three syllables.
@@ -200,15 +200,11 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
             Err(e) if e.is(Errno::EEXIST) => match Record::open(folder, name)? {
                 Some(record) if record.alive => {
                     let hint = "choose another --name";
-                    return Err(Error::refused(
-                        "a container of this name is already running:",
-                        &[name.to_bytes()],
-                        hint,
-                    ));
+                    return Err(Error::refused("a container of this name is already running:", name.to_bytes(), hint));
                 }
                 Some(record) if record.is_detached() => {
                     let hint = "mydocker rm removes its record";
-                    return Err(Error::refused("a container of this name has run:", &[name.to_bytes()], hint));
+                    return Err(Error::refused("a container of this name has run:", name.to_bytes(), hint));
                 }
                 // A mydocker in the foreground that was killed has left it.
                 Some(record) => remove(folder, name, &record.dir)?,
@@ -217,11 +213,7 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
                 None => match open_ours(folder, name)? {
                     Some(dir) => remove(folder, name, &dir)?,
                     None if folder.has(name)? => {
-                        return Err(Error::refused(
-                            "this is not a record:",
-                            &[name.to_bytes()],
-                            "choose another --name",
-                        ));
+                        return Err(Error::refused("this is not a record:", name.to_bytes(), "choose another --name"));
                     }
                     None => {}
                 },
@@ -229,7 +221,7 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
             Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),
         }
     }
-    Err(Error::refused("the record", &[name.to_bytes()], "another process removes it as soon as it is made"))
+    Err(Error::refused("the record", name.to_bytes(), "another process removes it as soon as it is made"))
 }
 
 /// Locks a folder that has just been made, and makes room for the status.
@@ -599,7 +591,7 @@ impl Record {
             Some(string)
         };
         let Some(Ok(count)) = next().map(|count| bytes::decimal(count.to_bytes())) else {
-            return Err(Error::refused(DAMAGED, &[self.dir.path()], ""));
+            return Err(Error::refused(DAMAGED, self.dir.path(), ""));
         };
         let (mut words, mut environment) = (Vec::new(), Vec::new());
         for at in 0.. {

@@ -20,7 +20,7 @@ pub fn check() -> Result<()> {
 fn check_one(stream: FdRef, name: &[u8]) -> Result<()> {
     if sys::is_directory_or_path(stream).map_err(|e| e.about(name))? {
         let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
-        return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", &[name], hint));
+        return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", name, hint));
     }
     Ok(())
 }
@@ -35,7 +35,7 @@ pub fn check_passed(count: i32) -> Result<()> {
             None => {
                 return Err(Error::refused(
                     "a descriptor to pass is not open:",
-                    &[&name],
+                    &name,
                     "open it: mydocker run .. 3<FILE",
                 ));
             }
@@ -55,7 +55,7 @@ pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()>
         };
         if spec.host_pid || spec.pid_of.is_some() {
             let hint = "with --pid the command's pid is not known before: unset LISTEN_FDS, and use --preserve-fds";
-            return Err(Error::refused("no LISTEN_FDS:", &[word], hint));
+            return Err(Error::refused("no LISTEN_FDS:", word, hint));
         }
         spec.passed = spec.passed.max(count as i32);
         // A reaper is the first process, and the command the second.
@@ -105,7 +105,7 @@ impl Input {
         let tree = sys::open_tree_of_file(self.path)?;
         let found = sys::statx_fd(tree.borrow())?;
         if !child.is_rehearsal && (found.device, found.inode) != (self.status.device, self.status.inode) {
-            return Err(Error::refused("another file is there now:", &[self.path.to_bytes()], ""));
+            return Err(Error::refused("another file is there now:", self.path.to_bytes(), ""));
         }
         let file = sys::open(sys::name_in_proc(tree.borrow()).as_c_str().unwrap_or_default(), OpenFlags::NONE)?;
         let attributes = MountAttr::RDONLY | MountAttr::NODEV;

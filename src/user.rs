@@ -52,9 +52,7 @@ impl ChildStep for LookUpUser {
             times.set(times.get() + u32::from(path == GROUP));
             match &root {
                 Some(root) => sys::open_in_root(root, path, flags),
-                None => {
-                    Err(Error::refused("cannot tell who is", &[self.word.as_bytes()], "its files are in the image"))
-                }
+                None => Err(Error::refused("cannot tell who is", self.word.as_bytes(), "its files are in the image")),
             }
         };
         let looked_up = record::make(|| {
@@ -146,7 +144,7 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     match number {
         Some(uid) if !found => found_user.uid = uid,
         None if !found => {
-            return Err(Error::refused("unknown user", &[wanted.user], "it is not in the /etc/passwd inside"));
+            return Err(Error::refused("unknown user", wanted.user, "it is not in the /etc/passwd inside"));
         }
         _ => {}
     }
@@ -169,12 +167,12 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     match (wanted.group, wanted_gid) {
         (Some(_), Some(gid)) if !group_found => found_user.gid = gid,
         (Some(group), None) if !group_found => {
-            return Err(Error::refused("unknown group", &[group], "it is not in the /etc/group inside"));
+            return Err(Error::refused("unknown group", group, "it is not in the /etc/group inside"));
         }
         _ => {}
     }
     match too_many {
-        true => Err(Error::refused("too many groups for", &[name], "1024 at most")),
+        true => Err(Error::refused("too many groups for", name, "1024 at most")),
         false => Ok(()),
     }
 }
@@ -192,10 +190,10 @@ fn add_groups(user: &mut User, words: &[&str], open: Open) -> Result<()> {
             })?;
         }
         match found {
-            None => return Err(Error::refused("unknown group", &[word], "it is not in the /etc/group inside")),
+            None => return Err(Error::refused("unknown group", word, "it is not in the /etc/group inside")),
             Some(gid) if user.groups.contains(&gid) => {}
             Some(_) if user.groups.len() == user.groups.capacity() => {
-                return Err(Error::refused("too many groups for", &[word], "1024 at most"));
+                return Err(Error::refused("too many groups for", word, "1024 at most"));
             }
             Some(gid) => user.groups.push(gid),
         }

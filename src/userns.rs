@@ -61,7 +61,7 @@ impl Maps {
         let pid = bytes::to_decimal(child.0 as u64);
         let proc = Dir::open(None, bytes::c_string(&[b"/proc/", &pid]))?;
         if !sys::is_on_proc(proc.fd())? {
-            return Err(Error::refused("not the kernel's:", &[proc.path()], "is /proc mounted?"));
+            return Err(Error::refused("not the kernel's:", proc.path(), "is /proc mounted?"));
         }
         proc.write(c"uid_map", only(self.inside(self.uid), self.uid))?;
         // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
@@ -215,7 +215,7 @@ fn map(program: &'static CStr, child: Pid, [inside, id]: [u64; 2], range: Range,
         None => Ok(false),
         _ => {
             let hint = "it refused; is the range in /etc/subuid and /etc/subgid, and the file set-user-ID?";
-            Err(Error::refused("user namespace:", &[program.to_bytes(), &words], hint))
+            Err(Error::refused("user namespace:", &[program.to_bytes(), &words].concat(), hint))
         }
     }
 }

@@ -176,15 +176,15 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
     }
 }
 
-/// A device of the host, or a directory of its /dev with all that are in it. The mount is read-only, so that no process inside can change its mode on the host;
-/// that does not limit writes to the device itself.
+/// A device of the host, or a directory of its /dev with all that are in it. The mount is read-only, so that no process inside
+/// can change its mode on the host; that does not limit writes to the device itself.
 pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
     let is_device = match sys::statx(path, true)?.kind() {
         libc::S_IFDIR => path.to_bytes().starts_with(b"/dev/"),
         kind => matches!(kind, libc::S_IFCHR | libc::S_IFBLK),
     };
     if !is_device {
-        return Err(Error::refused("no device:", &[path.to_bytes()], "--device takes one of the host's"));
+        return Err(Error::refused("no device:", path.to_bytes(), "--device takes one of the host's"));
     }
     Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })
 }
@@ -261,7 +261,7 @@ impl ChildStep for MountVolume {
         };
         if sys::is_on_proc(target.borrow())? {
             let hint = "it leads to /proc, where nothing can be mounted";
-            return Err(Error::refused("no place for a mount:", &[path.to_bytes()], hint));
+            return Err(Error::refused("no place for a mount:", path.to_bytes(), hint));
         }
         self.mount(child, tree, &target).map(drop)
     }

@@ -57,7 +57,7 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
 
 /// What is in the way of the directory `name` in `parent`.
 fn refused(says: &'static str, parent: &Dir, name: &CStr, hint: &'static str) -> Error {
-    Error::refused(says, &[parent.path(), b"/", name.to_bytes()], hint)
+    Error::refused(says, &[parent.path(), b"/", name.to_bytes()].concat(), hint)
 }
 
 /// Once it is locked, everybody may look into it.

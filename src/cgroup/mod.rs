@@ -146,7 +146,7 @@ pub fn find_groups(
     for &controller in &Controller::ALL {
         if explicit.has(controller) && !hierarchies.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let hint = "not available: no cgroup hierarchy of this host carries it";
-            return Err(Error::refused("controller", &[controller.name().as_bytes()], hint));
+            return Err(Error::refused("controller", controller.name().as_bytes(), hint));
         }
     }
     let name = name_of(spec, host);
@@ -180,7 +180,7 @@ fn group(
 ) -> Result<&'static Group> {
     // Controllers are enabled in files of v2. On v1 nothing is written before the new directory has shown a cgroup.procs.
     if hierarchy.version == Version::V2 && !sys::is_on_cgroup(&hierarchy.top)? {
-        return Err(Error::refused("no cgroup at", &[hierarchy.top.path()], "another mount is there"));
+        return Err(Error::refused("no cgroup at", hierarchy.top.path(), "another mount is there"));
     }
     let wanted = spec.cgroup_parent.map(|path| {
         let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };

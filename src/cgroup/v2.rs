@@ -117,7 +117,7 @@ pub fn enable(
             if holds_processes(hierarchy, dir)? {
                 return Err(Error::refused(
                     "cgroup",
-                    &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()],
+                    &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()].concat(),
                     "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
                 ));
             }
@@ -137,7 +137,7 @@ fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> 
         let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {
             return Err(Error::refused(
                 "no cgroup above the caller's can have children:",
-                &[hierarchy.top.path()],
+                hierarchy.top.path(),
                 "name one without processes with --cgroup-parent",
             ));
         };
@@ -208,7 +208,7 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
         if value != *unlimited && !value.starts_with(b"max ") {
             return Err(Error::refused(
                 "the caller's cgroup has a limit, and cannot have children:",
-                &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()],
+                &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()].concat(),
                 "name a cgroup to use with --cgroup-parent",
             ));
         }

@@ -54,9 +54,8 @@ impl Bridge {
     pub fn find(wanted: &BridgeWanted, variable: Option<&'static [u8]>) -> Result<&'static Bridge> {
         let subnet = match (wanted.subnet, variable) {
             (Some(subnet), _) => subnet,
-            (None, Some(word)) => Subnet::parse(word).ok_or_else(|| {
-                Error::refused("MYDOCKER_SUBNET is not a network", &[word], "one such as 10.88.0.0/16")
-            })?,
+            (None, Some(word)) => Subnet::parse(word)
+                .ok_or_else(|| Error::refused("MYDOCKER_SUBNET is not a network", word, "one such as 10.88.0.0/16"))?,
             (None, None) => USUAL,
         };
         if let Some(address) = wanted.address
@@ -66,11 +65,7 @@ impl Bridge {
         {
             let mut text = Vec::new();
             address.put(&mut text);
-            return Err(Error::refused(
-                "--ip",
-                &[&text],
-                "not an address for a container in the network of the bridge",
-            ));
+            return Err(Error::refused("--ip", &text, "not an address for a container in the network of the bridge"));
         }
         // Whoever removes the bridge holds the lock alone, for a moment. But anybody can open this file.
         let lock = sys::open(NAMESPACE, sys::OpenFlags::NONE)?;
@@ -112,7 +107,7 @@ impl Bridge {
             (Ok(()), Some((_, false))) => {
                 let hint = "it is somebody else's, or has another network: name another one, --network bridge:NAME, or give \
                             its network, --subnet";
-                Err(Error::refused("the interface", &[self.name.as_bytes()], hint))
+                Err(Error::refused("the interface", self.name.as_bytes(), hint))
             }
             (Ok(()), Some((index, true))) => Ok(Some(index)),
             (Ok(()), None) => Ok(None),
@@ -156,7 +151,7 @@ impl Bridge {
         let mut text = Vec::new();
         taken.put(&mut text);
         let hint = "the bridge would have the same addresses: choose others, --subnet 10.99.0.0/16";
-        Err(Error::refused("this host has a route to", &[&text], hint))
+        Err(Error::refused("this host has a route to", &text, hint))
     }
 }
 
@@ -352,7 +347,7 @@ step! {
 impl ParentStep for SayNotForwarded {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let hint = "the container reaches it and others on the bridge, and nothing outside: --network bridge,forward";
-        sys::say(Error::refused("this host forwards no packets", &[], hint));
+        sys::say(Error::refused("this host forwards no packets", b"", hint));
         Ok(())
     }
 }

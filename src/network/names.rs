@@ -56,7 +56,7 @@ fn make_own(records: &Dir, bridge: &CStr, name: &CStr) -> Result<(Dir, Dir)> {
     make_folder(&folder, name)?;
     let own = Dir::open(Some(&folder), name).and_then(|own| match sys::lock(&own, Lock::EX | Lock::NB)? {
         true => own.unlink(HOSTS).map(|()| own),
-        false => Err(Error::refused("another process holds", &[own.path()], "")),
+        false => Err(Error::refused("another process holds", own.path(), "")),
     });
     if own.is_err() {
         // One that is not empty is another's.

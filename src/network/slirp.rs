@@ -21,7 +21,7 @@ pub fn check(network: Network) -> Result<()> {
     };
     match sys::is_executable(program) {
         true => Ok(()),
-        false => Err(Error::refused("there is no", &[program.to_bytes()], hint)),
+        false => Err(Error::refused("there is no", program.to_bytes(), hint)),
     }
 }
 
@@ -150,7 +150,7 @@ fn await_start(parent: &mut Parent, ready: Fd, tell: Fd, program: &CStr) -> Resu
     if parent.await_ready(ready.borrow(), false)? && sys::read(ready.borrow(), &mut [0])? == 0 && !record::is_on() {
         let hint = "it says why when it is started by hand; it needs /dev/net/tun, for ordinary users with mode 666, \
                     and pasta a default route of the host";
-        return Err(Error::refused("it has ended at once:", &[program.to_bytes()], hint));
+        return Err(Error::refused("it has ended at once:", program.to_bytes(), hint));
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ impl Parts {
                 Some(_) => "an ordinary user needs newuidmap, newgidmap and ranges of ids for that",
                 None => "the user namespace that mydocker is in does not allow setgroups",
             };
-            return Err(Error::refused("no --group-add:", &[word.as_bytes()], hint));
+            return Err(Error::refused("no --group-add:", word.as_bytes(), hint));
         }
         parts.root = Root::find(spec, host, in_userns)?;
         let own_root = parts.root.is_some();

@@ -29,7 +29,7 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
     // It has said why.
     match sys::wait4(keeper, true)? {
         Some(Wait::Exited(status)) => Ok(Ok(status)),
-        _ => Err(Error::refused("the keeper was killed", &[], "")),
+        _ => Err(Error::refused("the keeper was killed", b"", "")),
     }
 }
 
@@ -41,7 +41,7 @@ pub fn tell_front(plan: &Plan) -> Result<()> {
         streams::leave(&[FdRef::STDERR])?;
     }
     match sys::write_all(front.borrow(), b"0") {
-        Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", &[], "")),
+        Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", b"", "")),
         other => other,
     }
 }
@@ -82,7 +82,7 @@ pub fn restart(
     sys::set_signal_mask(BLOCKED)?;
     let signals = sys::signalfd(AWAITED)?;
     let Some(record) = state::make(spec, sys::effective_ids().0, environment)? else {
-        return Err(Error::refused("no record can be kept", &[], ""));
+        return Err(Error::refused("no record can be kept", b"", ""));
     };
     let (folder, name, dir) = &record;
     let (mut pause, mut restarts, mut no_more) = (0, 0, false);

@@ -80,7 +80,7 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
 
 /// The record of a container, for a command that names it.
 pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
-    let refused = |what| Err(Error::refused(what, &[name.to_bytes()], ""));
+    let refused = |what| Err(Error::refused(what, name.to_bytes(), ""));
     match folder.map(|folder| Record::open(folder, name)).transpose()?.flatten() {
         None => refused("no such container:"),
         Some(record) => Ok(record),
@@ -108,7 +108,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         Act::Remove => {
             if record.alive {
                 if !order.force {
-                    return Err(Error::refused("it runs:", &[name.to_bytes()], "mydocker rm -f ends it"));
+                    return Err(Error::refused("it runs:", name.to_bytes(), "mydocker rm -f ends it"));
                 }
                 stop(&mut record, name, None)?;
             }
@@ -121,7 +121,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             print(&bytes::to_decimal(end.map_or(KILLED, |end| end.status)))?;
             return match end {
                 Some(_) => Ok(()),
-                None => Err(Error::refused("its keeper was killed:", &[name.to_bytes()], "")),
+                None => Err(Error::refused("its keeper was killed:", name.to_bytes(), "")),
             };
         }
         // As docker has it, one that has ended is stopped.
@@ -162,10 +162,10 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
                 sys::nanosleep(1_000_000)?;
             }
             let hint = "a process in it waits for a device; mydocker unpause lets the others go on";
-            return Err(Error::refused("not all of it has stopped within a second:", &[name.to_bytes()], hint));
+            return Err(Error::refused("not all of it has stopped within a second:", name.to_bytes(), hint));
         }
     };
-    Err(Error::refused(what, &[name.to_bytes()], ""))
+    Err(Error::refused(what, name.to_bytes(), ""))
 }
 
 /// How many times to look whether all processes have stopped, with a pause of a millisecond.
@@ -315,7 +315,7 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
             None => "it is ending:",
         }
     };
-    Err(Error::refused(what, &[name.to_bytes()], ""))
+    Err(Error::refused(what, name.to_bytes(), ""))
 }
 
 /// A namespace of a container that runs, as a name of a file that this process and its children hold open. `kind` is that of
@@ -327,7 +327,7 @@ pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, kind: &str) -> Re
     let namespace = sys::open(path, OpenFlags::NONE)?;
     // As long as it is alive, nobody else has its pid.
     if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {
-        return Err(Error::refused("it has ended:", &[name.to_bytes()], ""));
+        return Err(Error::refused("it has ended:", name.to_bytes(), ""));
     }
     let held = bytes::c_string(&[b"/proc/self/fd/", &bytes::to_decimal(namespace.borrow().number() as u64)]);
     core::mem::forget(namespace);
@@ -343,7 +343,7 @@ pub fn tell_end(process: FdRef, pid: sys::Pid, name: &CStr, result: Result<i32>)
     };
     if is_perhaps && (state::is_exiting(pid)? || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
     {
-        sys::say(Error::refused("the container has ended:", &[name.to_bytes()], ""));
+        sys::say(Error::refused("the container has ended:", name.to_bytes(), ""));
         return Ok(KILLED as i32);
     }
     result

@@ -135,7 +135,7 @@ impl Stop for Stops {
         self.shared.set(ANSWER, answer);
         self.shared.set(BUSY, 0);
         match answer {
-            QUIT => Err(Error::refused("--step: stopped before", &[purpose.as_bytes()], "nothing was run")),
+            QUIT => Err(Error::refused("--step: stopped before", purpose.as_bytes(), "nothing was run")),
             _ => Ok(()),
         }
     }

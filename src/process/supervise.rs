@@ -249,7 +249,7 @@ impl Supervisor {
         let signal = sys::take_signal(signals.borrow())?;
         if self.timeout && signal.number == libc::SIGALRM && signal.is_from_kernel() {
             let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
-            self.warning = Some(Error::refused("ended by --timeout", &[], ""));
+            self.warning = Some(Error::refused("ended by --timeout", b"", ""));
             return self.end_for(pid, libc::SIGKILL);
         }
         // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command

@@ -150,7 +150,7 @@ fn restrict_one(child: &mut Child, mount: Mount, all: &[u8], attributes: MountAt
         _ if mountinfo::is_hidden(&mount, all) => return Ok(()),
         Ok(_) => {
             let hint = "somebody else has exchanged it while mydocker mounted there";
-            return Err(Error::refused("the root has another", &[path.to_bytes()], hint));
+            return Err(Error::refused("the root has another", path.to_bytes(), hint));
         }
         Err(e) => return Err(e),
     };
@@ -226,7 +226,7 @@ impl ChildStep for CheckRoot {
         let open = |path: &CStr| match sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW) {
             Err(e) if e.is(Errno::ENOTDIR) => {
                 let hint = "it is a link or a file, and must be a directory";
-                Err(Error::refused("the root has no", &[path.to_bytes()], hint))
+                Err(Error::refused("the root has no", path.to_bytes(), hint))
             }
             other => other,
         };

@@ -162,6 +162,6 @@ impl MountImage {
                 other => return other.map_err(|e| e.about(path).hint_for(&[(Errno::EPERM, sys::NO_IMAGE)])),
             }
         }
-        Err(Error::refused("no filesystem in", &[path], self.image.hint))
+        Err(Error::refused("no filesystem in", path, self.image.hint))
     }
 }

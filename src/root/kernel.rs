@@ -112,7 +112,7 @@ impl ChildStep for MaskPaths {
         let null = sys::openat(dev, c"null", OpenFlags::PATH | OpenFlags::NOFOLLOW)?;
         let status = sys::statx_fd(null.borrow()).map_err(|e| e.about(b"/dev/null"))?;
         if (status.kind(), status.rdev) != (libc::S_IFCHR, Device::NULL) {
-            return Err(Error::refused("not the device null:", &[b"/dev/null"], "nothing can be masked with it"));
+            return Err(Error::refused("not the device null:", b"/dev/null", "nothing can be masked with it"));
         }
         // From here on the working directory is in this very /proc, and then in this very /sys.
         let null = own::name_of(child, &null)?;

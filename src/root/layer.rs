@@ -140,7 +140,7 @@ impl ChildStep for MountLayer {
                     // Its root has been removed, or nobody else may go through what it is in: the kernel mounts it nowhere else.
                     Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EACCES]) => {
                         let hint = "its file was replaced on the host, or root may not reach it: what it covers is seen";
-                        sys::say(Error::refused("left out of --ephemeral:", &[layer.lower.to_bytes()], hint));
+                        sys::say(Error::refused("left out of --ephemeral:", layer.lower.to_bytes(), hint));
                         return Ok(());
                     }
                     other => other?,

@@ -67,7 +67,7 @@ impl Root {
                 libc::S_IFREG | libc::S_IFBLK => Source::Image(Image::open(path)?),
                 _ => {
                     let hint = "neither a directory, nor a file or a device with a filesystem in it";
-                    return Err(Error::refused("no root", &[path.to_bytes()], hint));
+                    return Err(Error::refused("no root", path.to_bytes(), hint));
                 }
             },
         };

@@ -44,7 +44,7 @@ impl ChildStep for CheckOwnMounts {
                 && sys::mount_id(own, path)? != sys::mount_id_at(path)?
             {
                 let hint = "somebody else has exchanged it while mydocker mounted there";
-                return Err(Error::refused("the root has another", &[path.to_bytes()], hint));
+                return Err(Error::refused("the root has another", path.to_bytes(), hint));
             }
         }
         Ok(())

@@ -131,7 +131,7 @@ impl Trial {
                 let (major, minor) = (number(), number());
                 match major > 5 || major == 5 && minor >= 10 {
                     true => Ok(()),
-                    false => Err(Error::refused("kernel", &[found], "too old: Linux 5.10 or newer is needed")),
+                    false => Err(Error::refused("kernel", found, "too old: Linux 5.10 or newer is needed")),
                 }
             }
             How::Architecture => {
@@ -214,7 +214,7 @@ fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
     else {
         return Err(Error::refused(
             "controller",
-            &[name.as_bytes()],
+            name.as_bytes(),
             "no hierarchy here carries it, or shows this process",
         ));
     };
@@ -264,10 +264,10 @@ fn forwarding(found: &mut Vec<u8>) -> Result<()> {
             true => "accept it there, also from one container to another: net.bridge.bridge-nf-call-iptables is 1",
             false => "accept it there: published ports work without",
         };
-        return Err(Error::refused("a firewall drops what is forwarded:", &[chains], hint));
+        return Err(Error::refused("a firewall drops what is forwarded:", chains, hint));
     }
     if !bridge::forwards() {
-        return Err(Error::refused("this host forwards no packets", &[], ""));
+        return Err(Error::refused("this host forwards no packets", b"", ""));
     }
     // What the older iptables have is not among the chains.
     let has_others = sys::read_file(c"/proc/net/ip_tables_names").is_ok_and(|names| !names.is_empty());

@@ -241,7 +241,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
     let is_own = status.uid as usize == own && (status.kind() != libc::S_IFREG || status.links == 1);
     if !is_own && status.kind() != libc::S_IFCHR && !record::is_on() {
         let hint = "others could read or change it: remove it, or name another file";
-        return Err(Error::refused("it belongs to another user, or has another name:", &[path.to_bytes()], hint));
+        return Err(Error::refused("it belongs to another user, or has another name:", path.to_bytes(), hint));
     }
     if status.kind() == libc::S_IFREG || record::is_on() {
         ftruncate(&file, 0).map_err(|e| e.about(path.to_bytes()))?;
@@ -398,7 +398,7 @@ fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     })?;
     if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !HAS_PROC.load(Relaxed) {
         if !is_on_proc(file.borrow())? {
-            return Err(Error::refused("not the kernel's:", &[path.to_bytes()], NO_PROC));
+            return Err(Error::refused("not the kernel's:", path.to_bytes(), NO_PROC));
         }
         HAS_PROC.store(true, Relaxed);
     }
@@ -664,7 +664,7 @@ pub fn lock_file_soon(file: FdRef, how: Lock, path: &[u8], hint: &'static str) -
         }
         super::nanosleep(1_000_000)?;
     }
-    Err(Error::refused("another process holds", &[path], hint))
+    Err(Error::refused("another process holds", path, hint))
 }
 
 /// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.
