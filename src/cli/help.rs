@@ -63,8 +63,9 @@ pub fn run_help() -> Vec<u8> {
 
 /// The options of `exec`: some of those of `run`.
 pub fn exec_rows() -> &'static [Row] {
-    let rows = ROWS.iter().filter(|row| OF_EXEC.contains(&row.name()));
-    rows.copied().collect::<Vec<_>>().leak()
+    let mut rows = ROWS.to_vec();
+    rows.retain(|row| OF_EXEC.contains(&row.name()));
+    rows.leak()
 }
 
 /// `exec`, as its help and the manual know it.
