@@ -228,12 +228,10 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
     let mut old = open(OLD).ok().map(Reader::new).filter(|old| old.first != log.first);
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
     if let Some(tail) = view.tail {
-        for reader in old.iter_mut().chain([&mut log]) {
-            while let Some((time, piece)) = reader.next() {
-                printer.count(time, piece);
-            }
-            reader.at = 0;
+        if let Some(old) = &mut old {
+            printer.count(old);
         }
+        printer.count(&mut log);
         printer.skip = (printer.lines + u64::from(printer.in_line)).saturating_sub(tail);
         printer.in_line = false;
     }
@@ -327,11 +325,15 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn count(&mut self, time: u64, piece: &[u8]) {
-        if time >= self.view.since {
-            self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
-            self.in_line = piece.last().is_some_and(|byte| *byte != b'\n');
+    /// Counts the lines to its end, and goes back to its beginning.
+    fn count(&mut self, reader: &mut Reader) {
+        while let Some((time, piece)) = reader.next() {
+            if time >= self.view.since {
+                self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.in_line = piece.last().is_some_and(|byte| *byte != b'\n');
+            }
         }
+        reader.at = 0;
     }
 
     fn print_all(&mut self, reader: &mut Reader) -> Result<()> {

@@ -54,7 +54,7 @@ pub fn parse(word: &str) -> Result<Volume> {
         return Err(Error::usage(FORM, word.as_bytes()));
     };
     let mut read_only = false;
-    for option in options.into_iter().flat_map(|options| bytes::split(options, b',')) {
+    for option in bytes::split(options.unwrap_or(b"rw"), b',') {
         match option {
             b"ro" => read_only = true,
             b"rw" => read_only = false,

@@ -185,9 +185,9 @@ impl SetAffinity {
         if !set.is_below(64 * 16) {
             return None;
         }
-        for (cpu, word) in (0..).step_by(64).zip(&mut mask.0) {
+        for (at, word) in mask.0.iter_mut().enumerate() {
             for bit in 0..64 {
-                *word |= u64::from(set.has(cpu + bit)) << bit;
+                *word |= u64::from(set.has(64 * at as u64 + bit)) << bit;
             }
         }
         Some(SetAffinity { mask: Box::leak(mask) })

@@ -109,11 +109,13 @@ pub fn dropping() -> Result<Vec<u8>> {
 /// What a request that adds a rule compares with, in its order.
 pub fn compared(request: &[u8]) -> Vec<&[u8]> {
     let rule = request.get(4..).and_then(|rule| attribute(rule, nfta::RULE_EXPRESSIONS | NESTED)).unwrap_or_default();
-    let value = |(_, expression)| {
-        let data = attribute(attribute(expression, nfta::EXPR_DATA | NESTED)?, nfta::CMP_DATA | NESTED)?;
-        attribute(data, nfta::DATA_VALUE)
-    };
-    attributes(rule).filter_map(value).collect()
+    let mut values = Vec::new();
+    for (_, expression) in attributes(rule) {
+        let data = attribute(expression, nfta::EXPR_DATA | NESTED);
+        let compared = data.and_then(|data| attribute(data, nfta::CMP_DATA | NESTED));
+        values.extend(compared.and_then(|compared| attribute(compared, nfta::DATA_VALUE)));
+    }
+    values
 }
 
 /// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.

@@ -26,8 +26,14 @@ pub fn sweep(plan: &Plan) {
         Some(freezer) => Some(*freezer),
         None => hierarchy::freezer(plan.host).ok().flatten(),
     };
-    for hierarchy in freezer.into_iter().chain(hierarchies.iter().copied().filter(|other| !has_freezer(&other))) {
+    let sweep = |hierarchy| {
         in_parent(plan, hierarchy, &|parent| leftovers.iter().for_each(|name| directory::sweep(parent, name)));
+    };
+    freezer.map(sweep);
+    for hierarchy in hierarchies {
+        if !has_freezer(&hierarchy) {
+            sweep(hierarchy);
+        }
     }
 }
 

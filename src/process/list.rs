@@ -423,7 +423,7 @@ fn list(order: &Order, folder: Option<&Dir>) -> Result<()> {
             rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
         }
     }
-    if order.quiet || order.json { sys::write_all(FdRef::STDOUT, &out) } else { put_table(&rows) }
+    if order.quiet || order.json { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }
 }
 
 /// Its published ports, as long as it has them.
@@ -526,16 +526,16 @@ impl Memory {
 }
 
 /// Prints the rows below the headings, in columns as wide as what is in them.
-fn put_table(rows: &[Row]) -> Result<()> {
-    let mut widths = COLUMNS.map(str::len);
-    for row in rows {
+fn put_table(mut rows: Vec<Row>) -> Result<()> {
+    rows.insert(0, COLUMNS.map(|heading| heading.as_bytes().to_vec()));
+    let mut widths = [0; COLUMNS.len()];
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());
         }
     }
     let mut out = Vec::new();
-    let headings = COLUMNS.map(|heading| heading.as_bytes().to_vec());
-    for row in core::iter::once(&headings).chain(rows) {
+    for row in &rows {
         for (cell, width) in row.iter().zip(widths) {
             out.put_column(cell, width + 2);
         }

@@ -60,7 +60,7 @@ impl Stops {
         out.put_decimal(self.rehearsal.len() as u64);
         out.put(b": ");
         out.put(purpose.as_bytes());
-        for call in step.iter().flat_map(|step| &step.calls) {
+        for call in step.map_or(&[][..], |step| &step.calls) {
             out.put(b"\r\n  ");
             call.put(false, &mut out);
         }

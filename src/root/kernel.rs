@@ -146,14 +146,21 @@ fn mask_directory(path: &CStr) -> Result<bool> {
 pub fn thermal_counters() -> Vec<&'static CStr> {
     let of_cpu =
         |cpu: u64| bytes::c_string(&[b"devices/system/cpu/cpu", &bytes::to_decimal(cpu), b"/thermal_throttle"]);
-    let on_host = |path: &&CStr| sys::exists(bytes::c_string(&[b"/sys/", path.to_bytes()]));
-    if !on_host(&of_cpu(0)) {
+    let on_host = |path: &CStr| sys::exists(bytes::c_string(&[b"/sys/", path.to_bytes()]));
+    if !on_host(of_cpu(0)) {
         return Vec::new();
     }
     // A list such as 0-3,8-11: its last number is the highest. CPUs between may be offline.
     let present = sys::read_file(c"/sys/devices/system/cpu/present").unwrap_or_default();
     let highest = bytes::trimmed(&present).rsplit(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
-    (0..=bytes::decimal(highest).unwrap_or(0)).map(of_cpu).filter(on_host).collect()
+    let mut found = Vec::new();
+    for cpu in 0..=bytes::decimal(highest).unwrap_or(0) {
+        let path = of_cpu(cpu);
+        if on_host(path) {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Not every kernel has each of these paths.
