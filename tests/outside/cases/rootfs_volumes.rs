@@ -172,7 +172,7 @@ fn memory() {
     assert_eq!(root.probe_output(&["--tmpfs", "/secret:size=1m"], &["see", "/secret"]), "folder 750\n");
     let plan = root.probe(&["--dry-run", "--tmpfs", "/secret", "--tmpfs", "/n"], &["status", "0"]).finish().success();
     assert!(plan.contains("mode=0750\"") && plan.contains("mode=01777\""), "{plan}");
-    assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m,mode=700"], &["see", "/t"]), "folder 700\n");
+    assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m,mode=700,relatime,sync"], &["see", "/t"]), "folder 700\n");
     assert_eq!(root.probe_output(&["--tmpfs", "/t:size=1m"], &["fill", "/t/x"]), format!("ENOSPC {}\n", 1 << 20));
     assert_eq!(root.probe_output(&["--tmpfs", "/t:ro"], &["write", "/t/x"]), "EROFS\n");
     assert_eq!(fs::read_dir(root.0.path("t")).expect("readdir").count(), 0);
