@@ -114,6 +114,14 @@ impl Bridge {
         }
     }
 
+    /// Whether a container has this address.
+    pub fn has(&self, address: Address) -> Result<bool> {
+        match sys::interface_index(&self.socket, &host_end(address)) {
+            Err(e) if e.is(Errno::ENODEV) => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+
     /// Removes the bridge if nobody else uses it.
     pub fn leave(&self) -> Result<()> {
         let hint = "ip link del removes the bridge";

@@ -1,13 +1,14 @@
-//! Names on a bridge, without a server: each container has an /etc/hosts with the others in it.
+//! Names on a bridge, without a server: each container has an /etc/hosts with all of them in it.
 //!
-//! Beside the records there is a folder for each bridge, and in it one for each container, locked as long as that runs. In
-//! there is its `hosts`, which is mounted into it. A mount is of an inode: so the file is never replaced. Whoever comes or goes
-//! locks the folder of the bridge, removes what killed runs have left, and writes the others anew into each file, with one
-//! write(2) and then ftruncate(2): for a moment a reader may see the end of the old text after the new lines.
+//! Beside the records there is a folder for each bridge, and in it the file `names` with a line for each container. Those whose own
+//! lines are the same have one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder
+//! that each of them locks as long as it runs, and it is mounted into each. A mount is of an inode: so the file is never replaced.
+//! Whoever comes or goes locks the folder of the bridge and writes the lines of all into each such file, with one write(2) and then
+//! ftruncate(2): for a moment a reader may see the end of the old text after the new lines.
 
 use super::bridge::Bridge;
-use crate::bytes::{self, Put};
-use crate::error::{Errno, Error, Result};
+use crate::bytes::{self, Address, Put};
+use crate::error::{Errno, Result};
 use crate::host::Host;
 use crate::root::etc;
 use crate::spec::Spec;
@@ -19,9 +20,13 @@ use core::cell::Cell;
 use core::ffi::CStr;
 
 const HOSTS: &CStr = c"hosts";
+const NAMES: &CStr = c"names";
 
-/// What stands between the lines of a container and those of the others.
-const OTHERS: &[u8] = b"# on the same bridge:\n";
+/// What stands between the own lines of a container and those of all.
+const ALL: &[u8] = b"# on the same bridge:\n";
+
+/// For so many lines, whoever comes or goes looks whether the container was killed.
+const AT_ONCE: usize = 8;
 
 /// The names of a container, and its file.
 #[derive(Default)]
@@ -42,27 +47,35 @@ pub struct Place {
     bridge: &'static CStr,
     /// That folder. It stays as long as the container's is in it.
     folder: Dir,
-    /// The name of the container's folder in that one.
-    name: &'static CStr,
-    /// The container's folder; this process holds its lock.
+    /// The folder in that one with the file of this container, which shares its lock.
     own: Dir,
+    /// The name of that folder.
+    name: &'static CStr,
+    /// What the file begins with.
+    text: Vec<u8>,
 }
 
-/// The folder of a bridge, locked, and in it that of a container, locked, without a file. ENOENT: the last one on the bridge has just
-/// removed it.
-fn make_own(records: &Dir, bridge: &CStr, name: &CStr) -> Result<(Dir, Dir)> {
+/// The folder of a bridge, locked, and in it that of those who begin with `text`, with its file, and its lock shared. ENOENT: the last
+/// one on the bridge has just removed it.
+fn make_own(records: &Dir, bridge: &CStr, name: &CStr, text: &[u8]) -> Result<(Dir, Dir)> {
     let folder = Dir::open(Some(records), bridge)?;
     sys::lock_soon(&folder)?;
-    make_folder(&folder, name)?;
-    let own = Dir::open(Some(&folder), name).and_then(|own| match sys::lock(&own, Lock::EX | Lock::NB)? {
-        true => own.unlink(HOSTS).map(|()| own),
-        false => Err(Error::refused("another process holds", own.path(), "")),
-    });
+    let own = share(&folder, name, text);
     if own.is_err() {
-        // One that is not empty is another's.
-        folder.rmdir(name).unwrap_or_default();
+        sweep(&folder, None, None).unwrap_or_default();
     }
     Ok((folder, own?))
+}
+
+fn share(folder: &Dir, name: &CStr, text: &[u8]) -> Result<Dir> {
+    make_folder(folder, name)?;
+    let own = Dir::open(Some(folder), name)?;
+    // Nobody has it: it is new, or from a run that was killed.
+    if sys::flock(&own)? {
+        // Whoever is in the container may read it, whatever the umask.
+        sys::fchmod(write(&own, HOSTS, text)?.borrow(), 0o644)?;
+    }
+    sys::lock(&own, Lock::SH).map(|_| own)
 }
 
 /// Makes a folder, unless it is there.
@@ -95,11 +108,20 @@ impl ParentStep for MakeHosts {
         // A bridge of the same name in another network namespace is another one.
         let inode = bytes::to_decimal(self.bridge.namespace);
         let bridge = bytes::c_string(&[b".net-", &inode, b"-", self.bridge.name.as_bytes()]);
-        let name = bytes::c_string(&[b"mydocker-", &bytes::to_decimal(self.host.pid.0 as u64)]);
+        let mut text = self.names.lines.get().to_vec();
+        if !text.ends_with(b"\n") {
+            text.put(b"\n");
+        }
+        text.put(ALL);
+        // FNV-1a, of 64 bits: no two texts of one host have the same number.
+        let number = text
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |number: u64, byte| (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        let name = bytes::c_string(&[&bytes::to_decimal(number)]);
         // The folder stays locked until all of it is there.
         let (folder, own) = loop {
             make_folder(&records, bridge)?;
-            match make_own(&records, bridge, name) {
+            match make_own(&records, bridge, name, &text) {
                 Err(e) if e.is(Errno::ENOENT) => {}
                 Err(e) => {
                     records.rmdir(bridge).unwrap_or_default();
@@ -109,11 +131,7 @@ impl ParentStep for MakeHosts {
             }
         };
         // From here on `leave` removes it.
-        let Place { folder, own, .. } = parent.place.insert(Place { records, bridge, folder, name, own });
-        let file = own.create_file(HOSTS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
-        // Whoever is in the container may read it, whatever the umask.
-        sys::fchmod(file.borrow(), 0o644)?;
-        sys::write_all(file.borrow(), self.names.lines.get()).map_err(|e| e.about(own.path()))?;
+        let Place { folder, own, .. } = parent.place.insert(Place { records, bridge, folder, own, name, text });
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
         unlock(folder)
     }
@@ -144,30 +162,18 @@ impl ChildStep for OpenHosts {
 step! {
     /// Tells the others on the bridge its names, and itself theirs.
     pub struct TellNames {
+        /// Its bridge.
+        pub bridge: &'static Bridge,
         /// Its line, without the address.
         pub words: Vec<u8>,
-        /// Its names.
-        pub names: &'static Names,
     }
 }
 
 impl ParentStep for TellNames {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let (Some(place), Some(address)) = (&parent.place, parent.address) else { return Ok(()) };
-        let mut text = self.names.lines.get().to_vec();
-        if !text.ends_with(b"\n") {
-            text.put(b"\n");
-        }
-        // Without names it is an empty line.
-        if !self.words.is_empty() {
-            address.put(&mut text);
-            text.put(b"\t");
-            text.put(&self.words);
-        }
-        text.put(b"\n");
-        text.put(OTHERS);
         sys::lock_soon(&place.folder)?;
-        tell(&place.folder, Some((place, text))).and(unlock(&place.folder))
+        tell(&place.folder, Some(place), self.bridge, address, &self.words).and(unlock(&place.folder))
     }
 }
 
@@ -186,61 +192,62 @@ pub fn words(spec: &Spec) -> Vec<u8> {
     words
 }
 
-/// Puts into each file in the folder of a bridge the lines of all others: in that of this process, too, if it has one, whose text
-/// is `own`. Removes what killed runs have left.
-fn tell(folder: &Dir, own: Option<(&Place, Vec<u8>)>) -> Result<()> {
-    let mut others = Vec::new();
+/// Puts the line of an address, which may be empty, into each file in the folder of a bridge, in place of an earlier one.
+fn tell(folder: &Dir, place: Option<&Place>, bridge: &Bridge, own: Address, words: &[u8]) -> Result<()> {
+    let mut lines = others(&read(folder, NAMES)?, own, &mut |address| bridge.has(address))?;
+    if !words.is_empty() {
+        own.put(&mut lines);
+        lines.put(b"\t");
+        lines.put(words);
+        lines.put(b"\n");
+    }
+    write(folder, NAMES, &lines)?;
+    sweep(folder, place, Some(&lines))
+}
+
+/// The lines of other addresses. The first ones are left out unless they are `alive`, and stand last from now on: so each has its turn.
+fn others(before: &[u8], own: Address, alive: &mut dyn FnMut(Address) -> Result<bool>) -> Result<Vec<u8>> {
+    let (mut lines, mut seen) = (Vec::new(), Vec::new());
+    for (at, line) in bytes::split(before, b'\n').enumerate() {
+        let address = bytes::split_once(line, b'\t').and_then(|(address, _)| Address::parse(address));
+        let Some(address) = address.filter(|address| *address != own) else { continue };
+        if at >= AT_ONCE || alive(address)? {
+            let to = if at < AT_ONCE { &mut seen } else { &mut lines };
+            to.put(line);
+            to.put(b"\n");
+        }
+    }
+    lines.put(&seen);
+    Ok(lines)
+}
+
+/// Removes from the folder of a bridge what nobody uses. Puts the lines of all, if they are given, into each file that is used: that of
+/// this process, too, as long as it has a place.
+fn sweep(folder: &Dir, place: Option<&Place>, lines: Option<&[u8]>) -> Result<()> {
+    // It may have been read to its end.
+    sys::lseek(folder.fd(), 0, Whence::SET)?;
+    let mut is_used = place.is_some();
     for name in sys::directory_names(folder, b"")? {
-        if own.as_ref().is_some_and(|(place, _)| place.name == name) {
+        if place.is_some_and(|place| place.name == name) {
             continue;
         }
         let dir = Dir::open(Some(folder), name)?;
-        if sys::lock(&dir, Lock::EX | Lock::NB)? {
+        if sys::flock(&dir)? {
             remove(folder, name, &dir)?;
-            continue;
-        }
-        let mut text = Vec::new();
-        sys::read_to_end(dir.openat(HOSTS, OpenFlags::NONE)?.borrow(), &mut text)?;
-        // Without that line it has no address yet.
-        if let Some(at) = text.windows(OTHERS.len()).rposition(|part| part == OTHERS) {
-            let before = text.clone();
-            text.truncate(at + OTHERS.len());
-            others.push((dir, text, before));
-        }
-    }
-    let mut all: Vec<(&Dir, &[u8], &[u8])> = Vec::new();
-    for (dir, text, before) in &others {
-        all.push((dir, text, before));
-    }
-    if let Some((place, text)) = &own {
-        all.push((&place.own, text, b""));
-    }
-    for (at, (dir, text, before)) in all.iter().enumerate() {
-        let mut text = text.to_vec();
-        for (_, (_, other, _)) in all.iter().enumerate().filter(|(other, ..)| *other != at) {
-            text.put(line_of(other));
-        }
-        // One that has no name changes nothing for the others.
-        if text != *before {
-            write(dir, &text)?;
+        } else {
+            is_used = true;
+            if let Some(lines) = lines {
+                let mut text = read(&dir, HOSTS)?;
+                text.truncate(text.windows(ALL.len()).rposition(|part| part == ALL).map_or(0, |at| at + ALL.len()));
+                text.put(lines);
+                write(&dir, HOSTS, &text)?;
+            }
         }
     }
-    Ok(())
-}
-
-/// The line of its address.
-fn line_of(text: &[u8]) -> &[u8] {
-    let text = text.strip_suffix(OTHERS).unwrap_or_default();
-    let before = text.strip_suffix(b"\n").unwrap_or_default();
-    text.get(before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1)..).unwrap_or_default()
-}
-
-/// Writes a file in its place.
-fn write(own: &Dir, text: &[u8]) -> Result<()> {
-    let file = own.openat(HOSTS, OpenFlags::WRONLY)?;
-    sys::write_all(file.borrow(), text)
-        .and_then(|()| sys::ftruncate(&file, text.len()))
-        .map_err(|e| e.about(own.path()))
+    if let (Some(Place { own, text, .. }), Some(lines)) = (place, lines) {
+        write(own, HOSTS, &[text, lines].concat())?;
+    }
+    if is_used { Ok(()) } else { folder.unlink(NAMES) }
 }
 
 fn remove(folder: &Dir, name: &CStr, own: &Dir) -> Result<()> {
@@ -248,15 +255,64 @@ fn remove(folder: &Dir, name: &CStr, own: &Dir) -> Result<()> {
     folder.rmdir(name)
 }
 
+/// What is in a file, which is created if it is missing.
+fn read(dir: &Dir, name: &CStr) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = dir.create_file(name, OpenFlags::NONE)?;
+    sys::read_to_end(file.borrow(), &mut text).map_err(|e| e.about(dir.path())).map(|()| text)
+}
+
+/// Writes a file in its place.
+fn write(dir: &Dir, name: &CStr, text: &[u8]) -> Result<Fd> {
+    let file = dir.create_file(name, OpenFlags::WRONLY)?;
+    sys::write_all(file.borrow(), text)
+        .and_then(|()| sys::ftruncate(&file, text.len()))
+        .map_err(|e| e.about(dir.path()))
+        .map(|()| file)
+}
+
 /// Takes its names back. The last one on the bridge removes its folder.
-pub fn leave(parent: &mut Parent) -> Result<()> {
-    let Some(Place { records, bridge, folder, name, own }) = parent.place.take() else { return Ok(()) };
-    sys::lock_soon(&folder)?;
-    // It has been read to its end.
-    let again = sys::lseek(folder.fd(), 0, Whence::SET);
-    let left = remove(&folder, name, &own).and(again).and_then(|_| tell(&folder, None));
-    match records.rmdir(bridge) {
+pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
+    let (Some(place), Some(bridge)) = (parent.place.take(), bridge) else { return Ok(()) };
+    let Place { records, folder, own, .. } = &place;
+    sys::lock_soon(folder)?;
+    let mut left = sys::flock(own).and_then(|alone| if alone { remove(folder, place.name, own) } else { Ok(()) });
+    left = left.and(tell(folder, None, bridge, parent.address.unwrap_or(Address(0)), b""));
+    if left.is_err() {
+        // What has failed may be what nobody needs any more.
+        left = left.and(sweep(folder, None, None));
+    }
+    match records.rmdir(place.bridge) {
         Err(e) if e.is(Errno::ENOTEMPTY) => left,
         other => left.and(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn each_line_has_its_turn() {
+        let mut lines: Vec<u8> = (0..50).map(|n| format!("10.88.0.{n}\tname{n}\n")).collect::<String>().into_bytes();
+        lines.put(b"what is no line\n");
+        // Those of 10.88.0.49, which begins anew, and of the addresses above 39, which were killed, go.
+        let mut asked = 0;
+        for _ in 0..7 {
+            lines = others(&lines, Address(0x0a58_0031), &mut |address| {
+                asked += 1;
+                Ok(address.0 & 0xff < 40)
+            })
+            .unwrap_or_default();
+        }
+        assert!(asked <= 7 * AT_ONCE);
+        let mut left: Vec<&[u8]> = bytes::split(&lines, b'\n').collect();
+        left.sort_unstable();
+        let mut expected: Vec<String> = (0..40).map(|n| format!("10.88.0.{n}\tname{n}")).collect();
+        expected.push(String::new());
+        expected.sort_unstable();
+        assert_eq!(left, expected.iter().map(String::as_bytes).collect::<Vec<_>>());
     }
 }

@@ -85,8 +85,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         }
         steps.add(ConnectToBridge { bridge, address: wanted.address, mac: wanted.mac });
         steps.add(Masquerade { bridge });
-        if let Some(names) = parts.names {
-            steps.add(TellNames { words: names::words(spec), names });
+        if parts.names.is_some() {
+            steps.add(TellNames { bridge, words: names::words(spec) });
         }
         match bridge::forwards() {
             true => {}

@@ -133,8 +133,9 @@ pub fn carry_out(
         }
     }
     let relayed = publish::end(parent);
+    let bridge = plan.parts.bridge;
     let left =
-        names::leave(parent).and(slirp::end(parent)).and(relayed).and(plan.parts.bridge.map_or(Ok(()), Bridge::leave));
+        names::leave(parent, bridge).and(slirp::end(parent)).and(relayed).and(bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
     let noted = noted.and(state::note_end(plan, parent, status, started.is_ok(), memory.is_some()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.

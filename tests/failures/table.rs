@@ -234,8 +234,11 @@ const TABLE: &[Row] = &[
     row(PARENT, "read", &["ip_forward>"], &[], FORWARDS),
     row(PARENT, "mkdirat", &["\".net-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\".net-"], &["ENOENT"], AGAIN),
-    row(PARENT, "flock", &["0/mydocker-"], &["EAGAIN"], Says("another process holds")),
-    row(PARENT, "flock", &["<net:", "/.net-"], &["EAGAIN"], OTHERS),
+    row(PARENT, "openat", &["-mydocker0>, \"names\""], &["ENOENT"], Ends),
+    row(PARENT, "openat", &["-mydocker0>, \""], &["ENOENT"], AGAIN),
+    row(PARENT, "openat", &["-mydocker0/"], &["ENOENT"], Either("before clone the directory is made again")),
+    row(PARENT, "flock", &["-mydocker0>", "<net:", "LOCK_SH"], &["EAGAIN"], OTHERS),
+    row(PARENT, "flock", &["-mydocker0/"], &["EAGAIN"], Says("hosts")),
     Row {
         scenarios: NEIGHBOUR,
         ..row(

@@ -265,14 +265,23 @@ probe!("check-names", |_| {
     assert_eq!(ask(&format!("{}:80", address("\tweb.example web")), 5).expect("an answer"), "5!");
     assert_ne!(address(&format!("\t{name}")), address("\tweb.example web"));
     assert!(!seen.contains("192.0.2.7"), "{seen}");
+    // Those with the same lines of their own have one file.
+    let file = |container: &Running| {
+        let path = format!("/proc/{}/root/etc/hosts", children(container.pid)[0]);
+        std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).expect("stat"))
+    };
+    let same = beside(&["--hostname", "same"], &["hold"]).start_ready();
+    assert!(file(&same) == file(&other) && file(&same) != file(&web));
+    same.finish().success();
     // Those that were there before know it, too, and keep their own lines.
     let with_other = hosts(&web);
     assert!(with_other.contains(&format!("\t{name}\n")) && with_other.contains("192.0.2.7\town\n"), "{with_other}");
     let is_read_only = beside(&[], &["write", "/etc/hosts"]).finish();
     assert!(format!("{is_read_only:?}").contains("EROFS"), "{is_read_only:?}");
-    // Of one that was killed nothing stays when the next one comes.
+    // Of one that was killed nothing stays when the next one comes after its interface is gone.
     send(other.pid, libc::SIGKILL);
     drop(other.reap());
+    wait_until("its interface is gone", || interfaces().len() == 3);
     let third = beside(&["--name", "third"], &["hold"]).start_ready();
     let without = hosts(&web);
     assert!(without.contains("\tthird\n") && !without.contains(&name), "{without}");
