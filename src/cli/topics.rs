@@ -61,7 +61,7 @@ Without options the container has a network of its own with nothing but lo.
 
 -p works with each of them but host. A relay copies what comes, so the server
 does not see the client's address. Containers on one bridge find each other by
---name and --hostname.
+--name and --hostname. A bridge has no IPv6.
 ",
     },
     Topic {

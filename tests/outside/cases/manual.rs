@@ -172,6 +172,7 @@ fn help_of_each_topic() {
     for topic in ["limits", "root", "network", "security"] {
         let text = mydocker(&["help", topic]).finish().success();
         assert!(help.contains(topic) && text.lines().all(|line| line.chars().count() <= 80), "{topic}:\n{text}");
+        assert_eq!(text.contains("A bridge has no IPv6."), topic == "network");
         for word in text.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).filter(|word| word.starts_with("--")) {
             // That of systemd-run is not ours.
             assert!(known.iter().any(|name| name == word) || ["--user", "--scope"].contains(&word), "{topic}: {word}");
