@@ -202,16 +202,16 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
         Network::Container(name) => Some(name),
         _ => None,
     };
-    let mut network = of;
+    let mut network = of.map(|name| (name, name));
     let joined = [(&mut network, "net"), (&mut spec.pid_of, "pid"), (&mut spec.ipc_of, "ipc")];
     for (of, kind) in joined {
-        if let Some(name) = *of {
+        if let Some((path, name)) = of {
             let (uid, _) = sys::effective_ids();
             let folder = state::folder(spec.state, uid, environment, false)?;
-            *of = Some(list::namespace_of(folder.as_ref(), name, kind)?);
+            *path = list::namespace_of(folder.as_ref(), name, kind)?;
         }
     }
-    if let (Some(path), Some(name)) = (network, of) {
+    if let Some((path, name)) = network {
         spec.network = Network::Namespace(path, name);
     }
     let request: &'static Request = request;

@@ -166,12 +166,14 @@ step! {
     pub struct EnterPidNamespace {
         /// The file that stands for it.
         pub path: &'static CStr,
+        /// The name of the container.
+        pub name: &'static CStr,
     }
 }
 
 impl ParentStep for EnterPidNamespace {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        join(self.path, self.path, CloneFlags::NEWPID)
+        join(self.path, self.name, CloneFlags::NEWPID)
     }
 }
 
@@ -194,7 +196,7 @@ impl ChildStep for JoinNamespace {
 }
 
 fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()> {
-    let namespace = sys::open(path, sys::OpenFlags::NONE)?;
+    let namespace = sys::open(path, sys::OpenFlags::NONE).map_err(|e| e.about(word.to_bytes()))?;
     sys::setns(namespace.borrow(), kind).map_err(|e| {
         e.about(word.to_bytes()).hint_for(&[
             // Only the user's word can be a file of another kind.

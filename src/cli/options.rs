@@ -375,7 +375,7 @@ options! {
             "share the processes of the host, or container:NAME's"
             => |request, word| match of_container(word)? {
                 None => request.spec.host_pid = is_host(word, "", "--pid takes host or container:NAME")?,
-                name => request.spec.pid_of = name,
+                name => request.spec.pid_of = name.map(|name| (name, name)),
             };
         ipc: "--ipc" One("private|host")
             "its own System V and POSIX IPC, the host's, or container:NAME's without /dev/shm"
@@ -384,7 +384,7 @@ options! {
                     let message = "--ipc takes private, host or container:NAME";
                     request.spec.host_ipc = is_host(word, "private", message)?;
                 }
-                name => request.spec.ipc_of = name,
+                name => request.spec.ipc_of = name.map(|name| (name, name)),
             };
         uts: "--uts" One("host")
             "share the host's hostname"

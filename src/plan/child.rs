@@ -60,9 +60,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // Before anything is mounted: /sys shows the network of the process that mounts it.
         steps.add(JoinNamespace { path, word, kind: CloneFlags::NEWNET });
     }
-    if let Some(path) = spec.ipc_of {
+    if let Some((path, name)) = spec.ipc_of {
         // Likewise: mqueue shows the queues of the process that mounts it.
-        steps.add(JoinNamespace { path, word: path, kind: CloneFlags::NEWIPC });
+        steps.add(JoinNamespace { path, word: name, kind: CloneFlags::NEWIPC });
     }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {

@@ -68,13 +68,14 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MakeHosts { spec, host, bridge, names });
     }
     create_groups(&mut steps, parts, Version::V2);
-    if let Some(path) = spec.pid_of {
-        steps.add(EnterPidNamespace { path });
+    if let Some((path, name)) = spec.pid_of {
+        steps.add(EnterPidNamespace { path, name });
     }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if spec.pid_of.is_some() {
         // Its own again, for a relay of ports.
-        steps.add(EnterPidNamespace { path: c"/proc/self/ns/pid" });
+        let path = c"/proc/self/ns/pid";
+        steps.add(EnterPidNamespace { path, name: path });
     }
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });

@@ -100,10 +100,10 @@ pub struct Spec {
     pub host_pid: bool,
     /// It shares the host's IPC namespace.
     pub host_ipc: bool,
-    /// The PID namespace that it joins: of the container of this name; then, the file that stands for it.
-    pub pid_of: Option<&'static CStr>,
+    /// The PID namespace that it joins: the file that stands for it, once that is open; and the name of the container.
+    pub pid_of: Option<(&'static CStr, &'static CStr)>,
     /// The IPC namespace that it joins, likewise.
-    pub ipc_of: Option<&'static CStr>,
+    pub ipc_of: Option<(&'static CStr, &'static CStr)>,
     /// It shares the host's UTS namespace.
     pub host_uts: bool,
     /// It has no user namespace, even if the caller is not root.

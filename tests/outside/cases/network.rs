@@ -442,6 +442,30 @@ probe!("check-container", |_| {
     refused(beside("container:", &["status", "0"]), "--network takes");
 });
 
+network_case!(messages_name_the_other_container, Needs::ROOT | Needs::STRACE, "check-names-container");
+probe!("check-names-container", |_| {
+    let records = Folder::new();
+    let (state, name, strace) = (records.text("records"), unique_name(), tool("strace").expect("strace"));
+    let other = probe(&["--state", &state, "--name", &name], &["hold"]).start_ready();
+    wait_until("its record says that it runs", || {
+        mydocker(&["ps", "-q", "--filter", "status=running", "--state", &state]).finish().stdout_text().contains(&name)
+    });
+    let seen = records.text("strace");
+    let of = format!("container:{name}");
+    for option in ["--pid", "--ipc", "--network"] {
+        let mut words: Vec<OsString> =
+            ["-f", "-o", &seen, "-e", "trace=setns", "-e", "inject=setns:error=EPERM"].map(OsString::from).into();
+        words.extend([mydocker_file().into(), "run".into(), "--no-limits".into()]);
+        words.extend(["--state", &state, option, &of].map(OsString::from));
+        words.extend(probe_words(&["status", "0"]));
+        let outcome = mydocker_at(&strace, &words).start().reap();
+        let message = format!("setns \"{name}\": EPERM");
+        assert_eq!(outcome.code(), 125, "{option} {outcome:?}");
+        assert!(outcome.stderr_text().contains(&message), "{option} {}", outcome.stderr_text());
+    }
+    other.finish().success();
+});
+
 network_case!(ports_are_listed, Needs::ROOT, "check-listed");
 probe!("check-listed", |_| {
     let records = Folder::new();
