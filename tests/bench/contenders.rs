@@ -16,9 +16,9 @@ pub struct Contender {
     /// The command line without the command.
     pub command: Vec<String>,
     /// The words that follow it: a static `true`.
-    truth: Vec<String>,
+    pub truth: Vec<String>,
     /// The same for a command that prints "." and waits for the end of its input.
-    waiting: Vec<String>,
+    pub waiting: Vec<String>,
     /// How it differs from mydocker.
     pub differences: &'static str,
 }

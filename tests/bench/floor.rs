@@ -4,11 +4,13 @@
 //!     floor wait                                  prints "." and waits for the end of its input
 //!     floor getppid                               how many nanoseconds one getppid(2) takes
 //!     floor flood                                 writes 100 MB
+//!     floor serve                                 on port 80: prints "." to each connection, and as many bytes as it asks for
 //!     floor v1 MEMORY CPU CPUSET COMMAND [ARG..]  a run; the three directories are made, and removed at the end
 //!     floor v2 GROUP COMMAND [ARG..]              the same where one cgroup2 directory carries all limits
 //!     floor hardened v1|v2 ..                     the same with what a run gives up with all defaults: the bounding set, its
 //!                                                 capabilities, its view of the cgroups above, a /sys that can be written
 //!                                                 to, new privileges, and the calls that the filter refuses
+//!     floor bridged N v1|v2 ..                    the same with an address on the bridge that is the interface N
 //!
 //! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
 //! compares with it, in one straight line. It opens only the files that its command line names and ignores every
@@ -19,6 +21,12 @@
 
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr::null;
+use mydocker::bytes::{Address, Put, Subnet};
+use mydocker::network::bridge::{INFO_DATA, INFO_KIND, LINK, PEER};
+use mydocker::network::filter;
+use mydocker::sys::netlink::ACK;
+use mydocker::sys::{self, NetlinkFamily, Requests};
+use std::io::{BufRead, BufReader, Write};
 
 /// A buffer for a directory and the name of a file in it.
 type Path = [u8; 512];
@@ -30,6 +38,8 @@ struct Run {
     groups: &'static [*const c_char],
     /// It gives up what a run with all defaults gives up.
     hardened: bool,
+    /// The number of the bridge that it is on.
+    bridge: Option<u32>,
     /// Both end with a null pointer, as the C start-up code made them.
     command: *const *const c_char,
     environment: *const *const c_char,
@@ -54,18 +64,29 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
         // SAFETY: our caller promises that the strings of argv are NUL-terminated
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"getppid" => getppid(),
         [_, word] if unsafe { CStr::from_ptr(*word) } == c"flood" => flood(),
+        // SAFETY: as above
+        [_, word] if unsafe { CStr::from_ptr(*word) } == c"serve" => serve(),
         [_, _] => wait(),
         [_, first, second, ..] => {
             // SAFETY: our caller promises that the strings of argv are NUL-terminated
             let hardened = unsafe { CStr::from_ptr(*first) } == c"hardened";
-            let version = if hardened { second } else { first };
+            // SAFETY: as above
+            let bridged = unsafe { CStr::from_ptr(*first) } == c"bridged";
+            // SAFETY: as above
+            let number = unsafe { CStr::from_ptr(*second) }.to_str().ok().and_then(|number| number.parse().ok());
+            let bridge = number.filter(|_| bridged);
+            let version = match (hardened, bridged) {
+                (true, _) => second,
+                (_, true) => words.get(3).unwrap_or(second),
+                _ => first,
+            };
             // SAFETY: as above
             let v1 = unsafe { CStr::from_ptr(*version) } == c"v1";
-            let begin = 2 + usize::from(hardened);
+            let begin = 2 + usize::from(hardened) + 2 * usize::from(bridged);
             let command = begin + if v1 { 3 } else { 1 };
             let (Some(groups), true) = (words.get(begin..command), words.len() > command) else { return 125 };
             // SAFETY: the match has checked that argc is large enough for these words
-            let run = Run { go: [-1; 2], groups, hardened, command: unsafe { argv.add(command) }, environment };
+            let run = Run { go: [-1; 2], groups, hardened, bridge, command: unsafe { argv.add(command) }, environment };
             if v1 { run_v1(run) } else { run_v2(run) }
         }
     }
@@ -113,6 +134,25 @@ fn flood() -> c_int {
     0
 }
 
+fn serve() -> c_int {
+    let listener = std::net::TcpListener::bind("0.0.0.0:80").expect("port 80");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || -> std::io::Result<()> {
+            let mut words = String::new();
+            BufReader::new(&stream).read_line(&mut words)?;
+            (&stream).write_all(b".")?;
+            let (block, mut left) = ([b'.'; 1 << 16], words.trim().parse().unwrap_or(0));
+            while left > 0 {
+                let part = block.get(..left).unwrap_or(&block);
+                (&stream).write_all(part)?;
+                left -= part.len();
+            }
+            Ok(())
+        });
+    }
+    0
+}
+
 /// The parent makes the cgroups while the child mounts: nothing waits for them before the word "go".
 fn run_v1(mut run: Run) -> c_int {
     let [memory, cpu, cpuset] = run.groups else { return 125 };
@@ -121,6 +161,7 @@ fn run_v1(mut run: Run) -> c_int {
         libc::pipe2(run.go.as_mut_ptr(), libc::O_CLOEXEC);
         let pid = clone(&run, 0, -1);
         libc::close(run.go[0]);
+        let _table = run.bridge.map(|bridge| connect(bridge, pid));
         for group in run.groups {
             libc::mkdir(*group, 0o755);
         }
@@ -128,14 +169,14 @@ fn run_v1(mut run: Run) -> c_int {
         put(*cpu, c"/cpu.shares", b"2048");
         put(*cpuset, c"/cpuset.cpus", b"0");
         put(*cpuset, c"/cpuset.mems", b"0");
-        libc::write(run.go[1], b"g".as_ptr().cast(), 1);
+        libc::write(run.go[1], address(pid).bytes().as_ptr().cast(), 4);
         libc::close(run.go[1]);
         end(pid, run.groups)
     }
 }
 
 /// The cgroup comes first: the child is born in it.
-fn run_v2(run: Run) -> c_int {
+fn run_v2(mut run: Run) -> c_int {
     let [group] = run.groups else { return 125 };
     // SAFETY: paths are NUL-terminated
     unsafe {
@@ -145,8 +186,16 @@ fn run_v2(run: Run) -> c_int {
         put(*group, c"/cpuset.cpus", b"0");
         put(*group, c"/cpuset.mems", b"0");
         let directory = libc::open(*group, libc::O_PATH | libc::O_DIRECTORY);
+        if run.bridge.is_some() {
+            libc::pipe2(run.go.as_mut_ptr(), libc::O_CLOEXEC);
+        }
         let pid = clone(&run, CLONE_INTO_CGROUP, directory);
         libc::close(directory);
+        let _table = run.bridge.map(|bridge| connect(bridge, pid));
+        if run.bridge.is_some() {
+            libc::write(run.go[1], address(pid).bytes().as_ptr().cast(), 4);
+            libc::close(run.go[1]);
+        }
         end(pid, run.groups)
     }
 }
@@ -192,13 +241,19 @@ fn child(run: &Run) -> ! {
         libc::mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_SLAVE, null());
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), flags, null());
-        bring_up_loopback();
+        if run.bridge.is_none() {
+            bring_up_loopback();
+        }
         if run.go[0] >= 0 {
-            let mut byte = 0u8;
-            libc::read(run.go[0], (&raw mut byte).cast(), 1);
+            let mut address = [0u8; 4];
+            libc::read(run.go[0], (&raw mut address).cast(), 4);
             libc::close(run.go[0]);
-            for group in run.groups {
+            // A directory of v2 has no such file, and the child was born in it.
+            for group in run.groups.iter().filter(|_| run.groups.len() > 1) {
                 put(*group, c"/tasks", b"0");
+            }
+            if run.bridge.is_some() {
+                configure(address);
             }
         }
         if run.hardened {
@@ -241,6 +296,72 @@ fn harden() {
         libc::syscall(libc::SYS_capset, &raw const header, &raw const sets);
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program);
+    }
+}
+
+/// The address that mydocker tries first for a child with this pid.
+fn address(pid: c_int) -> Address {
+    NETWORK.address(pid as u32)
+}
+
+const NETWORK: Subnet = Subnet { base: 0x0a58_0000, prefix: 16 };
+const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16 | ACK;
+
+/// struct ifinfomsg.
+fn link(index: u32, flags: c_int) -> [u8; LINK] {
+    let mut link = [0; LINK];
+    link[4..8].copy_from_slice(&index.to_ne_bytes());
+    link[8..12].copy_from_slice(&flags.to_ne_bytes());
+    link[12..].copy_from_slice(&flags.to_ne_bytes());
+    link
+}
+
+/// The pair of interfaces, and the way out. Returns the socket that the table of packet filters belongs to.
+fn connect(bridge: u32, pid: c_int) -> Option<sys::Fd> {
+    let address = address(pid);
+    let mut name = b"v".to_vec();
+    address.put(&mut name);
+    name.put(b"\0");
+    let [a, b, c, d] = address.bytes();
+    let mut requests = Requests::default();
+    requests.begin(libc::RTM_NEWLINK, CREATE, &[&link(0, libc::IFF_UP)]);
+    requests.attribute(libc::IFLA_IFNAME, &name);
+    requests.attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+    let info = requests.begin_attribute(libc::IFLA_LINKINFO);
+    requests.attribute(INFO_KIND, b"veth");
+    let data = requests.begin_attribute(INFO_DATA);
+    let peer = requests.begin_attribute(PEER);
+    requests.extend(&link(0, 0));
+    requests.attribute(libc::IFLA_IFNAME, b"eth0\0");
+    requests.attribute(libc::IFLA_ADDRESS, &[0x02, 0x42, a, b, c, d]);
+    requests.attribute(libc::IFLA_NET_NS_PID, &(pid as u32).to_ne_bytes());
+    requests.end_attribute(peer);
+    requests.end_attribute(data);
+    requests.end_attribute(info);
+    let socket = sys::netlink(NetlinkFamily::ROUTE).ok()?;
+    requests.send(&socket, b"").ok()?;
+    let table = sys::netlink(NetlinkFamily::NETFILTER).ok()?;
+    filter::masquerade(&table, address, "mydocker0").ok()?;
+    Some(table)
+}
+
+/// What the child tells the kernel: lo and eth0 up, the address, the way out.
+fn configure(address: [u8; 4]) {
+    // SAFETY: the name ends with a NUL
+    let index = unsafe { libc::if_nametoindex(c"eth0".as_ptr()) };
+    let mut requests = Requests::default();
+    requests.begin(libc::RTM_NEWLINK, ACK, &[&link(1, libc::IFF_UP)]);
+    requests.begin(libc::RTM_NEWLINK, ACK, &[&link(index, libc::IFF_UP)]);
+    let head = [libc::AF_INET as u8, NETWORK.prefix, 0, 0];
+    requests.begin(libc::RTM_NEWADDR, CREATE, &[&head, &index.to_ne_bytes()]);
+    requests.attribute(libc::IFA_LOCAL, &address);
+    requests.attribute(libc::IFA_ADDRESS, &address);
+    let route =
+        [libc::AF_INET as u8, 0, 0, 0, libc::RT_TABLE_MAIN, libc::RTPROT_BOOT, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
+    requests.begin(libc::RTM_NEWROUTE, CREATE, &[&route]);
+    requests.attribute(libc::RTA_GATEWAY, &NETWORK.gateway().bytes());
+    if let Ok(socket) = sys::netlink(NetlinkFamily::ROUTE) {
+        let _ = requests.send(&socket, b"");
     }
 }
 

@@ -2,6 +2,7 @@
 //! each are measured in turns, in one run, on one machine. `-- --profile` shows where the time of one run goes.
 
 mod contenders;
+mod network;
 mod numbers;
 mod pairs;
 mod phases;
@@ -20,15 +21,17 @@ cargo bench -- [OPTION..]
   --cold N         pairs with 0.3 s of idling before each run (40)
   --hot N          pairs back to back (200)
   --terminal N     rounds of 100 MB through a terminal (10)
-  --only A,B       these peers: floor, hardened, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun, and script for the
-                   terminal
+  --only A,B       these peers: floor, hardened, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun; script for the
+                   terminal, network for the bridge and the relay
   --profile        the phases of a run instead
 MYDOCKER=FILE is measured if it is set; else the static musl file, which is built now; else what cargo has built.";
 
 struct Options {
     cold: usize,
     hot: usize,
+    /// Rounds through the terminal, and through the relay.
     terminal: usize,
+    is_quick: bool,
     only: Option<Vec<String>>,
     profile: bool,
 }
@@ -53,14 +56,17 @@ fn main() -> ExitCode {
 
 /// `None` if the caller did not ask for a measurement.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>> {
-    let mut options = Options { cold: 40, hot: 200, terminal: 10, only: None, profile: false };
+    let mut options = Options { cold: 40, hot: 200, terminal: 10, is_quick: false, only: None, profile: false };
     let mut measure = false;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             // `cargo bench` passes this word, `cargo test --benches` does not.
             "--bench" => measure = true,
-            "--quick" => (options.cold, options.hot, options.terminal) = (4, 20, 3),
+            "--quick" => {
+                (options.cold, options.hot, options.terminal) = (4, 20, 3);
+                options.is_quick = true;
+            }
             "--cold" => options.cold = value()?.parse()?,
             "--hot" => options.hot = value()?.parse()?,
             "--terminal" => options.terminal = value()?.parse()?,
@@ -88,9 +94,14 @@ fn bench(options: &Options) -> Result<bool> {
     if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "script")) {
         return terminal::print(&setting, options.terminal).map(|()| true);
     }
+    if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "network")) {
+        return network::print(&setting, options).map(|()| true);
+    }
     let mut peers = setting.peers()?;
     if let Some(only) = &options.only {
-        if let Some(name) = only.iter().find(|name| *name != "script" && peers.iter().all(|peer| &peer.name != *name)) {
+        if let Some(name) = only.iter().find(|name| {
+            !["script", "network"].contains(&name.as_str()) && peers.iter().all(|peer| &peer.name != *name)
+        }) {
             return Err(format!("no peer is called {name}").into());
         }
         peers.retain(|peer| only.contains(&peer.name));
@@ -121,6 +132,10 @@ fn bench(options: &Options) -> Result<bool> {
     if measure("script") {
         println!();
         terminal::print(&setting, options.terminal)?;
+    }
+    if measure("network") {
+        println!();
+        network::print(&setting, options)?;
     }
     Ok(within)
 }

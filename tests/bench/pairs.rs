@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// Long enough for the CPUs to enter an idle state: a call that waits for all CPUs then takes its real time.
-const IDLE: Duration = Duration::from_millis(300);
+pub const IDLE: Duration = Duration::from_millis(300);
 
 /// Contenders that leave all privileges as they are: `run` alone is also measured against them with --privileged.
 const DROP_NOTHING: [&str; 2] = ["floor", "unshare"];
@@ -47,7 +47,7 @@ pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Re
 }
 
 /// The seconds of each pair, in the order A B A B ..
-fn times(a: &Contender, b: &Contender, pairs: usize, idle: Option<Duration>) -> Result<Vec<(f64, f64)>> {
+pub fn times(a: &Contender, b: &Contender, pairs: usize, idle: Option<Duration>) -> Result<Vec<(f64, f64)>> {
     let run = |contender: &Contender| {
         if let Some(idle) = idle {
             sleep(idle);
