@@ -252,7 +252,7 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
             // The file that it has read is `log.old` now, and complete.
             printer.print_all(&mut log)?;
             (log.first, log.file, log.at, log.len) = (first(&file), file, 0, 0);
-            printer.print_all(&mut log)?;
+            continue;
         }
         if has_ended {
             return Ok(());

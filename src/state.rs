@@ -35,6 +35,9 @@ const VERSION: &[u8] = b"mydocker 1\n";
 /// What is said of a record that is not one.
 pub const DAMAGED: &str = "its record is cut short, or of another version:";
 
+/// What is no plain file fails with one of these: a link, a socket, a directory, a FIFO, which has no offsets, and what O_PATH opens.
+const ODD: &[Errno] = &[Errno::ELOOP, Errno::ENXIO, Errno::EISDIR, Errno::ESPIPE, Errno::EBADF];
+
 /// How long a state file may be: as its paths and its ports may be.
 const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 
@@ -460,14 +463,18 @@ impl Record {
         let status = match dir.open_plain(STATUS, OpenFlags::NONE) {
             Err(e) if missing(e) => return Ok(None),
             // Whatever it is, nothing can be read from it.
-            other => other.or_else(|_| dir.open_plain(STATUS, OpenFlags::PATH))?,
+            Err(e) if e.is_one_of(ODD) => dir.open_plain(STATUS, OpenFlags::PATH)?,
+            other => other?,
         };
         let mut buffer = [0; STATE_LEN];
-        let state = dir.open_plain(STATE, OpenFlags::NONE).and_then(|file| sys::pread(file.borrow(), &mut buffer, 0));
+        let state = dir
+            .open_plain(STATE, OpenFlags::NONE)
+            .and_then(|file| sys::pread(file.borrow(), &mut buffer, 0).map_err(|e| e.about(STATE.to_bytes())));
         let len = match state {
             Err(e) if missing(e) => 0,
-            // A FIFO has no offsets. One byte is no state that can be read.
-            state => state.unwrap_or(1),
+            // One byte is no state that can be read.
+            Err(e) if e.is_one_of(ODD) => 1,
+            state => state?,
         };
         let state = buffer.get(..len).unwrap_or_default().to_vec();
         Ok(Some(Record { dir, status, alive, state }))
@@ -475,7 +482,7 @@ impl Record {
 
     /// Whether the files are plain ones, and that of the state is whole, and of this version.
     pub fn is_readable(&self) -> bool {
-        sys::pread(self.status.borrow(), &mut [0], 0).is_ok()
+        !sys::pread(self.status.borrow(), &mut [0], 0).is_err_and(|e| e.is_one_of(ODD))
             && (self.state.is_empty() || self.state.starts_with(VERSION) && self.state.ends_with(b"\nend\n"))
     }
 
@@ -515,12 +522,6 @@ impl Record {
         self.process_in(b"keeper", b"keeper-start")
     }
 
-    /// The pid of its process, if it runs: to be shown, as it may have ended when it is looked at.
-    pub fn pid(&self) -> Result<Option<Pid>> {
-        let pid = Pid(self.number(b"pid") as i32);
-        Ok(self.stat_of(pid, b"start")?.map(|_| pid))
-    }
-
     fn process_in(&self, pid: &[u8], since: &[u8]) -> Result<Option<Process>> {
         let pid = Pid(self.number(pid) as i32);
         if !self.alive || pid.0 == 0 {
@@ -528,15 +529,10 @@ impl Record {
         }
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
-        Ok(self.stat_of(pid, since)?.map(|stat| (process, pid, stat.parent)))
-    }
-
-    /// Of a process that runs, and that is the one of the record.
-    fn stat_of(&self, pid: Pid, since: &[u8]) -> Result<Option<Stat>> {
-        if !self.alive || pid.0 == 0 {
-            return Ok(None);
+        match stat(pid)? {
+            Some(stat) if stat.start == self.number(since) && !stat.is_zombie => Ok(Some((process, pid, stat.parent))),
+            _ => Ok(None),
         }
-        Ok(stat(pid)?.filter(|stat| stat.start == self.number(since) && !stat.is_zombie))
     }
 
     /// Notes, as long as this record is open, that this process has a child in the container.
@@ -636,9 +632,9 @@ impl Record {
     /// its first process is in does.
     pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
         let mut groups = Vec::new();
-        let inner = inner_group(pid, name)?.unwrap_or_default();
         for (kind, path) in self.group_paths() {
-            let path = bytes::c_string(&[path, if kind == b'2' { inner } else { b"" }]);
+            let inner = if kind == b'2' { inner_group(pid, name)? } else { None };
+            let path = bytes::c_string(&[path, inner.unwrap_or_default()]);
             groups.push(Group::existing(Dir::open(None, path)?)?);
         }
         Ok(groups)

@@ -63,7 +63,7 @@ pub static VERBS: &[Verb] = &[
         name: "stop",
         usage: "[OPTIONS] NAME...",
         help: "Ends containers by SIGTERM; those that go on, by SIGKILL.",
-        rows: &[row("-t, --time", Value::One("SECONDS"), "how long they have; default 10, -1 without an end"), STATE],
+        rows: &[row("-t, --time", Value::One("SECONDS"), "how long they have; default 10; -1: no end"), STATE],
         act: Act::Stop,
     },
     Verb {

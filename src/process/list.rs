@@ -66,7 +66,12 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
     let (uid, _) = sys::effective_ids();
     let folder = state::folder(order.state, uid, environment, false)?;
     if order.act == Act::List {
-        return list(order, folder.as_ref()).map(|()| 0);
+        let (mut rows, mut out) = (Vec::new(), Vec::new());
+        if let Some(folder) = folder {
+            list(order, &folder, &mut rows, &mut out)?;
+        }
+        let is_plain = order.quiet || order.json;
+        return if is_plain { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }.map(|()| 0);
     }
     let mut status = 0;
     for name in &order.names {
@@ -364,17 +369,13 @@ const COMMAND_WIDTH: usize = 20;
 
 type Row = [Vec<u8>; COLUMNS.len()];
 
-fn list(order: &Order, folder: Option<&Dir>) -> Result<()> {
-    let mut names = match folder {
-        Some(folder) => sys::directory_names(folder, b"")?,
-        None => Vec::new(),
-    };
-    names.sort_unstable();
+fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> Result<()> {
+    let mut names: Vec<&CStr> = Vec::new();
+    for name in sys::directory_names(folder, b"")? {
+        names.insert(names.partition_point(|other| *other < name), name);
+    }
     let now = sys::realtime() / 1000;
-    let mut rows: Vec<Row> = Vec::new();
-    let mut out = Vec::new();
     for name in names {
-        let Some(folder) = folder else { continue };
         let record = match Record::open(folder, name) {
             // The folder of somebody else, which the user may not even look into.
             Err(e) if e.is(Errno::EACCES) => continue,
@@ -396,17 +397,10 @@ fn list(order: &Order, folder: Option<&Dir>) -> Result<()> {
             out.put(b"\n");
             continue;
         }
-        let process = record.pid()?.map(|pid| pid.0 as u64);
+        let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
         let [used, limit] = if record.alive { Memory::of(&record).read() } else { [None; 2] };
         if order.json {
-            put_json(
-                &mut out,
-                name,
-                &record,
-                word,
-                end,
-                &[("pid", process), ("memory", used), ("memory_limit", limit)],
-            );
+            put_json(out, name, &record, word, end, &[("pid", process), ("memory", used), ("memory_limit", limit)]);
         } else {
             let command = record.field(b"command");
             let mut pid = Vec::new();
@@ -423,7 +417,7 @@ fn list(order: &Order, folder: Option<&Dir>) -> Result<()> {
             rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
         }
     }
-    if order.quiet || order.json { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }
+    Ok(())
 }
 
 /// Its published ports, as long as it has them.

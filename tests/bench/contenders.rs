@@ -24,6 +24,11 @@ pub struct Contender {
 }
 
 impl Contender {
+    /// One that is a command line, and nothing else.
+    pub fn plain(name: &str, command: Vec<String>) -> Contender {
+        Contender { name: name.into(), command, truth: Vec::new(), waiting: Vec::new(), differences: "" }
+    }
+
     /// The whole command line.
     pub fn words(&self, waiting: bool) -> impl Iterator<Item = &String> {
         self.command.iter().chain(if waiting { &self.waiting } else { &self.truth })
@@ -260,7 +265,7 @@ impl Setting {
     }
 
     /// An OCI bundle with the nearest equivalent, for runc and crun.
-    fn bundle(&self, name: &str, words: &[&str]) -> Result<String> {
+    pub fn bundle(&self, name: &str, words: &[&str]) -> Result<String> {
         let dir = target_dir().join("tmp/bench").join(format!("{name}-{}", words.len()));
         fs::create_dir_all(dir.join("rootfs/proc"))?;
         fs::copy(&self.floor, dir.join("rootfs/true"))?;

@@ -11,6 +11,8 @@
 //!                                                 capabilities, its view of the cgroups above, a /sys that can be written
 //!                                                 to, new privileges, and the calls that the filter refuses
 //!     floor bridged N v1|v2 ..                    the same with an address on the bridge that is the interface N
+//!     floor exec PID FILE.. -- COMMAND [ARG..]    joins the namespaces of a process, and writes itself to each FILE, which are the
+//!                                                 `tasks` of its groups
 //!
 //! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
 //! compares with it, in one straight line. It opens only the files that its command line names and ignores every
@@ -69,6 +71,14 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
         [_, _] => wait(),
         [_, first, second, ..] => {
             // SAFETY: our caller promises that the strings of argv are NUL-terminated
+            if unsafe { CStr::from_ptr(*first) } == c"exec" {
+                // SAFETY: as above
+                let end = words.iter().position(|word| unsafe { CStr::from_ptr(*word) } == c"--");
+                let Some(files) = end.and_then(|end| words.get(3..end)) else { return 125 };
+                // SAFETY: `--` is one of the words, and a null pointer follows the last one
+                return exec(*second, files, unsafe { argv.add(4 + files.len()) }, environment);
+            }
+            // SAFETY: as above
             let hardened = unsafe { CStr::from_ptr(*first) } == c"hardened";
             // SAFETY: as above
             let bridged = unsafe { CStr::from_ptr(*first) } == c"bridged";
@@ -89,6 +99,30 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
             let run = Run { go: [-1; 2], groups, hardened, bridge, command: unsafe { argv.add(command) }, environment };
             if v1 { run_v1(run) } else { run_v2(run) }
         }
+    }
+}
+
+/// What `mydocker exec` does with a container that runs, and nothing else: the parent enters the PID namespace for its child.
+fn exec(
+    pid: *const c_char,
+    files: &[*const c_char],
+    command: *const *const c_char,
+    environment: *const *const c_char,
+) -> c_int {
+    // SAFETY: all strings are NUL-terminated, both vectors end with a null pointer, and the child shares no memory with its parent
+    unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, libc::atoi(pid), 0) as c_int;
+        libc::setns(process, libc::CLONE_NEWPID);
+        let child = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize) as c_int;
+        if child == 0 {
+            for file in files {
+                put(*file, c"", b"0");
+            }
+            libc::setns(process, NAMESPACES & !libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP);
+            libc::execve(*command, command, environment);
+            libc::_exit(127)
+        }
+        end(child, &[])
     }
 }
 

@@ -2,6 +2,7 @@
 //! each are measured in turns, in one run, on one machine. `-- --profile` shows where the time of one run goes.
 
 mod contenders;
+mod exec;
 mod network;
 mod numbers;
 mod pairs;
@@ -22,7 +23,7 @@ cargo bench -- [OPTION..]
   --hot N          pairs back to back (200)
   --terminal N     rounds of 100 MB through a terminal (10)
   --only A,B       these peers: floor, hardened, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun; script for the
-                   terminal, network for the bridge and the relay
+                   terminal, network for the bridge and the relay, exec for the table of exec
   --profile        the phases of a run instead
 MYDOCKER=FILE is measured if it is set; else the static musl file, which is built now; else what cargo has built.";
 
@@ -97,10 +98,13 @@ fn bench(options: &Options) -> Result<bool> {
     if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "network")) {
         return network::print(&setting, options).map(|()| true);
     }
+    if options.only.as_ref().is_some_and(|only| only.iter().all(|word| word == "exec")) {
+        return exec::print(&setting, options).map(|()| true);
+    }
     let mut peers = setting.peers()?;
     if let Some(only) = &options.only {
         if let Some(name) = only.iter().find(|name| {
-            !["script", "network"].contains(&name.as_str()) && peers.iter().all(|peer| &peer.name != *name)
+            !["script", "network", "exec"].contains(&name.as_str()) && peers.iter().all(|peer| &peer.name != *name)
         }) {
             return Err(format!("no peer is called {name}").into());
         }
@@ -128,6 +132,10 @@ fn bench(options: &Options) -> Result<bool> {
         println!("not measured:\n{}", refusals.join("\n"));
     }
     println!();
+    if measure("exec") {
+        exec::print(&setting, options)?;
+        println!();
+    }
     let within = numbers::print(&setting, &works)?;
     if measure("script") {
         println!();

@@ -13,11 +13,7 @@ pub const IDLE: Duration = Duration::from_millis(300);
 const DROP_NOTHING: [&str; 2] = ["floor", "unshare"];
 
 pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Result<()> {
-    let columns = ["median", "half lie in", "quickest tenths"];
-    let mut rows = vec![
-        row(["mydocker's time /", "cold", "", "", "back to back", "", ""]),
-        [&["that of"], &columns[..], &columns[..]].concat().into_iter().map(String::from).collect(),
-    ];
+    let mut rows = headings("mydocker's time /");
     let privileged = peers.iter().find(|peer| peer.name == "privileged");
     let of_all = peers.iter().map(|peer| (peer.name.clone(), mydocker, peer));
     let as_little = peers.iter().filter(|peer| DROP_NOTHING.contains(&peer.name.as_str()));
@@ -25,16 +21,7 @@ pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Re
         as_little.clone().map(move |peer| (format!("{}, --privileged", peer.name), privileged, peer))
     });
     for (name, mydocker, peer) in of_all.chain(of_privileged) {
-        let mut cells = vec![name];
-        for (pairs, idle) in [(options.cold, Some(IDLE)), (options.hot, None)] {
-            let pairs = times(mydocker, peer, pairs, idle)?;
-            let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-            let ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
-            cells.push(format!("{:.2}", median(&ratios)));
-            cells.push(format!("{:.2} to {:.2}", quantile(&ratios, 0.25), quantile(&ratios, 0.75)));
-            cells.push(format!("{:.2}", quantile(&ours, 0.1) / quantile(&theirs, 0.1)));
-        }
-        rows.push(cells);
+        rows.push(cells(name, mydocker, peer, options)?);
     }
     table::print(&rows);
     println!(
@@ -44,6 +31,29 @@ pub fn print(mydocker: &Contender, peers: &[Contender], options: &Options) -> Re
         options.cold, options.hot
     );
     Ok(())
+}
+
+/// The first two rows of a table of ratios.
+pub fn headings(what: &str) -> Vec<Vec<String>> {
+    let columns = ["median", "half lie in", "quickest tenths"];
+    vec![
+        row([what, "cold", "", "", "back to back", "", ""]),
+        [&["that of"], &columns[..], &columns[..]].concat().into_iter().map(String::from).collect(),
+    ]
+}
+
+/// One row of it.
+pub fn cells(name: String, mydocker: &Contender, peer: &Contender, options: &Options) -> Result<Vec<String>> {
+    let mut cells = vec![name];
+    for (pairs, idle) in [(options.cold, Some(IDLE)), (options.hot, None)] {
+        let pairs = times(mydocker, peer, pairs, idle)?;
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+        let ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
+        cells.push(format!("{:.2}", median(&ratios)));
+        cells.push(format!("{:.2} to {:.2}", quantile(&ratios, 0.25), quantile(&ratios, 0.75)));
+        cells.push(format!("{:.2}", quantile(&ours, 0.1) / quantile(&theirs, 0.1)));
+    }
+    Ok(cells)
 }
 
 /// The seconds of each pair, in the order A B A B ..

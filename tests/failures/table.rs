@@ -465,6 +465,7 @@ const AFTER: &[Row] = &[
     row(PARENT, "statx", &["/records/"], &[], SWEEP),
     row(PARENT, "openat2", &["/freezer\""], &[], SWEEP),
     row(PARENT, "read", &["/state>", "/cgroup>"], &[], SWEEP),
+    row(PARENT, "pread64", &["/state>", "/status>"], &[], SWEEP),
     row(PARENT, "unlinkat", &[], &[], Survived("mydocker retries ten times")),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
     row(PARENT, "fstatfs", &["/children>"], &[], ORPHANS),
