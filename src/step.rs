@@ -292,8 +292,6 @@ pub struct Child {
     pub pipes: Pipes,
     /// It was born in its cgroup on v2, and need not join it.
     pub born_in_cgroup: bool,
-    /// It is in a cgroup of its own.
-    pub has_groups: bool,
     /// The image that is its root, behind a loop device.
     pub image: Option<Loop>,
     /// The old root is mounted on top of the new one.

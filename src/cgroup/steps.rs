@@ -131,11 +131,7 @@ step! {
 impl ChildStep for JoinCgroup {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let group = self.group;
-        if group.left_out.get() {
-            return Ok(());
-        }
-        if group.hierarchy.version == Version::V2 && child.born_in_cgroup {
-            child.has_groups = true;
+        if group.left_out.get() || group.hierarchy.version == Version::V2 && child.born_in_cgroup {
             return Ok(());
         }
         let Some(parent) = group.parent_dir.get() else { return Ok(()) };
@@ -143,10 +139,7 @@ impl ChildStep for JoinCgroup {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
             Err(_) if !group.explicit => Ok(()),
-            joined => {
-                child.has_groups = true;
-                joined.map_err(explain_join)
-            }
+            joined => joined.map_err(explain_join),
         }
     }
 }
@@ -196,20 +189,11 @@ impl SetAffinity {
 
 step! {
     /// Makes its own cgroup the top of what it sees.
-    ///
-    /// On the host's files one that has none sees those of its caller: the JVM fails where the root of a mount is above the
-    /// cgroup that it is in.
-    pub struct UnshareCgroup {
-        /// It has a root of its own.
-        pub own_root: bool,
-    }
+    pub struct UnshareCgroup;
 }
 
 impl ChildStep for UnshareCgroup {
-    fn carry_out(&self, child: &mut Child) -> Result<()> {
-        if !self.own_root && !child.has_groups {
-            return Ok(());
-        }
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
         match sys::unshare(CloneFlags::NEWCGROUP) {
             // A kernel without cgroups.
             Err(e) if e.is(Errno::EINVAL) => Ok(()),

@@ -208,8 +208,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         shown.clear();
     }
     let has_namespace = privilege.confined || !shown.is_empty();
-    if has_namespace && (own_root || !parts.groups.is_empty()) {
-        steps.add(UnshareCgroup { own_root });
+    if has_namespace {
+        steps.add(UnshareCgroup);
     }
     if privilege.confined && !own_root {
         steps.add(MakeSysReadOnly::new(host));

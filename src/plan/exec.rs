@@ -84,9 +84,9 @@ pub fn make(
         child.add(MakeMountsSlave);
         child.add(ReopenStdin { input });
     }
-    // A container that is confined, or that has a cgroup of its own on v2, is the top of its own cgroup namespace, if it has one.
+    // A container that is confined, or that has a cgroup of its own on v2, is the top of its own cgroup namespace.
     let is_on_v2 = target.groups.iter().any(|group| group.hierarchy.version == Version::V2);
-    let has_namespace = (target.spec.privilege.confined || is_on_v2) && (own_root || !target.groups.is_empty());
+    let has_namespace = target.spec.privilege.confined || is_on_v2;
     let cgroup = if has_namespace { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
     child.add(JoinNamespaces { process, flags: all.without(CloneFlags::NEWUSER) | cgroup });
     child.add(LeadSession);

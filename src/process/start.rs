@@ -39,7 +39,6 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             has_appeared: false,
             pipes: Pipes::default(),
             born_in_cgroup: false,
-            has_groups: false,
             image: None,
             old_root_on_top: false,
             own: Own::default(),

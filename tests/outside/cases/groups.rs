@@ -86,18 +86,6 @@ fn a_privileged_container_has_groups_of_its_own() {
     running.finish().success();
 }
 
-case!(without_limits_the_callers_are_seen, Needs::NAMESPACES);
-/// On the host's files: the JVM fails where the root of a mount, "/..", is above the cgroup that it is in.
-fn without_limits_the_callers_are_seen() {
-    let seen = || fs::read_to_string("/proc/self/cgroup").expect("/proc/self/cgroup");
-    let (before, inside) = (seen(), probe(&["--no-limits"], &["file", "/proc/self/cgroup"]).finish().success());
-    assert_eq!(inside, before);
-    let running = waiting_container(&["--no-limits"]);
-    let path = format!("/proc/{}/ns/cgroup", running.command_pid());
-    assert_eq!(fs::read_link(path).expect("readlink"), fs::read_link("/proc/self/ns/cgroup").expect("readlink"));
-    running.finish().success();
-}
-
 fn processes(group: &Path) -> Vec<i32> {
     let file = fs::read_to_string(group.join("cgroup.procs")).expect("cgroup.procs");
     file.lines().map(|line| line.parse().expect("a pid")).collect()
