@@ -5,7 +5,7 @@ use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
-use crate::support::processes::{children, state, wait_for_end, wait_until};
+use crate::support::processes::{children, send, state, wait_for_end, wait_until};
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -307,7 +307,7 @@ fn a_folder_of_somebody_else() {
     records.probe(&["--name", "lc-other"], &["status", "0"]).finish().refused(125, &["belongs to somebody else"]);
 }
 
-case!(odd_files_in_a_record, Needs::NAMESPACES | Needs::SH);
+case!(odd_files_in_a_record, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
 fn odd_files_in_a_record() {
     let records = Records::new();
     records.detached("lc-whole", &[], "echo out; exit 3");
@@ -358,11 +358,15 @@ fn odd_files_in_a_record() {
     }
     fs::remove_file(fifo).expect("unlink");
     // Nor do they hold a keeper: the status is lost, and that is said of the record.
-    records.detached("lc-kept", &[], "read line");
+    records.detached("lc-kept", &[], "exec sleep 1000");
+    let pid = records.pid("lc-kept");
+    let keeper = super::lifecycle_detached::keeper_of(pid);
     let status = records.folder_of("lc-kept").join("status");
     fs::remove_file(&status).expect("unlink");
     mknodat(CWD, &status, FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
     records.call("exec", &["lc-kept", "true"]).refused(125, &["cut short", "lc-kept"]);
+    send(pid, libc::SIGKILL);
+    assert!(wait_for_end(keeper));
     records.remove("lc-kept");
     records.remove("lc-whole");
 }

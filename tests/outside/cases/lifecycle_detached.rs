@@ -20,7 +20,7 @@ fn await_log(records: &Records, name: &str, text: &str) {
 }
 
 /// The parent of a process.
-fn keeper_of(pid: i32) -> i32 {
+pub fn keeper_of(pid: i32) -> i32 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
     stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok()).expect("a parent")
 }
