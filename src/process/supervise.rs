@@ -424,7 +424,7 @@ impl Supervisor {
 
     /// Waits until the child has ended. With `kill`, which is for a child that has not become the command, it is killed first.
     pub fn end(&mut self, parent: &mut Parent, kill: bool) -> Result<()> {
-        if !kill && self.ended.is_none() {
+        if !kill && self.pid.is_some() && self.ended.is_none() {
             // It ends by itself, unless a mount hangs: then a signal ends it. The reason is known already.
             match self.await_exec(parent) {
                 Ok(()) | Err(_) => {}
