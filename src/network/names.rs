@@ -22,7 +22,7 @@ use core::ffi::CStr;
 const HOSTS: &CStr = c"hosts";
 const NAMES: &CStr = c"names";
 
-/// What stands between the own lines of a container and those of all.
+/// The line of a hosts file after which the names of all containers on the bridge follow.
 const ALL: &[u8] = b"# on the same bridge:\n";
 
 /// For so many lines, whoever comes or goes looks whether the container was killed.

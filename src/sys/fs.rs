@@ -63,7 +63,7 @@ impl Dir {
         open_below(Some(self), name, flags)
     }
 
-    /// The same where others may have put something else: a link is not followed, and nobody waits for the other end of a FIFO.
+    /// The same where others may have put something else than a plain file: [`PLAIN`].
     pub fn open_plain(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
         self.openat(name, flags | PLAIN)
     }
@@ -169,7 +169,7 @@ impl Dir {
     }
 }
 
-/// A link is not followed, and a FIFO that nobody reads is not waited for.
+/// open(2) follows no link, and waits for nobody at the other end of a FIFO.
 const PLAIN: OpenFlags = OpenFlags::from_bits((libc::O_NOFOLLOW | libc::O_NONBLOCK) as u64);
 
 /// What a file is called until it is whole.

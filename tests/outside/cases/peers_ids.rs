@@ -229,7 +229,7 @@ fn whose_terminal_it_is() {
         ("without -t: stdin is no terminal", "terminal 0", "no"),
         ("nor is stdout", "terminal 1", "no"),
         ("nor is stderr", "terminal 2", "no"),
-        ("there is none", "list /dev/pts", "ptmx"),
+        ("/dev/pts holds no terminal", "list /dev/pts", "ptmx"),
     ];
     assert_rows(|words| root.probe(&[], words), WITHOUT);
 }

@@ -129,7 +129,7 @@ fn memory_with_options() {
         ("below a link it is where that leads", "type /real/conf/stack", "tmpfs"),
         ("the link stays", "see /conf", "link /real/conf"),
         ("two slashes are one", "mounts /m/n", "1"),
-        ("one at the end is none", "mounts /o", "1"),
+        ("a slash at the end changes nothing", "mounts /o", "1"),
         ("--mount type=tmpfs has the same flags: nosuid", "option /p nosuid", "yes"),
         ("nodev", "option /p nodev", "yes"),
     ];
@@ -200,7 +200,7 @@ fn volumes_of_every_kind() {
         ("a target below a link is where that leads", "mounts /home/below", "1"),
         ("and can be read through it", "read /bar/below/file", "one"),
         ("two slashes are one", "mounts /test/test", "1"),
-        ("one at the end is none", "mounts /end", "1"),
+        ("a slash at the end changes nothing", "mounts /end", "1"),
         ("nothing of what it covers is seen in it", "see /covered/bar", "ENOENT"),
         ("and it is what was mounted", "read /covered/file", "one"),
         ("of four, one below the other: the first", "read /t/file", "one"),
