@@ -170,6 +170,13 @@ pub fn find_groups(
     Ok(())
 }
 
+/// The hierarchies in which the caller is below the top: without groups of its own a container is shown the caller's there.
+pub fn find_callers(host: &Host) -> Vec<&'static Hierarchy> {
+    let mut found = hierarchy::find(Controllers::NONE, false, host).unwrap_or_default();
+    found.retain(|hierarchy| hierarchy.own != c".");
+    found
+}
+
 /// The group with these controllers in one hierarchy.
 fn group(
     hierarchy: &'static Hierarchy,

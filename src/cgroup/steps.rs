@@ -203,18 +203,39 @@ impl ChildStep for UnshareCgroup {
 }
 
 step! {
+    /// Takes the host's cgroups out of sight.
+    ///
+    /// What is covered stays in mountinfo, and programs take the first line. Each umount2 waits until every CPU has left what looks
+    /// at mounts: here, while the parent creates the cgroups, that costs nothing. They are joined through a descriptor.
+    pub struct DetachCgroups {
+        /// Where the host has mounted the hierarchies that [`MountCgroup`] shows.
+        pub mounts: Vec<&'static CStr>,
+    }
+
+    may_fail |_| true
+}
+
+impl ChildStep for DetachCgroups {
+    fn carry_out(&self, _: &mut Child) -> Result<()> {
+        for point in &self.mounts {
+            // It is locked, or below one that has been detached.
+            unless(sys::detach(point), &[Errno::EINVAL, Errno::ENOENT])?;
+        }
+        Ok(())
+    }
+}
+
+step! {
     /// Shows its limits where programs look for them.
     ///
-    /// A new mount has its own cgroup as the root, because it is made in the new cgroup namespace. Those of the host are detached
-    /// first: what is covered stays in mountinfo, and programs take the first line. In a user namespace they are locked, and stay:
-    /// mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound there.
+    /// A new mount has its own cgroup as the root, because it is made in the new cgroup namespace. In a user namespace the mounts of
+    /// the host are locked, and stay: mount(2) makes no second mount of a filesystem on top of itself, so that its cgroup is bound
+    /// there.
     pub struct MountCgroup {
         /// The hierarchy.
         pub hierarchy: &'static Hierarchy,
         /// Its cgroup, or `None` if it stays in its caller's.
         pub group: Option<&'static Group>,
-        /// Where the host has mounted the hierarchy.
-        pub mounts: Vec<&'static CStr>,
         /// Where it is to be mounted.
         pub point: &'static CStr,
         /// [`USUAL`](crate::root::kernel::USUAL), and whether it is read-only.
@@ -227,7 +248,8 @@ step! {
 }
 
 impl MountCgroup {
-    /// In place of the host's mounts. `None`: there is nothing to show, or the hierarchy is mounted nowhere.
+    /// In place of the host's mounts, which are added to those that are to be `detached`. `None`: there is nothing to show, or the
+    /// hierarchy is mounted nowhere.
     ///
     /// Where the container has no cgroup of its own, its caller's is shown unless that is the top: the JVM fails where the
     /// root of a mount is above the cgroup that it is in.
@@ -237,22 +259,23 @@ impl MountCgroup {
         host: &Host,
         flags: MountFlags,
         in_userns: bool,
+        detached: &mut Vec<&'static CStr>,
     ) -> Option<MountCgroup> {
-        let bound = group.and_then(|group| group.path).filter(|_| in_userns);
         if group.map_or(hierarchy.own == c".", |group| !group.shows_limits()) {
             return None;
         }
+        let bound = group.and_then(|group| group.path).filter(|_| in_userns);
         let all = host.mountinfo.as_deref().unwrap_or_default();
         let first = bytes::split(hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
-        let (mut mounts, mut rest) = (Vec::new(), all);
+        let (mut rest, mut is_mounted) = (all, bound.is_some());
         while let Some(mount) = mountinfo::next(&mut rest) {
             if !in_userns && hierarchy.version.is_of(&mount, first) && !mountinfo::is_hidden(&mount, all) {
-                mounts.push(mountinfo::unescape(mount.point));
+                detached.push(mountinfo::unescape(mount.point));
+                is_mounted = true;
             }
         }
         let point = bytes::c_string(&[hierarchy.top.path()]);
-        let is_mounted = bound.is_some() || !mounts.is_empty();
-        is_mounted.then_some(MountCgroup { hierarchy, group, mounts, point, flags, bound })
+        is_mounted.then_some(MountCgroup { hierarchy, group, point, flags, bound })
     }
 }
 
@@ -260,10 +283,6 @@ impl ChildStep for MountCgroup {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         if self.group.is_some_and(|group| group.left_out.get()) {
             return Ok(());
-        }
-        for point in &self.mounts {
-            // It is locked, or below one that has been detached.
-            unless(sys::detach(point), &[Errno::EINVAL, Errno::ENOENT])?;
         }
         let mounted = match self.bound {
             Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),

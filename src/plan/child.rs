@@ -2,7 +2,9 @@
 
 use super::Parts;
 use crate::bytes;
-use crate::cgroup::steps::{CloseLocks, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup};
+use crate::cgroup::steps::{
+    CloseLocks, DetachCgroups, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup,
+};
 use crate::cgroup::{Group, Version};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
@@ -192,6 +194,33 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(step);
     }
 
+    let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
+    // A privileged container on v2 is the top of its own cgroup, if it has one. On v1 it would be so in the hierarchies of its limits
+    // alone, and what it makes in the others would be left.
+    let on_v1 = |group: &&Group| group.hierarchy.version == Version::V1;
+    if !privilege.confined && shown.iter().any(on_v1) {
+        shown.clear();
+    }
+    // A privileged container may make groups below its own.
+    let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };
+    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
+    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
+    let covers_users = parts.volumes.iter().any(is_in_sys);
+    let has_namespace = privilege.confined || !shown.is_empty();
+    let (mut on_host, mut mounts) = (Vec::new(), Vec::new());
+    if !own_root && has_namespace && !covers_users {
+        for &hierarchy in &parts.hierarchies {
+            let group = parts.groups.iter().copied().find(|group| core::ptr::eq(group.hierarchy, hierarchy));
+            on_host.extend(MountCgroup::on_host(hierarchy, group, host, flags, in_userns, &mut mounts));
+        }
+    }
+    if !mounts.is_empty() {
+        steps.add(DetachCgroups { mounts });
+    }
+    if privilege.confined && !own_root {
+        steps.add(MakeSysReadOnly::new(host));
+    }
+
     // The barrier: the limits hold.
     steps.add(ReceiveCommand);
     for group in &parts.groups {
@@ -200,35 +229,14 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
         steps.add(step);
     }
-    let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
-    // A privileged container on v2 is the top of its own cgroup, if it has one. On v1 it would be so in the hierarchies of its limits
-    // alone, and what it makes in the others would be left.
-    let on_v1 = |group: &&Group| group.hierarchy.version == Version::V1;
-    if !privilege.confined && shown.iter().any(on_v1) {
-        shown.clear();
-    }
-    let has_namespace = privilege.confined || !shown.is_empty();
     if has_namespace {
         steps.add(UnshareCgroup);
     }
-    if privilege.confined && !own_root {
-        steps.add(MakeSysReadOnly::new(host));
-    }
-    // A privileged container may make groups below its own.
-    let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };
-    // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
-    let is_in_sys = |(volume, _): &(Volume, _)| bytes::below(volume.target.to_bytes(), b"/sys").is_some();
-    let covers_users = parts.volumes.iter().any(is_in_sys);
     if own_root && !shown.is_empty() && !covers_users {
         steps.add(MountCgroups::new(&shown, host, flags));
     }
-    if !own_root && !shown.is_empty() && !covers_users {
-        for &hierarchy in &parts.hierarchies {
-            let group = parts.groups.iter().copied().find(|group| core::ptr::eq(group.hierarchy, hierarchy));
-            if let Some(step) = MountCgroup::on_host(hierarchy, group, host, flags, in_userns) {
-                steps.add(step);
-            }
-        }
+    for step in on_host {
+        steps.add(step);
     }
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });

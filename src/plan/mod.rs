@@ -155,6 +155,9 @@ impl Parts {
         slirp::check(spec.network)?;
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
+        if parts.hierarchies.is_empty() && !own_root && spec.privilege.confined && !parts.ids.in_userns {
+            parts.hierarchies = cgroup::find_callers(host);
+        }
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
         parts.namespaces = namespaces(spec, parts.maps.is_some(), false);
         Ok(parts)

@@ -209,7 +209,7 @@ fn relay(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Res
         }
         drop((socat, inside, beside));
     }
-    match ["ab", "nginx"].into_iter().find(|program| which_or_sbin(program).is_none()) {
+    match ["wrk", "ab", "nginx"].into_iter().find(|program| which_or_sbin(program).is_none()) {
         Some(program) => {
             missing.push(format!("the relay's requests beside a direct connection: {program} is not installed"))
         }
@@ -218,7 +218,7 @@ fn relay(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Res
     table::print(&rows);
     println!(
         "{BYTES} bytes through each, in turns, {} rounds; socat forks for each connection. The server is the same program inside and\n\
-         outside: both have the way over lo twice. The requests are ab's, 20 at a time, to nginx.",
+         outside: both have the way over lo twice. The requests are wrk's and ab's, 20 at a time, to nginx.",
         options.terminal
     );
     Ok(())
@@ -246,18 +246,21 @@ fn requests(options: &Options, mydocker: &dyn Fn(&[&str]) -> Command, rows: &mut
     for port in [PORTS[0], PORTS[2]] {
         await_port(port)?;
     }
-    for (name, words, least) in
-        [("requests, kept alive", &["-k"][..], "0.50"), ("requests, each a connection", &[], "")]
-    {
+    for (name, words, field, least) in [
+        ("requests, kept alive", &["wrk", "-t", "1", "-c", "20", "-d", "2"][..], "Requests/sec:", "0.50"),
+        ("requests, each a connection", &["ab", "-q", "-n", "20000", "-c", "20"], "Requests per second:", ""),
+    ] {
         let rate = |port: u16| -> Result<f64> {
             let address = format!("http://127.0.0.1:{port}/page");
-            let output =
-                Command::new("ab").args(["-q", "-n", "20000", "-c", "20"]).args(words).arg(&address).output()?;
+            let output = Command::new(words[0]).args(&words[1..]).arg(&address).output()?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let field = |field: &str| text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next());
-            match (field("Requests per second:").map(str::parse), field("Failed requests:")) {
-                (Some(Ok(rate)), Some("0")) => Ok(rate),
-                _ => Err(format!("ab of {address}: {output:?}").into()),
+            let number =
+                |field: &str| text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next());
+            // wrk has lines about errors only if there are some; ab says how many.
+            let is_good = !["Socket errors", "Non-2xx"].iter().any(|words| text.contains(words));
+            match number(field).map(str::parse) {
+                Some(Ok(rate)) if is_good && number("Failed requests:").is_none_or(|failed| failed == "0") => Ok(rate),
+                _ => Err(format!("{} of {address}: {output:?}", words[0]).into()),
             }
         };
         let rounds = options.terminal + 1;

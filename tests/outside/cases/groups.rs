@@ -1,8 +1,8 @@
 //! Cgroups: where mydocker makes the directories, how it names them, and that the command is in them from its first
 //! instruction.
 
-use crate::support::harness::{probe, unique_name, waiting_container};
-use crate::support::host::host;
+use crate::support::harness::{mydocker_at, mydocker_file, probe, unique_name, waiting_container};
+use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, is_virtual_host, on_v2};
 use crate::support::roots::Root;
 use std::fs;
@@ -84,6 +84,28 @@ fn a_privileged_container_has_groups_of_its_own() {
     let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
     assert_ne!(inside, fs::read_link("/proc/self/ns/cgroup").expect("readlink"));
     running.finish().success();
+}
+
+case!(without_limits_the_callers_is_seen, Needs::ROOT | Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED | Needs::SH);
+/// On the host's files: the JVM fails where the root of a mount, "/..", is above the cgroup that it is in.
+fn without_limits_the_callers_is_seen() {
+    let own = host().group("memory", std::process::id() as i32);
+    let group = own.join(unique_name());
+    fs::create_dir(&group).expect("mkdir");
+    let script = format!("echo 0 >{}/cgroup.procs && exec \"$0\" \"$@\"", group.display());
+    let file = mydocker_file();
+    let mut words = vec!["-c", &script, file.to_str().expect("UTF-8")];
+    words.extend(["run", "--no-limits", "cat", "/proc/self/mountinfo"]);
+    let outcome = mydocker_at(&tool("sh").expect("sh"), &words).finish();
+    fs::remove_dir(&group).expect("nothing is left in it");
+    let carrier = host().carrier("memory").expect("memory");
+    let is_of_memory = |line: &&str| match carrier.v2 {
+        true => line.contains(" - cgroup2 "),
+        false => line.contains(" - cgroup ") && line.contains("memory"),
+    };
+    let mountinfo = outcome.success();
+    let roots: Vec<_> = mountinfo.lines().filter(is_of_memory).map(|line| line.split(' ').nth(3)).collect();
+    assert_eq!(roots, [Some("/")], "{mountinfo}");
 }
 
 fn processes(group: &Path) -> Vec<i32> {
