@@ -24,7 +24,9 @@ pub fn print(setting: &Setting, options: &Options) -> Result<()> {
         let _running = Running::start(&run)?;
         let exec = [&setting.mydocker.command[0], "exec", "--state", &records, &name, &setting.floor];
         let exec = Contender::plain("exec", exec.map(String::from).to_vec());
-        let mut peers = vec![straight(setting, &state_of(&format!("{records}/{name}/state"))?)?];
+        let state = state_of(&format!("{records}/{name}/state"))?;
+        let straight = |name, verb| straight(setting, name, verb, &state);
+        let mut peers = vec![straight("straight", "exec")?, straight("straight, appears last", "exec-last")?];
         let mut runc = None;
         match which("runc") {
             Some(_) if more.is_empty() => {
@@ -51,7 +53,8 @@ pub fn print(setting: &Setting, options: &Options) -> Result<()> {
     table::print(&rows);
     println!(
         "a static `true` in a container under the four limits. straight: opens the pidfd, calls setns, joins the same groups and\n\
-         executes; it drops and filters nothing, so that the first row is the one to look at."
+         executes; it drops and filters nothing, so that --privileged is the one to look at. The one that appears last does so by a\n\
+         second clone, as exec does: no process of the container sees one that still has the host's files."
     );
     if !refusals.is_empty() {
         println!("not measured:\n{}", refusals.join("\n"));
@@ -71,11 +74,11 @@ fn state_of(path: &str) -> Result<String> {
 }
 
 /// The straight-line program, for the container of this record.
-fn straight(setting: &Setting, state: &str) -> Result<Contender> {
+fn straight(setting: &Setting, name: &str, verb: &str, state: &str) -> Result<Contender> {
     let pid = state.lines().find_map(|line| line.strip_prefix("pid ")).ok_or("no pid in the record")?.trim();
     let groups = state.lines().filter_map(|line| line.strip_prefix("group ")?.split_once(' '));
     let files = groups.map(|(kind, path)| format!("{path}/{}", if kind == "2" { "cgroup.procs" } else { "tasks" }));
-    let mut words = vec![setting.floor.clone(), "exec".into(), pid.into()];
+    let mut words = vec![setting.floor.clone(), verb.into(), pid.into()];
     words.extend(files);
     words.extend(["--".into(), setting.floor.clone()]);
     // It checks nothing: its command must see the namespaces of the container.
@@ -94,7 +97,7 @@ fn straight(setting: &Setting, state: &str) -> Result<Contender> {
     if seen(&words)? != expected.as_bytes() {
         return Err("the straight-line program does not enter the container".into());
     }
-    Ok(Contender::plain("straight", words))
+    Ok(Contender::plain(name, words))
 }
 
 /// A container that waits for the end of its input; it ends with this.

@@ -13,6 +13,7 @@
 //!     floor bridged N v1|v2 ..                    the same with an address on the bridge that is the interface N
 //!     floor exec PID FILE.. -- COMMAND [ARG..]    joins the namespaces of a process, and writes itself to each FILE, which are the
 //!                                                 `tasks` of its groups
+//!     floor exec-last PID FILE.. -- COMMAND       the same, by a second clone: what was the host's process never is in the container
 //!
 //! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
 //! compares with it, in one straight line. It opens only the files that its command line names and ignores every
@@ -71,12 +72,13 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
         [_, _] => wait(),
         [_, first, second, ..] => {
             // SAFETY: our caller promises that the strings of argv are NUL-terminated
-            if unsafe { CStr::from_ptr(*first) } == c"exec" {
+            let exec = unsafe { CStr::from_ptr(*first) };
+            if exec == c"exec" || exec == c"exec-last" {
                 // SAFETY: as above
                 let end = words.iter().position(|word| unsafe { CStr::from_ptr(*word) } == c"--");
                 let Some(files) = end.and_then(|end| words.get(3..end)) else { return 125 };
                 // SAFETY: `--` is one of the words, and a null pointer follows the last one
-                return exec(*second, files, unsafe { argv.add(4 + files.len()) }, environment);
+                return join(*second, files, exec == c"exec-last", unsafe { argv.add(4 + files.len()) }, environment);
             }
             // SAFETY: as above
             let hardened = unsafe { CStr::from_ptr(*first) } == c"hardened";
@@ -102,27 +104,40 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
     }
 }
 
-/// What `mydocker exec` does with a container that runs, and nothing else: the parent enters the PID namespace for its child.
-fn exec(
+/// What `mydocker exec` does with a container that runs, and nothing else: the parent enters the PID namespace for its child, or the
+/// child does for another child of the parent's.
+fn join(
     pid: *const c_char,
     files: &[*const c_char],
+    last: bool,
     command: *const *const c_char,
     environment: *const *const c_char,
 ) -> c_int {
     // SAFETY: all strings are NUL-terminated, both vectors end with a null pointer, and the child shares no memory with its parent
     unsafe {
         let process = libc::syscall(libc::SYS_pidfd_open, libc::atoi(pid), 0) as c_int;
-        libc::setns(process, libc::CLONE_NEWPID);
-        let child = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize) as c_int;
+        let clone =
+            |flags: c_int| libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize);
+        let others = NAMESPACES & !libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP;
+        if !last {
+            libc::setns(process, libc::CLONE_NEWPID);
+        }
+        let child = clone(0) as c_int;
         if child == 0 {
             for file in files {
                 put(*file, c"", b"0");
             }
-            libc::setns(process, NAMESPACES & !libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP);
+            libc::setns(process, if last { others | libc::CLONE_NEWPID } else { others });
+            if last && clone(libc::CLONE_PARENT) != 0 {
+                libc::_exit(0);
+            }
             libc::execve(*command, command, environment);
             libc::_exit(127)
         }
-        end(child, &[])
+        match (last, end(child, &[])) {
+            (true, 0) => end(-1, &[]),
+            (_, status) => status,
+        }
     }
 }
 

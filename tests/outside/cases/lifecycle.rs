@@ -1,7 +1,7 @@
 //! Containers with a record: `run --name`, `ps`, `rm`. Each case has a folder of records of its own.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, Running, mydocker, probe, probe_words, run};
+use crate::support::harness::{Run, Running, mydocker, mydocker_file, probe, probe_words, run};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
@@ -9,9 +9,22 @@ use crate::support::processes::{children, send, state, wait_for_end, wait_until}
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
 
 /// A folder of records, which a case has for itself.
 pub struct Records(Folder);
+
+/// A case that has failed leaves no container: nobody would find it without its record.
+impl Drop for Records {
+    fn drop(&mut self) {
+        let names = fs::read_dir(self.state()).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        if std::thread::panicking() {
+            let mut command = Command::new("timeout");
+            command.arg("20").arg(mydocker_file()).args(["rm", "-f", "--state", &self.state()]).args(names);
+            let _ = command.output();
+        }
+    }
+}
 
 impl Records {
     pub fn new() -> Records {
