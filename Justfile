@@ -26,6 +26,10 @@ size: dist tiny
 bench *ARGS:
     cargo bench --bench ratios -- {{ARGS}}
 
+# mydocker beside docker, podman, systemd-nspawn and others, as root: what they need, their time and memory (README's table)
+peers *ROUNDS:
+    tests/bench/peers {{ROUNDS}}
+
 # where the time of one run goes
 profile *ARGS:
     cargo bench --bench ratios -- --profile {{ARGS}}
