@@ -144,7 +144,11 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     match number {
         Some(uid) if !found => found_user.uid = uid,
         None if !found => {
-            return Err(Error::refused("unknown user", wanted.user, "it is not in the /etc/passwd inside"));
+            return Err(Error::refused(
+                "unknown user",
+                wanted.user,
+                "it is not in the /etc/passwd inside; a number works without",
+            ));
         }
         _ => {}
     }
@@ -167,7 +171,11 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     match (wanted.group, wanted_gid) {
         (Some(_), Some(gid)) if !group_found => found_user.gid = gid,
         (Some(group), None) if !group_found => {
-            return Err(Error::refused("unknown group", group, "it is not in the /etc/group inside"));
+            return Err(Error::refused(
+                "unknown group",
+                group,
+                "it is not in the /etc/group inside; a number works without",
+            ));
         }
         _ => {}
     }
@@ -190,7 +198,13 @@ fn add_groups(user: &mut User, words: &[&str], open: Open) -> Result<()> {
             })?;
         }
         match found {
-            None => return Err(Error::refused("unknown group", word, "it is not in the /etc/group inside")),
+            None => {
+                return Err(Error::refused(
+                    "unknown group",
+                    word,
+                    "it is not in the /etc/group inside; a number works without",
+                ));
+            }
             Some(gid) if user.groups.contains(&gid) => {}
             Some(_) if user.groups.len() == user.groups.capacity() => {
                 return Err(Error::refused("too many groups for", word, "1024 at most"));

@@ -242,7 +242,7 @@ pub fn check_name(name: &str) -> Result<()> {
 /// Checks the value of `--cgroup-parent`: no part of it may lead up.
 pub fn check_parent(path: &str) -> Result<()> {
     if hierarchy::leads_up(path.as_bytes()) {
-        return Err(Error::usage("--cgroup-parent with '..'", path.as_bytes()));
+        return Err(Error::usage("--cgroup-parent may not contain '..'", path.as_bytes()));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
 use super::options::{GROUPS, OF_EXEC, ROWS, Row, Value};
-use super::verbs::Verb;
+use super::verbs::{JSON, Verb};
 use mydocker::bytes::{Put, split};
 use mydocker::process::list::Act;
 
@@ -74,6 +74,15 @@ pub fn exec_verb() -> Verb {
     let help = "Runs COMMAND in a container that runs, confined as the container is.";
     Verb { name: "exec", usage, help, rows: exec_rows(), act: Act::List }
 }
+
+/// `check`, as its help and the manual know it.
+pub const CHECK: Verb = Verb {
+    name: "check",
+    usage: "[--json]",
+    help: "Says what this host offers, and how to fix what does not work.",
+    rows: &[JSON],
+    act: Act::List,
+};
 
 /// All of `mydocker VERB --help`.
 pub fn verb_help(verb: &Verb) -> Vec<u8> {

@@ -55,7 +55,7 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
     let Some((word, words)) = words.split_first() else { return Ok(Action::Explain(help::HELP.as_bytes())) };
     match core::str::from_utf8(word).unwrap_or_default() {
         "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
-        "-V" | "--version" => Ok(Action::Print(VERSION.as_bytes())),
+        "-V" | "-v" | "--version" | "version" => Ok(Action::Print(VERSION.as_bytes())),
         "help" => parse_help(words),
         "run" => parse_run(words).map_err(|e| e.of_command("run")),
         "exec" => parse_exec(words).map_err(|e| e.of_command("exec")),
@@ -122,7 +122,7 @@ fn parse_exec<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
 fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
     let [first, ..] = words else { return Ok(Action::Check { json: false }) };
     match core::str::from_utf8(first).unwrap_or_default() {
-        "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
+        "-h" | "--help" => Ok(Action::Print(help::verb_help(&help::CHECK).leak())),
         "--json" if words.len() == 1 => Ok(Action::Check { json: true }),
         _ => Err(Error::usage("check takes --json, not", words.last().unwrap_or(first))),
     }

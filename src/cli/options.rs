@@ -210,7 +210,7 @@ options! {
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse(word)?);
             };
-        mount: "--mount" Many("type=..,..")
+        mount: "--mount" Many("type=TYPE,KEY=VALUE")
             "the same in docker's words: type=bind,src=..,dst=..,ro or type=tmpfs,dst=..,tmpfs-size=.."
             => |request, words| for word in words {
                 request.spec.volumes.push(volume::parse_mount(word)?);
@@ -243,7 +243,7 @@ options! {
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch
-            "with -d, keep stdin open; without, it always passes through"
+            "keep stdin open with -d; otherwise it always passes through"
             => |request, _| request.spec.interactive = true;
         detach: "-d, --detach" Switch
             "run it in the background, and print its name"

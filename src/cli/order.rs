@@ -43,14 +43,16 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             },
             "--force" => order.force = true,
             "--no-stream" => order.once = true,
+            "--volumes" => {}
             "--follow" => order.view.follow = true,
             "--timestamps" => order.view.times = true,
             "--tail" if value == "all" => order.view.tail = None,
-            "--tail" => order.view.tail = Some(number(value)?),
+            "--tail" => order.view.tail = Some(number(value, "--tail is not a number of lines")?),
             "--since" => order.view.since = time(value)?,
             "--time" if value == "-1" => order.patience = None,
             "--time" => {
-                let milliseconds = u32::try_from(number(value)?.saturating_mul(1000));
+                let milliseconds =
+                    u32::try_from(number(value, "--time is not a number of seconds")?.saturating_mul(1000));
                 let too_long = |_| Error::usage("too many seconds", value.as_bytes());
                 order.patience = Some(milliseconds.map_err(too_long)?);
             }
@@ -68,8 +70,8 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
     }
     let takes_names = verb.usage != "[OPTIONS]";
     match order.names.first() {
-        None if takes_names => Err(Error::usage("a NAME is missing", b"")),
-        Some(name) if !takes_names => Err(Error::usage("it takes no NAME, not", name.as_bytes())),
+        None if takes_names => Err(Error::usage("a NAME is missing", b"").with_hint("mydocker ps -a lists them")),
+        Some(name) if !takes_names => Err(Error::usage("it takes no NAME", name.as_bytes())),
         Some(_) if !verb.usage.ends_with("...") && order.names.len() > 1 => {
             Err(Error::usage("it takes one NAME, not also", order.names.last().map_or(b"", |name| name.as_bytes())))
         }
@@ -77,12 +79,13 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
     }
 }
 
-fn number(word: &str) -> Result<u64> {
-    bytes::decimal(word.as_bytes()).map_err(|_| Error::usage("not a number", word.as_bytes()))
+fn number(word: &str, says: &'static str) -> Result<u64> {
+    bytes::decimal(word.as_bytes()).map_err(|_| Error::usage(says, word.as_bytes()))
 }
 
 /// A time in milliseconds since 1970: given in seconds, or as how long ago it was.
 fn time(word: &str) -> Result<u64> {
+    let number = |word| number(word, "--since takes 90s, 10m, 2h, 1d, or seconds since 1970 (date +%s), not");
     let Some((count, unit)) = word.split_at_checked(word.len() - 1) else { return number(word) };
     let seconds = match unit {
         "s" => 1,

@@ -173,7 +173,7 @@ fn wrong_values() {
             "--name ..",
             "a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit: \"..\"",
         ),
-        ("--cgroup-parent /a/../b", "--cgroup-parent with '..': \"/a/../b\""),
+        ("--cgroup-parent /a/../b", "--cgroup-parent may not contain '..': \"/a/../b\""),
     ] {
         assert_eq!(message(line), format!("mydocker: {expected}"), "{line}");
     }
@@ -205,6 +205,8 @@ fn commands() {
         ("--help x", help),
         ("-V", VERSION.trim_end()),
         ("--version", VERSION.trim_end()),
+        ("version", VERSION.trim_end()),
+        ("-v", VERSION.trim_end()),
         ("run", "run needs a COMMAND"),
         ("run -t", "run needs a COMMAND"),
         ("run -- ", "run needs a COMMAND"),
@@ -213,7 +215,7 @@ fn commands() {
         ("run true --help", "run 2"),
         ("check", "check false"),
         ("check --json", "check true"),
-        ("check --help", help),
+        ("check --help", "Usage: mydocker check [--json]"),
         ("check --json x", "check takes --json, not"),
         ("exec -it -e A=b x ls -l", "exec --interactive true --tty true --env A=b x 2"),
         ("exec x", "exec needs a NAME and a COMMAND"),
@@ -224,7 +226,7 @@ fn commands() {
         ("rm -f a b", "manage a b"),
         ("rm -- -f", "a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit"),
         ("rm", "a NAME is missing"),
-        ("ps a", "it takes no NAME, not"),
+        ("ps a", "it takes no NAME"),
         ("rm -h", "Usage: mydocker rm [OPTIONS] NAME..."),
         ("rum", "unknown command"),
     ] {

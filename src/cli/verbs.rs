@@ -22,7 +22,8 @@ const fn row(names: &'static str, value: Value, help: &'static str) -> Row {
 }
 
 const STATE: Row = row("--state", Value::One("DIR"), "the folder of the records; default /run/mydocker");
-const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
+/// Of every command that prints numbers.
+pub const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
 
 /// Every command, in the order of the help.
 pub static VERBS: &[Verb] = &[
@@ -63,13 +64,16 @@ pub static VERBS: &[Verb] = &[
         name: "stop",
         usage: "[OPTIONS] NAME...",
         help: "Ends containers by SIGTERM; those that go on, by SIGKILL.",
-        rows: &[row("-t, --time", Value::One("SECONDS"), "how long they have; default 10; -1: no end"), STATE],
+        rows: &[
+            row("-t, --time, --timeout", Value::One("SECONDS"), "how long they have; default 10; -1: no end"),
+            STATE,
+        ],
         act: Act::Stop,
     },
     Verb {
         name: "kill",
         usage: "[OPTIONS] NAME...",
-        help: "Sends a signal to the first process of containers.",
+        help: "Sends a signal to the first process of containers; KILL waits for the end.",
         rows: &[row("-s, --signal", Value::One("SIGNAL"), "a name or a number; default KILL"), STATE],
         act: Act::Kill,
     },
@@ -98,7 +102,11 @@ pub static VERBS: &[Verb] = &[
         name: "rm",
         usage: "[OPTIONS] NAME...",
         help: "Removes the records of containers that have ended.",
-        rows: &[row("-f, --force", Value::Switch, "ends those that run, by SIGKILL"), STATE],
+        rows: &[
+            row("-f, --force", Value::Switch, "ends those that run, by SIGKILL"),
+            row("-v, --volumes", Value::Switch, "accepted for compatibility: there are no volumes to remove"),
+            STATE,
+        ],
         act: Act::Remove,
     },
 ];

@@ -79,7 +79,10 @@ fn listen(port: &Port) -> Result<Listener> {
 
 fn explain(error: Error, port: &Port) -> Error {
     error.about(port.word.as_bytes()).hint_for(&[
-        (Errno::EADDRINUSE, "another program has this port of the host: publish another one, or none: -p :CONT"),
+        (
+            Errno::EADDRINUSE,
+            "another program has this port of the host: publish another one, or let the kernel choose: -p CONT",
+        ),
         (Errno::EACCES, "ports below net.ipv4.ip_unprivileged_port_start, 1024, are root's"),
         (Errno::EADDRNOTAVAIL, "this host does not have this address"),
     ])

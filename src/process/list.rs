@@ -134,6 +134,8 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
         Act::Stop => stop(&mut record, name, Some(order.patience))?,
         // It has ended in the pause before a restart.
         Act::Kill if was_alive && !record.alive => {}
+        // As docker has it, nothing runs any more when it says so: rm can follow.
+        Act::Kill if order.signal == libc::SIGKILL => stop(&mut record, name, None)?,
         Act::Kill => kill(&record, name, order.signal)?,
         Act::Pause | Act::Unpause => freeze(&record, name, order.act == Act::Pause)?,
         Act::Stats => return stats(order, &record, name),

@@ -102,7 +102,9 @@ impl Stops {
         Ok(match (sys::read(self.terminal.borrow(), &mut line)?, line[0]) {
             (0, _) | (_, b'q' | 3 | 4) => QUIT,
             (_, b'c') => GO_ON,
-            _ => 0,
+            (_, b'\n' | b'\r') => 0,
+            // No answer: it is shown again.
+            _ => return self.ask(who, at, purpose),
         })
     }
 }

@@ -219,7 +219,10 @@ fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
         ));
     };
     found.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
-    found.put_escaped(hierarchy.top.path());
+    match hierarchy.top.path() {
+        path if path.starts_with(b"/") => found.put_escaped(path),
+        _ => found.put(b"mounted nowhere"),
+    }
     found.put(b", own group ");
     found.put_escaped(hierarchy.own.to_bytes());
     Ok(())

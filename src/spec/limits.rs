@@ -144,7 +144,7 @@ const MEMORY: Number = Number {
     least: 1024 * 1024,
     lifted_by: &[b"max"],
     not_one: "--memory-limit is not a size, such as 100m",
-    too_little: "--memory-limit is under what an exec needs (1m)",
+    too_little: "--memory-limit is less than a command needs to start (1m)",
     too_large: "--memory-limit is too large",
 };
 

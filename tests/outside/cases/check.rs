@@ -5,6 +5,7 @@ use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, 
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
+use crate::support::roots::Root;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
 };
@@ -189,6 +190,20 @@ fn a_chroot_is_told_what_it_lacks() {
         for name in ["overlay", "--ephemeral"] {
             assert_eq!(line(&outcome, name).works, has_proc && is_mount, "{name}: {case}");
         }
+    }
+}
+
+case!(a_hierarchy_that_is_mounted_nowhere, Needs::ROOT);
+/// Where a container is the host, and has no mounts of cgroups.
+fn a_hierarchy_that_is_mounted_nowhere() {
+    let root = Root::with_directories();
+    let file = format!("{}:/mydocker:ro", mydocker_file().display());
+    let options = ["--privileged", "--rootfs", &root.path(), "-v", &file];
+    let outcome = run(&options, &["/mydocker", "check", "--json"]).finish();
+    for controller in ["memory", "cpu", "cpuset", "pids"] {
+        let line = line(&outcome, &format!("cgroup {controller}"));
+        let place = line.says.split(", ").nth(1).unwrap_or_default();
+        assert!(!line.works || place.starts_with('/') || place == "mounted nowhere", "{controller}: {}", line.says);
     }
 }
 

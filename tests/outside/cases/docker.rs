@@ -99,6 +99,11 @@ fn what_there_is_not() {
         ("--label", "nothing is kept"),
         ("--log-driver", "redirect"),
         ("--stop-timeout", "mydocker stop -t"),
+        ("-a", "leave it out"),
+        ("--expose", "leave it out"),
+        ("--link", "--network bridge"),
+        ("--volumes-from", "-v SRC:DST"),
+        ("--replace", "mydocker rm -f NAME"),
         ("--priviledged", "did you mean --privileged?"),
         ("--memmory=1", "did you mean --memory?"),
         ("--hlep", "did you mean --help?"),
@@ -108,24 +113,42 @@ fn what_there_is_not() {
     for (command, words) in [
         ("attach", "mydocker exec"),
         ("inspect", "mydocker ps"),
-        ("start", "begins with run"),
+        ("start", "run it again"),
+        ("rename", "run it again"),
+        ("container", "mydocker run, mydocker ps"),
+        ("ls", "mydocker ps"),
+        ("prune", "mydocker rm"),
         ("sotp", "did you mean stop?"),
         ("build", "mydocker help root"),
         ("pull", "mydocker help root"),
         ("login", "mydocker help root"),
-        ("cp", "--rootfs"),
-        ("version", "mydocker --version"),
-        ("-v", "mydocker --version"),
+        ("rmi", "mydocker help root"),
+        ("cp", "the folder that --rootfs names"),
         ("info", "mydocker check"),
         ("runn", "did you mean run?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
+    for (words, says) in [
+        (&["exec", "-d", "x", "true"][..], "put & behind"),
+        (&["ps", "--format", "x"], "--json"),
+        (&["ps", "--no-trunc"], "--json"),
+    ] {
+        mydocker(words).finish().usage_error(&["unknown option", says]);
+    }
+    // What is said of an option of run is not said of others.
+    assert!(!mydocker(&["ps", "-l"]).finish().stderr_text().contains("nothing is kept"));
+    let version = mydocker(&["--version"]).finish().success();
+    for word in ["version", "-v", "-V"] {
+        assert_eq!(mydocker(&[word]).finish().success(), version);
+    }
     // What is near to nothing gets no advice.
-    for word in ["frobnicate", "-d", "xy"] {
+    for word in ["frobnicate", "-d", "xy", "init"] {
         assert!(!mydocker(&[word]).finish().stderr_text().contains("did you mean"), "{word}");
     }
-    assert!(!run(&["--frobnicate"], &["true"]).finish().stderr_text().contains("did you mean"));
+    for option in ["--frobnicate", "--foo"] {
+        assert!(!run(&[option], &["true"]).finish().stderr_text().contains("did you mean"), "{option}");
+    }
 }
 
 case!(an_image_as_the_command, Needs::NAMESPACES);

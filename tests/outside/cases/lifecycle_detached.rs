@@ -169,6 +169,7 @@ fn stop_and_kill() {
         (&["stop"][..], "echo up; exec sleep 1000", "143\n"),
         (&["stop", "-t", "0"], "trap '' TERM; echo up; sleep 1000", "137\n"),
         (&["stop", "-t", "600"], "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done", "5\n"),
+        (&["stop", "--timeout", "0"], "trap '' TERM; echo up; sleep 1000", "137\n"),
         (&["stop", "-t", "-1"], "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done", "5\n"),
         (&["kill"], "echo up; exec sleep 1000", "137\n"),
         (&["kill", "-s", "USR1"], "trap 'exit 6' USR1; echo up; while :; do sleep 0.01; done", "6\n"),
@@ -186,12 +187,26 @@ fn stop_and_kill() {
     }
     records.call("kill", &["-s", "NOPE", "x"]).usage_error(&["no such signal", "NOPE"]);
     records.call("kill", &["-s", "65", "x"]).usage_error(&["no such signal", "65"]);
-    records.call("stop", &["-t", "soon", "x"]).usage_error(&["not a number", "soon"]);
+    records.call("stop", &["-t", "soon", "x"]).usage_error(&["--time", "number of seconds", "soon"]);
     // As milliseconds it would begin again at 0, and kill at once.
     for long in ["4294968", "4294967296", "18446744073709551615"] {
         records.call("stop", &["-t", long, "x"]).usage_error(&["too many seconds", long]);
     }
     records.call("stop", &["-t", "4294967", "x"]).refused(125, &["no such container"]);
+}
+
+case!(nothing_runs_when_kill_has_ended, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// docker's users go on with rm. A keeper that is stopped would clean up only when somebody lets it go on.
+fn nothing_runs_when_kill_has_ended() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "exec sleep 1000");
+    let keeper = keeper_of(records.pid(&name));
+    send(keeper, libc::SIGSTOP);
+    wait_until("the keeper is stopped", || state(keeper) == Some('T'));
+    assert_eq!(records.call("kill", &[&name]).success(), format!("{name}\n"));
+    assert_eq!(records.call("rm", &["-v", &name]).success(), format!("{name}\n"));
+    assert_eq!(records.left(), [""; 0]);
 }
 
 case!(stop_by_another_signal, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
@@ -336,7 +351,7 @@ fn logs_of_all_kinds() {
     records.call("logs", &["-f", &name]).silent_bytes(bytes);
     records.call("logs", &["--since", "1d", &name]).silent_bytes(bytes);
     records.call("logs", &["--since", "99999999999", &name]).silent_bytes(b"");
-    records.call("logs", &["--since", "x", &name]).usage_error(&["not a number"]);
+    records.call("logs", &["--since", "2026-11-27", &name]).usage_error(&["--since takes", "date +%s", "2026-11-27"]);
     let timed = records.call("logs", &["-t", "-n", "2", &name]).stdout;
     let lines: Vec<&[u8]> = timed.split(|byte| *byte == b'\n').collect();
     assert_eq!(lines.len(), 2);

@@ -154,6 +154,7 @@ fn help_of_each_command() {
         let own = mydocker(&[command, "--help"]).finish().success();
         assert_eq!(mydocker(&["help", command]).finish().success(), own, "{command}");
         assert!(help.contains(command), "{command}:\n{help}");
+        assert!(own.starts_with(&format!("Usage: mydocker {command} ")), "{command}:\n{own}");
         let wrong = mydocker(&[command, "--no-such-option"]).finish();
         wrong.usage_error(&["--no-such-option"]);
         assert!(wrong.stderr_text().ends_with(&format!("Try 'mydocker {command} --help'.\n")), "{wrong:?}");

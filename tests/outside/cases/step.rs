@@ -95,6 +95,20 @@ fn it_stops_before_every_step_of_the_plan() {
     }
 }
 
+case!(what_is_no_answer_does_nothing, Needs::NAMESPACES | Needs::TERMINAL);
+/// The step is shown again, and is not carried out.
+fn what_is_no_answer_does_nothing() {
+    let mut inside = in_terminal(probe(&["--step"], &["status", "7"]));
+    for (stop, keys) in [&b"?\n"[..], b"help\n", b"\n", b"c\n"].into_iter().enumerate() {
+        assert!(inside.terminal.await_count(PROMPT, stop + 1));
+        inside.press(keys);
+    }
+    assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
+    let stops = stops_on(&inside.terminal.screen());
+    let numbers: Vec<&str> = stops.iter().filter_map(|(line, _)| line.split(" of ").next()).collect();
+    assert_eq!(numbers, ["parent 1", "parent 1", "parent 1", "parent 2"]);
+}
+
 case!(c_goes_on_to_the_end, Needs::NAMESPACES | Needs::TERMINAL);
 fn c_goes_on_to_the_end() {
     for before in [0, 1, 6] {
