@@ -116,6 +116,9 @@ impl ChildStep for BecomeUser {
     }
 }
 
+const NOT_IN_PASSWD: &str = "it is not in the /etc/passwd inside; a number works without";
+const NOT_IN_GROUP: &str = "it is not in the /etc/group inside; a number works without";
+
 /// Looks up `word`, which is as [`passwd::user_and_group`] reads it. A number need not be in the files. Where a group is
 /// given, there are no supplementary groups.
 fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
@@ -144,11 +147,7 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     match number {
         Some(uid) if !found => found_user.uid = uid,
         None if !found => {
-            return Err(Error::refused(
-                "unknown user",
-                wanted.user,
-                "it is not in the /etc/passwd inside; a number works without",
-            ));
+            return Err(Error::refused("unknown user", wanted.user, NOT_IN_PASSWD));
         }
         _ => {}
     }
@@ -171,11 +170,7 @@ fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
     match (wanted.group, wanted_gid) {
         (Some(_), Some(gid)) if !group_found => found_user.gid = gid,
         (Some(group), None) if !group_found => {
-            return Err(Error::refused(
-                "unknown group",
-                group,
-                "it is not in the /etc/group inside; a number works without",
-            ));
+            return Err(Error::refused("unknown group", group, NOT_IN_GROUP));
         }
         _ => {}
     }
@@ -198,13 +193,7 @@ fn add_groups(user: &mut User, words: &[&str], open: Open) -> Result<()> {
             })?;
         }
         match found {
-            None => {
-                return Err(Error::refused(
-                    "unknown group",
-                    word,
-                    "it is not in the /etc/group inside; a number works without",
-                ));
-            }
+            None => return Err(Error::refused("unknown group", word, NOT_IN_GROUP)),
             Some(gid) if user.groups.contains(&gid) => {}
             Some(_) if user.groups.len() == user.groups.capacity() => {
                 return Err(Error::refused("too many groups for", word, "1024 at most"));

@@ -8,6 +8,7 @@ use crate::support::needs::Needs;
 use crate::support::processes::{
     anonymous_kib, children, is_in_call, send, state, status_field, wait_for_end, wait_until,
 };
+use crate::support::roots::Root;
 use rustix::fs::{CWD, FileType, mknodat};
 use std::ffi::OsString;
 use std::fs;
@@ -207,6 +208,18 @@ fn nothing_runs_when_kill_has_ended() {
     assert_eq!(records.call("kill", &[&name]).success(), format!("{name}\n"));
     assert_eq!(records.call("rm", &["-v", &name]).success(), format!("{name}\n"));
     assert_eq!(records.left(), [""; 0]);
+}
+
+case!(a_host_without_run_and_tmp, Needs::ROOT);
+/// An initramfs may have neither; the message says what helps.
+fn a_host_without_run_and_tmp() {
+    let root = Root::new();
+    let file = format!("{}:/mydocker:ro", mydocker_file().display());
+    let options = ["--privileged", "--no-limits", "--rootfs", &root.path(), "-v", &file];
+    let inside = ["/mydocker", "run", "-d", "--no-limits", "/mydocker", "version"];
+    run(&options, &inside).finish().refused(125, &["/tmp/mydocker-0", "ENOENT", "mkdir /run"]);
+    fs::create_dir(format!("{}/run", root.path())).expect("mkdir");
+    assert_eq!(run(&options, &inside).finish().code(), 0);
 }
 
 case!(stop_by_another_signal, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
