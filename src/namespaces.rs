@@ -201,10 +201,7 @@ fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()
         e.about(word.to_bytes()).hint_for(&[
             // Only the user's word can be a file of another kind.
             (Errno::EINVAL, "it is no network namespace"),
-            (
-                Errno::EPERM,
-                "only root of its user namespace may join it; mydocker exec enters an ordinary user's container",
-            ),
+            (Errno::EPERM, "only root of its user namespace may join it, as mydocker exec does"),
         ])
     })
 }

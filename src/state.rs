@@ -97,10 +97,7 @@ pub fn folder(
                 return Err(e.with_hint("no record can be kept there: name another folder with --state DIR"));
             }
             Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
-                found = Err(e.with_hint(match e.is(Errno::ENOENT) && !is_only {
-                    true => "no record can be kept: mkdir /run, or name a folder with --state DIR",
-                    false => "no record can be kept: name a folder with --state DIR",
-                }))
+                found = Err(e.with_hint("no record can be kept: mkdir /run, or name a folder with --state DIR"))
             }
             Err(_) => {}
         }

@@ -116,8 +116,8 @@ impl ChildStep for BecomeUser {
     }
 }
 
-const NOT_IN_PASSWD: &str = "it is not in the /etc/passwd inside; a number works without";
-const NOT_IN_GROUP: &str = "it is not in the /etc/group inside; a number works without";
+const NOT_IN_PASSWD: &str = "it is not in the /etc/passwd inside: name a number";
+const NOT_IN_GROUP: &str = "it is not in the /etc/group inside: name a number";
 
 /// Looks up `word`, which is as [`passwd::user_and_group`] reads it. A number need not be in the files. Where a group is
 /// given, there are no supplementary groups.

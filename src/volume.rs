@@ -201,8 +201,7 @@ step! {
 
 impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let is_path = self.source.to_bytes().contains(&b'/');
-        let hint = if is_path { "it must be there before the run" } else { "it must be there; volumes have no names" };
+        let hint = "it is a path, which must be there before the run";
         let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
         self.tree.set(Some(tree));
         Ok(())

@@ -1,7 +1,7 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
 use super::options::{GROUPS, OF_EXEC, ROWS, Row, Value};
-use super::verbs::{JSON, Verb};
+use super::verbs::Verb;
 use mydocker::bytes::{Put, split};
 use mydocker::process::list::Act;
 
@@ -75,14 +75,12 @@ pub fn exec_verb() -> Verb {
     Verb { name: "exec", usage, help, rows: exec_rows(), act: Act::List }
 }
 
-/// `check`, as its help and the manual know it.
-pub const CHECK: Verb = Verb {
-    name: "check",
-    usage: "[--json]",
-    help: "Says what this host offers, and how to fix what does not work.",
-    rows: &[JSON],
-    act: Act::List,
-};
+/// `mydocker check --help`.
+pub const CHECK_HELP: &str = "\
+Usage: mydocker check [--json]
+
+Says what this host offers, and how to fix what does not work.
+";
 
 /// All of `mydocker VERB --help`.
 pub fn verb_help(verb: &Verb) -> Vec<u8> {

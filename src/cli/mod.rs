@@ -122,7 +122,7 @@ fn parse_exec<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
 fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
     let [first, ..] = words else { return Ok(Action::Check { json: false }) };
     match core::str::from_utf8(first).unwrap_or_default() {
-        "-h" | "--help" => Ok(Action::Print(help::verb_help(&help::CHECK).leak())),
+        "-h" | "--help" => Ok(Action::Print(help::CHECK_HELP.as_bytes())),
         "--json" if words.len() == 1 => Ok(Action::Check { json: true }),
         _ => Err(Error::usage("check takes --json, not", words.last().unwrap_or(first))),
     }

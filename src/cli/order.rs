@@ -47,12 +47,11 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             "--follow" => order.view.follow = true,
             "--timestamps" => order.view.times = true,
             "--tail" if value == "all" => order.view.tail = None,
-            "--tail" => order.view.tail = Some(number(value, "--tail is not a number of lines")?),
+            "--tail" => order.view.tail = Some(number(value)?),
             "--since" => order.view.since = time(value)?,
             "--time" if value == "-1" => order.patience = None,
             "--time" => {
-                let milliseconds =
-                    u32::try_from(number(value, "--time is not a number of seconds")?.saturating_mul(1000));
+                let milliseconds = u32::try_from(number(value)?.saturating_mul(1000));
                 let too_long = |_| Error::usage("too many seconds", value.as_bytes());
                 order.patience = Some(milliseconds.map_err(too_long)?);
             }
@@ -79,13 +78,12 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
     }
 }
 
-fn number(word: &str, says: &'static str) -> Result<u64> {
-    bytes::decimal(word.as_bytes()).map_err(|_| Error::usage(says, word.as_bytes()))
+fn number(word: &str) -> Result<u64> {
+    bytes::decimal(word.as_bytes()).map_err(|_| Error::usage("not a number", word.as_bytes()))
 }
 
 /// A time in milliseconds since 1970: given in seconds, or as how long ago it was.
 fn time(word: &str) -> Result<u64> {
-    let number = |word| number(word, "--since takes 90s, 10m, 2h, 1d, or seconds since 1970 (date +%s), not");
     let Some((count, unit)) = word.split_at_checked(word.len() - 1) else { return number(word) };
     let seconds = match unit {
         "s" => 1,

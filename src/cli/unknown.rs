@@ -13,10 +13,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--gpus", "name the devices: --device /dev/nvidia0, and -v for their libraries"),
     ("--platform", "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
     ("-l, --label, --label-file", "nothing is kept about a container: leave it out"),
-    ("-a, --attach, --expose, --no-healthcheck, -q, --quiet", "it is no different without: leave it out"),
-    ("--link, --network-alias", "on --network bridge they find each other by --name"),
-    ("--volumes-from", "name each: -v SRC:DST"),
-    ("--replace", "mydocker rm -f NAME before it"),
+    ("-a, --attach, --expose, --no-healthcheck, -q, --quiet", "leave it out"),
+    ("--link, --network-alias", "--network bridge: by --name"),
     ("--log-driver, --log-opt", "its output is the caller's: redirect it, or pipe it"),
     ("--pull", NO_IMAGES),
     ("--stop-timeout", "mydocker stop -t SECONDS"),
@@ -31,13 +29,13 @@ const OPTIONS_OF_OTHERS: &[(&str, &str)] = &[
 /// Commands of docker's, and what to do instead.
 const COMMANDS: &[(&str, &str)] = &[
     ("attach, top", "mydocker exec NAME COMMAND runs a command in it"),
-    ("commit, cp, diff, export", "its files are in the folder that --rootfs names: cp works there"),
-    ("container", "leave out this word: mydocker run, mydocker ps"),
+    ("commit, cp, diff, export", "cp works in the folder that --rootfs names"),
+    ("container", "leave it out"),
     ("inspect", "mydocker ps -a --json prints all that is known"),
-    ("list, ls, port", "mydocker ps"),
-    ("prune", "mydocker rm $(mydocker ps -aq) removes those that have ended"),
+    ("ls, port", "mydocker ps"),
+    ("prune", "mydocker rm $(mydocker ps -aq)"),
     ("build, history, image, images, import, load, login, logout, pull, push, rmi, save, search, tag", NO_IMAGES),
-    ("create, start, restart, rename, update", "there is only run: mydocker rm -f NAME, and run it again"),
+    ("create, start, restart, rename, update", "mydocker rm -f NAME, and run it again"),
     ("network, volume", "they are options of run: --network, -v"),
     ("info, system", "mydocker check says what this host offers"),
 ];
@@ -72,13 +70,10 @@ fn explain(error: Error, known: &[(&str, &'static str)], name: &[u8], names: &[&
     }
 }
 
-/// The name that is nearest: one letter away, or two if it begins as the word does.
+/// The name that is nearest, if it is at most two letters away, and has a letter in common.
 fn near(names: &[&'static str], word: &[u8]) -> Option<&'static str> {
-    let first = |name: &[u8]| name.iter().copied().find(|letter| *letter != b'-');
-    let most = |name: &[u8]| if first(name) == first(word) { 2 } else { 1 };
-    let far = |name: &'static str| (distance(name.as_bytes(), word), name);
-    let (far, name) = names.iter().map(|name| far(name)).filter(|(far, name)| *far <= most(name.as_bytes())).min()?;
-    (far < name.len()).then_some(name)
+    let (far, name) = names.iter().map(|name| (distance(name.as_bytes(), word), *name)).min()?;
+    (far <= 2 && far < name.len()).then_some(name)
 }
 
 /// How many letters must be put in, taken out or changed to make `b` of `a`.

@@ -22,8 +22,7 @@ const fn row(names: &'static str, value: Value, help: &'static str) -> Row {
 }
 
 const STATE: Row = row("--state", Value::One("DIR"), "the folder of the records; default /run/mydocker");
-/// Of every command that prints numbers.
-pub const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
+const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
 
 /// Every command, in the order of the help.
 pub static VERBS: &[Verb] = &[
@@ -104,7 +103,7 @@ pub static VERBS: &[Verb] = &[
         help: "Removes the records of containers that have ended.",
         rows: &[
             row("-f, --force", Value::Switch, "ends those that run, by SIGKILL"),
-            row("-v, --volumes", Value::Switch, "accepted for compatibility: there are no volumes to remove"),
+            row("-v, --volumes", Value::Switch, "accepted for compatibility"),
             STATE,
         ],
         act: Act::Remove,

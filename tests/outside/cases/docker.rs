@@ -102,8 +102,6 @@ fn what_there_is_not() {
         ("-a", "leave it out"),
         ("--expose", "leave it out"),
         ("--link", "--network bridge"),
-        ("--volumes-from", "-v SRC:DST"),
-        ("--replace", "mydocker rm -f NAME"),
         ("--priviledged", "did you mean --privileged?"),
         ("--memmory=1", "did you mean --memory?"),
         ("--hlep", "did you mean --help?"),
@@ -115,7 +113,7 @@ fn what_there_is_not() {
         ("inspect", "mydocker ps"),
         ("start", "run it again"),
         ("rename", "run it again"),
-        ("container", "mydocker run, mydocker ps"),
+        ("container", "leave it out"),
         ("ls", "mydocker ps"),
         ("prune", "mydocker rm"),
         ("sotp", "did you mean stop?"),
@@ -143,12 +141,10 @@ fn what_there_is_not() {
         assert_eq!(mydocker(&[word]).finish().success(), version);
     }
     // What is near to nothing gets no advice.
-    for word in ["frobnicate", "-d", "xy", "init"] {
+    for word in ["frobnicate", "-d", "xy"] {
         assert!(!mydocker(&[word]).finish().stderr_text().contains("did you mean"), "{word}");
     }
-    for option in ["--frobnicate", "--foo"] {
-        assert!(!run(&[option], &["true"]).finish().stderr_text().contains("did you mean"), "{option}");
-    }
+    assert!(!run(&["--frobnicate"], &["true"]).finish().stderr_text().contains("did you mean"));
 }
 
 case!(an_image_as_the_command, Needs::NAMESPACES);
