@@ -53,7 +53,7 @@ impl ChildStep for ChangeDirectoryAsUser {
 fn enter(path: &'static CStr) -> Result<()> {
     let opened = sys::openat2(path, OpenFlags::PATH | OpenFlags::DIRECTORY);
     let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
-        true => e.with_hint("the working directory does not exist; run --rootfs creates it"),
+        true => e.with_hint("the working directory does not exist; only run creates it, with --rootfs or --ephemeral"),
         false => e,
     })?;
     sys::fchdir(&dir, path)

@@ -121,7 +121,7 @@ fn in_a_root_of_its_own() {
             .code(),
         1
     );
-    exec(&["-w", "/none", &name, "ls"]).refused(125, &["/none", "ENOENT", "run --rootfs creates it"]);
+    exec(&["-w", "/none", &name, "ls"]).refused(125, &["/none", "ENOENT", "only run creates it"]);
     assert!(!root.0.path("none").exists());
     exec(&[&name, "none"]).refused(127, &["none", "not found"]);
     exec(&[&name, "/etc"]).refused(126, &["/etc", "a directory"]);
