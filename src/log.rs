@@ -80,8 +80,8 @@ impl ParentStep for DetachStreams {
                 let mut end = 0;
                 if self.spec.restart.is_some() {
                     // What is left of a piece that was cut is written over.
-                    let mut reader = Reader::new(dir.open_plain(LOG, OpenFlags::NONE)?);
-                    while reader.next().is_some() {}
+                    let mut reader = Reader::new(dir.open_plain(LOG, OpenFlags::NONE)?)?;
+                    while reader.next()?.is_some() {}
                     end = reader.at;
                 }
                 let half = self.spec.log_size.unwrap_or(10 << 20).max(LEAST) / 2;
@@ -219,19 +219,18 @@ const PAUSE: i64 = 50_000_000;
 pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
     let open = |file| record.dir.open_plain(file, OpenFlags::NONE);
     // Between two names of a file there is a moment without `log`; and a keeper may have been killed in it.
-    let mut log =
-        Reader::new(open(LOG).or_else(|e| open(OLD).map_err(|_| e)).map_err(|e| match e.is(Errno::ENOENT) {
-            true => Error::refused("it keeps no log:", name.to_bytes(), "only run -d does, without --log"),
-            false => e,
-        })?);
+    let Some(log) = if_there(open(LOG))?.map_or_else(|| if_there(open(OLD)), |log| Ok(Some(log)))? else {
+        return Err(Error::refused("it keeps no log:", name.to_bytes(), "only run -d does, without --log"));
+    };
+    let mut log = Reader::new(log)?;
     // It may have been `log` a moment ago.
-    let mut old = open(OLD).ok().map(Reader::new).filter(|old| old.first != log.first);
+    let mut old = if_there(open(OLD))?.map(Reader::new).transpose()?.filter(|old| old.first != log.first);
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
     if let Some(tail) = view.tail {
         if let Some(old) = &mut old {
-            printer.count(old);
+            printer.count(old)?;
         }
-        printer.count(&mut log);
+        printer.count(&mut log)?;
         printer.skip = (printer.lines + u64::from(printer.in_line)).saturating_sub(tail);
         printer.in_line = false;
     }
@@ -243,21 +242,31 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
         let has_ended = !view.follow || sys::lock(&record.dir, Lock::SH | Lock::NB)?;
         printer.print_all(&mut log)?;
         if log.first == [0; HEADER] {
-            log.first = first(&log.file);
+            log.first = first(&log.file)?;
         }
-        if let Ok(file) = open(LOG)
+        if let Some(file) = if_there(open(LOG))?
             && log.first != [0; HEADER]
-            && first(&file) != log.first
         {
-            // The file that it has read is `log.old` now, and complete.
-            printer.print_all(&mut log)?;
-            (log.first, log.file, log.at, log.len) = (first(&file), file, 0, 0);
-            continue;
+            let other = first(&file)?;
+            if other != log.first {
+                // The file that it has read is `log.old` now, and complete.
+                printer.print_all(&mut log)?;
+                (log.first, log.file, log.at, log.len) = (other, file, 0, 0);
+                continue;
+            }
         }
         if has_ended {
             return Ok(());
         }
         sys::nanosleep(PAUSE)?;
+    }
+}
+
+/// A file that need not be there.
+fn if_there(file: Result<Fd>) -> Result<Option<Fd>> {
+    match file {
+        Err(e) if e.is(Errno::ENOENT) => Ok(None),
+        other => other.map(Some),
     }
 }
 
@@ -274,22 +283,22 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(file: Fd) -> Reader {
-        Reader { first: first(&file), file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 }
+    fn new(file: Fd) -> Result<Reader> {
+        Ok(Reader { first: first(&file)?, file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
     }
 
     /// The next piece, and when it was written, if it is there in whole.
-    fn next(&mut self) -> Option<(u64, &[u8])> {
+    fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
         let mut is_fresh = false;
         loop {
             if let Some((time, start, len)) = self.next_there() {
                 self.at = self.from + (start + len) as u64;
-                return Some((time, self.buffer.get(start..start + len)?));
+                return Ok(self.buffer.get(start..start + len).map(|piece| (time, piece)));
             }
             if is_fresh {
-                return None;
+                return Ok(None);
             }
-            self.len = sys::pread(self.file.borrow(), &mut self.buffer, self.at).ok()?;
+            self.len = sys::pread(self.file.borrow(), &mut self.buffer, self.at).map_err(about)?;
             (self.from, is_fresh) = (self.at, true);
         }
     }
@@ -305,12 +314,14 @@ impl Reader {
 }
 
 /// The first bytes of a file: nothing, if it has not as many yet.
-fn first(file: &Fd) -> [u8; HEADER] {
+fn first(file: &Fd) -> Result<[u8; HEADER]> {
     let mut first = [0; HEADER];
-    match sys::pread(file.borrow(), &mut first, 0) {
-        Ok(HEADER) => first,
-        _ => [0; HEADER],
-    }
+    let len = sys::pread(file.borrow(), &mut first, 0).map_err(about)?;
+    Ok(if len == HEADER { first } else { [0; HEADER] })
+}
+
+fn about(error: Error) -> Error {
+    error.about(LOG.to_bytes())
 }
 
 struct Printer<'a> {
@@ -326,18 +337,19 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     /// Counts the lines to its end, and goes back to its beginning.
-    fn count(&mut self, reader: &mut Reader) {
-        while let Some((time, piece)) = reader.next() {
+    fn count(&mut self, reader: &mut Reader) -> Result<()> {
+        while let Some((time, piece)) = reader.next()? {
             if time >= self.view.since {
                 self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
                 self.in_line = piece.last().is_some_and(|byte| *byte != b'\n');
             }
         }
         reader.at = 0;
+        Ok(())
     }
 
     fn print_all(&mut self, reader: &mut Reader) -> Result<()> {
-        while let Some((time, piece)) = reader.next() {
+        while let Some((time, piece)) = reader.next()? {
             if time < self.view.since {
                 continue;
             }

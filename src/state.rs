@@ -253,7 +253,12 @@ pub fn remove(folder: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     }
     match folder.rmdir(name) {
         Err(e) if e.is(Errno::ENOENT) => result,
-        other => result.and(other),
+        // What stays is to be a record, with a name that rm takes once more.
+        Err(e) => {
+            let put_back = dir.create_file(STATUS, OpenFlags::WRONLY).map(drop);
+            result.and(Err::<(), _>(e)).and(put_back)
+        }
+        Ok(()) => result,
     }
 }
 
@@ -543,7 +548,7 @@ impl Record {
     /// Lets those go on that have a child in the container and are stopped: a PID namespace ends only when each of its processes has
     /// been waited for (pid_namespaces(7)). proc_locks(5) says who they are.
     pub fn continue_entered(&self) -> Result<()> {
-        let status = sys::statx_fd(self.status.borrow())?;
+        let status = sys::statx_fd(self.status.borrow()).map_err(|e| e.about(b"status"))?;
         let locks = sys::read_file(c"/proc/locks").unwrap_or_default();
         for lock in bytes::split(&locks, b'\n') {
             let mut words = bytes::words(lock).skip(4);
@@ -609,7 +614,8 @@ impl Record {
     pub fn group_file(&self, names: [&str; 2]) -> Option<Fd> {
         self.group_paths().find_map(|(kind, path)| {
             let name = if kind == b'2' { names[0] } else { names[1] };
-            sys::open(bytes::c_string(&[path, b"/", name.as_bytes()]), OpenFlags::NONE).ok()
+            // The path is what the record says: a FIFO there is not to be waited for.
+            sys::open(bytes::c_string(&[path, b"/", name.as_bytes()]), OpenFlags::NONBLOCK).ok()
         })
     }
 

@@ -148,7 +148,7 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
     running(record, name)?;
     let what = match record.freezer() {
         None => "it cannot be paused, without a limit on cgroup v2, or a freezer of v1:",
-        Some(_) if record.is_frozen() == stop => match stop {
+        Some(ref freezer) if state::has_stopped(freezer) == stop => match stop {
             true => "it is paused:",
             false => "it is not paused:",
         },
@@ -257,7 +257,9 @@ const KILLED: u64 = 128 + libc::SIGKILL as u64;
 /// or never.
 fn stop(record: &mut Record, name: &CStr, patience: Option<Option<u32>>) -> Result<()> {
     let found = running(record, name);
-    if let (Err(_), (true, keeper)) = (&found, record.has_just_ended()) {
+    if found.is_err()
+        && let (true, keeper) = record.has_just_ended()
+    {
         // It has ended by itself. One that is stopped is to go on here, too.
         if let Some(keeper) = keeper {
             sys::kill(keeper, libc::SIGCONT)?;

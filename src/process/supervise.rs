@@ -346,9 +346,9 @@ impl Supervisor {
             return Ok(());
         };
         let pid = Pid(words.get(0));
-        self.has_succeeded = true;
+        (self.has_succeeded, self.pid, self.ended) = (true, Some(pid), None);
         // The ends of both may have been one SIGCHLD.
-        (self.pid, self.ended) = (Some(pid), sys::wait4(pid, false)?);
+        self.ended = sys::wait4(pid, false)?;
         if self.killed_for.is_some() { sys::kill(pid, libc::SIGKILL) } else { Ok(()) }
     }
 

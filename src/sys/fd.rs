@@ -173,7 +173,7 @@ pub fn write(fd: FdRef, bytes: &[u8]) -> Result<usize> {
 /// write(2) until all is taken.
 pub fn write_all(fd: FdRef, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
-        let n = write(fd, bytes)?;
+        let n = write(fd, bytes).map_err(|e| if fd.number() == 1 { e.about(b"stdout") } else { e })?;
         bytes = bytes.get(n..).unwrap_or_default();
     }
     Ok(())

@@ -163,9 +163,11 @@ impl Dir {
         }
     }
 
-    /// The file `name`, as much as fits into `buffer`: control files are shorter.
+    /// The file `name`, as much as fits into `buffer`: control files are shorter. What has no offsets, as a FIFO, is none.
     pub fn read<'a>(&self, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-        read_up_to(Some(self), name, buffer)
+        let file = self.open_plain(name, OpenFlags::NONE)?;
+        let n = fd::pread(file.borrow(), buffer, 0).map_err(|e| e.about(name.to_bytes()))?;
+        Ok(buffer.get(..n).unwrap_or_default())
     }
 }
 
