@@ -1,7 +1,7 @@
 //! Containers with a record: `run --name`, `ps`, `rm`. Each case has a folder of records of its own.
 
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, Running, mydocker, mydocker_file, probe, probe_words, run};
+use crate::support::harness::{Run, Running, mydocker, mydocker_file, probe, probe_words, run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
@@ -320,6 +320,29 @@ fn a_folder_of_somebody_else() {
     records.probe(&["--name", "lc-other"], &["status", "0"]).finish().refused(125, &["belongs to somebody else"]);
 }
 
+case!(fifos_in_the_place_of_a_group, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// The paths of its groups are what the record says.
+fn fifos_in_the_place_of_a_group() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "exec sleep 1000");
+    let made_up = Folder::new();
+    for file in ["freezer.state", "memory.usage_in_bytes", "memory.limit_in_bytes", "cgroup.procs", "cpuacct.usage"] {
+        mknodat(CWD, made_up.path(file), FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    }
+    let state = records.folder_of(&name).join("state");
+    let whole = fs::read_to_string(&state).expect("state");
+    let mut lines: Vec<String> =
+        whole.lines().filter(|line| !line.starts_with("group ")).map(|line| format!("{line}\n")).collect();
+    lines.insert(1, format!("group f {}\n", made_up.as_path().display()));
+    fs::write(&state, lines.concat()).expect("write");
+    let table = records.call("ps", &[]).success();
+    assert!(table.contains(" running "), "{table}");
+    records.call("pause", &[&name]).refused(125, &["freezer.state", "ESPIPE"]);
+    fs::write(&state, whole).expect("write");
+    records.remove(&name);
+}
+
 case!(odd_files_in_a_record, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
 fn odd_files_in_a_record() {
     let records = Records::new();
@@ -362,8 +385,12 @@ fn odd_files_in_a_record() {
         records.run(&["--name", name], &["true"]).finish().refused(125, &["has run", name]);
         records.call("stop", &[name]).success();
         if *kind == "directory" {
-            // unlink(2) takes no directory.
+            // unlink(2) takes no directory. What is left is still a record.
             let path = records.folder_of(name).join(file);
+            for _ in 0..2 {
+                records.call("rm", &[name]).refused(125, &["unlinkat", file, "EISDIR"]);
+                assert!(records.names(&["-a"]).contains(name), "{name}");
+            }
             fs::remove_dir(&path).expect("rmdir");
             fs::write(path, "").expect("write");
         }
