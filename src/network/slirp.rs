@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::spec::Network;
 use crate::step::{Parent, ParentStep};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, FdRef, OpenFlags, Pointers, SigSet, record};
+use crate::sys::{self, CloneFlags, Fd, FdRef, MountFlags, OpenFlags, Pointers, SigSet, record};
 use core::ffi::CStr;
 
 const SLIRP: &CStr = c"/usr/bin/slirp4netns";
@@ -55,10 +55,10 @@ impl ParentStep for StartSlirp {
         match sys::fork(CloneFlags::NONE)? {
             None => {
                 // A failure shows at the other end of the pipe.
-                let _ = execute(SLIRP, &argv, places);
+                let _ = leave_mounts().and_then(|()| execute(SLIRP, &argv, places));
                 sys::exit_group(127);
             }
-            Some(_) if record::is_on() => execute(SLIRP, &argv, places)?,
+            Some(_) if record::is_on() => leave_mounts().and_then(|()| execute(SLIRP, &argv, places))?,
             Some(pid) => parent.slirp = Some((pid, hold)),
         }
         await_start(parent, ready, tell, SLIRP)
@@ -142,6 +142,17 @@ fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<(
     sys::read(hang_up.borrow(), &mut [0])?;
     sys::kill(pid, libc::SIGKILL)?;
     sys::wait4(pid, true).map(drop)
+}
+
+/// Gives slirp4netns mounts of its own. For its sandbox it makes its root alone private, and detaches all that is below: where
+/// mounts are shared, as systemd has them, the host's would be detached, too (mount_namespaces(7)).
+fn leave_mounts() -> Result<()> {
+    // That of an ordinary user first enters a user namespace: the mounts that it copies there are slaves.
+    if sys::effective_ids().0 != 0 {
+        return Ok(());
+    }
+    sys::unshare(CloneFlags::NEWNS)?;
+    sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None)
 }
 
 /// Waits until the program says that it is ready.
