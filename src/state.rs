@@ -542,7 +542,7 @@ impl Record {
 
     /// Notes, as long as this record is open, that this process has a child in the container.
     pub fn enter(&self) -> Result<()> {
-        sys::lock_file(&self.status, Lock::SH | Lock::NB).map(drop)
+        sys::lock_file(&self.status, Lock::SH | Lock::NB).map(drop).map_err(|e| e.about(STATUS.to_bytes()))
     }
 
     /// Lets those go on that have a child in the container and are stopped: a PID namespace ends only when each of its processes has
@@ -584,7 +584,8 @@ impl Record {
     /// What `exec` needs: the options, as names and values, and the environment of the command.
     pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
         let mut config = Vec::new();
-        sys::read_to_end(self.dir.open_plain(CONFIG, OpenFlags::NONE)?.borrow(), &mut config)?;
+        let file = self.dir.open_plain(CONFIG, OpenFlags::NONE)?;
+        sys::read_to_end(file.borrow(), &mut config).map_err(|e| e.about(CONFIG.to_bytes()))?;
         let mut rest: &'static [u8] = config.leak();
         let mut next = || {
             let string = CStr::from_bytes_until_nul(rest).ok()?;
