@@ -16,6 +16,8 @@ use std::{fs, thread};
 pub enum Base {
     /// The command runs.
     Works,
+    /// A command about containers, which executes nothing itself: it ends with 0.
+    Answers,
     /// mydocker refuses with this status, with these words in its message, because this call fails by itself.
     Refuses(i32, &'static str, &'static str),
 }
@@ -67,6 +69,11 @@ pub fn end(scenario: &Scenario, run: &Traced) -> (Kind, Vec<String>) {
     if library {
         return (kind, Vec::new());
     }
+    if matches!(scenario.base, Base::Answers) {
+        let kind = if status.success() { Kind::Survived } else { Kind::Ended };
+        let wrong = answer(scenario, run, status, &failures);
+        return (if failures.is_empty() { Kind::NotReached } else { kind }, wrong);
+    }
     let mut wrong = Vec::new();
     let loses = any(|effect| matches!(effect, Effect::Loses(_) | Effect::HangsUp(_)));
     // A run that continues after a failure prints its whole output; a run that ends prints nothing.
@@ -117,6 +124,41 @@ pub fn end_for_ever(run: &Traced) -> (Kind, Vec<String>) {
 fn foreign_lines(run: &Traced) -> Vec<String> {
     let foreign = run.stderr.lines().filter(|line| !line.starts_with("mydocker: "));
     foreign.map(|line| format!("a line that is not a message of mydocker: {line:?}")).collect()
+}
+
+/// A command about containers: it has worked, or one line names the call that failed.
+fn answer(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Failure]) -> Vec<String> {
+    let mut wrong = foreign_lines(run);
+    let end = format!("{status}, {:?}, {:?}", run.stdout, run.stderr);
+    let any = |wanted: &dyn Fn(&Effect) -> bool| failures.iter().any(|(_, effect)| wanted(effect));
+    let loses = any(&|effect| matches!(effect, Effect::Loses(_)));
+    let may_work = |effect: &Effect| matches!(effect, Effect::Survived(_) | Effect::Either(_) | Effect::Loses(_));
+    let must_end = any(&|effect| !may_work(effect));
+    if any(&|effect| *effect == Effect::Mute) {
+        if status.code() != Some(125) || !run.stderr.is_empty() {
+            wrong.push(format!("its message could not be written: {end}"));
+        }
+    } else if status.success() {
+        if must_end || !loses && !run.stdout.contains(scenario.stdout) || !run.stderr.is_empty() {
+            wrong.push(format!("it seems to have worked: {end}"));
+        }
+    } else {
+        if status.code() != Some(125) || run.stderr.lines().count() != 1 {
+            wrong.push(format!("not one line, and 125: {end}"));
+        }
+        let says = any(&|effect| match effect {
+            // The errno is an answer, and what follows from it is said.
+            Effect::Either(_) => true,
+            Effect::Says(words) => run.stderr.contains(words),
+            _ => false,
+        });
+        if !says {
+            let not_survived = failures.iter().filter(|(_, effect)| !matches!(effect, Effect::Survived(_)));
+            let reasons: Vec<&Call> = not_survived.map(|(call, _)| *call).collect();
+            wrong.extend(unnamed(run, scenario.about, &reasons));
+        }
+    }
+    wrong
 }
 
 /// The command ran: its status is kept, with one warning that names the failed call, or none if the run had to survive

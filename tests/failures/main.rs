@@ -36,6 +36,7 @@ use std::{env, io};
 #[allow(dead_code, reason = "tests/load uses the rest")]
 #[path = "../load/cgroup_parent.rs"]
 mod cgroup_parent;
+mod container;
 mod judge;
 mod limits;
 mod network;
@@ -81,7 +82,7 @@ fn own_mounts() -> io::Result<()> {
 }
 
 /// The trials; those that cannot run here are added to `not_run` with the reason.
-fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Trial> {
+fn trials(folder: &'static Path, filter: Option<&str>, not_run: &mut Vec<(String, String)>) -> Vec<Trial> {
     let mut trials = Vec::new();
     let mut missing = |trials: &mut Vec<Trial>, name: String, reason: String| {
         trials.push(Trial::test(name.clone(), || Ok(())).with_ignored_flag(true));
@@ -95,7 +96,13 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
         }
         return trials;
     }
-    for scenario in scenarios(folder) {
+    let mut scenarios = scenarios(folder);
+    // With a filter such as `stop::flock` the others need not be recorded.
+    let only = filter.and_then(|filter| filter.split_once("::")).map(|(name, _)| name);
+    if scenarios.iter().any(|scenario| Some(scenario.name) == only) {
+        scenarios.retain(|scenario| Some(scenario.name) == only);
+    }
+    for scenario in scenarios {
         let scenario: &'static Scenario = Box::leak(Box::new(scenario));
         if let Some(reason) = scenario.needs.missing() {
             missing(&mut trials, scenario.name.into(), reason);
@@ -108,7 +115,8 @@ fn trials(folder: &'static Path, not_run: &mut Vec<(String, String)>) -> Vec<Tri
                 continue;
             }
         };
-        for only in scenario.only.iter().filter(|only| !calls.contains_key(**only)) {
+        let is_verb = matches!(scenario.base, judge::Base::Answers);
+        for only in scenario.only.iter().filter(|only| !is_verb && !calls.contains_key(**only)) {
             let error = "no run of this scenario makes this call: what is it to show?";
             trials.push(Trial::test(format!("{}::{only}", scenario.name), move || Err(error.into())));
         }
@@ -186,7 +194,8 @@ fn run_tests(words: Vec<OsString>) -> c_int {
     // A failure in one trial must not show in another: there are as many threads as workers.
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(workers).clamp(1, workers));
     let mut not_run = Vec::new();
-    let conclusion = libtest_mimic::run(&arguments, trials(folder, &mut not_run));
+    let trials = trials(folder, arguments.filter.as_deref(), &mut not_run);
+    let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         for (name, reason) in &not_run {
             println!("not run here: {name}: {reason}");

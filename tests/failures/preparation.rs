@@ -2,6 +2,7 @@
 //! it after the run.
 
 use crate::cgroup_parent::remove_group;
+use crate::container::Container;
 use crate::network::Network;
 use crate::program;
 use crate::support::host::tool;
@@ -45,6 +46,8 @@ pub struct Preparation {
     network: Option<Network>,
     /// A container of another mydocker, and that mydocker.
     neighbour: Option<Child>,
+    /// A container in the background.
+    container: Option<Container>,
 }
 
 fn inode(path: &Path) -> io::Result<u64> {
@@ -162,6 +165,30 @@ impl Preparation {
         Ok(preparation)
     }
 
+    /// A container in the background, with two limits, that has printed a dot and stays.
+    pub fn container(worker: &Worker) -> io::Result<Preparation> {
+        Preparation::background(worker, &["-i", "-m", "100m", "--cpu-shares", "2048"], "holds")
+    }
+
+    /// The same, with every privilege.
+    pub fn privileged_container(worker: &Worker) -> io::Result<Preparation> {
+        Preparation::background(worker, &["-i", "--no-limits", "--privileged"], "holds")
+    }
+
+    /// A container in the background that has ended.
+    pub fn ended_container(worker: &Worker) -> io::Result<Preparation> {
+        Preparation::background(worker, &["--no-limits"], "leaves")
+    }
+
+    fn background(worker: &Worker, options: &[&str], program: &str) -> io::Result<Preparation> {
+        let file = FOLDER.get().map(|folder| folder.join(program)).unwrap_or_default();
+        let mut preparation = Preparation::default();
+        let stays = program == "holds";
+        let container = Container::start(worker, options, &file, if stays { "." } else { "" })?;
+        preparation.container = Some(if stays { container } else { container.await_end() }.note());
+        Ok(preparation)
+    }
+
     fn directories(name: &str, worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::default();
         for folder in worker.groups() {
@@ -183,6 +210,7 @@ impl Preparation {
     /// Whether this directory existed before the run.
     pub fn had(&self, directory: &Path) -> bool {
         self.existing.iter().any(|(path, number)| path == directory && inode(path).is_ok_and(|now| now == *number))
+            || self.container.as_ref().is_some_and(|container| container.had(directory))
     }
 
     /// What a run has left in its network.
@@ -190,8 +218,8 @@ impl Preparation {
         self.network.as_ref().map_or(Vec::new(), Network::left)
     }
 
-    /// What should have happened to it and has not.
-    pub fn problems(&self) -> Vec<String> {
+    /// What should have happened to it and has not; `may_end`: the run may end the container that was there.
+    pub fn problems(&mut self, may_end: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         for (directory, _) in &self.existing {
             let is_there = self.had(directory);
@@ -203,18 +231,19 @@ impl Preparation {
             }
         }
         wrong.extend(self.terminal_changed());
+        wrong.extend(self.container.iter_mut().flat_map(|container| container.problems(may_end)));
         wrong
     }
 
     /// The same after a run in which a call has failed: the failed call may belong to the sweep, or to a run that ended
     /// before the sweep.
-    pub fn problems_after(&self, run: &Traced) -> Vec<String> {
-        if self.must_be_swept { Vec::new() } else { self.problems_unless_restoring_failed(run) }
+    pub fn problems_after(&mut self, run: &Traced, may_end: bool) -> Vec<String> {
+        if self.must_be_swept { Vec::new() } else { self.problems_unless_restoring_failed(run, may_end) }
     }
 
-    fn problems_unless_restoring_failed(&self, run: &Traced) -> Vec<String> {
+    fn problems_unless_restoring_failed(&mut self, run: &Traced, may_end: bool) -> Vec<String> {
         let restores = run.calls.iter().any(|call| call.injected() && call.arguments.contains("TCSETS"));
-        let mut wrong = self.problems();
+        let mut wrong = self.problems(may_end);
         wrong.retain(|what| !(restores && what.starts_with(TERMINAL)));
         // In a directory root, the mount points that a run has made stay, as in docker; if no command was run, none are
         // made.
@@ -289,6 +318,7 @@ pub fn make_programs(folder: &Path) -> io::Result<()> {
     program::leaves(folder)?;
     program::reads(folder)?;
     program::stays(folder)?;
+    program::holds(folder)?;
     let script = folder.join("script");
     fs::write(&script, "#!/nowhere/sh\n")?;
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

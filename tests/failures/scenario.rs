@@ -15,8 +15,10 @@ use std::io;
 /// A kind of run.
 pub struct Scenario {
     pub name: &'static str,
+    /// The first word.
+    pub verb: &'static str,
     pub options: Vec<String>,
-    /// The one word after the options.
+    /// The one word after the options; empty for a verb that has none.
     pub command: String,
     /// The name of its directories, unless they have mydocker's pid.
     pub group: Option<String>,
@@ -35,6 +37,8 @@ pub struct Scenario {
     pub before: fn() -> io::Result<()>,
     /// Called before each run.
     pub prepare: fn(&Worker) -> io::Result<Preparation>,
+    /// A container that was there before the run may have ended after it.
+    pub may_end: bool,
     pub needs: Needs,
 }
 
@@ -116,8 +120,9 @@ impl Scenario {
         expressions: &[String],
         dummy_calls: Option<(&str, usize)>,
     ) -> Result<(Traced, Preparation), Failed> {
-        let words = ["run".to_string()].into_iter().chain(self.options.iter().cloned()).chain([self.command.clone()]);
-        let words: Vec<String> = words.collect();
+        let command = Some(self.command.clone()).filter(|command| !command.is_empty());
+        let words: Vec<String> =
+            [self.verb.to_string()].into_iter().chain(self.options.iter().cloned()).chain(command).collect();
         let expressions: Vec<String> =
             self.always.iter().map(|always| always.to_string()).chain(expressions.iter().cloned()).collect();
         for _ in 0..ATTEMPTS {
@@ -145,7 +150,7 @@ impl Scenario {
         let mut recorded = Vec::new();
         for _ in 0..RECORDED_RUNS {
             let mounts = judge::mounts();
-            let (run, preparation) = self.run(&worker, &[], None)?;
+            let (run, mut preparation) = self.run(&worker, &[], None)?;
             let base = match (self.base, run.status.and_then(|status| status.code())) {
                 (Base::Works, status) => {
                     status == Some(program::STATUS)
@@ -154,10 +159,13 @@ impl Scenario {
                         && run.release().is_some()
                         && run.executed().is_some()
                 }
+                (Base::Answers, status) => {
+                    status == Some(0) && run.stderr.is_empty() && run.stdout.contains(self.stdout)
+                }
                 (Base::Refuses(expected, words, _), status) => status == Some(expected) && run.stderr.contains(words),
             };
             let mut wrong = judge::leftovers(self, &worker, &run, &preparation, &mounts);
-            wrong.extend(preparation.problems());
+            wrong.extend(preparation.problems(self.may_end));
             if !base || !wrong.is_empty() || run.first_own().is_none() {
                 return Err(format!(
                     "without any failure: {:?}, {:?}, {:?}, {wrong:?}\n{}",
@@ -242,7 +250,7 @@ impl Scenario {
     ) -> Result<(bool, String), Failed> {
         let mounts = judge::mounts();
         let dummy_calls = Some((call, dummy_calls)).filter(|(_, times)| *times > 0);
-        let (run, preparation) = self.run(worker, std::slice::from_ref(&expression.to_string()), dummy_calls)?;
+        let (run, mut preparation) = self.run(worker, std::slice::from_ref(&expression.to_string()), dummy_calls)?;
         let (kind, mut wrong) = if for_ever { judge::end_for_ever(&run) } else { judge::end(self, &run) };
         TOTALS.count(kind);
         let left = judge::leftovers(self, worker, &run, &preparation, &mounts);
@@ -250,7 +258,7 @@ impl Scenario {
             wrong.extend(left.into_iter().map(|what| format!("left: {what}")));
         }
         if !for_ever {
-            wrong.extend(preparation.problems_after(&run));
+            wrong.extend(preparation.problems_after(&run, self.may_end));
         }
         if wrong.is_empty() {
             return Ok((kind != judge::Kind::NotReached, String::new()));

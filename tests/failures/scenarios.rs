@@ -15,6 +15,21 @@ use std::sync::OnceLock;
 /// The four limits, and other options of a run.
 pub const FULL: &str = "-m 100m --cpu-set 0 --cpu-mems 0 --cpu-shares 2048 --pids-limit 50 --hostname x -w /";
 
+/// The calls of a command that ends a container, without the many reads of /proc/locks, and what `pause` makes, too.
+const ENDING: &[&str] = &[
+    "openat",
+    "statx",
+    "flock",
+    "pread64",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "ppoll",
+    "write",
+    "unlinkat",
+    "kill",
+    "close",
+];
+
 /// Two limits.
 const TWO: &str = "-m 100m --cpu-shares 2048";
 
@@ -29,6 +44,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
     let two = Needs::ROOT | Needs::MEMORY | Needs::CPU;
     let base = |name: &'static str, options: &str, needs: Needs| Scenario {
         name,
+        verb: "run",
         options: words(options),
         command: file("leaves"),
         group: None,
@@ -40,8 +56,48 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         for_ever: false,
         before: || Ok(()),
         prepare: Preparation::none,
+        may_end: false,
         needs,
     };
+    let in_background = Needs::FREEZER | needs_for_own_cgroups();
+    // Into a container that runs: it stays as it is, whatever fails.
+    let exec = |name, options: &str| Scenario {
+        verb: "exec",
+        options: words(&format!("{options} {}", preparation::name())),
+        about: &["failures-name"],
+        prepare: Preparation::container,
+        ..base(name, "", two | in_background)
+    };
+    // A command about it.
+    let about = |name, verb, options: &str, stdout: &'static str| Scenario {
+        verb,
+        options: words(&format!("{options} {}", preparation::name())),
+        command: String::new(),
+        base: Base::Answers,
+        stdout,
+        // Not mmap: without memory for its heap it aborts.
+        only: &[
+            "openat",
+            "statx",
+            "flock",
+            "fstatfs",
+            "read",
+            "pread64",
+            "pidfd_open",
+            "pidfd_send_signal",
+            "ppoll",
+            "write",
+            "unlinkat",
+            "nanosleep",
+            "kill",
+            "getdents64",
+            "close",
+        ],
+        about: &["failures-name", "status"],
+        prepare: Preparation::container,
+        ..base(name, "", two | in_background)
+    };
+    let own_name: &'static str = preparation::name().leak();
     let named = |name| Scenario {
         group: Some(preparation::name()),
         ..base(name, &format!("{TWO} --name {}", preparation::name()), two | needs_for_own_cgroups())
@@ -252,6 +308,41 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             only: &["openat", "statx", "flock", "read", "pread64", "pidfd_open", "fstatfs", "ppoll", "setns"],
             ..base("neighbour", "", Needs::ROOT)
         },
+        // A program that connects it with the outside: how it is started, and waited for.
+        Scenario {
+            prepare: Preparation::network,
+            about: &["slirp4netns"],
+            only: &["pipe2", "clone", "setsid", "dup3", "close_range", "execve", "ppoll", "wait4"],
+            ..base("slirp4netns", "--no-limits --network slirp4netns", Needs::ROOT | Needs::SLIRP4NETNS)
+        },
+        exec("exec", ""),
+        Scenario {
+            // What its second child says comes out of the terminal: its calls are those of exec_privileged.
+            only: &["socketpair", "sendmsg", "recvmsg", "ioctl", "dup3", "setsid", "clone"],
+            needs: two | in_background | Needs::TERMINAL,
+            ..exec("exec_terminal", "-t")
+        },
+        // Its first child drops nothing here: so the calls of its second one can be reached.
+        Scenario {
+            prepare: Preparation::privileged_container,
+            only: &["prctl", "ppoll", "rt_sigprocmask", "clone", "wait4", "execve", "madvise", "close_range", "mmap"],
+            ..exec("exec_privileged", "")
+        },
+        // Among the processes of a container that runs.
+        Scenario {
+            options: words(&format!("--no-limits --pid container:{}", preparation::name())),
+            about: &["failures-name"],
+            prepare: Preparation::container,
+            only: &["openat", "setns", "clone", "ppoll", "wait4", "mount"],
+            ..base("pid_of", "", two | in_background)
+        },
+        // The commands about one.
+        Scenario { may_end: true, only: ENDING, ..about("stop", "stop", "", own_name) },
+        Scenario { may_end: true, only: ENDING, ..about("rm", "rm", "-f", own_name) },
+        about("pause", "pause", "", own_name),
+        about("logs", "logs", "", "."),
+        Scenario { options: Vec::new(), ..about("ps", "ps", "", own_name) },
+        Scenario { may_end: true, prepare: Preparation::ended_container, ..about("wait", "wait", "", "42\n") },
         // No cgroup is mounted: mydocker makes detached mounts of its own.
         Scenario { before: unmount_cgroups, ..base("nothing_mounted", FULL, four | Needs::MOUNTED) },
     ]

@@ -84,6 +84,8 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "fchmodat" => &["EPERM"],
         "capset" => &["EPERM"],
         "keyctl" => &["ENOSYS", "EDQUOT", "ENOMEM"],
+        "pidfd_send_signal" => &["EPERM", "EINVAL"],
+        "madvise" => &["EINVAL"],
         "pidfd_open" => &["ENOSYS", "EMFILE", "ENOMEM"],
         "setns" => &["EINVAL", "EPERM", "ENOMEM"],
         "seccomp" => &["EINVAL", "EACCES", "ENOSYS"],
@@ -174,10 +176,44 @@ const NO_LIMITS: &[&str] = &[
     "joined",
     "joined_ports",
     "neighbour",
+    "pid_of",
+    "slirp4netns",
 ];
 
-/// The scenario with another container.
-const NEIGHBOUR: &[&str] = &["neighbour"];
+/// The scenarios with another container.
+const NEIGHBOUR: &[&str] = &["neighbour", "pid_of", "exec", "exec_terminal", "exec_privileged"];
+
+/// A command in a container that runs.
+const EXEC: &[&str] = &["exec", "exec_terminal", "exec_privileged"];
+
+/// The commands about a container, which execute none.
+const VERBS: &[&str] = &["stop", "rm", "pause", "logs", "ps", "wait"];
+
+/// Their failures; what is not here ends them.
+const OF_VERBS: &[Row] = &[
+    row(PARENT, "close", &[], &[], Survived("the exit of the process closes it")),
+    row(PARENT, "", &[], &["EINTR"], RETRIED),
+    row(PARENT, "flock", &[], &["EAGAIN"], Either("others seem to hold it")),
+    row(PARENT, "", &["/proc/locks"], &[], Survived("nobody is known to be stopped in it")),
+    Row { scenarios: &["wait"], ..row(PARENT, "pread64", &["/status>"], &[], Says("its keeper was killed")) },
+    row(PARENT, "pread64", &["/status>"], &[], NOT_ENDED),
+    Row { scenarios: &["ps"], ..row(PARENT, "", &["/records\"", "/records/", "\"failures-name"], &["ENOENT"], GONE) },
+    Row { scenarios: &["ps"], ..row(PARENT, "", &["/records/", "\"failures-name"], &["EACCES"], GONE) },
+    Row { scenarios: &["ps"], ..row(PARENT, "", &["/cgroup/"], &[], UNKNOWN) },
+    Row { scenarios: &["ps"], ..row(PARENT, "openat", &["/stat\""], &["ENOENT"], UNKNOWN) },
+    Row { scenarios: &["ps"], ..row(PARENT, "openat", &["\"state\""], &["ENOENT"], UNKNOWN) },
+    row(PARENT, "openat", &["/records\"", "\"failures-name", "\"status\""], &["ENOENT"], Says("no such container")),
+    row(PARENT, "openat", &["\"state\"", "/stat\""], &["ENOENT"], Either("it seems to be starting, or ending")),
+    row(PARENT, "openat", &["\"log\""], &["ENOENT"], Either("it may be between two names")),
+    row(PARENT, "openat", &["\"log.old\""], &["ENOENT"], Survived("a short log has one file")),
+    Row { scenarios: &["stop", "rm"], ..row(PARENT, "", &["/freezer/"], &[], NOT_FROZEN) },
+    row(PARENT, "openat", &["\"/sys/fs/cgroup/freezer/"], &[], Says("it cannot be paused")),
+    row(PARENT, "", &["freezer.state\", O_RDONLY", "freezer.state>"], &[], Either("at first it counts as not frozen")),
+];
+
+const GONE: Effect = Loses("it seems to have been removed meanwhile, or to be somebody else's");
+const UNKNOWN: Effect = Survived("what cannot be read is not shown");
+const NOT_FROZEN: Effect = Survived("what cannot be read counts as not frozen");
 
 /// The limits of ancestor cgroups, which mydocker reads on v2 before it makes a cgroup higher up.
 const V2_LIMITS: &[&str] = &[
@@ -254,8 +290,17 @@ const TABLE: &[Row] = &[
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "", &["/stat\"", "/stat>"], &[], Ends) },
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "pread64", &["/status>"], &["EIO"], NOT_ENDED) },
     row(PARENT, "socket", &["AF_INET6"], &["EAFNOSUPPORT"], Survived("a kernel without IPv6: the port is one of IPv4")),
+    Row { scenarios: &["slirp4netns"], ..row(CHILD, "", &[], &[], Says("it has ended at once")) },
     row(CHILD, "setns", &["CLONE_NEWNET"], &[], Ends),
     row(CHILD, "epoll_pwait", &[], &["EINVAL"], Warned("the ports are closed, and the command goes on")),
+    // A group without that file is taken for one of v2.
+    Row { scenarios: EXEC, ..row(PARENT, "faccessat", &["\"tasks\""], &["ENOENT"], Says("CLONE_INTO_CGROUP")) },
+    // Whoever enters a container is to be in each of its groups.
+    Row { scenarios: EXEC, ..row(CHILD, "", &["/freezer/"], &[], Ends) },
+    Row {
+        scenarios: EXEC,
+        ..row(PARENT, "", &["/freezer/"], &[], Either("it counts as not frozen; but its group is to be joined"))
+    },
     // Its content names the group of the freezer.
     row(PARENT, "write", &["/records/"], &[], Ends),
     row(BOTH, "", &["/freezer/", "/freezer\"", "/freezer>"], &[], NO_FREEZER),
@@ -540,8 +585,11 @@ pub fn effect(scenario: &str, run: &Traced, call: &Call) -> Effect {
             && (row.errnos.is_empty() || row.errnos.iter().any(|errno| call.result.contains(&format!(" {errno} "))))
     };
     let after = !run.is_child(call) && run.release().is_some_and(|go| go.began < call.began);
-    let default = if after { Warned("the command may have run: its status is kept") } else { Ends };
-    let table = if after { AFTER } else { TABLE };
+    let (table, default) = match after {
+        _ if VERBS.contains(&scenario) => (OF_VERBS, Ends),
+        true => (AFTER, Warned("the command may have run: its status is kept")),
+        false => (TABLE, Ends),
+    };
     table.iter().find(fits).map_or(default, |row| row.effect)
 }
 

@@ -129,7 +129,10 @@ impl Traced {
         let end = |call: &Call| call.name == "read" && call.arguments.contains("<pipe:") && call.result == "0";
         let seen = self.calls.iter().any(|call| !self.is_child(call) && end(call));
         let worked = |call: &Call| call.worked() || seen && call.result.starts_with('?');
-        self.calls.iter().find(|call| self.is_child(call) && call.name == "execve" && worked(call))
+        let is_helper = |call: &&Call| call.arguments.starts_with("\"/usr/bin/slirp4netns\"");
+        let mut executed =
+            self.calls.iter().filter(|call| self.is_child(call) && call.name == "execve" && worked(call));
+        executed.find(|call| !is_helper(call))
     }
 
     /// The parent's write of the command into the pipe: from then on the command may run.
@@ -249,7 +252,10 @@ impl Run<'_> {
         let text = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let (calls, command_calls, before) = split_at_mydocker(parse(&text(&log)?));
         let mydocker = calls.first().map_or(0, |call| call.pid);
-        let names = [mydocker_file(), self.program.clone().into()].iter().filter_map(|file| comm(file)).collect();
+        let names = [mydocker_file(), self.program.clone().into(), "slirp4netns".into()]
+            .iter()
+            .filter_map(|file| comm(file))
+            .collect();
         let program = self.program.clone();
         let (stdout, stderr) = (text(&out)?, text(&err)?);
         let traced = Traced { status, stdout, stderr, calls, command_calls, mydocker, before, names, program };
@@ -323,7 +329,15 @@ fn split_at_mydocker(mut calls: Vec<Call>) -> (Vec<Call>, Vec<Call>, Vec<String>
     // The first execve is strace's own, which strace does not count.
     let before = calls.drain(..=became).skip(1).map(|call| call.name).collect();
     let became_command = |call: &&Call| call.pid != mydocker && call.name == "execve" && call.worked();
-    let commands: Vec<(i32, usize)> = calls.iter().filter(became_command).map(|call| (call.pid, call.began)).collect();
+    let mut commands: Vec<(i32, usize)> =
+        calls.iter().filter(became_command).map(|call| (call.pid, call.began)).collect();
+    // What these have started in turn: slirp4netns does.
+    for call in calls.iter().filter(|call| ["clone", "clone3", "fork", "vfork"].contains(&call.name.as_str())) {
+        let by_command = commands.iter().any(|(pid, since)| *pid == call.pid && call.began > *since);
+        if let (true, Ok(child)) = (by_command, call.result.parse()) {
+            commands.push((child, 0));
+        }
+    }
     let is_command = |call: &Call| commands.iter().any(|(pid, since)| *pid == call.pid && call.began > *since);
     let (command_calls, calls) = calls.into_iter().partition(is_command);
     (calls, command_calls, before)
