@@ -8,8 +8,8 @@
 //! Trials run in parallel, each in cgroups of its own: otherwise one run would sweep the directory that another one
 //! left before this test could see it.
 //!
-//! This file is three programs: the tests; `--make-calls`, which becomes mydocker (see `trace.rs`); and `--look`, a
-//! command that runs inside the container.
+//! This file is four programs: the tests; `--make-calls`, which becomes mydocker (see `trace.rs`); and `--look` and `--serve`,
+//! commands that run inside the container.
 
 // The C entry point: std's start-up code makes system calls, ignores SIGPIPE, and finds no arguments on musl.
 #![no_main]
@@ -42,6 +42,7 @@ mod limits;
 mod network;
 mod preparation;
 mod program;
+mod relayed;
 mod scenario;
 mod scenarios;
 #[allow(dead_code, reason = "the cases of tests/outside use the rest")]
@@ -156,6 +157,7 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
         .map(|at| OsString::from_vec(unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes().to_vec()))
         .collect();
     match words.get(1).and_then(|word| word.to_str()) {
+        Some("--serve") => relayed::serve(),
         Some(trace::MAKE_CALLS) => trace::make_calls(words),
         Some("--look") => {
             print_limits();

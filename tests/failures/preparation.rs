@@ -3,8 +3,9 @@
 
 use crate::cgroup_parent::remove_group;
 use crate::container::Container;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::program;
+use crate::relayed::Caller;
 use crate::support::host::tool;
 use crate::support::needs::on_v2;
 use crate::table::may_stay_in_root;
@@ -48,6 +49,8 @@ pub struct Preparation {
     neighbour: Option<Child>,
     /// A container in the background.
     container: Option<Container>,
+    /// Who calls its published ports.
+    caller: Option<Caller>,
 }
 
 fn inode(path: &Path) -> io::Result<u64> {
@@ -147,6 +150,14 @@ impl Preparation {
         Ok(preparation)
     }
 
+    /// A network of the run's own, and in it a caller of its published ports.
+    pub fn caller(worker: &Worker) -> io::Result<Preparation> {
+        let mut preparation = Preparation::network(worker)?;
+        network::bring_up_loopback()?;
+        preparation.caller = Some(Caller::start()?);
+        Ok(preparation)
+    }
+
     /// A network of the run's own, and in it a container called [`name`], with a network in turn.
     pub fn neighbour(worker: &Worker) -> io::Result<Preparation> {
         let mut preparation = Preparation::network(worker)?;
@@ -204,7 +215,7 @@ impl Preparation {
     }
 
     pub fn stdin(&self) -> Option<BorrowedFd<'_>> {
-        self.terminal.as_ref().map(|(_, side, _)| side.as_fd())
+        self.caller.as_ref().map(Caller::stdin).or(self.terminal.as_ref().map(|(_, side, _)| side.as_fd()))
     }
 
     /// Whether this directory existed before the run.
@@ -231,6 +242,9 @@ impl Preparation {
             }
         }
         wrong.extend(self.terminal_changed());
+        if self.caller.as_mut().is_some_and(|caller| !caller.has_answers()) {
+            wrong.push(NO_ANSWER.into());
+        }
         wrong.extend(self.container.iter_mut().flat_map(|container| container.problems(may_end)));
         wrong
     }
@@ -244,7 +258,9 @@ impl Preparation {
     fn problems_unless_restoring_failed(&mut self, run: &Traced, may_end: bool) -> Vec<String> {
         let restores = run.calls.iter().any(|call| call.injected() && call.arguments.contains("TCSETS"));
         let mut wrong = self.problems(may_end);
-        wrong.retain(|what| !(restores && what.starts_with(TERMINAL)));
+        // Nobody serves, or the relay has ended and has said so.
+        let is_told = !run.stderr.is_empty();
+        wrong.retain(|what| !(restores && what.starts_with(TERMINAL) || is_told && what == NO_ANSWER));
         // In a directory root, the mount points that a run has made stay, as in docker; if no command was run, none are
         // made.
         if let Some((root, existing)) =
@@ -282,6 +298,8 @@ fn all_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     all.sort();
     Ok(all)
 }
+
+const NO_ANSWER: &str = "the caller of the published ports has got no answer";
 
 const TERMINAL: &str = "the settings of the user's terminal";
 

@@ -2,6 +2,7 @@
 
 use crate::judge::Base;
 use crate::preparation::{self, BELOW, Preparation};
+use crate::relayed;
 use crate::scenario::Scenario;
 use crate::support::needs::Needs;
 use crate::worker::needs_for_own_cgroups;
@@ -97,6 +98,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         prepare: Preparation::container,
         ..base(name, "", two | in_background)
     };
+    let itself = std::env::current_exe().unwrap_or_default().display().to_string();
     let own_name: &'static str = preparation::name().leak();
     let named = |name| Scenario {
         group: Some(preparation::name()),
@@ -286,6 +288,25 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
                 "prctl",
             ],
             ..base("ports", "--no-limits -p 127.0.0.1::80 -p :53/udp", Needs::ROOT)
+        },
+        // And what comes through it: a connection, and a datagram, each with an answer.
+        Scenario {
+            options: [words(relayed::OPTIONS), vec![itself]].concat(),
+            command: "--serve".into(),
+            prepare: Preparation::caller,
+            about: &["8080", "5353"],
+            only: &[
+                "accept4",
+                "connect",
+                "getsockopt",
+                "splice",
+                "shutdown",
+                "recvmsg",
+                "sendmsg",
+                "epoll_ctl",
+                "epoll_pwait",
+            ],
+            ..base("relayed", "", Needs::ROOT)
         },
         // A network that is there already. A relay joins it, too, in its own way.
         Scenario {

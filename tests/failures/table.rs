@@ -47,6 +47,11 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "mount" => &["EPERM", "EINVAL", "ENOMEM", "EBUSY"],
         "sethostname" => &["EPERM"],
         "socket" => &["EAFNOSUPPORT", "EMFILE", "EPERM"],
+        "accept4" => &["EMFILE", "ECONNABORTED", "EINTR"],
+        "connect" => &["ECONNREFUSED", "EADDRNOTAVAIL"],
+        "getsockopt" => &["ENOBUFS"],
+        "splice" => &["EIO", "ENOMEM", "EINTR"],
+        "shutdown" => &["ENOTCONN"],
         "setsockopt" => &["ENOPROTOOPT"],
         "bind" => &["EADDRINUSE", "EACCES", "EADDRNOTAVAIL"],
         "listen" => &["EADDRINUSE"],
@@ -178,6 +183,7 @@ const NO_LIMITS: &[&str] = &[
     "neighbour",
     "pid_of",
     "slirp4netns",
+    "relayed",
 ];
 
 /// The scenarios with another container.
@@ -290,6 +296,20 @@ const TABLE: &[Row] = &[
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "", &["/stat\"", "/stat>"], &[], Ends) },
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "pread64", &["/status>"], &["EIO"], NOT_ENDED) },
     row(PARENT, "socket", &["AF_INET6"], &["EAFNOSUPPORT"], Survived("a kernel without IPv6: the port is one of IPv4")),
+    Row {
+        scenarios: &["relayed"],
+        ..row(CHILD, "epoll_ctl", &[], &[], Either("once it serves, one connection is lost"))
+    },
+    Row {
+        scenarios: &["relayed"],
+        ..row(
+            CHILD,
+            "",
+            &["<socket:", "<TCP", "<UDP", "<pipe:"],
+            &[],
+            Survived("a connection or a datagram is lost, and the next one is not"),
+        )
+    },
     Row { scenarios: &["slirp4netns"], ..row(CHILD, "", &[], &[], Says("it has ended at once")) },
     row(CHILD, "setns", &["CLONE_NEWNET"], &[], Ends),
     row(CHILD, "epoll_pwait", &[], &["EINVAL"], Warned("the ports are closed, and the command goes on")),

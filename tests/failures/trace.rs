@@ -252,7 +252,7 @@ impl Run<'_> {
         let text = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let (calls, command_calls, before) = split_at_mydocker(parse(&text(&log)?));
         let mydocker = calls.first().map_or(0, |call| call.pid);
-        let names = [mydocker_file(), self.program.clone().into(), "slirp4netns".into()]
+        let names = [mydocker_file(), self.program.clone().into(), "slirp4netns".into(), std::env::current_exe()?]
             .iter()
             .filter_map(|file| comm(file))
             .collect();
