@@ -214,7 +214,8 @@ const OF_VERBS: &[Row] = &[
     row(PARENT, "openat", &["\"log.old\""], &["ENOENT"], Survived("a short log has one file")),
     Row { scenarios: &["stop", "rm"], ..row(PARENT, "", &["/freezer/"], &[], NOT_FROZEN) },
     row(PARENT, "openat", &["\"/sys/fs/cgroup/freezer/"], &[], Says("it cannot be paused")),
-    row(PARENT, "", &["freezer.state\", O_RDONLY", "freezer.state>"], &[], Either("at first it counts as not frozen")),
+    row(PARENT, "openat", &["freezer.state\", O_RDONLY"], &[], Either("at first it counts as not frozen")),
+    row(PARENT, "pread64", &["freezer.state>"], &[], Either("at first it counts as not frozen")),
 ];
 
 const GONE: Effect = Loses("it seems to have been removed meanwhile, or to be somebody else's");
