@@ -657,7 +657,7 @@ impl Record {
 
 /// Whether this freezer has stopped what is in it, or is about to.
 pub fn has_stopped((dir, file, [goes_on, _]): &Freezer) -> bool {
-    dir.read(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != *goes_on)
+    dir.read_plain(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != *goes_on)
 }
 
 /// Where below its group on v2 the first process of the container `name` is.

@@ -159,7 +159,7 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
             let is_done = || {
                 let mut buffer = [0; 256];
                 let file = if file == FREEZER_STATE { file } else { c"cgroup.events" };
-                let text = dir.read(file, &mut buffer)?;
+                let text = dir.read_plain(file, &mut buffer)?;
                 Ok(bytes::field(text, b"frozen").unwrap_or(bytes::trimmed(text)) == value)
             };
             for _ in 0..FREEZE_TURNS {

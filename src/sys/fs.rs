@@ -163,8 +163,13 @@ impl Dir {
         }
     }
 
-    /// The file `name`, as much as fits into `buffer`: control files are shorter. What has no offsets, as a FIFO, is none.
+    /// The file `name`, as much as fits into `buffer`: control files are shorter.
     pub fn read<'a>(&self, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        read_up_to(Some(self), name, buffer)
+    }
+
+    /// The same where it may be something else than a control file: what has no offsets, as a FIFO, is none.
+    pub fn read_plain<'a>(&self, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
         let file = self.open_plain(name, OpenFlags::NONE)?;
         let n = fd::pread(file.borrow(), buffer, 0).map_err(|e| e.about(name.to_bytes()))?;
         Ok(buffer.get(..n).unwrap_or_default())
