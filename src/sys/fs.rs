@@ -264,8 +264,17 @@ fn descriptor_named(path: &[u8]) -> Option<usize> {
 
 /// ftruncate(2).
 pub fn ftruncate(file: &Fd, len: usize) -> Result<()> {
+    truncate(file, len).result().map(drop)
+}
+
+/// The same; whether it has worked. A failure allocates no error: it may come again and again.
+pub fn try_ftruncate(file: &Fd, len: usize) -> bool {
+    truncate(file, len).ok().is_some()
+}
+
+fn truncate(file: &Fd, len: usize) -> Outcome {
     // SAFETY: the call takes an open descriptor and a length
-    unsafe { call!(ftruncate(file.borrow(), len)) }.result().map(drop)
+    unsafe { call!(ftruncate(file.borrow(), len)) }
 }
 
 /// openat(2) of a file to append to, which is created if it is missing. It does not wait for the reader of a FIFO: ENXIO.

@@ -400,7 +400,6 @@ fn a_log_is_followed_to_the_end() {
 }
 
 case!(short_lines_are_read_together, Needs::NAMESPACES | Needs::STRACE | Needs::SH);
-/// Also by a container that is started again, which looks for the end of its log.
 fn short_lines_are_read_together() {
     let (records, folder) = (Records::new(), Folder::new());
     let name = unique_name();
