@@ -7,6 +7,7 @@ use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
 use super::record;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
+use ::alloc::boxed::Box;
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -773,10 +774,10 @@ fn read_names(dir: &Dir, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Resul
     let mut rest = buffer.get(..n).unwrap_or_default();
     // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
     while let Some((header, name)) = rest.split_first_chunk::<19>() {
-        let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
+        let name = CStr::from_bytes_until_nul(name).unwrap_or_default();
         let is_directory = header[18] == libc::DT_DIR;
-        if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
-            names.push(bytes::c_string(&[name]));
+        if is_directory && name.to_bytes().starts_with(prefix) && name != c"." && name != c".." {
+            names.push(Box::leak(Box::<CStr>::from(name)));
         }
         let record = u16::from_ne_bytes([header[16], header[17]]);
         rest = rest.get(usize::from(record)..).unwrap_or_default();
