@@ -263,8 +263,11 @@ const SWEEP_AT_MOST: usize = 8;
 /// Removes records that killed runs in the foreground have left, now that the command runs. `turn` differs from run to run.
 pub fn sweep(parent: &Parent, turn: usize) {
     let Some((folder, ..)) = &parent.record else { return };
+    // Of a large folder one run in eight reads all names: the others are not to take longer the more there are.
+    let all = turn as u32 >> 29 == 0;
     // Its position may be at the end.
-    let names = Dir::open(Some(folder), c".").and_then(|folder| sys::directory_names(&folder, b"")).unwrap_or_default();
+    let names =
+        Dir::open(Some(folder), c".").and_then(|folder| sys::first_directory_names(&folder, all)).unwrap_or_default();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
         if let Some(name) = names.get(turn.wrapping_add(at) % names.len()) {
             // Whoever fails here leaves it to the next one.
@@ -428,8 +431,8 @@ pub struct End {
 /// A process, its pid, and that of its parent.
 pub type Process = (Fd, Pid, Pid);
 
-/// What stops a container: a directory and a file in it, and what the file says of one that goes on, and of one that is stopped.
-pub type Freezer = (Dir, &'static CStr, [&'static [u8]; 2]);
+/// What stops a container: a directory, or its path; a file in it, and what that says of one that goes on, and of one that is stopped.
+pub type Freezer<Directory = Dir> = (Directory, &'static CStr, [&'static [u8]; 2]);
 
 /// A record, as it was read.
 pub struct Record {
@@ -620,8 +623,8 @@ impl Record {
         })
     }
 
-    /// What stops it: the path of the group, and the rest of a [`Freezer`].
-    fn freezer_path(&self) -> Option<(&[u8], &'static CStr, [&'static [u8]; 2])> {
+    /// What stops it, not opened.
+    fn freezer_path(&self) -> Option<Freezer<&[u8]>> {
         let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
         Some(match kind {
             b'2' => (path, c"cgroup.freeze", [b"0", b"1"]),

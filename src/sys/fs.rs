@@ -750,6 +750,15 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
     Ok(names)
 }
 
+/// The first of them, in one read; or `all`, in as many as it takes.
+pub fn first_directory_names(dir: &Dir, all: bool) -> Result<Vec<&'static CStr>> {
+    let mut names = Vec::new();
+    if read_names(dir, b"", &mut names)? > NAMES / 2 && all {
+        while read_names(dir, b"", &mut names)? > 0 {}
+    }
+    Ok(names)
+}
+
 /// Some of them, in at most two reads, however many there are: the first ones, and in a large directory of a cgroup filesystem those
 /// from `position` on. There a position is a hash of the name, of 31 bits.
 pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result<Vec<&'static CStr>> {
