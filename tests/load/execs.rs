@@ -97,8 +97,9 @@ pub fn execs() -> Result<(), Failed> {
             return Err(format!("{found:?}, Anonymous {most:?} KiB, not {expected:?}, {least:?} KiB").into());
         }
         Ok(())
-    })?;
+    });
     call("rm", &["-f", &name]).finish().success();
+    let done = done?;
     before.compare(&marker)?;
     report(format!(
         "execs: {} into one container, {AT_ONCE} at a time; its keeper and its first process have {:?} KiB Anonymous and \
