@@ -493,6 +493,9 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     fs::write(&filler, vec![0; 400 << 10]).expect_err("the disk is full");
     // It goes on, although its log cannot.
     wait_until("it waits for b", || mark.path("mark").exists());
+    // No part of a piece stays at the end, where a container that is started again goes on.
+    let log = folder.path(&format!("{name}/log"));
+    wait_until("its log ends with a whole piece", || is_whole(&fs::read(&log).expect("the log")));
     // Nor does a loss cost memory: the heap never gives back.
     let after = anonymous_kib(keeper);
     assert!(after <= before + 32, "{before} KiB, then {after} KiB");
@@ -502,6 +505,14 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     let log = call("logs", &[&name]).success();
     assert!(log.contains("mydocker: the log has lost ") && log.ends_with("last\n"), "{} bytes", log.len());
     call("rm", &[&name]).success();
+}
+
+/// Whether a log is pieces, each with its length before it, and nothing else.
+fn is_whole(log: &[u8]) -> bool {
+    let Some(end) = log.iter().position(|byte| *byte == b'\n') else { return log.is_empty() };
+    let header = std::str::from_utf8(&log[..end]).expect("a header");
+    let len: usize = header.split_once(' ').expect("a time and a length").1.parse().expect("a length");
+    log.get(end + 1 + len..).is_some_and(is_whole)
 }
 
 /// A tmpfs on a folder of a case.
