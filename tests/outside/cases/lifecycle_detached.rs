@@ -473,7 +473,7 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     let name = unique_name();
     let mark = Folder::new();
     let script = format!(
-        "read a; i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
+        "echo first; read a; i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
         mark.text("mark")
     );
     call("run", &["-d", "-i", "--name", &name, "sh", "-c", &script]).success();
@@ -486,6 +486,9 @@ fn a_full_disk_loses_log_lines_and_says_so() {
         keeper_of(line.trim().parse().expect("a number"))
     };
     // Up to there it sweeps, and grows.
+    let log = folder.path(&format!("{name}/log"));
+    // Its log has a page, of which most is free.
+    wait_until("it has said a word", || fs::metadata(&log).is_ok_and(|log| log.len() > 0));
     wait_until("it waits for the end", || is_in_call(keeper, libc::SYS_ppoll));
     let before = anonymous_kib(keeper);
     write(b"a\n");
@@ -494,7 +497,6 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     // It goes on, although its log cannot.
     wait_until("it waits for b", || mark.path("mark").exists());
     // No part of a piece stays at the end, where a container that is started again goes on.
-    let log = folder.path(&format!("{name}/log"));
     wait_until("its log ends with a whole piece", || is_whole(&fs::read(&log).expect("the log")));
     // Nor does a loss cost memory: the heap never gives back.
     let after = anonymous_kib(keeper);
