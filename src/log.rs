@@ -77,13 +77,8 @@ impl ParentStep for DetachStreams {
             LogTo::Own => {
                 let (pipe, write) = sys::pipe2()?;
                 let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
-                let mut end = 0;
-                if self.spec.restart.is_some() {
-                    // What is left of a piece that was cut is written over.
-                    let mut reader = Reader::new(dir.open_plain(LOG, OpenFlags::NONE)?)?;
-                    while reader.next()?.is_some() {}
-                    end = reader.at;
-                }
+                // An earlier run of it has left whole pieces: see `cut_last_piece`.
+                let end = if self.spec.restart.is_some() { sys::statx_fd(file.borrow())?.size } else { 0 };
                 let half = self.spec.log_size.unwrap_or(10 << 20).max(LEAST) / 2;
                 self.log.set(Some(Box::leak(Box::new(Log {
                     pipe,
@@ -178,12 +173,14 @@ impl Log {
                 return false;
             }
         }
-        // What is left of a piece that was cut is written over.
-        if !sys::pwrite_all(self.file.borrow(), whole, self.end) {
-            return false;
+        let is_written = sys::pwrite_all(self.file.borrow(), whole, self.end);
+        if is_written {
+            self.end += whole.len() as u64;
+        } else {
+            // A later run goes on where the file ends: no part of a piece is to stay there.
+            sys::try_ftruncate(&self.file, self.end as usize);
         }
-        self.end += whole.len() as u64;
-        true
+        is_written
     }
 
     fn begin_anew(&mut self) -> Result<()> {
@@ -197,6 +194,18 @@ impl Log {
         (self.file, self.end) = (file, 0);
         Ok(())
     }
+}
+
+/// Removes what a run that was killed may have left at the end of the log: a part of a piece. Only here is the whole log read, to find
+/// the end of the last piece that is whole.
+pub fn cut_last_piece(dir: &Dir) -> Result<()> {
+    let mut reader = match dir.open_plain(LOG, OpenFlags::RDWR) {
+        // It has another log, or was killed when the file had just got its other name.
+        Err(e) if e.is(Errno::ENOENT) => return Ok(()),
+        file => Reader::new(file?)?,
+    };
+    while reader.next()?.is_some() {}
+    sys::ftruncate(&reader.file, reader.at as usize)
 }
 
 /// What to show of a log.

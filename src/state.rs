@@ -51,7 +51,7 @@ const STATUS_LEN: usize = 32;
 const RESTARTING: &[u8] = b"R";
 
 /// There is no status.
-const BLANK: &[u8] = &[b' '; STATUS_LEN];
+const BLANK: [u8; STATUS_LEN] = [b' '; STATUS_LEN];
 
 /// A record that is held: the folder of all records, its name, and its own folder, locked.
 pub type Held = (Dir, &'static CStr, Dir);
@@ -233,7 +233,7 @@ fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
     // Others hold it for a moment only, to see whether it is locked.
     sys::lock_soon(&dir)?;
     let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
-    sys::write_all(file.borrow(), BLANK).map_err(|e| e.about(b"status"))?;
+    sys::write_all(file.borrow(), &BLANK).map_err(|e| e.about(b"status"))?;
     Ok(dir)
 }
 
@@ -268,8 +268,11 @@ const SWEEP_AT_MOST: usize = 8;
 /// Removes records that killed runs in the foreground have left, now that the command runs. `turn` differs from run to run.
 pub fn sweep(parent: &Parent, turn: usize) {
     let Some((folder, ..)) = &parent.record else { return };
+    // Of a large folder one run in eight reads all names: the others are not to take longer the more there are.
+    let all = turn as u32 >> 29 == 0;
     // Its position may be at the end.
-    let names = Dir::open(Some(folder), c".").and_then(|folder| sys::directory_names(&folder, b"")).unwrap_or_default();
+    let names =
+        Dir::open(Some(folder), c".").and_then(|folder| sys::first_directory_names(&folder, all)).unwrap_or_default();
     for at in 0..names.len().min(SWEEP_AT_MOST) {
         if let Some(name) = names.get(turn.wrapping_add(at) % names.len()) {
             // Whoever fails here leaves it to the next one.
@@ -280,14 +283,15 @@ pub fn sweep(parent: &Parent, turn: usize) {
 
 /// Removes the folder `name`, if it is what a killed run in the foreground has left.
 fn sweep_one(folder: &Dir, name: &CStr) -> Result<()> {
-    match Record::open(folder, name)? {
-        Some(record) if !record.alive && !record.is_detached() => remove(folder, name, &record.dir),
-        Some(_) => Ok(()),
-        // It was killed when it had just made the folder, or when it removed it. One that is about to lock it makes it again.
-        None => match open_ours(folder, name)? {
-            Some(dir) if sys::lock(&dir, Lock::SH | Lock::NB)? => remove(folder, name, &dir),
-            _ => Ok(()),
+    // Nearly every one has somebody who keeps it: no more is read of such a record.
+    match open_ours(folder, name)? {
+        Some(dir) if sys::lock(&dir, Lock::SH | Lock::NB)? => match Record::open(folder, name)? {
+            Some(record) if record.alive || record.is_detached() => Ok(()),
+            Some(record) => remove(folder, name, &record.dir),
+            // It was killed when it had just made the folder, or when it removed it. One that is about to lock it makes it again.
+            None => remove(folder, name, &dir),
         },
+        _ => Ok(()),
     }
 }
 
@@ -375,7 +379,7 @@ pub fn note_running(spec: &Spec, parent: &Parent) -> Result<()> {
     let Some((_, _, dir)) = &parent.record else { return Ok(()) };
     dir.rename(NEW, STATE)?;
     // Up to here it was said to be restarting.
-    if spec.restart.is_some() { write_status(dir, BLANK) } else { Ok(()) }
+    if spec.restart.is_some() { write_status(dir, &BLANK) } else { Ok(()) }
 }
 
 /// Whether the command has ever been executed.
@@ -432,8 +436,8 @@ pub struct End {
 /// A process, its pid, and that of its parent.
 pub type Process = (Fd, Pid, Pid);
 
-/// What stops a container: a directory and a file in it, and what the file says of one that goes on, and of one that is stopped.
-pub type Freezer = (Dir, &'static CStr, [&'static [u8]; 2]);
+/// What stops a container: a directory, or its path; a file in it, and what that says of one that goes on, and of one that is stopped.
+pub type Freezer<Directory = Dir> = (Directory, &'static CStr, [&'static [u8]; 2]);
 
 /// A record, as it was read.
 pub struct Record {
@@ -441,6 +445,8 @@ pub struct Record {
     pub dir: Dir,
     /// The file of its status; it can be read even when it is removed.
     status: Fd,
+    /// What that file says; `None`: it is no plain file.
+    line: Option<[u8; STATUS_LEN]>,
     /// Somebody keeps it.
     pub alive: bool,
     /// Its state file; empty while it starts.
@@ -471,23 +477,19 @@ impl Record {
             Err(e) if e.is_one_of(ODD) => dir.open_plain(STATUS, OpenFlags::PATH)?,
             other => other?,
         };
-        let mut buffer = [0; STATE_LEN];
-        let state = dir
-            .open_plain(STATE, OpenFlags::NONE)
-            .and_then(|file| sys::pread(file.borrow(), &mut buffer, 0).map_err(|e| e.about(STATE.to_bytes())));
-        let len = match state {
-            Err(e) if missing(e) => 0,
+        let line = read_status(&status)?;
+        let state = match dir.open_plain(STATE, OpenFlags::NONE).and_then(|file| read_state(&file)) {
+            Err(e) if missing(e) => Vec::new(),
             // One byte is no state that can be read.
-            Err(e) if e.is_one_of(ODD) => 1,
+            Err(e) if e.is_one_of(ODD) => alloc::vec![0],
             state => state?,
         };
-        let state = buffer.get(..len).unwrap_or_default().to_vec();
-        Ok(Some(Record { dir, status, alive, state }))
+        Ok(Some(Record { dir, status, line, alive, state }))
     }
 
     /// Whether the files are plain ones, and that of the state is whole, and of this version.
     pub fn is_readable(&self) -> bool {
-        !sys::pread(self.status.borrow(), &mut [0], 0).is_err_and(|e| e.is_one_of(ODD))
+        self.line.is_some()
             && (self.state.is_empty() || self.state.starts_with(VERSION) && self.state.ends_with(b"\nend\n"))
     }
 
@@ -507,12 +509,11 @@ impl Record {
 
     /// How it has ended. `None`: it has not, or its keeper was killed. One that is alive is being started again.
     pub fn end(&self) -> Option<End> {
-        let mut buffer = [0; STATUS_LEN];
-        let len = sys::pread(self.status.borrow(), &mut buffer, 0).ok()?;
-        let mut words = bytes::words(buffer.get(..len)?);
+        let line = self.line.as_ref()?;
+        let mut words = bytes::words(line);
         let mut number = || bytes::decimal(words.next()?).ok();
         let (status, at) = (number()?, number()?);
-        let is_restarting = buffer.ends_with(RESTARTING);
+        let is_restarting = line.ends_with(RESTARTING);
         let out_of_memory = words.next() == Some(b"oom");
         Some(End { status, at, out_of_memory }).filter(|_| !self.alive || is_restarting)
     }
@@ -528,16 +529,25 @@ impl Record {
     }
 
     fn process_in(&self, pid: &[u8], since: &[u8]) -> Result<Option<Process>> {
-        let pid = Pid(self.number(pid) as i32);
-        if !self.alive || pid.0 == 0 {
-            return Ok(None);
-        }
+        let Some(pid) = self.noted_pid(pid) else { return Ok(None) };
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
-        match stat(pid)? {
-            Some(stat) if stat.start == self.number(since) && !stat.is_zombie => Ok(Some((process, pid, stat.parent))),
-            _ => Ok(None),
-        }
+        Ok(self.stat_if_its(pid, since)?.map(|stat| (process, pid, stat.parent)))
+    }
+
+    /// The pid of its process, if it runs, for a list: without a descriptor it may be another's at any time after this.
+    pub fn pid(&self) -> Result<Option<Pid>> {
+        let Some(pid) = self.noted_pid(b"pid") else { return Ok(None) };
+        Ok(self.stat_if_its(pid, b"start")?.map(|_| pid))
+    }
+
+    fn noted_pid(&self, key: &[u8]) -> Option<Pid> {
+        Some(Pid(self.number(key) as i32)).filter(|pid| self.alive && pid.0 != 0)
+    }
+
+    /// What the kernel says of the process `pid`, if that has started when the line `since` says, and has not ended.
+    fn stat_if_its(&self, pid: Pid, since: &[u8]) -> Result<Option<Stat>> {
+        Ok(stat(pid)?.filter(|stat| stat.start == self.number(since) && !stat.is_zombie))
     }
 
     /// Notes, as long as this record is open, that this process has a child in the container.
@@ -620,19 +630,27 @@ impl Record {
         })
     }
 
+    /// What stops it, not opened.
+    fn freezer_path(&self) -> Option<Freezer<&[u8]>> {
+        let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
+        Some(match kind {
+            b'2' => (path, c"cgroup.freeze", [b"0", b"1"]),
+            _ => (path, FREEZER_STATE, [THAWED, b"FROZEN"]),
+        })
+    }
+
     /// What stops it.
     pub fn freezer(&self) -> Option<Freezer> {
-        let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
-        let dir = Dir::open(None, bytes::c_string(&[path])).ok()?;
-        Some(match kind {
-            b'2' => (dir, c"cgroup.freeze", [b"0", b"1"]),
-            _ => (dir, FREEZER_STATE, [THAWED, b"FROZEN"]),
-        })
+        let (path, file, values) = self.freezer_path()?;
+        Some((Dir::open(None, bytes::c_string(&[path])).ok()?, file, values))
     }
 
     /// Whether the freezer has stopped it, or is about to.
     pub fn is_frozen(&self) -> bool {
-        self.freezer().is_some_and(|freezer| has_stopped(&freezer))
+        self.freezer_path().is_some_and(|(path, file, [goes_on, _])| {
+            let path = bytes::c_string(&[path, b"/", file.to_bytes()]);
+            sys::read_up_to(None, path, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != goes_on)
+        })
     }
 
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
@@ -650,9 +668,33 @@ impl Record {
     /// Waits until nobody keeps it.
     pub fn wait(&mut self) -> Result<()> {
         sys::lock(&self.dir, Lock::SH)?;
-        self.alive = false;
+        (self.alive, self.line) = (false, read_status(&self.status)?);
         Ok(())
     }
+}
+
+/// What the file of a status says. `None`: nothing can be read from what is there.
+fn read_status(file: &Fd) -> Result<Option<[u8; STATUS_LEN]>> {
+    let mut line = BLANK;
+    match sys::pread(file.borrow(), &mut line, 0) {
+        Err(e) if e.is_one_of(ODD) => Ok(None),
+        read => read.map(|_| Some(line)).map_err(|e| e.about(STATUS.to_bytes())),
+    }
+}
+
+/// What a state file says.
+fn read_state(file: &Fd) -> Result<Vec<u8>> {
+    let read = |buffer: &mut [u8]| sys::pread(file.borrow(), buffer, 0).map_err(|e| e.about(STATE.to_bytes()));
+    // Most are short, and the room for a long one takes longer to clear than to read.
+    let mut short = [0; 1024];
+    let len = read(&mut short)?;
+    if let Some(state) = short.get(..len).filter(|_| len < short.len()) {
+        return Ok(state.to_vec());
+    }
+    let mut long = alloc::vec![0; STATE_LEN];
+    let len = read(&mut long)?;
+    long.truncate(len);
+    Ok(long)
 }
 
 /// Whether this freezer has stopped what is in it, or is about to.

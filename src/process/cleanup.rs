@@ -12,8 +12,7 @@ use alloc::vec::Vec;
 /// there it removes in all of them. The freezer comes first: no signal reaches what is frozen.
 pub fn sweep(plan: &Plan) {
     let hierarchies = &plan.parts.hierarchies;
-    // Multiples of the golden ratio visit every hierarchy soon, whatever the distance of the pids from run to run.
-    let turn = (plan.host.pid.0 as u32).wrapping_mul(0x9e37_79b1);
+    let turn = turn(plan);
     let chosen = ((u64::from(turn) * hierarchies.len() as u64) >> 32) as usize;
     let own = plan.parts.groups.first().map_or(c"", |group| group.name);
     let found = hierarchies
@@ -35,6 +34,12 @@ pub fn sweep(plan: &Plan) {
             sweep(hierarchy);
         }
     }
+}
+
+/// A number by which the runs take turns, most of all by its highest bits: multiples of the golden ratio visit every hierarchy soon,
+/// whatever the distance of the pids from run to run.
+pub fn turn(plan: &Plan) -> u32 {
+    (plan.host.pid.0 as u32).wrapping_mul(0x9e37_79b1)
 }
 
 /// Does something in the cgroup that groups are created in, if it exists: that of this run's group, or the caller's own.

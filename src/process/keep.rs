@@ -3,6 +3,7 @@
 
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
+use crate::log;
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{Restart, Spec};
@@ -85,7 +86,7 @@ pub fn restart(
         return Err(Error::refused("no record can be kept", b"", ""));
     };
     let (folder, name, dir) = &record;
-    let (mut pause, mut restarts, mut no_more) = (0, 0, false);
+    let (mut pause, mut restarts, mut no_more, mut was_killed) = (0, 0, false, false);
     loop {
         let began = sys::monotonic();
         let Some(run) = sys::fork(CloneFlags::NONE)? else {
@@ -93,11 +94,15 @@ pub fn restart(
             if sys::getppid() != keeper {
                 sys::exit_group(125);
             }
+            if was_killed {
+                log::cut_last_piece(&record.2)?;
+            }
             return Ok(Err((front, record)));
         };
         if front.take().is_some() {
             close_streams(spec)?;
         }
+        was_killed = false;
         let status = loop {
             no_more |= take_signal(&signals, Some(run))?;
             match sys::wait4(run, false)? {
@@ -111,6 +116,7 @@ pub fn restart(
                 // It was killed, and its container with it.
                 Some(Wait::Signaled(signal)) => {
                     state::note_status(dir, 128 + signal, false)?;
+                    was_killed = true;
                     break 128 + signal;
                 }
             }

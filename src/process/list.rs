@@ -7,6 +7,7 @@ use crate::log::{self, View};
 use crate::process::keep;
 use crate::state::{self, End, Record};
 use crate::sys::{self, Dir, FdRef, OpenFlags, Poll};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -374,10 +375,7 @@ const COMMAND_WIDTH: usize = 20;
 type Row = [Vec<u8>; COLUMNS.len()];
 
 fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> Result<()> {
-    let mut names: Vec<&CStr> = Vec::new();
-    for name in sys::directory_names(folder, b"")? {
-        names.insert(names.partition_point(|other| *other < name), name);
-    }
+    let names = BinaryHeap::from(sys::directory_names(folder, b"")?).into_sorted_vec();
     let now = sys::realtime() / 1000;
     for name in names {
         let record = match Record::open(folder, name) {
@@ -401,7 +399,7 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
             out.put(b"\n");
             continue;
         }
-        let process = record.process()?.map(|(_, pid, _)| pid.0 as u64);
+        let process = record.pid()?.map(|pid| pid.0 as u64);
         let [used, limit] = if record.alive { Memory::of(&record).read() } else { [None; 2] };
         if order.json {
             put_json(out, name, &record, word, end, &[("pid", process), ("memory", used), ("memory_limit", limit)]);

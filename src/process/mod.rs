@@ -94,7 +94,7 @@ pub fn carry_out(
     }
     if started.is_ok() {
         cleanup::sweep(plan);
-        state::sweep(parent, plan.host.pid.0 as usize);
+        state::sweep(parent, cleanup::turn(plan) as usize);
         followed = supervisor.follow();
         // The relay has stopped: hang up, or a process that reads from the terminal waits forever.
         if followed.is_err() {

@@ -7,6 +7,7 @@ use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
 use super::record;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
+use ::alloc::boxed::Box;
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -271,8 +272,17 @@ fn descriptor_named(path: &[u8]) -> Option<usize> {
 
 /// ftruncate(2).
 pub fn ftruncate(file: &Fd, len: usize) -> Result<()> {
+    truncate(file, len).result().map(drop)
+}
+
+/// The same; whether it has worked. A failure allocates no error: it may come again and again.
+pub fn try_ftruncate(file: &Fd, len: usize) -> bool {
+    truncate(file, len).ok().is_some()
+}
+
+fn truncate(file: &Fd, len: usize) -> Outcome {
     // SAFETY: the call takes an open descriptor and a length
-    unsafe { call!(ftruncate(file.borrow(), len)) }.result().map(drop)
+    unsafe { call!(ftruncate(file.borrow(), len)) }
 }
 
 /// openat(2) of a file to append to, which is created if it is missing. It does not wait for the reader of a FIFO: ENXIO.
@@ -747,6 +757,15 @@ pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
     Ok(names)
 }
 
+/// The first of them, in one read; or `all`, in as many as it takes.
+pub fn first_directory_names(dir: &Dir, all: bool) -> Result<Vec<&'static CStr>> {
+    let mut names = Vec::new();
+    if read_names(dir, b"", &mut names)? > NAMES / 2 && all {
+        while read_names(dir, b"", &mut names)? > 0 {}
+    }
+    Ok(names)
+}
+
 /// Some of them, in at most two reads, however many there are: the first ones, and in a large directory of a cgroup filesystem those
 /// from `position` on. There a position is a hash of the name, of 31 bits.
 pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result<Vec<&'static CStr>> {
@@ -771,10 +790,10 @@ fn read_names(dir: &Dir, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Resul
     let mut rest = buffer.get(..n).unwrap_or_default();
     // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
     while let Some((header, name)) = rest.split_first_chunk::<19>() {
-        let name = CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes();
+        let name = CStr::from_bytes_until_nul(name).unwrap_or_default();
         let is_directory = header[18] == libc::DT_DIR;
-        if is_directory && name.starts_with(prefix) && name != b"." && name != b".." {
-            names.push(bytes::c_string(&[name]));
+        if is_directory && name.to_bytes().starts_with(prefix) && name != c"." && name != c".." {
+            names.push(Box::leak(Box::<CStr>::from(name)));
         }
         let record = u16::from_ne_bytes([header[16], header[17]]);
         rest = rest.get(usize::from(record)..).unwrap_or_default();

@@ -31,10 +31,11 @@ pub use fd::{
 pub use flags::*;
 pub use fs::{
     Device, Dir, NEW, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
-    fchmod, flock, ftruncate, has_access, is_cgroup, is_directory, is_directory_or_path, is_executable, is_on_cgroup,
-    is_on_proc, is_pipe, lock, lock_file, lock_file_soon, lock_soon, mkdir, mknod, mode, mount_id, mount_id_at,
-    name_in_proc, open, open_in_root, open_to_append, openat, openat2, path_of, read_file, read_up_to, readlink,
-    some_directory_names, space, statx, statx_fd, symlink, umask, unlink, working_directory, write_file,
+    fchmod, first_directory_names, flock, ftruncate, has_access, is_cgroup, is_directory, is_directory_or_path,
+    is_executable, is_on_cgroup, is_on_proc, is_pipe, lock, lock_file, lock_file_soon, lock_soon, mkdir, mknod, mode,
+    mount_id, mount_id_at, name_in_proc, open, open_in_root, open_to_append, openat, openat2, path_of, read_file,
+    read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink, try_ftruncate, umask, unlink,
+    working_directory, write_file,
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};

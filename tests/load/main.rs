@@ -3,9 +3,11 @@
 //! mydocker. Times are printed as ratios and never asserted.
 //!
 //! `MYDOCKER_SOAK_SECONDS=N` repeats the rounds of each trial for its share of N seconds (`just soak`).
-//! `MYDOCKER_LOAD_SEED=N` repeats the random moments of an earlier run.
+//! `MYDOCKER_LOAD_SEED=N` repeats the random moments of an earlier run; `MYDOCKER_LOAD_EXECS=N` is the number of exec into one
+//! container.
 
 use crate::each_call::each_call;
+use crate::execs::execs;
 use crate::killed::killed;
 use crate::support::folder::Folder;
 use crate::support::harness::{Running, mydocker, mydocker_file, run};
@@ -20,6 +22,7 @@ use std::{env, fs, io};
 
 mod cgroup_parent;
 mod each_call;
+mod execs;
 mod killed;
 #[path = "../failures/program.rs"]
 mod program;
@@ -230,8 +233,14 @@ fn is_released_musl() -> bool {
 
 type Test = fn() -> Result<(), Failed>;
 
-const TRIALS: [(&str, Test); 5] =
-    [("in_a_row", in_a_row), ("at_once", at_once), ("killed", killed), ("each_call", each_call), ("alive", alive)];
+const TRIALS: [(&str, Test); 6] = [
+    ("in_a_row", in_a_row),
+    ("at_once", at_once),
+    ("killed", killed),
+    ("each_call", each_call),
+    ("execs", execs),
+    ("alive", alive),
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -400,7 +400,6 @@ fn a_log_is_followed_to_the_end() {
 }
 
 case!(short_lines_are_read_together, Needs::NAMESPACES | Needs::STRACE | Needs::SH);
-/// Also by a container that is started again, which looks for the end of its log.
 fn short_lines_are_read_together() {
     let (records, folder) = (Records::new(), Folder::new());
     let name = unique_name();
@@ -474,7 +473,7 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     let name = unique_name();
     let mark = Folder::new();
     let script = format!(
-        "read a; i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
+        "echo first; read a; i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; : >{}; read b; echo last; exit 4",
         mark.text("mark")
     );
     call("run", &["-d", "-i", "--name", &name, "sh", "-c", &script]).success();
@@ -487,6 +486,9 @@ fn a_full_disk_loses_log_lines_and_says_so() {
         keeper_of(line.trim().parse().expect("a number"))
     };
     // Up to there it sweeps, and grows.
+    let log = folder.path(&format!("{name}/log"));
+    // Its log has a page, of which most is free.
+    wait_until("it has said a word", || fs::metadata(&log).is_ok_and(|log| log.len() > 0));
     wait_until("it waits for the end", || is_in_call(keeper, libc::SYS_ppoll));
     let before = anonymous_kib(keeper);
     write(b"a\n");
@@ -494,6 +496,8 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     fs::write(&filler, vec![0; 400 << 10]).expect_err("the disk is full");
     // It goes on, although its log cannot.
     wait_until("it waits for b", || mark.path("mark").exists());
+    // No part of a piece stays at the end, where a container that is started again goes on.
+    wait_until("its log ends with a whole piece", || is_whole(&fs::read(&log).expect("the log")));
     // Nor does a loss cost memory: the heap never gives back.
     let after = anonymous_kib(keeper);
     assert!(after <= before + 32, "{before} KiB, then {after} KiB");
@@ -503,6 +507,14 @@ fn a_full_disk_loses_log_lines_and_says_so() {
     let log = call("logs", &[&name]).success();
     assert!(log.contains("mydocker: the log has lost ") && log.ends_with("last\n"), "{} bytes", log.len());
     call("rm", &[&name]).success();
+}
+
+/// Whether a log is pieces, each with its length before it, and nothing else.
+fn is_whole(log: &[u8]) -> bool {
+    let Some(end) = log.iter().position(|byte| *byte == b'\n') else { return log.is_empty() };
+    let header = std::str::from_utf8(&log[..end]).expect("a header");
+    let len: usize = header.split_once(' ').expect("a time and a length").1.parse().expect("a length");
+    log.get(end + 1 + len..).is_some_and(is_whole)
 }
 
 /// A tmpfs on a folder of a case.

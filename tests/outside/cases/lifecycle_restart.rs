@@ -1,10 +1,14 @@
 //! `run -d --restart`: what starts a container again, and what ends that for good.
 
 use crate::cases::lifecycle::Records;
-use crate::support::harness::{run, unique_name};
+use crate::support::folder::Folder;
+use crate::support::harness::{mydocker_at, mydocker_file, run, unique_name};
+use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, state, wait_for_end, wait_until};
+use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 
 /// Prints a line, and fails.
 const FAILS: &str = "echo run; exit 3";
@@ -143,6 +147,46 @@ fn a_run_that_is_killed_is_started_again() {
     // The next run of its name sweeps what is left of its groups.
     records.detached(&name, &[], "exit 0");
     records.call("wait", &[&name]).success();
+    records.remove(&name);
+}
+
+case!(a_restart_does_not_read_the_log, Needs::NAMESPACES | Needs::SH | Needs::STRACE);
+/// It goes on where the file ends, however long that is.
+fn a_restart_does_not_read_the_log() {
+    let (records, folder) = (Records::new(), Folder::new());
+    let (name, seen) = (unique_name(), folder.text("strace"));
+    let log = records.folder_of(&name).join("log").into_os_string().into_string().expect("UTF-8");
+    let mut words: Vec<OsString> = ["-f", "-o", &seen, "-P", &log].map(OsString::from).into();
+    words.push(mydocker_file().into());
+    words.extend(["run", "--state", &records.state(), "-d", "--name", &name].map(OsString::from));
+    words.extend(["--restart", "on-failure:3", "sh", "-c", FAILS].map(OsString::from));
+    mydocker_at(&tool("strace").expect("strace"), &words).start().reap().success();
+    assert_eq!(records.call("logs", &[&name]).success(), "run\n".repeat(4));
+    let trace = fs::read_to_string(&seen).expect("a trace");
+    let calls = |name: &str| trace.lines().filter(|line| line.contains(&format!(" {name}("))).count();
+    assert_eq!((calls("pwrite64"), calls("pread64"), calls("read")), (4, 0, 0), "{trace}");
+    records.remove(&name);
+}
+
+case!(what_a_killed_run_has_not_written_in_whole, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn what_a_killed_run_has_not_written_in_whole() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--restart", "on-failure"], "echo run; exec sleep 1000");
+    wait_until("it has run", || runs(&records, &name) == 1);
+    let keeper = number(&records, &name, "keeper");
+    let run = children(keeper)[0];
+    let log = records.folder_of(&name).join("log");
+    let whole = fs::metadata(&log).expect("the log").len();
+    send(keeper, libc::SIGSTOP);
+    send(run, libc::SIGKILL);
+    wait_until("it is killed", || state(run) == Some('Z'));
+    let rest = [&b"1795728294000 1000\n"[..], &[b'x'; 900]].concat();
+    fs::OpenOptions::new().append(true).open(&log).expect("the log").write_all(&rest).expect("write");
+    send(keeper, libc::SIGCONT);
+    wait_until("it has run again", || runs(&records, &name) == 2);
+    assert_eq!(records.call("logs", &[&name]).success(), "run\nrun\n");
+    assert_eq!(fs::metadata(&log).expect("the log").len(), 2 * whole);
     records.remove(&name);
 }
 
