@@ -53,6 +53,8 @@ pub enum Kind {
     Usage,
     /// The command line is right, but this host or its state does not allow it.
     Refused,
+    /// Another process has said it, and ends with this status.
+    Said(u8),
 }
 
 // A longer write could arrive in pieces, mixed with another one.
@@ -101,6 +103,13 @@ impl Error {
     /// not printed.
     pub fn refused(says: &'static str, word: &[u8], hint: &'static str) -> Self {
         Error(Cause::new(Kind::Refused, says, word, hint))
+    }
+
+    /// Another process, which ends with `status`, has said this text.
+    pub fn said(status: u8, text: &[u8]) -> Self {
+        let cause = Cause::new(Kind::Said(status), "", b"", "");
+        cause.subject.put(text);
+        Error(cause)
     }
 
     /// The kernel accepted the limit `asked` in `file`, but the file reads back `got`.
@@ -184,6 +193,7 @@ impl Error {
     /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
     pub fn status(self) -> i32 {
         match (self.0.kind, self.0.what) {
+            (Kind::Said(status), _) => status.into(),
             (Kind::NotFound, _) => 127,
             (_, "execve") => 126,
             _ => 125,
@@ -201,7 +211,11 @@ impl Error {
         out.put(b"mydocker: ");
         out.put(what.as_bytes());
         if !subject.as_bytes().is_empty() {
-            out.put(if matches!(kind, Kind::Limit | Kind::Usage) { b": " } else { b" " });
+            out.put(match kind {
+                Kind::Limit | Kind::Usage => b": ",
+                Kind::Said(_) => b"",
+                _ => b" ",
+            });
             out.put(subject.as_bytes());
         }
         if errno.into_raw() != 0 {

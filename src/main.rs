@@ -203,12 +203,12 @@ fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [
         _ => None,
     };
     let mut network = of.map(|name| (name, name));
-    let joined = [(&mut network, "net"), (&mut spec.pid_of, "pid"), (&mut spec.ipc_of, "ipc")];
-    for (of, kind) in joined {
+    let joined = [(&mut network, "/ns/net"), (&mut spec.pid_of, ""), (&mut spec.ipc_of, "/ns/ipc")];
+    for (of, file) in joined {
         if let Some((path, name)) = of {
             let (uid, _) = sys::effective_ids();
             let folder = state::folder(spec.state, uid, environment, false)?;
-            *path = list::namespace_of(folder.as_ref(), name, kind)?;
+            *path = list::namespace_of(folder.as_ref(), name, file)?;
         }
     }
     if let Some((path, name)) = network {

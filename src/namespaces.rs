@@ -2,9 +2,9 @@
 
 use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, Pid, Stack};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, OpenFlags, Pid, Stack};
 use core::ffi::CStr;
 use core::mem;
 
@@ -148,32 +148,91 @@ impl ChildStep for Appear {
         let Some(successor) = child.successor.take() else { return Ok(()) };
         // What it writes there is to be this process's word.
         successor.keep_from_children()?;
-        sys::close_all_but(self.first, child.pipes.error_write.as_ref().map(Fd::borrow).as_slice())?;
+        // They are closed below: by their numbers, with all the others.
+        child.stops = None;
+        let pipes = &child.pipes;
+        let kept = [&pipes.error_write, &pipes.command_read].map(|pipe| pipe.as_ref().map_or(FdRef::NONE, Fd::borrow));
+        sys::close_all_but(self.first, &kept)?;
         if let Some(pid) = sys::fork(CloneFlags::PARENT).map_err(explain_end)? {
             successor.set(0, pid.0);
             sys::exit_group(0);
         }
         child.has_appeared = true;
+        if let Some(go) = &child.pipes.command_read {
+            // The parent has let it go when it has closed its end: [`AwaitSuccessor`].
+            sys::read(go.borrow(), &mut [0])?;
+        }
         sys::setsid()?;
         if child.terminal.is_some() { sys::control(FdRef::STDIN) } else { Ok(()) }
     }
 }
 
 step! {
-    /// Enters the PID namespace that the child is to be in.
+    /// Waits for the process that the child leaves in the other container.
     ///
-    /// It changes nothing for this process itself: setns(2).
-    pub struct EnterPidNamespace {
-        /// The file that stands for it.
-        pub path: &'static CStr,
-        /// The name of the container.
-        pub name: &'static CStr,
+    /// From here on that one is the child. It waits to be let go: what is to know its pid before the command begins comes next.
+    pub struct AwaitSuccessor;
+}
+
+impl ParentStep for AwaitSuccessor {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let (Some(pid), Some(successor)) = (parent.pid, parent.child.successor) else { return Ok(()) };
+        let process = sys::pidfd_open(pid)?;
+        // The child may be busy with a mount that hangs.
+        if !parent.await_ready(process.borrow(), false)? {
+            return Ok(());
+        }
+        let successor = if parent.child.is_rehearsal { pid } else { Pid(successor.get(0)) };
+        // A child that has failed has said why.
+        if successor.0 != 0 {
+            parent.pid = Some(successor);
+            parent.child.has_appeared = true;
+            sys::wait4(pid, true)?;
+        }
+        Ok(())
     }
 }
 
-impl ParentStep for EnterPidNamespace {
-    fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        join(self.path, self.name, CloneFlags::NEWPID)
+step! {
+    /// Joins the processes of another container, and takes a copy of its /proc.
+    ///
+    /// Only what this process leaves there in its place is seen there: setns(2), [`Appear`]. A new /proc shows the PID namespace of
+    /// the process that mounts it, proc(5); and a process that still can mount is not to be seen there.
+    pub struct JoinProcesses {
+        /// The directory of the first process of that container in /proc.
+        pub process: &'static CStr,
+        /// The name of the container.
+        pub name: &'static CStr,
+        /// That /proc is mounted before all is done that needs a `self` in /proc.
+        pub keeps_outer: bool,
+    }
+}
+
+impl ChildStep for JoinProcesses {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        let open = |path| sys::open(path, OpenFlags::PATH);
+        let (root, directory, process) = (open(c"/")?, open(c".")?, open(self.process)?);
+        let own = sys::open(c"/proc/self/ns/mnt", OpenFlags::NONE)?;
+        if self.keeps_outer {
+            child.outer_proc = Some(open(c"/proc")?);
+        }
+        for (file, kind) in [(c"ns/pid", CloneFlags::NEWPID), (c"ns/mnt", CloneFlags::NEWNS)] {
+            let namespace = sys::openat(&process, file, OpenFlags::NONE)?;
+            enter(&namespace, self.name, kind)?;
+        }
+        // Without what is mounted below it.
+        let proc = sys::open_tree_of_file(c"/proc")?;
+        sys::setns(own.borrow(), CloneFlags::NEWNS)?;
+        // setns leads to the top of all mounts: whoever starts mydocker in a chroot is below that.
+        sys::fchdir(&root, c"/")?;
+        sys::chroot()?;
+        sys::fchdir(&directory, c".")?;
+        // The container may have mounted something else there.
+        if !sys::is_on_proc(proc.borrow())? && !child.is_rehearsal {
+            return Err(Error::refused("no --pid container:", self.name.to_bytes(), "it has no /proc"));
+        }
+        child.proc = Some(proc);
+        Ok(())
     }
 }
 
@@ -196,7 +255,11 @@ impl ChildStep for JoinNamespace {
 }
 
 fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()> {
-    let namespace = sys::open(path, sys::OpenFlags::NONE).map_err(|e| e.about(word.to_bytes()))?;
+    let namespace = sys::open(path, OpenFlags::NONE).map_err(|e| e.about(word.to_bytes()))?;
+    enter(&namespace, word, kind)
+}
+
+fn enter(namespace: &Fd, word: &CStr, kind: CloneFlags) -> Result<()> {
     sys::setns(namespace.borrow(), kind).map_err(|e| {
         e.about(word.to_bytes()).hint_for(&[
             // Only the user's word can be a file of another kind.
@@ -206,7 +269,7 @@ fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()
     })
 }
 
-fn explain_end(error: crate::error::Error) -> crate::error::Error {
+fn explain_end(error: Error) -> Error {
     error.hint_for(&[
         (Errno::ESRCH, "the container has ended"),
         // clone(2) into its PID namespace.

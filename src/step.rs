@@ -211,6 +211,8 @@ pub struct Parent {
     pub pid: Option<Pid>,
     /// It is not let go any more, and waits for its command until it is killed.
     pub is_held: bool,
+    /// The pipe of the command, whose end lets it go where the command alone does not.
+    pub go: Option<Fd>,
     /// What the child has reported that it has created: the name, and the directory that it is in.
     pub created: Vec<(Rc<Fd>, &'static CStr)>,
     /// The file for that pid.
@@ -262,7 +264,7 @@ impl Parent {
     /// Keeps the pipe of the command open, and sends nothing.
     pub fn hold(&mut self) {
         self.is_held = true;
-        core::mem::forget(self.pipes.command_write.take());
+        core::mem::forget((self.pipes.command_write.take(), self.go.take()));
     }
 }
 
@@ -284,9 +286,9 @@ pub struct Child {
     pub is_rehearsal: bool,
     /// With `--step`: called before each of them.
     pub stops: Option<&'static dyn Stop>,
-    /// With `exec`: where it notes the process that goes on in its place, in the container,
+    /// Where it notes the process that goes on in its place, in the PID namespace of a container that runs,
     pub successor: Option<SharedWords>,
-    /// and whether this is that process, which may no longer tell the parent anything.
+    /// and whether this is that process, beside which others can write to its pipes.
     pub has_appeared: bool,
     /// Its ends of the pipes.
     pub pipes: Pipes,
@@ -296,6 +298,10 @@ pub struct Child {
     pub image: Option<Loop>,
     /// The old root is mounted on top of the new one.
     pub old_root_on_top: bool,
+    /// The /proc of the container whose PID namespace it joins, mounted nowhere yet.
+    pub proc: Option<Fd>,
+    /// The host's /proc, where that other one is mounted, which shows no `self` to this process.
+    pub outer_proc: Option<Fd>,
     /// /proc, /sys and /dev of a root of its own.
     pub own: Own,
     /// The working directory is entered when the process has become the user.

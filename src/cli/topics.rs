@@ -70,7 +70,7 @@ does not see the client's address. Containers on one bridge find each other by
 A run without --rootfs is no boundary: the command sees the files of the host,
 and reaches what its user reaches. With --rootfs it is one. These undo it:
 --privileged; --cap-add of SYS_ADMIN, SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or
-MKNOD; as root, --pid host, and --cap-add SYS_PTRACE if --pid container: joins.
+MKNOD; as root, --pid host.
 
 The command has docker's capabilities without MKNOD, cannot gain others, and a
 filter refuses rarely needed system calls; /sys and the cgroups are read-only.

@@ -170,6 +170,8 @@ step! {
     pub struct SendCommand {
         /// The words, each with a NUL after it.
         pub words: &'static [u8],
+        /// What follows is up to [`LetGo`].
+        pub keeps_pipe: bool,
     }
 }
 
@@ -189,8 +191,24 @@ impl ParentStep for SendCommand {
                 core::mem::forget(pipe);
                 Ok(())
             }
+            Ok(true) if self.keeps_pipe => {
+                parent.go = Some(pipe);
+                Ok(())
+            }
             other => other.map(drop),
         }
+    }
+}
+
+step! {
+    /// Lets it go, by the end of the pipe.
+    pub struct LetGo;
+}
+
+impl ParentStep for LetGo {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        drop(parent.go.take());
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand
 use crate::host::Host;
 use crate::init::BecomeInit;
 use crate::log::JoinErrors;
-use crate::namespaces::{Appear, JoinNamespace, SetHostname};
+use crate::namespaces::{Appear, JoinNamespace, JoinProcesses, SetHostname};
 use crate::network::BringUpLoopback;
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::names::OpenHosts;
@@ -66,6 +66,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // Likewise: mqueue shows the queues of the process that mounts it.
         steps.add(JoinNamespace { path, word: name, kind: CloneFlags::NEWIPC });
     }
+    if let Some((process, name)) = spec.pid_of {
+        steps.add(JoinProcesses { process, name, keeps_outer: own_root });
+    }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {
         steps.add(ReopenStdin { input });
@@ -85,7 +88,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if own_root && in_userns {
         // enter_root mounts them while the host's can still be seen, or they are bound from the host.
-    } else if own_root || !spec.host_pid {
+    } else if own_root || !spec.host_pid && spec.pid_of.is_none() {
         steps.add(MountProc { in_userns });
     }
     let is_bind = |volume: &Volume| in_userns && own_root && is_userns_bind(volume);
@@ -241,12 +244,16 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(value) = spec.oom_score_adj {
         steps.add(SetOomScoreAdj { value });
     }
-    become_command(&mut steps, spec, host, parts, confinement, own_root, false);
+    if !own_root && spec.pid_of.is_some() {
+        // Up to here this process had its names in the host's.
+        steps.add(MountProc { in_userns });
+    }
+    become_command(&mut steps, spec, host, parts, confinement, own_root, spec.pid_of.is_some());
     steps
 }
 
-/// What is left to do in the container: the same for `run` and for `exec`, but that with `appears` only now a process is to be
-/// seen there.
+/// What is left to do in the container: the same for `run` and for `exec`. With `appears` only now a process is to be seen there,
+/// or in the other container whose processes it joins.
 pub fn become_command(
     steps: &mut Steps<dyn ChildStep>,
     spec: &'static Spec,

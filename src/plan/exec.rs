@@ -68,7 +68,7 @@ pub fn make(
     if spec.tty {
         parent.add(ReceiveTerminal { terminal: &parts.terminal });
     }
-    parent.add(SendCommand { words: parts.words });
+    parent.add(SendCommand { words: parts.words, keeps_pipe: false });
 
     let mut child = Steps::<dyn ChildStep>::default();
     child.add(CloseParentsEnds);

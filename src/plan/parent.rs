@@ -5,10 +5,10 @@ use super::Parts;
 use crate::bytes;
 use crate::cgroup::Version;
 use crate::cgroup::steps::{ApplyLimit, CreateCgroup, EnableController, OpenParentCgroup};
-use crate::command::{MakePipes, SendCommand};
+use crate::command::{LetGo, MakePipes, SendCommand};
 use crate::host::Host;
 use crate::log::DetachStreams;
-use crate::namespaces::{AdoptOrphans, CloneChild, EnterPidNamespace, SetNotDumpable};
+use crate::namespaces::{AdoptOrphans, AwaitSuccessor, CloneChild, SetNotDumpable};
 use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
 use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
@@ -26,6 +26,7 @@ use crate::userns::MapIds;
 
 /// The steps of the parent.
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ParentStep> {
+    let joins = spec.pid_of.is_some();
     let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
         steps.add(AdoptOrphans);
@@ -51,7 +52,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         for_terminal: spec.tty,
         for_input: parts.input.is_some(),
         for_undo: parts.undo_on_failure,
-        for_successor: false,
+        for_successor: joins,
     });
     if spec.name.is_some() {
         let inherits = spec.workdir.is_none() && !spec.has_own_root();
@@ -68,15 +69,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MakeHosts { spec, host, bridge, names });
     }
     create_groups(&mut steps, parts, Version::V2);
-    if let Some((path, name)) = spec.pid_of {
-        steps.add(EnterPidNamespace { path, name });
-    }
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
-    if spec.pid_of.is_some() {
-        // Its own again, for a relay of ports.
-        let path = c"/proc/self/ns/pid";
-        steps.add(EnterPidNamespace { path, name: path });
-    }
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
     }
@@ -101,20 +94,15 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if matches!(spec.network, Network::Pasta) {
         steps.add(StartPasta { in_userns: parts.maps.is_some() });
     }
-    if !spec.ports.is_empty() {
-        let filter = Slot::new(Some(publish::filter()));
-        let detached = spec.detach && !spec.log.is_callers();
-        steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), detached, filter });
-    }
-    if spec.pid_file.is_some() {
-        steps.add(WritePidFile);
+    if !joins {
+        tell_pid(&mut steps, spec, parts);
     }
     create_groups(&mut steps, parts, Version::V1);
     if spec.tty {
         steps.add(ReceiveTerminal { terminal: &parts.terminal });
     }
-    if spec.name.is_some() {
-        steps.add(NoteProcess { about: state::about(spec, parts.words), groups: &parts.groups });
+    if !joins {
+        note(&mut steps, spec, parts);
     }
     // Late, so that a run that fails before leaves no such file.
     if let Some(path) = spec.cid_file {
@@ -127,8 +115,34 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(seconds) = spec.timeout {
         steps.add(StartTimer { seconds });
     }
-    steps.add(SendCommand { words: parts.words });
+    steps.add(SendCommand { words: parts.words, keeps_pipe: joins });
+    if joins {
+        // Only now is the command's process there, and waits.
+        steps.add(AwaitSuccessor);
+        tell_pid(&mut steps, spec, parts);
+        note(&mut steps, spec, parts);
+        steps.add(LetGo);
+    }
     steps
+}
+
+/// Tells the pid of the command's process to the relay, which ends with it, and to whoever reads the file.
+fn tell_pid(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'static Parts) {
+    if !spec.ports.is_empty() {
+        let filter = Slot::new(Some(publish::filter()));
+        let detached = spec.detach && !spec.log.is_callers();
+        steps.add(StartRelay { network: spec.network, in_userns: parts.maps.is_some(), detached, filter });
+    }
+    if spec.pid_file.is_some() {
+        steps.add(WritePidFile);
+    }
+}
+
+/// Notes that process in its record.
+fn note(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'static Parts) {
+    if spec.name.is_some() {
+        steps.add(NoteProcess { about: state::about(spec, parts.words), groups: &parts.groups });
+    }
 }
 
 /// The groups of one interface, with their limits.

@@ -10,9 +10,9 @@ use crate::sys::trace::{self, Who};
 pub fn main(child: &mut Child) -> ! {
     let Err(error) = walk(child) else { sys::exit_group(125) };
     let told = match &child.pipes.error_write {
-        // In the container others may write there, too: so the parent no longer reads it.
-        Some(pipe) if !child.has_appeared => sys::send_error(pipe.borrow(), error),
-        _ => Err(error),
+        Some(pipe) if child.has_appeared => sys::send_message(pipe.borrow(), error),
+        Some(pipe) => sys::send_error(pipe.borrow(), error),
+        None => Err(error),
     };
     if told.is_err() {
         sys::say(error);

@@ -328,12 +328,12 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
     Err(Error::refused(what, name.to_bytes(), ""))
 }
 
-/// A namespace of a container that runs, as a name of a file that this process and its children hold open. `kind` is that of
-/// namespaces(7): `net`.
-pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, kind: &str) -> Result<&'static CStr> {
+/// A file in the directory in /proc of the first process of a container that runs, such as `/ns/net`, or that directory: a name of
+/// what this process and its children hold open.
+pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, file: &str) -> Result<&'static CStr> {
     let record = find(folder, name)?;
     let (process, pid, _) = running(&record, name)?;
-    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/ns/", kind.as_bytes()]);
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), file.as_bytes()]);
     let namespace = sys::open(path, OpenFlags::NONE)?;
     // As long as it is alive, nobody else has its pid.
     if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {

@@ -102,8 +102,10 @@ pub fn carry_out(
         }
     }
     trace::set_phase(Phase::End);
-    // A child that creates files in the root reports each one; it exits when the pipe closes. Any other is killed.
-    let ended = supervisor.end(parent, started.is_err() && !plan.parts.undo_on_failure);
+    // A child that creates files in the root reports each one; it exits when the pipe closes. Any other is killed, and so is one
+    // that has nothing to report any more.
+    let kill = started.is_err() && (!plan.parts.undo_on_failure || parent.child.has_appeared);
+    let ended = supervisor.end(parent, kill);
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
     let orphans = supervisor.end_orphans();

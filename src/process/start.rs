@@ -19,6 +19,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         ending: signals::ENDING.without(plan.host.status.ignored),
         pid: None,
         is_held: false,
+        go: None,
         created: Vec::new(),
         pid_file: None,
         stats_file: None,
@@ -41,6 +42,8 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             born_in_cgroup: false,
             image: None,
             old_root_on_top: false,
+            proc: None,
+            outer_proc: None,
             own: Own::default(),
             workdir_is_users: false,
             user: if plan.spec.user.is_some() { User::with_room() } else { User::default() },
@@ -61,11 +64,16 @@ pub fn walk(plan: &Plan, parent: &mut Parent) -> Result<()> {
         }
         listed.step.carry_out(parent)
     });
-    // A child that waits for the command after all must see the end of the pipe.
+    // A child that waits for the command after all must see the end of the pipe; one that has it already must not.
     drop(parent.pipes.command_write.take());
+    if parent.go.is_some() {
+        parent.hold();
+    }
     match (walked, &parent.pipes.error_read) {
         // A child that has ended has said why on the other pipe.
-        (Err(e), Some(pipe)) if parent.pid.is_some() && e.is_one_of(&[Errno::EPIPE, Errno::ESRCH]) => {
+        (Err(e), Some(pipe))
+            if parent.pid.is_some() && !parent.child.has_appeared && e.is_one_of(&[Errno::EPIPE, Errno::ESRCH]) =>
+        {
             Err(sys::receive_error(pipe.borrow()).ok().flatten().unwrap_or(e))
         }
         (walked, _) => walked,

@@ -23,7 +23,7 @@ pub struct Supervisor {
     /// It never becomes the command.
     is_held: bool,
     signals: Option<Fd>,
-    /// With `exec`: where the child notes the process that it leaves in the container, in its place.
+    /// Where the child notes the process that it leaves in its place, in the PID namespace of a container that runs.
     successor: Option<SharedWords>,
     /// That process is the child now.
     has_succeeded: bool,
@@ -64,7 +64,7 @@ impl Supervisor {
             is_held: parent.is_held,
             signals: parent.signals.take(),
             successor: parent.child.successor.take(),
-            has_succeeded: false,
+            has_succeeded: parent.child.has_appeared,
             error_read: parent.pipes.error_read.take(),
             is_subreaper: plan.spec.host_pid,
             init: plan.spec.init,
@@ -144,10 +144,18 @@ impl Supervisor {
             }
             if error.can_read() || polled.is_err() {
                 let Some(pipe) = self.error_read.take() else { return Ok(()) };
-                // What fails in the container is said there. The pipe stays open: where nobody reads it, mydocker has ended.
                 if !self.is_word_of_child()? {
-                    core::mem::forget(pipe);
-                    return Ok(());
+                    match sys::receive_message(pipe.borrow()) {
+                        Ok((_, Some(e))) => return Err(e),
+                        Ok((false, None)) => return Ok(()),
+                        // It stays open: where nobody reads it, mydocker has ended.
+                        Ok((true, None)) => self.error_read = Some(pipe),
+                        Err(e) => {
+                            self.warning = Some(e);
+                            core::mem::forget(pipe);
+                        }
+                    }
+                    continue;
                 }
                 return match sys::receive_error(pipe.borrow()) {
                     Ok(reason) => reason.map_or(Ok(()), Err),
@@ -349,7 +357,7 @@ impl Supervisor {
         (self.has_succeeded, self.pid, self.ended) = (true, Some(pid), None);
         // The ends of both may have been one SIGCHLD.
         self.ended = sys::wait4(pid, false)?;
-        if self.killed_for.is_some() { sys::kill(pid, libc::SIGKILL) } else { Ok(()) }
+        if self.is_held || self.killed_for.is_some() { sys::kill(pid, libc::SIGKILL) } else { Ok(()) }
     }
 
     fn act(&mut self, fate: Fate, signal: Signal, pid: Pid) -> Result<()> {

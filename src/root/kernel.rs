@@ -25,6 +25,8 @@ const USUAL_ATTRIBUTES: MountAttr =
 
 step! {
     /// Mounts a /proc that shows the new PID namespace.
+    ///
+    /// Or that of the container whose processes it joins: [`JoinProcesses`](crate::namespaces::JoinProcesses).
     pub struct MountProc {
         /// It is in a user namespace.
         pub in_userns: bool,
@@ -33,9 +35,13 @@ step! {
 
 impl ChildStep for MountProc {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let mounted = match &child.own.proc {
-            Some(target) => sys::mount_on(target, c"/proc", c"proc", USUAL_ATTRIBUTES, &[]).map(Some),
-            None => sys::mount(c"proc", c"/proc", c"proc", USUAL, None).map(|()| None),
+        let mounted = match (child.proc.take(), &child.own.proc) {
+            (Some(proc), Some(target)) => sys::move_mount(&proc, target, c"/proc").map(|()| Some(proc)),
+            (Some(proc), None) => {
+                sys::move_mount(&proc, &sys::open(c"/proc", OpenFlags::PATH)?, c"/proc").map(|()| None)
+            }
+            (None, Some(target)) => sys::mount_on(target, c"/proc", c"proc", USUAL_ATTRIBUTES, &[]).map(Some),
+            (None, None) => sys::mount(c"proc", c"/proc", c"proc", USUAL, None).map(|()| None),
         };
         child.own.proc = mounted.map_err(|e| explain_masked(e, self.in_userns))?;
         Ok(())
@@ -115,9 +121,16 @@ impl ChildStep for MaskPaths {
             return Err(Error::refused("not the device null:", b"/dev/null", "nothing can be masked with it"));
         }
         // From here on the working directory is in this very /proc, and then in this very /sys.
-        let null = own::name_of(child, &null)?;
+        let name = own::name_of(child, &null)?;
+        let mut null = name.as_c_str().unwrap_or_default();
+        if let (Some(proc), Some(_), [first, ..]) = (&child.own.proc, &child.outer_proc, &MASKED_FILES) {
+            // There it has no such name. What is masked first is the same file.
+            sys::move_mount(&sys::open_tree_of_file(null)?, &sys::openat(proc, first, OpenFlags::PATH)?, first)?;
+            sys::fchdir(proc, c"/proc")?;
+            null = first;
+        }
         for path in &MASKED_FILES {
-            unless_missing(sys::mount(null.as_c_str().unwrap_or_default(), path, c"", MountFlags::BIND, None))?;
+            unless_missing(sys::mount(null, path, c"", MountFlags::BIND, None))?;
         }
         for path in &MASKED_IN_PROC {
             mask_directory(path)?;

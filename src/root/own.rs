@@ -10,6 +10,12 @@ use core::ffi::CStr;
 /// By which path a call reaches `path`. If it is below a directory of the container's own, that becomes the working directory, and
 /// the path is relative to it.
 pub fn enter<'a>(child: &mut Child, path: &'a CStr) -> Result<&'a CStr> {
+    if let Some(outer) = &child.outer_proc
+        && path.to_bytes().starts_with(b"/proc/self/")
+    {
+        sys::fchdir(outer, c"/proc")?;
+        return Ok(CStr::from_bytes_with_nul(path.to_bytes_with_nul().get(6..).unwrap_or_default()).unwrap_or_default());
+    }
     for (top, own) in child.own.all() {
         if let Some(own) = own
             && let Some(below) = path.to_bytes_with_nul().strip_prefix(top.to_bytes())

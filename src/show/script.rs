@@ -8,6 +8,7 @@
 use crate::bytes::{self, Address, Put, to_decimal};
 use crate::capabilities::CAPABILITIES;
 use crate::error::Result;
+use crate::namespaces::AwaitSuccessor;
 use crate::network::bridge::{ADDRESS, INFO_DATA, LINK, PEER, ROUTE};
 use crate::network::filter::{self, NEW_CHAIN, NEW_RULE, NEW_TABLE};
 use crate::network::slirp::{StartPasta, StartSlirp};
@@ -278,6 +279,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         }
         if step.purpose == StartPasta::purpose() {
             all.stop(b"mydocker itself starts and ends pasta: leave out --network pasta");
+            continue;
+        }
+        if step.purpose == AwaitSuccessor::purpose() {
+            all.stop(b"a shell cannot start the command in another PID namespace: leave out --pid container:");
             continue;
         }
         all.step(step, Translator::parents_call);
@@ -658,9 +663,6 @@ impl Translator {
                 Prctl::SET_DUMPABLE => {}
                 other => self.stop(other.names().as_bytes()),
             },
-            Sysno::setns if call.number(1) == CloneFlags::NEWPID.bits() as usize => {
-                self.stop(b"a shell cannot start the command in another PID namespace: leave out --pid container:");
-            }
             Sysno::sendto if self.namespaces.has(CloneFlags::NEWUSER) => {
                 self.stop(b"a bridge needs root, with CAP_NET_ADMIN: leave out --network bridge");
             }
@@ -711,6 +713,8 @@ impl Translator {
                 }
                 self.line("mount -t ^ -o ~ ~ ~", &[kind, &options, source, target]);
             }
+            // Of the /proc of another container.
+            Sysno::move_mount if self.has_stopped => {}
             Sysno::move_mount => {
                 let (source, target) = (self.of_fd(call, 0), self.of_fd(call, 2));
                 if self.root.is_none() && (target == b"/sys" || target.starts_with(b"/sys/")) {

@@ -100,9 +100,9 @@ pub struct Spec {
     pub host_pid: bool,
     /// It shares the host's IPC namespace.
     pub host_ipc: bool,
-    /// The PID namespace that it joins: the file that stands for it, once that is open; and the name of the container.
+    /// Whose processes it joins: the directory of the first one in /proc, once that is open; and the name of the container.
     pub pid_of: Option<(&'static CStr, &'static CStr)>,
-    /// The IPC namespace that it joins, likewise.
+    /// The IPC namespace that it joins: the file that stands for it, likewise.
     pub ipc_of: Option<(&'static CStr, &'static CStr)>,
     /// It shares the host's UTS namespace.
     pub host_uts: bool,

@@ -39,7 +39,7 @@ impl Stack {
 }
 
 /// An address in our own memory.
-struct Address(*mut u8);
+pub(super) struct Address(pub *mut u8);
 
 impl Arg for Address {
     const SHOW: &'static Show = &Show::Address;

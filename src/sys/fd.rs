@@ -2,7 +2,7 @@
 
 use super::flags::{CloseRangeFlags, Fcntl, OpenFlags, Whence};
 use super::gate::{Arg, Null, Object, Outcome, Print, Show, call, put_numbers, word};
-use crate::bytes::Put;
+use crate::bytes::{self, Put};
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -50,7 +50,7 @@ impl FdRef<'static> {
     /// AT_FDCWD: a relative path begins at the working directory.
     pub(super) const CWD: Self = FdRef(libc::AT_FDCWD as usize, PhantomData);
     /// -1: no descriptor.
-    pub(super) const NONE: Self = FdRef(usize::MAX, PhantomData);
+    pub const NONE: Self = FdRef(usize::MAX, PhantomData);
     /// The three standard streams.
     pub const STREAMS: [Self; 3] = [Self::STDIN, Self::STDOUT, Self::STDERR];
 
@@ -339,6 +339,27 @@ impl Arg for CauseRoom {
 pub fn send_error(pipe: FdRef, error: Error) -> Result<()> {
     // SAFETY: the kernel reads one Cause, of the size that it is told
     unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about_text(b"error pipe").map(drop)
+}
+
+/// Sends the message of an error, behind its status, through a pipe that others may write to as well.
+pub fn send_message(pipe: FdRef, error: Error) -> Result<()> {
+    let mut message = ::alloc::vec![error.status() as u8];
+    error.print(&mut message);
+    write_all(pipe, &message)
+}
+
+/// Receives what [`send_message`] has sent: whether it is not the end of file, and the error, if it is one.
+pub fn receive_message(pipe: FdRef) -> Result<(bool, Option<Error>)> {
+    let mut buffer = [0; 1024];
+    let n = read(pipe, &mut buffer).map_err(|e| e.about(b"error pipe"))?;
+    let start = b"mydocker: ";
+    let error = bytes::split(buffer.get(..n).unwrap_or_default(), b'\n').find_map(|line| {
+        let at = bytes::position(line, start)?;
+        let text = line.get(at + start.len()..)?;
+        // Others may not write to the caller's terminal so.
+        text.iter().all(|byte| (b' '..0x7f).contains(byte)).then_some(Error::said(*line.get(at.checked_sub(1)?)?, text))
+    });
+    Ok((n > 0, error))
 }
 
 /// Receives an error that the child has sent; `None` at the end of file.

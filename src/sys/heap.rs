@@ -1,6 +1,7 @@
 //! Memory: the heap of a program that runs once and ends, and words that two processes share. libc's own heap would make brk
 //! and mmap calls before the first line of work.
 
+use super::clone::Address;
 use super::flags::{Advice, MapFlags, Prot};
 use super::gate::call;
 use crate::error::Result;
@@ -115,7 +116,7 @@ impl SharedWords {
 
     /// madvise(2): no child of this process from here on has them.
     pub fn keep_from_children(&self) -> Result<()> {
-        let (at, size) = (core::ptr::from_ref(self.0) as usize, size_of::<[AtomicI32; 4]>());
+        let (at, size) = (Address(ptr::from_ref(self.0).cast_mut().cast()), size_of::<[AtomicI32; 4]>());
         // SAFETY: a mapping of our own, of which this process keeps its own view
         unsafe { call!(madvise(at, size, Advice::DONTFORK)) }.result().map(drop)
     }

@@ -25,8 +25,8 @@ pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
     Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, lseek, may_write, pipe2, poll, pread, pwrite_all, read,
-    read_now, read_to_end, reader_is_gone, receive_error, send_error, set_nonblocking, try_pipe2, write, write_all,
-    write_now,
+    read_now, read_to_end, reader_is_gone, receive_error, receive_message, send_error, send_message, set_nonblocking,
+    try_pipe2, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{

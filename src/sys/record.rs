@@ -121,7 +121,8 @@ pub fn take() -> Vec<Recorded> {
 /// The observer.
 fn note_and_answer(made: Made) -> usize {
     // The heap grows while calls are noted: its mappings are not part of the run.
-    if made.call.number == Sysno::mmap && made.register(3) & libc::MAP_STACK as usize == 0 {
+    let is_of_heap = made.register(3) & (libc::MAP_STACK | libc::MAP_SHARED) as usize == 0;
+    if made.call.number == Sysno::mmap && is_of_heap {
         return made.make();
     }
     let Some(recorder) = recorder() else { return made.make() };

@@ -351,10 +351,31 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
         },
         // Among the processes of a container that runs.
         Scenario {
-            options: words(&format!("--no-limits --pid container:{}", preparation::name())),
+            options: words(&format!("--no-limits --pid container:{} --pid-file ../pid", preparation::name())),
             about: &["failures-name"],
             prepare: Preparation::container,
-            only: &["openat", "setns", "clone", "ppoll", "wait4", "mount"],
+            only: &[
+                "openat",
+                "setns",
+                "open_tree",
+                "fchdir",
+                "chroot",
+                "fstatfs",
+                "move_mount",
+                "mmap",
+                "madvise",
+                "close_range",
+                "clone",
+                "setsid",
+                "prctl",
+                "pidfd_open",
+                "signalfd4",
+                "ppoll",
+                "wait4",
+                "read",
+                "write",
+                "execve",
+            ],
             ..base("pid_of", "", two | in_background)
         },
         // The commands about one.

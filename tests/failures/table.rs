@@ -313,6 +313,9 @@ const TABLE: &[Row] = &[
     },
     Row { scenarios: &["slirp4netns"], ..row(CHILD, "", &[], &[], Says("it has ended at once")) },
     row(CHILD, "setns", &["CLONE_NEWNET"], &[], Ends),
+    // The /proc of another container.
+    Row { scenarios: &["pid_of"], ..row(CHILD, "setns", &[], &[], Ends) },
+    Row { scenarios: &["pid_of"], ..row(PARENT, "", &["/proc/self/cgroup\"", "/cgroup>"], &[], NOT_NEEDED) },
     row(CHILD, "epoll_pwait", &[], &["EINVAL"], Warned("the ports are closed, and the command goes on")),
     // A group without that file is taken for one of v2.
     Row { scenarios: EXEC, ..row(PARENT, "faccessat", &["\"tasks\""], &["ENOENT"], Says("CLONE_INTO_CGROUP")) },

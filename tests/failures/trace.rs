@@ -137,6 +137,18 @@ impl Traced {
 
     /// The parent's write of the command into the pipe: from then on the command may run.
     pub fn release(&self) -> Option<&Call> {
+        let sent = self.sent()?;
+        // What is to appear among the processes of another container waits for the end of that pipe.
+        if !self.calls.iter().any(|call| !self.is_child(call) && call.arguments.contains("MAP_SHARED")) {
+            return Some(sent);
+        }
+        let pipe = sent.arguments.split(',').next()?;
+        self.calls.iter().find(|call| {
+            !self.is_child(call) && call.name == "close" && call.arguments == pipe && call.began > sent.began
+        })
+    }
+
+    fn sent(&self) -> Option<&Call> {
         self.calls.iter().find(|call| {
             !self.is_child(call)
                 && call.name == "write"

@@ -6,6 +6,7 @@ use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::outcome::Outcome;
 use crate::support::processes::{children, send, state, wait_for_end, wait_until};
+use crate::support::roots::Root;
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -459,4 +460,77 @@ fn processes_and_ipc_of_another_container() {
     assert_eq!(children(first_process).into_iter().filter(lives).count(), 0);
     first.finish().success();
     records.probe(&["--pid", "container:lc-first"], &["status", "0"]).finish().refused(125, &["no such container"]);
+}
+
+case!(a_run_among_the_processes_of_another, Needs::ROOT | Needs::BUSYBOX | Needs::SLEEP);
+/// Its first process is made last, there; what is known of a run is known of that one.
+fn a_run_among_the_processes_of_another() {
+    let records = Records::new();
+    let first = records.waiting("lc-first");
+    let of = ["--pid", "container:lc-first"];
+    let root = Root::with_directories().with_busybox();
+    let path = root.path();
+    let in_root = [&of[..], &["--rootfs", &path]].concat();
+    for options in [&of[..], &in_root] {
+        let with =
+            |more: &[&str], script: &str| records.run(&[options, more].concat(), &["/bin/sh", "-c", script]).finish();
+        with(&[], "exit 5").silent(5);
+        with(&["--init"], "kill -TERM $$").silent(143);
+        with(&["--pids-limit", "9"], "kill -KILL $$").silent(137);
+        // Its own /proc shows them, and itself by the pid that it has there.
+        let seen = with(&[], "read self rest </proc/self/stat; read name </proc/1/comm; echo $(( self == $$ )) $name")
+            .success();
+        assert!(seen.starts_with("1 ") && seen.len() > 3, "{seen}");
+        // Its pid is written before it begins.
+        let file = records.0.text("pid");
+        let bind = format!("{file}:{file}");
+        let copy = if options.len() > 2 { &["-v", &bind, "--pid-file", &file][..] } else { &["--pid-file", &file] };
+        fs::write(&file, "").expect("write");
+        let inside = with(copy, &format!("cat {file}")).success();
+        assert!(inside.trim_end().parse::<i32>().expect("a pid") > 1, "{inside:?}");
+        assert_eq!(fs::read_to_string(&file).expect("the file"), inside);
+        with(&["--pid-file", "/dev/full"], "echo never").refused(125, &["--pid-file", "ENOSPC"]);
+        // What is not executed is not there.
+        with(&["--name", "lc-none", "--entrypoint", "/none"], "").refused(127, &["/none", "not found"]);
+        let none = records.run(&[options, &["-d", "--name", "lc-none"]].concat(), &["/none"]).finish();
+        none.refused(127, &["/none", "not found"]);
+        assert_eq!(records.left(), ["lc-first"]);
+        // ps, exec and rm find the process that is left there, and not the one that has ended.
+        records.detached_in("lc-second", options, &["/bin/busybox", "sleep", "1000"]);
+        let pid = records.pid("lc-second");
+        assert_eq!(fs::read(format!("/proc/{pid}/cmdline")).expect("cmdline"), b"/bin/busybox\0sleep\x001000\0");
+        let namespaces = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).expect("readlink");
+        assert_eq!(namespaces(pid), namespaces(children(first.pid)[0]));
+        let seen = records.call("exec", &["lc-second", "/bin/busybox", "readlink", "/proc/self/ns/pid"]).success();
+        assert_eq!(seen.trim_end(), namespaces(pid).display().to_string());
+        records.call("exec", &["lc-second", "/none"]).refused(127, &["/none", "not found"]);
+        records.remove("lc-second");
+        assert!(!fs::exists(format!("/proc/{pid}")).expect("stat"));
+    }
+    // What is created in the root for a command that cannot be executed is removed again.
+    records.run(&[&in_root[..], &["-w", "/new/folder"]].concat(), &["/none"]).finish().refused(127, &["/none"]);
+    assert!(!fs::exists(format!("{path}/new")).expect("stat"));
+    // It ends with its mydocker.
+    let running = records.probe(&[&of[..], &["--no-limits"]].concat(), &["hold"]).start_ready();
+    let pid = children(running.pid)[0];
+    send(running.pid, libc::SIGKILL);
+    wait_until("it has ended", || state(pid).is_none_or(|state| state == 'Z'));
+    drop(running.finish());
+    first.finish().success();
+}
+
+case!(a_container_without_a_proc_of_its_own, Needs::ROOT | Needs::BUSYBOX);
+/// A /proc is taken from there, and from nowhere else.
+fn a_container_without_a_proc_of_its_own() {
+    let records = Records::new();
+    let root = Root::with_directories().with_busybox();
+    for how in ["-t tmpfs none", "--bind /bin"] {
+        let name = unique_name();
+        let script = format!("/bin/busybox mount {how} /proc && echo mounted && exec /bin/busybox sleep 1000");
+        records.detached_in(&name, &["--privileged", "--rootfs", &root.path()], &["/bin/sh", "-c", &script]);
+        wait_until("it is mounted", || records.call("logs", &[&name]).stdout_text().contains("mounted\n"));
+        let run = records.run(&["--pid", &format!("container:{name}")], &["true"]).finish();
+        run.refused(125, &[&name, "it has no /proc"]);
+        records.remove(&name);
+    }
 }

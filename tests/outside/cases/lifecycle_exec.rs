@@ -373,30 +373,58 @@ fn mydocker_is_masked() {
     assert!(fs::read(&file).expect("read") == before, "mydocker's file has changed");
 }
 
+/// A container with CAP_SYS_PTRACE that looks, all the time, into every process that it sees. It writes what it finds of the host: a
+/// path that its root has, every directory that somebody has open, and CAP_SYS_ADMIN. What it writes to a pipe is not taken for
+/// mydocker's.
+fn watcher(records: &Records, name: &str, root: &str) {
+    let script = format!(
+        "exec 2>/dev/null; w={}; echo looking; while :; do for p in /proc/[0-9]*; do [ -e $p/root{} ] && echo seen; [ -e $p/cwd{} ] && echo cwd; \
+         for f in $p/fd/[3-9]* $p/fd/1[0-9]; do [ -d $f ] && echo held; [ -p $f ] && echo $w >$f; done; \
+         while read -r key value; do [ $key = CapPrm: ] && [ $((0x$value & 0x200000)) != 0 ] && echo able; done <$p/status; done; done",
+        "A".repeat(1024),
+        records.state(),
+        "/..".repeat(9) + &records.state(),
+    );
+    let options = ["--rootfs", root, "--cap-add", "SYS_PTRACE"];
+    records.detached_in(name, &options, &["/bin/sh", "-c", &script]);
+    wait_until("it looks", || records.call("logs", &[name]).stdout_text().contains("looking\n"));
+}
+
 case!(the_host_is_not_seen_in_who_joins, Needs::ROOT | Needs::BUSYBOX);
 /// CAP_SYS_PTRACE looks into every process of the container, dumpable or not: into one that joins, too.
 fn the_host_is_not_seen_in_who_joins() {
     let records = Records::new();
     let root = Root::with_directories().with_busybox();
-    let path = root.path();
     let name = unique_name();
-    // Of the host: a path that its root has, and every directory that somebody has open. What it writes to a pipe is not taken
-    // for mydocker's.
-    let script = format!(
-        "exec 2>/dev/null; w={}; echo looking; while :; do for p in /proc/[0-9]*; do [ -e $p/root{} ] && echo seen; [ -e $p/cwd{} ] && echo cwd; \
-         for f in $p/fd/[3-9]* $p/fd/1[0-9]; do [ -d $f ] && echo held; [ -p $f ] && echo $w >$f; done; done; done",
-        "A".repeat(1024),
-        records.state(),
-        "/..".repeat(9) + &records.state(),
-    );
-    let options = ["--rootfs", &path, "--cap-add", "SYS_PTRACE"];
-    records.detached_in(&name, &options, &["/bin/sh", "-c", &script]);
-    wait_until("it looks", || records.call("logs", &[&name]).stdout_text().contains("looking\n"));
+    watcher(&records, &name, &root.path());
     for _ in 0..40 {
         records.call("exec", &[&name, "/bin/busybox", "true"]).silent(0);
     }
     // What fails in there is said by who has joined.
     records.call("exec", &[&name, "none"]).refused(127, &["none", "not found"]);
+    assert_eq!(records.call("logs", &[&name]).success(), "looking\n");
+    records.remove(&name);
+}
+
+case!(the_host_is_not_seen_in_a_run_that_joins, Needs::ROOT | Needs::BUSYBOX);
+/// Likewise into the first process of another container that joins its processes.
+fn the_host_is_not_seen_in_a_run_that_joins() {
+    let records = Records::new();
+    let root = Root::with_directories().with_busybox();
+    let path = root.path();
+    let name = unique_name();
+    watcher(&records, &name, &path);
+    let of = format!("container:{name}");
+    let run = |options: &[&str], command: &[&str]| {
+        records.run(&[&["--rootfs", &path, "--pid", &of], options].concat(), command).finish()
+    };
+    for options in [&[][..], &["--init"], &["-v", "/:/host:ro"], &["-u", "1000:1000"]] {
+        for _ in 0..10 {
+            run(options, &["/bin/busybox", "true"]).silent(0);
+        }
+    }
+    run(&[], &["none"]).refused(127, &["none", "not found"]);
+    run(&[], &["/bin"]).refused(126, &["execve \"/bin\"", "a directory"]);
     assert_eq!(records.call("logs", &[&name]).success(), "looking\n");
     records.remove(&name);
 }

@@ -56,6 +56,21 @@ probe!("check-relay-host-pid", |_| {
     only_lo();
 });
 
+network_case!(a_relay_among_the_processes_of_another, Needs::ROOT, "check-relay-pid");
+probe!("check-relay-pid", |_| {
+    // The relay ends with the command, and not with the process that prepares for it.
+    let folder = Folder::new();
+    let (state, name) = (folder.text("records"), unique_name());
+    let first = probe(&["--state", &state, "--name", &name], &["hold"]).start_ready();
+    let running = ["ps", "-q", "--filter", "status=running", "--state", &state];
+    wait_until("it runs", || mydocker(&running).finish().stdout_text().contains(&name));
+    let container = server(&["--state", &state, "--pid", &format!("container:{name}"), "-p", "8080:80"], "1");
+    assert_eq!(ask("127.0.0.1:8080", 3_000_000).expect("an answer"), "3000000!");
+    container.finish().silent(0);
+    first.finish().success();
+    only_lo();
+});
+
 network_case!(a_port_leads_inside, Needs::ROOT, "check-port");
 probe!("check-port", |_| {
     for mode in

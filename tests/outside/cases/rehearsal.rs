@@ -75,6 +75,8 @@ const SETS_OF_A_NETWORK: &[&str] = &[
     "--no-limits --network bridge,forward --ip 10.88.3.4 -p [::1]:8080:80",
     "--no-limits --network ns:/proc/self/ns/net",
     "--no-limits --state FOLDER/records --network container:HOLDER -p 8081:81",
+    "--no-limits --state FOLDER/records --pid container:HOLDER -p 8082:82 --pid-file FOLDER/pid",
+    "--rootfs ROOT --read-only --state FOLDER/records --pid container:HOLDER -t --name beside",
 ];
 
 /// What some words of a set need of the host.
@@ -484,6 +486,10 @@ fn same_file(dry: &str, real: &str) -> bool {
         "pipe" => kind("pipe:["),
         "socket" => kind("socket:[") || kind("UNIX"),
         _ if dry.ends_with("/ns/net") => kind("net:["),
+        _ if dry.ends_with("/ns/mnt") => kind("mnt:["),
+        _ if dry.ends_with("/ns/pid") => kind("pid:["),
+        // The working directory of these runs.
+        "." => real == "/",
         "signals" => kind("anon_inode:[signalfd]"),
         "terminal" => kind("/dev/pts/"),
         _ => same_text(dry.as_bytes(), real.as_bytes()),
@@ -507,13 +513,13 @@ fn same_call(dry: &Call, real: &Call) -> bool {
         *kind = Value::Word(address.clone(), None);
     }
     if let (
-        "move_mount" | "mount_setattr" | "close",
+        "move_mount" | "mount_setattr" | "close" | "fchdir",
         Some((_, Value::Word(_, file))),
         Some((_, Value::Word(_, Some(real)))),
     ) = (dry.name.as_str(), dry_arguments.first_mut(), real_arguments.first())
-        && (real == "/" || dry.name != "move_mount")
+        && (real == "/" || !["move_mount", "fchdir"].contains(&dry.name.as_str()))
     {
-        // A mount that is not attached yet has no path but its own top, and one that is has that of its place.
+        // A mount that is not attached yet, or not any more, has no path but its own top, and one that is has that of its place.
         *file = None;
     }
     if dry.name == "sendto" && !matches!(real_arguments[1].1, Value::Text(..)) {
