@@ -10,5 +10,5 @@ mod split;
 
 pub use address::{Address, Subnet};
 pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
-pub use put::{FixedBytes, Put, Sink};
+pub use put::{FixedBytes, Put, Sink, commands_a_terminal};
 pub use split::{Parts, below, c_string, clean_path, field, has_part, position, split, split_once, trimmed, words};

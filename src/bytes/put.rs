@@ -148,7 +148,7 @@ fn put_escaped(out: &mut dyn Sink, bytes: &[u8]) {
 
 /// Whether a terminal does something else with a character than to show it: the controls, those of ISO 6429 (C1) too, and the
 /// marks that turn the order of letters around (Unicode Standard Annex 9).
-fn commands_a_terminal(character: char) -> bool {
+pub fn commands_a_terminal(character: char) -> bool {
     matches!(character, '\0'..'\x20' | '\x7f'..'\u{a0}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

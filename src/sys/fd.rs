@@ -357,7 +357,8 @@ pub fn receive_message(pipe: FdRef) -> Result<(bool, Option<Error>)> {
         let at = bytes::position(line, start)?;
         let text = line.get(at + start.len()..)?;
         // Others may not write to the caller's terminal so.
-        text.iter().all(|byte| (b' '..0x7f).contains(byte)).then_some(Error::said(*line.get(at.checked_sub(1)?)?, text))
+        let is_harmless = core::str::from_utf8(text).is_ok_and(|text| !text.chars().any(bytes::commands_a_terminal));
+        is_harmless.then_some(Error::said(*line.get(at.checked_sub(1)?)?, text))
     });
     Ok((n > 0, error))
 }
