@@ -649,7 +649,10 @@ impl Record {
     pub fn is_frozen(&self) -> bool {
         self.freezer_path().is_some_and(|(path, file, [goes_on, _])| {
             let path = bytes::c_string(&[path, b"/", file.to_bytes()]);
-            sys::read_up_to(None, path, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != goes_on)
+            let mut value = [0; 16];
+            // What is no control file, as a FIFO, has no offsets.
+            let read = sys::open(path, OpenFlags::NONBLOCK).and_then(|file| sys::pread(file.borrow(), &mut value, 0));
+            read.is_ok_and(|n| bytes::trimmed(value.get(..n).unwrap_or_default()) != goes_on)
         })
     }
 
