@@ -140,6 +140,8 @@ step! {
     pub struct Appear {
         /// The first descriptor that is not to reach the command.
         pub first: i32,
+        /// It waits there until the parent lets it go: [`AwaitSuccessor`].
+        pub waits: bool,
     }
 }
 
@@ -150,16 +152,16 @@ impl ChildStep for Appear {
         successor.keep_from_children()?;
         // They are closed below: by their numbers, with all the others.
         child.stops = None;
-        let pipes = &child.pipes;
-        let kept = [&pipes.error_write, &pipes.command_read].map(|pipe| pipe.as_ref().map_or(FdRef::NONE, Fd::borrow));
+        let go = child.pipes.command_read.as_ref().filter(|_| self.waits);
+        let kept = [child.pipes.error_write.as_ref(), go].map(|pipe| pipe.map_or(FdRef::NONE, Fd::borrow));
         sys::close_all_but(self.first, &kept)?;
         if let Some(pid) = sys::fork(CloneFlags::PARENT).map_err(explain_end)? {
             successor.set(0, pid.0);
             sys::exit_group(0);
         }
         child.has_appeared = true;
-        if let Some(go) = &child.pipes.command_read {
-            // The parent has let it go when it has closed its end: [`AwaitSuccessor`].
+        if let Some(go) = go {
+            // The end of the pipe is the word.
             sys::read(go.borrow(), &mut [0])?;
         }
         sys::setsid()?;

@@ -309,7 +309,7 @@ pub fn become_command(
     }
     let first = 3 + spec.passed;
     if appears {
-        steps.add(Appear { first });
+        steps.add(Appear { first, waits: spec.pid_of.is_some() });
         steps.add(DieWithParent);
     }
     if spec.init {

@@ -202,7 +202,6 @@ const OF_VERBS: &[Row] = &[
     row(PARENT, "flock", &[], &["EAGAIN"], Either("others seem to hold it")),
     row(PARENT, "", &["/proc/locks"], &[], Survived("nobody is known to be stopped in it")),
     Row { scenarios: &["wait"], ..row(PARENT, "pread64", &["/status>"], &[], Says("its keeper was killed")) },
-    row(PARENT, "pread64", &["/status>"], &[], NOT_ENDED),
     Row { scenarios: &["ps"], ..row(PARENT, "", &["/records\"", "/records/", "\"failures-name"], &["ENOENT"], GONE) },
     Row { scenarios: &["ps"], ..row(PARENT, "", &["/records/", "\"failures-name"], &["EACCES"], GONE) },
     Row { scenarios: &["ps"], ..row(PARENT, "", &["/cgroup/"], &[], UNKNOWN) },
@@ -246,10 +245,10 @@ const FOR_EXEC: Effect = Survived("what a later exec would need is left out of t
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
 const FORWARDS: Effect = Survived("it is not known whether this host forwards packets: it is made to");
 const OTHERS: Effect = Survived("others seem to be there: they remove it");
-const NOT_ENDED: Effect = Survived("the status counts as none yet: whether it has ended shows in its process");
 const NO_TERMINAL: Effect = Survived("a file without a size or settings is not treated as a terminal");
 const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only as much as it accepts at once");
 const REAPER: Effect = Survived("the reaper then waits only for the command");
+const CALLERS: Effect = Survived("without limits, the caller's own cgroup is shown if it is known");
 const MOUNTS: Effect = Survived("without limits, the mounts matter only before Linux 5.12");
 const TOP: Effect = Survived("before Linux 5.8, mydocker takes its own root for the top of all mounts");
 const MADE: Effect = Either("a missing path is made; a path that was just made must exist");
@@ -295,7 +294,7 @@ const TABLE: &[Row] = &[
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "openat", &["\"state\""], &["ENOENT"], Says("it is still starting")) },
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "openat", &["/stat\""], &["ENOENT"], Says("it is ending")) },
     Row { scenarios: NEIGHBOUR, ..row(PARENT, "", &["/stat\"", "/stat>"], &[], Ends) },
-    Row { scenarios: NEIGHBOUR, ..row(PARENT, "pread64", &["/status>"], &["EIO"], NOT_ENDED) },
+    Row { scenarios: NEIGHBOUR, ..row(PARENT, "pread64", &["/status>"], &[], Ends) },
     row(PARENT, "socket", &["AF_INET6"], &["EAFNOSUPPORT"], Survived("a kernel without IPv6: the port is one of IPv4")),
     Row {
         scenarios: &["relayed"],
@@ -315,7 +314,6 @@ const TABLE: &[Row] = &[
     row(CHILD, "setns", &["CLONE_NEWNET"], &[], Ends),
     // The /proc of another container.
     Row { scenarios: &["pid_of"], ..row(CHILD, "setns", &[], &[], Ends) },
-    Row { scenarios: &["pid_of"], ..row(PARENT, "", &["/proc/self/cgroup\"", "/cgroup>"], &[], NOT_NEEDED) },
     row(CHILD, "epoll_pwait", &[], &["EINVAL"], Warned("the ports are closed, and the command goes on")),
     // A group without that file is taken for one of v2.
     Row { scenarios: EXEC, ..row(PARENT, "faccessat", &["\"tasks\""], &["ENOENT"], Says("CLONE_INTO_CGROUP")) },
@@ -488,6 +486,8 @@ const TABLE: &[Row] = &[
     Row { scenarios: &["stdin"], ..row(PARENT, "openat", &["mountinfo"], &[], FOLLOWS) },
     Row { scenarios: &["stdin"], ..row(PARENT, "fstatfs", &["/mountinfo>"], &[], FOLLOWS) },
     Row { scenarios: &["stdin"], ..row(PARENT, "read", &["/mountinfo>"], &[], FOLLOWS) },
+    Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["/proc/self/cgroup\""], &[], CALLERS) },
+    Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/cgroup>"], &[], CALLERS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "openat", &["mountinfo"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "fstatfs", &["/mountinfo>"], &[], MOUNTS) },
     Row { scenarios: NO_LIMITS, ..row(PARENT, "read", &["/mountinfo>"], &[], MOUNTS) },

@@ -142,9 +142,10 @@ impl Traced {
         if !self.calls.iter().any(|call| !self.is_child(call) && call.arguments.contains("MAP_SHARED")) {
             return Some(sent);
         }
-        let pipe = sent.arguments.split(',').next()?;
+        // A call that strace shows in two parts has a blank more.
+        let pipe = sent.arguments.split(',').next()?.trim_end();
         self.calls.iter().find(|call| {
-            !self.is_child(call) && call.name == "close" && call.arguments == pipe && call.began > sent.began
+            !self.is_child(call) && call.name == "close" && call.arguments.trim_end() == pipe && call.began > sent.began
         })
     }
 
