@@ -2,7 +2,7 @@
 
 use crate::support::host::host;
 use crate::support::outcome::Outcome;
-use crate::support::processes::{children, send, status_field, timeout, wait_for_end, wait_until};
+use crate::support::processes::{children, send, state, status_field, timeout, wait_for_end, wait_until};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -215,7 +215,11 @@ impl Running {
 
     /// The pid on the host of the command inside.
     pub fn command_pid(&self) -> i32 {
-        let children = children(self.pid);
+        let mut children = children(self.pid);
+        if children.len() > 1 {
+            // What has left another process in its place may not have been waited for.
+            children.retain(|&child| state(child).is_some_and(|state| state != 'Z'));
+        }
         assert_eq!(children.len(), 1, "{}: one child of mydocker, not {children:?}", self.command_line);
         children[0]
     }
