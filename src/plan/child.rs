@@ -217,11 +217,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             on_host.extend(MountCgroup::on_host(hierarchy, group, host, flags, in_userns, &mut mounts));
         }
     }
-    if !mounts.is_empty() {
-        steps.add(DetachCgroups { mounts });
-    }
     if privilege.confined && !own_root {
         steps.add(MakeSysReadOnly::new(host));
+    }
+    if !mounts.is_empty() {
+        steps.add(DetachCgroups { mounts });
     }
 
     // The barrier: the limits hold.
