@@ -92,10 +92,9 @@ fn without_limits_the_callers_is_seen() {
     let own = host().group("memory", std::process::id() as i32);
     let group = own.join(unique_name());
     fs::create_dir(&group).expect("mkdir");
-    let script = format!("echo 0 >{}/cgroup.procs && exec \"$0\" \"$@\"", group.display());
-    let file = mydocker_file();
-    let mut words = vec!["-c", &script, file.to_str().expect("UTF-8")];
-    words.extend(["run", "--no-limits", "cat", "/proc/self/mountinfo"]);
+    let (file, directory) = (mydocker_file(), group.display().to_string());
+    let mut words = vec!["-c", "echo 0 >\"$0/cgroup.procs\" && exec \"$@\"", &directory];
+    words.extend([file.to_str().expect("UTF-8"), "run", "--no-limits", "cat", "/proc/self/mountinfo"]);
     let outcome = mydocker_at(&tool("sh").expect("sh"), &words).finish();
     fs::remove_dir(&group).expect("nothing is left in it");
     let carrier = host().carrier("memory").expect("memory");
