@@ -205,8 +205,9 @@ impl ChildStep for UnshareCgroup {
 step! {
     /// Takes the host's cgroups out of sight.
     ///
-    /// What is covered stays in mountinfo, and programs take the first line. Each umount2 waits until every CPU has left what looks
-    /// at mounts: here, while the parent creates the cgroups, that costs nothing. They are joined through a descriptor.
+    /// A mount that another one covers stays in mountinfo, and programs take the first line. The kernel lets each umount2 wait for all
+    /// CPUs (RCU): before the barrier the child waits while the parent creates the cgroups. It joins them through descriptors, which
+    /// still lead there.
     pub struct DetachCgroups {
         /// Where the host has mounted the hierarchies that [`MountCgroup`] shows.
         pub mounts: Vec<&'static CStr>,

@@ -169,7 +169,7 @@ impl Dir {
         read_up_to(Some(self), name, buffer)
     }
 
-    /// The same where it may be something else than a control file: what has no offsets, as a FIFO, is none.
+    /// The same where a record says the path, so that a FIFO may be there: open does not wait for its writer, and pread(2) refuses it.
     pub fn read_plain<'a>(&self, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
         let file = self.open_plain(name, OpenFlags::NONE)?;
         let n = fd::pread(file.borrow(), buffer, 0).map_err(|e| e.about(name.to_bytes()))?;
