@@ -22,6 +22,9 @@ use core::ffi::CStr;
 const HOSTS: &CStr = c"hosts";
 const NAMES: &CStr = c"names";
 
+/// With what the name of a bridge's folder begins: no container has such a name.
+const PREFIX: &[u8] = b".net-";
+
 /// The line of a hosts file after which the names of all containers on the bridge follow.
 const ALL: &[u8] = b"# on the same bridge:\n";
 
@@ -107,7 +110,7 @@ impl ParentStep for MakeHosts {
         };
         // A bridge of the same name in another network namespace is another one.
         let inode = bytes::to_decimal(self.bridge.namespace);
-        let bridge = bytes::c_string(&[b".net-", &inode, b"-", self.bridge.name.as_bytes()]);
+        let bridge = bytes::c_string(&[PREFIX, &inode, b"-", self.bridge.name.as_bytes()]);
         let mut text = self.names.lines.get().to_vec();
         if !text.ends_with(b"\n") {
             text.put(b"\n");
@@ -284,7 +287,21 @@ pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
     }
     match records.rmdir(place.bridge) {
         Err(e) if e.is(Errno::ENOTEMPTY) => left,
-        other => left.and(other),
+        other => {
+            sweep_others(records);
+            left.and(other)
+        }
+    }
+}
+
+/// Removes the folders of other bridges, each of whose containers was killed: nobody may come to such a bridge any more. Whoever fails
+/// here leaves it to the next one.
+fn sweep_others(records: &Dir) {
+    for bridge in sys::some_directory_names(records, PREFIX, 0).unwrap_or_default() {
+        let Ok(folder) = Dir::open(Some(records), bridge) else { continue };
+        if sys::flock(&folder).is_ok_and(|alone| alone) && sweep(&folder, None, None).is_ok() {
+            records.rmdir(bridge).unwrap_or_default();
+        }
     }
 }
 

@@ -58,18 +58,25 @@ pub struct Relay {
     epoll: Epoll,
     listeners: &'static mut Vec<Listener>,
     connections: Vec<Option<Connection>>,
+    /// How many of them are pending.
+    pending: usize,
     flows: Vec<Option<Flow>>,
+    /// How many of them there are.
+    flowing: usize,
     buffer: Vec<u8>,
     has_said: bool,
     /// The container has ended.
     has_ended: bool,
 }
 
-/// What an event is about, as a number: the kind in the upper half.
+/// What an event is about, as a number: the kind in the upper half, and which one of the kind in the lower.
 const LISTENER: u64 = 0;
-const CONNECTION: u64 = 1 << 32;
-const FLOW: u64 = 2 << 32;
-const CONTAINER: u64 = 3 << 32;
+/// The caller's side of a connection.
+const OUTSIDE: u64 = 1 << 32;
+/// That of the container.
+const INSIDE: u64 = 2 << 32;
+const FLOW: u64 = 3 << 32;
+const CONTAINER: u64 = 4 << 32;
 
 /// How long, in milliseconds, what the container has sent before its end may take to be received.
 const DRAIN: u32 = 100;
@@ -84,7 +91,9 @@ impl Relay {
             epoll: Epoll::new()?,
             listeners,
             connections: (0..count).map(|_| None).collect(),
+            pending: 0,
             flows: (0..count / 2).map(|_| None).collect(),
+            flowing: 0,
             buffer: alloc::vec![0; 65536],
             has_said: false,
             has_ended: false,
@@ -107,7 +116,7 @@ impl Relay {
         let end = sys::monotonic() + u64::from(DRAIN) * 1000;
         while self.connections.iter().any(Option::is_some) && sys::monotonic() < end {
             for at in 0..self.connections.len() {
-                self.move_on(at);
+                self.move_on(at, None);
             }
             sys::nanosleep(1_000_000)?;
         }
@@ -115,11 +124,11 @@ impl Relay {
     }
 
     fn turn(&mut self) -> Result<()> {
-        let timeout = if self.connections.iter().flatten().any(|connection| connection.is_pending) {
-            Some(0)
-        } else {
-            // Without flows nothing wakes it up.
-            self.flows.iter().flatten().next().map(|_| 1000 * ANSWER as u32)
+        let timeout = match (self.pending, self.flowing) {
+            // Nothing wakes it up but what happens.
+            (0, 0) => None,
+            (0, _) => Some(1000 * ANSWER as u32),
+            _ => Some(0),
         };
         let mut events = [0; sys::EVENTS];
         let count = self.epoll.wait(timeout, &mut events)?;
@@ -127,20 +136,23 @@ impl Relay {
             let at = (event & 0xffff_ffff) as usize;
             match event & !0xffff_ffff {
                 LISTENER => self.listen(at),
-                CONNECTION => self.move_on(at),
+                OUTSIDE => self.move_on(at, Some(0)),
+                INSIDE => self.move_on(at, Some(1)),
                 CONTAINER => self.has_ended = true,
                 _ => self.answer(at),
             }
         }
-        for at in 0..self.connections.len() {
-            if self.connections.get(at).is_some_and(|slot| slot.as_ref().is_some_and(|c| c.is_pending)) {
-                self.move_on(at);
+        if self.pending > 0 {
+            for at in 0..self.connections.len() {
+                if self.connections.get(at).is_some_and(|slot| slot.as_ref().is_some_and(|c| c.is_pending)) {
+                    self.move_on(at, None);
+                }
             }
         }
-        if timeout.is_some() {
+        if self.flowing > 0 {
             let now = sys::monotonic() / 1_000_000;
             for slot in &mut self.flows {
-                slot.take_if(|flow| flow.last + ANSWER < now);
+                self.flowing -= usize::from(slot.take_if(|flow| flow.last + ANSWER < now).is_some());
             }
         }
         Ok(())
@@ -157,22 +169,27 @@ impl Relay {
             let Some(caller) = sys::accept(&listener.socket) else { return };
             // The caller of a port that nobody serves inside sees its connection end.
             let Some(connection) = connect(caller, &listener.targets) else { continue };
-            let data = CONNECTION | free as u64;
-            if connection.sides.iter().all(|side| self.epoll.try_add(side, true, data))
+            let [outside, inside] = &connection.sides;
+            if self.epoll.try_add(outside, true, OUTSIDE | free as u64)
+                && self.epoll.try_add(inside, true, INSIDE | free as u64)
                 && let Some(slot) = self.connections.get_mut(free)
             {
                 *slot = Some(connection);
-                self.move_on(free);
+                self.move_on(free, None);
             }
         }
     }
 
-    /// Moves what can be moved. A connection that has ended, or has failed, is closed.
-    fn move_on(&mut self, at: usize) {
+    /// Moves what can be moved, since something has happened on `side`, or on either. A connection that has ended, or has failed,
+    /// is closed.
+    fn move_on(&mut self, at: usize, side: Option<usize>) {
         let Some(slot) = self.connections.get_mut(at) else { return };
         let Some(connection) = slot else { return };
-        if connection.move_on().is_none_or(|has_ended| has_ended) {
+        self.pending -= usize::from(connection.is_pending);
+        if connection.move_on(side).is_none_or(|has_ended| has_ended) {
             *slot = None;
+        } else {
+            self.pending += usize::from(connection.is_pending);
         }
     }
 
@@ -208,6 +225,7 @@ impl Relay {
                 && self.epoll.try_add(&socket, false, FLOW | place as u64)
             {
                 *slot = Some(Flow { listener: at, ends, socket, last });
+                self.flowing += 1;
             }
             if let Some(flow) = slot {
                 flow.last = last;
@@ -281,8 +299,9 @@ impl Way {
 }
 
 impl Connection {
-    /// Moves what can be moved. Returns whether both sides have ended; `None` if it has failed.
-    fn move_on(&mut self) -> Option<bool> {
+    /// Moves what can be moved, since something has happened on `side`, or on either. Returns whether both sides have ended; `None`
+    /// if it has failed.
+    fn move_on(&mut self, mut side: Option<usize>) -> Option<bool> {
         let [outside, inside] = &self.sides;
         let [there, back] = &mut self.ways;
         if self.is_connecting {
@@ -292,9 +311,14 @@ impl Connection {
             if !sys::is_connected(inside) {
                 return None;
             }
-            self.is_connecting = false;
+            (self.is_connecting, side) = (false, None);
         }
-        self.is_pending = there.move_on(outside, inside)? | back.move_on(inside, outside)?;
+        // On a side that something happens on there is more to receive, or space for what is held for it.
+        let concerns = |way: &Way, sender| side.is_none_or(|side| side == sender) || way.held > 0 || self.is_pending;
+        let (moves_there, moves_back) = (concerns(there, 0), concerns(back, 1));
+        let more_there = moves_there && there.move_on(outside, inside)?;
+        let more_back = moves_back && back.move_on(inside, outside)?;
+        self.is_pending = more_there | more_back;
         Some(there.is_shut && back.is_shut)
     }
 }

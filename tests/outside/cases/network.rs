@@ -1,6 +1,6 @@
 //! `--publish`, `--network bridge` and `--network ns:PATH`. Each case is in a network namespace that it makes.
 
-use crate::probes::own_network::{add_address_to_lo, ask, in_own_network, interfaces};
+use crate::probes::own_network::{add_address_to_lo, ask, enter, in_own_network, interfaces};
 use crate::support::folder::Folder;
 use crate::support::harness::{
     Run, Running, mydocker, mydocker_at, mydocker_file, probe, probe_words, run, unique_name,
@@ -306,9 +306,17 @@ probe!("check-names", |_| {
     assert!(mydocker(&["ps", "-a", "-q", "--state", &state]).finish().success().is_empty());
     send(web.pid, libc::SIGTERM);
     drop(web.finish());
-    let left: Vec<_> = std::fs::read_dir(records.as_path()).expect("readdir").flatten().collect();
-    assert!(left.is_empty(), "{left:?}");
+    let left = || std::fs::read_dir(records.as_path()).expect("readdir").flatten().collect::<Vec<_>>();
+    assert!(left().is_empty(), "{:?}", left());
     only_lo();
+    // Where all were killed, and their network is gone, the last one of another bridge removes what they had.
+    let killed = beside(&[], &["hold"]).start_ready();
+    send(killed.pid, libc::SIGKILL);
+    drop(killed.reap());
+    assert_eq!(left().len(), 1);
+    enter();
+    beside(&[], &["status", "0"]).finish().success();
+    assert!(left().is_empty(), "{:?}", left());
 });
 
 network_case!(a_host_that_forwards_nothing, Needs::ROOT | Needs::BRIDGE, "check-forwarding");
