@@ -233,7 +233,7 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
     };
     let mut log = Reader::new(log)?;
     // It may have been `log` a moment ago.
-    let mut old = if_there(open(OLD))?.map(Reader::new).transpose()?.filter(|old| old.first != log.first);
+    let mut old = if_there(open(OLD))?.map(Reader::new).transpose()?.filter(|old| old.inode != log.inode);
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
     if let Some(tail) = view.tail {
         if let Some(old) = &mut old {
@@ -250,17 +250,12 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
         // Asked before the end is reached: what it wrote last is there then.
         let has_ended = !view.follow || sys::lock(&record.dir, Lock::SH | Lock::NB)?;
         printer.print_all(&mut log)?;
-        if log.first == [0; HEADER] {
-            log.first = first(&log.file)?;
-        }
-        if let Some(file) = if_there(open(LOG))?
-            && log.first != [0; HEADER]
-        {
-            let other = first(&file)?;
-            if other != log.first {
+        if let Some(file) = if_there(open(LOG))? {
+            let inode = inode(&file)?;
+            if inode != log.inode {
                 // The file that it has read is `log.old` now, and complete.
                 printer.print_all(&mut log)?;
-                (log.first, log.file, log.at, log.len) = (other, file, 0, 0);
+                (log.inode, log.file, log.at, log.len) = (inode, file, 0, 0);
                 continue;
             }
         }
@@ -283,8 +278,8 @@ fn if_there(file: Result<Fd>) -> Result<Option<Fd>> {
 struct Reader {
     file: Fd,
     at: u64,
-    /// Its first bytes, by which it is known.
-    first: [u8; HEADER],
+    /// By this it is known: as long as the file is open, no other one has the number.
+    inode: u64,
     /// What has been read last, from where, and how much: many pieces are short.
     buffer: Vec<u8>,
     from: u64,
@@ -293,7 +288,7 @@ struct Reader {
 
 impl Reader {
     fn new(file: Fd) -> Result<Reader> {
-        Ok(Reader { first: first(&file)?, file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
+        Ok(Reader { inode: inode(&file)?, file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
     }
 
     /// The next piece, and when it was written, if it is there in whole.
@@ -322,11 +317,8 @@ impl Reader {
     }
 }
 
-/// The first bytes of a file: nothing, if it has not as many yet.
-fn first(file: &Fd) -> Result<[u8; HEADER]> {
-    let mut first = [0; HEADER];
-    let len = sys::pread(file.borrow(), &mut first, 0).map_err(about)?;
-    Ok(if len == HEADER { first } else { [0; HEADER] })
+fn inode(file: &Fd) -> Result<u64> {
+    sys::statx_fd(file.borrow()).map(|status| status.inode)
 }
 
 fn about(error: Error) -> Error {

@@ -155,8 +155,7 @@ impl ChildStep for Appear {
         let go = child.pipes.command_read.as_ref().filter(|_| self.waits);
         let kept = [child.pipes.error_write.as_ref(), go].map(|pipe| pipe.map_or(FdRef::NONE, Fd::borrow));
         sys::close_all_but(self.first, &kept)?;
-        if let Some(pid) = sys::fork(CloneFlags::PARENT).map_err(explain_end)? {
-            successor.set(0, pid.0);
+        if sys::fork_beside(successor).map_err(explain_end)?.is_some() {
             sys::exit_group(0);
         }
         child.has_appeared = true;

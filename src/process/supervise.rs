@@ -255,6 +255,9 @@ impl Supervisor {
     fn take_signal(&mut self) -> Result<()> {
         let Some(signals) = &self.signals else { return Ok(()) };
         let signal = sys::take_signal(signals.borrow())?;
+        if signal.number != libc::SIGCHLD {
+            self.see_successor()?;
+        }
         if self.timeout && signal.number == libc::SIGALRM && signal.is_from_kernel() {
             let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
             self.warning = Some(Error::refused("ended by --timeout", b"", ""));
@@ -304,10 +307,12 @@ impl Supervisor {
     /// go.
     fn has_executed(&self) -> Result<bool> {
         let Some(pipe) = &self.error_read else { return Ok(true) };
-        if !self.init || self.is_held {
+        // The child of exec may have held it open until a moment ago.
+        let grace = if self.init { REAPER_GRACE_MS } else { 0 };
+        if self.is_held || !self.init && !self.has_succeeded {
             return Ok(false);
         }
-        sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(REAPER_GRACE_MS))
+        sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(grace))
     }
 
     /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.
@@ -346,6 +351,18 @@ impl Supervisor {
             self.succeed()?;
         }
         Ok(!self.has_succeeded && matches!(self.ended, Some(Wait::Exited(_))))
+    }
+
+    /// A child of `exec` that has left another process in its place has nothing more to do but to end. A signal that comes before that
+    /// is seen here is for the other one, which may be the command by now.
+    fn see_successor(&mut self) -> Result<()> {
+        if let (Some(words), false, Some(pid), None) = (self.successor, self.has_succeeded, self.pid, self.ended)
+            && words.get(0) != 0
+        {
+            self.ended = sys::wait4(pid, true)?;
+            self.succeed()?;
+        }
+        Ok(())
     }
 
     /// Once the child of `exec` has ended and left another process in its place, that one is the child.

@@ -107,6 +107,7 @@ flags! {
         NEWCGROUP = CLONE_ libc::CLONE_NEWCGROUP,
         /// The child has the same parent as this process.
         PARENT = CLONE_ libc::CLONE_PARENT,
+        PARENT_SETTID = CLONE_ libc::CLONE_PARENT_SETTID,
         /// clone3(2) only: the child is born in the cgroup whose directory is given.
         INTO_CGROUP = CLONE_ 0x2_0000_0000u64,
         SIGCHLD = bare libc::SIGCHLD,

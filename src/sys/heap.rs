@@ -102,6 +102,11 @@ impl SharedWords {
         Ok(SharedWords(unsafe { &*(at as *const [AtomicI32; 4]) }))
     }
 
+    /// Of word 0.
+    pub(super) fn address(self) -> Address {
+        Address(ptr::from_ref(self.0).cast_mut().cast())
+    }
+
     /// The value of word `which`, 0 to 3.
     pub fn get(&self, which: usize) -> i32 {
         self.0.get(which).map_or(0, |word| word.load(Ordering::SeqCst))
@@ -116,9 +121,9 @@ impl SharedWords {
 
     /// madvise(2): no child of this process from here on has them.
     pub fn keep_from_children(&self) -> Result<()> {
-        let (at, size) = (Address(ptr::from_ref(self.0).cast_mut().cast()), size_of::<[AtomicI32; 4]>());
+        let size = size_of::<[AtomicI32; 4]>();
         // SAFETY: a mapping of our own, of which this process keeps its own view
-        unsafe { call!(madvise(at, size, Advice::DONTFORK)) }.result().map(drop)
+        unsafe { call!(madvise(self.address(), size, Advice::DONTFORK)) }.result().map(drop)
     }
 
     /// Makes a 0 a 1; `false`: it was not 0.

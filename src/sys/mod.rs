@@ -50,9 +50,10 @@ pub use net::{
 pub use netlink::{Requests, netlink};
 pub use process::{
     CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
-    fork, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep, pidfd_if_alive,
-    pidfd_open, pidfd_send_signal, raise_limit, realtime, sched_setaffinity, set_child_subreaper, set_limit,
-    set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
+    fork, fork_beside, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep,
+    pidfd_if_alive, pidfd_open, pidfd_send_signal, raise_limit, realtime, sched_setaffinity, set_child_subreaper,
+    set_limit, set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any,
+    wait4,
 };
 pub use signal::{
     Ready, Signal, await_ready, reset_signal, say, set_signal_mask, setitimer, signalfd, take_signal, wait_for_signal,

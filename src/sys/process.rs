@@ -4,6 +4,7 @@ use super::cred::Pid;
 use super::fd::{Fd, FdRef, Poll, Timespec};
 use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
 use super::gate::{Int, Null, Object, Outcome, Print, StringsAt, call};
+use super::heap::SharedWords;
 use super::signal::{self, Ready};
 use super::{record, trace};
 use crate::bytes::{Put, to_decimal};
@@ -34,6 +35,14 @@ pub fn fork(namespaces: CloneFlags) -> Result<Option<Pid>> {
     // SAFETY: without CLONE_VM and with a null stack the child returns on its own copy of everything
     let pid =
         unsafe { call!(clone(namespaces | CloneFlags::SIGCHLD, Null)) }.result().map_err(super::clone::explain)?;
+    Ok((pid != 0).then_some(Pid(pid as i32)))
+}
+
+/// The same, as another child of this process's parent. Its pid is in word 0 of `words` before it begins.
+pub fn fork_beside(words: SharedWords) -> Result<Option<Pid>> {
+    let flags = CloneFlags::PARENT | CloneFlags::PARENT_SETTID | CloneFlags::SIGCHLD;
+    // SAFETY: as in `fork`; the kernel writes a word of a mapping that is ours and that nobody unmaps
+    let pid = unsafe { call!(clone(flags, Null, words.address())) }.result().map_err(super::clone::explain)?;
     Ok((pid != 0).then_some(Pid(pid as i32)))
 }
 

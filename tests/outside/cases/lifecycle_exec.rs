@@ -5,7 +5,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe_file, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::{Needs, on_v2};
-use crate::support::processes::{children, send, sleep_processes, state, wait_for_end, wait_until};
+use crate::support::processes::{children, send, state, wait_for_end, wait_until};
 use crate::support::roots::Root;
 use std::ffi::OsString;
 use std::fs;
@@ -158,6 +158,30 @@ fn its_status_and_its_streams() {
     running.await_output("up");
     running.send(libc::SIGUSR1);
     running.finish_with_stdin_open().silent(6);
+    records.remove(&name);
+}
+
+case!(a_signal_while_its_child_leaves, Needs::NAMESPACES | Needs::STRACE | Needs::SH | Needs::SLEEP);
+/// The child of exec is slow to end, after it has left the command in its place: signals are for the command all the same.
+fn a_signal_while_its_child_leaves() {
+    let records = Records::new();
+    let (name, folder) = (unique_name(), Folder::new());
+    records.detached(&name, &[], "exec sleep 1000");
+    for (signal, trap) in [(libc::SIGUSR1, "USR1"), (libc::SIGTERM, "TERM")] {
+        let slow = "inject=exit_group:delay_enter=500000:when=1";
+        let seen = folder.text("strace");
+        let mut words: Vec<OsString> =
+            ["-f", "-o", &seen, "-e", "trace=exit_group", "-e", slow].map(OsString::from).into();
+        words.push(mydocker_file().into());
+        words.extend(["exec", "--state", &records.state(), &name, "sh", "-c"].map(OsString::from));
+        words.push(format!("trap 'exit 6' {trap}; echo up; while :; do sleep 0.01; done").into());
+        let running = mydocker_at(&tool("strace").expect("strace"), &words).start();
+        running.await_output("up");
+        let exec = children(running.pid)[0];
+        assert_eq!(children(exec).len(), 2, "the command, and the child that leaves");
+        send(exec, signal);
+        running.finish_with_stdin_open().silent(6);
+    }
     records.remove(&name);
 }
 
@@ -436,6 +460,7 @@ fn many_at_once() {
     let records = Records::new();
     let name = unique_name();
     records.detached(&name, &["--init"], "exec sleep 1000");
+    let pid = records.pid(&name);
     let execs: Vec<_> = (0..30).map(|_| records.verb("exec", &[&name, "sh", "-c", "exit 4"]).start()).collect();
     let lists: Vec<_> = (0..10).map(|_| records.verb("ps", &["-q"]).start()).collect();
     for running in execs {
@@ -456,5 +481,5 @@ fn many_at_once() {
         assert!([0, 125].contains(&outcome.code()), "{outcome:?}");
     }
     assert_eq!(records.left(), [""; 0]);
-    assert!(probe_file().exists() && sleep_processes(std::process::id() as i32).is_empty());
+    assert!(probe_file().exists() && state(pid).is_none());
 }

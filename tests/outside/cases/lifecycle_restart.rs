@@ -183,11 +183,15 @@ fn what_a_killed_run_has_not_written_in_whole() {
     wait_until("it is killed", || state(run) == Some('Z'));
     let rest = [&b"1795728294000 1000\n"[..], &[b'x'; 900]].concat();
     fs::OpenOptions::new().append(true).open(&log).expect("the log").write_all(&rest).expect("write");
+    let follower = records.verb("logs", &["-f", &name]).start();
+    follower.await_output("run\n");
     send(keeper, libc::SIGCONT);
     wait_until("it has run again", || runs(&records, &name) == 2);
     assert_eq!(records.call("logs", &[&name]).success(), "run\nrun\n");
     assert_eq!(fs::metadata(&log).expect("the log").len(), 2 * whole);
     records.remove(&name);
+    // What it had seen was cut off: for it, too, the file is the same.
+    assert_eq!(follower.reap().success(), "run\nrun\n");
 }
 
 case!(a_keeper_stays_as_small_as_it_was, Needs::NAMESPACES | Needs::SH);
