@@ -1,7 +1,7 @@
 //! The relay of published ports: a process that listens on the host, and connects from within the network of the container.
 //!
-//! Connections move through a pipe in each direction by splice(2), so that no byte comes into this process. Once it serves it
-//! allocates nothing, not even the errors of connections that fail: the heap never gives back.
+//! What is short is received and sent; amounts move through a pipe in each direction by splice(2), so that no byte of them comes into
+//! this process. Once it serves it allocates nothing, not even the errors of connections that fail: the heap never gives back.
 
 use crate::bytes::Put;
 use crate::error::Result;
@@ -18,6 +18,9 @@ const DESCRIPTORS: usize = 6;
 /// How long an answer to a datagram may take, in seconds: more than the resolver of the C library waits for DNS.
 const ANSWER: u64 = 60;
 
+/// What is shorter is received and sent. There is room for it in any pipe.
+const SHORT: usize = 4096;
+
 /// How much is moved at once, and how often before others get their turn.
 const CHUNK: usize = 1 << 16;
 const TURNS: usize = 16;
@@ -28,6 +31,8 @@ struct Way {
     read: Fd,
     write: Fd,
     held: usize,
+    /// The last that came was not short.
+    is_bulk: bool,
     /// The sender has ended.
     has_ended: bool,
     /// The receiver knows.
@@ -42,6 +47,8 @@ struct Connection {
     is_connecting: bool,
     /// Its turn was over before everything was moved.
     is_pending: bool,
+    /// A side has sent its end, or urgent data: a short read may not take all that there is.
+    to_end: bool,
 }
 
 /// A sender of datagrams.
@@ -116,7 +123,7 @@ impl Relay {
         let end = sys::monotonic() + u64::from(DRAIN) * 1000;
         while self.connections.iter().any(Option::is_some) && sys::monotonic() < end {
             for at in 0..self.connections.len() {
-                self.move_on(at, None);
+                self.move_on(at, None, true);
             }
             sys::nanosleep(1_000_000)?;
         }
@@ -130,14 +137,14 @@ impl Relay {
             (0, _) => Some(1000 * ANSWER as u32),
             _ => Some(0),
         };
-        let mut events = [0; sys::EVENTS];
+        let mut events = [(0, false); sys::EVENTS];
         let count = self.epoll.wait(timeout, &mut events)?;
-        for event in events.iter().take(count) {
+        for &(event, is_last) in events.iter().take(count) {
             let at = (event & 0xffff_ffff) as usize;
             match event & !0xffff_ffff {
                 LISTENER => self.listen(at),
-                OUTSIDE => self.move_on(at, Some(0)),
-                INSIDE => self.move_on(at, Some(1)),
+                OUTSIDE => self.move_on(at, Some(0), is_last),
+                INSIDE => self.move_on(at, Some(1), is_last),
                 CONTAINER => self.has_ended = true,
                 _ => self.answer(at),
             }
@@ -145,7 +152,7 @@ impl Relay {
         if self.pending > 0 {
             for at in 0..self.connections.len() {
                 if self.connections.get(at).is_some_and(|slot| slot.as_ref().is_some_and(|c| c.is_pending)) {
-                    self.move_on(at, None);
+                    self.move_on(at, None, false);
                 }
             }
         }
@@ -175,18 +182,20 @@ impl Relay {
                 && let Some(slot) = self.connections.get_mut(free)
             {
                 *slot = Some(connection);
-                self.move_on(free, None);
+                self.move_on(free, None, false);
             }
         }
     }
 
-    /// Moves what can be moved, since something has happened on `side`, or on either. A connection that has ended, or has failed,
-    /// is closed.
-    fn move_on(&mut self, at: usize, side: Option<usize>) {
+    /// Moves what can be moved, since something has happened on `side`, or on either. A connection that has ended, or has failed, is
+    /// closed.
+    fn move_on(&mut self, at: usize, side: Option<usize>, is_last: bool) {
         let Some(slot) = self.connections.get_mut(at) else { return };
         let Some(connection) = slot else { return };
         self.pending -= usize::from(connection.is_pending);
-        if connection.move_on(side).is_none_or(|has_ended| has_ended) {
+        let short = self.buffer.get_mut(..SHORT).unwrap_or_default();
+        connection.to_end |= is_last;
+        if connection.move_on(side, short).is_none_or(|has_ended| has_ended) {
             *slot = None;
         } else {
             self.pending += usize::from(connection.is_pending);
@@ -251,23 +260,34 @@ impl Relay {
 fn connect(caller: Fd, targets: &[SocketAddress]) -> Option<Connection> {
     let (socket, is_done) = targets.iter().find_map(|target| sys::connect(target, false))?;
     let ways = [Way::new()?, Way::new()?];
-    Some(Connection { sides: [caller, socket], ways, is_connecting: !is_done, is_pending: false })
+    Some(Connection { sides: [caller, socket], ways, is_connecting: !is_done, is_pending: false, to_end: false })
 }
 
 impl Way {
     fn new() -> Option<Way> {
         let (read, write) = sys::try_pipe2()?;
-        Some(Way { read, write, held: 0, has_ended: false, is_shut: false })
+        Some(Way { read, write, held: 0, is_bulk: false, has_ended: false, is_shut: false })
     }
 
-    /// Moves what there is from one socket to the other. Returns whether there may be more; `None` if nothing comes any more.
-    fn move_on(&mut self, from: &Fd, to: &Fd) -> Option<bool> {
+    /// Moves what there is from one socket to the other. Without `to_end`, no more has happened than that bytes have come: a short read
+    /// takes them all, epoll(7). Returns whether there may be more; `None` if nothing comes any more.
+    fn move_on(&mut self, from: &Fd, to: &Fd, short: &mut [u8], to_end: bool) -> Option<bool> {
         for _ in 0..TURNS {
             let mut has_moved = false;
-            if !self.has_ended && self.held < CHUNK {
+            if !self.has_ended && self.held == 0 && !self.is_bulk {
+                match sys::receive(from, short) {
+                    Now::Done(n) => {
+                        (self.has_ended, self.is_bulk) = (n == 0, n == short.len());
+                        self.pass_on(to, short.get(..n).unwrap_or_default());
+                        has_moved = to_end || self.has_ended || self.is_bulk || self.held > 0;
+                    }
+                    Now::NotYet => {}
+                    Now::Failed => return None,
+                }
+            } else if !self.has_ended && self.held < CHUNK {
                 match sys::splice(from, &self.write, CHUNK - self.held) {
                     Now::Done(n) => {
-                        self.has_ended = n == 0;
+                        (self.has_ended, self.is_bulk) = (n == 0, n >= SHORT);
                         self.held += n;
                         has_moved = true;
                     }
@@ -296,12 +316,28 @@ impl Way {
         }
         Some(!self.is_shut)
     }
+
+    /// Sends bytes that have been received. What there is no room for goes into the pipe, which is empty.
+    fn pass_on(&mut self, to: &Fd, bytes: &[u8]) {
+        let rest = match sys::send(to, bytes) {
+            Now::Done(n) => bytes.get(n..).unwrap_or_default(),
+            Now::NotYet => bytes,
+            // The receiver takes no more. What it has sent before that is still to be delivered.
+            Now::Failed => {
+                self.has_ended = true;
+                return;
+            }
+        };
+        if !rest.is_empty() {
+            self.held = sys::fill(&self.write, rest).done().unwrap_or_default();
+        }
+    }
 }
 
 impl Connection {
     /// Moves what can be moved, since something has happened on `side`, or on either. Returns whether both sides have ended; `None`
     /// if it has failed.
-    fn move_on(&mut self, mut side: Option<usize>) -> Option<bool> {
+    fn move_on(&mut self, mut side: Option<usize>, short: &mut [u8]) -> Option<bool> {
         let [outside, inside] = &self.sides;
         let [there, back] = &mut self.ways;
         if self.is_connecting {
@@ -316,8 +352,9 @@ impl Connection {
         // On a side that something happens on there is more to receive, or space for what is held for it.
         let concerns = |way: &Way, sender| side.is_none_or(|side| side == sender) || way.held > 0 || self.is_pending;
         let (moves_there, moves_back) = (concerns(there, 0), concerns(back, 1));
-        let more_there = moves_there && there.move_on(outside, inside)?;
-        let more_back = moves_back && back.move_on(inside, outside)?;
+        let to_end = self.to_end || self.is_pending || side.is_none();
+        let more_there = moves_there && there.move_on(outside, inside, short, to_end)?;
+        let more_back = moves_back && back.move_on(inside, outside, short, to_end)?;
         self.is_pending = more_there | more_back;
         Some(there.is_shut && back.is_shut)
     }

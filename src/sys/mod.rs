@@ -44,8 +44,8 @@ pub use mount::{
     open_loop_control, open_tree, open_tree_of_file, pivot_root, remount, remount_read_only,
 };
 pub use net::{
-    DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, interface_index, is_connected,
-    padded, port_of, receive_from, send_to, set_interface_up, shut_down, socket_to, splice,
+    DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, fill, interface_index, is_connected,
+    padded, port_of, receive, receive_from, send, send_to, set_interface_up, shut_down, socket_to, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{

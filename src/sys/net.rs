@@ -217,6 +217,25 @@ pub fn splice(from: &Fd, to: &Fd, len: usize) -> Now {
     unsafe { call!(splice(from.borrow(), Null, to.borrow(), Null, len, flags)) }.now()
 }
 
+/// recvfrom(2) of what is there; 0 at the end.
+pub fn receive(socket: &Fd, buffer: &mut [u8]) -> Now {
+    let room = buffer.len();
+    // SAFETY: the buffer is ours to write and as long as its length says; without an address the kernel writes none
+    unsafe { call!(recvfrom(socket.borrow(), buffer, room, MessageFlags::NONE, Null, Null)) }.now()
+}
+
+/// sendto(2) of as much as there is room for.
+pub fn send(socket: &Fd, bytes: &[u8]) -> Now {
+    // SAFETY: the kernel reads as many bytes as there are, and no address
+    unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), MessageFlags::NONE, Null, 0usize)) }.now()
+}
+
+/// write(2) of as much as there is room for in a pipe.
+pub fn fill(pipe: &Fd, bytes: &[u8]) -> Now {
+    // SAFETY: the kernel reads as many bytes as there are
+    unsafe { call!(write(pipe.borrow(), bytes, bytes.len())) }.now()
+}
+
 /// The two ends of a datagram: who has sent it, or is to get it; and the address of this host, as the control message that the
 /// kernel gives with a datagram and takes with its answer: IP_PKTINFO, ip(7), or IPV6_PKTINFO, ipv6(7).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -281,6 +300,9 @@ struct EpollEvent {
 
 impl Object for EpollEvent {}
 
+/// After what is to be read there comes an end: of all, or of what a read takes at once.
+const LAST: i32 = libc::EPOLLRDHUP | libc::EPOLLPRI;
+
 /// How many events are taken at once.
 pub const EVENTS: usize = 64;
 
@@ -306,7 +328,7 @@ impl Epoll {
     /// The same for a descriptor of many; with `edges` also when there is room to write, and only as soon as that is new. False if
     /// it cannot be watched.
     pub fn try_add(&self, fd: &Fd, edges: bool, data: u64) -> bool {
-        let news = if edges { libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET } else { 0 };
+        let news = if edges { libc::EPOLLOUT | LAST | libc::EPOLLET } else { 0 };
         self.control(fd, libc::EPOLLIN | news, data).ok().is_some()
     }
 
@@ -316,15 +338,17 @@ impl Epoll {
         unsafe { call!(epoll_ctl(self.fd.borrow(), EpollOperation::ADD, fd.borrow(), &event)) }
     }
 
-    /// epoll_pwait(2): the data of what has happened, after at most `milliseconds` if given. Returns how many there are.
-    pub fn wait(&mut self, milliseconds: Option<u32>, data: &mut [u64; EVENTS]) -> Result<usize> {
+    /// epoll_pwait(2): the data of what has happened, after at most `milliseconds` if given, and whether it is not only that there are
+    /// bytes to read, but the end, or urgent data, to which alone a read goes. Returns how many there are.
+    pub fn wait(&mut self, milliseconds: Option<u32>, data: &mut [(u64, bool); EVENTS]) -> Result<usize> {
         let time = milliseconds.map_or(-1, |limit| limit as i32);
         let room = self.events.len();
         let Some(first) = self.events.first_mut() else { return Ok(0) };
         // SAFETY: the kernel writes as many events as there is room for; no signal mask is passed, whose size is 8
         let n = unsafe { call!(epoll_pwait(self.fd.borrow(), first, room, time, Null, 8usize)) }.result()?;
         for (room, event) in data.iter_mut().zip(&self.events) {
-            *room = event.data;
+            let end = LAST | libc::EPOLLHUP | libc::EPOLLERR;
+            *room = (event.data, event.events & end as u32 != 0);
         }
         Ok(n)
     }

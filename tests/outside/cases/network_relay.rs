@@ -7,7 +7,8 @@ use crate::probes::own_network::{ask, in_own_network};
 use crate::probes::terminal::pattern;
 use crate::support::harness::probe;
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, wait_until};
+use crate::support::processes::{self, anonymous_kib, children, wait_until};
+use rustix::net::SendFlags;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
@@ -95,6 +96,47 @@ probe!("check-both-ways", |_| {
     assert!(after <= before.0 + 16, "{} KiB, then {after} KiB", before.0);
     drop(TcpStream::connect("127.0.0.1:8080").expect("connect"));
     assert_eq!(container.finish().success(), "ready\ntrue\ntrue\ntrue\ntrue\n", "other bytes came into the container");
+});
+
+case!(what_is_short_does_not_wait, Needs::ROOT);
+/// Messages of many lengths, around those at which the relay goes another way, each sent once the one before has come back; then
+/// urgent data, to which alone a read goes, and more behind it. Nobody has ended.
+fn what_is_short_does_not_wait() {
+    in_own_network("check-short");
+}
+probe!("check-short", |_| {
+    let container = probe(&["-p", "8080:80"], &["echo-tcp"]).start_ready();
+    let [_, relay] = children(container.pid)[..] else { panic!("the command and the relay") };
+    let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+    stream.set_nodelay(true).expect("TCP_NODELAY");
+    let come_back = |stream: &mut TcpStream, expected: &[u8]| {
+        let mut back = vec![0; expected.len()];
+        stream.read_exact(&mut back).expect("receive");
+        assert!(back == expected, "{} bytes", expected.len());
+    };
+    for length in [1, 2, 4095, 4096, 4097, 1, 8191, 8192, 8193, 65_536, 3, 70_000, 4096, 4096, 5, 5] {
+        let mut message = vec![0; length];
+        pattern().fill(&mut message);
+        stream.write_all(&message).expect("send");
+        come_back(&mut stream, &message);
+    }
+    processes::send(relay, libc::SIGSTOP);
+    let sent = |bytes: &[u8], flags| rustix::net::send(&stream, bytes, flags).expect("send");
+    sent(b"abc", SendFlags::empty());
+    sent(b"d", SendFlags::OOB);
+    sent(b"ef", SendFlags::empty());
+    processes::send(relay, libc::SIGCONT);
+    come_back(&mut stream, b"abcef");
+    stream.shutdown(Shutdown::Write).expect("shutdown");
+    assert_eq!(stream.read_to_end(&mut Vec::new()).expect("the end"), 0);
+    container.finish().success();
+});
+probe!("echo-tcp", |_| {
+    let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    let (stream, _) = listener.accept().expect("accept");
+    std::io::copy(&mut &stream, &mut &stream).expect("copy");
 });
 
 case!(an_answer_before_the_end_of_the_question, Needs::ROOT);
