@@ -128,18 +128,23 @@ impl Setting {
         format!("{}\n{} ({})", version.unwrap_or_default(), self.mydocker.command[0], self.origin)
     }
 
-    /// The floor that gives up what a run with all defaults gives up.
-    fn hardened_floor(&self, floor: &Contender) -> Contender {
-        let mut command = floor.command.clone();
-        command.insert(1, "hardened".into());
-        Contender {
-            name: "hardened".into(),
-            command,
+    /// The floors that give up what a run with all defaults gives up: without, and with what it mounts beside that.
+    fn hardened_floors(floor: &Contender) -> [Contender; 2] {
+        let hardened = |name: &str, differences| Contender {
+            name: name.into(),
+            command: [&floor.command[..1], &[name.to_string()], &floor.command[1..]].concat(),
             truth: floor.truth.clone(),
             waiting: floor.waiting.clone(),
-            differences: "the floor with the same bounding set, capabilities, cgroup namespace, read-only /sys, \
-                no_new_privs and filter: all defaults are to be at most 1.10 of it",
-        }
+            differences,
+        };
+        [
+            hardened(
+                "hardened",
+                "the floor with the same bounding set, capabilities, cgroup namespace, read-only /sys, \
+                    no_new_privs and filter: all defaults are to be at most 1.10 of it",
+            ),
+            hardened("shown", "the same, with the same mounts of its own cgroups and the same /dev/shm"),
+        ]
     }
 
     /// The floor, if it knows the cgroup layout of this host.
@@ -211,10 +216,11 @@ impl Setting {
         }
         match self.floor() {
             Ok(floor) if floor_holds(&floor) => {
-                let hardened = self.hardened_floor(&floor);
-                match is_hardened(&hardened) {
-                    true => peers.insert(0, hardened),
-                    false => println!("the hardened floor does not give up what it should here, and is left out"),
+                for hardened in Self::hardened_floors(&floor).into_iter().rev() {
+                    match is_hardened(&hardened, floor.command.iter().any(|word| word == "v1")) {
+                        true => peers.insert(0, hardened),
+                        false => println!("the floor {:?} is not what it should be here, and left out", hardened.name),
+                    }
                 }
                 peers.insert(0, floor);
             }
@@ -394,8 +400,9 @@ fn floor_holds(floor: &Contender) -> bool {
     limits && text.lines().filter(|line| line.contains("/mydocker-floor-")).count() == if v1 { 3 } else { 1 }
 }
 
-/// The floor checks nothing: its command must have the capabilities, the filter, the cgroups and the /sys of a run.
-fn is_hardened(hardened: &Contender) -> bool {
+/// The floor checks nothing: its command must have the capabilities, the filter, the cgroups and the /sys of a run, and with `shown` no
+/// mounts of cgroups but its own.
+fn is_hardened(hardened: &Contender, v1: bool) -> bool {
     let Some(cat) = which("cat") else { return false };
     let mut command = Command::new(&hardened.command[0]);
     command.args(&hardened.command[1..]).arg(cat).args([
@@ -407,7 +414,17 @@ fn is_hardened(hardened: &Contender) -> bool {
     let text = String::from_utf8_lossy(&output.stdout);
     let has = |line: &str| text.lines().any(|other| other == line);
     let sys = text.lines().find(|line| line.contains(" / /sys "));
+    let shown = hardened.name != "shown" || {
+        let shm = text.lines().rev().find(|line| line.contains(" /dev/shm "));
+        let of_limits =
+            |line: &&str| ["memory", "cpu", "cpuset"].iter().any(|name| line.ends_with(&format!(",{name}")));
+        let mut groups = text.lines().filter(|line| line.contains(" - cgroup")).filter(|line| !v1 || of_limits(line));
+        groups.clone().count() == if v1 { 3 } else { 1 }
+            && groups.all(|line| line.contains(" / /sys/fs/cgroup") && line.contains(" ro,"))
+            && shm.is_some_and(|line| line.contains(" - tmpfs shm "))
+    };
     ["CapBnd:\t00000000a00425fb", "CapEff:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"].into_iter().all(has)
         && !text.contains("/mydocker-floor-")
         && sys.is_some_and(|line| line.contains(" / /sys ro"))
+        && shown
 }

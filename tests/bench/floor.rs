@@ -10,6 +10,8 @@
 //!     floor hardened v1|v2 ..                     the same with what a run gives up with all defaults: the bounding set, its
 //!                                                 capabilities, its view of the cgroups above, a /sys that can be written
 //!                                                 to, new privileges, and the calls that the filter refuses
+//!     floor shown v1|v2 ..                        the same, with a /dev/shm of its own, and with a read-only mount of its own
+//!                                                 cgroups in place of each hierarchy that has one, below /sys/fs/cgroup
 //!     floor bridged N v1|v2 ..                    the same with an address on the bridge that is the interface N
 //!     floor exec PID FILE.. -- COMMAND [ARG..]    joins the namespaces of a process, and writes itself to each FILE, which are the
 //!                                                 `tasks` of its groups
@@ -41,6 +43,8 @@ struct Run {
     groups: &'static [*const c_char],
     /// It gives up what a run with all defaults gives up.
     hardened: bool,
+    /// It mounts what a run with all defaults mounts beside that.
+    shown: bool,
     /// The number of the bridge that it is on.
     bridge: Option<u32>,
     /// Both end with a null pointer, as the C start-up code made them.
@@ -81,7 +85,9 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
                 return join(*second, files, exec == c"exec-last", unsafe { argv.add(4 + files.len()) }, environment);
             }
             // SAFETY: as above
-            let hardened = unsafe { CStr::from_ptr(*first) } == c"hardened";
+            let shown = unsafe { CStr::from_ptr(*first) } == c"shown";
+            // SAFETY: as above
+            let hardened = shown || unsafe { CStr::from_ptr(*first) } == c"hardened";
             // SAFETY: as above
             let bridged = unsafe { CStr::from_ptr(*first) } == c"bridged";
             // SAFETY: as above
@@ -98,7 +104,15 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
             let command = begin + if v1 { 3 } else { 1 };
             let (Some(groups), true) = (words.get(begin..command), words.len() > command) else { return 125 };
             // SAFETY: the match has checked that argc is large enough for these words
-            let run = Run { go: [-1; 2], groups, hardened, bridge, command: unsafe { argv.add(command) }, environment };
+            let run = Run {
+                go: [-1; 2],
+                groups,
+                hardened,
+                shown,
+                bridge,
+                command: unsafe { argv.add(command) },
+                environment,
+            };
             if v1 { run_v1(run) } else { run_v2(run) }
         }
     }
@@ -290,6 +304,13 @@ fn child(run: &Run) -> ! {
         libc::mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_SLAVE, null());
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), flags, null());
+        if run.shown {
+            libc::mount(c"shm".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), flags, c"mode=1777".as_ptr().cast());
+            make_sys_read_only();
+            for group in run.groups {
+                libc::umount2(hierarchy(*group).0.as_ptr().cast(), libc::MNT_DETACH);
+            }
+        }
         if run.bridge.is_none() {
             bring_up_loopback();
         }
@@ -306,6 +327,17 @@ fn child(run: &Run) -> ! {
             }
         }
         if run.hardened {
+            libc::unshare(libc::CLONE_NEWCGROUP);
+            if run.shown {
+                let flags = flags | libc::MS_RDONLY;
+                for group in run.groups {
+                    let (point, name) = hierarchy(*group);
+                    let kind = if name.is_null() { c"cgroup2" } else { c"cgroup" };
+                    libc::mount(kind.as_ptr(), point.as_ptr().cast(), kind.as_ptr(), flags, name.cast());
+                }
+            } else {
+                make_sys_read_only();
+            }
             harden();
         }
         libc::execve(*run.command, run.command, run.environment);
@@ -313,7 +345,37 @@ fn child(run: &Run) -> ! {
     }
 }
 
-/// What a run with all defaults gives up, with the same filter.
+/// Where the hierarchy of a group below /sys/fs/cgroup is mounted, and its controllers: null for cgroup2.
+///
+/// # Safety
+/// `group` must be NUL-terminated.
+unsafe fn hierarchy(group: *const c_char) -> (Path, *const c_char) {
+    const TOP: &[u8] = b"/sys/fs/cgroup";
+    let mut point: Path = [0; 512];
+    // SAFETY: our caller promises it
+    let group = unsafe { CStr::from_ptr(group) }.to_bytes();
+    let name = group.get(TOP.len() + 1..).unwrap_or_default().split(|byte| *byte == b'/').next().unwrap_or_default();
+    let controllers = [c"memory", c"cpuset", c"cpu,cpuacct", c"cpu"].into_iter().find(|known| known.to_bytes() == name);
+    let length = if controllers.is_some() { TOP.len() + 1 + name.len() } else { TOP.len() };
+    for (to, from) in point[..511].iter_mut().zip(group.get(..length).unwrap_or_default()) {
+        *to = *from;
+    }
+    (point, controllers.map_or(null(), CStr::as_ptr))
+}
+
+fn make_sys_read_only() {
+    const AT_RECURSIVE: c_int = 0x8000;
+    // struct mount_attr: what to set, what to clear, the propagation and a user namespace.
+    let attr: [u64; 4] = [1, 0, 0, 0];
+    let size = size_of_val(&attr);
+    // SAFETY: the array is the structure that the call reads, with its size
+    unsafe {
+        let setattr = libc::SYS_mount_setattr;
+        libc::syscall(setattr, libc::AT_FDCWD, c"/sys".as_ptr(), AT_RECURSIVE, &raw const attr, size);
+    }
+}
+
+/// What a run with all defaults gives up of itself, with the same filter.
 fn harden() {
     /// docker's capabilities without CAP_MKNOD, and the highest number that Linux has.
     const KEPT: u64 = 0xa004_25fb;
@@ -322,23 +384,10 @@ fn harden() {
     let header: [u32; 2] = [0x2008_0522, 0];
     let kept = KEPT as u32;
     let sets: [u32; 6] = [kept, kept, 0, 0, 0, 0];
-    // struct mount_attr: what to set, what to clear, the propagation and a user namespace.
-    let read_only: [u64; 4] = [1, 0, 0, 0];
     let mut filter = mydocker::privilege::filter(mydocker::spec::Capabilities(KEPT));
     let program = libc::sock_fprog { len: (filter.len() / 8) as u16, filter: filter.as_mut_ptr().cast() };
     // SAFETY: the arrays are the structures that the calls read, with their sizes; the filter outlives the call
     unsafe {
-        libc::unshare(libc::CLONE_NEWCGROUP);
-        const AT_RECURSIVE: c_int = 0x8000;
-        let size = size_of_val(&read_only);
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            c"/sys".as_ptr(),
-            AT_RECURSIVE,
-            &raw const read_only,
-            size,
-        );
         for capability in (0..=LAST).filter(|number| KEPT >> number & 1 == 0) {
             libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
         }
