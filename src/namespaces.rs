@@ -148,14 +148,16 @@ step! {
 impl ChildStep for Appear {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let Some(successor) = child.successor.take() else { return Ok(()) };
-        // What it writes there is to be this process's word.
+        // Nobody in the container is to change what is written there.
         successor.keep_from_children()?;
         // They are closed below: by their numbers, with all the others.
         child.stops = None;
         let go = child.pipes.command_read.as_ref().filter(|_| self.waits);
         let kept = [child.pipes.error_write.as_ref(), go].map(|pipe| pipe.map_or(FdRef::NONE, Fd::borrow));
         sys::close_all_but(self.first, &kept)?;
-        if sys::fork_beside(successor).map_err(explain_end)?.is_some() {
+        if let Some(pid) = sys::fork_beside(successor).map_err(explain_end)? {
+            // Where there was no memory for its word, the kernel has not written it.
+            successor.set(0, pid.0);
             sys::exit_group(0);
         }
         child.has_appeared = true;

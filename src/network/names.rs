@@ -294,10 +294,10 @@ pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
     }
 }
 
-/// Removes the folders of other bridges, each of whose containers was killed: nobody may come to such a bridge any more. Whoever fails
-/// here leaves it to the next one.
+/// Removes the folders of other bridges, each of whose containers was killed: perhaps nobody ever comes to such a bridge again. Whoever
+/// fails here leaves it to the next one.
 fn sweep_others(records: &Dir) {
-    for bridge in sys::some_directory_names(records, PREFIX, 0).unwrap_or_default() {
+    for bridge in sys::directory_names(records, PREFIX).unwrap_or_default() {
         let Ok(folder) = Dir::open(Some(records), bridge) else { continue };
         if sys::flock(&folder).is_ok_and(|alone| alone) && sweep(&folder, None, None).is_ok() {
             records.rmdir(bridge).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! The relay of published ports: a process that listens on the host, and connects from within the network of the container.
 //!
-//! What is short is received and sent; amounts move through a pipe in each direction by splice(2), so that no byte of them comes into
-//! this process. Once it serves it allocates nothing, not even the errors of connections that fail: the heap never gives back.
+//! What is short is received and sent: two calls, where a pipe takes four. What follows more than that moves through a pipe in each
+//! direction by splice(2), without a copy. Once it serves it allocates nothing, not even the errors of connections that fail: the heap
+//! never gives back.
 
 use crate::bytes::Put;
 use crate::error::Result;
@@ -18,7 +19,7 @@ const DESCRIPTORS: usize = 6;
 /// How long an answer to a datagram may take, in seconds: more than the resolver of the C library waits for DNS.
 const ANSWER: u64 = 60;
 
-/// What is shorter is received and sent. There is room for it in any pipe.
+/// So much is received and sent at once, at most. There is room for it in any pipe that is empty.
 const SHORT: usize = 4096;
 
 /// How much is moved at once, and how often before others get their turn.
@@ -31,7 +32,7 @@ struct Way {
     read: Fd,
     write: Fd,
     held: usize,
-    /// The last that came was not short.
+    /// What came last was at least so much.
     is_bulk: bool,
     /// The sender has ended.
     has_ended: bool,
@@ -47,7 +48,7 @@ struct Connection {
     is_connecting: bool,
     /// Its turn was over before everything was moved.
     is_pending: bool,
-    /// A side has sent its end, or urgent data: a short read may not take all that there is.
+    /// A side has sent its end, or urgent data: a short read may leave some of what there is.
     to_end: bool,
 }
 
@@ -278,7 +279,9 @@ impl Way {
                 match sys::receive(from, short) {
                     Now::Done(n) => {
                         (self.has_ended, self.is_bulk) = (n == 0, n == short.len());
-                        self.pass_on(to, short.get(..n).unwrap_or_default());
+                        if !self.has_ended {
+                            self.pass_on(to, short.get(..n).unwrap_or_default())?;
+                        }
                         has_moved = to_end || self.has_ended || self.is_bulk || self.held > 0;
                     }
                     Now::NotYet => {}
@@ -286,13 +289,15 @@ impl Way {
                 }
             } else if !self.has_ended && self.held < CHUNK {
                 match sys::splice(from, &self.write, CHUNK - self.held) {
-                    Now::Done(n) => {
-                        (self.has_ended, self.is_bulk) = (n == 0, n >= SHORT);
+                    Now::Done(n) if n > 0 => {
+                        self.is_bulk = n >= SHORT;
                         self.held += n;
                         has_moved = true;
                     }
-                    Now::NotYet => {}
                     Now::Failed => return None,
+                    Now::NotYet if !to_end => {}
+                    // Before urgent data splice(2) stops, and may say that this is the end: recvfrom(2) goes on.
+                    _ => (self.is_bulk, has_moved) = (false, self.held == 0),
                 }
             }
             if self.held > 0 {
@@ -317,20 +322,21 @@ impl Way {
         Some(!self.is_shut)
     }
 
-    /// Sends bytes that have been received. What there is no room for goes into the pipe, which is empty.
-    fn pass_on(&mut self, to: &Fd, bytes: &[u8]) {
+    /// Sends bytes that have been received. What there is no room for goes into the pipe, which is empty. `None`: some are lost.
+    fn pass_on(&mut self, to: &Fd, bytes: &[u8]) -> Option<()> {
         let rest = match sys::send(to, bytes) {
             Now::Done(n) => bytes.get(n..).unwrap_or_default(),
             Now::NotYet => bytes,
             // The receiver takes no more. What it has sent before that is still to be delivered.
             Now::Failed => {
                 self.has_ended = true;
-                return;
+                return Some(());
             }
         };
         if !rest.is_empty() {
-            self.held = sys::fill(&self.write, rest).done().unwrap_or_default();
+            self.held = sys::fill(&self.write, rest).done()?;
         }
+        (self.held == rest.len()).then_some(())
     }
 }
 
@@ -348,6 +354,12 @@ impl Connection {
                 return None;
             }
             (self.is_connecting, side) = (false, None);
+        }
+        // After the end of what a side sends, only a reset can come from it: who still writes to it may not do so for long.
+        for (way, (socket, number)) in [&*there, &*back].into_iter().zip([(outside, 0), (inside, 1)]) {
+            if way.is_shut && side == Some(number) && !sys::is_connected(socket) {
+                return None;
+            }
         }
         // On a side that something happens on there is more to receive, or space for what is held for it.
         let concerns = |way: &Way, sender| side.is_none_or(|side| side == sender) || way.held > 0 || self.is_pending;

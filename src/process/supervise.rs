@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 /// How long, in milliseconds, an end that the user asked for waits for a reader of the output who takes nothing.
 const DRAIN_MS: u32 = 100;
 
-/// How long, in milliseconds, a reaper may take to close its end of the error pipe after it has let the command go.
-const REAPER_GRACE_MS: u32 = 1000;
+/// How long, in milliseconds, a reaper may take to close its end of the error pipe after it has let the command go; and the child of
+/// exec, to end after it has left another process in its place.
+const GRACE_MS: u32 = 1000;
 
 /// The container, as the parent sees it.
 pub struct Supervisor {
@@ -307,11 +308,11 @@ impl Supervisor {
     /// go.
     fn has_executed(&self) -> Result<bool> {
         let Some(pipe) = &self.error_read else { return Ok(true) };
-        // The child of exec may have held it open until a moment ago.
-        let grace = if self.init { REAPER_GRACE_MS } else { 0 };
+        let grace = if self.init { GRACE_MS } else { 0 };
         if self.is_held || !self.init && !self.has_succeeded {
             return Ok(false);
         }
+        // The child of exec has held it open, too, until it ended: its end may be new.
         sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(grace))
     }
 
@@ -353,24 +354,34 @@ impl Supervisor {
         Ok(!self.has_succeeded && matches!(self.ended, Some(Wait::Exited(_))))
     }
 
-    /// A child of `exec` that has left another process in its place has nothing more to do but to end. A signal that comes before that
-    /// is seen here is for the other one, which may be the command by now.
+    /// A child of `exec` that has left another process in its place is about to end. A signal that is taken before mydocker has noticed
+    /// that is for the other one, which may be the command by now.
     fn see_successor(&mut self) -> Result<()> {
         if let (Some(words), false, Some(pid), None) = (self.successor, self.has_succeeded, self.pid, self.ended)
             && words.get(0) != 0
         {
-            self.ended = sys::wait4(pid, true)?;
-            self.succeed()?;
+            // It takes longer where somebody has paused the container meanwhile.
+            let process = sys::pidfd_open(pid)?;
+            sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(GRACE_MS))?;
+            sys::wait4(pid, false)?;
+            return self.follow_successor(Pid(words.get(0)));
         }
         Ok(())
     }
 
     /// Once the child of `exec` has ended and left another process in its place, that one is the child.
     fn succeed(&mut self) -> Result<()> {
-        let (Some(words), false, Some(Wait::Exited(0))) = (self.successor, self.has_succeeded, self.ended) else {
+        let (Some(words), false, Some(_)) = (self.successor, self.has_succeeded, self.ended) else {
             return Ok(());
         };
-        let pid = Pid(words.get(0));
+        match words.get(0) {
+            // It has failed, or was killed, before it left one.
+            0 => Ok(()),
+            pid => self.follow_successor(Pid(pid)),
+        }
+    }
+
+    fn follow_successor(&mut self, pid: Pid) -> Result<()> {
         (self.has_succeeded, self.pid, self.ended) = (true, Some(pid), None);
         // The ends of both may have been one SIGCHLD.
         self.ended = sys::wait4(pid, false)?;

@@ -339,7 +339,7 @@ impl Epoll {
     }
 
     /// epoll_pwait(2): the data of what has happened, after at most `milliseconds` if given, and whether it is not only that there are
-    /// bytes to read, but the end, or urgent data, to which alone a read goes. Returns how many there are.
+    /// bytes to read, but the end, or urgent data, before which a read stops. Returns how many there are.
     pub fn wait(&mut self, milliseconds: Option<u32>, data: &mut [(u64, bool); EVENTS]) -> Result<usize> {
         let time = milliseconds.map_or(-1, |limit| limit as i32);
         let room = self.events.len();

@@ -11,6 +11,7 @@ use crate::support::processes::{self, anonymous_kib, children, wait_until};
 use rustix::net::SendFlags;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
 
 fn number_of(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
@@ -100,7 +101,7 @@ probe!("check-both-ways", |_| {
 
 case!(what_is_short_does_not_wait, Needs::ROOT);
 /// Messages of many lengths, around those at which the relay goes another way, each sent once the one before has come back; then
-/// urgent data, to which alone a read goes, and more behind it. Nobody has ended.
+/// urgent data, before which a read stops, and more behind it. Nobody has ended.
 fn what_is_short_does_not_wait() {
     in_own_network("check-short");
 }
@@ -120,17 +121,46 @@ probe!("check-short", |_| {
         stream.write_all(&message).expect("send");
         come_back(&mut stream, &message);
     }
-    processes::send(relay, libc::SIGSTOP);
-    let sent = |bytes: &[u8], flags| rustix::net::send(&stream, bytes, flags).expect("send");
-    sent(b"abc", SendFlags::empty());
-    sent(b"d", SendFlags::OOB);
-    sent(b"ef", SendFlags::empty());
-    processes::send(relay, libc::SIGCONT);
-    come_back(&mut stream, b"abcef");
+    for before in [&b"abc"[..], &[7; 20_000]] {
+        processes::send(relay, libc::SIGSTOP);
+        for (bytes, flags) in [(before, SendFlags::empty()), (b"d", SendFlags::OOB), (b"ef", SendFlags::empty())] {
+            assert_eq!(rustix::net::send(&stream, bytes, flags).expect("send"), bytes.len());
+        }
+        processes::send(relay, libc::SIGCONT);
+        come_back(&mut stream, &[before, b"ef"].concat());
+    }
     stream.shutdown(Shutdown::Write).expect("shutdown");
     assert_eq!(stream.read_to_end(&mut Vec::new()).expect("the end"), 0);
     container.finish().success();
 });
+
+case!(a_caller_that_breaks_off_after_its_end, Needs::ROOT);
+/// It has sent its end, and then a reset, and the server says nothing: the relay keeps nothing of it.
+fn a_caller_that_breaks_off_after_its_end() {
+    in_own_network("check-reset");
+}
+probe!("check-reset", |_| {
+    let container = probe(&["-p", "8080:80"], &["listen-tcp"]).start_ready();
+    let [_, relay] = children(container.pid)[..] else { panic!("the command and the relay") };
+    let before = descriptors(relay);
+    let stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+    stream.shutdown(Shutdown::Write).expect("shutdown");
+    wait_until("the relay has it", || descriptors(relay) > before);
+    // Its end has come to the relay by then.
+    wait_until("the relay waits", || processes::state(relay) == Some('S'));
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(stream);
+    wait_until("its descriptors are closed", || descriptors(relay) == before);
+    processes::send(container.pid, libc::SIGTERM);
+    drop(container.finish());
+});
+probe!("listen-tcp", |_| {
+    let _listener = TcpListener::bind("0.0.0.0:80").expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    std::thread::sleep(Duration::from_secs(1000));
+});
+
 probe!("echo-tcp", |_| {
     let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
     println!("ready");
