@@ -318,7 +318,7 @@ impl Reader {
 }
 
 fn inode(file: &Fd) -> Result<u64> {
-    sys::statx_fd(file.borrow()).map(|status| status.inode)
+    sys::statx_fd(file.borrow()).map(|status| status.inode).map_err(about)
 }
 
 fn about(error: Error) -> Error {

@@ -383,8 +383,11 @@ impl Supervisor {
 
     fn follow_successor(&mut self, pid: Pid) -> Result<()> {
         (self.has_succeeded, self.pid, self.ended) = (true, Some(pid), None);
-        // The ends of both may have been one SIGCHLD.
-        self.ended = sys::wait4(pid, false)?;
+        // The ends of both may have been one SIGCHLD. The command may run by now, and its status stands.
+        match sys::wait4(pid, false) {
+            Ok(ended) => self.ended = ended,
+            Err(e) => self.warning = Some(e),
+        }
         if self.is_held || self.killed_for.is_some() { sys::kill(pid, libc::SIGKILL) } else { Ok(()) }
     }
 

@@ -94,7 +94,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             "getdents64",
             "close",
         ],
-        about: &["failures-name", "status"],
+        about: &["failures-name", "status", "log"],
         prepare: Preparation::container,
         ..base(name, "", two | in_background)
     };
@@ -300,6 +300,8 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
                 "connect",
                 "getsockopt",
                 "splice",
+                "recvfrom",
+                "sendto",
                 "shutdown",
                 "recvmsg",
                 "sendmsg",

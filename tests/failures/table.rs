@@ -57,6 +57,7 @@ pub fn errnos(call: &str) -> Option<&'static [&'static str]> {
         "listen" => &["EADDRINUSE"],
         "getsockname" => &["ENOBUFS"],
         "sendto" => &["ENOBUFS", "EPERM", "EINTR"],
+        "recvfrom" => &["ENOMEM", "EINTR"],
         "epoll_create1" => &["EMFILE", "ENOMEM"],
         "epoll_ctl" => &["ENOSPC", "ENOMEM"],
         "epoll_pwait" => &["EINVAL", "EINTR"],
