@@ -1,0 +1,51 @@
+//! The record of a container that has a name: a folder with its files, locked by the mydocker that keeps it. Alive is whose
+//! folder is locked; a pid in it counts only together with the time at which that process has started.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `status` | how it has ended; blanks until then. It has its room from the start, so a full disk loses no status |
+//! | `config` | the options that `exec` needs, and the environment of the command |
+//! | `state` | who it is, from execve on: lines of a key and a value, the last one `end` |
+//! | `log`, `log.old` | what the command has written, with `-d`: see [`log`](crate::log) |
+//! | `stdin` | with `-d -i`: a FIFO |
+
+mod folder;
+mod note;
+mod record;
+mod stat;
+
+use crate::sys::{Dir, NEW};
+use core::ffi::CStr;
+
+pub use folder::{MakeRecord, folder, make, make_up_name, remove, sweep};
+pub use note::{NoteProcess, about, has_run, note_end, note_pause, note_running, note_status};
+pub use record::{End, Freezer, Process, Record, has_stopped};
+pub use stat::{first_child, is_exiting};
+
+const STATUS: &CStr = c"status";
+const CONFIG: &CStr = c"config";
+const STATE: &CStr = c"state";
+
+/// Every file that a record may have.
+const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"stdin"];
+
+/// The first line of a state file.
+const VERSION: &[u8] = b"mydocker 1\n";
+
+/// What is said of a record that is not one.
+pub const DAMAGED: &str = "its record is cut short, or of another version:";
+
+/// The mode of a record's folder: the sticky bit, which means nothing in a folder of one user, tells it from the folders of others.
+const OURS: u32 = 0o1700;
+
+/// How long a status is. The last byte says whether it is started again.
+const STATUS_LEN: usize = 32;
+
+/// What that byte is then.
+const RESTARTING: &[u8] = b"R";
+
+/// There is no status.
+const BLANK: [u8; STATUS_LEN] = [b' '; STATUS_LEN];
+
+/// A record that is held: the folder of all records, its name, and its own folder, locked.
+pub type Held = (Dir, &'static CStr, Dir);

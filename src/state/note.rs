@@ -1,0 +1,140 @@
+//! What a mydocker writes into its record: which process it is, and how it has ended.
+
+use super::folder::remove;
+use super::stat::start_of;
+use super::{BLANK, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use crate::bytes::{self, FixedBytes, Put};
+use crate::cgroup::{Group, Version};
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::spec::Spec;
+use crate::step::{Parent, ParentStep};
+use crate::sys::{self, Dir, NEW, OpenFlags};
+use alloc::vec::Vec;
+
+step! {
+    /// Notes in its record which process it is.
+    ///
+    /// Once the command is executed, the new file becomes its state.
+    pub struct NoteProcess {
+        /// What does not depend on the process.
+        pub about: Vec<u8>,
+        /// Its groups.
+        pub groups: &'static [&'static Group],
+    }
+}
+
+impl ParentStep for NoteProcess {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let (Some((_, _, dir)), Some(pid)) = (&parent.record, parent.pid) else { return Ok(()) };
+        let mut state = self.about.clone();
+        for group in self.groups {
+            let Some(dir) = group.dir() else { continue };
+            state.put(match group.hierarchy.version {
+                Version::V2 => b"group 2 ",
+                Version::V1 if group.has_freezer() => b"group f ",
+                Version::V1 => b"group 1 ",
+            });
+            match group.path {
+                Some(path) => state.put(path.to_bytes()),
+                // Its hierarchy is mounted nowhere: there is no other way to it than by what this process holds open.
+                None => {
+                    state.put(b"/proc/");
+                    state.put_decimal(sys::getpid().0 as u64);
+                    state.put(b"/fd/");
+                    state.put_decimal(dir.fd().number() as u64);
+                }
+            }
+            state.put(b"\n");
+        }
+        if !parent.ports.is_empty() {
+            state.put(b"ports ");
+            state.put(&parent.ports);
+            state.put(b"\n");
+        }
+        put_line(&mut state, b"pid", pid.0 as u64);
+        put_line(&mut state, b"start", start_of(pid));
+        state.put(b"end\n");
+        dir.write_new(&state)
+    }
+}
+
+fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.put(key);
+    out.put(b" ");
+    // As long in a dry run, which does not know the pid.
+    out.put_column(&bytes::to_decimal(value), 10);
+    out.put(b"\n");
+}
+
+/// What the state file says beside the process and its groups.
+pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
+    let mut about = VERSION.to_vec();
+    put_line(&mut about, b"detached", spec.detach.into());
+    if let Some(signal) = spec.stop_signal {
+        put_line(&mut about, b"stop", signal as u64);
+    }
+    put_line(&mut about, b"began", sys::realtime() / 1000);
+    if spec.detach && spec.restart.is_some() {
+        let keeper = sys::getppid();
+        put_line(&mut about, b"keeper", keeper.0 as u64);
+        put_line(&mut about, b"keeper-start", start_of(keeper));
+    }
+    let mut command = FixedBytes::<200>::new();
+    for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {
+        command.put(if command.as_bytes().is_empty() { b"" } else { b" " });
+        command.put_escaped(word);
+    }
+    about.put(b"command ");
+    about.put(command.as_bytes());
+    about.put(b"\n");
+    about
+}
+
+/// The command has been executed.
+pub fn note_running(spec: &Spec, parent: &Parent) -> Result<()> {
+    let Some((_, _, dir)) = &parent.record else { return Ok(()) };
+    dir.rename(NEW, STATE)?;
+    // Up to here it was said to be restarting.
+    if spec.restart.is_some() { write_status(dir, &BLANK) } else { Ok(()) }
+}
+
+/// Whether the command has ever been executed.
+pub fn has_run(dir: &Dir) -> Result<bool> {
+    dir.has(STATE)
+}
+
+/// In place, where it has its room; whoever waits has it open.
+fn write_status(dir: &Dir, line: &[u8]) -> Result<()> {
+    let file = dir.open_plain(STATUS, OpenFlags::WRONLY)?;
+    sys::write_all(file.borrow(), line).map_err(|e| e.about(b"status"))
+}
+
+/// Notes how it has ended.
+pub fn note_status(dir: &Dir, status: i32, out_of_memory: bool) -> Result<()> {
+    let mut line = FixedBytes::<200>::new();
+    line.put_decimal(status as u64);
+    line.put(b" ");
+    line.put_decimal(sys::realtime() / 1000);
+    line.put(if out_of_memory { b" oom" } else { b"     " });
+    write_status(dir, line.as_bytes())
+}
+
+/// Notes beside the status that it will be started again.
+pub fn note_pause(dir: &Dir) -> Result<()> {
+    let file = dir.open_plain(STATUS, OpenFlags::WRONLY)?;
+    sys::pwrite_all(file.borrow(), RESTARTING, STATUS_LEN as u64 - 1);
+    Ok(())
+}
+
+/// Notes that the container has ended. `executed`: its command had begun. Only the record of a detached container is kept.
+pub fn note_end(plan: &Plan, parent: &Parent, status: i32, executed: bool, out_of_memory: bool) -> Result<()> {
+    let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
+    // One that cannot be started again was there before.
+    let is_kept = executed || plan.spec.restart.is_some() && has_run(dir)?;
+    if !is_kept {
+        return remove(folder, name, dir);
+    }
+    let noted = note_status(dir, status, out_of_memory);
+    if plan.spec.detach && !plan.spec.remove { noted } else { noted.and(remove(folder, name, dir)) }
+}

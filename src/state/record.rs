@@ -1,0 +1,311 @@
+//! A record, as whoever looks for a container reads it.
+
+use super::stat::{Stat, stat};
+use super::{BLANK, CONFIG, DAMAGED, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use crate::bytes;
+use crate::cgroup::Group;
+use crate::cgroup::directory::{FREEZER_STATE, THAWED};
+use crate::error::{Errno, Error, Result};
+use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, record};
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+/// What is no plain file fails with one of these: a link, a socket, a directory, a FIFO, which has no offsets, and what O_PATH opens.
+const ODD: &[Errno] = &[Errno::ELOOP, Errno::ENXIO, Errno::EISDIR, Errno::ESPIPE, Errno::EBADF];
+
+/// How long a state file may be: as its paths and its ports may be.
+const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
+
+/// How a container has ended.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// The exit status.
+    pub status: u64,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// The kernel has killed for lack of memory.
+    pub out_of_memory: bool,
+}
+
+/// A process, its pid, and that of its parent.
+pub type Process = (Fd, Pid, Pid);
+
+/// What stops a container: a directory, or its path; a file in it, and what that says of one that goes on, and of one that is stopped.
+pub type Freezer<Directory = Dir> = (Directory, &'static CStr, [&'static [u8]; 2]);
+
+/// A record, as it was read.
+pub struct Record {
+    /// Its folder.
+    pub dir: Dir,
+    /// The file of its status; it can be read even when it is removed.
+    status: Fd,
+    /// What that file says; `None`: it is no plain file.
+    line: Option<[u8; STATUS_LEN]>,
+    /// Somebody keeps it.
+    pub alive: bool,
+    /// Its state file; empty while it starts.
+    pub state: Vec<u8>,
+}
+
+/// The folder `name`, if a mydocker has made it: the user may keep records in a folder that has others.
+pub(super) fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
+    match Dir::open(Some(folder), name) {
+        Err(e) if e.is(Errno::ENOENT) => Ok(None),
+        dir => {
+            let dir = dir?;
+            let mode = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()))?.mode;
+            Ok((record::is_on() || mode & OURS == OURS).then_some(dir))
+        }
+    }
+}
+
+impl Record {
+    /// The record of this name, if there is one.
+    pub fn open(folder: &Dir, name: &CStr) -> Result<Option<Record>> {
+        let missing = |e: Error| e.is(Errno::ENOENT);
+        let Some(dir) = open_ours(folder, name)? else { return Ok(None) };
+        let alive = !sys::lock(&dir, Lock::SH | Lock::NB)?;
+        let status = match dir.open_plain(STATUS, OpenFlags::NONE) {
+            Err(e) if missing(e) => return Ok(None),
+            // Whatever it is, nothing can be read from it.
+            Err(e) if e.is_one_of(ODD) => dir.open_plain(STATUS, OpenFlags::PATH)?,
+            other => other?,
+        };
+        let line = read_status(&status)?;
+        let state = match dir.open_plain(STATE, OpenFlags::NONE).and_then(|file| read_state(&file)) {
+            Err(e) if missing(e) => Vec::new(),
+            // One byte is no state that can be read.
+            Err(e) if e.is_one_of(ODD) => alloc::vec![0],
+            state => state?,
+        };
+        Ok(Some(Record { dir, status, line, alive, state }))
+    }
+
+    /// Whether the files are plain ones, and that of the state is whole, and of this version.
+    pub fn is_readable(&self) -> bool {
+        self.line.is_some()
+            && (self.state.is_empty() || self.state.starts_with(VERSION) && self.state.ends_with(b"\nend\n"))
+    }
+
+    /// The value of a line.
+    pub fn field(&self, key: &[u8]) -> &[u8] {
+        bytes::field(&self.state, key).unwrap_or_default()
+    }
+
+    /// The number in a line.
+    pub fn number(&self, key: &[u8]) -> u64 {
+        bytes::decimal(self.field(key)).unwrap_or(0)
+    }
+
+    pub(super) fn is_detached(&self) -> bool {
+        self.number(b"detached") == 1 || !self.is_readable()
+    }
+
+    /// How it has ended. `None`: it has not, or its keeper was killed. One that is alive is being started again.
+    pub fn end(&self) -> Option<End> {
+        let line = self.line.as_ref()?;
+        let mut words = bytes::words(line);
+        let mut number = || bytes::decimal(words.next()?).ok();
+        let (status, at) = (number()?, number()?);
+        let is_restarting = line.ends_with(RESTARTING);
+        let out_of_memory = words.next() == Some(b"oom");
+        Some(End { status, at, out_of_memory }).filter(|_| !self.alive || is_restarting)
+    }
+
+    /// Its process, and the pid of the keeper, if it runs.
+    pub fn process(&self) -> Result<Option<Process>> {
+        self.process_in(b"pid", b"start")
+    }
+
+    /// The keeper that starts it again, if it has one.
+    pub fn restarter(&self) -> Result<Option<Process>> {
+        self.process_in(b"keeper", b"keeper-start")
+    }
+
+    fn process_in(&self, pid: &[u8], since: &[u8]) -> Result<Option<Process>> {
+        let Some(pid) = self.noted_pid(pid) else { return Ok(None) };
+        // First the descriptor, then the question whose it is: it does not change its owner.
+        let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
+        Ok(self.stat_if_its(pid, since)?.map(|stat| (process, pid, stat.parent)))
+    }
+
+    /// The pid of its process, if it runs, for a list: without a descriptor it may be another's at any time after this.
+    pub fn pid(&self) -> Result<Option<Pid>> {
+        let Some(pid) = self.noted_pid(b"pid") else { return Ok(None) };
+        Ok(self.stat_if_its(pid, b"start")?.map(|_| pid))
+    }
+
+    fn noted_pid(&self, key: &[u8]) -> Option<Pid> {
+        Some(Pid(self.number(key) as i32)).filter(|pid| self.alive && pid.0 != 0)
+    }
+
+    /// What the kernel says of the process `pid`, if that has started when the line `since` says, and has not ended.
+    fn stat_if_its(&self, pid: Pid, since: &[u8]) -> Result<Option<Stat>> {
+        Ok(stat(pid)?.filter(|stat| stat.start == self.number(since) && !stat.is_zombie))
+    }
+
+    /// Notes, as long as this record is open, that this process has a child in the container.
+    pub fn enter(&self) -> Result<()> {
+        sys::lock_file(&self.status, Lock::SH | Lock::NB).map(drop).map_err(|e| e.about(STATUS.to_bytes()))
+    }
+
+    /// Lets those go on that have a child in the container and are stopped: a PID namespace ends only when each of its processes has
+    /// been waited for (pid_namespaces(7)). proc_locks(5) says who they are.
+    pub fn continue_entered(&self) -> Result<()> {
+        let status = sys::statx_fd(self.status.borrow()).map_err(|e| e.about(b"status"))?;
+        let locks = sys::read_file(c"/proc/locks").unwrap_or_default();
+        for lock in bytes::split(&locks, b'\n') {
+            let mut words = bytes::words(lock).skip(4);
+            let (Some(pid), Some(file)) = (words.next(), words.next()) else { continue };
+            let mut numbers = bytes::split(file, b':');
+            let mut hexadecimal = |expected: u32| numbers.next().and_then(bytes::hexadecimal) == Some(expected.into());
+            if hexadecimal(status.device.0)
+                && hexadecimal(status.device.1)
+                && numbers.next().is_some_and(|inode| bytes::decimal(inode) == Ok(status.inode))
+                && let Ok(pid @ 1..) = bytes::decimal(pid)
+            {
+                // It may have changed its user.
+                sys::kill(Pid(pid as i32), libc::SIGCONT).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether its process has ended, while somebody keeps it: whoever that is cleans up. As long as nobody has asked how it has
+    /// ended, there is the keeper's pid, too. A process of another start time is somebody else's, and says nothing.
+    pub fn has_just_ended(&self) -> (bool, Option<Pid>) {
+        let pid = Pid(self.number(b"pid") as i32);
+        if !self.alive || !self.is_readable() || pid.0 == 0 {
+            return (false, None);
+        }
+        match stat(pid) {
+            Ok(None) => (true, None),
+            Ok(Some(stat)) if stat.is_zombie && stat.start == self.number(b"start") => (true, Some(stat.parent)),
+            _ => (false, None),
+        }
+    }
+
+    /// What `exec` needs: the options, as names and values, and the environment of the command.
+    pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
+        let mut config = Vec::new();
+        let file = self.dir.open_plain(CONFIG, OpenFlags::NONE)?;
+        sys::read_to_end(file.borrow(), &mut config).map_err(|e| e.about(CONFIG.to_bytes()))?;
+        let mut rest: &'static [u8] = config.leak();
+        let mut next = || {
+            let string = CStr::from_bytes_until_nul(rest).ok()?;
+            rest = rest.get(string.count_bytes() + 1..).unwrap_or_default();
+            Some(string)
+        };
+        let Some(Ok(count)) = next().map(|count| bytes::decimal(count.to_bytes())) else {
+            return Err(Error::refused(DAMAGED, self.dir.path(), ""));
+        };
+        let (mut words, mut environment) = (Vec::new(), Vec::new());
+        for at in 0.. {
+            let Some(string) = next() else { break };
+            if at < count { words.extend(string.to_str()) } else { environment.push(string) }
+        }
+        Ok((words, environment))
+    }
+
+    /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.
+    fn group_paths(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        bytes::split(&self.state, b'\n').filter_map(|line| {
+            let path = line.strip_prefix(b"group ")?;
+            Some((*path.first()?, path.get(2..)?))
+        })
+    }
+
+    /// The file that v2 and v1 have by these names, in the first of its groups that has it.
+    pub fn group_file(&self, names: [&str; 2]) -> Option<Fd> {
+        self.group_paths().find_map(|(kind, path)| {
+            let name = if kind == b'2' { names[0] } else { names[1] };
+            // The path is what the record says: a FIFO there is not to be waited for.
+            sys::open(bytes::c_string(&[path, b"/", name.as_bytes()]), OpenFlags::NONBLOCK).ok()
+        })
+    }
+
+    /// What stops it, not opened.
+    fn freezer_path(&self) -> Option<Freezer<&[u8]>> {
+        let (kind, path) = self.group_paths().find(|(kind, _)| *kind != b'1')?;
+        Some(match kind {
+            b'2' => (path, c"cgroup.freeze", [b"0", b"1"]),
+            _ => (path, FREEZER_STATE, [THAWED, b"FROZEN"]),
+        })
+    }
+
+    /// What stops it.
+    pub fn freezer(&self) -> Option<Freezer> {
+        let (path, file, values) = self.freezer_path()?;
+        Some((Dir::open(None, bytes::c_string(&[path])).ok()?, file, values))
+    }
+
+    /// Whether the freezer has stopped it, or is about to.
+    pub fn is_frozen(&self) -> bool {
+        self.freezer_path().is_some_and(|(path, file, [goes_on, _])| {
+            let path = bytes::c_string(&[path, b"/", file.to_bytes()]);
+            let mut value = [0; 16];
+            // What is no control file, as a FIFO, has no offsets.
+            let read = sys::open(path, OpenFlags::NONBLOCK).and_then(|file| sys::pread(file.borrow(), &mut value, 0));
+            read.is_ok_and(|n| bytes::trimmed(value.get(..n).unwrap_or_default()) != goes_on)
+        })
+    }
+
+    /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
+    /// its first process is in does.
+    pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
+        let mut groups = Vec::new();
+        for (kind, path) in self.group_paths() {
+            let inner = if kind == b'2' { inner_group(pid, name)? } else { None };
+            let path = bytes::c_string(&[path, inner.unwrap_or_default()]);
+            groups.push(Group::existing(Dir::open(None, path)?)?);
+        }
+        Ok(groups)
+    }
+
+    /// Waits until nobody keeps it.
+    pub fn wait(&mut self) -> Result<()> {
+        sys::lock(&self.dir, Lock::SH)?;
+        (self.alive, self.line) = (false, read_status(&self.status)?);
+        Ok(())
+    }
+}
+
+/// What the file of a status says. `None`: nothing can be read from what is there.
+fn read_status(file: &Fd) -> Result<Option<[u8; STATUS_LEN]>> {
+    let mut line = BLANK;
+    match sys::pread(file.borrow(), &mut line, 0) {
+        Err(e) if e.is_one_of(ODD) => Ok(None),
+        read => read.map(|_| Some(line)).map_err(|e| e.about(STATUS.to_bytes())),
+    }
+}
+
+/// What a state file says.
+fn read_state(file: &Fd) -> Result<Vec<u8>> {
+    let read = |buffer: &mut [u8]| sys::pread(file.borrow(), buffer, 0).map_err(|e| e.about(STATE.to_bytes()));
+    // Most are short, and the room for a long one takes longer to clear than to read.
+    let mut short = [0; 1024];
+    let len = read(&mut short)?;
+    if let Some(state) = short.get(..len).filter(|_| len < short.len()) {
+        return Ok(state.to_vec());
+    }
+    let mut long = alloc::vec![0; STATE_LEN];
+    let len = read(&mut long)?;
+    long.truncate(len);
+    Ok(long)
+}
+
+/// Whether this freezer has stopped what is in it, or is about to.
+pub fn has_stopped((dir, file, [goes_on, _]): &Freezer) -> bool {
+    dir.read_plain(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != *goes_on)
+}
+
+/// Where below its group on v2 the first process of the container `name` is.
+fn inner_group(pid: Pid, name: &CStr) -> Result<Option<&'static [u8]>> {
+    let file = sys::read_file(bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/cgroup"]))?.leak();
+    let name = [b"/mydocker-", name.to_bytes()].concat();
+    Ok(bytes::split(file, b'\n').find_map(|line| {
+        let own = line.strip_prefix(b"0::")?;
+        let at = bytes::position(own, &name)?;
+        own.get(at + name.len()..).filter(|rest| rest.starts_with(b"/"))
+    }))
+}
