@@ -54,8 +54,9 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     run_tests(words)
 }
 
-/// Cases that no virtual host runs: on an emulated processor the neighbour who exchanges paths goes on after the last check.
-const NOT_ON_VIRTUAL_HOSTS: &[&str] = &["races::"];
+/// Cases that no virtual host runs: on an emulated processor the neighbour who exchanges paths goes on after the last check, and a
+/// moment that is to be met is over.
+const NOT_ON_VIRTUAL_HOSTS: &[&str] = &["lifecycle_exec::a_signal_while_its_child_leaves", "races::"];
 
 /// The virtual hosts that differ from `v2` in nothing but their cgroups and their mounts.
 const LAYOUTS: &[&str] = &["v1", "v1-joined", "hybrid", "none", "odd-path", "moved", "nested"];
