@@ -25,6 +25,7 @@ use command::C_LIBRARYS;
 use core::ffi::CStr;
 use mounts::{NewMount, put_attributes};
 use network::LO_UP;
+pub use shell::put_word;
 use shell::{BEGIN, CLOSE, FUNCTIONS, REST, UNSHARE, delimiter, fill, put_item};
 use syscalls::Sysno;
 
