@@ -1,6 +1,6 @@
 //! The relay of published ports: a process that listens on the host, and connects from within the network of the container.
 //!
-//! What is short is received and sent: two calls, where a pipe takes four. What follows more than that moves through a pipe in each
+//! What is short is received and sent, which takes fewer calls than a pipe. Whatever follows a longer read moves through a pipe in each
 //! direction by splice(2), without a copy. Once it serves it allocates nothing, not even the errors of connections that fail: the heap
 //! never gives back.
 
@@ -32,7 +32,7 @@ struct Way {
     read: Fd,
     write: Fd,
     held: usize,
-    /// What came last was at least so much.
+    /// At least SHORT bytes came last: the next ones are spliced.
     is_bulk: bool,
     /// The sender has ended.
     has_ended: bool,

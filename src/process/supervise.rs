@@ -308,10 +308,10 @@ impl Supervisor {
     /// go.
     fn has_executed(&self) -> Result<bool> {
         let Some(pipe) = &self.error_read else { return Ok(true) };
-        let grace = if self.init { GRACE_MS } else { 0 };
         if self.is_held || !self.init && !self.has_succeeded {
             return Ok(false);
         }
+        let grace = if self.init { GRACE_MS } else { 0 };
         // The child of exec has held it open, too, until it ended: its end may be new.
         sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(grace))
     }
