@@ -2,13 +2,35 @@
 
 use crate::Result;
 use std::env::consts::ARCH;
-use std::fs;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 /// The four limits, as `mydocker` takes them.
 const LIMITS: [&str; 9] = ["run", "-m", "100m", "--cpu-shares", "2048", "--cpu-set", "0", "--cpu-mems", "0"];
+
+/// An installed program does not do what it did before. That ends its row, and not the bench.
+#[derive(Debug)]
+pub struct PeerFails(String);
+
+impl fmt::Display for PeerFails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for PeerFails {}
+
+/// The value, or the reason why a peer has none. Any other error stays one.
+pub fn unless_peer_fails<T>(result: Result<T>) -> Result<std::result::Result<T, String>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.is::<PeerFails>() => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
 
 /// One way to run `true` in a container.
 pub struct Contender {
@@ -43,14 +65,25 @@ impl Contender {
 
     /// One run of `true`. (std starts it with posix_spawn, which copies none of this process's memory.)
     pub fn time(&self) -> Result<Duration> {
+        let said = target_dir().join("tmp/bench/stderr");
         let mut command = self.start(false);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&said)?);
         let start = Instant::now();
         let status = command.status()?;
         let time = start.elapsed();
         match status.success() {
             true => Ok(time),
-            false => Err(format!("{} worked before and now ends with {status}", self.name).into()),
+            false => Err(self.fails(&format!("worked before and now ends with {status}"), &fs::read(&said)?)),
+        }
+    }
+
+    /// The error for a failure, with the last line that the contender said.
+    pub fn fails(&self, how: &str, said: &[u8]) -> Box<dyn Error> {
+        let text = format!("{} {how}: {}", self.name, last_line(said));
+        // The floor and mydocker itself are named by their paths.
+        match self.command[0].contains('/') {
+            true => text.into(),
+            false => Box::new(PeerFails(text)),
         }
     }
 
@@ -64,10 +97,13 @@ impl Contender {
             Ok(output) => output,
             Err(error) => return Some(error.to_string()),
         };
-        let text = String::from_utf8_lossy(&output.stderr);
-        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no error message");
-        (!output.status.success()).then(|| format!("{}: {}", output.status, last.trim()))
+        (!output.status.success()).then(|| format!("{}: {}", output.status, last_line(&output.stderr)))
     }
+}
+
+fn last_line(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no error message").trim().into()
 }
 
 /// The file that runs when `program` is the first word of a command.
@@ -270,7 +306,7 @@ impl Setting {
         ])
     }
 
-    /// An OCI bundle with the nearest equivalent, for runc and crun.
+    /// An OCI bundle with the nearest equivalent, for runc and crun. Their group is not called mydocker-..: a sweep would look at it.
     pub fn bundle(&self, name: &str, words: &[&str]) -> Result<String> {
         let dir = target_dir().join("tmp/bench").join(format!("{name}-{}", words.len()));
         fs::create_dir_all(dir.join("rootfs/proc"))?;
@@ -284,7 +320,7 @@ impl Setting {
     {{ "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "nodev", "noexec"] }}
   ],
   "linux": {{
-    "cgroupsPath": "mydocker-bench-{name}",
+    "cgroupsPath": "bench-{name}",
     "namespaces": [
       {{ "type": "uts" }}, {{ "type": "pid" }}, {{ "type": "mount" }}, {{ "type": "network" }}, {{ "type": "ipc" }}
     ],

@@ -34,9 +34,12 @@ pub fn print(setting: &Setting, options: &Options) -> Result<()> {
                 let id = format!("mydocker-{name}");
                 let bundle = setting.bundle("runc-exec", &["/true", "wait"])?;
                 let words = ["runc", "--root", &root, "run", "--bundle", &bundle, &id];
-                runc = Some(Running::start(&words.map(String::from))?);
+                match Running::start(&words.map(String::from)) {
+                    Ok(running) => runc = Some(running),
+                    Err(reason) => refusals.push(format!("  runc exec: {reason}")),
+                }
                 let words = ["runc", "--root", &root, "exec", &id, "/true"];
-                peers.push(Contender::plain("runc exec", words.map(String::from).to_vec()));
+                peers.extend(runc.is_some().then(|| Contender::plain("runc exec", words.map(String::from).to_vec())));
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! The tables of the network: what a bridge costs a run, and what the relay of a published port carries. All of it is in a network
 //! namespace that this makes, with nothing in it but lo.
 
-use crate::contenders::{Contender, Setting, target_dir, which};
+use crate::contenders::{Contender, Setting, target_dir, unless_peer_fails, which};
 use crate::pairs::{IDLE, times};
 use crate::table::{median, quantile, row};
 use crate::{Options, Result, table};
@@ -88,7 +88,13 @@ fn bridge(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Re
     let mut compare = |name: &str, ours: &Contender, theirs: &Contender, most: &str| -> Result<[f64; 4]> {
         let (mut cells, mut seconds) = (vec![name.to_string()], [0.0; 4]);
         for (at, (pairs, idle)) in [(options.cold, Some(IDLE)), (options.hot, None)].into_iter().enumerate() {
-            let pairs = times(ours, theirs, pairs, idle)?;
+            let pairs = match unless_peer_fails(times(ours, theirs, pairs, idle))? {
+                Ok(pairs) => pairs,
+                Err(reason) => {
+                    rows.push([cells, vec![reason]].concat());
+                    return Ok([f64::NAN; 4]);
+                }
+            };
             let ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
             cells.push(format!("{:.2}", median(&ratios)));
             cells.push(format!("{:.2} to {:.2}", quantile(&ratios, 0.25), quantile(&ratios, 0.75)));

@@ -1,6 +1,6 @@
 //! The table of ratios.
 
-use crate::contenders::Contender;
+use crate::contenders::{Contender, unless_peer_fails};
 use crate::table::{median, quantile, row};
 use crate::{Options, Result, table};
 use std::thread::sleep;
@@ -46,7 +46,10 @@ pub fn headings(what: &str) -> Vec<Vec<String>> {
 pub fn cells(name: String, mydocker: &Contender, peer: &Contender, options: &Options) -> Result<Vec<String>> {
     let mut cells = vec![name];
     for (pairs, idle) in [(options.cold, Some(IDLE)), (options.hot, None)] {
-        let pairs = times(mydocker, peer, pairs, idle)?;
+        let pairs = match unless_peer_fails(times(mydocker, peer, pairs, idle))? {
+            Ok(pairs) => pairs,
+            Err(reason) => return Ok([cells, vec![reason]].concat()),
+        };
         let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
         let ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
         cells.push(format!("{:.2}", median(&ratios)));
