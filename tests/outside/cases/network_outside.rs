@@ -14,7 +14,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const NEEDS: Needs = Needs::ROOT.and(Needs::SH).and(Needs::BRIDGE).and(Needs::SCRIPT_TOOLS).and(Needs::BRIDGE_TOOLS);
+const NEEDS: Needs =
+    Needs::ROOT.and(Needs::SH).and(Needs::BRIDGE).and(Needs::SCRIPT_TOOLS).and(Needs::BRIDGE_TOOLS).and(Needs::NFT);
 
 /// The words of a tool, which must work. Returns what it prints.
 fn tool(words: &str) -> String {

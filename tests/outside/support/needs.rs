@@ -83,7 +83,7 @@ numbered_needs! {
     BRIDGE,
     /// nft(8), which makes a packet filter.
     NFT,
-    /// The tools that a script calls for a bridge, beside nft(8).
+    /// The tools that a script calls for a bridge, beside nft(8): ip(8) is that of iproute2.
     BRIDGE_TOOLS,
     /// slirp4netns is installed, and a tap device can be made.
     SLIRP4NETNS,
@@ -209,6 +209,7 @@ impl Needs {
                 "no /dev/net/tun here",
             ),
             (Needs::DEBIAN, has_debian, "neither debootstrap nor a Debian root of an earlier run"),
+            (Needs::BRIDGE_TOOLS, has_iproute2, "no ip of iproute2"),
             (Needs::SCRIPT_TOOLS, has_util_linux, "no unshare and setpriv of util-linux"),
             (Needs::USER_NAMESPACES, || host().user_namespaces, "no user namespace can be made here"),
             (Needs::USER_NAMESPACES_FORBIDDEN, user_namespaces_forbidden, "user.max_user_namespaces is not 0"),
@@ -260,6 +261,11 @@ fn has_bridges() -> bool {
     [("bridge", "br_dev_setup"), ("veth", "veth_setup"), ("nf_tables", "nf_tables_newtable")].iter().all(
         |(module, symbol)| lists.iter().any(|list| list.contains(&format!("/{module}.ko"))) || symbols.contains(symbol),
     )
+}
+
+fn has_iproute2() -> bool {
+    let said = tool("ip").and_then(|ip| std::process::Command::new(ip).arg("-V").output().ok());
+    said.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains("iproute2"))
 }
 
 fn accounts_swap() -> bool {
