@@ -11,7 +11,6 @@
 // because std finds no arguments on musl when another entry point is used.
 #![no_main]
 
-use crate::support::needs::virtual_host;
 use libtest_mimic::{Arguments, Trial};
 use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
@@ -22,6 +21,7 @@ mod support;
 #[macro_use]
 mod probes;
 mod cases;
+mod virtual_hosts;
 
 /// # Safety
 ///
@@ -54,118 +54,14 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
     run_tests(words)
 }
 
-/// Cases that no virtual host runs: on an emulated processor the neighbour who exchanges paths goes on after the last check, and a
-/// moment that is to be met is over.
-const NOT_ON_VIRTUAL_HOSTS: &[&str] = &["lifecycle_exec::a_signal_while_its_child_leaves", "races::"];
-
-/// The virtual hosts that differ from `v2` in nothing but their cgroups and their mounts.
-const LAYOUTS: &[&str] = &["v1", "v1-joined", "hybrid", "none", "odd-path", "moved", "nested"];
-
-/// Cases of words, streams, signals, terminals and networks. They are the same on every layout, and run on the other virtual hosts.
-const SAME_ON_EVERY_LAYOUT: &[&str] = &[
-    "arguments::",
-    "callers_group::",
-    "cli::",
-    "descriptors::",
-    "docker::",
-    "exec_errors::",
-    "init::",
-    "input::",
-    "interactive::",
-    "lifecycle_detached::a_full_disk",
-    "lifecycle_detached::a_log",
-    "lifecycle_exec::mydocker_is_masked",
-    "lifecycle_exec::the_host_is_not_seen",
-    "lifecycle_restart::its_restarts_end_for_good",
-    "network",
-    "peers_ids::",
-    "peers_limits::limits_of_every_resource",
-    "peers_limits::parameters_of_the_kernel",
-    "peers_limits::what_is_refused",
-    "pipelines::",
-    "pty::",
-    "rehearsal::it_only_looks",
-    "relay::",
-    "script::a_node",
-    "script::a_script",
-    "script::in_",
-    "script::no_command",
-    "script::the_",
-    "script::what_",
-    "script::with_",
-    "settings::",
-    "signals::",
-    "status::",
-    "step::",
-    "streams::",
-    "terminal::",
-    "trace::",
-];
-
-/// Of those, the ones that `v1` runs too: what a bridge takes from the kernel, beside the groups of each hierarchy.
-const ON_V1_TOO: &[&str] = &[
-    "network::a_bridge_that_another_one_makes",
-    "network::a_killed_mydocker_leaves_no_port",
-    "network::a_port_leads_inside",
-    "network::an_address_on_the_bridge",
-    "network::names_on_the_bridge",
-];
-
-/// Of these layouts, those whose mounts are another matter too: a root that is not shared, and mounts that were moved.
-const LAYOUTS_OF_MOUNTS: &[&str] = &["v1", "moved"];
-
-/// Cases of roots and volumes. They are the same on all layouts but these.
-const SAME_WITH_THE_SAME_MOUNTS: &[&str] = &["boundary::nodes", "peers_mounts::", "rootfs"];
-
-/// Cases of scripts, whose text is that of any architecture, though on `aarch64` the two that go through the options stay; and those
-/// that take long for their amounts, or for how often they try.
-const SAME_ON_EVERY_ARCHITECTURE: &[&str] = &[
-    "arguments::many_words",
-    "arguments::more_than_the_kernel_takes",
-    "lifecycle_detached::a_thousand_processes",
-    "lifecycle_exec::mydocker_is_masked",
-    "lifecycle_exec::the_host_is_not_seen",
-    "network::what_fails_costs_the_relay_no_memory",
-    "network_relay::connections_leave_nothing_in_it",
-    "relay::a_hundred_megabytes",
-    "relay::a_slow_reader_loses_nothing",
-    "relay::memory_does_not_grow",
-    "rootfs_volumes::hundreds_of_targets",
-    "script::a_",
-    "script::in_",
-    "script::no_command",
-    "script::the_",
-    "script::what_",
-    "script::with_",
-    "signals::a_signal_during_the_start_is_not_lost",
-];
-
-/// Why a case does not run on this virtual host.
-fn not_there(name: &str) -> Option<String> {
-    let host = virtual_host()?;
-    let is_one_of = |list: &[&str]| list.iter().any(|listed| name.starts_with(listed));
-    if is_one_of(NOT_ON_VIRTUAL_HOSTS) {
-        return Some("an emulated processor is too slow for it".into());
-    }
-    let is_same = match &*host {
-        "aarch64" => is_one_of(SAME_ON_EVERY_ARCHITECTURE),
-        host if !LAYOUTS.contains(&host) => false,
-        host => {
-            let same_mounts = !LAYOUTS_OF_MOUNTS.contains(&host);
-            let here_too = host == "v1" && is_one_of(ON_V1_TOO);
-            is_one_of(SAME_ON_EVERY_LAYOUT) && !here_too || same_mounts && is_one_of(SAME_WITH_THE_SAME_MOUNTS)
-        }
-    };
-    is_same.then(|| "it is the same as on v2".into())
-}
-
 fn run_tests(words: Vec<OsString>) -> c_int {
     let arguments = Arguments::from_iter(words);
     let mut not_run = Vec::new();
     let mut trials = Vec::new();
     let times = Arc::new(Mutex::new(Vec::new()));
+    virtual_hosts::check_lists();
     for case in cases::all() {
-        let missing = (case.needs)().missing().or_else(|| not_there(&case.name()));
+        let missing = (case.needs)().missing().or_else(|| virtual_hosts::not_there(&case.name()));
         let times = times.clone();
         let trial = Trial::test(case.name(), move || {
             let start = Instant::now();
