@@ -1,7 +1,6 @@
 //! What a network leaves behind when one of its processes is killed, and what passes between a container and the outside: another
 //! namespace that a pair of interfaces connects to the one that stands for the host.
 
-use crate::probes::own_mounts::mount_tmpfs;
 use crate::probes::own_network::{ask, in_own_network, interfaces};
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, probe, probe_file, run};
@@ -78,8 +77,7 @@ probe!("check-pasta", |_| {
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshare");
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private");
     // Where udev does not do it, an ordinary user may not open it.
-    let folder = Folder::new();
-    mount_tmpfs(&folder.text(""));
+    let folder = Folder::in_memory();
     let device = folder.text("tun");
     tool(&format!("mknod -m 666 {device} c 10 200"));
     tool(&format!("mount --bind {device} /dev/net/tun"));

@@ -76,9 +76,8 @@ fn what_cannot_be_a_layer() {
 }
 
 probe!("no-layer", |_| {
-    let (root, folder) = (Root::with_directories(), Folder::new());
     // The upper directories of an overlay cannot be on one.
-    mount_tmpfs(&folder.text("."));
+    let (root, folder) = (Root::with_directories(), Folder::in_memory());
     let bind = |source: &str, target: &str| rustix::mount::mount_bind(source, target).expect("bind");
     let overlay = |lower: &str, target: &str| {
         for name in ["upper", "work"] {

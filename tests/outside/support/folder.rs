@@ -1,6 +1,7 @@
 //! Temporary folders and files of a case.
 
 use crate::support::harness::{FORK_LOCK, await_no_writer, probe_file};
+use rustix::mount::{MountFlags, UnmountFlags, mount};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +9,20 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A temporary directory that is removed when it is dropped. Every user may enter it.
-pub struct Folder(TempDir);
+pub struct Folder {
+    /// Dropped first: a mount point cannot be removed.
+    memory: Option<Memory>,
+    directory: TempDir,
+}
+
+/// The filesystem in memory that is mounted on this path.
+struct Memory(PathBuf);
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    }
+}
 
 impl Folder {
     pub fn new() -> Folder {
@@ -19,17 +33,26 @@ impl Folder {
     pub fn with_suffix(suffix: &str) -> Folder {
         let mut builder = tempfile::Builder::new();
         builder.prefix("mydocker-test-").suffix(suffix).permissions(Permissions::from_mode(0o755));
-        Folder(builder.tempdir().expect("a folder in the temporary directory"))
+        Folder { memory: None, directory: builder.tempdir().expect("a folder in the temporary directory") }
+    }
+
+    /// One with a filesystem of its own, in memory: for a probe that has its own mounts.
+    #[allow(dead_code, reason = "tests/load and tests/failures mount nothing")]
+    pub fn in_memory() -> Folder {
+        let folder = Folder::new();
+        mount("tmpfs", folder.as_path(), "tmpfs", MountFlags::empty(), None).expect("mount of a tmpfs");
+        Folder { memory: Some(Memory(folder.as_path().into())), ..folder }
     }
 
     pub fn as_path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
 
     /// Removes the directory now and returns the error that a drop would ignore.
     #[allow(dead_code, reason = "only tests/load and tests/failures report this error")]
     pub fn close(self) -> io::Result<()> {
-        self.0.close()
+        drop(self.memory);
+        self.directory.close()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
