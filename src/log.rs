@@ -250,14 +250,25 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
         // Asked before the end is reached: what it wrote last is there then.
         let has_ended = !view.follow || sys::lock(&record.dir, Lock::SH | Lock::NB)?;
         printer.print_all(&mut log)?;
-        if let Some(file) = if_there(open(LOG))? {
-            let inode = inode(&file)?;
-            if inode != log.inode {
-                // The file that it has read is `log.old` now, and complete.
-                printer.print_all(&mut log)?;
-                (log.inode, log.file, log.at, log.len) = (inode, file, 0, 0);
-                continue;
+        if let Some(file) = if_there(open(LOG))?
+            && inode(&file)? != log.inode
+        {
+            // The file that it has read is complete. If it is not `log.old` now, others came in between.
+            printer.print_all(&mut log)?;
+            let (last, next) = (log.inode, inode(&file)?);
+            if let Some(old) = if_there(open(OLD))? {
+                log.turn_to(old)?;
             }
+            if log.inode != last {
+                printer.end_line()?;
+                let what = "it has written faster than this reads: lines may be missing:";
+                sys::say(Error::refused(what, name.to_bytes(), ""));
+                if log.inode != next {
+                    printer.print_all(&mut log)?;
+                }
+            }
+            log.turn_to(file)?;
+            continue;
         }
         if has_ended {
             return Ok(());
@@ -289,6 +300,12 @@ struct Reader {
 impl Reader {
     fn new(file: Fd) -> Result<Reader> {
         Ok(Reader { inode: inode(&file)?, file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
+    }
+
+    /// Begins to read another file.
+    fn turn_to(&mut self, file: Fd) -> Result<()> {
+        (self.inode, self.file, self.at, self.len) = (inode(&file)?, file, 0, 0);
+        Ok(())
     }
 
     /// The next piece, and when it was written, if it is there in whole.
@@ -347,6 +364,14 @@ impl Printer<'_> {
         }
         reader.at = 0;
         Ok(())
+    }
+
+    /// Ends a line that is not whole.
+    fn end_line(&mut self) -> Result<()> {
+        match core::mem::take(&mut self.in_line) {
+            true => sys::write_all(FdRef::STDOUT, b"\n"),
+            false => Ok(()),
+        }
     }
 
     fn print_all(&mut self, reader: &mut Reader) -> Result<()> {

@@ -16,8 +16,9 @@ use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
-use mydocker::process::{Beside, keep, list};
+use mydocker::process::{Beside, keep, list, sealed};
 use mydocker::spec::{Network, Spec};
+use mydocker::state::Config;
 use mydocker::step::Stop;
 use mydocker::sys::{Fd, FdRef, trace};
 use mydocker::{environment, process, show, state, streams, sys};
@@ -91,10 +92,10 @@ fn refuse_privilege() -> Error {
     Error::refused("mydocker is set-user-ID, set-group-ID or has capabilities", b"", hint)
 }
 
-fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {
-    let words: Vec<&[u8]> = words.iter().map(|word| word.to_bytes()).collect();
+fn start(started_as: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {
+    let words: Vec<&[u8]> = started_as.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
-        Action::Run(request, command) => run(request, command, environment),
+        Action::Run(request, command) => run(request, command, started_as, environment),
         Action::Check { json } => {
             let plan = |words: &[&[u8]]| match cli::parse(words)? {
                 Action::Run(request, command) => make_plan(&request.spec, command, environment),
@@ -103,7 +104,7 @@ fn start(words: &[&'static CStr], environment: &'static [&'static CStr]) -> Resu
             let (report, works) = show::check::check(json, &plan);
             sys::write_last(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
-        Action::Exec(options, name, command) => exec(options, name, command, environment),
+        Action::Exec(options, name, command) => exec(options, name, command, started_as, environment),
         Action::Manage(order) => process::list::carry_out(&order, environment),
         Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
         Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
@@ -115,6 +116,7 @@ fn exec(
     options: Vec<&'static str>,
     name: &'static CStr,
     command: &[&[u8]],
+    started_as: &[&'static CStr],
     environment: &'static [&'static CStr],
 ) -> Result<i32> {
     let own = cli::parse_options(&options)?;
@@ -130,20 +132,31 @@ fn exec(
         if record.is_frozen() {
             return Err(Error::refused("it is paused:", name.to_bytes(), "mydocker unpause lets it go on"));
         }
-        let (of_run, variables) = record.config()?;
+        let Config { directory, words: of_run, environment: variables } = record.config()?;
         let container = cli::parse_options(&of_run)?;
+        if container.spec.has_own_root() {
+            sealed::become_copy(started_as, environment)?;
+        }
         // The reaper lets nobody look into it, so that only root could enter its namespaces.
         let first_child = container.spec.init.then(|| state::first_child(pid)).transpose()?.flatten();
-        // What it is given itself replaces what the container has; a capability comes in addition.
+        // What it is given itself replaces what the container has; a capability comes in addition. With --privileged it drops none.
         let mut words = options.clone();
-        for pair in of_run.chunks_exact(2) {
+        let is_own = |name: &str| options.chunks(2).any(|own| own.first() == Some(&name));
+        for pair in of_run.chunks(2) {
             let [name, value] = pair else { continue };
-            let is_replaced = *name != "--cap-add" && options.chunks_exact(2).any(|own| own.first() == Some(name));
-            if !is_replaced && *name != "--init" {
+            let is_replaced = match *name {
+                "--cap-add" => false,
+                "--cap-drop" => is_own("--privileged"),
+                "--init" => true,
+                name => is_own(name),
+            };
+            if !is_replaced {
                 words.extend([name, value]);
             }
         }
-        let request: &'static Request = cli::parse_options(&words)?;
+        let request = cli::parse_options(&words)?;
+        request.spec.workdir = request.spec.workdir.or(directory);
+        let request: &'static Request = request;
         let groups = record.groups(pid, name)?;
         let process = first_child.map_or(process, leak);
         let target = Target { spec: &container.spec, process, groups, environment: variables };
@@ -155,6 +168,9 @@ fn exec(
     // Up to the end the record holds what `enter` has locked.
     list::tell_end(process, pid, name, carry_out())
 }
+
+/// CAP_SYS_PTRACE, capabilities(7).
+const SYS_PTRACE: u64 = 1 << 19;
 
 /// It stays open as long as this process.
 fn leak(fd: Fd) -> FdRef<'static> {
@@ -171,9 +187,24 @@ fn begin_trace(to: Option<TraceTo>, environment: &[&'static CStr]) -> Result<()>
     trace::begin(file, plain)
 }
 
-fn run(request: &'static mut Request, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<i32> {
+fn run(
+    request: &'static mut Request,
+    command: &[&[u8]],
+    started_as: &[&'static CStr],
+    environment: &'static [&'static CStr],
+) -> Result<i32> {
+    // The reaper stays in the container, where CAP_SYS_PTRACE looks into every process.
+    let spec = &request.spec;
+    let is_seen = spec.pid_of.is_some() || spec.init && spec.privilege.capabilities.0 & SYS_PTRACE != 0;
+    if is_seen && spec.has_own_root() && request.dry_run.is_none() {
+        sealed::become_copy(started_as, environment)?;
+    }
     // Before anything is opened, and by the process that the caller has started.
     streams::find_passed(&mut request.spec, environment)?;
+    if request.spec.detach {
+        // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
+        sys::close_all_but(3 + request.spec.passed, &[])?;
+    }
     begin_trace(request.trace, environment)?;
     let (mut front, mut kept) = (None, None);
     if request.spec.detach {

@@ -5,7 +5,7 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::root::own;
 use crate::spec::Spec;
-use crate::step::{Child, ChildStep};
+use crate::step::{Child, ChildStep, Parent, ParentStep};
 use crate::sys;
 use core::ffi::CStr;
 
@@ -43,8 +43,13 @@ fn is_of_network(name: &[u8]) -> bool {
 pub fn check(spec: &Spec) -> Result<()> {
     for (path, _) in &spec.sysctls {
         let of_network = path.to_bytes().starts_with(b"/proc/sys/net/");
-        if of_network && spec.network.is_host() || !of_network && spec.host_ipc {
-            return Err(Error::usage("--sysctl would change the host, whose namespace it shares", path.to_bytes()));
+        if of_network && !spec.network.is_new() || !of_network && (spec.host_ipc || spec.ipc_of.is_some()) {
+            let of_host = if of_network { spec.network.is_host() } else { spec.host_ipc };
+            let what = match of_host {
+                true => "--sysctl would change the host, whose namespace it shares",
+                false => "--sysctl would change the container whose namespace it shares",
+            };
+            return Err(Error::usage(what, path.to_bytes()));
         }
     }
     Ok(())
@@ -84,15 +89,26 @@ step! {
     }
 }
 
+/// Its file.
+const OOM_SCORE_ADJ: &CStr = c"/proc/self/oom_score_adj";
+
+impl SetOomScoreAdj {
+    fn write(&self, path: &CStr) -> Result<()> {
+        sys::write_file(path, self.value.as_bytes()).map_err(|e| {
+            e.about(OOM_SCORE_ADJ.to_bytes()).hint_for(&[(Errno::EACCES, "less than it is takes CAP_SYS_RESOURCE")])
+        })
+    }
+}
+
+impl ParentStep for SetOomScoreAdj {
+    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+        self.write(OOM_SCORE_ADJ)
+    }
+}
+
 impl ChildStep for SetOomScoreAdj {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let path = c"/proc/self/oom_score_adj";
-        sys::write_file(own::enter(child, path)?, self.value.as_bytes()).map_err(|e| e.about(path.to_bytes())).map_err(
-            |e| match e.is(Errno::EACCES) {
-                true => e.with_hint("less than it is takes CAP_SYS_RESOURCE"),
-                false => e,
-            },
-        )
+        self.write(own::enter(child, OOM_SCORE_ADJ)?)
     }
 }
 

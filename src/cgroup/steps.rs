@@ -138,7 +138,11 @@ impl ChildStep for JoinCgroup {
         match parent.write(self.file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
-            Err(_) if !group.explicit => Ok(()),
+            Err(_) if !group.explicit => {
+                // What is mounted of this hierarchy would be its caller's.
+                group.left_out.set(true);
+                Ok(())
+            }
             joined => joined.map_err(explain_join),
         }
     }

@@ -169,7 +169,7 @@ options! {
                 request.spec.name = Some(word);
             };
         state: "--state" One("DIR")
-            "the folder of the records; default /run/mydocker"
+            "the folder of the records; default /run/mydocker, or the user's own"
             => |request, word| request.spec.state = Some(path(word));
         pid_file: "--pid-file" One("FILE")
             "write its pid on this host to FILE"
@@ -243,7 +243,7 @@ options! {
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch
-            "keep stdin open with -d; otherwise it always passes through"
+            "keep stdin open with run -d; otherwise it always passes through"
             => |request, _| request.spec.interactive = true;
         detach: "-d, --detach" Switch
             "run it in the background, and print its name"
@@ -272,7 +272,7 @@ options! {
                 request.spec.env_files.push(path(word));
             };
         workdir: "-w, --workdir" One("DIR")
-            "working directory; created if missing in a root of its own"
+            "working directory; run makes one that is missing in a root of its own"
             => |request, word| request.spec.workdir = Some(path(word));
         user: "-u, --user" One("USER[:GROUP]")
             "the user to run as: ids, or names from the container's files"
@@ -331,7 +331,7 @@ options! {
             "run a PID 1 that reaps orphans and passes signals on"
             => |request, _| request.spec.init = true;
         restart: "--restart" One("POLICY")
-            "with -d: start it again when it ends: always, on-failure[:N], no"
+            "with -d: start it again: always, unless-stopped, on-failure[:N], no"
             => |request, word| request.spec.restart = keep::policy(word)?;
         rm: "--rm" Switch
             "with -d: remove its record at the end"
@@ -342,7 +342,7 @@ options! {
             "its own with lo (none), the host's, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME, or ns:PATH"
             => |request, word| request.spec.network = network::parse(word)?;
         publish: "-p, --publish" Many("[HOST:]CONT")
-            "a port of the host that leads to CONT, as IP:HOST:CONT/udp at most; callers are seen as 127.0.0.1"
+            "a port of the host, or a range, that leads to CONT: [IP:][HOST[-END]:]CONT[-END][/udp]; callers are seen as 127.0.0.1"
             => |request, words| for word in words {
                 network::publish(word, &mut request.spec.ports)?;
             };
@@ -398,7 +398,7 @@ options! {
     }
     "Privilege" {
         privileged: "--privileged" Switch
-            "keep all privileges: drop no capability, filter no call, make nothing read-only"
+            "keep all privileges: drop no capability, filter no call; run makes nothing read-only"
             => |request, _| request.privilege.privileged = true;
         cap_add: "--cap-add" Many("CAP")
             "keep CAP, such as NET_ADMIN, or ALL"
@@ -458,6 +458,10 @@ pub const FOR_EXEC: &[&str] = &[
     "--read-only",
     "--workdir",
     "--user",
+    "--group-add",
+    "--umask",
+    "--oom-score-adj",
+    "--cpu-set",
     "--ulimit",
     "--network",
     "--pid",

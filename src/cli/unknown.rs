@@ -72,8 +72,8 @@ fn explain(error: Error, known: &[(&str, &'static str)], name: &[u8], names: &[&
 
 /// The name that is nearest, if it is at most two letters away, and has a letter in common.
 fn near(names: &[&'static str], word: &[u8]) -> Option<&'static str> {
-    let (far, name) = names.iter().map(|name| (distance(name.as_bytes(), word), *name)).min()?;
-    (far <= 2 && far < name.len()).then_some(name)
+    let all = names.iter().map(|name| (distance(name.as_bytes(), word), *name));
+    all.filter(|(far, name)| *far <= 2 && *far < name.len()).min().map(|(_, name)| name)
 }
 
 /// How many letters must be put in, taken out or changed to make `b` of `a`.

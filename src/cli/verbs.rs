@@ -21,7 +21,8 @@ const fn row(names: &'static str, value: Value, help: &'static str) -> Row {
     Row { names, value, help }
 }
 
-const STATE: Row = row("--state", Value::One("DIR"), "the folder of the records; default /run/mydocker");
+const STATE: Row =
+    row("--state", Value::One("DIR"), "the folder of the records; default /run/mydocker, or the user's own");
 const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
 
 /// Every command, in the order of the help.

@@ -75,14 +75,14 @@ impl Bridge {
         let socket = sys::netlink(NetlinkFamily::ROUTE)?;
         let mut bridge = Bridge { name: wanted.name, subnet, index: None, namespace, socket, lock };
         bridge.index = bridge.look_up()?;
-        let overlap = bridge.refuse_overlap();
+        let overlap = bridge.refuse_overlap(wanted.address);
         if bridge.index.is_none() && overlap.is_err() {
             // Another mydocker may have made the bridge between the two questions.
             bridge.index = bridge.look_up()?;
             if bridge.index.is_none() {
                 overlap?;
             }
-        } else if overlap.is_ok() {
+        } else if bridge.index.is_some() && !overlap? {
             // The mydocker that made this bridge was killed before it gave it an address: this one gives it.
             bridge.index = None;
         }
@@ -141,24 +141,41 @@ impl Bridge {
         }
     }
 
-    /// An address range that this host already reaches otherwise would be cut off.
-    fn refuse_overlap(&self) -> Result<()> {
+    /// An address range that this host already reaches otherwise would be cut off, unless it is by this very bridge. Returns whether
+    /// there is a route to its network.
+    fn refuse_overlap(&self, address: Option<Address>) -> Result<bool> {
         let mut requests = Requests::default();
         requests.begin(libc::RTM_GETROUTE, libc::NLM_F_DUMP as u16, &[&[libc::AF_INET as u8], &[0; 11]]);
-        let mut taken = None;
+        let (mut is_there, mut taken, mut is_hosts) = (false, None, false);
         requests.ask(&self.socket, b"RTM_GETROUTE", &mut |_, content| {
-            let (Some(prefix), Some(attributes)) = (content.get(1), content.get(ROUTE..)) else { return };
+            let Some(([_, prefix, _, _, _, _, _, kind], _)) = content.split_first_chunk() else { return };
+            let attributes = content.get(ROUTE..).unwrap_or_default();
             let destination = attribute(attributes, libc::RTA_DST).and_then(<[u8]>::first_chunk);
-            if let Some(base) = destination.map(|bytes| u32::from_be_bytes(*bytes))
-                && self.subnet.overlaps(Subnet { base, prefix: *prefix })
-            {
+            let Some(base) = destination.map(|bytes| u32::from_be_bytes(*bytes)) else { return };
+            let route = Subnet { base, prefix: *prefix };
+            is_there |= route == self.subnet;
+            is_hosts |= *kind == libc::RTN_LOCAL && address == Some(Address(base));
+            // The routes to the addresses of a bridge come and go before that to its network.
+            if self.subnet.overlaps(route) && (self.index.is_none() || *kind == libc::RTN_UNICAST) {
                 taken = Some(Address(base));
             }
         })?;
-        let Some(taken) = taken else { return Ok(()) };
         let mut text = Vec::new();
+        if let Some(address) = address.filter(|_| is_hosts) {
+            address.put(&mut text);
+            return Err(Error::refused("this host itself has the address", &text, "choose another one, --ip"));
+        }
+        let Some(taken) = taken else { return Ok(false) };
+        if self.index.is_some() && is_there {
+            return Ok(true);
+        }
         taken.put(&mut text);
-        let hint = "the bridge would have the same addresses: choose others, --subnet 10.99.0.0/16";
+        let hint = match self.index {
+            Some(_) => {
+                "the bridge has another network: give that, --subnet, or name another bridge, --network bridge:NAME"
+            }
+            None => "the bridge would have the same addresses: choose others, --subnet 10.99.0.0/16",
+        };
         Err(Error::refused("this host has a route to", &text, hint))
     }
 }
@@ -231,6 +248,13 @@ impl ParentStep for MakeBridge {
             Err(e) if e.is(Errno::EEXIST) => {}
             other => other.map_err(|e| explain(e, "this kernel has no bridges: modprobe bridge"))?,
         }
+        // No container is to tell this host its way out, as a router of IPv6 does: CVE-2020-13401.
+        let path = bytes::c_string(&[b"/proc/sys/net/ipv6/conf/", name.as_bytes(), b"/disable_ipv6"]);
+        match sys::write_file(path, b"1").map_err(|e| e.about(path.to_bytes())) {
+            // This kernel has no IPv6.
+            Err(e) if e.is(Errno::ENOENT) => {}
+            other => other?,
+        }
         // A rehearsal finds none.
         let index = self.bridge.look_up()?.unwrap_or_default();
         parent.bridge = index;
@@ -265,12 +289,17 @@ impl ParentStep for ConnectToBridge {
         let index = self.bridge.index.unwrap_or(parent.bridge);
         // Those who start at the same time try different addresses first, for their pids differ.
         let first = if parent.child.is_rehearsal { 0 } else { pid.0 as u32 };
-        let mut tried = 0;
+        let (mut tried, mut waited) = (0, 0);
         let address = loop {
             let address = self.address.unwrap_or(subnet.address(first.wrapping_add(tried)));
             match self.connect(index, address, pid.0 as u32) {
                 Ok(()) => break address,
                 Err(e) if e.is(Errno::EEXIST) && self.address.is_none() && tried < subnet.room() => tried += 1,
+                // The network of one that has ended goes a moment later.
+                Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && waited < WAIT_AT_MOST => {
+                    sys::nanosleep(10_000_000)?;
+                    waited += 1;
+                }
                 Err(e) if e.is(Errno::EEXIST) => {
                     let hint = match self.address {
                         Some(_) => "another container has this address",
@@ -289,6 +318,9 @@ impl ParentStep for ConnectToBridge {
         }
     }
 }
+
+/// How often to wait 10 ms for an address.
+const WAIT_AT_MOST: u32 = 30;
 
 impl ConnectToBridge {
     fn connect(&self, bridge: u32, address: Address, pid: u32) -> Result<()> {
@@ -325,7 +357,8 @@ step! {
 impl ParentStep for Masquerade {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(address) = parent.address else { return Ok(()) };
-        let socket = sys::netlink(NetlinkFamily::NETFILTER)?;
+        let socket = sys::netlink(NetlinkFamily::NETFILTER)
+            .map_err(|e| e.hint_for(&[(Errno::EPROTONOSUPPORT, filter::NO_NF_TABLES)]))?;
         filter::masquerade(&socket, address, self.bridge.name)?;
         parent.filter = Some(socket);
         Ok(())

@@ -118,6 +118,10 @@ pub fn compared(request: &[u8]) -> Vec<&[u8]> {
     values
 }
 
+/// Why there is no table.
+pub const NO_NF_TABLES: &str =
+    "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables";
+
 /// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.
 pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     let family = libc::NFPROTO_IPV4;
@@ -160,10 +164,7 @@ pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     requests.begin(libc::NFNL_MSG_BATCH_END as u16, 0, &[&batch]);
     requests.send(socket, b"nf_tables").map_err(|e| {
         e.hint_for(&[
-            (
-                Errno::EOPNOTSUPP,
-                "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables",
-            ),
+            (Errno::EOPNOTSUPP, NO_NF_TABLES),
             (Errno::ENOENT, "this kernel cannot masquerade: modprobe nft_chain_nat nft_masq"),
         ])
     })

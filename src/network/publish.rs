@@ -69,7 +69,7 @@ fn listen(port: &Port) -> Result<Listener> {
         }
         other => other?,
     };
-    sys::bind_and_listen(&socket, &address, port.datagrams)?;
+    sys::bind_and_listen(&socket, &address, port.address.is_none(), port.datagrams)?;
     Ok(Listener {
         socket,
         targets: alloc::vec![SocketAddress::v4(LOOPBACK, port.container)],
@@ -174,6 +174,8 @@ impl StartRelay {
 
     /// Enters the network of the container, without any privilege.
     fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
+        // It has the host's root, and in a user namespace the container's own privileges reach as far as its.
+        sys::set_not_dumpable()?;
         sys::setns(namespace.borrow(), kind)?;
         sys::capset(0)?;
         sys::set_no_new_privs()?;

@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 /// How many connections there may be, and how many senders of datagrams.
 const MOST: usize = 1000;
 
-/// How many descriptors a connection has: two sockets and two pipes.
-const DESCRIPTORS: usize = 6;
+/// How many descriptors two connections and a sender of datagrams have: each connection two sockets and two pipes.
+const DESCRIPTORS: usize = 13;
 
 /// How long an answer to a datagram may take, in seconds: more than the resolver of the C library waits for DNS.
 const ANSWER: u64 = 60;
@@ -46,6 +46,9 @@ struct Connection {
     ways: [Way; 2],
     /// The container has not accepted it yet.
     is_connecting: bool,
+    /// Where it came from, and which of the targets of that it goes to.
+    listener: usize,
+    target: usize,
     /// Its turn was over before everything was moved.
     is_pending: bool,
     /// A side has sent its end, or urgent data: a short read may leave some of what there is.
@@ -58,6 +61,8 @@ struct Flow {
     /// Who has sent them, and to which address of this host: there the answers come from.
     ends: DatagramEnds,
     socket: Fd,
+    target: SocketAddress,
+    /// When the last one came, in seconds.
     last: u64,
 }
 
@@ -73,6 +78,8 @@ pub struct Relay {
     flowing: usize,
     buffer: Vec<u8>,
     has_said: bool,
+    /// No more connections can be taken: nobody looks at the listeners.
+    is_full: bool,
     /// The container has ended.
     has_ended: bool,
 }
@@ -93,8 +100,9 @@ impl Relay {
     /// One that is ready to serve until the process `container` has ended.
     pub fn new(listeners: &'static mut Vec<Listener>, container: &Fd) -> Result<Relay> {
         // The kernel raises the soft limit up to the hard one for anybody.
-        let most = sys::raise_limit(Resource::NOFILE, (MOST * DESCRIPTORS + 64) as u64)? as usize;
-        let count = (most.saturating_sub(64) / DESCRIPTORS).min(MOST);
+        let others = 64 + listeners.len();
+        let most = sys::raise_limit(Resource::NOFILE, (MOST / 2 * DESCRIPTORS + others) as u64)? as usize;
+        let count = (most.saturating_sub(others) / DESCRIPTORS * 2).min(MOST);
         let relay = Relay {
             epoll: Epoll::new()?,
             listeners,
@@ -104,6 +112,7 @@ impl Relay {
             flowing: 0,
             buffer: alloc::vec![0; 65536],
             has_said: false,
+            is_full: false,
             has_ended: false,
         };
         relay.epoll.add(container, CONTAINER)?;
@@ -171,43 +180,94 @@ impl Relay {
             return self.receive(at);
         }
         // A few at a time: others get their turn.
-        for _ in 0..TURNS {
+        for turn in 0..TURNS {
             let Some(free) = self.connections.iter().position(Option::is_none) else { return self.say_full() };
             let Some(listener) = self.listeners.get(at) else { return };
-            let Some(caller) = sys::accept(&listener.socket) else { return };
+            let Some(caller) = sys::accept(&listener.socket) else {
+                // There is one, and this host has no descriptor for it: without a pause it would ask again at once.
+                if turn == 0 {
+                    sys::nanosleep(1_000_000).unwrap_or_default();
+                }
+                return;
+            };
             // The caller of a port that nobody serves inside sees its connection end.
-            let Some(connection) = connect(caller, &listener.targets) else { continue };
-            let [outside, inside] = &connection.sides;
-            if self.epoll.try_add(outside, true, OUTSIDE | free as u64)
-                && self.epoll.try_add(inside, true, INSIDE | free as u64)
+            let Some((inside, target, is_done)) = connect(&listener.targets, 0) else { continue };
+            let (Some(there), Some(back)) = (Way::new(), Way::new()) else { continue };
+            if self.epoll.try_add(&caller, true, OUTSIDE | free as u64)
+                && self.epoll.try_add(&inside, true, INSIDE | free as u64)
                 && let Some(slot) = self.connections.get_mut(free)
             {
-                *slot = Some(connection);
+                *slot = Some(Connection {
+                    sides: [caller, inside],
+                    ways: [there, back],
+                    is_connecting: !is_done,
+                    listener: at,
+                    target,
+                    is_pending: false,
+                    to_end: false,
+                });
                 self.move_on(free, None, false);
             }
         }
     }
 
+    /// Whether a connection is accepted; where its target refuses it, it goes to the next one. `None` if there is none.
+    fn is_accepted(&mut self, at: usize) -> Option<bool> {
+        let connection = self.connections.get_mut(at)?.as_mut()?;
+        while connection.is_connecting {
+            let [_, inside] = &connection.sides;
+            if !sys::poll(&mut [sys::Poll::new(Some(inside.borrow()), false, true)], Some(0)).unwrap_or(false) {
+                return Some(false);
+            }
+            if sys::is_connected(inside) {
+                connection.is_connecting = false;
+            } else {
+                let targets = &self.listeners.get(connection.listener)?.targets;
+                let (next, target, is_done) = connect(targets, connection.target + 1)?;
+                if !self.epoll.try_add(&next, true, INSIDE | at as u64) {
+                    return None;
+                }
+                let [_, inside] = &mut connection.sides;
+                (*inside, connection.target, connection.is_connecting) = (next, target, !is_done);
+            }
+        }
+        Some(true)
+    }
+
     /// Moves what can be moved, since something has happened on `side`, or on either. A connection that has ended, or has failed, is
     /// closed.
     fn move_on(&mut self, at: usize, side: Option<usize>, is_last: bool) {
+        let Some(Some(connection)) = self.connections.get_mut(at) else { return };
+        // What happens on a side before that is not lost: each is moved on when it is accepted.
+        let was_connecting = connection.is_connecting;
+        // An end of the first target is none of the connection.
+        connection.to_end |= is_last && (!was_connecting || side == Some(0));
+        let side = side.filter(|_| !was_connecting);
+        let is_accepted = self.is_accepted(at);
         let Some(slot) = self.connections.get_mut(at) else { return };
         let Some(connection) = slot else { return };
         self.pending -= usize::from(connection.is_pending);
         let short = self.buffer.get_mut(..SHORT).unwrap_or_default();
-        connection.to_end |= is_last;
-        if connection.move_on(side, short).is_none_or(|has_ended| has_ended) {
+        let has_ended = match is_accepted {
+            Some(true) => connection.move_on(side, short),
+            other => other,
+        };
+        if has_ended.is_none_or(|has_ended| has_ended) {
             *slot = None;
+            self.make_room();
         } else {
             self.pending += usize::from(connection.is_pending);
         }
     }
 
-    /// Once: that no more connections can be taken. They wait in the kernel until one ends.
+    /// No more connections can be taken: they wait in the kernel until one ends. It is said once.
     fn say_full(&mut self) {
+        self.is_full = true;
+        for listener in self.listeners.iter().filter(|listener| !listener.datagrams) {
+            self.epoll.remove(&listener.socket);
+        }
         if self.has_said {
-            // Without a pause it would ask again at once.
-            return sys::nanosleep(1_000_000).unwrap_or_default();
+            return;
         }
         self.has_said = true;
         let mut line = Vec::with_capacity(80);
@@ -218,28 +278,45 @@ impl Relay {
         sys::write(FdRef::STDERR, &line).unwrap_or_default();
     }
 
+    /// A connection has ended.
+    fn make_room(&mut self) {
+        if core::mem::take(&mut self.is_full) {
+            for (listener, at) in self.listeners.iter().zip(LISTENER..).filter(|(listener, _)| !listener.datagrams) {
+                self.epoll.try_add(&listener.socket, false, at);
+            }
+        }
+    }
+
     /// Datagrams from outside.
     fn receive(&mut self, at: usize) {
         let Some(listener) = self.listeners.get(at) else { return };
         for _ in 0..TURNS {
             let Some((len, ends)) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
-            let is_his = |flow: &Flow| flow.listener == at && flow.ends == ends;
-            let known = self.flows.iter().position(|slot| slot.as_ref().is_some_and(is_his));
-            let Some(place) = known.or_else(|| self.flows.iter().position(Option::is_none)) else {
-                return self.say_full();
-            };
-            let (Some(slot), Some(target)) = (self.flows.get_mut(place), listener.targets.first()) else { return };
+            let datagram = self.buffer.get(..len).unwrap_or_default();
             let last = sys::monotonic() / 1_000_000;
-            if slot.is_none()
-                && let Some((socket, _)) = sys::connect(target, true)
+            let is_his = |flow: &Flow| flow.listener == at && flow.ends == ends;
+            if let Some(flow) = self.flows.iter_mut().flatten().find(|flow| is_his(flow)) {
+                flow.last = last;
+                sys::send_to(&flow.socket, datagram, DatagramEnds::to(flow.target));
+                continue;
+            }
+            // Where there is no room, that which has been silent longest goes.
+            let age = |slot: &Option<Flow>| slot.as_ref().map_or(0, |flow| flow.last + 1);
+            let Some((place, slot)) = self.flows.iter_mut().enumerate().min_by_key(|(_, slot)| age(slot)) else {
+                return;
+            };
+            self.flowing -= usize::from(slot.take().is_some());
+            // One that refuses says so at once: nothing lies between.
+            let taken = listener.targets.iter().find_map(|&target| {
+                let (socket, _) = sys::connect(&target, true)?;
+                sys::send_to(&socket, datagram, DatagramEnds::to(target));
+                sys::is_connected(&socket).then_some((socket, target))
+            });
+            if let Some((socket, target)) = taken
                 && self.epoll.try_add(&socket, false, FLOW | place as u64)
             {
-                *slot = Some(Flow { listener: at, ends, socket, last });
+                *slot = Some(Flow { listener: at, ends, socket, target, last });
                 self.flowing += 1;
-            }
-            if let Some(flow) = slot {
-                flow.last = last;
-                sys::send_to(&flow.socket, self.buffer.get(..len).unwrap_or_default(), DatagramEnds::to(*target));
             }
         }
     }
@@ -257,11 +334,13 @@ impl Relay {
     }
 }
 
-/// Connects a caller to the first of the targets that answers.
-fn connect(caller: Fd, targets: &[SocketAddress]) -> Option<Connection> {
-    let (socket, is_done) = targets.iter().find_map(|target| sys::connect(target, false))?;
-    let ways = [Way::new()?, Way::new()?];
-    Some(Connection { sides: [caller, socket], ways, is_connecting: !is_done, is_pending: false, to_end: false })
+/// Begins to connect to the first of the targets, from `first` on, that does not refuse at once: the socket, which target it is, and
+/// whether it is connected already.
+fn connect(targets: &[SocketAddress], first: usize) -> Option<(Fd, usize, bool)> {
+    targets.iter().enumerate().skip(first).find_map(|(at, target)| {
+        let (socket, is_done) = sys::connect(target, false)?;
+        Some((socket, at, is_done))
+    })
 }
 
 impl Way {
@@ -343,18 +422,9 @@ impl Way {
 impl Connection {
     /// Moves what can be moved, since something has happened on `side`, or on either. Returns whether both sides have ended; `None`
     /// if it has failed.
-    fn move_on(&mut self, mut side: Option<usize>, short: &mut [u8]) -> Option<bool> {
+    fn move_on(&mut self, side: Option<usize>, short: &mut [u8]) -> Option<bool> {
         let [outside, inside] = &self.sides;
         let [there, back] = &mut self.ways;
-        if self.is_connecting {
-            if !sys::poll(&mut [sys::Poll::new(Some(inside.borrow()), false, true)], Some(0)).unwrap_or(false) {
-                return Some(false);
-            }
-            if !sys::is_connected(inside) {
-                return None;
-            }
-            (self.is_connecting, side) = (false, None);
-        }
         // After the end of what a side sends, only a reset can come from it: who still writes to it may not do so for long.
         for (way, (socket, number)) in [&*there, &*back].into_iter().zip([(outside, 0), (inside, 1)]) {
             if way.is_shut && side == Some(number) && !sys::is_connected(socket) {

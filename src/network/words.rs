@@ -41,7 +41,7 @@ pub fn parse(word: &'static str) -> Result<Network> {
         None => return Err(wrong()),
     };
     // What the kernel takes: dev_valid_name.
-    let is_good = |b: u8| !b.is_ascii_whitespace() && !b.is_ascii_control() && b != b'/' && b != b':';
+    let is_good = |b: u8| !b.is_ascii_whitespace() && !b.is_ascii_control() && b != b'/' && b != b':' && b != b'%';
     if name.is_empty() || name.len() > 15 || name == "." || name == ".." || !name.bytes().all(is_good) {
         return Err(Error::usage("not a name for an interface, of at most 15 bytes", word.as_bytes()));
     }

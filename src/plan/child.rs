@@ -125,7 +125,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MountDev { with_nodes: !in_userns });
     }
     mount_volumes(&mut steps, &|volume| is_bind(volume) && !is_proc(volume));
-    if spec.user.is_some() && !spec.network.is_host() {
+    if spec.user.is_some() && spec.network.is_new() {
         // As docker has it, a user may ping, and listen on any port, in a network of the container's own.
         steps.add(SetSysctl { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: b"0", explicit: false });
         if !in_userns {

@@ -3,19 +3,20 @@
 
 use super::child::become_command;
 use super::{Parts, Plan, namespaces};
-use crate::cgroup::steps::JoinCgroup;
+use crate::cgroup::steps::{JoinCgroup, SetAffinity};
 use crate::cgroup::{Group, Version};
 use crate::command::{self, CloseParentsEnds, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
 use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, SetNotDumpable};
 use crate::privilege::Confinement;
-use crate::root::enter::MakeMountsSlave;
+use crate::root::enter::{MakeMountsSlave, SetUmask};
 use crate::signals::{BlockSignals, LeadSession};
 use crate::spec::Spec;
 use crate::step::{ChildStep, List, ParentStep, Steps};
 use crate::streams::ReopenStdin;
 use crate::sys::{CloneFlags, FdRef};
+use crate::sysctl::SetOomScoreAdj;
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
 use alloc::boxed::Box;
@@ -56,6 +57,10 @@ pub fn make(
     let appears = all.has(CloneFlags::NEWPID);
     let process = target.process;
     let mut parent = Steps::<dyn ParentStep>::default();
+    if let Some(value) = spec.oom_score_adj {
+        // The child inherits it: the files in /proc of a process that is not dumpable are root's.
+        parent.add(SetOomScoreAdj { value });
+    }
     parent.add(SetNotDumpable);
     parent.add(BlockSignals { ignores_children: host.status.ignores_children });
     parent.add(MakePipes {
@@ -79,6 +84,9 @@ pub fn make(
     for group in &target.groups {
         child.add(JoinCgroup { group, file: group.joining_file() });
     }
+    if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
+        child.add(step);
+    }
     if let Some(input) = &parts.input {
         child.add(CopyMounts);
         child.add(MakeMountsSlave);
@@ -96,6 +104,9 @@ pub fn make(
     }
     if let Some(word) = spec.user {
         child.add(LookUpUser { word, root: None, groups: spec.groups });
+    }
+    if own_root {
+        child.add(SetUmask { mask: 0o022 });
     }
     let mut confinement = Confinement::new(&spec.privilege, host, new_userns);
     if let Some(step) = confinement.drop_bounding_set.take() {

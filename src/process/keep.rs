@@ -24,7 +24,11 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
     };
     drop(write);
     if sys::read(read.borrow(), &mut [0])? == 1 {
-        sys::write_all(FdRef::STDOUT, &[name.as_bytes(), b"\n"].concat())?;
+        // It runs, whoever hears of it.
+        if let Err(error) = sys::write_all(FdRef::STDOUT, &[name.as_bytes(), b"\n"].concat()) {
+            sys::say(error);
+            sys::say(Error::refused("it runs:", name.as_bytes(), ""));
+        }
         return Ok(Ok(0));
     }
     // It has said why.
@@ -40,6 +44,11 @@ pub fn tell_front(plan: &Plan) -> Result<()> {
     let Some(front) = plan.parts.front.take() else { return Ok(()) };
     if !plan.spec.log.is_callers() {
         streams::leave(&[FdRef::STDERR])?;
+    }
+    // Nor does it keep the caller's directory busy, or what it has passed on. A later run of the container has them from its keeper.
+    sys::chdir(c"/")?;
+    if plan.spec.passed > 0 {
+        sys::close_between(3, 2 + plan.spec.passed)?;
     }
     match sys::write_all(front.borrow(), b"0") {
         Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", b"", "")),

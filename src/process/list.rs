@@ -46,14 +46,14 @@ pub struct Order {
     pub quiet: bool,
     /// As JSON, one object on each line.
     pub json: bool,
-    /// `ps`: `name=PART` or `status=WORD`; all of them must hold.
+    /// `ps`: `name=PART` or `status=WORD`; of each key one must hold.
     pub filters: Vec<(&'static str, &'static str)>,
     /// `rm`: also those that run.
     pub force: bool,
     /// `logs`: what to show.
     pub view: View,
     /// `stop`: how many milliseconds it has until SIGKILL; `None`: as long as it takes.
-    pub patience: Option<u32>,
+    pub timeout: Option<u32>,
     /// `kill`: what is sent.
     pub signal: i32,
     /// `stats`: once, and not every second.
@@ -75,13 +75,40 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
         return if is_plain { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }.map(|()| 0);
     }
     let mut status = 0;
-    for name in &order.names {
-        if let Err(error) = act_on(order, folder.as_ref(), bytes::c_string(&[name.as_bytes()])) {
-            sys::say(error);
-            status = error.status();
+    for names in order.names.chunks(AT_ONCE) {
+        // All are asked to end before the end of the first is waited for.
+        let mut found = Vec::new();
+        for name in names {
+            let name = bytes::c_string(&[name.as_bytes()]);
+            found.push((name, begin(order, folder.as_ref(), name)));
+        }
+        for (name, found) in found {
+            if let Err(error) = found.and_then(|found| act_on(order, folder.as_ref(), name, found)) {
+                sys::say(error);
+                status = error.status();
+            }
         }
     }
     Ok(status)
+}
+
+/// How many containers are looked at together: each takes three descriptors.
+const AT_ONCE: usize = 100;
+
+/// A container that was found, and asked to end if that is the order.
+struct Found {
+    record: Record,
+    /// Somebody kept it when it was found.
+    was_alive: bool,
+    ending: Option<Ending>,
+}
+
+/// A container that was asked to end.
+struct Ending {
+    /// Its first process, if it is given time.
+    process: Option<sys::Fd>,
+    /// When that is over, in milliseconds of the monotonic clock; `None`: never.
+    until: Option<u64>,
 }
 
 /// The record of a container, for a command that names it.
@@ -93,15 +120,17 @@ pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
     }
 }
 
-fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()> {
-    let (mut record, Some(folder)) = (find(folder, name)?, folder) else { return Ok(()) };
+/// Finds a container, and asks it to end if that is the order.
+fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Found> {
+    let mut record = find(folder, name)?;
     let was_alive = record.alive;
-    if match order.act {
+    let is_end = match order.act {
         Act::Stop => true,
         Act::Remove => order.force,
         Act::Kill => [libc::SIGKILL, libc::SIGTERM].contains(&order.signal),
         _ => false,
-    } {
+    };
+    if is_end && let Some(folder) = folder {
         end_restarts(folder, name, &mut record)?;
         record.continue_entered()?;
         // v1: no signal reaches what is frozen.
@@ -109,20 +138,41 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
             freeze(&record, name, false)?;
         }
     }
+    let ending = match order.act {
+        // As docker has it, one that has ended is stopped; and one may end in the pause before a restart.
+        Act::Stop | Act::Remove if !record.alive => None,
+        Act::Kill if was_alive && !record.alive => None,
+        Act::Stop => Some(begin_end(&record, name, Some(order.timeout))?),
+        Act::Remove if order.force => Some(begin_end(&record, name, None)?),
+        // As docker has it, nothing runs any more when it says so: rm can follow.
+        Act::Kill if order.signal == libc::SIGKILL => Some(begin_end(&record, name, None)?),
+        _ => None,
+    };
+    Ok(Found { record, was_alive, ending })
+}
+
+fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found) -> Result<()> {
+    let Found { mut record, was_alive, ending } = found;
+    let is_ending = ending.is_some();
+    if let Some(ending) = ending {
+        finish_end(&mut record, ending)?;
+    }
     match order.act {
         Act::List => return Ok(()),
         Act::Remove => {
             if record.alive {
-                if !order.force {
-                    return Err(Error::refused("it runs:", name.to_bytes(), "mydocker rm -f ends it"));
-                }
-                stop(&mut record, name, None)?;
+                return Err(Error::refused("it runs:", name.to_bytes(), "mydocker rm -f ends it"));
             }
-            state::remove(folder, name, &record.dir)?;
+            if let Some(folder) = folder {
+                state::remove(folder, name, &record.dir)?;
+            }
         }
         Act::Logs => return log::show(&record, name, &order.view),
         Act::Wait => {
             record.wait()?;
+            if !record.is_readable() {
+                return Err(Error::refused(state::DAMAGED, name.to_bytes(), ""));
+            }
             let end = record.end();
             print(&bytes::to_decimal(end.map_or(KILLED, |end| end.status)))?;
             return match end {
@@ -130,13 +180,8 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<()
                 None => Err(Error::refused("its keeper was killed:", name.to_bytes(), "")),
             };
         }
-        // As docker has it, one that has ended is stopped.
-        Act::Stop if !record.alive => {}
-        Act::Stop => stop(&mut record, name, Some(order.patience))?,
-        // It has ended in the pause before a restart.
-        Act::Kill if was_alive && !record.alive => {}
-        // As docker has it, nothing runs any more when it says so: rm can follow.
-        Act::Kill if order.signal == libc::SIGKILL => stop(&mut record, name, None)?,
+        Act::Stop => {}
+        Act::Kill if is_ending || was_alive && !record.alive => {}
         Act::Kill => kill(&record, name, order.signal)?,
         Act::Pause | Act::Unpause => freeze(&record, name, order.act == Act::Pause)?,
         Act::Stats => return stats(order, &record, name),
@@ -254,9 +299,8 @@ fn number(text: &[u8]) -> Option<u64> {
 /// The status of a container whose keeper was killed: SIGKILL has ended it, too.
 const KILLED: u64 = 128 + libc::SIGKILL as u64;
 
-/// Ends a container: by SIGKILL; or, with `patience`, as SIGTERM to its mydocker does, and by SIGKILL after that many milliseconds,
-/// or never.
-fn stop(record: &mut Record, name: &CStr, patience: Option<Option<u32>>) -> Result<()> {
+/// Begins to end a container: by SIGKILL; or, with a `timeout`, as SIGTERM to its mydocker does.
+fn begin_end(record: &Record, name: &CStr, timeout: Option<Option<u32>>) -> Result<Ending> {
     let found = running(record, name);
     if found.is_err()
         && let (true, keeper) = record.has_just_ended()
@@ -265,7 +309,7 @@ fn stop(record: &mut Record, name: &CStr, patience: Option<Option<u32>>) -> Resu
         if let Some(keeper) = keeper {
             sys::kill(keeper, libc::SIGCONT)?;
         }
-        return record.wait();
+        return Ok(Ending { process: None, until: None });
     }
     let (process, _, keeper) = found?;
     let signal = match record.number(b"stop") as i32 {
@@ -273,21 +317,43 @@ fn stop(record: &mut Record, name: &CStr, patience: Option<Option<u32>>) -> Resu
         other => other,
     };
     // SIGKILL is for the container, whose keeper is to clean up.
-    let patience = patience.filter(|_| signal != libc::SIGKILL);
+    let timeout = timeout.filter(|_| signal != libc::SIGKILL);
     if let Some(keeper) = sys::pidfd_if_alive(keeper)?
         // Its child still runs: it has not ended, and this is no other process.
         && record.process()?.is_some()
     {
-        if patience.is_some() {
+        if timeout.is_some() {
             sys::pidfd_send_signal(keeper.borrow(), signal)?;
         }
         // One that is stopped is to go on: it has to clean up.
         sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;
     }
-    if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], patience.unwrap_or(Some(0)))? {
-        sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
+    match timeout {
+        Some(timeout) => {
+            let until = timeout.map(|milliseconds| sys::monotonic() / 1000 + u64::from(milliseconds));
+            Ok(Ending { process: Some(process), until })
+        }
+        None => end_now(&process).map(|()| Ending { process: None, until: None }),
+    }
+}
+
+/// Waits for the end, and makes it one when the time is over.
+fn finish_end(record: &mut Record, Ending { process, until }: Ending) -> Result<()> {
+    if let Some(process) = process {
+        let left = until.map(|until| until.saturating_sub(sys::monotonic() / 1000) as u32);
+        if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], left)? {
+            end_now(&process)?;
+        }
     }
     record.wait()
+}
+
+/// SIGKILL, unless it has ended.
+fn end_now(process: &sys::Fd) -> Result<()> {
+    if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {
+        return Ok(());
+    }
+    sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)
 }
 
 /// Ends its restarts for good, and waits for the end of a pause, or of a start.
@@ -385,7 +451,8 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
         };
         // One that has been removed meanwhile is not in the list.
         let Some(record) = record else { continue };
-        if order.filters.is_empty() && !(order.all || record.alive) {
+        // As docker has it: whoever asks for a state asks for all that are in it.
+        if !(order.all || record.alive || order.filters.iter().any(|(key, _)| *key == "status")) {
             continue;
         }
         let end = record.end();
@@ -427,16 +494,35 @@ fn ports_of(record: &Record) -> &[u8] {
     if record.alive { record.field(b"ports") } else { b"" }
 }
 
-/// Whether all filters let it pass.
+/// Whether the filters let it pass: of each key, one of them.
 fn passes(order: &Order, name: &CStr, word: &str) -> bool {
-    order.filters.iter().all(|(key, part)| match *key {
-        "name" => bytes::position(name.to_bytes(), part.as_bytes()).is_some(),
+    let holds = |(key, part): &(&str, &str)| match *key {
+        "name" => has_part(name.to_bytes(), part.as_bytes()),
         _ => word == *part,
+    };
+    ["name", "status"].iter().all(|key| {
+        let is_own = |filter: &&(&str, &str)| filter.0 == *key;
+        !order.filters.iter().any(|filter| is_own(&filter))
+            || order.filters.iter().any(|filter| is_own(&filter) && holds(filter))
     })
+}
+
+/// Whether a name has this part, at its beginning after `^`, at its end before `$`.
+fn has_part(name: &[u8], part: &[u8]) -> bool {
+    match (part.strip_prefix(b"^"), part.strip_suffix(b"$")) {
+        (Some(rest), Some(_)) => rest.strip_suffix(b"$") == Some(name),
+        (Some(start), None) => name.starts_with(start),
+        (None, Some(end)) => name.ends_with(end),
+        (None, None) => bytes::position(name, part).is_some(),
+    }
 }
 
 const RUNNING: &str = "running";
 const PAUSED: &str = "paused";
+
+/// The states, and those of docker that none is in here.
+pub const STATES: [&str; 10] =
+    ["starting", RUNNING, PAUSED, "restarting", "exited", "lost", "unreadable", "created", "removing", "dead"];
 
 /// Its state, in one word.
 fn word_of(record: &Record, end: Option<End>) -> &'static str {

@@ -5,6 +5,7 @@ pub mod cleanup;
 pub mod keep;
 pub mod list;
 pub mod rehearse;
+pub mod sealed;
 pub mod start;
 pub mod stats;
 pub mod stops;

@@ -90,7 +90,13 @@ impl Layer {
     }
 
     fn mount_overlay(&self) -> Result<()> {
-        sys::chdir(self.lower)?;
+        if self.target == MERGED {
+            sys::chdir(self.lower)?;
+        } else {
+            // What mountinfo names has no links in it: one that is there now was put there since, and may lead anywhere.
+            let lower = sys::open_without_links(self.lower, OpenFlags::PATH | OpenFlags::DIRECTORY)?;
+            sys::fchdir(&lower, self.lower)?;
+        }
         // The top of an overlay has the owner and the mode of the upper directory: make them those of the lower.
         let top = sys::statx(c".", true)?;
         sys::mkdir(None, self.upper, top.mode & 0o7777)?;
@@ -104,6 +110,24 @@ impl Layer {
         sys::mkdir(None, self.work, 0o700)?;
         sys::mount(c"overlay", self.target, c"overlay", self.flags, Some(self.options))
             .map_err(|e| e.about(self.lower.to_bytes()))
+    }
+}
+
+impl Layer {
+    /// Mounts what it is over as it is.
+    fn bind(&self) -> Result<()> {
+        let wanted = sys::open_without_links(self.lower, OpenFlags::PATH)?;
+        sys::mount(self.lower, self.target, c"", MountFlags::BIND, None)?;
+        // Of a filesystem of a process, perhaps nobody else may ask even that.
+        let is_same = match (sys::statx_fd(wanted.borrow()), sys::statx(self.target, true)) {
+            (Ok(wanted), Ok(found)) => (wanted.device, wanted.inode) == (found.device, found.inode),
+            (Err(wanted), Err(found)) => wanted.is(Errno::EACCES) && found.is(Errno::EACCES),
+            _ => false,
+        };
+        match is_same {
+            true => Ok(()),
+            false => Err(Error::refused("it was exchanged a moment ago:", self.lower.to_bytes(), "run it again")),
+        }
     }
 }
 
@@ -136,7 +160,7 @@ impl ChildStep for MountLayer {
         match layer.mount_overlay() {
             // Not every mount can have an overlay, for instance a file: then it is read-only.
             Err(_) if layer.target != MERGED => {
-                match sys::mount(layer.lower, layer.target, c"", MountFlags::BIND, None) {
+                match layer.bind() {
                     // Its root has been removed, or nobody else may go through what it is in: the kernel mounts it nowhere else.
                     Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EACCES]) => {
                         let hint = "its file was replaced on the host, or root may not reach it: what it covers is seen";

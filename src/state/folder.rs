@@ -1,7 +1,7 @@
 //! The folder of all records: where it is, and how a record is made in it, removed, and swept.
 
 use super::record::{Record, open_ours};
-use super::{BLANK, CONFIG, FILES, Held, OURS, STATUS};
+use super::{BLANK, CONFIG, CONFIG_END, FILES, Held, OURS, STATUS};
 use crate::bytes::{self, Put};
 use crate::environment;
 use crate::error::{Errno, Error, Result};
@@ -117,14 +117,10 @@ impl ParentStep for MakeRecord {
             kept => kept,
         };
         let Some((folder, name, dir)) = made else { return Ok(()) };
-        let count = self.spec.words.len() + 2 * usize::from(self.directory.is_some());
-        let mut config = bytes::to_decimal(count as u64);
+        let mut config = bytes::to_decimal(self.spec.words.len() as u64);
         config.put(b"\0");
-        if let Some(directory) = &self.directory {
-            config.put(b"--workdir\0");
-            config.put(directory);
-            config.put(b"\0");
-        }
+        config.put(self.directory.as_deref().unwrap_or_default());
+        config.put(b"\0");
         for word in &self.spec.words {
             config.put(word.as_bytes());
             config.put(b"\0");
@@ -132,6 +128,7 @@ impl ParentStep for MakeRecord {
         for variable in self.environment {
             config.put(variable.to_bytes_with_nul());
         }
+        config.put(CONFIG_END);
         let kept = dir.replace_file(CONFIG, &config);
         parent.record = Some((folder, name, dir));
         kept

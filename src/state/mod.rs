@@ -4,7 +4,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `status` | how it has ended; blanks until then. It has its room from the start, so a full disk loses no status |
-//! | `config` | the options that `exec` needs, and the environment of the command |
+//! | `config` | strings that end with NUL: the number of words, the directory that mydocker was started in, the words of the options that `exec` needs, the environment of the command, `=end` |
 //! | `state` | who it is, from execve on: lines of a key and a value, the last one `end` |
 //! | `log`, `log.old` | what the command has written, with `-d`: see [`log`](crate::log) |
 //! | `stdin` | with `-d -i`: a FIFO |
@@ -19,12 +19,15 @@ use core::ffi::CStr;
 
 pub use folder::{MakeRecord, folder, make, make_up_name, remove, sweep};
 pub use note::{NoteProcess, about, has_run, note_end, note_pause, note_running, note_status};
-pub use record::{End, Freezer, Process, Record, has_stopped};
+pub use record::{Config, End, Freezer, Process, Record, has_stopped};
 pub use stat::{first_child, is_exiting};
 
 const STATUS: &CStr = c"status";
 const CONFIG: &CStr = c"config";
 const STATE: &CStr = c"state";
+
+/// The last string of the options: no variable has its name.
+const CONFIG_END: &[u8] = b"=end\0";
 
 /// Every file that a record may have.
 const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"stdin"];

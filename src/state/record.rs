@@ -1,7 +1,7 @@
 //! A record, as whoever looks for a container reads it.
 
 use super::stat::{Stat, stat};
-use super::{BLANK, CONFIG, DAMAGED, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use super::{BLANK, CONFIG, CONFIG_END, DAMAGED, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
 use crate::bytes;
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED};
@@ -12,6 +12,9 @@ use core::ffi::CStr;
 
 /// What is no plain file fails with one of these: a link, a socket, a directory, a FIFO, which has no offsets, and what O_PATH opens.
 const ODD: &[Errno] = &[Errno::ELOOP, Errno::ENXIO, Errno::EISDIR, Errno::ESPIPE, Errno::EBADF];
+
+/// What stands for a state that cannot be read.
+const DAMAGED_STATE: &[u8] = b"\0";
 
 /// How long a state file may be: as its paths and its ports may be.
 const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
@@ -32,6 +35,16 @@ pub type Process = (Fd, Pid, Pid);
 
 /// What stops a container: a directory, or its path; a file in it, and what that says of one that goes on, and of one that is stopped.
 pub type Freezer<Directory = Dir> = (Directory, &'static CStr, [&'static [u8]; 2]);
+
+/// What `exec` needs to know of a container.
+pub struct Config {
+    /// The directory that mydocker was started in, where that is the command's.
+    pub directory: Option<&'static CStr>,
+    /// The options, as names and values.
+    pub words: Vec<&'static str>,
+    /// The environment of the command.
+    pub environment: Vec<&'static CStr>,
+}
 
 /// A record, as it was read.
 pub struct Record {
@@ -71,13 +84,14 @@ impl Record {
             Err(e) if e.is_one_of(ODD) => dir.open_plain(STATUS, OpenFlags::PATH)?,
             other => other?,
         };
-        let line = read_status(&status)?;
         let state = match dir.open_plain(STATE, OpenFlags::NONE).and_then(|file| read_state(&file)) {
             Err(e) if missing(e) => Vec::new(),
-            // One byte is no state that can be read.
-            Err(e) if e.is_one_of(ODD) => alloc::vec![0],
+            Err(e) if e.is_one_of(ODD) => DAMAGED_STATE.to_vec(),
+            // It is written in whole, and gets its name then.
+            Ok(state) if state.is_empty() => DAMAGED_STATE.to_vec(),
             state => state?,
         };
+        let line = read_status(&status, &state)?;
         Ok(Some(Record { dir, status, line, alive, state }))
     }
 
@@ -104,12 +118,7 @@ impl Record {
     /// How it has ended. `None`: it has not, or its keeper was killed. One that is alive is being started again.
     pub fn end(&self) -> Option<End> {
         let line = self.line.as_ref()?;
-        let mut words = bytes::words(line);
-        let mut number = || bytes::decimal(words.next()?).ok();
-        let (status, at) = (number()?, number()?);
-        let is_restarting = line.ends_with(RESTARTING);
-        let out_of_memory = words.next() == Some(b"oom");
-        Some(End { status, at, out_of_memory }).filter(|_| !self.alive || is_restarting)
+        parse_end(line).filter(|_| !self.alive || line.ends_with(RESTARTING))
     }
 
     /// Its process, and the pid of the keeper, if it runs.
@@ -185,26 +194,12 @@ impl Record {
         }
     }
 
-    /// What `exec` needs: the options, as names and values, and the environment of the command.
-    pub fn config(&self) -> Result<(Vec<&'static str>, Vec<&'static CStr>)> {
+    /// What `exec` needs. Half of it would be a container that is confined less than this one.
+    pub fn config(&self) -> Result<Config> {
         let mut config = Vec::new();
         let file = self.dir.open_plain(CONFIG, OpenFlags::NONE)?;
         sys::read_to_end(file.borrow(), &mut config).map_err(|e| e.about(CONFIG.to_bytes()))?;
-        let mut rest: &'static [u8] = config.leak();
-        let mut next = || {
-            let string = CStr::from_bytes_until_nul(rest).ok()?;
-            rest = rest.get(string.count_bytes() + 1..).unwrap_or_default();
-            Some(string)
-        };
-        let Some(Ok(count)) = next().map(|count| bytes::decimal(count.to_bytes())) else {
-            return Err(Error::refused(DAMAGED, self.dir.path(), ""));
-        };
-        let (mut words, mut environment) = (Vec::new(), Vec::new());
-        for at in 0.. {
-            let Some(string) = next() else { break };
-            if at < count { words.extend(string.to_str()) } else { environment.push(string) }
-        }
-        Ok((words, environment))
+        parse_config(config.leak()).ok_or_else(|| Error::refused(DAMAGED, self.dir.path(), ""))
     }
 
     /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.
@@ -265,18 +260,43 @@ impl Record {
     /// Waits until nobody keeps it.
     pub fn wait(&mut self) -> Result<()> {
         sys::lock(&self.dir, Lock::SH)?;
-        (self.alive, self.line) = (false, read_status(&self.status)?);
+        (self.alive, self.line) = (false, read_status(&self.status, &self.state)?);
         Ok(())
     }
 }
 
-/// What the file of a status says. `None`: nothing can be read from what is there.
-fn read_status(file: &Fd) -> Result<Option<[u8; STATUS_LEN]>> {
+/// `None`: it is not whole.
+fn parse_config(config: &'static [u8]) -> Option<Config> {
+    let mut strings = config.strip_suffix(CONFIG_END)?.split_inclusive(|byte| *byte == 0);
+    let mut next = || CStr::from_bytes_with_nul(strings.next()?).ok();
+    let count = bytes::decimal(next()?.to_bytes()).ok()?;
+    let directory = next().filter(|path| !path.is_empty());
+    let (mut words, mut environment) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        words.push(next()?.to_str().ok()?);
+    }
+    while let Some(variable) = next() {
+        environment.push(variable);
+    }
+    Some(Config { directory, words, environment })
+}
+
+/// What the file of a status says. `None`: it is no plain file, or cut short, or says something else. Before there is a `state`, it may
+/// be empty: whoever made it was killed, or could not remove the rest.
+fn read_status(file: &Fd, state: &[u8]) -> Result<Option<[u8; STATUS_LEN]>> {
     let mut line = BLANK;
     match sys::pread(file.borrow(), &mut line, 0) {
         Err(e) if e.is_one_of(ODD) => Ok(None),
-        read => read.map(|_| Some(line)).map_err(|e| e.about(STATUS.to_bytes())),
+        Err(e) => Err(e.about(STATUS.to_bytes())),
+        Ok(0) => Ok(state.is_empty().then_some(BLANK)),
+        Ok(len) => Ok(Some(line).filter(|line| len == line.len() && (line == &BLANK || parse_end(line).is_some()))),
     }
+}
+
+fn parse_end(line: &[u8]) -> Option<End> {
+    let mut words = bytes::words(line);
+    let mut number = || bytes::decimal(words.next()?).ok();
+    Some(End { status: number()?, at: number()?, out_of_memory: words.next() == Some(b"oom") })
 }
 
 /// What a state file says.

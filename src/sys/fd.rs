@@ -1,6 +1,6 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
-use super::flags::{CloseRangeFlags, Fcntl, OpenFlags, Whence};
+use super::flags::{CloseRangeFlags, Fcntl, Memfd, OpenFlags, Seals, Whence};
 use super::gate::{Arg, Null, Object, Outcome, Print, Show, call, put_numbers, word};
 use crate::bytes::{self, Put};
 use crate::error::{Cause, Errno, Error, Result};
@@ -129,6 +129,39 @@ pub fn duplicate(number: usize) -> Result<Fd> {
     unsafe { call!(fcntl(FdRef(number, PhantomData), Fcntl::DUPFD_CLOEXEC, 3usize)) }.result().map(Fd::own)
 }
 
+/// fcntl(2) F_GET_SEALS: whether it is a file in memory that nobody can write to.
+pub fn is_sealed(fd: &Fd) -> bool {
+    // SAFETY: F_GET_SEALS takes no argument
+    let seals = unsafe { call!(fcntl(fd.borrow(), Fcntl::GET_SEALS)) }.ok();
+    seals.is_some_and(|seals| seals & Seals::WRITE.bits() as usize != 0)
+}
+
+/// memfd_create(2), sendfile(2), and fcntl(2) F_ADD_SEALS: a copy of a file, in memory, that nobody can write to.
+pub fn sealed_copy(file: &Fd) -> Result<Fd> {
+    let create = |flags: Memfd| {
+        // SAFETY: the name ends with a NUL
+        unsafe { call!(memfd_create(c"mydocker", flags)) }.about_text(b"mydocker").map(Fd::own)
+    };
+    let flags = Memfd::CLOEXEC | Memfd::ALLOW_SEALING;
+    let copy = match create(flags | Memfd::EXEC) {
+        // Before Linux 6.3 each can be executed.
+        Err(e) if e.is(Errno::EINVAL) => create(flags),
+        other => other.map_err(|e| e.with_hint("it executes a copy of itself, in memory: sysctl vm.memfd_noexec=0")),
+    }?;
+    loop {
+        // SAFETY: the kernel copies from one descriptor to the other, from where it is in the first
+        let sent =
+            unsafe { call!(sendfile(copy.borrow(), file.borrow(), Null, 1usize << 20)) }.about_text(b"mydocker")?;
+        if sent == 0 {
+            break;
+        }
+    }
+    let seals = Seals::SEAL | Seals::SHRINK | Seals::GROW | Seals::WRITE;
+    // SAFETY: F_ADD_SEALS takes flags
+    unsafe { call!(fcntl(copy.borrow(), Fcntl::ADD_SEALS, seals)) }.about_text(b"mydocker")?;
+    Ok(copy)
+}
+
 /// fcntl(2) F_SETFL O_NONBLOCK: what would wait fails with EAGAIN instead. It belongs to the open file description.
 pub fn set_nonblocking(fd: FdRef) -> Result<()> {
     set_status_flags(fd, OpenFlags::NONBLOCK)
@@ -253,6 +286,11 @@ pub fn close_all_but(mut first: i32, kept: &[FdRef]) -> Result<()> {
         first = next + 1;
     }
     close_range(first, i32::MAX, CloseRangeFlags::NONE)
+}
+
+/// Closes the descriptors from `first` to `last`.
+pub fn close_between(first: i32, last: i32) -> Result<()> {
+    close_range(first, last, CloseRangeFlags::NONE)
 }
 
 fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {

@@ -234,6 +234,22 @@ flags! {
         GETFL = F_ libc::F_GETFL,
         SETFL = F_ libc::F_SETFL,
         DUPFD_CLOEXEC = F_ libc::F_DUPFD_CLOEXEC,
+        ADD_SEALS = F_ libc::F_ADD_SEALS,
+        GET_SEALS = F_ libc::F_GET_SEALS,
+    }
+    /// fcntl(2) F_ADD_SEALS: what can no longer be done to a file in memory.
+    bits Seals {
+        SEAL = F_SEAL_ libc::F_SEAL_SEAL,
+        SHRINK = F_SEAL_ libc::F_SEAL_SHRINK,
+        GROW = F_SEAL_ libc::F_SEAL_GROW,
+        WRITE = F_SEAL_ libc::F_SEAL_WRITE,
+    }
+    /// memfd_create(2).
+    bits Memfd {
+        CLOEXEC = MFD_ libc::MFD_CLOEXEC,
+        ALLOW_SEALING = MFD_ libc::MFD_ALLOW_SEALING,
+        // Linux 6.3.
+        EXEC = MFD_ 0x10,
     }
     /// flock(2).
     bits Lock {
@@ -350,6 +366,7 @@ flags! {
     /// epoll_ctl(2).
     one EpollOperation {
         ADD = EPOLL_CTL_ libc::EPOLL_CTL_ADD,
+        DEL = EPOLL_CTL_ libc::EPOLL_CTL_DEL,
     }
     /// rt_sigprocmask(2).
     one How {

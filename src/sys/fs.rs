@@ -369,6 +369,11 @@ pub fn openat2(path: &CStr, flags: OpenFlags) -> Result<Fd> {
         .map_err(|e| e.hint_for(&[(Errno::ELOOP, "a magic link of /proc, or a loop of links")]))
 }
 
+/// openat2(2) of a path that has no links in it; ELOOP if it has.
+pub fn open_without_links(path: &CStr, flags: OpenFlags) -> Result<Fd> {
+    openat2_at(FdRef::CWD, path, flags, ResolveFlags::NO_SYMLINKS)
+}
+
 fn openat2_at(dir: FdRef, path: &CStr, flags: OpenFlags, resolve: ResolveFlags) -> Result<Fd> {
     let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: resolve.bits() };
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed

@@ -24,18 +24,18 @@ pub mod tty;
 pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
-    Fd, FdRef, Poll, close_all_but, close_on_exec, dup3, lseek, may_write, pipe2, poll, pread, pwrite_all, read,
-    read_now, read_to_end, reader_is_gone, receive_error, receive_message, send_error, send_message, set_nonblocking,
-    try_pipe2, write, write_all, write_now,
+    Fd, FdRef, Poll, close_all_but, close_between, close_on_exec, dup3, is_sealed, lseek, may_write, pipe2, poll,
+    pread, pwrite_all, read, read_now, read_to_end, reader_is_gone, receive_error, receive_message, sealed_copy,
+    send_error, send_message, set_nonblocking, try_pipe2, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{
     Device, Dir, NEW, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
     fchmod, first_directory_names, flock, ftruncate, has_access, is_cgroup, is_directory, is_directory_or_path,
     is_executable, is_on_cgroup, is_on_proc, is_pipe, lock, lock_file, lock_file_soon, lock_soon, mkdir, mknod, mode,
-    mount_id, mount_id_at, name_in_proc, open, open_in_root, open_to_append, openat, openat2, path_of, read_file,
-    read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink, try_ftruncate, umask, unlink,
-    working_directory, write_file,
+    mount_id, mount_id_at, name_in_proc, open, open_in_root, open_to_append, open_without_links, openat, openat2,
+    path_of, read_file, read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink, try_ftruncate,
+    umask, unlink, working_directory, write_file,
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};

@@ -141,11 +141,11 @@ fn set_option(socket: &Fd, level: SocketLevel, option: SocketOption, value: i32)
     unsafe { call!(setsockopt(socket.borrow(), level, option, &value, 4usize)) }.result().map(drop)
 }
 
-/// bind(2) and, unless it is for datagrams, listen(2). An IPv6 socket takes IPv4 too. Each datagram comes with the address that it
-/// was sent to.
-pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, datagrams: bool) -> Result<()> {
+/// bind(2) and, unless it is for datagrams, listen(2). With `with_v4` an IPv6 socket takes IPv4 too. Each datagram comes with the
+/// address that it was sent to.
+pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, with_v4: bool, datagrams: bool) -> Result<()> {
     if !address.is_v4() {
-        set_option(socket, SocketLevel::IPV6, SocketOption::V6ONLY, 0)?;
+        set_option(socket, SocketLevel::IPV6, SocketOption::V6ONLY, (!with_v4).into())?;
     }
     if datagrams {
         let (level, option) = match address.is_v4() {
@@ -330,6 +330,12 @@ impl Epoll {
     pub fn try_add(&self, fd: &Fd, edges: bool, data: u64) -> bool {
         let news = if edges { libc::EPOLLOUT | LAST | libc::EPOLLET } else { 0 };
         self.control(fd, libc::EPOLLIN | news, data).ok().is_some()
+    }
+
+    /// Looks no more at a descriptor.
+    pub fn remove(&self, fd: &Fd) {
+        // SAFETY: the kernel reads no event
+        let _ = unsafe { call!(epoll_ctl(self.fd.borrow(), EpollOperation::DEL, fd.borrow(), Null)) };
     }
 
     fn control(&self, fd: &Fd, events: i32, data: u64) -> Outcome {

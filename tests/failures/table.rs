@@ -273,6 +273,13 @@ const TABLE: &[Row] = &[
     row(BOTH, "close", &[], &[], Survived("the descriptor is close-on-exec, and its process soon ends")),
     row(BOTH, "", &[], &["EINTR"], RETRIED),
     // The network.
+    row(
+        PARENT,
+        "openat",
+        &["disable_ipv6\""],
+        &["ENOENT"],
+        Survived("this kernel has no IPv6, which no container could announce itself in"),
+    ),
     row(PARENT, "openat", &["ip_forward\", O_RDONLY"], &[], FORWARDS),
     row(PARENT, "read", &["ip_forward>"], &[], FORWARDS),
     row(PARENT, "mkdirat", &["\".net-"], &["EEXIST"], AGAIN),
@@ -428,6 +435,11 @@ const TABLE: &[Row] = &[
     Row { scenarios: &["ephemeral"], ..row(CHILD, "statx", &["\".\""], &[], BELOW) },
     Row { scenarios: &["ephemeral"], ..row(CHILD, "chdir", &["\"/\"", "\"/proc/root\""], &[], Ends) },
     Row { scenarios: &["ephemeral"], ..row(CHILD, "chdir", &[], &[], BELOW) },
+    Row {
+        scenarios: &["ephemeral"],
+        ..row(CHILD, "fchdir", &["</>", "</proc>", "</sys>", "</dev>", "</proc/root>"], &[], Ends)
+    },
+    Row { scenarios: &["ephemeral"], ..row(CHILD, "fchdir", &[], &[], BELOW) },
     row(CHILD, "mkdirat", &["\"etc\""], &["EEXIST", "EROFS"], OWN_FILE),
     row(CHILD, "mknodat", &["\"hosts\"", "\"hostname\"", "\"resolv.conf\""], &["EEXIST", "EROFS"], OWN_FILE),
     row(PARENT, "openat", &["/etc/resolv.conf", "/etc/hosts"], &[], HOSTS_FILE),

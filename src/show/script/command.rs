@@ -95,8 +95,8 @@ impl Translator {
     /// the one that the tools are in.
     pub(super) fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
-        if self.notes_cgroup() {
-            self.line("unset own_cgroup", &[]);
+        if self.notes_cgroup() || !self.perhaps_joined.is_empty() {
+            self.line("unset own_cgroup own_groups", &[]);
         }
         let (signals, limits) = (core::mem::take(&mut self.reset_signals), core::mem::take(&mut self.limits));
         let how: &[u8] = if self.joins_keyring { b"in_new_keyring " } else { b"exec " };

@@ -218,6 +218,8 @@ struct Translator {
     born_in: &'static [u8],
     /// which perhaps cannot be made.
     group_may_fail: bool,
+    /// Its cgroups of v1 that perhaps cannot be joined.
+    perhaps_joined: Vec<&'static [u8]>,
     /// The name of the bridge.
     bridge: &'static str,
     /// The script has taken the lock of the bridge.
@@ -484,6 +486,11 @@ impl Translator {
             Sysno::write if call.file(0) == b"pipe" => {}
             Sysno::write => {
                 let (path, content) = (self.of_fd(call, 0), call.bytes(1));
+                if self.may_fail
+                    && let Some(group) = path.strip_suffix(b"/tasks")
+                {
+                    self.perhaps_joined.push(group);
+                }
                 if !is_detached(path) {
                     self.command(if content == b"0" { "echo ~ >~" } else { "printf %s ~ >~" }, &[content, path]);
                 }
@@ -563,6 +570,10 @@ impl Translator {
             Sysno::clone => self.stop(b"a PID 1 that reaps: leave out --init"),
             Sysno::seccomp => self.stop(b"the filter of system calls: --security-opt seccomp=unconfined does without"),
             Sysno::unshare => {
+                // Behind it, each is the top of what is seen.
+                if let Some(name) = self.perhaps_joined.first().and_then(|group| group.rsplit(|byte| *byte == b'/').next()) {
+                    self.line("own_groups=$(grep /~$ /proc/self/cgroup) || :\nexport own_groups", &[name]);
+                }
                 self.line(REST, &[]);
                 self.end_part("child");
                 self.begin_part();

@@ -92,6 +92,15 @@ impl Translator {
         if kind == b"cgroup2" && self.notes_cgroup() {
             line.put(b"[ ! \"$own_cgroup\" ] || ");
         }
+        // In a root of its own that is all that is mounted of them, but for what the place itself hides.
+        let is_own_groups = |group: &&[u8]| match place.starts_with(b"/") {
+            true => group.strip_prefix(place).is_some_and(|below| below.starts_with(b"/")),
+            false => !place.ends_with(b"fs/cgroup"),
+        };
+        if kind == b"cgroup" && self.perhaps_joined.iter().any(is_own_groups) {
+            let first = bytes::split(call.bytes(4), b',').next().unwrap_or_default();
+            fill(&mut line, "! owns ~ || ", &[first]);
+        }
         let is_image = source.starts_with(b"/dev/loop");
         let mut options = Vec::new();
         if is_remount {

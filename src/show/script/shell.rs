@@ -9,6 +9,8 @@ pub(super) const FUNCTIONS: &str = r#"set -e
 stop() { echo "$0: $1" >&2; exit 125; }
 # Without -n it would note mounts in /run/mount, for the host.
 mount() { command mount -n "$@"; }
+# Whether it has a cgroup of its own in the hierarchy of a controller.
+owns() { case $own_groups in *[:,]"$1"[:,]*) ;; *) return 1 ;; esac; }
 # tool NAME OPTION HINT: the NAME in PATH, not one in the shell, if it has OPTION.
 tool() {
     folders=$PATH:

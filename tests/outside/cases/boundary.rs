@@ -329,7 +329,8 @@ case!(a_look_at_another_run, Needs::ROOT | Needs::STRACE);
 fn a_look_at_another_run() {
     let folder = Folder::new();
     let seen = folder.text("strace");
-    let delay = "inject=execve:delay_enter=1500000";
+    // On an emulated processor the look takes more than a second.
+    let delay = "inject=execve:delay_enter=5000000";
     let mut words: Vec<OsString> = ["-f", "-o", &seen, "-e", "trace=execve", "-e", delay].map(OsString::from).into();
     words.extend([mydocker_file().into(), "run".into(), "--no-limits".into()]);
     words.extend(crate::support::harness::probe_words(&["status", "0"]));

@@ -9,6 +9,7 @@ use crate::support::processes::{children, send, state, wait_for_end, wait_until}
 use crate::support::roots::Root;
 use rustix::fs::{CWD, FileType, mknodat};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
@@ -157,10 +158,19 @@ fn filters() {
     assert_eq!(records.names(&["--filter", "name=web"]), ["lc-web-1", "lc-web-2"]);
     assert_eq!(records.names(&["-f", "name=web", "-f", "status=running"]), ["lc-web-1", "lc-web-2"]);
     assert_eq!(records.names(&["-f", "status=exited"]), [""; 0]);
-    for bad in ["size=1", "name=", "status=", "name", "="] {
+    assert_eq!(records.names(&["-f", "status=dead"]), [""; 0]);
+    // Of one key, one must hold.
+    assert_eq!(records.names(&["-f", "name=web-1", "-f", "name=db"]), ["lc-db", "lc-web-1"]);
+    assert_eq!(records.names(&["-f", "status=exited", "-f", "status=running", "-f", "name=db"]), ["lc-db"]);
+    for (part, found) in [("^lc-w", 2), ("^web", 0), ("db$", 1), ("web$", 0), ("^lc-db$", 1), ("^lc-d$", 0)] {
+        assert_eq!(records.names(&["-f", &format!("name={part}")]).len(), found, "{part}");
+    }
+    for bad in ["size=1", "name=", "name", "="] {
         records.call("ps", &["-f", bad]).usage_error(&["--filter", bad]);
         Records::new().call("ps", &["-f", bad]).usage_error(&["--filter", bad]);
     }
+    records.call("ps", &["-f", "status="]).usage_error(&["status"]);
+    records.call("ps", &["-f", "status=runing"]).usage_error(&["status", "runing"]);
     for running in all {
         running.finish().success();
     }
@@ -341,6 +351,49 @@ fn fifos_in_the_place_of_a_group() {
     assert!(table.contains(" running "), "{table}");
     records.call("pause", &[&name]).refused(125, &["freezer.state", "ESPIPE"]);
     fs::write(&state, whole).expect("write");
+    records.remove(&name);
+}
+
+case!(records_that_are_cut_short, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// None is taken for something else, and nobody removes it but rm.
+fn records_that_are_cut_short() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &["--cap-drop", "ALL"], "exec sleep 1000");
+    let config = records.folder_of(&name).join("config");
+    let whole = fs::read(&config).expect("config");
+    for len in [0, 2, whole.len() / 2, whole.len() - 1] {
+        fs::write(&config, &whole[..len]).expect("write");
+        records.call("exec", &[&name, "true"]).refused(125, &["cut short"]);
+    }
+    fs::write(&config, &whole).expect("write");
+    records.call("exec", &[&name, "true"]).silent(0);
+    records.remove(&name);
+
+    for (file, contents) in [("status", &["", "3 179", "hello world\n"][..]), ("state", &["", "mydocker 1\n"])] {
+        for content in contents {
+            records.detached(&name, &[], "exit 3");
+            assert_eq!(records.call("wait", &[&name]).success(), "3\n");
+            fs::write(records.folder_of(&name).join(file), content).expect("write");
+            let table = records.call("ps", &["-a"]).success();
+            assert!(table.contains("unreadable"), "{file} {content:?}: {table}");
+            records.call("wait", &[&name]).refused(125, &["cut short", &name]);
+            records.run(&["--name", &name], &["true"]).finish().refused(125, &[&name, "rm"]);
+            records.remove(&name);
+        }
+    }
+}
+
+case!(a_folder_without_utf8, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+fn a_folder_without_utf8() {
+    let (records, folder, name) = (Records::new(), Folder::new(), unique_name());
+    let odd = folder.path("").join(std::ffi::OsStr::from_bytes(b"\xff"));
+    fs::create_dir(&odd).expect("mkdir");
+    let run = records.run(&["-d", "--name", &name, "--cap-drop", "ALL"], &["sleep", "1000"]);
+    let place = odd.clone();
+    run.with(move |command| command.current_dir(&place)).start().reap().success();
+    let seen = records.call("exec", &[&name, "sh", "-c", "pwd; grep CapEff /proc/self/status"]).stdout;
+    assert_eq!(seen, [odd.as_os_str().as_bytes(), b"\nCapEff:\t0000000000000000\n"].concat());
     records.remove(&name);
 }
 

@@ -57,6 +57,105 @@ fn it_goes_on_in_the_background() {
     records.remove(&name);
 }
 
+case!(nothing_of_the_callers_stays_open, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// Neither a lock that it holds, nor a pipe that somebody reads to its end, nor the directory that it is in.
+fn nothing_of_the_callers_stays_open() {
+    let (records, folder) = (Records::new(), Folder::new());
+    for more in [&[][..], &["--preserve-fds", "1"]] {
+        let name = unique_name();
+        let (files, place) = (folder.write("held", b""), folder.as_path().to_path_buf());
+        let run = records.run(&[&["-d", "--name", &name], more].concat(), &["sleep", "1000"]);
+        let run = run.with(move |command| command.current_dir(&place));
+        let path = crate::probes::c_string(&files);
+        // SAFETY: the calls take a string that ends with a NUL, and numbers
+        let run = run.before(move || unsafe {
+            let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
+            for number in [3, 40] {
+                libc::dup2(fd, number);
+            }
+            Ok(())
+        });
+        assert_eq!(run.start().reap().success(), format!("{name}\n"));
+        let keeper = keeper_of(records.pid(&name));
+        wait_until("it has let go", || {
+            let links = fs::read_dir(format!("/proc/{keeper}/fd")).expect("fd").flatten();
+            let mut links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
+            !links.any(|to| to == std::path::Path::new(&files))
+        });
+        assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).expect("cwd"), std::path::Path::new("/"));
+        records.remove(&name);
+    }
+}
+
+/// A file as stdout.
+fn stdout_to(file: &std::ffi::CStr) -> std::io::Result<()> {
+    // SAFETY: the calls take a string that ends with a NUL, and numbers
+    let done = unsafe { libc::dup2(libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_APPEND), 1) };
+    if done == 1 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+case!(a_name_that_cannot_be_printed, Needs::NAMESPACES | Needs::SLEEP);
+/// It runs: so its status is 0, and the name is in the message.
+fn a_name_that_cannot_be_printed() {
+    let (records, name) = (Records::new(), unique_name());
+    let run = records.run(&["-d", "--name", &name], &["sleep", "1000"]);
+    let outcome = run.before(|| stdout_to(c"/dev/full")).start().reap();
+    assert_eq!(outcome.code(), 0);
+    assert!(outcome.stderr_text().contains("ENOSPC") && outcome.stderr_text().contains(&name), "{outcome:?}");
+    assert_eq!(records.names(&[]), [name.as_str()]);
+    records.remove(&name);
+}
+
+case!(all_are_asked_to_end_at_once, Needs::NAMESPACES | Needs::SH);
+/// The first one ends only when the second one has been asked, too.
+fn all_are_asked_to_end_at_once() {
+    let (records, folder) = (Records::new(), Folder::new());
+    let (file, names) = (folder.text("asked"), [unique_name(), unique_name()]);
+    for (name, action) in names.iter().zip(["while [ ! -e FILE ]; do sleep 0.01; done", ": >FILE"]) {
+        let action = action.replace("FILE", &file);
+        records.detached(name, &[], &format!("trap '{action}; exit 6' TERM; echo up; while :; do sleep 0.01; done"));
+        await_log(&records, name, "up");
+    }
+    let stopped = records.call("stop", &["-t", "-1", &names[0], &names[1]]).success();
+    assert_eq!(stopped, format!("{}\n{}\n", names[0], names[1]));
+    for name in &names {
+        assert_eq!(records.call("wait", &[name]).success(), "6\n");
+        records.remove(name);
+    }
+}
+
+case!(a_reader_that_is_slower_than_the_log, Needs::NAMESPACES | Needs::SH);
+/// It says that lines are missing, and shows all that is still kept, and no line that was never written.
+fn a_reader_that_is_slower_than_the_log() {
+    let (records, folder, name) = (Records::new(), Folder::new(), unique_name());
+    let (go, shown) = (folder.text("go"), folder.text("shown"));
+    let count = 8000;
+    let script = format!(
+        "echo 0; while [ ! -e {go} ]; do sleep 0.01; done; i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo $i; done; \
+         echo the end; while :; do sleep 0.1; done"
+    );
+    records.detached(&name, &["--log-size", "32k"], &script);
+    fs::write(&shown, "").expect("create");
+    let out = crate::probes::c_string(&shown);
+    let reader = records.verb("logs", &["-f", &name]).before(move || stdout_to(&out)).start();
+    wait_until("it follows", || fs::read_to_string(&shown).is_ok_and(|text| text == "0\n"));
+    send(reader.pid, libc::SIGSTOP);
+    wait_until("it is stopped", || state(reader.pid) == Some('T'));
+    folder.write("go", b"");
+    await_log(&records, &name, "the end\n");
+    let kept = records.call("logs", &[&name]).success();
+    send(reader.pid, libc::SIGCONT);
+    wait_until("it goes on", || fs::read_to_string(&shown).is_ok_and(|text| text.ends_with("the end\n")));
+    send(reader.pid, libc::SIGTERM);
+    let outcome = reader.reap();
+    assert!(outcome.stderr_text().contains("may be missing"), "{outcome:?}");
+    let text = fs::read_to_string(&shown).expect("read");
+    // The oldest line that is kept may be a part of one.
+    let (_, whole) = kept.split_once('\n').expect("lines");
+    assert!(text.ends_with(whole), "{} bytes of {}", text.len(), whole.len());
+    records.remove(&name);
+}
+
 case!(its_first_status_is_true, Needs::NAMESPACES);
 fn its_first_status_is_true() {
     let records = Records::new();
@@ -364,7 +463,13 @@ fn logs_of_all_kinds() {
     records.call("logs", &["-f", &name]).silent_bytes(bytes);
     records.call("logs", &["--since", "1d", &name]).silent_bytes(bytes);
     records.call("logs", &["--since", "99999999999", &name]).silent_bytes(b"");
-    records.call("logs", &["--since", "2026-11-27", &name]).usage_error(&["not a number", "2026-11-27"]);
+    records.call("logs", &["--since", "1h30m", &name]).silent_bytes(bytes);
+    records.call("logs", &["--since", "2026-11-27T09:30:00Z", &name]).silent_bytes(bytes);
+    records.call("logs", &["--since", "9999-12-31", &name]).silent_bytes(b"");
+    records.call("logs", &["-n", "-1", &name]).silent_bytes(bytes);
+    for bad in ["27 November", "s", "1x", "2026-13-01"] {
+        records.call("logs", &["--since", bad, &name]).usage_error(&["--since", bad]);
+    }
     let timed = records.call("logs", &["-t", "-n", "2", &name]).stdout;
     let lines: Vec<&[u8]> = timed.split(|byte| *byte == b'\n').collect();
     assert_eq!(lines.len(), 2);

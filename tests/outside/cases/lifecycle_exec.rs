@@ -9,10 +9,12 @@ use crate::support::processes::{children, send, state, wait_for_end, wait_until}
 use crate::support::roots::Root;
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 
 /// What a process is and sees. The lines of its status are those that `confined` picks.
 const FACTS: &str = "cat /proc/self/status; cat /proc/self/cgroup; cat /proc/self/limits; cat /proc/self/mountinfo; \
-    cat /proc/sys/kernel/hostname; for n in /proc/self/ns/*; do readlink $n; done; echo /proc/self/fd/*; pwd; umask; \
+    cat /proc/sys/kernel/hostname; for n in /proc/self/ns/*; do readlink $n; done; echo /proc/self/fd/*; pwd; umask; cat /proc/self/oom_score_adj; \
     tr '\\0' '\\n' </proc/self/environ";
 
 /// The lines of [`FACTS`] that are the same for every command of one container.
@@ -63,6 +65,7 @@ fn as_run_has_it() {
         "--network host --ipc host --uts host",
         "--init --hostname h",
         "-w /usr -e A=b --ulimit nofile=100",
+        "--umask 077 --oom-score-adj 321",
     ] {
         let options: Vec<&str> = options.split_whitespace().collect();
         compare(&records, &options, "sh");
@@ -74,6 +77,7 @@ fn as_run_has_it_for_another_user() {
     let records = Records::new();
     compare(&records, &["-u", "daemon"], "sh");
     compare(&records, &["-u", "12345:54321", "--cap-add", "NET_ADMIN"], "sh");
+    compare(&records, &["-u", "12345", "--group-add", "4242", "--group-add", "5353"], "sh");
 }
 
 case!(as_run_has_it_under_limits, Needs::ROOT | Needs::MEMORY | Needs::CPU | Needs::PIDS | Needs::SH | Needs::SLEEP);
@@ -199,7 +203,8 @@ fn more_than_the_container_has() {
     assert_eq!(effective(&[]), 0xa004_25fb & !1);
     assert_eq!(effective(&["--cap-add", "NET_ADMIN"]), 0xa004_25fb & !1 | 1 << 12);
     let all = effective(&["--privileged"]);
-    assert!(all & 1 << 21 != 0 && all & 1 == 0, "{all:x}");
+    // As docker has it: whatever was taken from the container.
+    assert!(all & 1 << 21 != 0 && all & 1 != 0, "{all:x}");
     records.remove(&name);
 }
 
@@ -396,6 +401,65 @@ fn mydocker_is_masked() {
     records.remove(&name);
     assert!(fs::read(&file).expect("read") == before, "mydocker's file has changed");
 }
+
+case!(its_file_is_out_of_reach_of_a_root, Needs::ROOT);
+/// CVE-2019-5736 once more: what is executed is a script of the container's root, whose interpreter is whoever executes it; and who
+/// runs inside opens that file, and changes what it can.
+fn its_file_is_out_of_reach_of_a_root() {
+    let records = Records::new();
+    let (folder, root) = (Folder::new(), Root::with_directories());
+    let file = folder.write_program("mydocker", &fs::read(mydocker_file()).expect("the file under test"));
+    let about =
+        |file: &str| (fs::metadata(file).map(|about| (about.mode(), about.uid())).expect("stat"), fs::read(file));
+    let (mode, before) = about(&file);
+    root.0.write_program("script", b"#!/proc/self/exe help\n");
+    let (name, beside) = (unique_name(), unique_name());
+    records.detached_in(&name, &["--rootfs", &root.path()], &["/probe", "--probe", "take-programs", "mydocker"]);
+    wait_until("it looks", || records.call("logs", &[&name]).stdout_text().contains("looking\n"));
+    let state = records.state();
+    for _ in 0..40 {
+        let exec = ["exec", "--state", &state, &name, "/script"].map(String::from);
+        // That of `mydocker help /script`, inside.
+        assert_eq!(mydocker_at(file.as_ref(), &exec).finish().code(), 125);
+    }
+    // The same among the processes of another one.
+    let of = format!("container:{name}");
+    for _ in 0..10 {
+        let options = ["run", "--state", &state, "--name", &beside, "--pid", &of, "--rootfs", &root.path(), "/script"];
+        assert_eq!(mydocker_at(file.as_ref(), &options.map(String::from)).finish().code(), 125);
+    }
+    records.remove(&name);
+    // A reaper of mydocker's is there all the time.
+    let options = ["run", "-d", "--state", &state, "--name", &name, "--init", "--cap-add", "SYS_PTRACE", "--rootfs"];
+    let words = [&root.path(), "/probe", "--probe", "take-programs", "mydocker"];
+    let run: Vec<String> = options.iter().chain(&words).map(|word| word.to_string()).collect();
+    mydocker_at(file.as_ref(), &run).start().reap().success();
+    wait_until("it has looked at all", || records.call("logs", &[&name]).stdout_text().contains("looked\n"));
+    records.remove(&name);
+    let (mode_now, now) = about(&file);
+    assert_eq!(mode_now, mode);
+    assert!(now.expect("read") == before.expect("read"), "mydocker's file has changed");
+}
+
+probe!("take-programs", |words| {
+    println!("looking");
+    std::io::Write::flush(&mut std::io::stdout()).expect("flush");
+    // Until it is killed.
+    while std::hint::black_box(true) {
+        for pid in 1..100 {
+            let path = format!("/proc/{pid}/exe");
+            let is_wanted = fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().contains(words.text(0)));
+            if let Some(file) = fs::File::open(&path).ok().filter(|_| is_wanted) {
+                let _ = rustix::fs::fchmod(&file, 0o666.into());
+                let _ = rustix::fs::fchown(&file, Some(rustix::fs::Uid::from_raw(1000)), None);
+                let _ = fs::OpenOptions::new().append(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            }
+        }
+        println!("looked");
+        std::io::Write::flush(&mut std::io::stdout()).expect("flush");
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+});
 
 /// A container with CAP_SYS_PTRACE that looks, all the time, into every process that it sees. It writes what it finds of the host: a
 /// path that its root has, every directory that somebody has open, and CAP_SYS_ADMIN. What it writes to a pipe is not taken for

@@ -12,6 +12,7 @@ use crate::support::roots::Root;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 /// Registers a case that is a probe in its own network.
@@ -170,6 +171,113 @@ probe!("check-relay-memory", |_| {
     assert!(after <= before + 16, "{before} KiB, then {after} KiB");
     assert_eq!(ask("127.0.0.1:8081", 1).expect("an answer"), "1!");
     container.finish().success();
+});
+
+network_case!(nobody_looks_into_a_relay, Needs::ROOT, "check-relay-privacy");
+probe!("check-relay-privacy", |_| {
+    // In a user namespace the container's privileges reach as far as its own; and it has the host's root.
+    let root = Root::with_directories();
+    let run = root.probe(&["--pid", "host", "-p", "8080:80"], &["serve-tcp", "80", "1"]);
+    let container = run.with(|command| command.uid(65534).gid(65534)).start_ready();
+    let mut owners = Vec::new();
+    for pid in children(container.pid) {
+        let about = std::fs::metadata(format!("/proc/{pid}/environ")).expect("stat");
+        owners.push(std::os::unix::fs::MetadataExt::uid(&about));
+    }
+    // Of a process that is not dumpable they are root's: the command's are not.
+    assert_eq!(owners, [65534, 0]);
+    assert_eq!(ask("127.0.0.1:8080", 1).expect("an answer"), "1!");
+    container.finish().success();
+});
+
+network_case!(a_server_on_its_own_address, Needs::ROOT | Needs::BRIDGE, "check-own-address");
+probe!("check-own-address", |_| {
+    let options = ["--network", "bridge,forward", "--ip", "10.88.0.9", "-p", "8080:80", "-p", "5300:53/udp"];
+    let container = probe(&options, &["serve-on", "10.88.0.9", "80", "53"]).start_ready();
+    for _ in 0..2 {
+        assert_eq!(ask("127.0.0.1:8080", 3).expect("an answer"), "3!");
+        let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        caller.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+        caller.send_to(b"ab", "127.0.0.1:5300").expect("send");
+        let mut buffer = [0; 64];
+        assert_eq!(caller.recv(&mut buffer).expect("an answer"), 4);
+    }
+    container.finish().success();
+    only_lo();
+});
+
+network_case!(more_senders_than_the_relay_keeps, Needs::ROOT, "check-senders");
+probe!("check-senders", |_| {
+    // As a resolver asks: each query from a port of its own.
+    let container = probe(&["-p", "5300:53/udp"], &["serve-udp", "53", "1200"]).start_ready();
+    for at in 0..1200 {
+        let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        caller.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+        caller.send_to(b"x", "127.0.0.1:5300").expect("send");
+        let mut buffer = [0; 64];
+        assert_eq!(caller.recv(&mut buffer).unwrap_or_else(|error| panic!("{at}: {error}")), 2);
+    }
+    container.finish().silent(0);
+});
+
+network_case!(what_is_not_its_own_stays, Needs::ROOT, "check-others");
+probe!("check-others", |_| {
+    let port = || std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").expect("read");
+    let before = port();
+    run(&["--network", "ns:/proc/self/ns/net", "-u", "1000"], &["true"]).finish().success();
+    assert_eq!(port(), before);
+    let set = ["--network", "ns:/proc/self/ns/net", "--sysctl", "net.ipv4.ip_forward=1"];
+    refused(run(&set, &["true"]), "--sysctl");
+});
+
+network_case!(one_family_each, Needs::ROOT, "check-families");
+probe!("check-families", |_| {
+    let container = server(&["-p", "0.0.0.0:8080:80", "-p", "[::]:8080:80", "-p", "[::]:8081:80"], "2");
+    assert_eq!(ask("127.0.0.1:8080", 1).expect("of IPv4"), "1!");
+    assert_eq!(ask("[::1]:8080", 2).expect("of IPv6"), "2!");
+    assert!(ask("127.0.0.1:8081", 1).is_err());
+    container.finish().success();
+});
+
+network_case!(no_answer_of_a_missing_subsystem, Needs::ROOT | Needs::BRIDGE | Needs::STRACE, "check-subsystem");
+probe!("check-subsystem", |_| {
+    // The kernel answers a batch once, whatever is in it. nfgenmsg ends with the subsystem: here one that is not there.
+    let folder = Folder::new();
+    let seen = folder.text("strace");
+    let poke = "inject=sendto:poke_enter=@arg2=140000001000010000000000000000000000000c:when=NUMBER";
+    drop(beside_strace(&seen, "inject=sendto:delay_enter=0").reap());
+    let calls = std::fs::read_to_string(&seen).expect("strace");
+    let batch = calls.lines().position(|line| line.contains("NETFILTER") || line.contains("nlmsg_type=0x10"));
+    let number = (batch.expect("a batch") + 1).to_string();
+    let outcome = beside_strace(&seen, &poke.replace("NUMBER", &number)).reap();
+    assert_eq!(outcome.code(), 125, "{outcome:?}");
+    assert!(outcome.stderr_text().contains("modprobe nf_tables"), "{outcome:?}");
+    only_lo();
+});
+
+network_case!(no_way_out_by_a_container, Needs::ROOT | Needs::BRIDGE, "check-routers");
+probe!("check-routers", |_| {
+    // A router of IPv6 announces itself; the host is to take none from there: CVE-2020-13401.
+    let container = server(&["--network", "bridge,forward"], "1");
+    let file = "/proc/sys/net/ipv6/conf/mydocker0/disable_ipv6";
+    if let Ok(off) = std::fs::read_to_string(file) {
+        assert_eq!(off, "1\n");
+    }
+    send(container.pid, libc::SIGTERM);
+    drop(container.finish());
+    only_lo();
+});
+
+network_case!(the_same_address_again, Needs::ROOT | Needs::BRIDGE, "check-again");
+probe!("check-again", |_| {
+    // The network of the one before goes a moment after it.
+    let other = server(&["--network", "bridge,forward"], "1");
+    for _ in 0..10 {
+        run(&["--network", "bridge,forward", "--ip", "10.88.0.9"], &probe_words(&["status", "0"])).finish().silent(0);
+    }
+    send(other.pid, libc::SIGTERM);
+    drop(other.finish());
+    only_lo();
 });
 
 network_case!(a_killed_mydocker_leaves_no_port, Needs::ROOT | Needs::BRIDGE, "check-killed");
@@ -390,6 +498,10 @@ probe!("check-bridges", |_| {
     refused(run(&["--network", "bridge,forward", "--ip", "10.99.0.1"], &["true"]), "--ip");
     refused(run(&["--network", "bridge,forward", "--ip", "10.88.0.1"], &["true"]), "--ip");
     refused(run(&["--network", "bridge:too-long-a-name-"], &["true"]), "15 bytes");
+    refused(run(&["--network", "bridge:br%d"], &["true"]), "15 bytes");
+    add_address_to_lo([10, 88, 0, 20]);
+    refused(run(&["--network", "bridge,forward", "--ip", "10.88.0.20"], &["true"]), "has");
+    add_address_to_lo([192, 0, 2, 1]);
     refused(run(&["--network", "bridges"], &["true"]), "--network takes");
     refused(run(&["--ip", "10.88.0.2"], &["true"]), "--network bridge");
     refused(run(&["--network", "bridge,forward", "--subnet", "10.88.0.0/30"], &["true"]), "--subnet");
@@ -397,6 +509,7 @@ probe!("check-bridges", |_| {
     // Another network under the same name, and the same network under another name.
     for options in [
         ["--network", "bridge,forward", "--subnet", "10.99.0.0/16"],
+        ["--network", "bridge,forward", "--subnet", "10.88.0.0/24"],
         ["--network", "bridge:b2", "--subnet", "10.88.128.0/17"],
     ] {
         refused_beside(run(&options, &["true"]), "--subnet");

@@ -1,11 +1,11 @@
 //! Where writes go: nowhere, or to memory; over a directory and over the host's own files.
 
-use crate::probes::own_mounts::in_own_mounts;
-use crate::probes::own_mounts::mount_tmpfs;
+use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, probe, probe_file};
-use crate::support::host::host;
+use crate::support::harness::{Run, mydocker_at, mydocker_file, probe, probe_file};
+use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
+use crate::support::processes::{children, wait_until};
 use crate::support::roots::{Root, has_option, mount_at, probe_in};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use std::fs;
@@ -68,6 +68,45 @@ fn files_keep_their_identity() {
     let number = |line: &str| line.split(' ').nth(1).map(String::from);
     assert_eq!(number(&one), number(&other), "{one}{other}");
 }
+
+case!(a_link_in_the_way_to_a_mount, Needs::ROOT | Needs::OVERLAY | Needs::STRACE);
+/// Whoever may write to the root exchanges a directory above a mount for a link, after mydocker has read where the mounts are, and
+/// before it uses that.
+fn a_link_in_the_way_to_a_mount() {
+    in_own_mounts("private", "link-to-layer");
+}
+
+probe!("link-to-layer", |_| {
+    let (root, folder) = (Root::with_directories(), Folder::new());
+    for name in ["data", "elsewhere", "elsewhere/b"] {
+        fs::create_dir(folder.path(name)).expect("mkdir");
+    }
+    folder.write("elsewhere/b/secret", b"of the host\n");
+    fs::create_dir_all(root.0.path("a/b")).expect("mkdir");
+    rustix::mount::mount_bind(folder.text("data"), root.0.text("a/b")).expect("bind");
+    // The first layer is that of the root; mydocker pauses before it.
+    let seen = folder.text("strace");
+    let delay = "inject=chdir:delay_enter=3000000:when=1";
+    let mut words: Vec<std::ffi::OsString> =
+        ["-f", "-o", &seen, "-e", "trace=chdir", "-e", delay].map(Into::into).into();
+    words.push(mydocker_file().into());
+    let run =
+        ["run", "--no-limits", "--rootfs", &root.path(), "--ephemeral", "/probe", "--probe", "file", "/a/b/secret"];
+    words.extend(run.map(Into::into));
+    let running = mydocker_at(&tool("strace").expect("strace"), &words).start();
+    wait_until("the upper layer is prepared", || {
+        let child = children(running.pid).first().and_then(|pid| children(*pid).first().copied());
+        let mounts = child.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok());
+        mounts.is_some_and(|mounts| mounts.lines().any(|line| line.contains(" /proc rw") && line.contains(" - tmpfs ")))
+    });
+    fs::rename(root.0.path("a"), root.0.path("was")).expect("rename");
+    std::os::unix::fs::symlink(folder.path("elsewhere"), root.0.path("a")).expect("symlink");
+    let outcome = running.reap();
+    rustix::mount::unmount(root.0.text("was/b"), UnmountFlags::DETACH).expect("unmount");
+    assert_eq!((outcome.code(), outcome.stdout_text().as_str()), (125, ""), "{outcome:?}");
+    assert!(outcome.stderr_text().contains("ELOOP"), "{outcome:?}");
+    0
+});
 
 case!(what_cannot_be_a_layer, Needs::ROOT | Needs::OVERLAY);
 /// Such a mount is read-only, or left out and named.

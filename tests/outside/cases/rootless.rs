@@ -195,6 +195,16 @@ fn a_root_of_its_own() {
     says(&["--tmpfs", "/memory"], &["touch", "/memory/new"]);
 }
 
+case!(no_cgroups_of_the_callers_are_seen, Needs::USER_NAMESPACES);
+/// Where it cannot have a group of its own, nothing of that hierarchy is shown: that would be its caller's.
+fn no_cgroups_of_the_callers_are_seen() {
+    let (shared_files, root) = own_root();
+    let mounts = shared_files.in_root(&root, &[], &["file", "/proc/self/mountinfo"]).finish().success();
+    // Nobody delegates a hierarchy of v1 to this user. What is mounted on that place itself is hidden by what is mounted next.
+    let is_seen = |line: &&str| line.contains(" - cgroup ") && line.split(' ').nth(4) != Some("/sys/fs/cgroup");
+    assert_eq!(mounts.lines().find(is_seen), None, "{mounts}");
+}
+
 case!(a_root_of_its_own_in_namespaces_of_the_host, Needs::USER_NAMESPACES);
 /// A user who does not own a namespace cannot mount its /proc or /sys, and gets the host's mount.
 fn a_root_of_its_own_in_namespaces_of_the_host() {

@@ -72,6 +72,26 @@ fn serve_udp(port: usize, count: usize) {
     }
 }
 
+probe!("serve-on", |words| serve_on(words.text(0), words.number(1), words.number(2)));
+/// Answers two connections and two datagrams, in turns, as `serve-tcp` and `serve-udp` do, on one address alone.
+fn serve_on(address: &str, tcp: usize, udp: usize) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind((address, tcp as u16)).expect("bind");
+    let socket = std::net::UdpSocket::bind((address, udp as u16)).expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    for _ in 0..2 {
+        let (mut stream, _) = listener.accept().expect("accept");
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).expect("read");
+        write!(stream, "{}!", received.len()).expect("write");
+        drop(stream);
+        let mut buffer = [0; 100];
+        let (n, sender) = socket.recv_from(&mut buffer).expect("recv");
+        socket.send_to(&[&buffer[..n], &buffer[..n]].concat(), sender).expect("send");
+    }
+}
+
 probe!("address", |_| println!("{}", address()));
 /// The IPv4 address of eth0, found without any tool: that which a datagram to the bridge would be sent from.
 fn address() -> std::net::IpAddr {
