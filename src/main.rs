@@ -121,9 +121,17 @@ fn exec(
 ) -> Result<i32> {
     let own = cli::parse_options(&options)?;
     streams::check_passed(own.spec.passed)?;
-    begin_trace(own.trace, environment)?;
     let (uid, _) = sys::effective_ids();
-    let folder = state::folder(own.spec.state, uid, environment, false)?;
+    let folder = || state::folder(own.spec.state, uid, environment, false);
+    if own.trace.is_some() {
+        // Whoever executes a copy of himself would begin the trace anew.
+        let config = list::find(folder()?.as_ref(), name).and_then(|record| record.config());
+        if config.is_ok_and(|config| config.words.iter().any(|word| OWN_ROOT.contains(word))) {
+            sealed::become_copy(started_as, environment)?;
+        }
+    }
+    begin_trace(own.trace, environment)?;
+    let folder = folder()?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
     let process = leak(process);
@@ -169,8 +177,8 @@ fn exec(
     list::tell_end(process, pid, name, carry_out())
 }
 
-/// CAP_SYS_PTRACE, capabilities(7).
-const SYS_PTRACE: u64 = 1 << 19;
+/// The options that give a container a root of its own.
+const OWN_ROOT: [&str; 2] = ["--rootfs", "--ephemeral"];
 
 /// It stays open as long as this process.
 fn leak(fd: Fd) -> FdRef<'static> {
@@ -193,18 +201,16 @@ fn run(
     started_as: &[&'static CStr],
     environment: &'static [&'static CStr],
 ) -> Result<i32> {
-    // The reaper stays in the container, where CAP_SYS_PTRACE looks into every process.
+    // The reaper stays in the container, where CAP_SYS_PTRACE, which an exec may have, looks into every process.
     let spec = &request.spec;
-    let is_seen = spec.pid_of.is_some() || spec.init && spec.privilege.capabilities.0 & SYS_PTRACE != 0;
+    let is_seen = spec.pid_of.is_some() || spec.init;
     if is_seen && spec.has_own_root() && request.dry_run.is_none() {
         sealed::become_copy(started_as, environment)?;
     }
     // Before anything is opened, and by the process that the caller has started.
     streams::find_passed(&mut request.spec, environment)?;
-    if request.spec.detach {
-        // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
-        sys::close_all_but(3 + request.spec.passed, &[])?;
-    }
+    // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
+    let callers = if request.spec.detach { sys::open_descriptors(3) } else { Vec::new() };
     begin_trace(request.trace, environment)?;
     let (mut front, mut kept) = (None, None);
     if request.spec.detach {
@@ -248,7 +254,7 @@ fn run(
     let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
-    plan.parts.front.set(front);
+    plan.parts.front.set(front.map(|front| (front, callers)));
     plan.parts.kept.set(kept);
     if let Some(form) = request.dry_run {
         let text = match form {

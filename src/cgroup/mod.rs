@@ -48,6 +48,8 @@ pub struct Group {
     dir: Slot<&'static Dir>,
     /// This host has refused it, and the user had not asked for it.
     left_out: Cell<bool>,
+    /// This process could not join it, likewise.
+    not_joined: Cell<bool>,
 }
 
 /// One controller to be enabled for the children of one cgroup.
@@ -79,6 +81,7 @@ impl Group {
             parent_dir: Slot::new(Some(&hierarchy.top)),
             dir: Slot::new(Some(&hierarchy.top)),
             left_out: Cell::new(false),
+            not_joined: Cell::new(false),
         })))
     }
 
@@ -223,6 +226,7 @@ fn group(
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),
         dir: Slot::default(),
         left_out: Cell::new(false),
+        not_joined: Cell::new(false),
     })))
 }
 

@@ -139,8 +139,7 @@ impl ChildStep for JoinCgroup {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
             Err(_) if !group.explicit => {
-                // What is mounted of this hierarchy would be its caller's.
-                group.left_out.set(true);
+                group.not_joined.set(true);
                 Ok(())
             }
             joined => joined.map_err(explain_join),
@@ -373,7 +372,8 @@ impl ChildStep for MountCgroups {
             sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k"))?;
         }
         for (group, point) in &self.groups {
-            if group.left_out.get() {
+            // What is mounted of a hierarchy that it is nowhere in would be its caller's.
+            if group.left_out.get() || group.not_joined.get() {
                 continue;
             }
             if in_memory {

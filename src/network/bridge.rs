@@ -253,6 +253,12 @@ impl ParentStep for MakeBridge {
         match sys::write_file(path, b"1").map_err(|e| e.about(path.to_bytes())) {
             // This kernel has no IPv6.
             Err(e) if e.is(Errno::ENOENT) => {}
+            // As in a container of docker's.
+            Err(e) if e.is_one_of(&[Errno::EROFS, Errno::EACCES]) => {
+                sys::say(
+                    e.with_hint("IPv6 stays on: a container on the bridge could make itself the router of this host"),
+                );
+            }
             other => other?,
         }
         // A rehearsal finds none.

@@ -193,6 +193,8 @@ fn give_up(listeners: &[Listener], others: [&Fd; 2], mydocker: Pid) -> Result<()
         // It has ended already.
         sys::exit_group(125);
     }
+    // The directory of the caller is not to stay busy.
+    sys::chdir(c"/")?;
     let mut kept = Vec::with_capacity(listeners.len() + 2);
     for other in others {
         kept.push(other.borrow());

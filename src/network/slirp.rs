@@ -137,6 +137,8 @@ fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<(
         execute(PASTA, argv, places)?;
     }
     sys::setsid()?;
+    // The directory of the caller is not to stay busy.
+    sys::chdir(c"/")?;
     streams::leave(&FdRef::STREAMS)?;
     sys::close_all_but(3, &[hang_up.borrow()])?;
     sys::read(hang_up.borrow(), &mut [0])?;
@@ -168,8 +170,9 @@ fn await_start(parent: &mut Parent, ready: Fd, tell: Fd, program: &CStr) -> Resu
 
 /// Becomes the program, with each of the first descriptors in the place of the second one.
 fn execute(program: &'static CStr, argv: &Pointers, places: [(FdRef, FdRef); 2]) -> Result<()> {
-    // No key of the terminal is meant for it, and no stream.
+    // No key of the terminal is meant for it, and no stream; and the directory of the caller is not to stay busy.
     sys::setsid()?;
+    sys::chdir(c"/")?;
     streams::leave(&FdRef::STREAMS)?;
     for (fd, place) in places {
         sys::dup3(fd, place)?;

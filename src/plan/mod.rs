@@ -83,7 +83,7 @@ pub struct Parts {
     /// Its log, if it is detached.
     pub log: Slot<&'static mut Log>,
     /// With `detach`: where to tell that the command is executed.
-    pub front: Slot<Fd>,
+    pub front: Slot<(Fd, Vec<i32>)>,
     /// Its record, if the keeper has made it.
     pub kept: Slot<Held>,
     /// What is created in the root outlives the run, and is removed again if the command is not executed.

@@ -9,7 +9,7 @@ use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{Restart, Spec};
 use crate::state::{self, Held};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, Poll, Wait};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, Poll, SigSet, Wait};
 use core::ffi::CStr;
 
 /// Forks. In front: the status, once there is one. In the keeper: where to tell that the command is executed.
@@ -24,7 +24,8 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
     };
     drop(write);
     if sys::read(read.borrow(), &mut [0])? == 1 {
-        // It runs, whoever hears of it.
+        // It runs, whoever hears of it, and even if nobody reads it.
+        sys::set_signal_mask(SigSet::of(&[libc::SIGPIPE]))?;
         if let Err(error) = sys::write_all(FdRef::STDOUT, &[name.as_bytes(), b"\n"].concat()) {
             sys::say(error);
             sys::say(Error::refused("it runs:", name.as_bytes(), ""));
@@ -41,14 +42,15 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
 /// Tells the process in front that the command is executed, and closes its streams here. An error means that it has ended
 /// before, so that nobody knows of the container.
 pub fn tell_front(plan: &Plan) -> Result<()> {
-    let Some(front) = plan.parts.front.take() else { return Ok(()) };
+    let Some((front, callers)) = plan.parts.front.take() else { return Ok(()) };
     if !plan.spec.log.is_callers() {
         streams::leave(&[FdRef::STDERR])?;
     }
-    // Nor does it keep the caller's directory busy, or what it has passed on. A later run of the container has them from its keeper.
+    // Nor does it keep the caller's directory busy, or what that had open: all files that the options name are open by now. A later
+    // run of the container has them from its keeper.
     sys::chdir(c"/")?;
-    if plan.spec.passed > 0 {
-        sys::close_between(3, 2 + plan.spec.passed)?;
+    for number in callers {
+        sys::close_between(number, number)?;
     }
     match sys::write_all(front.borrow(), b"0") {
         Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", b"", "")),

@@ -118,10 +118,11 @@ impl Layer {
     fn bind(&self) -> Result<()> {
         let wanted = sys::open_without_links(self.lower, OpenFlags::PATH)?;
         sys::mount(self.lower, self.target, c"", MountFlags::BIND, None)?;
-        // Of a filesystem of a process, perhaps nobody else may ask even that.
+        // Of a filesystem of a process, perhaps nobody else may ask even that, or nobody answers.
+        let hidden = [Errno::EACCES, Errno::ENOTCONN];
         let is_same = match (sys::statx_fd(wanted.borrow()), sys::statx(self.target, true)) {
             (Ok(wanted), Ok(found)) => (wanted.device, wanted.inode) == (found.device, found.inode),
-            (Err(wanted), Err(found)) => wanted.is(Errno::EACCES) && found.is(Errno::EACCES),
+            (Err(wanted), Err(found)) => wanted.is_one_of(&hidden) && found.is_one_of(&hidden),
             _ => false,
         };
         match is_same {

@@ -270,6 +270,7 @@ flags! {
         SET_NO_NEW_PRIVS = PR_ libc::PR_SET_NO_NEW_PRIVS,
         GET_NO_NEW_PRIVS = PR_ libc::PR_GET_NO_NEW_PRIVS,
         SET_DUMPABLE = PR_ libc::PR_SET_DUMPABLE,
+        SET_NAME = PR_ libc::PR_SET_NAME,
     }
     /// PR_SET_DUMPABLE of prctl(2).
     one Dumpable {

@@ -750,23 +750,41 @@ pub fn umask(mask: u32) {
     let _ = unsafe { call!(umask(Mode(mask))) };
 }
 
+/// The numbers of the descriptors from `first` on that are open, as far as /proc tells.
+pub fn open_descriptors(first: i32) -> Vec<i32> {
+    let mut numbers = Vec::new();
+    if let Ok(dir) = Dir::open(None, c"/proc/self/fd") {
+        let mut names = Vec::new();
+        while read_names(&dir, libc::DT_LNK, b"", &mut names).is_ok_and(|n| n > 0) {}
+        for name in names {
+            match bytes::decimal(name.to_bytes()) {
+                Ok(number) if number as i32 >= first && number as i32 != dir.fd().number() => {
+                    numbers.push(number as i32)
+                }
+                _ => {}
+            }
+        }
+    }
+    numbers
+}
+
 /// The names of the directories in `dir` that begin with `prefix`: getdents64(2) to the end. The position stays at the end, so
 /// a second call on the same open directory finds nothing.
 pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
     let mut names = Vec::new();
     // No directory is empty: a dry run, to which the kernel gives no entry, shows that the end takes a second call.
     if record::is_on() {
-        read_names(dir, prefix, &mut names)?;
+        read_names(dir, libc::DT_DIR, prefix, &mut names)?;
     }
-    while read_names(dir, prefix, &mut names)? > 0 {}
+    while read_names(dir, libc::DT_DIR, prefix, &mut names)? > 0 {}
     Ok(names)
 }
 
 /// The first of them, in one read; or `all`, in as many as it takes.
 pub fn first_directory_names(dir: &Dir, all: bool) -> Result<Vec<&'static CStr>> {
     let mut names = Vec::new();
-    if read_names(dir, b"", &mut names)? > NAMES / 2 && all {
-        while read_names(dir, b"", &mut names)? > 0 {}
+    if read_names(dir, libc::DT_DIR, b"", &mut names)? > NAMES / 2 && all {
+        while read_names(dir, libc::DT_DIR, b"", &mut names)? > 0 {}
     }
     Ok(names)
 }
@@ -776,9 +794,9 @@ pub fn first_directory_names(dir: &Dir, all: bool) -> Result<Vec<&'static CStr>>
 pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result<Vec<&'static CStr>> {
     // Room for two reads of short names, of which nothing is touched before it is used: a list that grows leaves its old blocks behind.
     let mut names = Vec::with_capacity(NAMES / 20);
-    if read_names(dir, prefix, &mut names)? > NAMES / 2 {
+    if read_names(dir, libc::DT_DIR, prefix, &mut names)? > NAMES / 2 {
         super::lseek(dir.fd(), (position >> 1) as u64, super::Whence::SET)?;
-        read_names(dir, prefix, &mut names)?;
+        read_names(dir, libc::DT_DIR, prefix, &mut names)?;
     }
     Ok(names)
 }
@@ -786,8 +804,8 @@ pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result
 /// How many bytes one read of a directory takes.
 const NAMES: usize = 8192;
 
-/// One getdents64(2), and how many bytes it has read.
-fn read_names(dir: &Dir, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Result<usize> {
+/// One getdents64(2) for the names of this kind, and how many bytes it has read.
+fn read_names(dir: &Dir, kind: u8, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Result<usize> {
     // The kernel leaves gaps between the names, which a trace would show.
     let mut buffer = [0u8; NAMES];
     // SAFETY: the buffer is ours to write and as long as NAMES says
@@ -796,8 +814,7 @@ fn read_names(dir: &Dir, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Resul
     // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
     while let Some((header, name)) = rest.split_first_chunk::<19>() {
         let name = CStr::from_bytes_until_nul(name).unwrap_or_default();
-        let is_directory = header[18] == libc::DT_DIR;
-        if is_directory && name.to_bytes().starts_with(prefix) && name != c"." && name != c".." {
+        if header[18] == kind && name.to_bytes().starts_with(prefix) && name != c"." && name != c".." {
             names.push(Box::leak(Box::<CStr>::from(name)));
         }
         let record = u16::from_ne_bytes([header[16], header[17]]);

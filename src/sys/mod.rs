@@ -33,9 +33,9 @@ pub use fs::{
     Device, Dir, NEW, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
     fchmod, first_directory_names, flock, ftruncate, has_access, is_cgroup, is_directory, is_directory_or_path,
     is_executable, is_on_cgroup, is_on_proc, is_pipe, lock, lock_file, lock_file_soon, lock_soon, mkdir, mknod, mode,
-    mount_id, mount_id_at, name_in_proc, open, open_in_root, open_to_append, open_without_links, openat, openat2,
-    path_of, read_file, read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink, try_ftruncate,
-    umask, unlink, working_directory, write_file,
+    mount_id, mount_id_at, name_in_proc, open, open_descriptors, open_in_root, open_to_append, open_without_links,
+    openat, openat2, path_of, read_file, read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink,
+    try_ftruncate, umask, unlink, working_directory, write_file,
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};
@@ -52,8 +52,8 @@ pub use process::{
     CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
     fork, fork_beside, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep,
     pidfd_if_alive, pidfd_open, pidfd_send_signal, raise_limit, realtime, sched_setaffinity, set_child_subreaper,
-    set_limit, set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any,
-    wait4,
+    set_limit, set_name, set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare,
+    wait_any, wait4,
 };
 pub use signal::{
     Ready, Signal, await_ready, reset_signal, say, set_signal_mask, setitimer, signalfd, take_signal, wait_for_signal,

@@ -220,6 +220,12 @@ pub fn set_not_dumpable() -> Result<()> {
     unsafe { call!(prctl(Prctl::SET_DUMPABLE, Dumpable::DISABLE)) }.about_text(b"PR_SET_DUMPABLE").map(drop)
 }
 
+/// prctl(2) PR_SET_NAME: what proc_pid_comm(5) shows.
+pub fn set_name(name: &CStr) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(prctl(Prctl::SET_NAME, name)) }.about_text(b"PR_SET_NAME").map(drop)
+}
+
 /// unshare(2).
 pub fn unshare(flags: CloneFlags) -> Result<()> {
     // SAFETY: the call takes flags

@@ -355,7 +355,10 @@ impl Translator {
                 }
                 // Pipes are the shell's own; the maps are written by unshare.
                 let is_map = path.starts_with(b"/proc/") && !path.starts_with(b"/proc/sys/");
-                if path.starts_with(b"/") && !is_detached(path) && !is_map {
+                if path.ends_with(b"/disable_ipv6") {
+                    // This kernel may have no IPv6.
+                    self.line("[ ! -e ~ ] || echo ~ >~", &[path, call.bytes(1), path]);
+                } else if path.starts_with(b"/") && !is_detached(path) && !is_map {
                     self.command("echo ~ >~", &[call.bytes(1), path]);
                 }
             }

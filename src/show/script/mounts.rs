@@ -92,12 +92,9 @@ impl Translator {
         if kind == b"cgroup2" && self.notes_cgroup() {
             line.put(b"[ ! \"$own_cgroup\" ] || ");
         }
-        // In a root of its own that is all that is mounted of them, but for what the place itself hides.
-        let is_own_groups = |group: &&[u8]| match place.starts_with(b"/") {
-            true => group.strip_prefix(place).is_some_and(|below| below.starts_with(b"/")),
-            false => !place.ends_with(b"fs/cgroup"),
-        };
-        if kind == b"cgroup" && self.perhaps_joined.iter().any(is_own_groups) {
+        // In a root of its own, that of a hierarchy that it could not join would be its caller's; what the place itself has is hidden.
+        let is_below_own = !place.starts_with(b"/") && !place.ends_with(b"fs/cgroup");
+        if kind == b"cgroup" && is_below_own && !self.perhaps_joined.is_empty() {
             let first = bytes::split(call.bytes(4), b',').next().unwrap_or_default();
             fill(&mut line, "! owns ~ || ", &[first]);
         }

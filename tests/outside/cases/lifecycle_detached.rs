@@ -87,6 +87,27 @@ fn nothing_of_the_callers_stays_open() {
     }
 }
 
+case!(options_that_name_descriptors, Needs::NAMESPACES | Needs::SH);
+/// They stay open until all that the options name is open; none of mydocker's own has their numbers meanwhile.
+fn options_that_name_descriptors() {
+    let (records, folder, name) = (Records::new(), Folder::new(), unique_name());
+    let files = [folder.write("variables", b"A=of the file\n"), folder.write("out", b""), folder.write("pid", b"")];
+    let paths: Vec<_> = files.iter().map(|file| crate::probes::c_string(file)).collect();
+    let options = ["-d", "--name", &name, "--env-file", "/dev/fd/40", "--log", "/dev/fd/5", "--stats=/dev/fd/6"];
+    let run = records.run(&options, &["sh", "-c", "echo \"$A\""]).before(move || {
+        for (path, number) in paths.iter().zip([40, 5, 6]) {
+            // SAFETY: the calls take a string that ends with a NUL, and numbers
+            unsafe { libc::dup2(libc::open(path.as_ptr(), libc::O_RDWR), number) };
+        }
+        Ok(())
+    });
+    assert_eq!(run.start().reap().success(), format!("{name}\n"));
+    assert_eq!(records.call("wait", &[&name]).success(), "0\n");
+    assert_eq!(fs::read_to_string(&files[1]).expect("read"), "of the file\n");
+    wait_until("the record of --stats is there", || fs::read(&files[2]).is_ok_and(|text| !text.is_empty()));
+    records.remove(&name);
+}
+
 /// A file as stdout.
 fn stdout_to(file: &std::ffi::CStr) -> std::io::Result<()> {
     // SAFETY: the calls take a string that ends with a NUL, and numbers

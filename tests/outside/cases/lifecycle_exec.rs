@@ -429,16 +429,36 @@ fn its_file_is_out_of_reach_of_a_root() {
         assert_eq!(mydocker_at(file.as_ref(), &options.map(String::from)).finish().code(), 125);
     }
     records.remove(&name);
-    // A reaper of mydocker's is there all the time.
-    let options = ["run", "-d", "--state", &state, "--name", &name, "--init", "--cap-add", "SYS_PTRACE", "--rootfs"];
-    let words = [&root.path(), "/probe", "--probe", "take-programs", "mydocker"];
-    let run: Vec<String> = options.iter().chain(&words).map(|word| word.to_string()).collect();
-    mydocker_at(file.as_ref(), &run).start().reap().success();
-    wait_until("it has looked at all", || records.call("logs", &[&name]).stdout_text().contains("looked\n"));
+    // A reaper of mydocker's is there all the time, and what is executed later may have more than the container.
+    let options = ["run", "-d", "-i", "--state", &state, "--name", &name, "--init", "--rootfs", &root.path()];
+    let run: Vec<String> = options.iter().chain(&["/probe", "--probe", "hold"]).map(|word| word.to_string()).collect();
+    mydocker_at(file.as_ref(), &[&run[..], &[]].concat()).start().reap().success();
+    let looker =
+        records.verb("exec", &["--cap-add", "SYS_PTRACE", &name, "/probe", "--probe", "take-programs", "mydocker"]);
+    let looker = looker.start();
+    looker.await_output("looked");
     records.remove(&name);
+    drop(looker.reap());
     let (mode_now, now) = about(&file);
     assert_eq!(mode_now, mode);
     assert!(now.expect("read") == before.expect("read"), "mydocker's file has changed");
+}
+
+case!(a_trace_is_begun_once, Needs::ROOT);
+/// By a copy of mydocker, in a root of its own: into a FIFO, whose reader would see an end in between.
+fn a_trace_is_begun_once() {
+    let (records, folder, root, name) = (Records::new(), Folder::new(), Root::with_directories(), unique_name());
+    records.detached_in(&name, &["-i", "--rootfs", &root.path()], &["/probe", "--probe", "hold"]);
+    let fifo = folder.text("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let path = fifo.clone();
+    let reading = std::thread::spawn(move || fs::read_to_string(path).expect("read"));
+    let trace = format!("--trace={fifo}");
+    records.call("exec", &[&trace, &name, "/probe", "--probe", "status", "0"]).success();
+    let seen = reading.join().expect("the reader");
+    assert!(seen.contains("setns(") && seen.contains("execve(\"/probe\""), "{seen}");
+    assert_eq!(seen.matches("pidfd_open(").count(), 1, "{seen}");
+    records.remove(&name);
 }
 
 probe!("take-programs", |words| {

@@ -818,7 +818,7 @@ fn only_looks(call: &Call) -> bool {
         "openat" | "openat2" => {
             !["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| call.line.contains(flag))
         }
-        "prctl" => word(0).starts_with("PR_GET") || word(0) == "PR_CAPBSET_READ",
+        "prctl" => word(0).starts_with("PR_GET") || ["PR_CAPBSET_READ", "PR_SET_NAME"].contains(&word(0)),
         // Of a stream: whether it is a terminal, how large, and whose.
         "ioctl" => ["0", "1", "2"].contains(&word(0)) && ["TCGETS", "TIOCGWINSZ", "TIOCGPGRP"].contains(&word(1)),
         "prlimit64" => word(2) == "NULL",
