@@ -179,9 +179,9 @@ fn filters() {
 case!(a_command_that_is_not_executed_leaves_no_record, Needs::NAMESPACES);
 fn a_command_that_is_not_executed_leaves_no_record() {
     let records = Records::new();
-    records.run(&["--name", "lc-none"], &["/no/such"]).finish().refused(127, &["/no/such"]);
-    records.run(&["--name", "lc-none"], &["/"]).finish().refused(126, &["/"]);
-    records.run(&["--name", "lc-none", "--rootfs", "/no/root"], &["true"]).finish().refused(125, &["/no/root"]);
+    records.run(&["--name", "lc-nothing"], &["/no/such"]).finish().refused(127, &["/no/such"]);
+    records.run(&["--name", "lc-nothing"], &["/"]).finish().refused(126, &["/"]);
+    records.run(&["--name", "lc-nothing", "--rootfs", "/no/root"], &["true"]).finish().refused(125, &["/no/root"]);
     assert_eq!(records.left(), [""; 0]);
 }
 
@@ -478,29 +478,29 @@ fn a_dry_run_makes_no_record() {
 case!(processes_and_ipc_of_another_container, Needs::ROOT | Needs::SLEEP | Needs::MEMORY);
 fn processes_and_ipc_of_another_container() {
     let records = Records::new();
-    let first = records.waiting("lc-first");
+    let first = records.waiting("lc-shared");
     let first_process = children(first.pid)[0];
     let link = |kind: &str| fs::read_link(format!("/proc/{first_process}/ns/{kind}")).expect("readlink");
     for (option, kind, other) in [("--pid", "pid", "ipc"), ("--ipc", "ipc", "pid")] {
-        let seen = records.probe(&[option, "container:lc-first"], &["namespaces"]).finish().success();
+        let seen = records.probe(&[option, "container:lc-shared"], &["namespaces"]).finish().success();
         assert!(seen.contains(link(kind).to_str().expect("UTF-8")), "{seen}");
         assert!(!seen.contains(link(other).to_str().expect("UTF-8")), "{seen}");
         let script =
-            records.probe(&[option, "container:lc-first", "--dry-run=sh"], &["status", "0"]).finish().success();
+            records.probe(&[option, "container:lc-shared", "--dry-run=sh"], &["status", "0"]).finish().success();
         assert!(script.contains(&format!("leave out {option} container:")), "{script}");
         records.probe(&[option, "container:lc-none"], &["status", "0"]).finish().refused(125, &["no such container"]);
         let unnamed = records.probe(&[option, "container:"], &["status", "0"]).finish();
         assert!(unnamed.code() == 125 && unnamed.stderr_text().contains("a name is at most"), "{unnamed:?}");
     }
     // Its /proc shows them: PID 1 is that of the first.
-    let seen = records.probe(&["--pid", "container:lc-first"], &["file", "/proc/1/cmdline"]).finish().success();
+    let seen = records.probe(&["--pid", "container:lc-shared"], &["file", "/proc/1/cmdline"]).finish().success();
     assert!(seen.contains("hold"), "{seen:?}");
     // What is executed in such a container is in those namespaces, too.
-    let both = ["--pid", "container:lc-first", "--ipc", "container:lc-first"];
-    let second = records.probe(&[&["--name", "lc-second"], &both[..]].concat(), &["hold"]).start_ready();
-    records.await_state("lc-second");
+    let both = ["--pid", "container:lc-shared", "--ipc", "container:lc-shared"];
+    let second = records.probe(&[&["--name", "lc-sharing"], &both[..]].concat(), &["hold"]).start_ready();
+    records.await_state("lc-sharing");
     let words = probe_words(&["namespaces"]);
-    let before = ["exec", "--state", &records.state(), "lc-second"].map(std::ffi::OsString::from);
+    let before = ["exec", "--state", &records.state(), "lc-sharing"].map(std::ffi::OsString::from);
     let words = [&before[..], &words].concat();
     let seen = mydocker(&words).finish().success();
     for kind in ["pid", "ipc"] {
@@ -508,11 +508,11 @@ fn processes_and_ipc_of_another_container() {
     }
     second.finish().success();
     // An orphan becomes a child of the other's PID 1, and ends with its own container all the same.
-    records.run(&["-m", "50m", "--pid", "container:lc-first"], &["sh", "-c", "sleep 1000 &"]).finish().success();
+    records.run(&["-m", "50m", "--pid", "container:lc-shared"], &["sh", "-c", "sleep 1000 &"]).finish().success();
     let lives = |pid: &i32| state(*pid).is_some_and(|state| state != 'Z');
     assert_eq!(children(first_process).into_iter().filter(lives).count(), 0);
     first.finish().success();
-    records.probe(&["--pid", "container:lc-first"], &["status", "0"]).finish().refused(125, &["no such container"]);
+    records.probe(&["--pid", "container:lc-shared"], &["status", "0"]).finish().refused(125, &["no such container"]);
 }
 
 case!(a_run_among_the_processes_of_another, Needs::ROOT | Needs::BUSYBOX | Needs::SLEEP);
