@@ -280,6 +280,7 @@ const TABLE: &[Row] = &[
         &["ENOENT"],
         Survived("this kernel has no IPv6, which no container could announce itself in"),
     ),
+    row(PARENT, "openat", &["disable_ipv6\""], &["EROFS", "EACCES"], Warned("IPv6 stays on, which is said")),
     row(PARENT, "openat", &["ip_forward\", O_RDONLY"], &[], FORWARDS),
     row(PARENT, "read", &["ip_forward>"], &[], FORWARDS),
     row(PARENT, "mkdirat", &["\".net-"], &["EEXIST"], AGAIN),
