@@ -103,7 +103,7 @@ fn a_signal_before_the_terminal_is_there() {
     let strace = tool("strace").expect("strace");
     for options in [&["-t"][..], &["-t", "--init"]] {
         let seen = folder.text("strace");
-        let delay = "inject=setsid:delay_enter=500000";
+        let delay = "inject=setsid:delay_enter=2000000";
         let mut words: Vec<OsString> =
             ["-f", "-o", &seen, "-e", "trace=setsid", "-e", delay].map(OsString::from).into();
         words.extend([mydocker_file().into(), "run".into()]);
