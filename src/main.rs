@@ -124,9 +124,9 @@ fn exec(
     let (uid, _) = sys::effective_ids();
     let folder = || state::folder(own.spec.state, uid, environment, false);
     if own.trace.is_some() {
-        // Whoever executes a copy of himself would begin the trace anew.
+        // A copy that is executed later would begin the trace anew.
         let config = list::find(folder()?.as_ref(), name).and_then(|record| record.config());
-        if config.is_ok_and(|config| config.words.iter().any(|word| OWN_ROOT.contains(word))) {
+        if config.and_then(|config| cli::parse_options(&config.words)).is_ok_and(|run| run.spec.has_own_root()) {
             sealed::become_copy(started_as, environment)?;
         }
     }
@@ -176,9 +176,6 @@ fn exec(
     // Up to the end the record holds what `enter` has locked.
     list::tell_end(process, pid, name, carry_out())
 }
-
-/// The options that give a container a root of its own.
-const OWN_ROOT: [&str; 2] = ["--rootfs", "--ephemeral"];
 
 /// It stays open as long as this process.
 fn leak(fd: Fd) -> FdRef<'static> {

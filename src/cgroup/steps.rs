@@ -372,7 +372,7 @@ impl ChildStep for MountCgroups {
             sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k"))?;
         }
         for (group, point) in &self.groups {
-            // What is mounted of a hierarchy that it is nowhere in would be its caller's.
+            // A mount of a hierarchy in which it has no cgroup of its own would show its caller's.
             if group.left_out.get() || group.not_joined.get() {
                 continue;
             }

@@ -174,7 +174,7 @@ impl StartRelay {
 
     /// Enters the network of the container, without any privilege.
     fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
-        // It has the host's root, and in a user namespace the container's own privileges reach as far as its.
+        // The relay keeps the host's root. In a user namespace any process of the container could read its /proc/PID/root otherwise.
         sys::set_not_dumpable()?;
         sys::setns(namespace.borrow(), kind)?;
         sys::capset(0)?;

@@ -211,7 +211,7 @@ impl Relay {
         }
     }
 
-    /// Whether a connection is accepted; where its target refuses it, it goes to the next one. `None` if there is none.
+    /// Whether a server has accepted the connection. If a target refuses it, the next target is tried; `None` if all have refused.
     fn is_accepted(&mut self, at: usize) -> Option<bool> {
         let connection = self.connections.get_mut(at)?.as_mut()?;
         while connection.is_connecting {
@@ -238,9 +238,9 @@ impl Relay {
     /// closed.
     fn move_on(&mut self, at: usize, side: Option<usize>, is_last: bool) {
         let Some(Some(connection)) = self.connections.get_mut(at) else { return };
-        // What happens on a side before that is not lost: each is moved on when it is accepted.
+        // What has happened on a side before the server accepts is not lost: then both directions are moved.
         let was_connecting = connection.is_connecting;
-        // An end of the first target is none of the connection.
+        // A target that refuses ends its own socket, and not the connection.
         connection.to_end |= is_last && (!was_connecting || side == Some(0));
         let side = side.filter(|_| !was_connecting);
         let is_accepted = self.is_accepted(at);

@@ -451,7 +451,7 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
         };
         // One that has been removed meanwhile is not in the list.
         let Some(record) = record else { continue };
-        // As docker has it: whoever asks for a state asks for all that are in it.
+        // As docker has it, `--filter status=` looks at containers that have ended, too.
         if !(order.all || record.alive || order.filters.iter().any(|(key, _)| *key == "status")) {
             continue;
         }
@@ -517,23 +517,28 @@ fn has_part(name: &[u8], part: &[u8]) -> bool {
     }
 }
 
+const STARTING: &str = "starting";
 const RUNNING: &str = "running";
 const PAUSED: &str = "paused";
+const RESTARTING: &str = "restarting";
+const EXITED: &str = "exited";
+const LOST: &str = "lost";
+const UNREADABLE: &str = "unreadable";
 
-/// The states, and those of docker that none is in here.
+/// The states that `--filter status=` takes. No container here is ever in the last three, which docker has.
 pub const STATES: [&str; 10] =
-    ["starting", RUNNING, PAUSED, "restarting", "exited", "lost", "unreadable", "created", "removing", "dead"];
+    [STARTING, RUNNING, PAUSED, RESTARTING, EXITED, LOST, UNREADABLE, "created", "removing", "dead"];
 
 /// Its state, in one word.
 fn word_of(record: &Record, end: Option<End>) -> &'static str {
     match (record.alive, end) {
-        _ if !record.is_readable() => "unreadable",
-        (true, _) if record.state.is_empty() => "starting",
-        (true, Some(_)) => "restarting",
+        _ if !record.is_readable() => UNREADABLE,
+        (true, _) if record.state.is_empty() => STARTING,
+        (true, Some(_)) => RESTARTING,
         (true, _) if record.is_frozen() => PAUSED,
         (true, _) => RUNNING,
-        (false, Some(_)) => "exited",
-        (false, None) => "lost",
+        (false, Some(_)) => EXITED,
+        (false, None) => LOST,
     }
 }
 
@@ -552,7 +557,7 @@ fn status_of(record: &Record, word: &str, end: Option<End>, now: u64) -> Vec<u8>
             out.put(b" ");
             put_age(&mut out, now.saturating_sub(record.number(b"began")));
         }
-        None if word == "lost" => out.put(b": its keeper was killed"),
+        None if word == LOST => out.put(b": its keeper was killed"),
         None => {}
     }
     out

@@ -11,7 +11,7 @@ use core::ffi::CStr;
 pub fn become_copy(words: &[&'static CStr], environment: &[&'static CStr]) -> Result<()> {
     let program = sys::open(c"/proc/self/exe", OpenFlags::NONE)?;
     if sys::is_sealed(&program) {
-        // execve(2) has called it after the number of the descriptor.
+        // After execve(2) of /proc/self/fd/N the process is called N.
         return sys::set_name(c"mydocker");
     }
     let copy = sys::sealed_copy(&program)?;

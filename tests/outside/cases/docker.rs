@@ -124,6 +124,7 @@ fn what_there_is_not() {
         ("cp", "the folder that --rootfs names"),
         ("info", "mydocker check"),
         ("runn", "did you mean run?"),
+        ("rnu", "did you mean run?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
