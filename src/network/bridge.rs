@@ -243,7 +243,7 @@ impl ParentStep for MakeBridge {
         let info = requests.begin_attribute(libc::IFLA_LINKINFO);
         requests.attribute(INFO_KIND, b"bridge");
         requests.end_attribute(info);
-        match requests.send(socket, b"RTM_NEWLINK bridge") {
+        match sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, b"RTM_NEWLINK bridge")) {
             // Another mydocker was faster.
             Err(e) if e.is(Errno::EEXIST) => {}
             other => other.map_err(|e| explain(e, "this kernel has no bridges: modprobe bridge"))?,
@@ -346,7 +346,7 @@ impl ConnectToBridge {
         requests.end_attribute(peer);
         requests.end_attribute(data);
         requests.end_attribute(info);
-        requests.send(&self.bridge.socket, b"RTM_NEWLINK veth")
+        sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(&self.bridge.socket, b"RTM_NEWLINK veth"))
     }
 }
 
@@ -363,11 +363,13 @@ step! {
 impl ParentStep for Masquerade {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(address) = parent.address else { return Ok(()) };
-        let socket = sys::netlink(NetlinkFamily::NETFILTER)
-            .map_err(|e| e.hint_for(&[(Errno::EPROTONOSUPPORT, filter::NO_NF_TABLES)]))?;
-        filter::masquerade(&socket, address, self.bridge.name)?;
-        parent.filter = Some(socket);
-        Ok(())
+        sys::once_loaded(&filter::MISSING, &mut || {
+            let socket = sys::netlink(NetlinkFamily::NETFILTER)?;
+            filter::masquerade(&socket, address, self.bridge.name)?;
+            parent.filter = Some(socket);
+            Ok(())
+        })
+        .map_err(filter::explain)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packet filters: nf_tables, as nft(8) has it. Source: linux/netfilter/nf_tables.h.
 
 use crate::bytes::{Address, Put};
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::sys::netlink::{ACK, attribute, attributes};
 use crate::sys::{self, Fd, NetlinkFamily, Requests, getpid, padded};
 use alloc::vec::Vec;
@@ -118,9 +118,20 @@ pub fn compared(request: &[u8]) -> Vec<&[u8]> {
     values
 }
 
+/// What the kernel says of a module that it lacks: that of netfilter, that of nf_tables, or that of the chain or of an expression.
+pub const MISSING: [Errno; 3] = [Errno::EPROTONOSUPPORT, Errno::EOPNOTSUPP, Errno::ENOENT];
+
 /// Why there is no table.
-pub const NO_NF_TABLES: &str =
-    "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables";
+pub fn explain(error: Error) -> Error {
+    const NO_NF_TABLES: &str =
+        "this kernel has no nf_tables, or no table of one's own (Linux 5.12): modprobe nf_tables";
+    let [netfilter, nf_tables, part] = MISSING;
+    error.hint_for(&[
+        (netfilter, NO_NF_TABLES),
+        (nf_tables, NO_NF_TABLES),
+        (part, "this kernel cannot masquerade: modprobe nft_chain_nat nft_masq"),
+    ])
+}
 
 /// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.
 pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
@@ -162,10 +173,5 @@ pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     expression(&mut requests, b"masq", &|_| {});
     requests.end_attribute(rule);
     requests.begin(libc::NFNL_MSG_BATCH_END as u16, 0, &[&batch]);
-    requests.send(socket, b"nf_tables").map_err(|e| {
-        e.hint_for(&[
-            (Errno::EOPNOTSUPP, NO_NF_TABLES),
-            (Errno::ENOENT, "this kernel cannot masquerade: modprobe nft_chain_nat nft_masq"),
-        ])
-    })
+    requests.send(socket, b"nf_tables")
 }

@@ -2,7 +2,7 @@
 //! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
 //!
 //! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`fs`], [`mount`], [`process`],
-//! [`signal`], [`tty`], [`cred`], [`net`], [`netlink`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
+//! [`signal`], [`tty`], [`cred`], [`net`], [`netlink`], [`module`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
 //! notes them.
 
 pub mod clone;
@@ -12,6 +12,7 @@ pub mod flags;
 pub mod fs;
 pub mod gate;
 pub mod heap;
+pub mod module;
 pub mod mount;
 pub mod net;
 pub mod netlink;
@@ -39,6 +40,7 @@ pub use fs::{
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};
+pub use module::once_loaded;
 pub use mount::{
     Loop, NO_IMAGE, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount,
     open_loop_control, open_tree, open_tree_of_file, pivot_root, remount, remount_read_only,

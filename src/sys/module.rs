@@ -1,0 +1,28 @@
+//! Modules that the kernel loads when somebody asks for what is in them.
+
+use super::fs::read_file;
+use super::process::nanosleep;
+use crate::bytes;
+use crate::error::{Errno, Result};
+
+/// Does `attempt`, and does it again if the kernel had no module for it: another process may have asked for the same module at the
+/// same time.
+///
+/// The kernel runs modprobe(8) and then looks once more. The modprobe of busybox ends at once when /proc/modules has the module,
+/// and it is there before it is initialised: whoever comes second is told that it is `missing`. So this tries until no module
+/// is being loaded, two seconds at most.
+pub fn once_loaded(missing: &[Errno], attempt: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    for _ in 0..200 {
+        match attempt() {
+            Err(e) if e.is_one_of(missing) => {}
+            other => return other,
+        }
+        let modules = read_file(c"/proc/modules");
+        if !modules.is_ok_and(|list| bytes::position(&list, b" Loading ").is_some()) {
+            break;
+        }
+        nanosleep(10_000_000)?;
+    }
+    // It may have been initialised just before the question.
+    attempt()
+}
