@@ -241,15 +241,17 @@ probe!("check-families", |_| {
 
 network_case!(no_answer_of_a_missing_subsystem, Needs::ROOT | Needs::BRIDGE | Needs::STRACE, "check-subsystem");
 probe!("check-subsystem", |_| {
-    // The kernel answers a batch once, whatever is in it. nfgenmsg ends with the subsystem: here one that is not there.
+    // The kernel answers a batch once, whatever is in it. nfgenmsg ends with the subsystem: here one that is not there, and
+    // the second time neither.
     let folder = Folder::new();
     let seen = folder.text("strace");
-    let poke = "inject=sendto:poke_enter=@arg2=140000001000010000000000000000000000000c:when=NUMBER";
+    let poke = "inject=sendto:poke_enter=@arg2=140000001000010000000000000000000000000c:when=NUMBER..NEXT";
     drop(beside_strace(&seen, "inject=sendto:delay_enter=0").reap());
     let calls = std::fs::read_to_string(&seen).expect("strace");
     let batch = calls.lines().position(|line| line.contains("NETFILTER") || line.contains("nlmsg_type=0x10"));
-    let number = (batch.expect("a batch") + 1).to_string();
-    let outcome = beside_strace(&seen, &poke.replace("NUMBER", &number)).reap();
+    let number = batch.expect("a batch") + 1;
+    let poke = poke.replace("NUMBER", &number.to_string()).replace("NEXT", &(number + 1).to_string());
+    let outcome = beside_strace(&seen, &poke).reap();
     assert_eq!(outcome.code(), 125, "{outcome:?}");
     assert!(outcome.stderr_text().contains("modprobe nf_tables"), "{outcome:?}");
     only_lo();
