@@ -117,6 +117,17 @@ impl Log {
     /// Takes one piece, and returns how long it was.
     pub fn take(&mut self) -> Result<usize> {
         let n = sys::read(self.pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default())?;
+        self.tell_loss();
+        let buffer = core::mem::take(&mut self.buffer);
+        if self.lost > 0 || !self.append(buffer, n) {
+            self.lost += n as u64;
+        }
+        self.buffer = buffer;
+        Ok(n)
+    }
+
+    /// Says in the log what is missing there, if there is room again for that.
+    fn tell_loss(&mut self) {
         if self.lost > 0 {
             let mut note = FixedBytes::<200>::new();
             note.put(b"mydocker: the log has lost ");
@@ -126,18 +137,15 @@ impl Log {
             if let Some(room) = piece.get_mut(HEADER..).and_then(|room| room.get_mut(..note.as_bytes().len())) {
                 room.copy_from_slice(note.as_bytes());
             }
-            if !self.append(&mut piece, note.as_bytes().len()) {
-                self.lost += n as u64;
-                return Ok(n);
+            if self.append(&mut piece, note.as_bytes().len()) {
+                self.lost = 0;
             }
-            self.lost = 0;
         }
-        let buffer = core::mem::take(&mut self.buffer);
-        if !self.append(buffer, n) {
-            self.lost += n as u64;
-        }
-        self.buffer = buffer;
-        Ok(n)
+    }
+
+    /// Whether something is missing that the log does not speak of.
+    pub fn has_lost(&self) -> bool {
+        self.lost > 0
     }
 
     /// Takes all that is there. In the PID namespace of another container, what the command has left behind may go on writing.
@@ -146,6 +154,8 @@ impl Log {
         while left > 0 && sys::poll(&mut [Poll::new(Some(self.pipe.borrow()), true, false)], Some(0))? {
             left = left.saturating_sub(self.take()?);
         }
+        // A line takes less room than most pieces.
+        self.tell_loss();
         Ok(())
     }
 
@@ -225,7 +235,7 @@ pub struct View {
 const PAUSE: i64 = 50_000_000;
 
 /// Prints the log of a container.
-pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
+pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
     let open = |file| record.dir.open_plain(file, OpenFlags::NONE);
     // Between two names of a file there is a moment without `log`; and a keeper may have been killed in it.
     let Some(log) = if_there(open(LOG))?.map_or_else(|| if_there(open(OLD)), |log| Ok(Some(log)))? else {
@@ -271,6 +281,13 @@ pub fn show(record: &Record, name: &CStr, view: &View) -> Result<()> {
             continue;
         }
         if has_ended {
+            if view.follow {
+                record.wait()?;
+            }
+            if record.end().is_some_and(|end| end.lost_log) {
+                let what = "the disk was full: what it wrote last is not in the log of";
+                sys::say(Error::refused(what, name.to_bytes(), ""));
+            }
             return Ok(());
         }
         sys::nanosleep(PAUSE)?;

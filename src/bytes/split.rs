@@ -66,7 +66,7 @@ fn index_of(bytes: &[u8], wanted: u8) -> Option<usize> {
 }
 
 /// The words of `bytes`, which are divided by any number of blanks, tabs and newlines.
-pub fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 

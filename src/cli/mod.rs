@@ -19,6 +19,7 @@ use mydocker::process::list::Order;
 use mydocker::spec::StatsTo;
 use mydocker::{privilege, sys, sysctl};
 use options::{Given, ROWS};
+use spelling::Operands;
 
 /// What to do.
 pub enum Action<'a> {
@@ -84,7 +85,7 @@ fn parse_help<'a>(words: &[&'a [u8]]) -> Result<Action<'a>> {
 
 /// Parses the words after `run`.
 fn parse_run<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
-    let split = spelling::normalise(ROWS, words)?;
+    let split = spelling::normalise(ROWS, words, Operands::Command)?;
     if split.help {
         return Ok(Action::Print(help::run_help().leak()));
     }
@@ -102,7 +103,7 @@ fn parse_run<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
 
 /// Parses the words after `exec`.
 fn parse_exec<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
-    let split = spelling::normalise(help::exec_rows(), words)?;
+    let split = spelling::normalise(help::exec_rows(), words, Operands::Command)?;
     match split.command {
         _ if split.help => Ok(Action::Print(help::verb_help(&help::exec_verb()).leak())),
         [name, command @ ..] => {

@@ -1,7 +1,7 @@
 //! The words after the name of a command about containers become an [`Order`].
 
 use super::options::path;
-use super::spelling;
+use super::spelling::{self, Operands};
 use super::verbs::Verb;
 use mydocker::bytes;
 use mydocker::cgroup;
@@ -12,7 +12,7 @@ use mydocker::sys::{self, SignalNumber};
 
 /// Parses the words after its name. `None`: its help is wanted.
 pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
-    let split = spelling::normalise(verb.rows, words)?;
+    let split = spelling::normalise(verb.rows, words, Operands::Names)?;
     if split.help {
         return Ok(None);
     }

@@ -12,15 +12,25 @@ pub struct SplitArgs<'a> {
     /// For argh: `--name` and the value; `true` for a switch, an empty word for a value that was left out. Options with a
     /// single value occur once.
     pub options: Vec<&'a str>,
-    /// COMMAND and its arguments, as they are.
+    /// COMMAND and its arguments, as they are; or the names.
     pub command: &'a [&'a [u8]],
     /// `-h` or `--help` was among the options.
     pub help: bool,
 }
 
-/// Sorts out `words`. Options end at `--`, or at the first word that is not an option; `-` alone is not one.
-pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<SplitArgs<'a>> {
+/// What the words are that are not options.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Operands {
+    /// A command, whose options are not mydocker's.
+    Command,
+    /// Names. As docker has it, options may stand between them and behind them.
+    Names,
+}
+
+/// Sorts out `words`. Options end at `--`, or at the first word of a command; `-` alone is not an option.
+pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]], operands: Operands) -> Result<SplitArgs<'a>> {
     let mut left = Words { rest: words, given: Vec::new() };
+    let mut names = Vec::new();
     while let [word, after @ ..] = left.rest {
         if *word == b"--" {
             left.rest = after;
@@ -30,7 +40,14 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
         if *word == b"-h" && after.is_empty() || *word == b"--help" {
             return Ok(SplitArgs { options: Vec::new(), command: &[], help: true });
         }
-        let [b'-', first, letters @ ..] = word else { break };
+        let [b'-', first, letters @ ..] = word else {
+            if operands == Operands::Command {
+                break;
+            }
+            names.push(*word);
+            left.rest = after;
+            continue;
+        };
         left.rest = after;
         if *first == b'-' {
             let (name, value) = match split_once(word, b'=') {
@@ -50,7 +67,14 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]]) -> Result<Spli
             options.extend([row.name(), value]);
         }
     }
-    Ok(SplitArgs { options, command: left.rest, help: false })
+    let command = match operands {
+        Operands::Command => left.rest,
+        Operands::Names => {
+            names.extend(left.rest);
+            names.leak()
+        }
+    };
+    Ok(SplitArgs { options, command, help: false })
 }
 
 /// The row that has `name`, with its dashes, among its names.
@@ -158,7 +182,7 @@ mod tests {
 
     /// The options and the command as two lines, or the error's message.
     fn normal(words: &[&[u8]]) -> core::result::Result<(String, String), String> {
-        match normalise(SOME_ROWS, words) {
+        match normalise(SOME_ROWS, words, Operands::Command) {
             Ok(split) if split.help => Ok(("HELP".into(), String::new())),
             Ok(split) => {
                 let command: Vec<_> = split.command.iter().map(|word| String::from_utf8_lossy(word)).collect();
@@ -215,6 +239,24 @@ mod tests {
         ] {
             assert_eq!(normal(&split(line)), Ok((options.into(), command.into())), "{line}");
         }
+    }
+
+    #[test]
+    fn options_between_names() {
+        for (line, options, names) in [
+            ("web -t", "--tty true", "web"),
+            ("web -m 1 db -t", "--memory-limit 1 --tty true", "web db"),
+            ("-t web --tty=false", "", "web"),
+            ("web -- -t db", "", "web -t db"),
+            ("-- -- web", "", "-- web"),
+        ] {
+            let words = split(line);
+            let split = normalise(SOME_ROWS, &words, Operands::Names).ok().unwrap();
+            let given: Vec<_> = split.command.iter().map(|word| String::from_utf8_lossy(word)).collect();
+            assert_eq!((split.options.join(" "), given.join(" ")), (options.into(), names.into()), "{line}");
+        }
+        assert!(normalise(SOME_ROWS, &split("web -h"), Operands::Names).is_ok_and(|split| split.help));
+        assert!(normalise(SOME_ROWS, &split("web -x"), Operands::Names).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::log;
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{Restart, Spec};
-use crate::state::{self, Held};
+use crate::state::{self, End, Held};
 use crate::streams;
 use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, Poll, SigSet, Wait};
 use core::ffi::CStr;
@@ -120,13 +120,13 @@ pub fn restart(
                 None => {}
                 // One that failed early has noted nothing.
                 Some(Wait::Exited(125)) if state::has_run(dir)? => {
-                    state::note_status(dir, 125, false)?;
+                    state::note_status(dir, End::now(125))?;
                     break 125;
                 }
                 Some(Wait::Exited(status)) => break status,
                 // It was killed, and its container with it.
                 Some(Wait::Signaled(signal)) => {
-                    state::note_status(dir, 128 + signal, false)?;
+                    state::note_status(dir, End::now(128 + signal))?;
                     was_killed = true;
                     break 128 + signal;
                 }

@@ -5,6 +5,7 @@ use crate::cgroup::directory::FREEZER_STATE;
 use crate::error::{Errno, Error, Result};
 use crate::log::{self, View};
 use crate::process::keep;
+use crate::process::table::{Row, put_age, put_limit, put_size, put_table};
 use crate::state::{self, End, Record};
 use crate::sys::{self, Dir, FdRef, OpenFlags, Poll};
 use alloc::collections::BinaryHeap;
@@ -167,7 +168,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
                 state::remove(folder, name, &record.dir)?;
             }
         }
-        Act::Logs => return log::show(&record, name, &order.view),
+        Act::Logs => return log::show(&mut record, name, &order.view),
         Act::Wait => {
             record.wait()?;
             if !record.is_readable() {
@@ -233,8 +234,13 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let cpu = record.group_file(["cpu.stat", "cpuacct.usage"]);
     let freezer = record.freezer();
     let mut out = Vec::new();
+    // The columns are as wide as what may be in them, for later lines are not known yet.
+    let name_width = name.count_bytes().max(4) + 2;
+    if !order.json {
+        out.put_column(b"NAME", name_width);
+        out.put(b"CPU SECONDS   MEMORY         PROCESSES\n");
+    }
     loop {
-        out.clear();
         let [used, limit] = memory.read();
         let count = processes.as_ref().and_then(count_lines);
         // v2 counts microseconds, v1 nanoseconds.
@@ -242,33 +248,35 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
             let v2 = bytes::field(text, b"usage_usec").and_then(number);
             v2.or_else(|| number(text).map(|nanoseconds| nanoseconds / 1000))
         });
-        let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
         if order.json {
             let word = if freezer.as_ref().is_some_and(state::has_stopped) { PAUSED } else { RUNNING };
+            let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
             put_json(&mut out, name, record, word, None, &numbers);
         } else {
-            out.put(name.to_bytes());
-            put_value(&mut out, "  cpu ", cpu, Vec::put_seconds);
-            put_value(&mut out, "  memory ", used, put_size);
-            if used.is_some() {
-                put_limit(&mut out, limit);
-            }
-            put_value(&mut out, "  processes ", count, Vec::put_decimal);
+            out.put_column(name.to_bytes(), name_width);
+            put_cell(&mut out, 14, cpu, &mut Vec::put_seconds);
+            put_cell(&mut out, 15, used, &mut |out, used| {
+                put_size(out, used);
+                put_limit(out, limit);
+            });
+            put_cell(&mut out, 0, count, &mut Vec::put_decimal);
             out.put(b"\n");
         }
         sys::write_all(FdRef::STDOUT, &out)?;
+        out.clear();
         if order.once || sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(1000))? {
             return Ok(());
         }
     }
 }
 
-fn put_value(out: &mut Vec<u8>, heading: &str, value: Option<u64>, put: fn(&mut Vec<u8>, u64)) {
-    out.put(heading.as_bytes());
+fn put_cell(out: &mut Vec<u8>, width: usize, value: Option<u64>, put: &mut dyn FnMut(&mut Vec<u8>, u64)) {
+    let end = out.len() + width;
     match value {
         Some(value) => put(out, value),
         None => out.put(b"-"),
     }
+    out.put_column(b"", end.saturating_sub(out.len()));
 }
 
 /// What the file says now.
@@ -432,14 +440,6 @@ fn print(line: &[u8]) -> Result<()> {
     sys::write_all(FdRef::STDOUT, &[line, b"\n"].concat())
 }
 
-/// What the table says of one container.
-const COLUMNS: [&str; 6] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY", "PORTS"];
-
-/// How much of a command the table shows.
-const COMMAND_WIDTH: usize = 20;
-
-type Row = [Vec<u8>; COLUMNS.len()];
-
 fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> Result<()> {
     let names = BinaryHeap::from(sys::directory_names(folder, b"")?).into_sorted_vec();
     let now = sys::realtime() / 1000;
@@ -481,7 +481,6 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
                 put_size(&mut memory, used);
                 put_limit(&mut memory, limit);
             }
-            let command = command.get(..COMMAND_WIDTH).unwrap_or(command);
             let status = status_of(&record, word, end, now);
             rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
         }
@@ -563,36 +562,6 @@ fn status_of(record: &Record, word: &str, end: Option<End>, now: u64) -> Vec<u8>
     out
 }
 
-/// A time as people say it: `1 second`, `3 minutes`.
-fn put_age(out: &mut Vec<u8>, seconds: u64) {
-    let (n, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    out.put_decimal(n);
-    out.put(b" ");
-    out.put(unit.as_bytes());
-    out.put(if n == 1 { b"" } else { b"s" });
-}
-
-/// A size as people write it: `105M`.
-fn put_size(out: &mut Vec<u8>, bytes: u64) {
-    let unit = (bytes.max(1).ilog2() / 10).min(4);
-    out.put_decimal(bytes >> (10 * unit));
-    out.put(b"BKMGT".get(unit as usize..).and_then(|units| units.get(..1)).unwrap_or_default());
-}
-
-/// After the memory in use, its limit: `105M / 200M`.
-fn put_limit(out: &mut Vec<u8>, limit: Option<u64>) {
-    out.put(b" / ");
-    match limit {
-        Some(limit) => put_size(out, limit),
-        None => out.put(b"max"),
-    }
-}
-
 /// The files that say how much memory is in use, and how much may be.
 struct Memory([Option<sys::Fd>; 2]);
 
@@ -610,26 +579,6 @@ impl Memory {
         // v1 says 2^63, less a page, where there is no limit.
         [used, limit.filter(|limit| *limit < 1 << 62)]
     }
-}
-
-/// Prints the rows below the headings, in columns as wide as what is in them.
-fn put_table(mut rows: Vec<Row>) -> Result<()> {
-    rows.insert(0, COLUMNS.map(|heading| heading.as_bytes().to_vec()));
-    let mut widths = [0; COLUMNS.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    let mut out = Vec::new();
-    for row in &rows {
-        for (cell, width) in row.iter().zip(widths) {
-            out.put_column(cell, width + 2);
-        }
-        out.truncate(out.trim_ascii_end().len());
-        out.put(b"\n");
-    }
-    sys::write_all(FdRef::STDOUT, &out)
 }
 
 fn put_json(

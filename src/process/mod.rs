@@ -10,6 +10,7 @@ pub mod start;
 pub mod stats;
 pub mod stops;
 pub mod supervise;
+pub mod table;
 
 use crate::error::{Error, Result};
 use crate::network::bridge::Bridge;
@@ -17,7 +18,7 @@ use crate::network::{names, publish, slirp};
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
-use crate::state;
+use crate::state::{self, End};
 use crate::step::Stop;
 use crate::sys::trace::{self, Phase};
 use crate::sys::{self, FdRef, Wait};
@@ -140,7 +141,8 @@ pub fn carry_out(
     let left =
         names::leave(parent, bridge).and(slirp::end(parent)).and(relayed).and(bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
-    let noted = noted.and(state::note_end(plan, parent, status, started.is_ok(), memory.is_some()));
+    let end = End { out_of_memory: memory.is_some(), lost_log: supervisor.has_lost_log(), ..End::now(status) };
+    let noted = noted.and(state::note_end(plan, parent, end, started.is_ok()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
         match sys::write_last(FdRef::STDERR, &line) {

@@ -102,6 +102,11 @@ impl Supervisor {
         self.terminal.as_ref().map_or(Ok(()), |terminal| terminal.loss())
     }
 
+    /// Whether the end of its log is lost, and the log does not say so.
+    pub fn has_lost_log(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.has_lost())
+    }
+
     /// Closes the container's terminal.
     pub fn hang_up_terminal(&mut self) {
         if let Some(terminal) = &mut self.terminal {

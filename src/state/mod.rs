@@ -47,6 +47,10 @@ const STATUS_LEN: usize = 32;
 /// What that byte is then.
 const RESTARTING: &[u8] = b"R";
 
+/// The words behind the status and the time, for [`End::out_of_memory`] and [`End::lost_log`].
+const OOM: &[u8] = b"oom";
+const LOST_LOG: &[u8] = b"lost";
+
 /// There is no status.
 const BLANK: [u8; STATUS_LEN] = [b' '; STATUS_LEN];
 

@@ -2,7 +2,7 @@
 
 use super::folder::remove;
 use super::stat::start_of;
-use super::{BLANK, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use super::{BLANK, End, LOST_LOG, OOM, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::Result;
@@ -111,12 +111,16 @@ fn write_status(dir: &Dir, line: &[u8]) -> Result<()> {
 }
 
 /// Notes how it has ended.
-pub fn note_status(dir: &Dir, status: i32, out_of_memory: bool) -> Result<()> {
+pub fn note_status(dir: &Dir, end: End) -> Result<()> {
     let mut line = FixedBytes::<200>::new();
-    line.put_decimal(status as u64);
+    line.put_decimal(end.status);
     line.put(b" ");
-    line.put_decimal(sys::realtime() / 1000);
-    line.put(if out_of_memory { b" oom" } else { b"     " });
+    line.put_decimal(end.at);
+    for word in [OOM, LOST_LOG] {
+        let is_so = if word == OOM { end.out_of_memory } else { end.lost_log };
+        line.put(b" ");
+        line.put_column(if is_so { word } else { b"" }, word.len());
+    }
     write_status(dir, line.as_bytes())
 }
 
@@ -128,13 +132,13 @@ pub fn note_pause(dir: &Dir) -> Result<()> {
 }
 
 /// Notes that the container has ended. `executed`: its command had begun. Only the record of a detached container is kept.
-pub fn note_end(plan: &Plan, parent: &Parent, status: i32, executed: bool, out_of_memory: bool) -> Result<()> {
+pub fn note_end(plan: &Plan, parent: &Parent, end: End, executed: bool) -> Result<()> {
     let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
     // One that cannot be started again was there before.
     let is_kept = executed || plan.spec.restart.is_some() && has_run(dir)?;
     if !is_kept {
         return remove(folder, name, dir);
     }
-    let noted = note_status(dir, status, out_of_memory);
+    let noted = note_status(dir, end);
     if plan.spec.detach && !plan.spec.remove { noted } else { noted.and(remove(folder, name, dir)) }
 }

@@ -1,7 +1,7 @@
 //! A record, as whoever looks for a container reads it.
 
 use super::stat::{Stat, stat};
-use super::{BLANK, CONFIG, CONFIG_END, DAMAGED, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use super::{BLANK, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OOM, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
 use crate::bytes;
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED};
@@ -28,6 +28,15 @@ pub struct End {
     pub at: u64,
     /// The kernel has killed for lack of memory.
     pub out_of_memory: bool,
+    /// The disk was full: the end of its log is lost, and the log has no room to say so.
+    pub lost_log: bool,
+}
+
+impl End {
+    /// It ends now, with this status.
+    pub fn now(status: i32) -> End {
+        End { status: status as u64, at: sys::realtime() / 1000, out_of_memory: false, lost_log: false }
+    }
 }
 
 /// A process, its pid, and that of its parent.
@@ -296,7 +305,9 @@ fn read_status(file: &Fd, state: &[u8]) -> Result<Option<[u8; STATUS_LEN]>> {
 fn parse_end(line: &[u8]) -> Option<End> {
     let mut words = bytes::words(line);
     let mut number = || bytes::decimal(words.next()?).ok();
-    Some(End { status: number()?, at: number()?, out_of_memory: words.next() == Some(b"oom") })
+    let (status, at) = (number()?, number()?);
+    let has = |wanted: &[u8]| words.clone().any(|word| word == wanted);
+    Some(End { status, at, out_of_memory: has(OOM), lost_log: has(LOST_LOG) })
 }
 
 /// What a state file says.

@@ -74,6 +74,13 @@ pub struct WindowSize([u16; 4]);
 
 impl Object for WindowSize {}
 
+impl WindowSize {
+    /// How many columns it has. 0: it is not known.
+    pub fn columns(&self) -> usize {
+        self.0[1].into()
+    }
+}
+
 /// TCGETS. `None`: not a terminal.
 pub fn tcgets(fd: FdRef) -> Option<Termios> {
     let mut termios = Termios { input: 0, output: 0, control: 0, local: 0, line: 0, characters: [0; 19] };

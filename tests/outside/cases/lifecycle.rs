@@ -150,6 +150,28 @@ fn memory_in_use_and_its_limit() {
     running.finish().success();
 }
 
+case!(options_behind_the_name, Needs::NAMESPACES | Needs::SLEEP);
+/// As docker takes them.
+fn options_behind_the_name() {
+    let records = Records::new();
+    for verb in ["stop", "kill", "rm"] {
+        let name = unique_name();
+        records.run(&["-d", "--name", &name], &["sleep", "1000"]).start().reap().success();
+        let options: &[&str] = match verb {
+            "stop" => &["-t", "0"],
+            "kill" => &["--signal=KILL"],
+            _ => &["-f"],
+        };
+        assert_eq!(records.call("logs", &[&name, "-n", "1", "-t"]).success(), "");
+        records.call("logs", &[&name, "-x"]).usage_error(&["unknown option", "-x"]);
+        assert_eq!(records.call(verb, &[&[&name[..]], options].concat()).success(), format!("{name}\n"));
+        if verb != "rm" {
+            records.remove(&name);
+        }
+        assert_eq!(records.left(), [""; 0]);
+    }
+}
+
 case!(filters, Needs::NAMESPACES);
 fn filters() {
     let records = Records::new();

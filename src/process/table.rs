@@ -1,0 +1,178 @@
+//! What is printed for people: tables, sizes and times.
+
+use crate::bytes::Put;
+use crate::error::Result;
+use crate::sys::{self, FdRef};
+use alloc::vec::Vec;
+
+/// The columns of `ps`.
+const COLUMNS: [&str; 6] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY", "PORTS"];
+const STATUS: usize = 1;
+const COMMAND: usize = 2;
+const PORTS: usize = 5;
+
+/// How much of a command the table shows,
+const COMMAND_AT_MOST: usize = 20;
+/// and how much it shows in any case.
+const COMMAND_AT_LEAST: usize = COLUMNS[COMMAND].len();
+
+/// What the table says of one container.
+pub type Row = [Vec<u8>; COLUMNS.len()];
+
+/// How many blanks stand between two columns.
+const GAP: usize = 2;
+
+/// Prints the rows below the headings, for the terminal that standard output is, or for other programs.
+pub fn put_table(rows: Vec<Row>) -> Result<()> {
+    let terminal = sys::window_size(FdRef::STDOUT).map(|size| size.columns()).filter(|columns| *columns > 0);
+    sys::write_all(FdRef::STDOUT, &table(rows, terminal))
+}
+
+/// The table, in columns as wide as what is in them. In one that is wider than the terminal, or than 80 columns, the commands are
+/// shorter. If that is not enough, a row takes several lines, on a terminal alone: other programs read one line for each container.
+fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
+    let columns = terminal.unwrap_or(80);
+    rows.insert(0, COLUMNS.map(|heading| heading.as_bytes().to_vec()));
+    let excess = |widths: [usize; COLUMNS.len()]| widths.iter().sum::<usize>().saturating_sub(GAP + columns);
+    let cut = |rows: &mut Vec<Row>, width: usize| rows.iter_mut().for_each(|row| row[COMMAND].truncate(width));
+    cut(&mut rows, COMMAND_AT_MOST);
+    let is_wide = |rows: &[Row]| excess(widths(rows, false)) > 0;
+    let is_folded = terminal.is_some() && {
+        let mut shortest = rows.clone();
+        cut(&mut shortest, COMMAND_AT_LEAST);
+        is_wide(&shortest)
+    };
+    let wide = widths(&rows, is_folded);
+    cut(&mut rows, (wide[COMMAND] - GAP).saturating_sub(excess(wide)).max(COMMAND_AT_LEAST));
+    let widths = widths(&rows, is_folded);
+    let mut out = Vec::new();
+    for row in &rows {
+        let [name, status, command, pid, memory, ports] = row;
+        let (first, more) = status.split_at(if is_folded { end_of_line(status) } else { status.len() });
+        put_line(&mut out, &[name, first, command, pid, memory, if is_folded { b"" } else { ports }], widths);
+        if !more.is_empty() {
+            put_line(&mut out, &[b"", more.trim_ascii_start()], widths);
+        }
+        if is_folded && !ports.is_empty() {
+            out.put_column(b"", GAP);
+            put_line(&mut out, &[ports], widths);
+        }
+    }
+    out
+}
+
+fn put_line(out: &mut Vec<u8>, cells: &[&[u8]], widths: [usize; COLUMNS.len()]) {
+    for (cell, width) in cells.iter().zip(widths) {
+        out.put_column(cell, width);
+    }
+    out.truncate(out.trim_ascii_end().len());
+    out.put(b"\n");
+}
+
+/// How wide each column is, with the blanks behind it. Where rows are folded, the ports have a line of their own.
+fn widths(rows: &[Row], is_folded: bool) -> [usize; COLUMNS.len()] {
+    let mut widths = [0; COLUMNS.len()];
+    for row in rows {
+        for (at, (width, cell)) in widths.iter_mut().zip(row).enumerate() {
+            let shown = match at {
+                STATUS if is_folded => end_of_line(cell).max(cell.len() - end_of_line(cell)),
+                PORTS if is_folded => continue,
+                _ => cell.len(),
+            };
+            *width = (*width).max(shown + GAP);
+        }
+    }
+    widths
+}
+
+/// How much of a status stands in its first line: what is behind the comma has another.
+fn end_of_line(status: &[u8]) -> usize {
+    status.iter().position(|byte| *byte == b',').map_or(status.len(), |comma| comma + 1)
+}
+
+/// A time as people say it: `1 second`, `3 minutes`.
+pub fn put_age(out: &mut Vec<u8>, seconds: u64) {
+    let (n, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    out.put_decimal(n);
+    out.put(b" ");
+    out.put(unit.as_bytes());
+    out.put(if n == 1 { b"" } else { b"s" });
+}
+
+/// A size as people write it: `105M`.
+pub fn put_size(out: &mut Vec<u8>, bytes: u64) {
+    let unit = (bytes.max(1).ilog2() / 10).min(4);
+    out.put_decimal(bytes >> (10 * unit));
+    out.put(b"BKMGT".get(unit as usize..).and_then(|units| units.get(..1)).unwrap_or_default());
+}
+
+/// After the memory in use, its limit: `105M / 200M`.
+pub fn put_limit(out: &mut Vec<u8>, limit: Option<u64>) {
+    out.put(b" / ");
+    match limit {
+        Some(limit) => put_size(out, limit),
+        None => out.put(b"max"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        [
+            ["web", "running 3 minutes", "nginx -g daemon off; worker", "1234", "105M / 200M", "0.0.0.0:8080->80/tcp"],
+            ["db", "exited (137) 2 hours ago, out of memory", "postgres -D /var/lib/data", "", "", ""],
+        ]
+        .map(|row| row.map(|cell| cell.as_bytes().to_vec()))
+        .to_vec()
+    }
+
+    fn shown(rows: Vec<Row>, terminal: Option<usize>) -> String {
+        String::from_utf8(table(rows, terminal)).unwrap()
+    }
+
+    #[test]
+    fn one_line_each_where_there_is_room() {
+        let text = shown(rows(), Some(130));
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.contains("nginx -g daemon off;  1234  105M / 200M  0.0.0.0:8080->80/tcp\n"), "{text}");
+        // Other programs get one line each, too.
+        let text = shown(rows(), None);
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.contains("nginx -  1234"), "{text}");
+    }
+
+    #[test]
+    fn shorter_commands_fit() {
+        let mut rows = rows();
+        rows[1][STATUS] = b"exited (1) 2 hours ago".to_vec();
+        for terminal in [None, Some(80)] {
+            let text = shown(rows.clone(), terminal);
+            assert_eq!(text.lines().map(str::len).max(), Some(80), "{text}");
+            assert_eq!(text.lines().count(), 3);
+        }
+    }
+
+    #[test]
+    fn several_lines_fit_a_terminal() {
+        let text = shown(rows(), Some(80));
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        assert_eq!(lines[1], "PORTS");
+        assert_eq!(lines[3], "0.0.0.0:8080->80/tcp");
+        assert!(lines[4].starts_with("db    exited (137) 2 hours ago,  postgres"), "{text}");
+        assert_eq!(lines[5..], ["out of memory"]);
+    }
+
+    #[test]
+    fn no_rows() {
+        assert_eq!(shown(Vec::new(), Some(10)).lines().next(), Some("NAME  STATUS  COMMAND  PID  MEMORY"));
+        assert_eq!(shown(Vec::new(), None), "NAME  STATUS  COMMAND  PID  MEMORY  PORTS\n");
+    }
+}
