@@ -225,6 +225,11 @@ fn explain(error: Error, module: &'static str) -> Error {
     error.hint_for(&[(Errno::EOPNOTSUPP, module), (Errno::EPERM, NEEDS_ROOT)])
 }
 
+/// Makes an interface, of a kind that the kernel may have a module for.
+fn make(requests: &Requests, socket: &Fd, text: &'static [u8]) -> Result<()> {
+    sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, text))
+}
+
 step! {
     /// Makes the bridge, with the first address of its network.
     pub struct MakeBridge {
@@ -243,7 +248,7 @@ impl ParentStep for MakeBridge {
         let info = requests.begin_attribute(libc::IFLA_LINKINFO);
         requests.attribute(INFO_KIND, b"bridge");
         requests.end_attribute(info);
-        match sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, b"RTM_NEWLINK bridge")) {
+        match make(&requests, socket, b"RTM_NEWLINK bridge") {
             // Another mydocker was faster.
             Err(e) if e.is(Errno::EEXIST) => {}
             other => other.map_err(|e| explain(e, "this kernel has no bridges: modprobe bridge"))?,
@@ -346,7 +351,7 @@ impl ConnectToBridge {
         requests.end_attribute(peer);
         requests.end_attribute(data);
         requests.end_attribute(info);
-        sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(&self.bridge.socket, b"RTM_NEWLINK veth"))
+        make(&requests, &self.bridge.socket, b"RTM_NEWLINK veth")
     }
 }
 

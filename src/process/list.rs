@@ -471,18 +471,20 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
         if order.json {
             put_json(out, name, &record, word, end, &[("pid", process), ("memory", used), ("memory_limit", limit)]);
         } else {
-            let command = record.field(b"command");
-            let mut pid = Vec::new();
+            let mut cells = [const { Vec::new() }; 6];
+            let [own, status, command, pid, usage, ports] = &mut cells;
+            own.put(name.to_bytes());
+            put_status(status, &record, word, end, now);
+            command.put(record.field(b"command"));
             if let Some(process) = process {
                 pid.put_decimal(process);
             }
-            let mut memory = Vec::new();
             if let Some(used) = used {
-                put_size(&mut memory, used);
-                put_limit(&mut memory, limit);
+                put_size(usage, used);
+                put_limit(usage, limit);
             }
-            let status = status_of(&record, word, end, now);
-            rows.push([name.to_bytes().to_vec(), status, command.to_vec(), pid, memory, ports_of(&record).to_vec()]);
+            ports.put(ports_of(&record));
+            rows.push(cells.map(|cell| &*cell.leak()));
         }
     }
     Ok(())
@@ -542,24 +544,23 @@ fn word_of(record: &Record, end: Option<End>) -> &'static str {
 }
 
 /// Its state in words: `running 3 minutes`, `exited (137) 2 hours ago, out of memory`.
-fn status_of(record: &Record, word: &str, end: Option<End>, now: u64) -> Vec<u8> {
-    let mut out = word.as_bytes().to_vec();
+fn put_status(out: &mut Vec<u8>, record: &Record, word: &str, end: Option<End>, now: u64) {
+    out.put(word.as_bytes());
     match end {
         Some(end) => {
             out.put(b" (");
             out.put_decimal(end.status);
             out.put(b") ");
-            put_age(&mut out, now.saturating_sub(end.at));
+            put_age(out, now.saturating_sub(end.at));
             out.put(if end.out_of_memory { b" ago, out of memory" } else { b" ago" });
         }
         None if word == RUNNING => {
             out.put(b" ");
-            put_age(&mut out, now.saturating_sub(record.number(b"began")));
+            put_age(out, now.saturating_sub(record.number(b"began")));
         }
         None if word == LOST => out.put(b": its keeper was killed"),
         None => {}
     }
-    out
 }
 
 /// The files that say how much memory is in use, and how much may be.

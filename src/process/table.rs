@@ -17,7 +17,7 @@ const COMMAND_AT_MOST: usize = 20;
 const COMMAND_AT_LEAST: usize = COLUMNS[COMMAND].len();
 
 /// What the table says of one container.
-pub type Row = [Vec<u8>; COLUMNS.len()];
+pub type Row = [&'static [u8]; COLUMNS.len()];
 
 /// How many blanks stand between two columns.
 const GAP: usize = 2;
@@ -32,18 +32,14 @@ pub fn put_table(rows: Vec<Row>) -> Result<()> {
 /// shorter. If that is not enough, a row takes several lines, on a terminal alone: other programs read one line for each container.
 fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
     let columns = terminal.unwrap_or(80);
-    rows.insert(0, COLUMNS.map(|heading| heading.as_bytes().to_vec()));
-    let excess = |widths: [usize; COLUMNS.len()]| widths.iter().sum::<usize>().saturating_sub(GAP + columns);
-    let cut = |rows: &mut Vec<Row>, width: usize| rows.iter_mut().for_each(|row| row[COMMAND].truncate(width));
-    cut(&mut rows, COMMAND_AT_MOST);
-    let is_wide = |rows: &[Row]| excess(widths(rows, false)) > 0;
-    let is_folded = terminal.is_some() && {
-        let mut shortest = rows.clone();
-        cut(&mut shortest, COMMAND_AT_LEAST);
-        is_wide(&shortest)
-    };
-    let wide = widths(&rows, is_folded);
-    cut(&mut rows, (wide[COMMAND] - GAP).saturating_sub(excess(wide)).max(COMMAND_AT_LEAST));
+    rows.insert(0, COLUMNS.map(str::as_bytes));
+    shorten(&mut rows, COMMAND_AT_MOST);
+    let plain = widths(&rows, false);
+    let excess = |widths: [usize; COLUMNS.len()]| widths.iter().sum::<usize>().saturating_sub(columns + GAP);
+    let shown = plain[COMMAND] - GAP;
+    let is_folded = terminal.is_some() && excess(plain) > shown - COMMAND_AT_LEAST;
+    let excess = excess(widths(&rows, is_folded));
+    shorten(&mut rows, shown.saturating_sub(excess).max(COMMAND_AT_LEAST));
     let widths = widths(&rows, is_folded);
     let mut out = Vec::new();
     for row in &rows {
@@ -59,6 +55,13 @@ fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Shows no more of each command than this.
+fn shorten(rows: &mut [Row], width: usize) {
+    for [.., command, _, _, _] in rows {
+        *command = command.get(..width).unwrap_or(command);
+    }
 }
 
 fn put_line(out: &mut Vec<u8>, cells: &[&[u8]], widths: [usize; COLUMNS.len()]) {
@@ -129,7 +132,7 @@ mod tests {
             ["web", "running 3 minutes", "nginx -g daemon off; worker", "1234", "105M / 200M", "0.0.0.0:8080->80/tcp"],
             ["db", "exited (137) 2 hours ago, out of memory", "postgres -D /var/lib/data", "", "", ""],
         ]
-        .map(|row| row.map(|cell| cell.as_bytes().to_vec()))
+        .map(|row| row.map(str::as_bytes))
         .to_vec()
     }
 
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn shorter_commands_fit() {
         let mut rows = rows();
-        rows[1][STATUS] = b"exited (1) 2 hours ago".to_vec();
+        rows[1][STATUS] = b"exited (1) 2 hours ago";
         for terminal in [None, Some(80)] {
             let text = shown(rows.clone(), terminal);
             assert_eq!(text.lines().map(str::len).max(), Some(80), "{text}");

@@ -149,7 +149,7 @@ impl MountImage {
                 true => (MountFlags::RDONLY | MountFlags::NOSUID, Some(c"errors=continue")),
                 false => (MountFlags::RDONLY, None),
             };
-            match sys::once_loaded(&[Errno::ENODEV], &mut || sys::mount(device, target, fstype, flags, data)) {
+            match sys::mount(device, target, fstype, flags, data) {
                 // The image is of another type, or of one that this kernel does not have. Without a mark, any error may mean
                 // that.
                 Err(e) if !self.image.is_marked || e.is(Errno::EINVAL) || e.is(Errno::ENODEV) => {}

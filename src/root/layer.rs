@@ -108,8 +108,8 @@ impl Layer {
             }
         }
         sys::mkdir(None, self.work, 0o700)?;
-        let mount = &mut || sys::mount(c"overlay", self.target, c"overlay", self.flags, Some(self.options));
-        sys::once_loaded(&[Errno::ENODEV], mount).map_err(|e| e.about(self.lower.to_bytes()))
+        sys::mount(c"overlay", self.target, c"overlay", self.flags, Some(self.options))
+            .map_err(|e| e.about(self.lower.to_bytes()))
     }
 }
 

@@ -7,16 +7,18 @@ use super::flags::{
 };
 use super::fs::{self, Device, Dir};
 use super::gate::{Null, Object, Print, call, word};
+use super::module::once_loaded;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
 
-/// mount(2).
+/// mount(2). The kernel may load a module for the filesystem.
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop).map_err(|e| {
-        e.hint_for(&[(Errno::EINVAL, "is it a mount point? In a chroot, bind the root onto itself first")])
+    once_loaded(&[Errno::ENODEV], &mut || {
+        // SAFETY: a &CStr is NUL-terminated and outlives the call
+        unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop)
     })
+    .map_err(|e| e.hint_for(&[(Errno::EINVAL, "is it a mount point? In a chroot, bind the root onto itself first")]))
 }
 
 /// mount(2) MS_REMOUNT | MS_BIND: this one mount gets these flags, and loses all others.
