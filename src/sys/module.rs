@@ -10,18 +10,20 @@ use crate::error::{Errno, Result};
 ///
 /// The kernel runs modprobe(8) and then looks once more. The modprobe of busybox ends at once when /proc/modules has the module,
 /// and it is there before it is initialised: whoever comes second is told that it is `missing`. So this tries until no module
-/// is being loaded, two seconds at most.
+/// is being loaded, for about a second at most. Each time it pauses twice as long, for each attempt runs a modprobe.
 pub fn once_loaded(missing: &[Errno], attempt: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-    for _ in 0..200 {
+    let mut pause = 10_000_000;
+    while pause < 1_000_000_000 {
         match attempt() {
             Err(e) if e.is_one_of(missing) => {}
             other => return other,
         }
-        let modules = read_file(c"/proc/modules");
-        if !modules.is_ok_and(|list| bytes::position(&list, b" Loading ").is_some()) {
+        // Where roots are put together, the list cannot be seen.
+        if read_file(c"/proc/modules").is_ok_and(|list| bytes::position(&list, b" Loading ").is_none()) {
             break;
         }
-        nanosleep(10_000_000)?;
+        nanosleep(pause)?;
+        pause *= 2;
     }
     // It may have been initialised just before the question.
     attempt()
