@@ -93,9 +93,9 @@ impl Translator {
                     }
                     None => {
                         let address = hardware_address(behind(LINK));
-                        let is_there = "ip link show dev ~ 2>/dev/null | grep -q ^ || ";
                         self.line(
-                            &[is_there, "ip link add ~ up address ^ type bridge"].concat(),
+                            "ip link show dev ~ 2>/dev/null | grep -q ^ || \
+                             ip link add ~ up address ^ type bridge",
                             &[name, &address, name, &address],
                         );
                     }
