@@ -1,6 +1,7 @@
 //! The walk of `--dry-run`: all steps of both processes, with every call recorded and none made.
 
 use super::start;
+use crate::bytes::Put;
 use crate::command::ReceiveCommand;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -76,6 +77,13 @@ impl Rehearsal {
         for (at, step) in self.child.iter_mut().enumerate() {
             step.number = 1 + at + if at < alternating { clone + at + 1 } else { parents };
         }
+    }
+
+    /// Puts the number of a step, as `--dry-run` and `--step` show it: `7 of 27`.
+    pub fn put_number(&self, number: usize, out: &mut Vec<u8>) {
+        out.put_decimal(number as u64);
+        out.put(b" of ");
+        out.put_decimal(self.len() as u64);
     }
 
     /// How many steps there are.

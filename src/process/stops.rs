@@ -55,9 +55,7 @@ impl Stops {
         let mut out = b"\r\n".to_vec();
         out.put(who.as_bytes());
         out.put(b" ");
-        out.put_decimal(step.map_or(at, |step| step.number) as u64);
-        out.put(b" of ");
-        out.put_decimal(self.rehearsal.len() as u64);
+        self.rehearsal.put_number(step.map_or(at, |step| step.number), &mut out);
         out.put(b": ");
         out.put(purpose.as_bytes());
         for call in step.map_or(&[][..], |step| &step.calls) {
