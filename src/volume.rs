@@ -77,8 +77,10 @@ pub fn parse_zone(word: &str) -> Result<Volume> {
         zone => bytes::c_string(&[b"/usr/share/zoneinfo/", zone.as_bytes()]),
     };
     let is_above = word.split('/').any(|part| matches!(part, "" | "." | ".."));
-    if is_above || sys::is_directory(source) {
-        return Err(Error::usage("--tz is local, or a zone such as Europe/Paris", word.as_bytes()));
+    if is_above || sys::is_directory(source) || !sys::exists(source) {
+        let what =
+            "--tz: this host has no such time zone; it is local, or a file below /usr/share/zoneinfo (package tzdata)";
+        return Err(Error::usage(what, word.as_bytes()));
     }
     bind(source.to_bytes(), b"/etc/localtime", true)
 }
