@@ -82,6 +82,13 @@ Usage: mydocker check [--json]
 Says what this host offers, and how to fix what does not work.
 ";
 
+/// `mydocker version --help`.
+pub const VERSION_HELP: &str = "\
+Usage: mydocker version
+
+Prints the version, the commit and the target.
+";
+
 /// All of `mydocker VERB --help`.
 pub fn verb_help(verb: &Verb) -> Vec<u8> {
     let mut text = Vec::new();

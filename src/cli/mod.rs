@@ -56,7 +56,10 @@ pub fn parse<'a>(words: &'a [&'a [u8]]) -> Result<Action<'a>> {
     let Some((word, words)) = words.split_first() else { return Ok(Action::Explain(help::HELP.as_bytes())) };
     match core::str::from_utf8(word).unwrap_or_default() {
         "-h" | "--help" => Ok(Action::Print(help::HELP.as_bytes())),
-        "-V" | "-v" | "--version" | "version" => Ok(Action::Print(VERSION.as_bytes())),
+        "-V" | "-v" | "--version" | "version" => Ok(Action::Print(match words {
+            [b"-h" | b"--help", ..] => help::VERSION_HELP.as_bytes(),
+            _ => VERSION.as_bytes(),
+        })),
         "help" => parse_help(words),
         "run" => parse_run(words).map_err(|e| e.of_command("run")),
         "exec" => parse_exec(words).map_err(|e| e.of_command("exec")),

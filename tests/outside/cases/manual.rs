@@ -159,6 +159,12 @@ fn help_of_each_command() {
         wrong.usage_error(&["--no-such-option"]);
         assert!(wrong.stderr_text().ends_with(&format!("Try 'mydocker {command} --help'.\n")), "{wrong:?}");
     }
+    // That of `version`, and not the version; with docker it is the same.
+    let own = mydocker(&["version", "--help"]).finish().success();
+    assert!(own.starts_with("Usage: mydocker version\n"), "{own}");
+    for word in ["version", "--version"] {
+        assert_eq!(mydocker(&["help", word]).finish().success(), own, "{word}");
+    }
     for word in ["no-such-topic", "", "--json", "\u{e9}"] {
         mydocker(&["help", word]).finish().usage_error(&["unknown command"]);
     }
