@@ -1,5 +1,7 @@
 //! The man pages and the completions, made from the rows that `mydocker run --help` and the normaliser are made from.
 
+#[path = "chapters.rs"]
+mod chapters;
 #[path = "../../src/cli/help.rs"]
 #[allow(unused)]
 mod help;
@@ -14,6 +16,9 @@ mod topics;
 mod verbs;
 
 pub use options::{GROUPS, ROWS, Row, Value};
+
+use chapters::{Entry, Page};
+use mydocker::cgroup::Version;
 
 /// The commands about containers that have a record, `exec` first.
 fn verbs() -> Vec<verbs::Verb> {
@@ -91,9 +96,80 @@ fn chapter(text: &str) -> String {
     paragraphs.collect::<String>().trim_start_matches(".PP\n").to_string()
 }
 
-/// The exit statuses of `run` and `exec`.
-const STATUSES: &str = ".SH EXIT STATUS\n.TP\nthe command's own\nit exited\n.TP\n128 + n\nsignal n ended it\n.TP\n125\nmydocker itself \
-    failed, and nothing was run\n.TP\n126\nthe command was found and cannot be executed\n.TP\n127\nthe command was not found\n";
+/// Text that is shown as it is: the quotes, too, that troff would make typographic.
+fn verbatim(text: &str) -> String {
+    troff(text).trim_end().replace('\'', "\\(aq").replace('`', "\\(ga").replace('^', "\\(ha")
+}
+
+/// An entry of a list: a tag, and what is said about it.
+fn tagged(tag: &str, text: &str) -> String {
+    format!(".TP\n{tag}\n{}", troff(text))
+}
+
+/// A chapter of entries with names, unless this page has none.
+fn entries(heading: &str, font: &str, all: &[Entry], page: Page) -> String {
+    let own = all.iter().filter(|entry| entry.is_in(page)).map(|entry| {
+        let names: Vec<String> = entry.names.iter().map(|name| format!("\\f{font}{}\\fR", verbatim(name))).collect();
+        tagged(&names.join(", "), entry.text)
+    });
+    let own: String = own.collect();
+    if own.is_empty() { own } else { format!(".SH {heading}\n{own}") }
+}
+
+/// The chapters that every page ends with.
+fn tail(page: Page) -> String {
+    let mut tail = String::new();
+    if let Some(text) = chapters::signals(page) {
+        tail += &format!(".SH SIGNALS\n{}", troff(text));
+    }
+    tail += ".SH EXIT STATUS\n";
+    tail += &chapters::statuses(page).iter().map(|(status, text)| tagged(&verbatim(status), text)).collect::<String>();
+    tail += &entries("ENVIRONMENT", "B", chapters::VARIABLES, page);
+    tail += &entries("FILES", "I", chapters::FILES, page);
+    tail += ".SH EXAMPLES\n";
+    tail += &match page {
+        // Those of the help.
+        "" => {
+            let lines = help::HELP.split("\n\n").last().unwrap_or_default().lines();
+            format!(".nf\n{}.fi\n", lines.map(|line| troff(line.trim())).collect::<String>())
+        }
+        page => {
+            let all = chapters::examples(page).iter();
+            all.map(|(example, does)| tagged(&format!("\\fB{}\\fR", verbatim(example)), does)).collect()
+        }
+    };
+    match page {
+        "" => {
+            tail + &see_also(
+                "mydocker",
+                ",\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7),\n.BR unshare (1)",
+            )
+        }
+        "run" => tail + &see_also("mydocker-run", ",\n.BR cgroups (7),\n.BR namespaces (7)"),
+        page => tail + &see_also(&format!("mydocker-{page}"), ""),
+    }
+}
+
+/// Which files of cgroup v1 and v2 each limit is in.
+fn limits() -> String {
+    let mut text = String::new();
+    for paragraph in chapters::LIMITS {
+        text += &format!(".PP\n{}", troff(paragraph));
+    }
+    for limit in chapters::shown() {
+        text += &format!(".TP\n\\fB{}\\fR\n", verbatim(limit.options));
+        for (name, version) in [("v1", Version::V1), ("v2", Version::V2)] {
+            text += &format!("{name}: {}.br\n", troff(&limit.written(version).join(", ")));
+        }
+        text += &troff(limit.differs);
+    }
+    text
+}
+
+/// A chapter of `mydocker help`.
+fn topic(topic: &topics::Topic) -> String {
+    format!(".SH {}\n{}", topic.name.to_uppercase(), chapter(topic.text))
+}
 
 /// References to the other pages, and then `more`.
 fn see_also(own: &str, more: &str) -> String {
@@ -122,26 +198,19 @@ pub fn man_page() -> String {
         ("run", "Runs a command in a container."),
         ("check", "Says what this host offers, and how to fix what does not work."),
         ("help", "Prints the help of a command, or a chapter: limits, root, network or security."),
+        ("version", "Prints the version, the commit and the target."),
     ];
     let verbs = verbs();
     for (name, does) in others.into_iter().chain(verbs.iter().map(|verb| (verb.name, verb.help))) {
         page += &format!(".TP\n.B {name}\n{}", troff(does));
     }
-    for topic in &topics::TOPICS {
-        page += &format!(".SH {}\n{}", topic.name.to_uppercase(), chapter(topic.text));
+    for chapter in &topics::TOPICS {
+        page += &topic(chapter);
+        if chapter.name == "limits" {
+            page += ".PP\n.BR mydocker\\-run (1)\nsays which files of cgroup v1 and v2 each limit is in.\n";
+        }
     }
-    page += ".SH SIGNALS\nTERM, INT, HUP, QUIT and what else would end a process end the container; what the command catches reaches it. \
-             CHLD, PIPE and URG are not passed on.\n";
-    page += STATUSES;
-    page += ".SH ENVIRONMENT\n.TP\n.B MYDOCKER_STATE\nthe folder of the records\n.TP\n.B MYDOCKER_SUBNET\nthe network of a bridge\n\
-             .TP\n.BR LISTEN_FDS , \" LISTEN_PID\"\ndescriptors of socket activation, which are passed to the command\n";
-    page += ".SH FILES\n.TP\n.I /run/mydocker\nthe records of root's containers; those of an ordinary user are in\n\
-             .IR $XDG_RUNTIME_DIR/mydocker ,\nor else in\n.I /tmp/mydocker\\-UID\n";
-    page += ".SH EXAMPLES\n.nf\n";
-    page +=
-        &help::HELP.split("\n\n").last().unwrap_or_default().lines().map(|line| troff(line.trim())).collect::<String>();
-    page += ".fi\n";
-    page + &see_also("mydocker", ",\n.BR namespaces (7),\n.BR cgroups (7),\n.BR capabilities (7),\n.BR unshare (1)")
+    page + &tail("")
 }
 
 /// mydocker-run(1).
@@ -157,16 +226,21 @@ pub fn run_page() -> String {
             page += &row_of_page(row);
         }
     }
-    page + STATUSES + &see_also("mydocker-run", "")
+    for name in ["limits", "security"] {
+        page += &topics::find(name).map(topic).unwrap_or_default();
+        if name == "limits" {
+            page += &format!(".SS Files of cgroup v1 and v2\n{}", limits().trim_start_matches(".PP\n"));
+        }
+    }
+    page + &tail("run")
 }
 
 /// mydocker-check(1).
 fn check_page() -> String {
     let mut page = head("mydocker check", "say what this host offers", &["[\\fB\\-\\-json\\fR]\n".into()]);
     page += "One line for each feature. Where a feature does not work, the line says why and how to fix it.\n\
-             .SH OPTIONS\n.TP\n\\fB\\-\\-json\\fR\nas JSON\n\
-             .SH EXIT STATUS\n.TP\n0\n.B mydocker run\nworks without options\n.TP\n1\nit does not\n";
-    page + &see_also("mydocker-check", "")
+             .SH OPTIONS\n.TP\n\\fB\\-\\-json\\fR\nas JSON\n";
+    page + &tail("check")
 }
 
 /// The page of a command about containers.
@@ -178,10 +252,7 @@ fn verb_page(verb: &verbs::Verb) -> String {
     page += &troff(verb.help);
     page += ".SH OPTIONS\n";
     page += &verb.rows.iter().map(row_of_page).collect::<String>();
-    if verb.name == "exec" {
-        page += STATUSES;
-    }
-    page + &see_also(&format!("mydocker-{}", verb.name), "")
+    page + &tail(verb.name)
 }
 
 /// What a value may be, for completion.

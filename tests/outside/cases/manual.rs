@@ -3,6 +3,8 @@
 use crate::support::folder::Folder;
 use crate::support::harness::mydocker;
 use crate::support::needs::Needs;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 #[path = "../../manual/pages.rs"]
@@ -89,6 +91,128 @@ fn the_man_page_says_what_help_says() {
     assert_eq!(said, helped);
     for status in ["125", "126", "127", "128 + n"] {
         assert!(page.contains(&format!(".TP\n{status}\n")), "{status}");
+    }
+}
+
+/// A chapter of a page, without its heading; empty if the page does not have it.
+fn chapter<'a>(page: &'a str, heading: &str) -> &'a str {
+    let from = page.split(&format!("\n.SH {heading}\n")).nth(1).unwrap_or_default();
+    from.split("\n.SH ").next().unwrap_or_default()
+}
+
+case!(the_man_pages_have_their_chapters, Needs::NOTHING);
+/// In the order of man-pages(7), and none of them is empty.
+fn the_man_pages_have_their_chapters() {
+    for (name, page) in pages::man_pages() {
+        let command = name.trim_end_matches(".1").trim_start_matches("mydocker").trim_start_matches('-');
+        let mut expected = vec!["NAME", "SYNOPSIS", "DESCRIPTION"];
+        expected.extend(match command {
+            "" => &["COMMANDS", "LIMITS", "ROOT", "NETWORK", "SECURITY"][..],
+            "run" => &["OPTIONS", "LIMITS", "SECURITY"],
+            _ => &["OPTIONS"],
+        });
+        if ["", "run", "exec", "stop", "kill", "pause", "rm"].contains(&command) {
+            expected.push("SIGNALS");
+        }
+        expected.push("EXIT STATUS");
+        if command != "check" {
+            expected.extend(["ENVIRONMENT", "FILES"]);
+        }
+        expected.extend(["EXAMPLES", "SEE ALSO"]);
+        let headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        assert_eq!(headings, expected, "{name}");
+        for heading in headings {
+            assert!(!chapter(&page, heading).trim().is_empty(), "{name}: {heading}");
+        }
+        for status in ["0", "125"].iter().filter(|status| **status == "125" || !["run", "exec"].contains(&command)) {
+            assert!(chapter(&page, "EXIT STATUS").contains(&format!(".TP\n{status}\n")), "{name}: {status}");
+        }
+    }
+}
+
+case!(the_examples_of_the_man_pages_have_options_that_exist, Needs::NOTHING);
+fn the_examples_of_the_man_pages_have_options_that_exist() {
+    let mut seen = 0;
+    for (name, page) in pages::man_pages().iter().filter(|(name, _)| name != "mydocker.1") {
+        let command = name.trim_start_matches("mydocker-").trim_end_matches(".1");
+        let help = mydocker(&[command, "--help"]).finish().success();
+        let mut lines = chapter(page, "EXAMPLES").lines();
+        let mut own = 0;
+        while let Some(tag) = lines.find(|line| *line == ".TP").and_then(|_| lines.next()) {
+            // What is longer is cut in two.
+            assert!(tag.starts_with("\\fB") && tag.ends_with("\\fR"), "{name}: {tag}");
+            let example = plain(tag);
+            let Some((_, words)) = example.split_once(&format!("mydocker {command}")) else { continue };
+            own += 1;
+            let words = words.split([' ', '=']).take_while(|word| *word != "sh" && *word != "|");
+            for option in words.filter(|word| word.starts_with('-')) {
+                let knows = help.split([' ', ',', '[', ']', '\n', '=']).any(|word| word == option);
+                // -f of httpd, -l of ls.
+                assert!(knows || ["-f", "-l"].contains(&option), "{name}: {option} in {example}");
+            }
+        }
+        assert!(own > 0, "{name}");
+        seen += own;
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+case!(the_man_page_has_every_variable_that_the_source_reads, Needs::SOURCE);
+fn the_man_page_has_every_variable_that_the_source_reads() {
+    let page = pages::man_page();
+    let environment = plain(chapter(&page, "ENVIRONMENT"));
+    let told: Vec<&str> = environment.split([' ', ',', '\n']).collect();
+    let mut read = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of the source") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let source = text.split("#[cfg(test)]").next().unwrap_or_default();
+                assert!(!source.contains("env::var"), "{}: std reads the environment", path.display());
+                for call in ["get(", "variable(", "of_caller(", "value("] {
+                    let calls = source.split(call).skip(1).filter_map(|rest| rest.split(')').next());
+                    let literals = calls.filter_map(|words| words.split("b\"").nth(1)?.split('"').next());
+                    let is_name =
+                        |name: &&str| name.len() > 2 && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+                    read.extend(literals.filter(is_name).map(String::from));
+                }
+            }
+        }
+    }
+    for known in ["MYDOCKER_STATE", "MYDOCKER_SUBNET", "NO_COLOR", "LISTEN_FDNAMES", "PATH"] {
+        assert!(read.iter().any(|name| name == known), "{known} is not found in the source: {read:?}");
+    }
+    for name in read {
+        assert!(told.contains(&name.as_str()), "{name} is not in ENVIRONMENT:\n{environment}");
+    }
+}
+
+case!(the_man_page_explains_every_limit_on_both_versions, Needs::SOURCE);
+/// Each option of a limit, and each file that the source writes to.
+fn the_man_page_explains_every_limit_on_both_versions() {
+    let page = pages::run_page();
+    let limits = plain(chapter(&page, "LIMITS").split("\n.SS ").nth(1).expect("a part about the versions"));
+    let words: Vec<&str> = limits.split([' ', ',', '\n', '(']).map(|word| word.trim_end_matches('.')).collect();
+    let options = help().into_iter().take_while(|option| option.names != ["--no-limits"]);
+    let mut count = 0;
+    for option in options {
+        assert!(option.names.iter().any(|name| words.contains(&name.as_str())), "{:?}:\n{limits}", option.names);
+        count += 1;
+    }
+    assert!(count > 8, "{count}");
+    for (file, function) in [("limits.rs", "pub fn v1("), ("v2.rs", "pub fn settings(")] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cgroup").join(file);
+        let text = fs::read_to_string(path).expect("the source");
+        let body = text.split(function).nth(1).expect("the function").split("\n}\n").next().expect("its end");
+        let names: Vec<&str> = body.split("c\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(names.len() > 6, "{names:?}");
+        for name in names {
+            assert!(words.contains(&name), "{name} of {file}:\n{limits}");
+        }
     }
 }
 
