@@ -313,7 +313,7 @@ impl ParentStep for ConnectToBridge {
                 }
                 Err(e) if e.is(Errno::EEXIST) => {
                     let hint = match self.address {
-                        Some(_) => "another container has this address",
+                        Some(_) => who_has(parent, address),
                         None => "all addresses of this network are taken: choose a larger one, --subnet",
                     };
                     return Err(e.with_hint(hint));
@@ -328,6 +328,14 @@ impl ParentStep for ConnectToBridge {
             None => Ok(()),
         }
     }
+}
+
+/// What to say of an address that is taken: the names of the container that has it, or that of the interface.
+fn who_has(parent: &Parent, address: Address) -> &'static str {
+    let names = parent.place.as_ref().and_then(|place| place.names_of(address));
+    let mut hint = b"another container on the bridge has this address: ".to_vec();
+    hint.put(&names.unwrap_or(host_end(address)));
+    str::from_utf8(hint.leak()).unwrap_or_default()
 }
 
 /// How often to wait 10 ms for an address.

@@ -58,6 +58,15 @@ pub struct Place {
     text: Vec<u8>,
 }
 
+impl Place {
+    /// The names of the container on the bridge that has this address.
+    pub fn names_of(&self, address: Address) -> Option<Vec<u8>> {
+        let lines = read(&self.folder, NAMES).ok()?;
+        let of_line = |line| bytes::split_once(line, b'\t').filter(|(own, _)| Address::parse(own) == Some(address));
+        bytes::split(&lines, b'\n').find_map(of_line).map(|(_, names)| names.to_vec())
+    }
+}
+
 /// The folder of a bridge, locked, and in it that of those who begin with `text`, with its file, and its lock shared. ENOENT: the last
 /// one on the bridge has just removed it.
 fn make_own(records: &Dir, bridge: &CStr, name: &CStr, text: &[u8]) -> Result<(Dir, Dir)> {

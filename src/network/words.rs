@@ -91,7 +91,7 @@ pub fn mac(word: &str) -> Result<[u8; 6]> {
 pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     let wrong = || Error::usage("--publish takes [IP:][HOST:]CONT[-END][/tcp|udp], not", word.as_bytes());
     let (rest, protocol) = split_once(word.as_bytes(), b'/').unwrap_or((word.as_bytes(), b"tcp"));
-    let datagrams = protocol == b"udp";
+    let datagrams = protocol.eq_ignore_ascii_case(b"udp");
     let (rest, container) = split_last(rest);
     let (address, host) = split_last(rest);
     let (named, address_word) = match address {
@@ -103,7 +103,7 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     else {
         return Err(wrong());
     };
-    if first == 0 || !datagrams && protocol != b"tcp" {
+    if first == 0 || !datagrams && !protocol.eq_ignore_ascii_case(b"tcp") {
         return Err(wrong());
     }
     if host != 0 && host_last - host != last - first {
@@ -166,6 +166,8 @@ mod tests {
         assert_eq!(ports("80"), Some(vec![(false, 0, 80, false)]));
         assert_eq!(ports(":80"), Some(vec![(false, 0, 80, false)]));
         assert_eq!(ports("8080:80/tcp"), Some(vec![(false, 8080, 80, false)]));
+        assert_eq!(ports("8080:80/TCP"), ports("8080:80"));
+        assert_eq!(ports("127.0.0.1:8080:80/UDP"), ports("127.0.0.1:8080:80/udp"));
         assert_eq!(ports("127.0.0.1:8080:80/udp"), Some(vec![(true, 8080, 80, true)]));
         assert_eq!(ports("127.0.0.1::80"), Some(vec![(true, 0, 80, false)]));
         assert_eq!(ports("[::1]:8080:80"), Some(vec![(true, 8080, 80, false)]));

@@ -298,13 +298,14 @@ probe!("check-killed", |_| {
 
 network_case!(an_address_on_the_bridge, Needs::ROOT | Needs::BRIDGE, "check-bridge");
 probe!("check-bridge", |_| {
-    let one = server(&["--network", "bridge,forward", "--ip", "10.88.7.7"], "3");
+    let own = ["--network", "bridge,forward", "--ip", "10.88.7.7", "--hostname", "seven"];
+    let one = server(&own, "3");
     assert_eq!(interfaces(), ["lo", "mydocker0", "v10.88.7.7"]);
     assert_eq!(ask("10.88.7.7:80", 5).expect("from the host"), "5!");
     assert_eq!(probe(&["--network", "bridge,forward"], &["ask-tcp", "10.88.7.7:80", "9"]).finish().success(), "9!\n");
     refused_beside(
         run(&["--network", "bridge,forward", "--ip", "10.88.7.7"], &["true"]),
-        "another container has this address",
+        "another container on the bridge has this address: seven",
     );
     assert_eq!(ask("10.88.7.7:80", 0).expect("it is still there"), "0!");
     one.finish().success();
