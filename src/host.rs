@@ -17,8 +17,8 @@ pub struct Host {
     pub ids: (u32, u32),
     /// The caller's environment.
     pub environment: &'static [&'static CStr],
-    /// /proc/self/mountinfo, if something is to be looked up in it; empty otherwise.
-    pub mountinfo: Result<Vec<u8>>,
+    /// The mounts of /proc/self/mountinfo, if something is to be looked up there; none otherwise.
+    pub mounts: Result<Vec<Mount<'static>>>,
     /// /proc/self/status.
     pub status: Status,
 }
@@ -32,12 +32,13 @@ impl Host {
             || spec.limits != Limits::default()
             || spec.read_only
             || spec.volumes.iter().any(is_read_only);
+        let read = || sys::read_file(c"/proc/self/mountinfo").map(|file| mountinfo::parse(file.leak()));
         let status = Status::read();
         Box::leak(Box::new(Host {
             pid: sys::getpid(),
             ids: status.ids.unwrap_or_else(sys::effective_ids),
             environment,
-            mountinfo: if needs_mounts { sys::read_file(c"/proc/self/mountinfo") } else { Ok(Vec::new()) },
+            mounts: if needs_mounts { read() } else { Ok(Vec::new()) },
             status,
         }))
     }
@@ -45,11 +46,11 @@ impl Host {
     /// Whether something is mounted below `path`, or that cannot be found out.
     pub fn has_mounts_below(&self, path: &CStr) -> bool {
         let found = sys::open(path, OpenFlags::PATH).and_then(|opened| sys::path_of(opened.borrow()));
-        let (Ok(mut rest), Ok(path)) = (self.mountinfo.as_deref(), found) else { return true };
-        let is_below = |mount: Mount| {
+        let (Ok(mounts), Ok(path)) = (self.mounts.as_deref(), found) else { return true };
+        let is_below = |mount: &Mount| {
             bytes::below(mountinfo::unescape(mount.point).to_bytes(), &path).is_some_and(|below| !below.is_empty())
         };
-        rest.is_empty() || core::iter::from_fn(|| mountinfo::next(&mut rest)).any(is_below)
+        mounts.is_empty() || mounts.iter().any(is_below)
     }
 
     /// The value of a variable of the caller's.

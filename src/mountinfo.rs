@@ -5,7 +5,7 @@
 //! (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
 //! ```
 
-use crate::bytes::{c_string, decimal, split, split_once};
+use crate::bytes::{c_string, decimal, split};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -28,20 +28,12 @@ pub struct Mount<'a> {
     pub super_options: &'a [u8],
 }
 
-/// Removes lines from the front of `rest` up to and including the first well-formed one, and returns that one. Malformed
-/// lines are skipped.
-pub fn next<'a>(rest: &mut &'a [u8]) -> Option<Mount<'a>> {
-    while !rest.is_empty() {
-        let (line, after) = split_once(rest, b'\n').unwrap_or((rest, b""));
-        *rest = after;
-        if let Some(mount) = parse(line) {
-            return Some(mount);
-        }
-    }
-    None
+/// The mounts of the whole file, in its order. Malformed lines are left out.
+pub fn parse(file: &[u8]) -> Vec<Mount<'_>> {
+    split(file, b'\n').filter_map(parse_line).collect()
 }
 
-fn parse(line: &[u8]) -> Option<Mount<'_>> {
+fn parse_line(line: &[u8]) -> Option<Mount<'_>> {
     // The kernel escapes a blank inside a field, so every blank is a divider.
     let mut fields = split(line, b' ');
     let number = |field: &[u8]| u32::try_from(decimal(field).ok()?).ok();
@@ -57,48 +49,34 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
     Some(Mount { id, parent, root, point, options, fstype, super_options })
 }
 
-/// Whether `mount` has the id `top`, or is mounted in that one, however deep. `all` is the whole file.
-pub fn is_below<'a>(mount: Mount<'a>, top: u64, all: &'a [u8]) -> bool {
+/// Whether `mount` has the id `top`, or is mounted in that one, however deep. `all` are the mounts of the whole file.
+pub fn is_below(mount: &Mount, top: u64, all: &[Mount]) -> bool {
     with_parents(mount, all).any(|mount| u64::from(mount.id) == top)
 }
 
 /// `mount`, the mount that it is in, and so on, as far as `all` lists them.
-fn with_parents<'a>(mount: Mount<'a>, all: &'a [u8]) -> impl Iterator<Item = Mount<'a>> {
-    // The ids of a damaged file may lead in a circle. There are fewer mounts than bytes / 16: no line is as short as that.
-    core::iter::successors(Some(mount), |mount| parent_of(mount, all)).take(1 + all.len() / 16)
+fn with_parents<'m, 'a>(mount: &'m Mount<'a>, all: &'m [Mount<'a>]) -> impl Iterator<Item = &'m Mount<'a>> {
+    // The ids of a damaged file may lead in a circle.
+    core::iter::successors(Some(mount), |mount| parent_of(mount, all)).take(1 + all.len())
 }
 
 /// The mount that `mount` is in, if `all` lists it.
-fn parent_of<'a>(mount: &Mount, all: &'a [u8]) -> Option<Mount<'a>> {
-    let mut rest = all;
-    while let Some(other) = next(&mut rest) {
-        if other.id == mount.parent && other.id != mount.id {
-            return Some(other);
-        }
-    }
-    None
+fn parent_of<'m, 'a>(mount: &Mount, all: &'m [Mount<'a>]) -> Option<&'m Mount<'a>> {
+    all.iter().find(|other| other.id == mount.parent && other.id != mount.id)
 }
 
-/// Whether no path leads to `mount`, because another mount of the file `all` covers it. The order of the lines does not tell: what
-/// an initramfs mounts, and moves when it changes the root, stands before the new root. The ids of the parents do.
-pub fn is_hidden(mount: &Mount, all: &[u8]) -> bool {
-    let others = |covers: &dyn Fn(&Mount) -> bool| {
-        let mut rest = all;
-        while let Some(other) = next(&mut rest) {
-            if covers(&other) {
-                return true;
-            }
-        }
-        false
-    };
+/// Whether no path leads to `mount`, because another one of `all` covers it. The order of the lines does not tell: what an initramfs
+/// mounts, and moves when it changes the root, stands before the new root. The ids of the parents do.
+pub fn is_hidden(mount: &Mount, all: &[Mount]) -> bool {
     // A lookup begins at the root of the process, so that a mount on top of that covers nothing.
-    if others(&|other| other.parent == mount.id && other.point == mount.point && other.point != b"/") {
+    if all.iter().any(|other| other.parent == mount.id && other.point == mount.point && other.point != b"/") {
         return true;
     }
-    with_parents(*mount, all).any(|below| {
+    with_parents(mount, all).any(|below| {
         // What is mounted on the same parent, on a directory above; or what is mounted on the root, and not the root itself.
-        others(&|other| other.parent == below.parent && other.id != below.id && is_above(other.point, below.point))
-            || below.point == b"/" && parent_of(&below, all).is_some()
+        let covers =
+            |other: &Mount| other.parent == below.parent && other.id != below.id && is_above(other.point, below.point);
+        all.iter().any(covers) || below.point == b"/" && parent_of(below, all).is_some()
     })
 }
 
@@ -135,25 +113,22 @@ mod tests {
 
     #[test]
     fn lines() {
-        let mut rest: &[u8] =
-            b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=x\n\
+        let file = b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=x\n\
             bad line\n\
             x 31 0:30 / / rw - cgroup cgroup rw\n\
             4294967296 31 0:30 / / rw - cgroup cgroup rw\n\
             33 31 0:30 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct,cpu\n\
             1 2 3:4 / / rw shared:1\n\
             41 31 0:38 /.. /sys/fs/cgroup rw,nosuid - cgroup2 - rw,nsdelegate";
-        let first = next(&mut rest).unwrap();
+        let mounts = parse(file);
+        let [first, second, third] = &mounts[..] else { panic!("{mounts:?}") };
         assert_eq!((first.id, first.parent), (36, 35));
         assert_eq!((first.root, first.point), (&b"/mnt1"[..], &b"/mnt\\0402"[..]));
         assert_eq!((first.fstype, first.super_options), (&b"ext3"[..], &b"rw,errors=x"[..]));
         assert_eq!(unescape(first.point), c"/mnt 2");
-        let second = next(&mut rest).unwrap();
         assert_eq!((second.id, second.parent), (33, 31));
-        let third = next(&mut rest).unwrap();
         assert_eq!((third.root, third.fstype, third.options), (&b"/.."[..], &b"cgroup2"[..], &b"rw,nosuid"[..]));
-        assert_eq!(next(&mut rest), None);
-        assert_eq!(next(&mut &b""[..]), None);
+        assert_eq!(parse(b""), []);
     }
 
     #[test]
@@ -174,18 +149,15 @@ mod tests {
             39 30 3:4 / / rw - ext4 x rw\n\
             40 39 3:4 / /on-top rw - tmpfs x rw\n\
             41 30 3:4 / /ab rw - tmpfs x rw\n";
-        let mut hidden = Vec::new();
-        let mut rest = &all[..];
-        while let Some(mount) = next(&mut rest) {
-            if is_hidden(&mount, all) {
-                hidden.push(mount.id);
-            }
-        }
-        assert_eq!(hidden, [31, 34, 36, 37, 39, 40]);
+        let ids = |file| {
+            let all = parse(file);
+            all.iter().filter(|mount| is_hidden(mount, &all)).map(|mount| mount.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(all), [31, 34, 36, 37, 39, 40]);
         // In a chroot the root is not listed, and what is mounted on it has a parent that is not.
-        let jail = b"5 4 3:4 / /a/b rw - tmpfs x rw\n6 4 3:4 / /a rw - tmpfs x rw\n";
-        let mounts = [next(&mut &jail[..]), next(&mut jail.split_at(31).1)].map(Option::unwrap);
-        assert_eq!(mounts.map(|mount| (mount.id, is_hidden(&mount, jail))), [(5, true), (6, false)]);
+        assert_eq!(ids(b"5 4 3:4 / /a/b rw - tmpfs x rw\n6 4 3:4 / /a rw - tmpfs x rw\n"), [5]);
+        // Ids that lead in a circle end.
+        assert_eq!(ids(b"5 6 3:4 / /a rw - tmpfs x rw\n6 5 3:4 / /b rw - tmpfs x rw\n"), [0; 0]);
     }
 
     #[test]
@@ -220,8 +192,8 @@ mod tests {
     }
 
     fn ours(file: &str) -> Vec<(u32, u32, [String; 5])> {
-        let mut rest = file.as_bytes();
-        core::iter::from_fn(|| next(&mut rest))
+        parse(file.as_bytes())
+            .iter()
             .map(|mount| {
                 let fields = [mount.root, mount.point, mount.options, mount.fstype, mount.super_options]
                     .map(|field| String::from_utf8(field.to_vec()).unwrap());

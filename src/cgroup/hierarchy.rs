@@ -135,7 +135,7 @@ pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Ve
         drop(detached(Version::V2, b"")?);
         own = sys::read_file(c"/proc/self/cgroup")?;
     }
-    let mounts = host.mountinfo.as_ref().map_err(|e| *e)?;
+    let mounts = host.mounts.as_ref().map_err(|e| *e)?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for &controller in &Controller::ALL {
         let is_left_out = controller == Controller::Freezer && !with_freezer;
@@ -154,12 +154,17 @@ pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Ve
 /// The freezer of v1, if it is mounted.
 pub fn freezer(host: &Host) -> Result<Option<&'static Hierarchy>> {
     let own = sys::read_file(c"/proc/self/cgroup")?;
-    let mounts = host.mountinfo.as_ref().map_err(|e| *e)?;
+    let mounts = host.mounts.as_ref().map_err(|e| *e)?;
     hierarchy_of(Controller::Freezer, false, &own, mounts)
 }
 
 /// The hierarchy of a controller that none found so far carries.
-fn hierarchy_of(controller: Controller, has_v2: bool, own: &[u8], mounts: &[u8]) -> Result<Option<&'static Hierarchy>> {
+fn hierarchy_of(
+    controller: Controller,
+    has_v2: bool,
+    own: &[u8],
+    mounts: &[Mount],
+) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
     let (version, line) = match own_line(own, controller.name().as_bytes()) {
         Some(line) => (Version::V1, line),
@@ -210,21 +215,20 @@ pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
 /// Returns the mount, and the rest of the path below it.
 pub fn mounted<'a>(
-    mounts: &'a [u8],
+    mounts: &[Mount<'a>],
     version: Version,
     controller: Controller,
     path: &'a [u8],
 ) -> Option<(Mount<'a>, &'a [u8])> {
     let mut found = None;
-    let mut rest = mounts;
-    while let Some(mount) = mountinfo::next(&mut rest) {
-        if version.is_of(&mount, controller.name().as_bytes())
-            && !mountinfo::is_hidden(&mount, mounts)
+    for mount in mounts {
+        if version.is_of(mount, controller.name().as_bytes())
+            && !mountinfo::is_hidden(mount, mounts)
             && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {
             let is_writable = !bytes::has_part(mount.options, b',', b"ro");
             if is_writable || found.is_none() {
-                found = Some((mount, below));
+                found = Some((*mount, below));
             }
             if is_writable {
                 break;

@@ -269,11 +269,11 @@ impl MountCgroup {
             return None;
         }
         let bound = group.and_then(|group| group.path).filter(|_| in_userns);
-        let all = host.mountinfo.as_deref().unwrap_or_default();
+        let all = host.mounts.as_deref().unwrap_or_default();
         let first = bytes::split(hierarchy.list.to_bytes(), b',').next().unwrap_or_default();
-        let (mut rest, mut is_mounted) = (all, bound.is_some());
-        while let Some(mount) = mountinfo::next(&mut rest) {
-            if !in_userns && hierarchy.version.is_of(&mount, first) && !mountinfo::is_hidden(&mount, all) {
+        let mut is_mounted = bound.is_some();
+        for mount in all {
+            if !in_userns && hierarchy.version.is_of(mount, first) && !mountinfo::is_hidden(mount, all) {
                 detached.push(mountinfo::unescape(mount.point));
                 is_mounted = true;
             }
@@ -347,12 +347,9 @@ impl MountCgroups {
         for name in JVM_WANTS {
             let controller = name.to_bytes();
             let carries = |group: &&Group| bytes::has_part(group.hierarchy.list.to_bytes(), b',', controller);
-            let mut mounts = host.mountinfo.as_deref().unwrap_or_default();
-            while let Some(mount) = mountinfo::next(&mut mounts) {
-                if Version::V1.is_of(&mount, controller) && !groups.iter().any(carries) {
-                    listed.push(name);
-                    break;
-                }
+            let mut mounts = host.mounts.as_deref().unwrap_or_default().iter();
+            if mounts.any(|mount| Version::V1.is_of(mount, controller)) && !groups.iter().any(carries) {
+                listed.push(name);
             }
         }
         MountCgroups { groups: groups.iter().map(|&group| (group, point(group))).collect(), listed, flags }

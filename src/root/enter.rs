@@ -127,27 +127,25 @@ fn restrict_one_by_one(child: &mut Child, tree: &Fd, path: &CStr, attributes: Mo
     if !sys::is_on_proc(mounts.borrow()).ok()? {
         return None;
     }
-    let mut mountinfo = Vec::new();
-    sys::read_to_end(mounts.borrow(), &mut mountinfo).ok()?;
+    let mut file = Vec::new();
+    sys::read_to_end(mounts.borrow(), &mut file).ok()?;
     Some(sys::mount_id(tree, path).and_then(|top| {
-        let mut rest = mountinfo.as_slice();
-        while let Some(mount) = mountinfo::next(&mut rest) {
-            if mountinfo::is_below(mount, top, &mountinfo) {
-                restrict_one(child, mount, &mountinfo, attributes)?;
-            }
+        let all = mountinfo::parse(&file);
+        for mount in all.iter().filter(|mount| mountinfo::is_below(mount, top, &all)) {
+            restrict_one(child, mount, &all, attributes)?;
         }
         Ok(())
     }))
 }
 
-/// One of them. `all` is the whole of mountinfo.
-fn restrict_one(child: &mut Child, mount: Mount, all: &[u8], attributes: MountAttr) -> Result<()> {
+/// One of them. `all` are those of the whole file.
+fn restrict_one(child: &mut Child, mount: &Mount, all: &[Mount], attributes: MountAttr) -> Result<()> {
     let path = mountinfo::unescape(mount.point);
     let opened = sys::open(path, OpenFlags::PATH | OpenFlags::NOFOLLOW);
     let root = match opened {
         Ok(root) if sys::mount_id(&root, path)? == u64::from(mount.id) => root,
         // Another mount covers it, so that nobody reaches it by its path.
-        _ if mountinfo::is_hidden(&mount, all) => return Ok(()),
+        _ if mountinfo::is_hidden(mount, all) => return Ok(()),
         Ok(_) => {
             let hint = "somebody else has exchanged it while mydocker mounted there";
             return Err(Error::refused("the root has another", path.to_bytes(), hint));

@@ -207,11 +207,11 @@ impl MakeSysReadOnly {
     /// Finds the mounts. Where mountinfo cannot be read, only /sys is known.
     pub fn new(host: &Host) -> MakeSysReadOnly {
         let mut mounts = Vec::new();
-        let mut rest = host.mountinfo.as_deref().unwrap_or_default();
-        if rest.is_empty() {
+        let all = host.mounts.as_deref().unwrap_or_default();
+        if all.is_empty() {
             mounts.push(ReadOnly { point: SYS, flags: MountFlags::NONE });
         }
-        while let Some(mount) = mountinfo::next(&mut rest) {
+        for mount in all {
             if bytes::below(mount.point, SYS.to_bytes()).is_some() || mount.fstype.starts_with(b"cgroup") {
                 let (point, flags) = (mountinfo::unescape(mount.point), MountFlags::of_options(mount.options));
                 mounts.push(ReadOnly { point, flags });

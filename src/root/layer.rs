@@ -42,16 +42,15 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
         }
     };
     let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
-    let all = host.mountinfo.as_ref().map_err(|e| *e)?.as_slice();
-    let mut rest = all;
-    while let Some(mount) = mountinfo::next(&mut rest) {
+    let all = host.mounts.as_ref().map_err(|e| *e)?;
+    for mount in all {
         let point = mountinfo::unescape(mount.point);
         let below = bytes::below(point.to_bytes(), &top).unwrap_or_default();
         let first = bytes::split(below, b'/').nth(1).unwrap_or_default();
         // A /proc of the host, wherever it is mounted, leads to every file of the host.
         if matches!(first, b"" | b"proc" | b"sys" | b"dev")
             || mount.fstype == b"proc"
-            || mountinfo::is_hidden(&mount, all)
+            || mountinfo::is_hidden(mount, all)
         {
             continue;
         }

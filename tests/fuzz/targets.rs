@@ -217,24 +217,21 @@ fn mountinfos() -> Vec<Vec<u8>> {
 }
 
 fn read_mountinfo(input: &[u8]) {
-    let mut rest = input;
-    let mut before = rest.len();
-    while let Some(mount) = mountinfo::next(&mut rest) {
-        assert!(rest.len() < before);
-        before = rest.len();
+    let all = mountinfo::parse(input);
+    assert!(all.len() <= input.len());
+    for mount in &all {
         let point = mountinfo::unescape(mount.point);
         assert!(
             point.to_bytes().len() <= mount.point.len()
                 && mountinfo::unescape(mount.root).to_bytes().len() <= mount.root.len()
         );
-        mountinfo::is_hidden(&mount, input);
-        assert!(!mountinfo::is_hidden(&mount, b""));
+        mountinfo::is_hidden(mount, &all);
+        assert!(!mountinfo::is_hidden(mount, &[]));
         let flags = sys::MountFlags::of_options(mount.options);
         let mut names = Vec::new();
         flags.put(&mut names);
         assert!(!names.is_empty());
     }
-    assert!(rest.is_empty());
 }
 
 fn cgroups() -> Vec<Vec<u8>> {
@@ -256,12 +253,13 @@ fn cgroups() -> Vec<Vec<u8>> {
 
 fn read_cgroup(input: &[u8]) {
     let (own, mounts) = bytes::split_once(input, 0).unwrap_or((input, b""));
+    let mounts = mountinfo::parse(mounts);
     for controller in Controller::ALL {
         for (name, version) in [(controller.name(), Version::V1), ("", Version::V2)] {
             let Some(line) = own_line(own, name.as_bytes()) else { continue };
             let set = Controllers::in_list(line.controllers, b',');
             assert!(name.is_empty() || set.has(controller));
-            let found = mounted(mounts, version, controller, line.path);
+            let found = mounted(&mounts, version, controller, line.path);
             assert!(found.is_none_or(|(_, below)| line.path.ends_with(below)));
             if let Some((mount, below)) = found {
                 let path = mydocker::cgroup::hierarchy::below_top(&[below]).to_bytes();
