@@ -76,7 +76,7 @@ pub fn parse_zone(word: &str) -> Result<Volume> {
         "local" => c"/etc/localtime",
         zone => bytes::c_string(&[b"/usr/share/zoneinfo/", zone.as_bytes()]),
     };
-    let is_above = word.split('/').any(|part| matches!(part, "" | "." | ".."));
+    let is_above = bytes::split(word.as_bytes(), b'/').any(|part| matches!(part, b"" | b"." | b".."));
     if is_above || sys::is_directory(source) || !sys::exists(source) {
         let what =
             "--tz: this host has no such time zone; it is local, or a file below /usr/share/zoneinfo (package tzdata)";

@@ -1,6 +1,6 @@
-//! IPv4 addresses and networks, as words.
+//! Addresses and networks, as words.
 
-use super::{Put, decimal, split, split_once};
+use super::{Put, decimal, hexadecimal, position, split, split_once};
 use alloc::vec::Vec;
 
 /// An IPv4 address.
@@ -13,7 +13,9 @@ impl Address {
         let mut address = 0;
         let mut count = 0;
         for part in split(word, b'.') {
-            let number = decimal(part).ok().filter(|number| *number < 256)?;
+            // To some programs, what begins with a zero is octal.
+            let number =
+                decimal(part).ok().filter(|number| *number < 256 && (part.len() == 1 || !part.starts_with(b"0")))?;
             address = address << 8 | number as u32;
             count += 1;
         }
@@ -34,6 +36,43 @@ impl Address {
             separator = b".";
         }
     }
+}
+
+/// Reads an IPv6 address, as RFC 4291 writes it: `fe80::1`, `::ffff:10.88.0.2`.
+pub fn parse_v6(word: &[u8]) -> Option<[u8; 16]> {
+    let (mut address, mut before, mut after) = ([0; 16], Vec::new(), Vec::new());
+    match position(word, b"::") {
+        Some(at) => {
+            let (head, tail) = word.split_at_checked(at)?;
+            put_groups(head, &mut before)?;
+            put_groups(tail.get(2..)?, &mut after)?;
+            // It stands for at least one group; and only the last four bytes are written as an IPv4 address.
+            if before.len() + after.len() > 14 || head.contains(&b'.') {
+                return None;
+            }
+        }
+        None => put_groups(word, &mut before).filter(|()| before.len() == 16)?,
+    }
+    address.get_mut(..before.len())?.copy_from_slice(&before);
+    address.get_mut(16 - after.len()..)?.copy_from_slice(&after);
+    Some(address)
+}
+
+/// The bytes of the groups between colons, the last of which may be an IPv4 address.
+fn put_groups(part: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut is_last = false;
+    for group in split(part, b':').filter(|_| !part.is_empty()) {
+        match Address::parse(group) {
+            _ if is_last => return None,
+            Some(address) => {
+                out.put(&address.bytes());
+                is_last = true;
+            }
+            None if (1..=4).contains(&group.len()) => out.put(&(hexadecimal(group)? as u16).to_be_bytes()),
+            None => return None,
+        }
+    }
+    Some(())
 }
 
 /// A network: its first address, and how many of the leading bits are the same in all its addresses.
@@ -90,6 +129,56 @@ impl Subnet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::{Ipv4Addr, Ipv6Addr};
+    use proptest::prelude::*;
+
+    #[test]
+    fn agrees_with_std() {
+        let part = prop::sample::select(vec![
+            "::", ":", ":", ":", ".", "0", "1", "ffff", "12345", "fe80", "1.2.3.4", "00", "01", "256", "g", "",
+        ]);
+        let found = core::cell::Cell::new(0);
+        proptest!(ProptestConfig::with_cases(40_000), |(parts in prop::collection::vec(part, 0..16))| {
+            let word = parts.concat();
+            let v6 = word.parse::<Ipv6Addr>().ok().map(|address| address.octets());
+            found.set(found.get() + u32::from(v6.is_some()));
+            prop_assert_eq!(parse_v6(word.as_bytes()), v6, "{}", word);
+            let v4 = word.parse::<Ipv4Addr>().ok().map(|address| address.octets());
+            prop_assert_eq!(Address::parse(word.as_bytes()).map(Address::bytes), v4, "{}", word);
+        });
+        assert!(found.get() > 100, "only {} of the random words were addresses", found.get());
+    }
+
+    #[test]
+    fn words_of_v6() {
+        for word in [
+            "::",
+            "::1",
+            "1::",
+            "fe80::1",
+            "1:2:3:4:5:6:7:8",
+            "1:2:3:4:5:6:7::",
+            "::ffff:10.88.0.2",
+            "1:2:3:4:5:6:1.2.3.4",
+            "",
+            ":",
+            ":::",
+            "1::2::3",
+            "1:2:3:4:5:6:7:8:9",
+            "1::2:3:4:5:6:7:8",
+            "1.2.3.4::",
+            "1.2.3.4",
+            "1:2",
+            "::1.2.3.4:5",
+            "12345::",
+            "g::",
+            "::1%lo",
+            "[::1]",
+            "1:2:3:4:5:6:7:1.2.3.4",
+        ] {
+            assert_eq!(parse_v6(word.as_bytes()), word.parse::<Ipv6Addr>().ok().map(|a| a.octets()), "{word}");
+        }
+    }
 
     #[test]
     fn words() {

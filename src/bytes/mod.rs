@@ -8,7 +8,7 @@ mod number;
 mod put;
 mod split;
 
-pub use address::{Address, Subnet};
+pub use address::{Address, Subnet, parse_v6};
 pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
 pub use put::{FixedBytes, Put, Sink, commands_a_terminal};
 pub use split::{Parts, below, c_string, clean_path, field, has_part, position, split, split_once, trimmed, words};

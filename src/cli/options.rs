@@ -298,7 +298,7 @@ options! {
         oom_score_adj: "--oom-score-adj" One("N")
             "from -1000 to 1000, how soon it is killed for want of memory"
             => |request, word| {
-                if number(word.strip_prefix('-').unwrap_or(word), 1000).is_none() {
+                if number(word.strip_prefix("-").unwrap_or(word), 1000).is_none() {
                     return Err(Error::usage("--oom-score-adj is a number from -1000 to 1000", word.as_bytes()));
                 }
                 request.spec.oom_score_adj = Some(word);

@@ -22,7 +22,8 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
         all: false,
         quiet: false,
         json: false,
-        filters: Vec::new(),
+        parts: Vec::new(),
+        states: Vec::new(),
         force: false,
         view: View::default(),
         timeout: Some(10_000),
@@ -37,10 +38,12 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             "--all" => order.all = true,
             "--quiet" => order.quiet = true,
             "--json" => order.json = true,
-            "--filter" => match value.split_once('=') {
-                Some((key @ "name", part)) if !part.is_empty() => order.filters.push((key, part)),
-                Some((key @ "status", word)) if STATES.contains(&word) => order.filters.push((key, word)),
-                Some(("status", word)) => return Err(Error::usage("no container has this status:", word.as_bytes())),
+            "--filter" => match bytes::split_once(value.as_bytes(), b'=') {
+                Some((b"name", part)) if !part.is_empty() => order.parts.push(part),
+                Some((b"status", word)) => match STATES.iter().find(|state| state.as_bytes() == word) {
+                    Some(state) => order.states.push(state),
+                    None => return Err(Error::usage("no container has this status:", word)),
+                },
                 _ => return Err(Error::usage("--filter takes name=PART or status=WORD, not", value.as_bytes())),
             },
             "--force" => order.force = true,

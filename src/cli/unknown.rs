@@ -64,10 +64,15 @@ pub fn command(word: &[u8]) -> Error {
 fn explain(error: Error, known: &[(&str, &'static str)], name: &[u8], names: &[&'static str]) -> Error {
     let is_it = |names: &str| split(names.as_bytes(), b',').any(|known| known.trim_ascii_start() == name);
     let hint = known.iter().find(|(names, _)| is_it(names)).map(|(_, hint)| *hint);
-    match hint.or_else(|| near(names, name).map(|near| &*["did you mean ", near, "?"].concat().leak())) {
+    match hint.or_else(|| near(names, name).map(did_you_mean)) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+fn did_you_mean(name: &str) -> &'static str {
+    let question = [b"did you mean ", name.as_bytes(), b"?"].concat().leak();
+    str::from_utf8(question).unwrap_or_default()
 }
 
 /// The name that is nearest, if it is at most two letters away, and has a letter in common.

@@ -1,6 +1,6 @@
 //! The words of the options about the network.
 
-use crate::bytes::{Address, Subnet, c_string, decimal, hexadecimal, split, split_once};
+use crate::bytes::{Address, Subnet, c_string, decimal, hexadecimal, parse_v6, split, split_once};
 use crate::error::{Error, Result};
 use crate::spec::{BridgeWanted, Network, Port, Spec};
 use crate::sys::SocketAddress;
@@ -23,7 +23,7 @@ pub fn parse(word: &'static str) -> Result<Network> {
     }
     if let Some(path) = word.strip_prefix("ns:").filter(|path| !path.is_empty()) {
         // ip-netns(8) keeps those with a name in one directory.
-        let folder: &[u8] = if path.contains('/') { b"" } else { b"/run/netns/" };
+        let folder: &[u8] = if path.as_bytes().contains(&b'/') { b"" } else { b"/run/netns/" };
         let path = c_string(&[folder, path.as_bytes()]);
         return Ok(Network::Namespace(path, path));
     }
@@ -35,7 +35,7 @@ pub fn parse(word: &'static str) -> Result<Network> {
         Some(rest) => (rest, true),
         None => (rest, false),
     };
-    let name = match rest.strip_prefix(':') {
+    let name = match rest.strip_prefix(":") {
         Some(name) => name,
         None if rest.is_empty() => USUAL,
         None => return Err(wrong()),
@@ -142,10 +142,7 @@ fn range(word: &[u8]) -> Option<(u16, u16)> {
 /// An IPv4 address, or an IPv6 address in brackets, without a port.
 fn socket_address(word: &[u8]) -> Option<SocketAddress> {
     match word {
-        [b'[', address @ .., b']'] => {
-            let address: core::net::Ipv6Addr = core::str::from_utf8(address).ok()?.parse().ok()?;
-            Some(SocketAddress::v6(address.octets(), 0))
-        }
+        [b'[', address @ .., b']'] => parse_v6(address).map(|address| SocketAddress::v6(address, 0)),
         _ => Address::parse(word).map(|address| SocketAddress::v4(address.bytes(), 0)),
     }
 }

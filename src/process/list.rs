@@ -47,8 +47,10 @@ pub struct Order {
     pub quiet: bool,
     /// As JSON, one object on each line.
     pub json: bool,
-    /// `ps`: `name=PART` or `status=WORD`; of each key one must hold.
-    pub filters: Vec<(&'static str, &'static str)>,
+    /// `ps`: one of these parts must be in the name, if there are any;
+    pub parts: Vec<&'static [u8]>,
+    /// and it must be in one of these states.
+    pub states: Vec<&'static str>,
     /// `rm`: also those that run.
     pub force: bool,
     /// `logs`: what to show.
@@ -452,12 +454,12 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
         // One that has been removed meanwhile is not in the list.
         let Some(record) = record else { continue };
         // As docker has it, `--filter status=` looks at containers that have ended, too.
-        if !(order.all || record.alive || order.filters.iter().any(|(key, _)| *key == "status")) {
+        if !(order.all || record.alive || !order.states.is_empty()) {
             continue;
         }
         let end = record.end();
-        // A list of names, with nothing to choose by, looks at no cgroup.
-        let word = if order.quiet && order.filters.is_empty() { "" } else { word_of(&record, end) };
+        // A list of names looks at no cgroup, unless it is to choose by that.
+        let word = if order.quiet && order.states.is_empty() { "" } else { word_of(&record, end) };
         if !passes(order, name, word) {
             continue;
         }
@@ -495,17 +497,10 @@ fn ports_of(record: &Record) -> &[u8] {
     if record.alive { record.field(b"ports") } else { b"" }
 }
 
-/// Whether the filters let it pass: of each key, one of them.
+/// Whether the filters let it pass: of each kind, one of them.
 fn passes(order: &Order, name: &CStr, word: &str) -> bool {
-    let holds = |(key, part): &(&str, &str)| match *key {
-        "name" => has_part(name.to_bytes(), part.as_bytes()),
-        _ => word == *part,
-    };
-    ["name", "status"].iter().all(|key| {
-        let is_own = |filter: &&(&str, &str)| filter.0 == *key;
-        !order.filters.iter().any(|filter| is_own(&filter))
-            || order.filters.iter().any(|filter| is_own(&filter) && holds(filter))
-    })
+    (order.parts.is_empty() || order.parts.iter().any(|part| has_part(name.to_bytes(), part)))
+        && (order.states.is_empty() || order.states.contains(&word))
 }
 
 /// Whether a name has this part, at its beginning after `^`, at its end before `$`.

@@ -4,7 +4,7 @@ use super::create::{FILE, create_missing};
 use super::dev::SHM;
 use super::enter::restrict;
 use super::own;
-use crate::bytes::{self, Put};
+use crate::bytes::{self, Address, Put, parse_v6};
 use crate::error::{Errno, Error, Result};
 use crate::spec::{Spec, Volume};
 use crate::step::{Child, ChildStep, Slot};
@@ -99,11 +99,12 @@ fn put_lines(file: &mut Vec<u8>, lines: &[u8]) {
 
 /// Reads `NAME:IP`, and puts it as a line of /etc/hosts.
 pub fn put_host(word: &str, lines: &mut Vec<u8>) -> Result<()> {
-    match word.split_once([':', '=']) {
-        Some((name, ip)) if !name.is_empty() && !name.bytes().any(|b| b.is_ascii_whitespace()) && is_ip(ip) => {
-            lines.put(ip.as_bytes());
+    let divider = if word.as_bytes().contains(&b'=') { b'=' } else { b':' };
+    match bytes::split_once(word.as_bytes(), divider) {
+        Some((name, ip)) if !name.is_empty() && !name.iter().any(u8::is_ascii_whitespace) && is_ip(ip) => {
+            lines.put(ip);
             lines.put(b"\t");
-            lines.put(name.as_bytes());
+            lines.put(name);
             lines.put(b"\n");
             Ok(())
         }
@@ -113,17 +114,18 @@ pub fn put_host(word: &str, lines: &mut Vec<u8>) -> Result<()> {
 
 /// Reads an address, and puts it as a line of resolv.conf.
 pub fn put_server(ip: &str, lines: &mut Vec<u8>) -> Result<()> {
+    let ip = ip.as_bytes();
     if !is_ip(ip) {
-        return Err(Error::usage("--dns is the address of a server", ip.as_bytes()));
+        return Err(Error::usage("--dns is the address of a server", ip));
     }
     lines.put(b"nameserver ");
-    lines.put(ip.as_bytes());
+    lines.put(ip);
     lines.put(b"\n");
     Ok(())
 }
 
-fn is_ip(word: &str) -> bool {
-    word.parse::<core::net::IpAddr>().is_ok()
+fn is_ip(word: &[u8]) -> bool {
+    Address::parse(word).is_some() || parse_v6(word).is_some()
 }
 
 /// For a container with a name of its own and the host's files: the host's hosts, with that name. It is written where shared
