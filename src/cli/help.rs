@@ -1,6 +1,6 @@
 //! What `--help` prints. The options come from their rows; the rest is here.
 
-use super::options::{GROUPS, OF_EXEC, ROWS, Row, Value};
+use super::options::{GROUPS, ROWS, Row, Value};
 use super::verbs::Verb;
 use mydocker::bytes::{Put, split};
 use mydocker::process::list::Act;
@@ -64,7 +64,7 @@ pub fn run_help() -> Vec<u8> {
 /// The options of `exec`: some of those of `run`.
 pub fn exec_rows() -> &'static [Row] {
     let mut rows = ROWS.to_vec();
-    rows.retain(|row| OF_EXEC.contains(&row.name()));
+    rows.retain(|row| row.exec.takes);
     rows.leak()
 }
 
@@ -121,13 +121,13 @@ fn synopsis(row: &Row) -> Vec<u8> {
     let mut line = Vec::new();
     line.put(if row.names.starts_with("--") { b"      " } else { b"  " });
     line.put(row.names.as_bytes());
-    let (before, value, after) = match row.value {
-        Value::Switch => ("", "", ""),
-        Value::One(value) => (" ", value, ""),
-        Value::Many(value) => (" ", value, "..."),
-        Value::Optional(value) => ("[=", value, "]"),
+    let (before, after) = match row.value {
+        Value::Switch => ("", ""),
+        Value::One => (" ", ""),
+        Value::Many => (" ", "..."),
+        Value::Optional => ("[=", "]"),
     };
-    for text in [before, value, after] {
+    for text in [before, row.word, after] {
         line.put(text.as_bytes());
     }
     line

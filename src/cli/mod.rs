@@ -143,7 +143,7 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     let spec = &mut request.spec;
     for pair in words.chunks(2) {
         if let [name, value] = pair
-            && options::FOR_EXEC.contains(name)
+            && spelling::find(ROWS, name.as_bytes()).is_some_and(|row| row.exec.joins)
         {
             spec.words.extend([leak(name), leak(value)]);
         }

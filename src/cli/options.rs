@@ -17,21 +17,44 @@ pub struct Row {
     pub names: &'static str,
     /// What follows it.
     pub value: Value,
+    /// The name of that in the help; empty if nothing follows.
+    pub word: &'static str,
     /// What it does.
     pub help: &'static str,
+    /// What `exec` has to do with it.
+    pub exec: Exec,
 }
 
-/// What follows an option. The word is the name of the value in the help.
+/// What `exec` has to do with an option of `run`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exec {
+    /// It has the option, too.
+    pub takes: bool,
+    /// The record keeps it, so that `exec` joins what it has made.
+    pub joins: bool,
+}
+
+impl Exec {
+    const fn takes(self) -> Exec {
+        Exec { takes: true, ..self }
+    }
+
+    const fn joins(self) -> Exec {
+        Exec { joins: true, ..self }
+    }
+}
+
+/// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Nothing, or `=true` or `=false`.
     Switch,
     /// One word; the last one given counts.
-    One(&'static str),
+    One,
     /// One word each time; all count.
-    Many(&'static str),
+    Many,
     /// Nothing, or `=` and a word; the last one given counts.
-    Optional(&'static str),
+    Optional,
 }
 
 impl Row {
@@ -46,9 +69,13 @@ impl Row {
     }
 }
 
+/// Most options concern `run` alone.
+pub const NOT_FOR_EXEC: Exec = Exec { takes: false, joins: false };
+
 /// Makes the table of the rows, and argh's struct of their values.
 ///
-/// A row reads `field: "NAMES" VALUE "HELP" => |request, word| STATEMENT`. The statement puts the value into the [`Request`],
+/// A row reads `field: "NAMES" VALUE("WORD") "HELP" => |request, word| STATEMENT`; before the HELP may stand what `exec` has to do
+/// with it, `exec(takes, joins)`. The statement puts the value into the [`Request`],
 /// and may use `?`. The word of a switch is `true`, that of an optional value which was left out is empty. What can be given
 /// many times gets a list of words.
 macro_rules! options {
@@ -92,7 +119,7 @@ macro_rules! options {
     ($(
         $group:literal {
             $(
-                $field:ident: $names:literal $kind:ident $(($value:literal))?
+                $field:ident: $names:literal $kind:ident $(($value:literal))? $(exec($($exec:ident),+))?
                     $help:literal
                     => |$request:pat_param, $word:pat_param| $put:expr;
             )*
@@ -100,7 +127,13 @@ macro_rules! options {
     )*) => {
         /// Every option, in the order of the help.
         pub static ROWS: &[Row] = &[
-            $($(Row { names: $names, value: Value::$kind $(($value))?, help: $help },)*)*
+            $($(Row {
+                names: $names,
+                value: Value::$kind,
+                word: concat!($($value)?),
+                help: $help,
+                exec: NOT_FOR_EXEC $($(.$exec())+)?,
+            },)*)*
         ];
 
         /// The headings, each with the number of rows that stand under it.
@@ -135,7 +168,7 @@ options! {
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"
             => |request, word| request.limits.shares = Some(word);
-        cpu_set: "--cpu-set, --cpuset-cpus" One("LIST")
+        cpu_set: "--cpu-set, --cpuset-cpus" One("LIST") exec(joins)
             "CPUs to run on, such as 0-2,5, or all"
             => |request, word| request.limits.cpus = Some(word);
         cpu_mems: "--cpu-mems, --cpuset-mems" One("LIST")
@@ -168,7 +201,7 @@ options! {
                 cgroup::check_name(word)?;
                 request.spec.name = Some(word);
             };
-        state: "--state" One("DIR")
+        state: "--state" One("DIR") exec(takes)
             "the folder of the records; default /run/mydocker, or the user's own"
             => |request, word| request.spec.state = Some(path(word));
         pid_file: "--pid-file" One("FILE")
@@ -190,10 +223,10 @@ options! {
             => |request, word| request.spec.stop_signal = Some(signals::to_stop_with(word)?);
     }
     "Root" {
-        rootfs: "--rootfs" One("PATH")
+        rootfs: "--rootfs" One("PATH") exec(joins)
             "use a directory, or a file or device with a filesystem in it, as its root"
             => |request, word| request.spec.rootfs = Some(path(word));
-        ephemeral: "--ephemeral" Optional("SIZE")
+        ephemeral: "--ephemeral" Optional("SIZE") exec(joins)
             "writes go to memory, and are lost at exit; default SIZE half of -m"
             => |request, word| {
                 request.spec.ephemeral = true;
@@ -202,7 +235,7 @@ options! {
                     request.spec.ephemeral_size = Some(size);
                 }
             };
-        read_only: "--read-only" Switch
+        read_only: "--read-only" Switch exec(joins)
             "make the root read-only"
             => |request, _| request.spec.read_only = true;
         volume: "-v, --volume" Many("SRC:DST[:OPTS]")
@@ -239,10 +272,10 @@ options! {
         entrypoint: "--entrypoint" One("CMD")
             "a word in front of COMMAND, which may then be left out"
             => |request, word| request.entrypoint = Some(word);
-        tty: "-t, --tty" Switch
+        tty: "-t, --tty" Switch exec(takes)
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
-        interactive: "-i, --interactive" Switch
+        interactive: "-i, --interactive" Switch exec(takes)
             "keep stdin open with run -d; otherwise it always passes through"
             => |request, _| request.spec.interactive = true;
         detach: "-d, --detach" Switch
@@ -260,21 +293,21 @@ options! {
             => |request, word| {
                 request.spec.log_size = Some(limits::size(word, "--log-size is not a size, such as 10m")?);
             };
-        env: "-e, --env" Many("K=V")
+        env: "-e, --env" Many("K=V") exec(takes)
             "set a variable; K alone keeps the caller's value"
             => |request, words| request.spec.env = words;
         unsetenv: "--unsetenv" Many("NAME")
             "leave out a variable of the caller's, or a default one"
             => |request, words| request.spec.unset_env = words;
-        env_file: "--env-file" Many("FILE")
+        env_file: "--env-file" Many("FILE") exec(takes)
             "set the variables in FILE, one on each line"
             => |request, words| for word in words {
                 request.spec.env_files.push(path(word));
             };
-        workdir: "-w, --workdir" One("DIR")
+        workdir: "-w, --workdir" One("DIR") exec(takes, joins)
             "working directory; run makes one that is missing in a root of its own"
             => |request, word| request.spec.workdir = Some(path(word));
-        user: "-u, --user" One("USER[:GROUP]")
+        user: "-u, --user" One("USER[:GROUP]") exec(takes, joins)
             "the user to run as: ids, or names from the container's files"
             => |request, word| {
                 if passwd::user_and_group(word.as_bytes()).is_none() {
@@ -282,10 +315,10 @@ options! {
                 }
                 request.spec.user = Some(word);
             };
-        group_add: "--group-add" Many("GROUP")
+        group_add: "--group-add" Many("GROUP") exec(joins)
             "a group beside those of the user: an id or a name"
             => |request, words| request.spec.groups = words;
-        umask: "--umask" One("MODE")
+        umask: "--umask" One("MODE") exec(joins)
             "the bits that its new files do not get, such as 027"
             => |request, word| {
                 let is_mode = word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit());
@@ -295,7 +328,7 @@ options! {
                 };
                 request.spec.umask = Some(mode);
             };
-        oom_score_adj: "--oom-score-adj" One("N")
+        oom_score_adj: "--oom-score-adj" One("N") exec(joins)
             "from -1000 to 1000, how soon it is killed for want of memory"
             => |request, word| {
                 if number(word.strip_prefix("-").unwrap_or(word), 1000).is_none() {
@@ -303,7 +336,7 @@ options! {
                 }
                 request.spec.oom_score_adj = Some(word);
             };
-        ulimit: "--ulimit" Many("NAME=SOFT[:HARD]")
+        ulimit: "--ulimit" Many("NAME=SOFT[:HARD]") exec(joins)
             "set a resource limit of its processes, such as nofile=1024"
             => |request, words| for word in words {
                 let limit = ulimit::parse(word)?;
@@ -311,7 +344,7 @@ options! {
                 request.spec.ulimits.retain(|other| other.resource != limit.resource);
                 request.spec.ulimits.push(limit);
             };
-        preserve_fds: "--preserve-fds" One("N")
+        preserve_fds: "--preserve-fds" One("N") exec(takes)
             "pass it the N descriptors from 3 on, beside the three streams"
             => |request, word| {
                 let Some(count) = number(word, MOST_PASSED) else {
@@ -327,7 +360,7 @@ options! {
                 }
                 request.spec.hostname = Some(word);
             };
-        init: "--init" Switch
+        init: "--init" Switch exec(joins)
             "run a PID 1 that reaps orphans and passes signals on"
             => |request, _| request.spec.init = true;
         restart: "--restart" One("POLICY")
@@ -338,7 +371,7 @@ options! {
             => |request, _| request.spec.remove = true;
     }
     "Namespaces" {
-        network: "--network, --net" One("none|host|bridge")
+        network: "--network, --net" One("none|host|bridge") exec(joins)
             "its own with lo (none), the host's, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME, or ns:PATH"
             => |request, word| request.spec.network = network::parse(word)?;
         publish: "-p, --publish" Many("[HOST:]CONT")
@@ -371,13 +404,13 @@ options! {
             => |request, words| for word in words {
                 request.spec.sysctls.push(sysctl::parse(word)?);
             };
-        pid: "--pid" One("host")
+        pid: "--pid" One("host") exec(joins)
             "share the processes of the host, or container:NAME's"
             => |request, word| match of_container(word)? {
                 None => request.spec.host_pid = is_host(word, "", "--pid takes host or container:NAME")?,
                 name => request.spec.pid_of = name.map(|name| (name, name)),
             };
-        ipc: "--ipc" One("private|host")
+        ipc: "--ipc" One("private|host") exec(joins)
             "its own System V and POSIX IPC, the host's, or container:NAME's without /dev/shm"
             => |request, word| match of_container(word)? {
                 None => {
@@ -386,10 +419,10 @@ options! {
                 }
                 name => request.spec.ipc_of = name.map(|name| (name, name)),
             };
-        uts: "--uts" One("host")
+        uts: "--uts" One("host") exec(joins)
             "share the host's hostname"
             => |request, word| request.spec.host_uts = is_host(word, "", "--uts takes host")?;
-        userns: "--userns" One("auto|host|keep-id")
+        userns: "--userns" One("auto|host|keep-id") exec(joins)
             "its own unless root runs it (auto), or the caller's; keep-id: as a user who has the same ids inside"
             => |request, word| {
                 request.spec.keep_id = word == "keep-id";
@@ -397,21 +430,21 @@ options! {
             };
     }
     "Privilege" {
-        privileged: "--privileged" Switch
+        privileged: "--privileged" Switch exec(takes, joins)
             "keep all privileges: drop no capability, filter no call; run makes nothing read-only"
             => |request, _| request.privilege.privileged = true;
-        cap_add: "--cap-add" Many("CAP")
+        cap_add: "--cap-add" Many("CAP") exec(takes, joins)
             "keep CAP, such as NET_ADMIN, or ALL"
             => |request, words| request.privilege.add = words;
-        cap_drop: "--cap-drop" Many("CAP")
+        cap_drop: "--cap-drop" Many("CAP") exec(joins)
             "drop CAP, or ALL"
             => |request, words| request.privilege.drop = words;
-        security_opt: "--security-opt" Many("OPT")
+        security_opt: "--security-opt" Many("OPT") exec(joins)
             "seccomp=unconfined, or no-new-privileges=false"
             => |request, words| request.privilege.options = words;
     }
     "Diagnostics" {
-        trace: "--trace" Optional("FILE")
+        trace: "--trace" Optional("FILE") exec(takes)
             "print every system call as it returns, on stderr or to FILE"
             => |request, word| request.trace = Some(match word {
                 "" => TraceTo::Stderr,
@@ -449,45 +482,6 @@ const MOST_PASSED: u32 = (1 << 30) - 3;
 fn number(word: &str, most: u32) -> Option<u32> {
     decimal(word.as_bytes()).ok().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most)
 }
-
-/// The options that a record keeps, so that `exec` joins what they have made.
-pub const FOR_EXEC: &[&str] = &[
-    "--init",
-    "--rootfs",
-    "--ephemeral",
-    "--read-only",
-    "--workdir",
-    "--user",
-    "--group-add",
-    "--umask",
-    "--oom-score-adj",
-    "--cpu-set",
-    "--ulimit",
-    "--network",
-    "--pid",
-    "--ipc",
-    "--uts",
-    "--userns",
-    "--privileged",
-    "--cap-add",
-    "--cap-drop",
-    "--security-opt",
-];
-
-/// The options of `exec`.
-pub const OF_EXEC: &[&str] = &[
-    "--tty",
-    "--interactive",
-    "--env",
-    "--env-file",
-    "--workdir",
-    "--user",
-    "--preserve-fds",
-    "--privileged",
-    "--cap-add",
-    "--state",
-    "--trace",
-];
 
 /// What `run` is asked for. The rows of the options fill it in, one option at a time.
 #[derive(Default)]

@@ -100,7 +100,7 @@ impl<'a> Words<'a> {
             match (row.value, letters) {
                 (_, []) => return self.take(row, None, word),
                 (_, [b'=', value @ ..]) => return self.take(row, Some(value), word),
-                (Value::Switch | Value::Optional(_), [next, others @ ..]) => {
+                (Value::Switch | Value::Optional, [next, others @ ..]) => {
                     self.take(row, None, word)?;
                     (letter, letters) = (*next, others);
                 }
@@ -116,7 +116,7 @@ impl<'a> Words<'a> {
             (Value::Switch, Some(value)) if value != b"true" && value != b"false" => {
                 return Err(Error::usage("a switch is =true or =false", word));
             }
-            (Value::Optional(_), None) => b"",
+            (Value::Optional, None) => b"",
             (_, Some(b"")) => return Err(Error::usage("an empty value for", word)),
             (_, Some(value)) => value,
             (_, None) => match self.rest {
@@ -129,7 +129,7 @@ impl<'a> Words<'a> {
             },
         };
         let value = core::str::from_utf8(value).map_err(|_| Error::usage("not UTF-8", value))?;
-        if !matches!(row.value, Value::Many(_))
+        if !matches!(row.value, Value::Many)
             && let Some(earlier) = self.given.iter().position(|(other, _)| other.names == row.names)
         {
             // The last one counts.
@@ -142,30 +142,30 @@ impl<'a> Words<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::ROWS;
+    use super::super::options::{NOT_FOR_EXEC, ROWS};
     use super::*;
     use mydocker::error::Kind;
     use proptest::prelude::*;
     use std::cell::Cell;
 
     const fn row(names: &'static str, value: Value) -> Row {
-        Row { names, value, help: "" }
+        Row { names, value, word: "", help: "", exec: NOT_FOR_EXEC }
     }
 
     /// Some of the real options, and one with a short name and an optional value, which no real one has.
     static SOME_ROWS: &[Row] = &[
-        row("-m, --memory-limit, --memory", Value::One("BYTES")),
-        row("--cpu-set, --cpuset-cpus", Value::One("LIST")),
-        row("--cpu-mems, --cpuset-mems", Value::One("LIST")),
+        row("-m, --memory-limit, --memory", Value::One),
+        row("--cpu-set, --cpuset-cpus", Value::One),
+        row("--cpu-mems, --cpuset-mems", Value::One),
         row("--no-limits", Value::Switch),
-        row("--name", Value::One("NAME")),
+        row("--name", Value::One),
         row("-t, --tty", Value::Switch),
         row("-i, --interactive", Value::Switch),
-        row("-e, --env", Value::Many("K=V")),
-        row("-w, --workdir", Value::One("DIR")),
-        row("-h, --hostname", Value::One("NAME")),
+        row("-e, --env", Value::Many),
+        row("-w, --workdir", Value::One),
+        row("-h, --hostname", Value::One),
         row("--rm", Value::Switch),
-        row("-O, --optional", Value::Optional("VALUE")),
+        row("-O, --optional", Value::Optional),
     ];
 
     #[test]
@@ -325,12 +325,12 @@ mod tests {
                 };
                 let value = match (row.value, glued) {
                     (Value::Switch, None) => "true".to_string(),
-                    (Value::Optional(_), None) => {
+                    (Value::Optional, None) => {
                         single.retain(|(other, _)| other != row.name());
                         single.push((row.name().to_string(), String::new()));
                         continue;
                     }
-                    (Value::Optional(_), Some(glued)) if !long && !glued.starts_with('=') => {
+                    (Value::Optional, Some(glued)) if !long && !glued.starts_with('=') => {
                         pending = format!("-{glued}");
                         single.retain(|(other, _)| other != row.name());
                         single.push((row.name().to_string(), String::new()));
@@ -358,7 +358,7 @@ mod tests {
                 if value.is_empty() {
                     return Err("an empty value for".into());
                 }
-                if !matches!(row.value, Value::Many(_)) {
+                if !matches!(row.value, Value::Many) {
                     single.retain(|(other, _)| other != row.name());
                 }
                 single.push((row.name().to_string(), value));

@@ -1,6 +1,6 @@
 //! The commands about containers that have a record, and the rows of each.
 
-use super::options::{Row, Value};
+use super::options::{NOT_FOR_EXEC, Row, Value};
 use mydocker::process::list::Act;
 
 /// One command.
@@ -17,13 +17,13 @@ pub struct Verb {
     pub act: Act,
 }
 
-const fn row(names: &'static str, value: Value, help: &'static str) -> Row {
-    Row { names, value, help }
+const fn row(names: &'static str, value: Value, word: &'static str, help: &'static str) -> Row {
+    Row { names, value, word, help, exec: NOT_FOR_EXEC }
 }
 
 const STATE: Row =
-    row("--state", Value::One("DIR"), "the folder of the records; default /run/mydocker, or the user's own");
-const JSON: Row = row("--json", Value::Switch, "as JSON, one object on each line");
+    row("--state", Value::One, "DIR", "the folder of the records; default /run/mydocker, or the user's own");
+const JSON: Row = row("--json", Value::Switch, "", "as JSON, one object on each line");
 
 /// Every command, in the order of the help.
 pub static VERBS: &[Verb] = &[
@@ -32,10 +32,10 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS]",
         help: "Lists the containers that have a name.",
         rows: &[
-            row("-a, --all", Value::Switch, "those that have ended, too"),
-            row("-q, --quiet", Value::Switch, "the names alone"),
+            row("-a, --all", Value::Switch, "", "those that have ended, too"),
+            row("-q, --quiet", Value::Switch, "", "the names alone"),
             JSON,
-            row("-f, --filter", Value::Many("KEY=WORD"), "only those of name=PART, or status=WORD"),
+            row("-f, --filter", Value::Many, "KEY=WORD", "only those of name=PART, or status=WORD"),
             STATE,
         ],
         act: Act::List,
@@ -45,10 +45,10 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS] NAME",
         help: "Prints what a container has written that was started with -d.",
         rows: &[
-            row("-f, --follow", Value::Switch, "go on until it ends"),
-            row("-n, --tail", Value::One("N"), "the last N lines alone"),
-            row("--since", Value::One("TIME"), "only what came after it: 90s, 10m, 2h, 1d ago, or seconds since 1970"),
-            row("-t, --timestamps", Value::Switch, "each line with its time"),
+            row("-f, --follow", Value::Switch, "", "go on until it ends"),
+            row("-n, --tail", Value::One, "N", "the last N lines alone"),
+            row("--since", Value::One, "TIME", "only what came after it: 90s, 10m, 2h, 1d ago, or seconds since 1970"),
+            row("-t, --timestamps", Value::Switch, "", "each line with its time"),
             STATE,
         ],
         act: Act::Logs,
@@ -65,7 +65,7 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS] NAME...",
         help: "Ends containers by SIGTERM; those that go on, by SIGKILL.",
         rows: &[
-            row("-t, --time, --timeout", Value::One("SECONDS"), "how long they have; default 10; -1: no end"),
+            row("-t, --time, --timeout", Value::One, "SECONDS", "how long they have; default 10; -1: no end"),
             STATE,
         ],
         act: Act::Stop,
@@ -74,7 +74,7 @@ pub static VERBS: &[Verb] = &[
         name: "kill",
         usage: "[OPTIONS] NAME...",
         help: "Sends a signal to the first process of containers; KILL waits for the end.",
-        rows: &[row("-s, --signal", Value::One("SIGNAL"), "a name or a number; default KILL"), STATE],
+        rows: &[row("-s, --signal", Value::One, "SIGNAL", "a name or a number; default KILL"), STATE],
         act: Act::Kill,
     },
     Verb {
@@ -95,7 +95,7 @@ pub static VERBS: &[Verb] = &[
         name: "stats",
         usage: "[OPTIONS] NAME",
         help: "Prints what a container uses, every second until it ends.",
-        rows: &[row("--no-stream", Value::Switch, "once"), JSON, STATE],
+        rows: &[row("--no-stream", Value::Switch, "", "once"), JSON, STATE],
         act: Act::Stats,
     },
     Verb {
@@ -103,8 +103,8 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS] NAME...",
         help: "Removes the records of containers that have ended.",
         rows: &[
-            row("-f, --force", Value::Switch, "ends those that run, by SIGKILL"),
-            row("-v, --volumes", Value::Switch, "accepted for compatibility"),
+            row("-f, --force", Value::Switch, "", "ends those that run, by SIGKILL"),
+            row("-v, --volumes", Value::Switch, "", "accepted for compatibility"),
             STATE,
         ],
         act: Act::Remove,

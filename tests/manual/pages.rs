@@ -53,9 +53,9 @@ fn row_of_page(row: &Row) -> String {
     let names = names.join(", ");
     let value = match row.value {
         Value::Switch => String::new(),
-        Value::One(value) => format!(" \\fI{}\\fR", troff(value).trim_end()),
-        Value::Many(value) => format!(" \\fI{}\\fR...", troff(value).trim_end()),
-        Value::Optional(value) => format!("[=\\fI{}\\fR]", troff(value).trim_end()),
+        Value::One => format!(" \\fI{}\\fR", troff(row.word).trim_end()),
+        Value::Many => format!(" \\fI{}\\fR...", troff(row.word).trim_end()),
+        Value::Optional => format!("[=\\fI{}\\fR]", troff(row.word).trim_end()),
     };
     format!(".TP\n{names}{value}\n{}", troff(row.help))
 }
@@ -288,15 +288,12 @@ fn candidates(value: &'static str) -> Candidates {
 
 /// The name of the value, unless the option is a switch.
 fn value_of(row: &Row) -> Option<&'static str> {
-    match row.value {
-        Value::Switch => None,
-        Value::One(value) | Value::Many(value) | Value::Optional(value) => Some(value),
-    }
+    (row.value != Value::Switch).then_some(row.word)
 }
 
 /// Whether the value may be the next word.
 fn takes_next_word(row: &Row) -> bool {
-    matches!(row.value, Value::One(_) | Value::Many(_))
+    matches!(row.value, Value::One | Value::Many)
 }
 
 /// The letters of the short names of those rows that `wanted` is true of.
@@ -314,7 +311,7 @@ pub fn bash() -> String {
         let names: Vec<&str> = row.names().collect();
         for &name in &names {
             all.push(name.to_string());
-            if matches!(row.value, Value::Optional(_)) {
+            if matches!(row.value, Value::Optional) {
                 all.push(format!("{name}="));
             }
         }
@@ -480,11 +477,11 @@ pub fn zsh() -> String {
             (true, Paths::Directories) => "_files -/".to_string(),
         };
         let names: Vec<&str> = row.names().collect();
-        let excludes = if matches!(row.value, Value::Many(_)) { "*".into() } else { format!("({})", names.join(" ")) };
+        let excludes = if matches!(row.value, Value::Many) { "*".into() } else { format!("({})", names.join(" ")) };
         for name in names {
             let spec = match row.value {
                 Value::Switch => format!("{excludes}{name}[{help}]"),
-                Value::Optional(_) => format!("{excludes}{name}=-[{help}]::{label}:{action}"),
+                Value::Optional => format!("{excludes}{name}=-[{help}]::{label}:{action}"),
                 _ if name.starts_with("--") => format!("{excludes}{name}=[{help}]:{label}:{action}"),
                 _ => format!("{excludes}{name}+[{help}]:{label}:{action}"),
             };
@@ -504,9 +501,9 @@ pub fn fish() -> String {
         let (short, long): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.len() == 1);
         let kind = match row.value {
             Value::Switch => "",
-            Value::One(_) => "=",
-            Value::Many(_) => "=+",
-            Value::Optional(_) => "=\\?",
+            Value::One => "=",
+            Value::Many => "=+",
+            Value::Optional => "=\\?",
         };
         for (at, long) in long.iter().enumerate() {
             // argparse knows one short and one long name for an option: the other long names are options of their own.
