@@ -13,9 +13,24 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--gpus", "name the devices: --device /dev/nvidia0, and -v for their libraries"),
     ("--platform", "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
     ("-l, --label, --label-file", "nothing is kept about a container: leave it out"),
-    ("-a, --attach, --expose, --no-healthcheck, -q, --quiet", "leave it out"),
+    (
+        "-a, --attach, --annotation, --cgroupns, --cpu-count, --cpu-percent, --detach-keys, --disable-content-trust, --expose, \
+         --health-cmd, --health-interval, --health-retries, --health-start-period, --health-start-interval, --health-timeout, \
+         --isolation, --no-healthcheck, -q, --quiet, --runtime, --sig-proxy, --storage-opt, --use-api-socket",
+        "leave it out",
+    ),
+    ("--device-cgroup-rule", "name the device: --device"),
+    ("--dns-option, --dns-opt, --dns-search", "-v FILE:/etc/resolv.conf"),
+    ("--domainname", "--hostname NAME.DOMAIN"),
+    ("--ip6, --link-local-ip", "a bridge has no IPv6: --network host"),
     ("--link, --network-alias", "--network bridge: by --name"),
-    ("--log-driver, --log-opt", "its output is the caller's: redirect it, or pipe it"),
+    ("--log-driver, --log-opt", "run -d keeps a log: --log, --log-size"),
+    ("--volumes-from, --volume-driver", "name the folder: -v SRC:DST"),
+    (
+        "--blkio-weight, --blkio-weight-device, --cpu-rt-period, --cpu-rt-runtime, --device-read-bps, --device-read-iops, \
+         --device-write-bps, --device-write-iops, --kernel-memory, --memory-swappiness, --oom-kill-disable",
+        "set it for the cgroup that --cgroup-parent names",
+    ),
     ("--pull", NO_IMAGES),
     ("--stop-timeout", "mydocker stop -t SECONDS"),
 ];

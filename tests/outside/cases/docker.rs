@@ -88,6 +88,33 @@ fn an_entrypoint() {
     run(&["--entrypoint", "/none"], &["x"]).finish().refused(127, &["/none"]);
 }
 
+/// Every option of `docker run`: docs.docker.com/reference/cli/docker/container/run.
+const OF_RUN: &str = "add-host annotation attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent cgroupns cidfile
+    cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus cpuset-mems detach
+    detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops
+    disable-content-trust dns dns-option dns-search domainname entrypoint env env-file expose gpus group-add health-cmd
+    health-interval health-retries health-start-interval health-start-period health-timeout help hostname init interactive ip
+    ip6 ipc isolation kernel-memory label label-file link link-local-ip log-driver log-opt mac-address memory
+    memory-reservation memory-swap memory-swappiness mount name network network-alias no-healthcheck oom-kill-disable
+    oom-score-adj pid pids-limit platform privileged publish publish-all pull quiet read-only restart rm runtime security-opt
+    shm-size sig-proxy stop-signal stop-timeout storage-opt sysctl tmpfs tty ulimit use-api-socket user userns uts volume
+    volume-driver volumes-from workdir";
+
+case!(every_option_of_docker_run, Needs::NOTHING);
+/// It is there, or one line says what to do instead.
+fn every_option_of_docker_run() {
+    let help = run(&["--help"], &[""; 0]).finish().success();
+    let mut missing = 0;
+    for option in OF_RUN.split_whitespace().map(|name| format!("--{name}")) {
+        let is_there = help.split([' ', ',', '[']).any(|word| word == option);
+        if !is_there && option != "--help" {
+            missing += 1;
+            run(&[&option], &["true"]).finish().usage_error(&["unknown option", &format!("\"{option}\": ")]);
+        }
+    }
+    assert!(missing > 40, "{missing}");
+}
+
 case!(what_there_is_not, Needs::NOTHING);
 /// One line says what to do instead.
 fn what_there_is_not() {
@@ -97,7 +124,7 @@ fn what_there_is_not() {
         ("--gpus", "--device"),
         ("--platform", "binfmt_misc"),
         ("--label", "nothing is kept"),
-        ("--log-driver", "redirect"),
+        ("--log-driver", "--log"),
         ("--stop-timeout", "mydocker stop -t"),
         ("-a", "leave it out"),
         ("--expose", "leave it out"),
