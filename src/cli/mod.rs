@@ -12,7 +12,7 @@ pub use options::{DryRun, Request, TraceTo};
 
 use argh::FromArgs;
 use core::ffi::CStr;
-use mydocker::bytes::to_decimal;
+use mydocker::bytes::{Put, to_decimal};
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::process::list::Order;
@@ -154,8 +154,10 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
             return Err(Error::usage("--userns keep-id is for an ordinary user, and this is root", b"keep-id"));
         }
         if spec.user.is_none() {
-            let ids = [to_decimal(uid.into()), to_decimal(gid.into())].join(&b':').leak();
-            spec.user = str::from_utf8(ids).ok();
+            let mut ids = to_decimal(uid.into());
+            ids.put(b":");
+            ids.put_decimal(gid.into());
+            spec.user = str::from_utf8(ids.leak()).ok();
         }
     }
     if !spec.groups.is_empty() {

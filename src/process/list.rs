@@ -235,7 +235,7 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let processes = record.group_file(["cgroup.procs"; 2]);
     let cpu = record.group_file(["cpu.stat", "cpuacct.usage"]);
     let freezer = record.freezer();
-    let mut out = Vec::new();
+    let (mut out, mut cells) = (Vec::new(), [const { Vec::new() }; 3]);
     // The columns are as wide as what may be in them, for later lines are not known yet.
     let name_width = name.count_bytes().max(4) + 2;
     if !order.json {
@@ -255,13 +255,22 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
             let numbers = [("cpu_microseconds", cpu), ("memory", used), ("memory_limit", limit), ("processes", count)];
             put_json(&mut out, name, record, word, None, &numbers);
         } else {
+            let [seconds, usage, running] = &mut cells;
+            if let Some(cpu) = cpu {
+                seconds.put_seconds(cpu);
+            }
+            if let Some(used) = used {
+                put_size(usage, used);
+                put_limit(usage, limit);
+            }
+            if let Some(count) = count {
+                running.put_decimal(count);
+            }
             out.put_column(name.to_bytes(), name_width);
-            put_cell(&mut out, 14, cpu, &mut Vec::put_seconds);
-            put_cell(&mut out, 15, used, &mut |out, used| {
-                put_size(out, used);
-                put_limit(out, limit);
-            });
-            put_cell(&mut out, 0, count, &mut Vec::put_decimal);
+            for (cell, width) in cells.iter_mut().zip([14, 15, 0]) {
+                out.put_column(if cell.is_empty() { b"-" } else { cell }, width);
+                cell.clear();
+            }
             out.put(b"\n");
         }
         sys::write_all(FdRef::STDOUT, &out)?;
@@ -270,15 +279,6 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-fn put_cell(out: &mut Vec<u8>, width: usize, value: Option<u64>, put: &mut dyn FnMut(&mut Vec<u8>, u64)) {
-    let end = out.len() + width;
-    match value {
-        Some(value) => put(out, value),
-        None => out.put(b"-"),
-    }
-    out.put_column(b"", end.saturating_sub(out.len()));
 }
 
 /// What the file says now.

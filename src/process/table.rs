@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 /// The columns of `ps`.
 const COLUMNS: [&str; 6] = ["NAME", "STATUS", "COMMAND", "PID", "MEMORY", "PORTS"];
-const STATUS: usize = 1;
 const COMMAND: usize = 2;
 const PORTS: usize = 5;
 
@@ -29,68 +28,43 @@ pub fn put_table(rows: Vec<Row>) -> Result<()> {
 }
 
 /// The table, in columns as wide as what is in them. In one that is wider than the terminal, or than 80 columns, the commands are
-/// shorter. If that is not enough, a row takes several lines, on a terminal alone: other programs read one line for each container.
+/// shorter. If that is not enough, the ports have a line of their own, on a terminal alone: other programs read one line for each
+/// container.
 fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
-    let columns = terminal.unwrap_or(80);
     rows.insert(0, COLUMNS.map(str::as_bytes));
-    shorten(&mut rows, COMMAND_AT_MOST);
-    let plain = widths(&rows, false);
-    let excess = |widths: [usize; COLUMNS.len()]| widths.iter().sum::<usize>().saturating_sub(columns + GAP);
-    let shown = plain[COMMAND] - GAP;
-    let is_folded = terminal.is_some() && excess(plain) > shown - COMMAND_AT_LEAST;
-    let excess = excess(widths(&rows, is_folded));
-    shorten(&mut rows, shown.saturating_sub(excess).max(COMMAND_AT_LEAST));
-    let widths = widths(&rows, is_folded);
+    let mut widths = [0; COLUMNS.len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let columns = terminal.unwrap_or(80);
+    let mut others = widths.iter().sum::<usize>() - widths[COMMAND] + GAP * (COLUMNS.len() - 1);
+    let is_folded = terminal.is_some() && others + COMMAND_AT_LEAST > columns;
+    if is_folded {
+        others -= GAP + widths[PORTS];
+    }
+    let room = columns.saturating_sub(others).clamp(COMMAND_AT_LEAST, COMMAND_AT_MOST);
+    widths[COMMAND] = room.min(widths[COMMAND]);
     let mut out = Vec::new();
     for row in &rows {
-        let [name, status, command, pid, memory, ports] = row;
-        let (first, more) = status.split_at(if is_folded { end_of_line(status) } else { status.len() });
-        put_line(&mut out, &[name, first, command, pid, memory, if is_folded { b"" } else { ports }], widths);
-        if !more.is_empty() {
-            put_line(&mut out, &[b"", more.trim_ascii_start()], widths);
+        for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
+            if at == PORTS && is_folded && !cell.is_empty() {
+                end_line(&mut out);
+                out.put_column(b"", GAP);
+            }
+            // Only a command is longer than its column.
+            out.put_column(cell.get(..width).unwrap_or(cell), width + GAP);
         }
-        if is_folded && !ports.is_empty() {
-            out.put_column(b"", GAP);
-            put_line(&mut out, &[ports], widths);
-        }
+        end_line(&mut out);
     }
     out
 }
 
-/// Shows no more of each command than this.
-fn shorten(rows: &mut [Row], width: usize) {
-    for [.., command, _, _, _] in rows {
-        *command = command.get(..width).unwrap_or(command);
-    }
-}
-
-fn put_line(out: &mut Vec<u8>, cells: &[&[u8]], widths: [usize; COLUMNS.len()]) {
-    for (cell, width) in cells.iter().zip(widths) {
-        out.put_column(cell, width);
-    }
+/// Ends a line where its last cell ends.
+fn end_line(out: &mut Vec<u8>) {
     out.truncate(out.trim_ascii_end().len());
     out.put(b"\n");
-}
-
-/// How wide each column is, with the blanks behind it. Where rows are folded, the ports have a line of their own.
-fn widths(rows: &[Row], is_folded: bool) -> [usize; COLUMNS.len()] {
-    let mut widths = [0; COLUMNS.len()];
-    for row in rows {
-        for (at, (width, cell)) in widths.iter_mut().zip(row).enumerate() {
-            let shown = match at {
-                STATUS if is_folded => end_of_line(cell).max(cell.len() - end_of_line(cell)),
-                PORTS if is_folded => continue,
-                _ => cell.len(),
-            };
-            *width = (*width).max(shown + GAP);
-        }
-    }
-    widths
-}
-
-/// How much of a status stands in its first line: what is behind the comma has another.
-fn end_of_line(status: &[u8]) -> usize {
-    status.iter().position(|byte| *byte == b',').map_or(status.len(), |comma| comma + 1)
 }
 
 /// A time as people say it: `1 second`, `3 minutes`.
@@ -154,7 +128,7 @@ mod tests {
     #[test]
     fn shorter_commands_fit() {
         let mut rows = rows();
-        rows[1][STATUS] = b"exited (1) 2 hours ago";
+        rows[1][1] = b"exited (1) 2 hours ago";
         for terminal in [None, Some(80)] {
             let text = shown(rows.clone(), terminal);
             assert_eq!(text.lines().map(str::len).max(), Some(80), "{text}");
@@ -168,9 +142,10 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         assert_eq!(lines[1], "PORTS");
+        assert!(lines[2].ends_with("1234  105M / 200M"), "{text}");
         assert_eq!(lines[3], "0.0.0.0:8080->80/tcp");
-        assert!(lines[4].starts_with("db    exited (137) 2 hours ago,  postgres"), "{text}");
-        assert_eq!(lines[5..], ["out of memory"]);
+        assert!(lines[4].starts_with("db    exited (137) 2 hours ago, out of memory  postgre"), "{text}");
+        assert_eq!(lines.len(), 5);
     }
 
     #[test]
