@@ -1,6 +1,6 @@
 //! Modules that the kernel loads when somebody asks for what is in them.
 
-use super::fs::read_file;
+use super::fs::{exists, read_file};
 use super::process::nanosleep;
 use crate::bytes;
 use crate::error::{Errno, Result};
@@ -18,8 +18,12 @@ pub fn once_loaded(missing: &[Errno], attempt: &mut dyn FnMut() -> Result<()>) -
             Err(e) if e.is_one_of(missing) => {}
             other => return other,
         }
-        // Where roots are put together, the list cannot be seen.
-        if read_file(c"/proc/modules").is_ok_and(|list| bytes::position(&list, b" Loading ").is_none()) {
+        let is_loaded = match read_file(c"/proc/modules") {
+            Ok(list) => bytes::position(&list, b" Loading ").is_none(),
+            // A kernel that loads no modules has no list. Where roots are put together, nothing in /proc can be seen.
+            Err(_) => exists(c"/proc/self"),
+        };
+        if is_loaded {
             break;
         }
         nanosleep(pause)?;
