@@ -120,13 +120,13 @@ pub fn restart(
                 None => {}
                 // One that failed early has noted nothing.
                 Some(Wait::Exited(125)) if state::has_run(dir)? => {
-                    state::note_status(dir, End::now(125))?;
+                    state::note_status(dir, End::of(125))?;
                     break 125;
                 }
                 Some(Wait::Exited(status)) => break status,
                 // It was killed, and its container with it.
                 Some(Wait::Signaled(signal)) => {
-                    state::note_status(dir, End::now(128 + signal))?;
+                    state::note_status(dir, End::of(128 + signal))?;
                     was_killed = true;
                     break 128 + signal;
                 }

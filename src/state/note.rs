@@ -110,12 +110,12 @@ fn write_status(dir: &Dir, line: &[u8]) -> Result<()> {
     sys::write_all(file.borrow(), line).map_err(|e| e.about(b"status"))
 }
 
-/// Notes how it has ended.
+/// Notes how it has ended, and that it is now.
 pub fn note_status(dir: &Dir, end: End) -> Result<()> {
     let mut line = FixedBytes::<200>::new();
     line.put_decimal(end.status);
     line.put(b" ");
-    line.put_decimal(end.at);
+    line.put_decimal(sys::realtime() / 1000);
     for word in [OOM, LOST_LOG] {
         let is_so = if word == OOM { end.out_of_memory } else { end.lost_log };
         line.put(b" ");

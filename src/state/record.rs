@@ -24,7 +24,7 @@ const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 pub struct End {
     /// The exit status.
     pub status: u64,
-    /// When, in seconds since 1970.
+    /// When, in seconds since 1970. 0 until it is noted.
     pub at: u64,
     /// The kernel has killed for lack of memory.
     pub out_of_memory: bool,
@@ -33,9 +33,9 @@ pub struct End {
 }
 
 impl End {
-    /// It ends now, with this status.
-    pub fn now(status: i32) -> End {
-        End { status: status as u64, at: sys::realtime() / 1000, out_of_memory: false, lost_log: false }
+    /// It ends with this status, for no other reason.
+    pub fn of(status: i32) -> End {
+        End { status: status as u64, at: 0, out_of_memory: false, lost_log: false }
     }
 }
 
