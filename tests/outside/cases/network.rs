@@ -308,6 +308,14 @@ probe!("check-bridge", |_| {
         "another container on the bridge has this address: seven",
     );
     assert_eq!(ask("10.88.7.7:80", 0).expect("it is still there"), "0!");
+    // One without a name is known by its interface.
+    let nameless = server(&["--network", "bridge,forward", "--ip", "10.88.7.8"], "1");
+    refused_beside(
+        run(&["--network", "bridge,forward", "--ip", "10.88.7.8"], &["true"]),
+        "another container on the bridge has this address: v10.88.7.8",
+    );
+    send(nameless.pid, libc::SIGTERM);
+    drop(nameless.finish());
     one.finish().success();
     only_lo();
 });
