@@ -46,6 +46,9 @@ pub const INFO_DATA: u16 = 2;
 /// and in that the other one of a pair.
 pub const PEER: u16 = 1;
 
+/// The group of the bridges that mydocker makes, by which the kernel removes them all at once: the bytes `mydo`.
+pub const GROUP: u32 = 0x6d79_646f;
+
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16 | ACK;
 const UP: u32 = libc::IFF_UP as u32;
 
@@ -122,7 +125,8 @@ impl Bridge {
         }
     }
 
-    /// Removes the bridge if nobody else uses it.
+    /// Removes the bridge, and every other one of mydocker's in this network namespace, if nobody else uses any of them. The lock
+    /// is on the namespace: so a bridge whose containers end before those of another one has to wait for these.
     pub fn leave(&self) -> Result<()> {
         let hint = "ip link del removes the bridge";
         self.remove().map_err(|e| e.about(self.name.as_bytes()).with_hint(hint))
@@ -134,7 +138,7 @@ impl Bridge {
         }
         let mut requests = Requests::default();
         requests.begin(libc::RTM_DELLINK, ACK, &[&link(0, 0)]);
-        requests.attribute(libc::IFLA_IFNAME, &with_nul(self.name.as_bytes()));
+        requests.attribute(libc::IFLA_GROUP, &GROUP.to_ne_bytes());
         match requests.send(&self.socket, b"RTM_DELLINK") {
             Err(e) if e.is(Errno::ENODEV) => Ok(()),
             other => other,
@@ -245,6 +249,7 @@ impl ParentStep for MakeBridge {
         requests.begin(libc::RTM_NEWLINK, CREATE, &[&link(0, UP)]);
         requests.attribute(libc::IFLA_IFNAME, &with_nul(name.as_bytes()));
         requests.attribute(libc::IFLA_ADDRESS, &hardware_address(subnet.gateway()));
+        requests.attribute(libc::IFLA_GROUP, &GROUP.to_ne_bytes());
         let info = requests.begin_attribute(libc::IFLA_LINKINFO);
         requests.attribute(INFO_KIND, b"bridge");
         requests.end_attribute(info);

@@ -3,7 +3,7 @@
 use super::Translator;
 use super::shell::fill;
 use crate::bytes::{self, Address, Put, to_decimal};
-use crate::network::bridge::{ADDRESS, INFO_DATA, LINK, PEER, ROUTE};
+use crate::network::bridge::{ADDRESS, GROUP, INFO_DATA, LINK, PEER, ROUTE};
 use crate::network::filter::{self, NEW_CHAIN, NEW_RULE, NEW_TABLE};
 use crate::sys::netlink::{self, attribute};
 use crate::sys::record::Recorded;
@@ -19,7 +19,8 @@ tool nsenter --net 'leave out --network bridge' >/dev/null
 tool flock '' 'leave out --network bridge' >/dev/null
 exec 3</proc/self/ns/net
 flock -s 3
-leave() { flock -x -n 3 && ip link del ~ 2>/dev/null || :; }"#;
+group=^
+leave() { flock -x -n 3 && ip link del group $group 2>/dev/null || :; }"#;
 
 /// Makes a pair of interfaces from within the new namespace.
 const PAIR: &str = r"exec 4</proc/self/ns/net
@@ -34,7 +35,7 @@ create table ip mydocker-^
 add chain ip mydocker-^ postrouting { type nat hook postrouting priority 100; }
 add rule ip mydocker-^ postrouting ip saddr ^ oifname != "^" masquerade
 END
-leave() { nft delete table ip mydocker-^; flock -x -n 3 && ip link del ~ 2>/dev/null || :; }"#;
+leave() { nft delete table ip mydocker-^; flock -x -n 3 && ip link del group $group 2>/dev/null || :; }"#;
 
 /// An IPv4 address of a request.
 fn dotted(bytes: &[u8]) -> Vec<u8> {
@@ -70,7 +71,7 @@ impl Translator {
     pub(super) fn requests(&mut self, call: &Recorded) {
         let bridge = self.bridge.as_bytes();
         if !core::mem::replace(&mut self.is_locked, true) {
-            self.line(BRIDGE, &[bridge]);
+            self.line(BRIDGE, &[&to_decimal(GROUP.into())]);
         }
         netlink::for_each_message(call.bytes(1), &mut |kind, content| self.request(kind, content, bridge));
     }
@@ -95,7 +96,7 @@ impl Translator {
                         let address = hardware_address(behind(LINK));
                         self.line(
                             "ip link show dev ~ 2>/dev/null | grep -q ^ || \
-                             ip link add ~ up address ^ type bridge",
+                             ip link add dev ~ up address ^ group $group type bridge",
                             &[name, &address, name, &address],
                         );
                     }
@@ -116,8 +117,8 @@ impl Translator {
             NEW_RULE => {
                 if let [address, name] = filter::compared(content)[..] {
                     let (address, name) = (dotted(address), text(name));
-                    let (a, b) = (address.as_slice(), bridge);
-                    self.line(MASQUERADE, &[a, a, a, a, a, name, a, b]);
+                    let a = address.as_slice();
+                    self.line(MASQUERADE, &[a, a, a, a, a, name, a]);
                 }
             }
             // The shell knows the bridge by its name.

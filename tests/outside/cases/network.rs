@@ -320,6 +320,25 @@ probe!("check-bridge", |_| {
     only_lo();
 });
 
+network_case!(the_last_one_of_all_leaves_no_bridge, Needs::ROOT | Needs::BRIDGE, "check-two-bridges");
+probe!("check-two-bridges", |_| {
+    let on = |bridge: &str, subnet: &str| server(&["--network", bridge, "--subnet", subnet], "1");
+    let first = on("bridge:ba,forward", "10.97.0.0/16");
+    let second = on("bridge:bb,forward", "10.98.0.0/16");
+    let killed = on("bridge:bc,forward", "10.99.0.0/16");
+    send(killed.pid, libc::SIGKILL);
+    drop(killed.reap());
+    // One that is in use stays, whoever ends meanwhile.
+    send(first.pid, libc::SIGTERM);
+    drop(first.finish());
+    wait_until("the pairs are gone", || interfaces().iter().filter(|name| name.starts_with('v')).count() == 1);
+    assert!(interfaces().contains(&"bb".to_string()));
+    let address = interfaces().iter().find_map(|name| name.strip_prefix('v').map(str::to_string)).expect("a pair");
+    assert_eq!(ask(&format!("{address}:80"), 5).expect("from the host"), "5!");
+    second.finish().success();
+    only_lo();
+});
+
 network_case!(slirp4netns_leads_outside, Needs::ROOT | Needs::SLIRP4NETNS, "check-slirp");
 probe!("check-slirp", |_| {
     // An address of the host that is not 127.0.0.1 stands for the outside. All of 127/8 is refused.
