@@ -117,11 +117,11 @@ impl Bridge {
         }
     }
 
-    /// Whether a container has this address.
-    pub fn has(&self, address: Address) -> Result<bool> {
+    /// The number of the host's end of the container that has this address, if there is one.
+    pub fn interface(&self, address: Address) -> Result<Option<u32>> {
         match sys::interface_index(&self.socket, &host_end(address)) {
-            Err(e) if e.is(Errno::ENODEV) => Ok(false),
-            other => other.map(|_| true),
+            Err(e) if e.is(Errno::ENODEV) => Ok(None),
+            other => other.map(Some),
         }
     }
 

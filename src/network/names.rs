@@ -56,6 +56,8 @@ pub struct Place {
     name: &'static CStr,
     /// What the file begins with.
     text: Vec<u8>,
+    /// The number of the host's end of its pair of interfaces, once it has told its names.
+    interface: Option<u32>,
 }
 
 impl Place {
@@ -143,7 +145,8 @@ impl ParentStep for MakeHosts {
             }
         };
         // From here on `leave` removes it.
-        let Place { folder, own, .. } = parent.place.insert(Place { records, bridge, folder, own, name, text });
+        let place = Place { records, bridge, folder, own, name, text, interface: None };
+        let Place { folder, own, .. } = parent.place.insert(place);
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
         unlock(folder)
     }
@@ -183,7 +186,8 @@ step! {
 
 impl ParentStep for TellNames {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let (Some(place), Some(address)) = (&parent.place, parent.address) else { return Ok(()) };
+        let (Some(place), Some(address)) = (&mut parent.place, parent.address) else { return Ok(()) };
+        place.interface = self.bridge.interface(address)?;
         sys::lock_soon(&place.folder)?;
         tell(&place.folder, Some(place), self.bridge, address, &self.words).and(unlock(&place.folder))
     }
@@ -206,7 +210,7 @@ pub fn words(spec: &Spec) -> Vec<u8> {
 
 /// Puts the line of an address, which may be empty, into each file in the folder of a bridge, in place of an earlier one.
 fn tell(folder: &Dir, place: Option<&Place>, bridge: &Bridge, own: Address, words: &[u8]) -> Result<()> {
-    let mut lines = others(&read(folder, NAMES)?, own, &mut |address| bridge.has(address))?;
+    let mut lines = others(&read(folder, NAMES)?, own, &mut |address| Ok(bridge.interface(address)?.is_some()))?;
     if !words.is_empty() {
         own.put(&mut lines);
         lines.put(b"\t");
@@ -289,7 +293,11 @@ pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
     let Place { records, folder, own, .. } = &place;
     sys::lock_soon(folder)?;
     let mut left = sys::flock(own).and_then(|alone| if alone { remove(folder, place.name, own) } else { Ok(()) });
-    left = left.and(tell(folder, None, bridge, parent.address.unwrap_or(Address(0)), b""));
+    // Its interfaces end a moment after the container. From then on another one may have the address, and the line of it.
+    let address = parent.address.unwrap_or(Address(0));
+    let is_own = bridge.interface(address).map(|found| found.is_none() || found == place.interface);
+    let told = is_own.and_then(|is_own| tell(folder, None, bridge, if is_own { address } else { Address(0) }, b""));
+    left = left.and(told);
     if left.is_err() {
         // What has failed may be what nobody needs any more.
         left = left.and(sweep(folder, None, None));

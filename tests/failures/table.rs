@@ -246,6 +246,7 @@ const FOR_EXEC: Effect = Survived("what a later exec would need is left out of t
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
 const FORWARDS: Effect = Survived("it is not known whether this host forwards packets: it is made to");
 const OTHERS: Effect = Survived("others seem to be there: they remove it");
+const INTERFACE: Effect = Survived("as if the interface had ended with its container");
 const NO_TERMINAL: Effect = Survived("a file without a size or settings is not treated as a terminal");
 const AS_IT_IS: Effect = Survived("mydocker writes to stdout as it is, and only as much as it accepts at once");
 const REAPER: Effect = Survived("the reaper then waits only for the command");
@@ -383,6 +384,7 @@ const TABLE: &[Row] = &[
         Survived("mydocker first removes the child cgroups, then tries again"),
     ),
     row(PARENT, "ioctl", &["TIOCGWINSZ", "TCGETS", "TIOCGPGRP"], &[], NO_TERMINAL),
+    row(PARENT, "ioctl", &["SIOCGIFINDEX"], &["ENODEV"], INTERFACE),
     row(PARENT, "statx", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/proc/self/fd/1"], &[], AS_IT_IS),
     row(PARENT, "openat", &["/children\""], &[], ORPHANS),
@@ -539,6 +541,7 @@ const AFTER: &[Row] = &[
     row(PARENT, "flock", &["<net:", "/.net-"], &["EAGAIN"], OTHERS),
     row(PARENT, "flock", &["<net:", "/.net-"], &[], Warned("the bridge or its folder may stay")),
     row(PARENT, "wait4", &[", 0, NULL"], &["ECHILD"], Survived("the relay may have been reaped among the orphans")),
+    row(PARENT, "ioctl", &["SIOCGIFINDEX"], &["ENODEV"], INTERFACE),
     row(PARENT, "getdents64", &["/.net-"], &[], Warned("the others keep the names of this container")),
     row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),
     row(PARENT, "read", &["memory.oom_control>", "memory.events>"], &[], COUNTERS),

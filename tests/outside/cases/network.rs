@@ -457,6 +457,35 @@ probe!("check-names", |_| {
     assert!(left().is_empty(), "{:?}", left());
 });
 
+network_case!(the_name_of_who_has_the_address_now, Needs::ROOT | Needs::BRIDGE, "check-names-again");
+probe!("check-names-again", |_| {
+    let records = Folder::new();
+    let (state, root) = (records.text(""), Root::with_directories());
+    let beside = |more: &[&str]| {
+        root.probe(&[&["--state", &state, "--network", "bridge,forward"], more].concat(), &["hold"]).start_ready()
+    };
+    let own = ["--ip", "10.88.7.7", "--hostname", "same"];
+    let other = beside(&[]);
+    let first = beside(&own);
+    let hosts = || {
+        let path = format!("/proc/{}/root/etc/hosts", children(other.pid)[0]);
+        std::fs::read_to_string(path).expect("/etc/hosts")
+    };
+    // Its container has ended, and another one has the address before mydocker takes the name back.
+    let container = children(first.pid)[0];
+    send(first.pid, libc::SIGSTOP);
+    send(container, libc::SIGKILL);
+    wait_until("its interface is gone", || interfaces().len() == 3);
+    let second = beside(&own);
+    send(first.pid, libc::SIGCONT);
+    drop(first.reap());
+    assert!(hosts().contains("10.88.7.7\tsame\n"), "{}", hosts());
+    second.finish().success();
+    assert!(!hosts().contains("10.88.7.7"), "{}", hosts());
+    other.finish().success();
+    only_lo();
+});
+
 network_case!(a_host_that_forwards_nothing, Needs::ROOT | Needs::BRIDGE, "check-forwarding");
 probe!("check-forwarding", |_| {
     let outcome = run(&["--network", "bridge"], &["true"]).finish();
