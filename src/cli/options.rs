@@ -389,9 +389,9 @@ options! {
             "the hardware address of its end, such as 02:42:00:00:00:07"
             => |request, word| network::bridge_of(&mut request.spec, word)?.mac = Some(network::mac(word)?);
         add_host: "--add-host" Many("NAME:IP")
-            "a line in its /etc/hosts"
+            "a line in its /etc/hosts; on a bridge IP may be host-gateway, this host"
             => |request, words| for word in words {
-                etc::put_host(word, &mut request.spec.hosts)?;
+                etc::put_host(word, &mut request.spec)?;
             };
         dns: "--dns" Many("IP")
             "a name server, instead of the host's"

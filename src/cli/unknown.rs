@@ -22,8 +22,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("device-cgroup-rule", "name the device: --device"),
     ("dns-option dns-opt dns-search", "-v FILE:/etc/resolv.conf"),
     ("domainname", "--hostname NAME.DOMAIN"),
-    ("ip6 link-local-ip", "a bridge has no IPv6: --network host"),
-    ("link network-alias", "--network bridge: by --name"),
+    ("ip6 link-local-ip", "a bridge has no IPv6: --ip ADDRESS"),
+    ("link network-alias net-alias", "--network bridge: by --name"),
     ("log-driver log-opt", "run -d keeps a log: --log, --log-size"),
     ("volumes-from volume-driver", "name the folder: -v SRC:DST"),
     (

@@ -4,7 +4,7 @@ pub mod child;
 pub mod exec;
 pub mod parent;
 
-use crate::bytes;
+use crate::bytes::{self, Address};
 use crate::cgroup::{self, Group, Hierarchy};
 use crate::command::{self, Command};
 use crate::environment;
@@ -134,10 +134,14 @@ impl Parts {
         // There its names stand behind its address.
         let (own_name, uts_name): (&[u8], _) =
             if tells_names && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
+        if let Network::Bridge(wanted) = &spec.network {
+            parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
+        }
+        let gateway = parts.bridge.map_or(Address(0), |bridge| bridge.subnet.gateway());
         if own_root {
-            parts.etc_files = etc::files(spec, own_name, &parts.volumes);
+            parts.etc_files = etc::files(spec, own_name, gateway, &parts.volumes);
         } else if tells_names || (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
-            parts.etc_files.extend(etc::named_hosts(spec, uts_name, &parts.volumes));
+            parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes));
         }
         if tells_names {
             let names: &'static Names = Box::leak(Box::default());
@@ -149,9 +153,6 @@ impl Parts {
         }
         let environment = command::environment(spec, host, own_root, hostname)?;
         parts.set_command(spec, own_root, words, &environment);
-        if let Network::Bridge(wanted) = &spec.network {
-            parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
-        }
         slirp::check(spec.network)?;
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;

@@ -6,7 +6,7 @@ use super::enter::restrict;
 use super::own;
 use crate::bytes::{self, Address, Put, parse_v6};
 use crate::error::{Errno, Error, Result};
-use crate::spec::{Spec, Volume};
+use crate::spec::{Network, Spec, Volume};
 use crate::step::{Child, ChildStep, Slot};
 use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
@@ -53,8 +53,8 @@ pub fn put_names(hostname: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// hosts, hostname and resolv.conf, except those that a volume replaces.
-pub fn files(spec: &Spec, hostname: &[u8], volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
+/// hosts, hostname and resolv.conf, except those that a volume replaces. `gateway`: this host's address on its bridge.
+pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
     let mut files = Vec::new();
     for name in ["hosts", "hostname", "resolv.conf"] {
         let target = bytes::c_string(&[b"/etc/", name.as_bytes()]);
@@ -81,7 +81,7 @@ pub fn files(spec: &Spec, hostname: &[u8], volumes: &[(Volume, Slot<Fd>)]) -> Ve
             },
         }
         if name == "hosts" {
-            put_lines(&mut content, &spec.hosts);
+            put_hosts(&mut content, &spec.hosts, gateway);
         }
         let source = bytes::c_string(&[b"shm/", name.as_bytes()]);
         files.push(EtcFile { source, target, content: content.leak(), tree: None });
@@ -89,26 +89,43 @@ pub fn files(spec: &Spec, hostname: &[u8], volumes: &[(Volume, Slot<Fd>)]) -> Ve
     files
 }
 
-/// Puts lines behind a file, whose last line may lack its end.
-fn put_lines(file: &mut Vec<u8>, lines: &[u8]) {
+/// Puts lines behind a file, whose last line may lack its end. In them `HOST_GATEWAY` stands for `gateway`.
+fn put_hosts(file: &mut Vec<u8>, lines: &[u8], gateway: Address) {
     if !lines.is_empty() && file.last().is_some_and(|last| *last != b'\n') {
         file.put(b"\n");
     }
-    file.put(lines);
+    let mut rest = lines;
+    while let Some((line, after)) = bytes::split_once(rest, b'\n') {
+        match line.strip_prefix(HOST_GATEWAY) {
+            Some(name) => {
+                gateway.put(file);
+                file.put(name);
+            }
+            None => file.put(line),
+        }
+        file.put(b"\n");
+        rest = after;
+    }
 }
 
+/// Docker's word for the address of this host, in the place of an IP.
+const HOST_GATEWAY: &[u8] = b"host-gateway";
+
 /// Reads `NAME:IP`, and puts it as a line of /etc/hosts.
-pub fn put_host(word: &str, lines: &mut Vec<u8>) -> Result<()> {
+pub fn put_host(word: &str, spec: &mut Spec) -> Result<()> {
     let divider = if word.as_bytes().contains(&b'=') { b'=' } else { b':' };
+    let is_address = |ip| is_ip(ip) || ip == HOST_GATEWAY && matches!(spec.network, Network::Bridge(_));
     match bytes::split_once(word.as_bytes(), divider) {
-        Some((name, ip)) if !name.is_empty() && !name.iter().any(u8::is_ascii_whitespace) && is_ip(ip) => {
-            lines.put(ip);
-            lines.put(b"\t");
-            lines.put(name);
-            lines.put(b"\n");
+        Some((name, ip)) if !name.is_empty() && !name.iter().any(u8::is_ascii_whitespace) && is_address(ip) => {
+            for part in [ip, b"\t", name, b"\n"] {
+                spec.hosts.put(part);
+            }
             Ok(())
         }
-        _ => Err(Error::usage("--add-host is NAME:IP", word.as_bytes())),
+        _ => {
+            let message = "--add-host is NAME:IP, or with --network bridge NAME:host-gateway";
+            Err(Error::usage(message, word.as_bytes()))
+        }
     }
 }
 
@@ -130,14 +147,19 @@ fn is_ip(word: &[u8]) -> bool {
 
 /// For a container with a name of its own and the host's files: the host's hosts, with that name. It is written where shared
 /// memory is mounted later.
-pub fn named_hosts(spec: &Spec, name: Option<&str>, volumes: &[(Volume, Slot<Fd>)]) -> Option<EtcFile> {
+pub fn named_hosts(
+    spec: &Spec,
+    name: Option<&str>,
+    gateway: Address,
+    volumes: &[(Volume, Slot<Fd>)],
+) -> Option<EtcFile> {
     let target = c"/etc/hosts";
     if volumes.iter().any(|(volume, _)| volume.target == target) || !sys::is_directory(SHM) {
         return None;
     }
     let mut content = sys::read_file(target).ok()?;
-    put_lines(&mut content, &own_line(name.unwrap_or_default().as_bytes()));
-    put_lines(&mut content, &spec.hosts);
+    put_hosts(&mut content, &own_line(name.unwrap_or_default().as_bytes()), gateway);
+    put_hosts(&mut content, &spec.hosts, gateway);
     Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak(), tree: None })
 }
 

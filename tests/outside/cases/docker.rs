@@ -129,6 +129,10 @@ fn what_there_is_not() {
         ("-a", "leave it out"),
         ("--expose", "leave it out"),
         ("--link", "--network bridge"),
+        ("--network-alias", "--hostname"),
+        ("--dns-search", "-v FILE:/etc/resolv.conf"),
+        ("--dns-option", "-v FILE:/etc/resolv.conf"),
+        ("--ip6", "no IPv6"),
         ("--priviledged", "did you mean --privileged?"),
         ("--memmory=1", "did you mean --memory?"),
         ("--hlep", "did you mean --help?"),
@@ -251,6 +255,7 @@ fn hosts_and_servers() {
         run(&[&["--rootfs", "/tmp"], &options[..]].concat(), &["true"]).finish().usage_error(&[options[0]]);
     }
     run(&["--dns", "192.0.2.1"], &["true"]).finish().usage_error(&["root of its own"]);
+    run(&["--add-host", "x:host-gateway"], &["true"]).finish().usage_error(&["--network bridge", "host-gateway"]);
 }
 
 case!(parameters_of_its_own_namespaces, Needs::ROOT);

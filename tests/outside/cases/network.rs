@@ -127,7 +127,8 @@ probe!("check-refused", |_| {
         ("1:2:3:4", "--publish takes"),
         ("80-70", "--publish takes"),
         ("[::1:80", "--publish takes"),
-        ("8000-8001:80", "differ in length"),
+        ("8000-8001:80", "name one of them"),
+        ("8000-8001:80-82", "differ in length"),
     ] {
         refused(run(&["-p", word], &["true"]), message);
     }
@@ -455,6 +456,21 @@ probe!("check-names", |_| {
     enter();
     beside(&[], &["status", "0"]).finish().success();
     assert!(left().is_empty(), "{:?}", left());
+});
+
+network_case!(this_host_by_a_name, Needs::ROOT | Needs::BRIDGE, "check-host-gateway");
+probe!("check-host-gateway", |_| {
+    let records = Folder::new();
+    let (state, root) = (records.text(""), Root::with_directories());
+    let options = ["--state", &state, "--network", "bridge,forward", "--subnet", "10.97.0.0/16"];
+    let hosts = ["--add-host", "up:host-gateway", "--add-host=six=::1"];
+    let seen = root.probe_output(&[&options[..], &hosts].concat(), &["file", "/etc/hosts"]);
+    assert!(seen.contains("\n10.97.0.1\tup\n::1\tsix\n"), "{seen}");
+    if std::fs::exists("/etc/hosts").is_ok_and(|there| there) {
+        let seen = probe(&[&options[..], &hosts].concat(), &["file", "/etc/hosts"]).finish().success();
+        assert!(seen.contains("\n10.97.0.1\tup\n::1\tsix\n"), "{seen}");
+    }
+    only_lo();
 });
 
 network_case!(the_name_of_who_has_the_address_now, Needs::ROOT | Needs::BRIDGE, "check-names-again");
