@@ -83,6 +83,7 @@ fn explain(error: Error, port: &Port) -> Error {
             Errno::EADDRINUSE,
             "another program has this port of the host: publish another one, or let the kernel choose: -p CONT",
         ),
+        (Errno::EMFILE, "each port takes one: ulimit -n N allows more"),
         (Errno::EACCES, "ports below net.ipv4.ip_unprivileged_port_start, 1024, are root's"),
         (Errno::EADDRNOTAVAIL, "this host does not have this address"),
     ])

@@ -134,6 +134,15 @@ probe!("check-refused", |_| {
     }
     refused(run(&["-p", "81:80", "-p", "81:90"], &["true"]), "published twice");
     refused(run(&["--network", "host", "-p", "81:80"], &["true"]), "leave out -p");
+    let limit = || {
+        let few = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
+        Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, few)?)
+    };
+    let many = run(&["-p", "9001-9099"], &["true"]).with(|command| {
+        // SAFETY: setrlimit is one system call
+        unsafe { command.pre_exec(limit) }
+    });
+    refused(many, "ulimit -n");
 });
 
 network_case!(the_relay_may_do_nothing_else, Needs::ROOT, "check-relay");
