@@ -350,6 +350,7 @@ flags! {
     /// The options of all: their numbers differ.
     one SocketOption {
         REUSEADDR = SO_ libc::SO_REUSEADDR,
+        KEEPALIVE = SO_ libc::SO_KEEPALIVE,
         ERROR = SO_ libc::SO_ERROR,
         PKTINFO = IP_ libc::IP_PKTINFO,
         V6ONLY = IPV6_ libc::IPV6_V6ONLY,

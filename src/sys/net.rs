@@ -155,8 +155,11 @@ pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, with_v4: bool, data
         set_option(socket, level, option, 1)?;
         bind(socket, address)
     } else {
-        // Connections that have ended a minute ago are no reason to refuse.
-        set_option(socket, SocketLevel::SOCKET, SocketOption::REUSEADDR, 1)?;
+        // Connections that have ended a minute ago are no reason to refuse. Those that are accepted are ended, too, if the other
+        // host is gone: net.ipv4.tcp_keepalive_time.
+        for option in [SocketOption::REUSEADDR, SocketOption::KEEPALIVE] {
+            set_option(socket, SocketLevel::SOCKET, option, 1)?;
+        }
         bind(socket, address)?;
         // SAFETY: the call takes numbers
         unsafe { call!(listen(socket.borrow(), 1024)) }.result().map(drop)

@@ -11,7 +11,7 @@ use crate::support::processes::{anonymous_kib, children, send, status_field, wai
 use crate::support::roots::Root;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
@@ -143,6 +143,24 @@ probe!("check-refused", |_| {
         unsafe { command.pre_exec(limit) }
     });
     refused(many, "ulimit -n");
+});
+
+network_case!(a_caller_that_is_gone, Needs::ROOT, "check-keepalive");
+probe!("check-keepalive", |_| {
+    // It holds its connection no longer than the kernel asks for it: the timer of the relay's end is that of keepalive.
+    let container = server(&["-p", "8080:80", "-p", "0.0.0.0:8081:80"], "2");
+    let callers = ["127.0.0.1:8080", "127.0.0.1:8081"].map(|address| TcpStream::connect(address).expect("connect"));
+    let timer = |file: &str, port: &str| {
+        let sockets = std::fs::read_to_string(file).expect(file);
+        let fields = |line: &str| line.split_whitespace().map(str::to_string).collect::<Vec<_>>();
+        let is_it = |fields: &Vec<String>| fields[1].ends_with(port) && fields[3] == "01";
+        sockets.lines().skip(1).map(fields).find(is_it).map(|fields| fields[5][..2].to_string())
+    };
+    for (file, port) in [("/proc/thread-self/net/tcp6", ":1F90"), ("/proc/thread-self/net/tcp", ":1F91")] {
+        assert_eq!(timer(file, port).as_deref(), Some("02"), "{file} {port}");
+    }
+    drop(callers);
+    container.finish().success();
 });
 
 network_case!(the_relay_may_do_nothing_else, Needs::ROOT, "check-relay");
