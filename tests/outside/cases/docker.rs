@@ -129,7 +129,7 @@ fn what_there_is_not() {
         ("-a", "leave it out"),
         ("--expose", "leave it out"),
         ("--link", "--network bridge"),
-        ("--network-alias", "--hostname"),
+        ("--network-alias", "--network bridge"),
         ("--dns-search", "-v FILE:/etc/resolv.conf"),
         ("--dns-option", "-v FILE:/etc/resolv.conf"),
         ("--ip6", "no IPv6"),

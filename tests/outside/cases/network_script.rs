@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 const UNFILTERED: [&str; 2] = ["--security-opt", "seccomp=unconfined"];
 
 /// What the command prints of its network, and then waits for the end of stdin.
-const LOOK: &str = "ip -o -4 address show; ip -o link show dev eth0; ip route; cat /proc/sys/net/ipv4/ip_forward; echo ready; read x || :";
+/// The kernel sets the state of an interface a moment after the interface itself, and shows it with its routes.
+const LOOK: &str = "while ! ip -o link show dev eth0 | grep -q 'state UP'; do :; done; ip -o -4 address show; ip -o link show dev eth0; ip route; cat /proc/sys/net/ipv4/ip_forward; echo ready; read x || :";
 
 fn script_of(options: &[&str], command: &[&str]) -> String {
     run(&[&UNFILTERED[..], options, &["--dry-run=sh"]].concat(), command).finish().success()
@@ -57,10 +58,9 @@ fn seen(command: &mut Command) -> [String; 4] {
     while !inside.ends_with("ready\n") && lines.read_line(&mut inside).expect("read") > 0 {}
     let forwards = std::fs::read_to_string(FORWARD).expect(FORWARD);
     let names = format!("{} forward={forwards}", interfaces().join(" "));
-    let outside = output(&["ip", "-o", "-4", "address", "show"])
-        + &output(&["ip", "route"])
-        + &output(&["ip", "-o", "link", "show", "dev", "mydocker0"])
-        + &names;
+    let bridge = || output(&["ip", "-o", "link", "show", "dev", "mydocker0"]);
+    wait_until("the bridge is up", || bridge().contains("state UP"));
+    let outside = output(&["ip", "-o", "-4", "address", "show"]) + &output(&["ip", "route"]) + &bridge() + &names;
     // The table has another name, and nft cannot keep the flag.
     let is_same =
         |line: &&str| !line.is_empty() && !line.contains("table ip mydocker-") && !line.contains("flags owner");
