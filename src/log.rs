@@ -435,11 +435,7 @@ fn put_time(out: &mut Vec<u8>, milliseconds: u64) {
         (second % 60, 2, b"."),
         (in_day % 1000, 3, b"Z"),
     ] {
-        let mut number = FixedBytes::<20>::new();
-        number.put_decimal(value);
-        let digits = number.as_bytes();
-        out.put(b"000".get(..width - digits.len().min(width)).unwrap_or_default());
-        out.put(digits);
+        out.put_padded(value, width);
         out.put(after);
     }
     out.put(b" ");

@@ -36,6 +36,9 @@ pub trait Put {
     /// Appends `bytes`, then blanks until `width` bytes are written.
     fn put_column(&mut self, bytes: &[u8], width: usize);
 
+    /// Appends a decimal number, with zeros before it until it has `width` digits.
+    fn put_padded(&mut self, n: u64, width: usize);
+
     /// Appends a time, given in microseconds, as seconds with six digits after the point: `1.000250`.
     fn put_seconds(&mut self, micros: u64);
 
@@ -81,10 +84,14 @@ macro_rules! put_by_sink {
             put_column(self.sink(), bytes, width);
         }
 
+        fn put_padded(&mut self, n: u64, width: usize) {
+            put_digits(self.sink(), n, 10, width);
+        }
+
         fn put_seconds(&mut self, micros: u64) {
             self.put_decimal(micros / 1_000_000);
             self.put(b".");
-            put_digits(self.sink(), micros % 1_000_000, 10, 6);
+            self.put_padded(micros % 1_000_000, 6);
         }
 
         fn put_json(&mut self, bytes: &[u8]) {

@@ -2,58 +2,51 @@
 
 use super::options::Row;
 use super::spelling::find;
-use mydocker::bytes::split;
+use mydocker::bytes::{has_part, split, split_once};
 use mydocker::error::Error;
 
-const NO_IMAGES: &str = "there are no images: mydocker help root says what there is";
-
-/// Options of docker's, without their dashes, and what to do instead.
-const OPTIONS: &[(&str, &str)] = &[
-    ("P publish-all", "a root does not say which ports it serves: name each, -p HOST:CONT"),
-    ("gpus", "name the devices: --device /dev/nvidia0, and -v for their libraries"),
-    ("platform", "a root for another machine runs if the host has binfmt_misc for it: leave it out"),
-    ("l label label-file", "nothing is kept about a container: leave it out"),
-    (
-        "a attach annotation cgroupns cpu-count cpu-percent detach-keys disable-content-trust expose health-cmd \
-         health-interval health-retries health-start-period health-start-interval health-timeout isolation no-healthcheck \
-         q quiet runtime sig-proxy storage-opt use-api-socket",
-        "leave it out",
-    ),
-    ("device-cgroup-rule", "name the device: --device"),
-    ("dns-option dns-opt dns-search", "-v FILE:/etc/resolv.conf"),
-    ("domainname", "--hostname NAME.DOMAIN"),
-    ("ip6 link-local-ip", "a bridge has no IPv6: --ip ADDRESS"),
-    ("link network-alias net-alias", "--network bridge: by --name"),
-    ("log-driver log-opt", "run -d keeps a log: --log, --log-size"),
-    ("volumes-from volume-driver", "name the folder: -v SRC:DST"),
-    (
-        "blkio-weight blkio-weight-device cpu-rt-period cpu-rt-runtime device-read-bps device-read-iops device-write-bps \
-         device-write-iops kernel-memory memory-swappiness oom-kill-disable",
-        "set it for the cgroup that --cgroup-parent names",
-    ),
-    ("pull", NO_IMAGES),
-    ("stop-timeout", "mydocker stop -t SECONDS"),
-];
+/// Options of docker's, without their dashes, and what to do instead, a line for each answer.
+const OPTIONS: &str = "\
+P publish-all: name each port, -p HOST:CONT
+gpus: --device /dev/nvidia0, and -v for its libraries
+platform: with binfmt_misc a root for another machine runs: leave it out
+l label label-file: nothing is kept about a container: leave it out
+a attach annotation cgroupns cpu-count cpu-percent detach-keys disable-content-trust expose health-cmd \
+    health-interval health-retries health-start-period health-start-interval health-timeout isolation no-healthcheck q \
+    quiet runtime sig-proxy storage-opt use-api-socket: leave it out
+device-cgroup-rule: name the device: --device
+dns-option dns-opt dns-search: -v FILE:/etc/resolv.conf
+domainname: --hostname NAME.DOMAIN
+ip6 link-local-ip: a bridge has no IPv6: --ip ADDRESS
+link network-alias: --network bridge: by --name
+log-driver log-opt: run -d keeps a log: --log, --log-size
+volumes-from volume-driver: name the folder: -v SRC:DST
+blkio-weight blkio-weight-device cpu-rt-period cpu-rt-runtime device-read-bps device-read-iops device-write-bps \
+    device-write-iops kernel-memory memory-swappiness oom-kill-disable: set it for the cgroup that --cgroup-parent names
+pull: there are no images: mydocker help root says what there is
+stop-timeout: mydocker stop -t SECONDS
+";
 
 /// Options of docker's other commands, and what to do instead.
-const OPTIONS_OF_OTHERS: &[(&str, &str)] = &[
-    ("d detach", "put & behind the command"),
-    ("format no-trunc latest last size", "--json prints all that is known"),
-];
+const OPTIONS_OF_OTHERS: &str = "\
+d detach: put & behind the command
+format no-trunc latest last size: --json
+";
 
 /// Commands of docker's, and what to do instead.
-const COMMANDS: &[(&str, &str)] = &[
-    ("attach top", "mydocker exec NAME COMMAND runs a command in it"),
-    ("commit cp diff export", "cp works in the folder that --rootfs names"),
-    ("container", "leave it out"),
-    ("inspect", "mydocker ps -a --json prints all that is known"),
-    ("ls port", "mydocker ps"),
-    ("prune", "mydocker rm $(mydocker ps -aq)"),
-    ("build history image images import load login logout pull push rmi save search tag", NO_IMAGES),
-    ("create start restart rename update", "mydocker rm -f NAME, and run it again"),
-    ("network volume", "they are options of run: --network, -v"),
-    ("info system", "mydocker check says what this host offers"),
-];
+const COMMANDS: &str = "\
+attach top: mydocker exec NAME COMMAND runs a command in it
+commit cp diff export: cp works in the folder that --rootfs names
+container: leave it out
+inspect: mydocker ps -a --json
+ls port: mydocker ps
+prune: mydocker rm $(mydocker ps -aq)
+build history image images import load login logout pull push rmi save search tag: there are no images: mydocker \
+    help root says what there is
+create start restart rename update: rm -f NAME, and run it again
+network volume: --network and -v are options of run
+info system: mydocker check
+";
 
 /// Beside those of `verbs.rs`.
 const COMMANDS_HERE: &[&str] = &["run", "check", "exec", "help"];
@@ -76,10 +69,13 @@ pub fn command(word: &[u8]) -> Error {
 }
 
 /// Adds what is said about docker's `name`, or the nearest of `names`.
-fn explain(error: Error, known: &[(&str, &'static str)], name: &[u8], names: &[&'static str]) -> Error {
+fn explain(error: Error, known: &'static str, name: &[u8], names: &[&'static str]) -> Error {
     let bare = name.get(name.iter().take_while(|b| **b == b'-').count()..).unwrap_or_default();
-    let is_it = |names: &str| split(names.as_bytes(), b' ').any(|known| known == bare);
-    let hint = known.iter().find(|(names, _)| is_it(names)).map(|(_, hint)| *hint);
+    let hint = split(known.as_bytes(), b'\n').find_map(|line| {
+        let (names, hint) = split_once(line, b':')?;
+        has_part(names, b' ', bare).then_some(hint.trim_ascii_start())
+    });
+    let hint = hint.and_then(|hint| str::from_utf8(hint).ok());
     match hint.or_else(|| near(names, name).map(did_you_mean)) {
         Some(hint) => error.with_hint(hint),
         None => error,

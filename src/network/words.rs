@@ -107,11 +107,7 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
         return Err(wrong());
     }
     if host != 0 && host_last - host != last - first {
-        let message = match first == last {
-            true => "several ports of the host for one: name one of them, or none, -p CONT, and the kernel chooses",
-            false => "the ranges of ports differ in length",
-        };
-        return Err(Error::usage(message, word.as_bytes()));
+        return Err(Error::usage("the ranges of ports differ in length", word.as_bytes()));
     }
     for number in 0..=last - first {
         let host = if host == 0 { 0 } else { host + number };
