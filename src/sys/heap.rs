@@ -11,7 +11,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 /// With a terminal, 72 KiB of it are the relay's.
-const ARENA: usize = 128 * 1024;
+const ARENA: usize = 192 * 1024;
 
 /// A bump allocator: blocks are taken from the front of a static arena and, when that is full, of mapped chunks. Only the
 /// newest block can grow in place. Nothing is freed, because the process ends soon.
