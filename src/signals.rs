@@ -101,7 +101,7 @@ pub fn fate(number: i32, heeded: bool) -> Fate {
     }
 }
 
-/// How often to look at a process that runs, with a pause of a millisecond that doubles: 63 in all.
+/// How often to look at a process that runs, with a pause of a millisecond that doubles: 127 in all.
 const LOOKS: u32 = 7;
 
 /// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as

@@ -35,7 +35,7 @@ pub trait ParentStep: Step {
     fn carry_out(&self, parent: &mut Parent) -> Result<()>;
 }
 
-/// A step of the process that becomes the command. It cannot panic, and allocates nothing but the causes of its errors.
+/// A step of the process that becomes the command. It cannot panic, and allocates little: see `process::child`.
 pub trait ChildStep: Step {
     /// Carries it out.
     fn carry_out(&self, child: &mut Child) -> Result<()>;

@@ -104,7 +104,7 @@ fn still_exists(dir: &Dir) -> Result<bool> {
 }
 
 /// Removes the directory, with the groups that the container may have created in it. As long as the kernel is still ending
-/// the last process it says EBUSY: ten attempts, with a pause of 1 ms that doubles.
+/// the last process it says EBUSY: eleven attempts, with a pause of 1 ms that doubles.
 pub fn remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     let mut pause = 1_000_000;
     for _ in 0..10 {

@@ -6,10 +6,10 @@ use super::unknown;
 use mydocker::bytes::split_once;
 use mydocker::error::{Error, Result};
 
-/// The words after `run`, sorted out.
+/// The words after the name of a command, sorted out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SplitArgs<'a> {
-    /// For argh: `--name` and the value; `true` for a switch, an empty word for a value that was left out. Options with a
+    /// `--name` and the value; `true` for a switch, an empty word for a value that was left out. Options with a
     /// single value occur once.
     pub options: Vec<&'a str>,
     /// COMMAND and its arguments, as they are; or the names.

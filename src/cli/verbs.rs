@@ -13,7 +13,7 @@ pub struct Verb {
     pub help: &'static str,
     /// Its options.
     pub rows: &'static [Row],
-    /// The same, for the library.
+    /// What the library is to do.
     pub act: Act,
 }
 

@@ -127,7 +127,7 @@ impl ParentStep for MakeHosts {
             text.put(b"\n");
         }
         text.put(ALL);
-        // FNV-1a, of 64 bits: no two texts of one host have the same number.
+        // FNV-1a, of 64 bits: two texts of one host hardly ever have the same number.
         let number = text
             .iter()
             .fold(0xcbf2_9ce4_8422_2325, |number: u64, byte| (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));

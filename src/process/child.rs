@@ -1,5 +1,6 @@
-//! The child: a copy of the memory of the parent, on a stack of its own, in new namespaces. It allocates nothing but the causes
-//! of its errors, from a heap that has neither locks nor calls of its own; it cannot panic, and leaves by execve or exit_group.
+//! The child: a copy of the memory of the parent, on a stack of its own, in new namespaces. It allocates little: the causes of its
+//! errors, and what it reads inside, such as passwd; its heap has no locks, and makes no call but mmap(2). It cannot panic, and
+//! leaves by execve or exit_group.
 
 use crate::error::Result;
 use crate::step::Child;

@@ -39,7 +39,7 @@ pub struct Ending<'a> {
     pub ports: &'a [u8],
     /// Its root, where writes to it go to memory.
     pub written_to: Option<Fd>,
-    /// Why it has not.
+    /// Why execve has not worked.
     pub error: Option<Error>,
 }
 

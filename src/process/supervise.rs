@@ -42,7 +42,7 @@ pub struct Supervisor {
     terminal: Option<&'static mut Terminal>,
     /// With `-d`: its log.
     log: Option<&'static mut Log>,
-    /// SIGALRM of the kernel's ends it.
+    /// With `--timeout`, the kernel's SIGALRM ends the container.
     timeout: bool,
     /// How the command has ended, once it has been reaped.
     ended: Option<Wait>,

@@ -12,7 +12,8 @@ use crate::sys::{self, Dir, Lock, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// Where records may be: the folder that the user names, or else that of the system, or else one in /tmp.
+/// Where records may be: the folder that the user names, `--state` or MYDOCKER_STATE, or else that of the system or in
+/// XDG_RUNTIME_DIR, or else one in /tmp.
 fn folders(named: Option<&'static CStr>, uid: u32, environment: &[&'static CStr]) -> Vec<&'static CStr> {
     if let Some(path) = named {
         return alloc::vec![path];

@@ -33,7 +33,7 @@ pub struct End {
 }
 
 impl End {
-    /// It ends with this status, for no other reason.
+    /// With this status; nothing else is noted.
     pub fn of(status: i32) -> End {
         End { status: status as u64, at: 0, out_of_memory: false, lost_log: false }
     }

@@ -428,7 +428,7 @@ unsafe fn enter_three(call: &'static Call, a: usize, b: usize, c: usize) -> Outc
     unsafe { enter(call, a, b, c, 0, 0, 0) }
 }
 
-/// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again, here and nowhere else.
+/// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again; only the trace, whose own calls are not shown, does that itself.
 ///
 /// # Safety
 /// As for `enter`.

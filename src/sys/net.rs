@@ -1,4 +1,4 @@
-//! Network interfaces: netdevice(7).
+//! Sockets, their connections and datagrams, splice(2) and epoll(7) between them; network interfaces: netdevice(7).
 
 use super::fd::Fd;
 use super::flags::{
