@@ -127,7 +127,7 @@ probe!("check-refused", |_| {
         ("1:2:3:4", "--publish takes"),
         ("80-70", "--publish takes"),
         ("[::1:80", "--publish takes"),
-        ("8000-8001:80", "name one of them"),
+        ("8000-8001:80", "differ in length"),
         ("8000-8001:80-82", "differ in length"),
     ] {
         refused(run(&["-p", word], &["true"]), message);
