@@ -225,10 +225,14 @@ probe!("check-own-address", |_| {
     for _ in 0..2 {
         assert_eq!(ask("127.0.0.1:8080", 3).expect("an answer"), "3!");
         let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
-        caller.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
-        caller.send_to(b"ab", "127.0.0.1:5300").expect("send");
+        caller.set_read_timeout(Some(Duration::from_secs(1))).expect("timeout");
+        // Before Linux 6.4 the refusal of the first address may come late on a busy host. A caller asks again, as a resolver does.
         let mut buffer = [0; 64];
-        assert_eq!(caller.recv(&mut buffer).expect("an answer"), 4);
+        let answer = (0..20).find_map(|_| {
+            caller.send_to(b"ab", "127.0.0.1:5300").expect("send");
+            caller.recv(&mut buffer).ok()
+        });
+        assert_eq!(answer, Some(4));
     }
     container.finish().success();
     only_lo();
