@@ -33,6 +33,7 @@ pub fn unless_peer_fails<T>(result: Result<T>) -> Result<std::result::Result<T, 
 }
 
 /// One way to run `true` in a container.
+#[derive(Clone)]
 pub struct Contender {
     pub name: String,
     /// The command line without the command.
@@ -165,7 +166,7 @@ impl Setting {
     }
 
     /// The floors that give up what a run with all defaults gives up: without, and with what it mounts beside that.
-    fn hardened_floors(floor: &Contender) -> [Contender; 2] {
+    pub fn hardened_floors(floor: &Contender) -> [Contender; 2] {
         let hardened = |name: &str, differences| Contender {
             name: name.into(),
             command: [&floor.command[..1], &[name.to_string()], &floor.command[1..]].concat(),

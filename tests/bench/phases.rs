@@ -29,16 +29,17 @@ type Phases = Vec<(&'static str, f64)>;
 
 pub fn print(setting: &Setting, options: &Options) -> Result<()> {
     let trace = Trace::start()?;
-    let contenders = match setting.floor() {
-        Ok(floor) => vec![&setting.mydocker, &*Box::leak(Box::new(floor))],
-        Err(_) => vec![&setting.mydocker],
-    };
+    let mut contenders = vec![setting.mydocker.clone()];
+    if let Ok(floor) = setting.floor() {
+        let [_, shown] = Setting::hardened_floors(&floor);
+        contenders.extend([shown, floor]);
+    }
     let mut rows = vec![row(["microseconds, medians"])];
     let mut slow = vec![row(["the longest of mydocker's calls", "cold", "back to back", "times"])];
     let mut columns = Vec::new();
     let mut spent: BTreeMap<(&str, &str), [Vec<f64>; 2]> = BTreeMap::new();
     let mut times: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for contender in contenders {
+    for contender in &contenders {
         for (kind, runs, idle) in [("cold", options.cold, 300), ("back to back", options.hot, 0)] {
             rows[0].push(format!("{}, {kind}", contender.name));
             let mut all: Vec<Phases> = Vec::new();
