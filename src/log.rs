@@ -19,7 +19,7 @@ const OLD: &CStr = c"log.old";
 const HEADER: usize = 32;
 
 /// How short a log can be at the least, in bytes.
-const LEAST: u64 = 1024;
+pub const LEAST: u64 = 1024;
 
 /// How long a piece may be, with its header: a full pipe has four.
 const PIECE: usize = 16 << 10;
@@ -79,7 +79,7 @@ impl ParentStep for DetachStreams {
                 let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
                 // An earlier run of it has left whole pieces: see `cut_last_piece`.
                 let end = if self.spec.restart.is_some() { sys::statx_fd(file.borrow())?.size } else { 0 };
-                let half = self.spec.log_size.unwrap_or(10 << 20).max(LEAST) / 2;
+                let half = self.spec.log_size.unwrap_or(10 << 20) / 2;
                 self.log.set(Some(Box::leak(Box::new(Log {
                     pipe,
                     dir: Dir::open(Some(dir), c".")?,

@@ -119,7 +119,7 @@ fn exec(
     started_as: &[&'static CStr],
     environment: &'static [&'static CStr],
 ) -> Result<i32> {
-    let own = cli::parse_options(&options)?;
+    let own = cli::parse_options(&options).map_err(|e| e.of_command("exec"))?;
     streams::check_passed(own.spec.passed)?;
     let (uid, _) = sys::effective_ids();
     let folder = || state::folder(own.spec.state, uid, environment, false);

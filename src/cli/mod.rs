@@ -16,7 +16,7 @@ use mydocker::bytes::{Put, to_decimal};
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::process::list::Order;
-use mydocker::spec::StatsTo;
+use mydocker::spec::{LogTo, StatsTo};
 use mydocker::{privilege, sys, sysctl};
 use options::{Given, ROWS};
 use spelling::Operands;
@@ -185,6 +185,19 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     }
     if spec.restart.is_some() && (spec.remove || !spec.detach) {
         return Err(Error::usage("--restart needs -d, and no --rm", b""));
+    }
+    let has_own_log = matches!(spec.log, LogTo::Own);
+    if !spec.detach && (!has_own_log || spec.log_size.is_some()) {
+        return Err(Error::usage("--log and --log-size need -d", b""));
+    }
+    if !has_own_log && spec.log_size.is_some() {
+        return Err(Error::usage("--log-size is for the log in its record: not with --log", b""));
+    }
+    if spec.shm_size.is_some() && spec.host_ipc {
+        return Err(Error::usage("--shm-size with --ipc host would resize the host's /dev/shm", b""));
+    }
+    if request.limits.none && spec.cgroup_parent.is_some() {
+        return Err(Error::usage("--cgroup-parent needs a limit: leave out --no-limits", b""));
     }
     // A dry run shows the steps as without -d.
     spec.detach &= request.dry_run.is_none();

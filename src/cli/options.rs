@@ -8,7 +8,7 @@ use mydocker::error::{Error, Result};
 use mydocker::process::keep;
 use mydocker::root::etc;
 use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
-use mydocker::{cgroup, network, passwd, privilege, signals, sysctl, ulimit, volume};
+use mydocker::{cgroup, log, network, passwd, privilege, signals, sysctl, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,7 +291,11 @@ options! {
         log_size: "--log-size" One("BYTES")
             "with -d: how long its log may get; default 10m"
             => |request, word| {
-                request.spec.log_size = Some(limits::size(word, "--log-size is not a size, such as 10m")?);
+                let size = limits::size(word, "--log-size is not a size, such as 10m")?;
+                if size < log::LEAST {
+                    return Err(Error::usage("--log-size is less than 1k", word.as_bytes()));
+                }
+                request.spec.log_size = Some(size);
             };
         env: "-e, --env" Many("K=V") exec(takes)
             "set a variable; K alone keeps the caller's value"

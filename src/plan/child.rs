@@ -155,7 +155,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     if !spec.host_ipc {
         let size = bytes::to_decimal(spec.shm_size.unwrap_or(64 << 20));
-        steps.add(MountShm { options: bytes::c_string(&[b"mode=1777,size=", &size]), may_be_missing: !own_root });
+        steps.add(MountShm {
+            options: bytes::c_string(&[b"mode=1777,size=", &size]),
+            may_be_missing: !own_root && spec.shm_size.is_none(),
+        });
     }
     if own_root && !(in_userns && spec.host_ipc) {
         steps.add(MountMqueue);

@@ -139,9 +139,9 @@ impl Parts {
         }
         let gateway = parts.bridge.map_or(Address(0), |bridge| bridge.subnet.gateway());
         if own_root {
-            parts.etc_files = etc::files(spec, own_name, gateway, &parts.volumes);
-        } else if tells_names || (parts.uts_name.is_some() || !spec.hosts.is_empty()) && !spec.host_ipc {
-            parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes));
+            parts.etc_files = etc::files(spec, own_name, gateway, &parts.volumes)?;
+        } else if tells_names || parts.uts_name.is_some() || !spec.hosts.is_empty() {
+            parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes, tells_names)?);
         }
         if tells_names {
             let names: &'static Names = Box::leak(Box::default());

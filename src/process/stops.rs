@@ -79,31 +79,35 @@ impl Stops {
             }
         }
         out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
-        // The user may have stopped the terminal (Ctrl-S).
-        let terminal = Poll::new(Some(self.terminal.borrow()), false, true);
-        if sys::await_ready(signals::ENDING, terminal, None)? == Ready::Ending {
-            return Ok(QUIT);
+        loop {
+            // The user may have stopped the terminal (Ctrl-S).
+            let terminal = Poll::new(Some(self.terminal.borrow()), false, true);
+            if sys::await_ready(signals::ENDING, terminal, None)? == Ready::Ending {
+                return Ok(QUIT);
+            }
+            match sys::write_all(self.terminal.borrow(), &out) {
+                // Before Linux 5.11 it is closed with all the other descriptors.
+                Err(e) if e.is(Errno::EBADF) => return Ok(GO_ON),
+                other => other?,
+            }
+            let mut ready = [
+                Poll::new(Some(self.terminal.borrow()), true, false),
+                Poll::new(Some(self.signals.borrow()), true, false),
+            ];
+            sys::poll(&mut ready, None)?;
+            let mut line = [0u8; 64];
+            let [_, signal] = ready;
+            if signal.can_read() {
+                return Ok(QUIT);
+            }
+            match (sys::read(self.terminal.borrow(), &mut line)?, line[0]) {
+                (0, _) | (_, b'q' | 3 | 4) => return Ok(QUIT),
+                (_, b'c') => return Ok(GO_ON),
+                (_, b'\n' | b'\r') => return Ok(0),
+                // No answer: it is shown again.
+                _ => {}
+            }
         }
-        match sys::write_all(self.terminal.borrow(), &out) {
-            // Before Linux 5.11 it is closed with all the other descriptors.
-            Err(e) if e.is(Errno::EBADF) => return Ok(GO_ON),
-            other => other?,
-        }
-        let mut ready =
-            [Poll::new(Some(self.terminal.borrow()), true, false), Poll::new(Some(self.signals.borrow()), true, false)];
-        sys::poll(&mut ready, None)?;
-        let mut line = [0u8; 64];
-        let [_, signal] = ready;
-        if signal.can_read() {
-            return Ok(QUIT);
-        }
-        Ok(match (sys::read(self.terminal.borrow(), &mut line)?, line[0]) {
-            (0, _) | (_, b'q' | 3 | 4) => QUIT,
-            (_, b'c') => GO_ON,
-            (_, b'\n' | b'\r') => 0,
-            // No answer: it is shown again.
-            _ => return self.ask(who, at, purpose),
-        })
     }
 }
 

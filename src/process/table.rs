@@ -35,7 +35,7 @@ fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
     let mut widths = [0; COLUMNS.len()];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
+            *width = columns_of(cell).max(*width);
         }
     }
     let columns = terminal.unwrap_or(80);
@@ -53,12 +53,25 @@ fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
                 end_line(&mut out);
                 out.put_column(b"", GAP);
             }
-            // Only a command is longer than its column.
-            out.put_column(cell.get(..width).unwrap_or(cell), width + GAP);
+            // Only a command is longer than its column. A byte that continues a character of UTF-8 takes no column.
+            let end =
+                cell.iter().enumerate().filter(|(_, byte)| begins(byte)).nth(width).map_or(cell.len(), |(end, _)| end);
+            let cell = cell.get(..end).unwrap_or_default();
+            out.put_column(cell, width + GAP + cell.len() - columns_of(cell));
         }
         end_line(&mut out);
     }
     out
+}
+
+/// Whether a character begins with this byte: utf-8(7).
+fn begins(byte: &u8) -> bool {
+    byte & 0xc0 != 0x80
+}
+
+/// How many columns of a terminal it takes.
+fn columns_of(cell: &[u8]) -> usize {
+    cell.iter().filter(|byte| begins(byte)).count()
 }
 
 /// Ends a line where its last cell ends.
@@ -134,6 +147,15 @@ mod tests {
             assert_eq!(text.lines().map(str::len).max(), Some(80), "{text}");
             assert_eq!(text.lines().count(), 3);
         }
+    }
+
+    #[test]
+    fn a_command_ends_with_a_whole_character() {
+        let mut rows = rows();
+        rows[0][2] = "printf äöüß€äöüß€äöüß€äöüß€".as_bytes();
+        rows[1][1] = b"exited (1) 2 hours ago";
+        let text = shown(rows, Some(80));
+        assert!(text.contains("  printf äö  1234  105M / 200M  0.0.0.0:8080->80/tcp\n"), "{text}");
     }
 
     #[test]

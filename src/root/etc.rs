@@ -22,6 +22,20 @@ pub struct EtcFile {
     pub content: &'static [u8],
     /// The file as a mount, if others on the bridge write into it. Without it `BindEtcFile` makes the file.
     pub tree: Option<&'static Slot<Fd>>,
+    /// The user has asked for lines in it: without them nothing runs.
+    pub explicit: bool,
+}
+
+impl EtcFile {
+    /// What a root that has no place for it comes to.
+    fn no_place(path: &CStr, explicit: bool) -> Result<()> {
+        let hint = "leave out --add-host and --dns, or what is there instead";
+        if explicit {
+            Err(Error::refused("no file of the container can be mounted there:", path.to_bytes(), hint))
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Where systemd-resolved keeps the servers that it asks itself.
@@ -54,11 +68,17 @@ pub fn put_names(hostname: &[u8], line: &mut Vec<u8>) {
 }
 
 /// hosts, hostname and resolv.conf, except those that a volume replaces. `gateway`: this host's address on its bridge.
-pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume, Slot<Fd>)]) -> Vec<EtcFile> {
+pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume, Slot<Fd>)]) -> Result<Vec<EtcFile>> {
     let mut files = Vec::new();
     for name in ["hosts", "hostname", "resolv.conf"] {
         let target = bytes::c_string(&[b"/etc/", name.as_bytes()]);
+        let explicit = match name {
+            "hosts" => !spec.hosts.is_empty(),
+            "resolv.conf" => !spec.dns.is_empty(),
+            _ => false,
+        };
         if volumes.iter().any(|(volume, _)| volume.target == target) {
+            EtcFile::no_place(target, explicit)?;
             continue;
         }
         let mut content = Vec::new();
@@ -71,12 +91,12 @@ pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume,
                 content.put(hostname);
                 content.put(b"\n");
             }
-            "resolv.conf" if !spec.dns.is_empty() => content.put(&spec.dns),
+            "resolv.conf" if explicit => content.put(&spec.dns),
             // A copy of the host's, if the host has such a file.
             _ => match sys::read_file(target) {
                 Ok(copy) if asks_only_resolved(&copy) => content = sys::read_file(SERVERS).unwrap_or(copy),
                 Ok(copy) => content = copy,
-                Err(_) if name == "hosts" && !spec.hosts.is_empty() => {}
+                Err(_) if explicit => {}
                 Err(_) => continue,
             },
         }
@@ -84,9 +104,9 @@ pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume,
             put_hosts(&mut content, &spec.hosts, gateway);
         }
         let source = bytes::c_string(&[b"shm/", name.as_bytes()]);
-        files.push(EtcFile { source, target, content: content.leak(), tree: None });
+        files.push(EtcFile { source, target, content: content.leak(), tree: None, explicit });
     }
-    files
+    Ok(files)
 }
 
 /// Puts lines behind a file, whose last line may lack its end. In them `HOST_GATEWAY` stands for `gateway`.
@@ -146,21 +166,23 @@ fn is_ip(word: &[u8]) -> bool {
 }
 
 /// For a container with a name of its own and the host's files: the host's hosts, with that name. It is written where shared
-/// memory is mounted later.
+/// memory is mounted later, unless it is `shared` with others on its bridge.
 pub fn named_hosts(
     spec: &Spec,
     name: Option<&str>,
     gateway: Address,
     volumes: &[(Volume, Slot<Fd>)],
-) -> Option<EtcFile> {
+    shared: bool,
+) -> Result<Option<EtcFile>> {
     let target = c"/etc/hosts";
-    if volumes.iter().any(|(volume, _)| volume.target == target) || !sys::is_directory(SHM) {
-        return None;
-    }
-    let mut content = sys::read_file(target).ok()?;
+    let explicit = !spec.hosts.is_empty();
+    let is_replaced = volumes.iter().any(|(volume, _)| volume.target == target);
+    let has_place = !is_replaced && (shared || !spec.host_ipc && sys::is_directory(SHM));
+    let content = if has_place { sys::read_file(target).ok() } else { None };
+    let Some(mut content) = content else { return EtcFile::no_place(target, explicit).map(|()| None) };
     put_hosts(&mut content, &own_line(name.unwrap_or_default().as_bytes()), gateway);
     put_hosts(&mut content, &spec.hosts, gateway);
-    Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak(), tree: None })
+    Ok(Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak(), tree: None, explicit }))
 }
 
 step! {
@@ -174,29 +196,30 @@ step! {
         pub read_only: bool,
     }
 
-    may_fail |_| true
+    may_fail |step| !step.file.explicit
 }
 
 impl ChildStep for BindEtcFile {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let EtcFile { source, target: path, content, tree } = self.file;
+        let EtcFile { source, target: path, content, tree, explicit } = self.file;
+        let leave_out = || EtcFile::no_place(path, *explicit);
         let target = match sys::openat2(path, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) => match create_missing(path, FILE, child) {
                 // The root is read-only, or a link there leads nowhere.
-                Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return Ok(()),
+                Err(e) if e.is(Errno::EROFS) || e.is(Errno::EEXIST) => return leave_out(),
                 other => other.and_then(|()| sys::openat2(path, OpenFlags::PATH))?,
             },
-            Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return Ok(()),
+            Err(e) if e.is(Errno::ELOOP) || e.is(Errno::ENOTDIR) => return leave_out(),
             other => other?,
         };
         // A link may lead to a device, which programs need as it is.
         let kind = sys::statx_fd(target.borrow()).map_err(|e| e.about(path.to_bytes()))?.kind();
         if matches!(kind, libc::S_IFCHR | libc::S_IFBLK) {
-            return Ok(());
+            return leave_out();
         }
         // A link may lead to /proc, where nothing is to be mounted.
         if sys::is_on_proc(target.borrow())? {
-            return Ok(());
+            return leave_out();
         }
         if let Some(tree) = tree.and_then(Slot::take) {
             sys::move_mount(&tree, &target, path)?;

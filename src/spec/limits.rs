@@ -100,6 +100,12 @@ impl Limits {
         PIDS.read(words.pids, &mut self.pids)?;
         self.count_pids = words.count;
         if words.none {
+            let all = [self.memory, self.swap, self.shares, self.reservation, self.quota, self.pids];
+            let is_limited =
+                all.iter().flatten().any(|limit| limit.explicit) || self.cpus.is_some() || self.mems.is_some();
+            if is_limited {
+                return Err(Error::usage("--no-limits, and a limit: leave out one of them", b""));
+            }
             *self = Limits::default();
         }
         Ok(())
@@ -270,8 +276,10 @@ mod tests {
         assert!(limits.cpus.is_none() && limits.pids.is_none() && limits.quota.is_none());
         let limits = read(LimitWords { memory: Some("max"), pids: Some("-1"), ..Default::default() }).unwrap();
         assert!(limits.memory.is_none() && limits.swap.is_none() && limits.pids.is_none());
-        let limits = read(LimitWords { none: true, memory: Some("1g"), ..Default::default() }).unwrap();
+        let limits = read(LimitWords { none: true, memory: Some("max"), ..Default::default() }).unwrap();
         assert!(limits.memory.is_none() && limits.shares.is_none());
+        assert_eq!(read(LimitWords { none: true, memory: Some("1g"), ..Default::default() }), Err(()));
+        assert_eq!(read(LimitWords { none: true, mems: Some("0"), ..Default::default() }), Err(()));
     }
 
     #[test]

@@ -464,14 +464,14 @@ impl Device {
     /// The device that everything written to vanishes in.
     pub const NULL: Self = Device::new(1, 3);
 
-    /// `minor` must be below 256.
+    /// The lower 8 bits of the minor number stand below the 12 of the major number, the rest above: `new_encode_dev` of the kernel.
     pub const fn new(major: u32, minor: u32) -> Device {
-        Device(major << 8 | minor)
+        Device((minor & !0xff) << 12 | major << 8 | minor & 0xff)
     }
 
     /// Major and minor number.
     pub const fn parts(number: u32) -> (u32, u32) {
-        (number >> 8, number & 0xff)
+        (number >> 8 & 0xfff, number >> 12 & !0xff | number & 0xff)
     }
 }
 

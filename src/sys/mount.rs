@@ -260,6 +260,7 @@ impl Loop {
     /// A free device, read-only, with `file` behind it; `path` names the file in messages.
     pub fn attach(file: &Fd, path: &CStr) -> Result<Loop> {
         let control = open_loop_control()?;
+        let mut others = 0;
         loop {
             // SAFETY: this request takes no argument
             let number =
@@ -280,8 +281,8 @@ impl Loop {
             }
             match configured {
                 Ok(_) => return Ok(Loop { device, path: name, made }),
-                // Another process has taken it between the two calls.
-                Err(e) if e.is(Errno::EBUSY) => {}
+                // Another process has taken it between the two calls. It is never always another one.
+                Err(e) if e.is(Errno::EBUSY) && others < 1000 => others += 1,
                 Err(e) => return Err(e),
             }
         }

@@ -240,7 +240,8 @@ pub fn pidfd_open(pid: Pid) -> Result<Fd> {
 }
 
 /// setns(2) into the mount namespace that this process is in: its root and its working directory become the top of all mounts,
-/// which may lie above the root that it had. `Ok(false)`: this kernel is older than 5.8, and takes no descriptor of a process.
+/// which may lie above the root that it had. `Ok(false)`: this kernel is older than 5.8, and takes no descriptor of a process. The
+/// root stays what it is then, and CheckRoot refuses one with mounts above it.
 pub fn enter_own_mount_namespace() -> Result<bool> {
     let process = match pidfd_open(getpid()) {
         Err(e) if e.is(Errno::ENOSYS) => return Ok(false),

@@ -98,12 +98,9 @@ pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
     let again = super::tty::open_again(fd);
     let fd = again.as_ref().map_or(fd, Fd::borrow);
     // A copy, because the command's stderr may become another file; its number is above those that the run opens.
-    let copy = [500usize, 100, 3]
-        .into_iter()
-        .find_map(|least| bare(Sysno::fcntl, &[fd.number() as usize, libc::F_DUPFD_CLOEXEC as usize, least, 0]).ok());
-    let Some(copy) = copy else {
-        return Err(Error::call("fcntl", Errno::EBADF, b"stderr", &[]));
-    };
+    let above = |least| bare(Sysno::fcntl, &[fd.number() as usize, libc::F_DUPFD_CLOEXEC as usize, least, 0]);
+    let copy = above(500).or_else(|_| above(100)).or_else(|_| above(3));
+    let copy = copy.map_err(|errno| Error::call("fcntl", errno, path.map_or(b"stderr", CStr::to_bytes), &[]))?;
     if !plain && super::tty::tcgets(fd).is_some() {
         COLOURS.store(1, Relaxed);
     }

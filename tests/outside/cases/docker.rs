@@ -8,6 +8,49 @@ use crate::support::needs::Needs;
 use crate::support::roots::{Root, mount_at};
 use std::fs;
 
+case!(what_could_not_hold_is_refused, Needs::NAMESPACES);
+/// An option that another one makes void is named, instead of being left out without a word.
+fn what_could_not_hold_is_refused() {
+    for (options, word) in [
+        (&["--no-limits", "-m", "100m"][..], "--no-limits"),
+        (&["--cpu-mems", "0", "--no-limits"], "--no-limits"),
+        (&["--no-limits", "--pids-limit", "5"], "--no-limits"),
+        (&["--no-limits", "--cgroup-parent", "/x"], "--cgroup-parent"),
+        (&["--log", "none"], "-d"),
+        (&["--log-size", "1m"], "-d"),
+        (&["-d", "--log", "none", "--log-size", "1m"], "--log-size"),
+        (&["-d", "--log-size", "1023"], "less than 1k"),
+        (&["--ipc", "host", "--shm-size", "1m"], "--shm-size"),
+    ] {
+        run(options, &["true"]).finish().usage_error(&[word]);
+    }
+    // What lifts a limit, and what lifts all of them.
+    run(&["--no-limits", "-m", "max", "--cpu-set", "all"], &["true"]).finish().success();
+}
+
+case!(names_that_have_no_place_are_refused, Needs::NAMESPACES);
+fn names_that_have_no_place_are_refused() {
+    let host = ["--add-host", "db:192.0.2.7"];
+    let refused = |options: &[&str], path: &str| {
+        probe(&[options, &host].concat(), &["true"]).finish().refused(125, &[path, "--add-host"]);
+    };
+    refused(&["--ipc", "host"], "/etc/hosts");
+    let root = Root::with_directories();
+    let own = root.0.text("etc/hosts");
+    let volume = format!("{own}:/etc/hosts");
+    refused(&["-v", &volume], "/etc/hosts");
+    refused(&["--rootfs", &root.path(), "-v", &volume], "/etc/hosts");
+    // Without it these run, and have what is there.
+    assert_eq!(root.probe_output(&["-v", &volume], &["file", "/etc/hosts"]), "the root's own\n");
+    fs::remove_file(&own).expect("unlink");
+    std::os::unix::fs::symlink("/proc/version", &own).expect("symlink");
+    refused(&["--rootfs", &root.path()], "/etc/hosts");
+    fs::remove_file(root.0.path("etc/resolv.conf")).expect("unlink");
+    std::os::unix::fs::symlink("/dev/null", root.0.path("etc/resolv.conf")).expect("symlink");
+    let server = ["--rootfs", &root.path(), "--dns", "192.0.2.53"];
+    probe(&server, &["true"]).finish().refused(125, &["/etc/resolv.conf", "--dns"]);
+}
+
 case!(a_hostname_by_its_letter, Needs::NAMESPACES);
 fn a_hostname_by_its_letter() {
     assert_eq!(probe(&["-h", "by-letter"], &["hostname"]).finish().success(), "by-letter\n");
