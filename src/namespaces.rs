@@ -258,7 +258,8 @@ impl ChildStep for JoinNamespace {
 }
 
 fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()> {
-    let namespace = sys::open(path, OpenFlags::NONE).map_err(|e| e.about(word.to_bytes()))?;
+    // It may be a FIFO, which open(2) would wait for.
+    let namespace = sys::open(path, OpenFlags::NONBLOCK).map_err(|e| e.about(word.to_bytes()))?;
     enter(&namespace, word, kind)
 }
 

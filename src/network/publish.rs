@@ -124,7 +124,7 @@ impl StartRelay {
         let file;
         let (namespace, kind) = match self.network {
             Network::Namespace(path, _) => {
-                file = sys::open(path, sys::OpenFlags::NONE)?;
+                file = sys::open(path, sys::OpenFlags::NONBLOCK)?;
                 (&file, CloneFlags::NEWNET)
             }
             _ if self.in_userns => (&process, CloneFlags::NEWUSER | CloneFlags::NEWNET),
@@ -177,7 +177,10 @@ impl StartRelay {
     fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
         // The relay keeps the host's root. In a user namespace any process of the container could read its /proc/PID/root otherwise.
         sys::set_not_dumpable()?;
-        sys::setns(namespace.borrow(), kind)?;
+        sys::setns(namespace.borrow(), kind).map_err(|e| match self.network {
+            Network::Namespace(_, word) => e.about(word.to_bytes()),
+            _ => e,
+        })?;
         sys::capset(0)?;
         sys::set_no_new_privs()?;
         match self.filter.take() {

@@ -9,6 +9,7 @@ use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, status_field, wait_until};
 use crate::support::roots::Root;
+use rustix::fs::{CWD, FileType, mknodat};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -634,7 +635,13 @@ probe!("check-namespace", |_| {
     assert!(!joined.contains(&own));
     assert_eq!(probe(&["--network", &inside], &["ask-tcp", "127.0.0.1:80", "3"]).finish().success(), "3!\n");
     holder.finish().success();
+    let folder = Folder::new();
+    mknodat(CWD, folder.path("fifo"), FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let fifo = format!("ns:{}", folder.text("fifo"));
+    // Nobody writes to it.
+    refused(run(&["--network", &fifo, "-p", "80"], &["true"]), "/fifo");
     for (path, message) in [
+        (fifo.as_str(), "no network namespace"),
         ("ns:/proc/self/ns/uts", "no network namespace"),
         ("ns:/nowhere/at-all", "ENOENT"),
         ("ns:nobodys", "/run/netns/nobodys"),
