@@ -93,7 +93,11 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     let (rest, protocol) = split_once(word.as_bytes(), b'/').unwrap_or((word.as_bytes(), b"tcp"));
     let datagrams = protocol.eq_ignore_ascii_case(b"udp");
     let (rest, container) = split_last(rest);
-    let (address, host) = split_last(rest);
+    let (address, host) = match split_last(rest) {
+        // IP:CONT
+        (b"", ip) if socket_address(ip).is_some() => (ip, &b""[..]),
+        parts => parts,
+    };
     let (named, address_word) = match address {
         b"" => (None, &b"0.0.0.0"[..]),
         _ => (Some(socket_address(address).ok_or_else(wrong)?), address),
@@ -166,6 +170,8 @@ mod tests {
         assert_eq!(ports("8080:80/TCP"), ports("8080:80"));
         assert_eq!(ports("127.0.0.1:8080:80/UDP"), ports("127.0.0.1:8080:80/udp"));
         assert_eq!(ports("127.0.0.1:8080:80/udp"), Some(vec![(true, 8080, 80, true)]));
+        assert_eq!(ports("127.0.0.1:80"), ports("127.0.0.1::80"));
+        assert_eq!(ports("[::1]:80"), ports("[::1]::80"));
         assert_eq!(ports("127.0.0.1::80"), Some(vec![(true, 0, 80, false)]));
         assert_eq!(ports("[::1]:8080:80"), Some(vec![(true, 8080, 80, false)]));
         assert_eq!(ports("[::1]::80"), Some(vec![(true, 0, 80, false)]));
