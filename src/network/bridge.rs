@@ -55,7 +55,7 @@ const UP: u32 = libc::IFF_UP as u32;
 impl Bridge {
     /// Looks for the bridge on this host. One that is there must be mydocker's; for one that is not, the network must be free.
     pub fn find(wanted: &BridgeWanted, variable: Option<&'static [u8]>) -> Result<&'static Bridge> {
-        let subnet = match (wanted.subnet, variable) {
+        let subnet = match (wanted.subnet, variable.filter(|word| !word.is_empty())) {
             (Some(subnet), _) => subnet,
             (None, Some(word)) => Subnet::parse(word)
                 .ok_or_else(|| Error::refused("MYDOCKER_SUBNET is not a network", word, "one such as 10.88.0.0/16"))?,
@@ -130,6 +130,11 @@ impl Bridge {
     pub fn leave(&self) -> Result<()> {
         let hint = "ip link del removes the bridge";
         self.remove().map_err(|e| e.about(self.name.as_bytes()).with_hint(hint))
+    }
+
+    /// No container of this plan is going to be on it: who is the last one removes it.
+    pub fn forget(&self) -> Result<()> {
+        sys::lock_file(&self.lock, Lock::UN).map(drop)
     }
 
     fn remove(&self) -> Result<()> {

@@ -4,6 +4,7 @@ use super::start;
 use crate::bytes::Put;
 use crate::command::ReceiveCommand;
 use crate::error::Result;
+use crate::network::bridge::Bridge;
 use crate::plan::Plan;
 use crate::step::{Listed, Parent, Step};
 use crate::sys::record::{self, Recorded};
@@ -37,7 +38,9 @@ pub fn rehearse(plan: &Plan) -> Result<&'static Rehearsal> {
     record::begin();
     let rehearsal = walk(plan, parent);
     record::end();
-    rehearsal
+    // The run itself is the last on the bridge, not its plan.
+    let left = plan.parts.bridge.map_or(Ok(()), Bridge::forget);
+    rehearsal.and_then(|rehearsal| left.map(|()| rehearsal))
 }
 
 fn walk(plan: &Plan, parent: &mut Parent) -> Result<&'static Rehearsal> {

@@ -384,9 +384,17 @@ impl<'a> Made<'a> {
 
 static OBSERVER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
+/// Where calls went before.
+pub(super) struct Before(*mut ());
+
 /// Every call goes to `observer` from here on.
-pub(super) fn observe(observer: Observer) {
-    OBSERVER.store(observer as *mut (), Relaxed);
+pub(super) fn observe(observer: Observer) -> Before {
+    Before(OBSERVER.swap(observer as *mut (), Relaxed))
+}
+
+/// Every call goes from here on where calls went before.
+pub(super) fn observe_as_before(before: Before) {
+    OBSERVER.store(before.0, Relaxed);
 }
 
 /// Every call goes to the kernel from here on.

@@ -61,6 +61,8 @@ struct Recorder {
     directory: Option<&'static CStr>,
     /// The calls are those of the child.
     in_child: bool,
+    /// Where calls go afterwards.
+    before: Option<gate::Before>,
 }
 
 struct Cell(UnsafeCell<Option<Recorder>>);
@@ -79,12 +81,17 @@ fn recorder() -> Option<&'static mut Recorder> {
 pub fn begin() {
     // SAFETY: mydocker has one thread, and `recorder` lends the cell only within this file, to no caller of this function
     unsafe { *RECORDER.0.get() = Some(Recorder::default()) };
-    gate::observe(note_and_answer);
+    let before = gate::observe(note_and_answer);
+    if let Some(recorder) = recorder() {
+        recorder.before = Some(before);
+    }
 }
 
-/// From here on calls are made again.
+/// From here on calls are made again, and shown if they were before.
 pub fn end() {
-    gate::observe_no_more();
+    if let Some(before) = recorder().and_then(|recorder| recorder.before.take()) {
+        gate::observe_as_before(before);
+    }
     // SAFETY: mydocker has one thread, and `recorder` lends the cell only within this file, to no caller of this function
     unsafe { *RECORDER.0.get() = None };
 }
@@ -97,11 +104,12 @@ pub fn is_on() -> bool {
 
 /// Makes the calls of `look` even now, and notes none of them: they change nothing, and are not part of the run.
 pub fn make<T>(look: impl FnOnce() -> T) -> T {
+    if !is_on() {
+        return look();
+    }
     gate::observe_no_more();
     let result = look();
-    if is_on() {
-        gate::observe(note_and_answer);
-    }
+    gate::observe(note_and_answer);
     result
 }
 

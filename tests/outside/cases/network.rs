@@ -9,6 +9,7 @@ use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{anonymous_kib, children, send, status_field, wait_until};
 use crate::support::roots::Root;
+use crate::support::user_terminal::in_terminal;
 use rustix::fs::{CWD, FileType, mknodat};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -751,4 +752,35 @@ probe!("check-users-port", |_| {
     assert_eq!(ask("127.0.0.1:8080", 100).expect("an answer"), "100!");
     container.finish().success();
     refused(run(&["-p", "80:80"], &["true"]).with(|command| command.uid(65534).gid(65534)), "EACCES");
+});
+
+network_case!(a_trace_on_a_bridge_goes_on, Needs::ROOT | Needs::BRIDGE, "check-trace-bridge");
+probe!("check-trace-bridge", |_| {
+    let folder = Folder::new();
+    let file = folder.text("trace");
+    let option = format!("--trace={file}");
+    run(&[&option, "--network", "bridge,forward"], &["true"]).finish().success();
+    let trace = std::fs::read_to_string(&file).expect("trace");
+    // A look at the host, while the plan is made, was the last that it showed.
+    for phase in ["parent plan ", "parent start", "child  start", "parent wait ", "parent end  "] {
+        assert!(trace.lines().any(|line| line.starts_with(phase) && line.contains(" = ")), "{phase}: {trace}");
+    }
+    only_lo();
+});
+
+network_case!(a_bridge_goes_after_each_step_too, Needs::ROOT | Needs::BRIDGE | Needs::TERMINAL, "check-step-bridge");
+probe!("check-step-bridge", |_| {
+    let folder = Folder::new();
+    let file = folder.text("trace");
+    let option = format!("--trace={file}");
+    for (keys, status) in [(b"c\n", 0), (b"q\n", 125)] {
+        let mut inside = in_terminal(probe(&["--step", &option, "--network", "bridge,forward"], &["status", "0"]));
+        inside.await_screen("q: undo and quit] ");
+        inside.press(keys);
+        assert_eq!(inside.running.reap().code(), status);
+        only_lo();
+    }
+    // The rehearsal before the first step is not the end of it.
+    let trace = std::fs::read_to_string(&file).expect("trace");
+    assert!(trace.lines().any(|line| line.starts_with("parent end  ") && line.contains(" = ")), "{trace}");
 });
