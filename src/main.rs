@@ -95,7 +95,9 @@ fn refuse_privilege() -> Error {
 fn start(started_as: &[&'static CStr], environment: &'static [&'static CStr]) -> Result<i32> {
     let words: Vec<&[u8]> = started_as.iter().map(|word| word.to_bytes()).collect();
     match cli::parse(words.get(1..).unwrap_or_default())? {
-        Action::Run(request, command) => run(request, command, started_as, environment),
+        Action::Run(request, command) => {
+            run(request, command, started_as, environment).map_err(|e| e.of_command("run"))
+        }
         Action::Check { json } => {
             let plan = |words: &[&[u8]]| match cli::parse(words)? {
                 Action::Run(request, command) => make_plan(&request.spec, command, environment),
@@ -104,7 +106,9 @@ fn start(started_as: &[&'static CStr], environment: &'static [&'static CStr]) ->
             let (report, works) = show::check::check(json, &plan);
             sys::write_last(FdRef::STDOUT, &report).map(|()| i32::from(!works))
         }
-        Action::Exec(options, name, command) => exec(options, name, command, started_as, environment),
+        Action::Exec(options, name, command) => {
+            exec(options, name, command, started_as, environment).map_err(|e| e.of_command("exec"))
+        }
         Action::Manage(order) => process::list::carry_out(&order, environment),
         Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
         Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
@@ -119,7 +123,7 @@ fn exec(
     started_as: &[&'static CStr],
     environment: &'static [&'static CStr],
 ) -> Result<i32> {
-    let own = cli::parse_options(&options).map_err(|e| e.of_command("exec"))?;
+    let own = cli::parse_options(&options)?;
     streams::check_passed(own.spec.passed)?;
     let (uid, _) = sys::effective_ids();
     let folder = || state::folder(own.spec.state, uid, environment, false);

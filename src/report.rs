@@ -53,9 +53,11 @@ step! {
 }
 
 impl ParentStep for WriteCidFile {
-    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let hint = (Errno::EEXIST, "its container may still run: remove the file, or name another one");
-        sys::create(None, self.path, self.id).map(drop).map_err(|e| e.hint_for(&[hint]))
+        sys::create(None, self.path, self.id).map_err(|e| e.hint_for(&[hint]))?;
+        parent.cid_file = Some(self.path);
+        Ok(())
     }
 }
 

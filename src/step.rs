@@ -217,6 +217,8 @@ pub struct Parent {
     pub created: Vec<(Rc<Fd>, &'static CStr)>,
     /// The file for that pid.
     pub pid_file: Option<Fd>,
+    /// The file with its name, once that is written.
+    pub cid_file: Option<&'static CStr>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
     /// The number of a bridge that it has made,

@@ -157,8 +157,11 @@ pub fn parse_tmpfs(word: &str) -> Result<Volume> {
 pub fn parse_device(word: &str) -> Result<[&'static CStr; 2]> {
     let mut parts = bytes::split(word.as_bytes(), b':');
     let source = parts.next().unwrap_or_default();
+    let is_rights = |part: &[u8]| matches!(part, b"rwm" | b"rw");
     let target = parts.next().unwrap_or(source);
-    if parts.next().is_some_and(|rights| !matches!(rights, b"rwm" | b"rw")) || parts.next().is_some() {
+    // PATH:rwm
+    let target = if is_rights(target) { source } else { target };
+    if parts.next().is_some_and(|rights| !is_rights(rights)) || parts.next().is_some() {
         return Err(Error::usage("--device is PATH, PATH:DST or PATH:DST:rwm", word.as_bytes()));
     }
     Ok([target_path(source)?, target_path(target)?])

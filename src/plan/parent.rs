@@ -104,7 +104,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if !joins {
         note(&mut steps, spec, parts);
     }
-    // Late, so that a run that fails before leaves no such file.
+    // Late, so that a run that fails before makes no such file.
     if let Some(path) = spec.cid_file {
         let id = match spec.name {
             Some(name) => name.as_bytes(),

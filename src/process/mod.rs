@@ -119,6 +119,9 @@ pub fn carry_out(
     };
     if started.is_err() {
         create::undo(parent);
+        if let Some(path) = parent.cid_file {
+            sys::unlink_path(path);
+        }
     }
     beside.end_signal = supervisor.end_signal();
     let status = started.map_or_else(Error::status, |()| supervisor.status());

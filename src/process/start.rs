@@ -21,6 +21,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         is_held: false,
         go: None,
         created: Vec::new(),
+        cid_file: None,
         pid_file: None,
         stats_file: None,
         bridge: 0,

@@ -649,6 +649,12 @@ fn flock_fd(fd: FdRef, how: Lock) -> Outcome {
     unsafe { call!(flock(fd, how)) }
 }
 
+/// unlinkat(2) of a file that mydocker has just made, on a way out that has its own failure to tell. One that stays harms nobody.
+pub fn unlink_path(path: &CStr) {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    let _ = unsafe { call!(unlinkat(FdRef::CWD, path, AtFlags::NONE)) };
+}
+
 /// fchmod(2).
 pub fn fchmod(fd: FdRef, mode: u32) -> Result<()> {
     // SAFETY: the call takes an open descriptor and a mode

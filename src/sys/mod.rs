@@ -36,7 +36,7 @@ pub use fs::{
     is_executable, is_on_cgroup, is_on_proc, is_pipe, lock, lock_file, lock_file_soon, lock_soon, mkdir, mknod, mode,
     mount_id, mount_id_at, name_in_proc, open, open_descriptors, open_in_root, open_to_append, open_without_links,
     openat, openat2, path_of, read_file, read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink,
-    try_ftruncate, umask, unlink, working_directory, write_file,
+    try_ftruncate, umask, unlink, unlink_path, working_directory, write_file,
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};

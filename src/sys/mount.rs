@@ -212,18 +212,13 @@ fn open_node(path: &CStr, flags: OpenFlags, kind: u32, device: Device) -> Result
             match fs::open(path, flags) {
                 Ok(fd) => Ok((fd, true)),
                 Err(e) => {
-                    remove_node(path);
+                    fs::unlink_path(path);
                     Err(e)
                 }
             }
         }
         other => other.map(|fd| (fd, false)),
     }
-}
-
-fn remove_node(path: &CStr) {
-    // SAFETY: a &CStr is NUL-terminated and outlives the call. A node that stays harms nobody.
-    let _ = unsafe { call!(unlinkat(FdRef::CWD, path, AtFlags::NONE)) };
 }
 
 /// Opens what gives out loop devices.
@@ -239,7 +234,7 @@ pub fn open_loop_control() -> Result<Fd> {
         })
     })?;
     if made {
-        remove_node(CONTROL);
+        fs::unlink_path(CONTROL);
     }
     Ok(control)
 }
@@ -253,7 +248,7 @@ impl Loop {
     /// Removes the node that was made for it.
     pub fn remove_node(&self) {
         if let Some(path) = self.path.as_c_str().filter(|_| self.made) {
-            remove_node(path);
+            fs::unlink_path(path);
         }
     }
 
@@ -277,7 +272,7 @@ impl Loop {
             // SAFETY: the kernel reads one struct loop_config
             let configured = unsafe { call!(ioctl(device.borrow(), Ioctl::LOOP_CONFIGURE, &config)) }.about_path(path);
             if configured.is_err() && made {
-                remove_node(node);
+                fs::unlink_path(node);
             }
             match configured {
                 Ok(_) => return Ok(Loop { device, path: name, made }),

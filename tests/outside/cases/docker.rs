@@ -55,6 +55,10 @@ case!(a_hostname_by_its_letter, Needs::NAMESPACES);
 fn a_hostname_by_its_letter() {
     assert_eq!(probe(&["-h", "by-letter"], &["hostname"]).finish().success(), "by-letter\n");
     assert_eq!(probe(&["-hglued"], &["hostname"]).finish().success(), "glued\n");
+    // It becomes a line of /etc/hosts.
+    for name in ["a\n192.0.2.1 b", "a b", "\t"] {
+        run(&["-h", name], &["true"]).finish().usage_error(&["--hostname"]);
+    }
     // Alone it is help.
     assert!(mydocker(&["run", "-t", "-h"]).finish().success().contains("Usage"));
 }
@@ -109,6 +113,7 @@ fn devices_at_another_path() {
     assert_eq!(root.probe_output(&["--device", "/dev/zero:/dev/a/b:rwm"], &["see", "/dev/a/b"]), "char 1:5 666\n");
     let mounts = root.probe_output(&["--device=/dev/zero:/z"], &["file", "/proc/self/mountinfo"]);
     mount_at(&mounts, "/z");
+    assert_eq!(root.probe_output(&["--device", "/dev/zero:rwm"], &["see", "/dev/zero"]), "char 1:5 666\n");
     run(&["--rootfs", "/tmp", "--device", "/dev/zero:/z:r"], &["true"]).finish().usage_error(&["rwm"]);
     run(&["--rootfs", "/tmp", "--device", "/dev/zero:z"], &["true"]).finish().usage_error(&["absolute"]);
 }
@@ -345,6 +350,13 @@ fn a_file_for_the_name() {
     // A run that starts nothing leaves none.
     let none = folder.text("none");
     run(&["--cidfile", &none, "-w", "/no/such/folder"], &["true"]).finish().refused(125, &["/no/such/folder"]);
+    // What is not executed leaves none, so that it can be tried again.
+    for _ in 0..2 {
+        run(&["--cidfile", &none, "--sysctl", "net.nothing=1"], &["true"]).finish().refused(125, &["nothing"]);
+        assert!(!fs::exists(&none).expect("stat"));
+    }
+    run(&["--cidfile", &none], &["/no/such/command"]).finish().refused(127, &["/no/such/command"]);
+    assert!(!fs::exists(&none).expect("stat"));
     run(&["--cidfile", &folder.text("no/folder")], &["true"]).finish().refused(125, &["no/folder", "ENOENT"]);
     run(&["--cidfile="], &["true"]).finish().usage_error(&["empty value"]);
 }
