@@ -187,8 +187,9 @@ impl Log {
         if is_written {
             self.end += whole.len() as u64;
         } else {
-            // A later run goes on where the file ends: no part of a piece is to stay there.
-            sys::try_ftruncate(&self.file, self.end as usize);
+            // A later run goes on where the file ends: no part of a piece is to stay there. Where this fails, too, it is the disk that
+            // does, and the loss is noted in any case.
+            let _ = sys::try_ftruncate(&self.file, self.end as usize);
         }
         is_written
     }
@@ -284,8 +285,8 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
             if view.follow {
                 record.wait()?;
             }
-            if record.end().is_some_and(|end| end.lost_log) {
-                let what = "the disk was full: what it wrote last is not in the log of";
+            if record.has_lost_log() {
+                let what = "the disk was full: the log is not all that was written by";
                 sys::say(Error::refused(what, name.to_bytes(), ""));
             }
             return Ok(());

@@ -67,6 +67,10 @@ const LONG: u64 = 10_000_000;
 /// Asks a keeper not to start its container again.
 pub const NO_MORE: i32 = libc::SIGUSR1;
 
+/// Asks a keeper to end at once, with its whole process group: the run that blocks all signals, and a child of that which does not yet
+/// end with its parent.
+pub const KILL: i32 = libc::SIGUSR2;
+
 /// `no`, `always`, `unless-stopped` or `on-failure[:N]`. Nothing starts containers when the host does: so the second and the third
 /// are the same.
 pub fn policy(word: &str) -> Result<Option<Restart>> {
@@ -167,6 +171,9 @@ pub fn restart(
 /// Takes a signal, and passes it on if it asks for the end. Returns whether it is the end for good.
 fn take_signal(signals: &Fd, run: Option<Pid>) -> Result<bool> {
     let number = sys::take_signal(signals.borrow())?.number;
+    if number == KILL {
+        sys::kill(Pid(0), libc::SIGKILL)?;
+    }
     let is_end = signals::ENDING.has(number);
     if let Some(run) = run.filter(|_| is_end) {
         sys::kill(run, number)?;

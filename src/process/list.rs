@@ -134,7 +134,7 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
         _ => false,
     };
     if is_end && let Some(folder) = folder {
-        end_restarts(folder, name, &mut record)?;
+        end_restarts(order, folder, name, &mut record)?;
         record.continue_entered()?;
         // v1: no signal reaches what is frozen.
         if record.process()?.is_some() && record.is_frozen() {
@@ -366,18 +366,35 @@ fn end_now(process: &sys::Fd) -> Result<()> {
     sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)
 }
 
-/// Ends its restarts for good, and waits for the end of a pause, or of a start.
-fn end_restarts(folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
+/// Ends its restarts for good, and waits for the end of a pause, or of a start. A start that hangs gets the time that `stop` gives;
+/// then it is ended by SIGTERM, which its keeper passes on, or at last together with its keeper.
+fn end_restarts(order: &Order, folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
     let Some((keeper, ..)) = record.restarter()? else { return Ok(()) };
     for signal in [keep::NO_MORE, libc::SIGCONT] {
         sys::pidfd_send_signal(keeper.borrow(), signal)?;
     }
+    let mut left = match order.timeout {
+        _ if order.act != Act::Stop => SECOND,
+        Some(milliseconds) => i64::from(milliseconds) * (SECOND / 1000),
+        None => i64::MAX,
+    };
+    let (mut signal, mut pause) = (libc::SIGTERM, 0);
     while record.alive && record.process()?.is_none() {
-        sys::nanosleep(5_000_000)?;
+        if left <= 0 {
+            sys::pidfd_send_signal(keeper.borrow(), signal)?;
+            (left, signal) = (SECOND, keep::KILL);
+        }
+        // It grows: what is read of a record is allocated, and never freed.
+        pause += SECOND / 200;
+        left -= pause;
+        sys::nanosleep(pause)?;
         *record = find(Some(folder), name)?;
     }
     Ok(())
 }
+
+/// In nanoseconds. A start may take as long where the container is to end now; and its end, after SIGTERM.
+const SECOND: i64 = 1_000_000_000;
 
 /// Sends a signal to the container's first process.
 fn kill(record: &Record, name: &CStr, signal: i32) -> Result<()> {

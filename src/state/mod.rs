@@ -41,18 +41,22 @@ pub const DAMAGED: &str = "its record is cut short, or of another version:";
 /// The mode of a record's folder: the sticky bit, which means nothing in a folder of one user, tells it from the folders of others.
 const OURS: u32 = 0o1700;
 
-/// How long a status is. The last byte says whether it is started again.
+/// How long a status is: words, each in its place. The last one, that a log has lost its end, outlasts a restart.
 const STATUS_LEN: usize = 32;
 
-/// What that byte is then.
-const RESTARTING: &[u8] = b"R";
+/// Where that word begins.
+const LOST_AT: usize = STATUS_LEN - LOST_LOG.len();
 
-/// The words behind the status and the time, for [`End::out_of_memory`] and [`End::lost_log`].
+/// The words behind the status and the time: see [`End::out_of_memory`] and [`End::lost_log`]. `R`: it is started again.
 const OOM: &[u8] = b"oom";
+const RESTARTING: &[u8] = b"R";
 const LOST_LOG: &[u8] = b"lost";
 
 /// There is no status.
 const BLANK: [u8; STATUS_LEN] = [b' '; STATUS_LEN];
+
+/// The same, but for the last word.
+const BLANK_START: &[u8] = &[b' '; LOST_AT];
 
 /// A record that is held: the folder of all records, its name, and its own folder, locked.
 pub type Held = (Dir, &'static CStr, Dir);

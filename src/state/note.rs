@@ -2,7 +2,7 @@
 
 use super::folder::remove;
 use super::stat::start_of;
-use super::{BLANK, End, LOST_LOG, OOM, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use super::{BLANK_START, End, LOST_AT, LOST_LOG, OOM, RESTARTING, STATE, STATUS, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::Result;
@@ -96,7 +96,7 @@ pub fn note_running(spec: &Spec, parent: &Parent) -> Result<()> {
     let Some((_, _, dir)) = &parent.record else { return Ok(()) };
     dir.rename(NEW, STATE)?;
     // Up to here it was said to be restarting.
-    if spec.restart.is_some() { write_status(dir, &BLANK) } else { Ok(()) }
+    if spec.restart.is_some() { write_status(dir, BLANK_START) } else { Ok(()) }
 }
 
 /// Whether the command has ever been executed.
@@ -116,10 +116,11 @@ pub fn note_status(dir: &Dir, end: End) -> Result<()> {
     line.put_decimal(end.status);
     line.put(b" ");
     line.put_decimal(sys::realtime() / 1000);
-    for word in [OOM, LOST_LOG] {
-        let is_so = if word == OOM { end.out_of_memory } else { end.lost_log };
-        line.put(b" ");
-        line.put_column(if is_so { word } else { b"" }, word.len());
+    line.put(b" ");
+    line.put_column(if end.out_of_memory { OOM } else { b"" }, LOST_AT - line.as_bytes().len());
+    // What an earlier run has lost stays noted.
+    if end.lost_log {
+        line.put(LOST_LOG);
     }
     write_status(dir, line.as_bytes())
 }
@@ -127,7 +128,8 @@ pub fn note_status(dir: &Dir, end: End) -> Result<()> {
 /// Notes beside the status that it will be started again.
 pub fn note_pause(dir: &Dir) -> Result<()> {
     let file = dir.open_plain(STATUS, OpenFlags::WRONLY)?;
-    sys::pwrite_all(file.borrow(), RESTARTING, STATUS_LEN as u64 - 1);
+    // Its room is there. Where the disk fails, it is shown as one that runs, in the pause alone; that is no reason to end its restarts.
+    let _ = sys::pwrite_all(file.borrow(), RESTARTING, LOST_AT as u64 - 2);
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! A record, as whoever looks for a container reads it.
 
 use super::stat::{Stat, stat};
-use super::{BLANK, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OOM, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION};
+use super::{
+    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OOM, OURS, RESTARTING, STATE, STATUS, STATUS_LEN,
+    VERSION,
+};
 use crate::bytes;
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED};
@@ -28,7 +31,8 @@ pub struct End {
     pub at: u64,
     /// The kernel has killed for lack of memory.
     pub out_of_memory: bool,
-    /// The disk was full: the end of its log is lost, and the log has no room to say so.
+    /// The disk was full: the end of its log is lost, and the log has no room to say so. This is only to be noted: of what is noted,
+    /// [`Record::has_lost_log`] speaks.
     pub lost_log: bool,
 }
 
@@ -127,7 +131,12 @@ impl Record {
     /// How it has ended. `None`: it has not, or its keeper was killed. One that is alive is being started again.
     pub fn end(&self) -> Option<End> {
         let line = self.line.as_ref()?;
-        parse_end(line).filter(|_| !self.alive || line.ends_with(RESTARTING))
+        parse_end(line).filter(|_| !self.alive || has(line, RESTARTING))
+    }
+
+    /// Whether one of its runs has lost the end of its log.
+    pub fn has_lost_log(&self) -> bool {
+        self.line.is_some_and(|line| has(&line, LOST_LOG))
     }
 
     /// Its process, and the pid of the keeper, if it runs.
@@ -298,7 +307,10 @@ fn read_status(file: &Fd, state: &[u8]) -> Result<Option<[u8; STATUS_LEN]>> {
         Err(e) if e.is_one_of(ODD) => Ok(None),
         Err(e) => Err(e.about(STATUS.to_bytes())),
         Ok(0) => Ok(state.is_empty().then_some(BLANK)),
-        Ok(len) => Ok(Some(line).filter(|line| len == line.len() && (line == &BLANK || parse_end(line).is_some()))),
+        Ok(len) => {
+            Ok(Some(line)
+                .filter(|line| len == line.len() && (line.starts_with(BLANK_START) || parse_end(line).is_some())))
+        }
     }
 }
 
@@ -306,8 +318,11 @@ fn parse_end(line: &[u8]) -> Option<End> {
     let mut words = bytes::words(line);
     let mut number = || bytes::decimal(words.next()?).ok();
     let (status, at) = (number()?, number()?);
-    let has = |wanted: &[u8]| words.clone().any(|word| word == wanted);
-    Some(End { status, at, out_of_memory: has(OOM), lost_log: has(LOST_LOG) })
+    Some(End { status, at, out_of_memory: has(line, OOM), lost_log: false })
+}
+
+fn has(line: &[u8], wanted: &[u8]) -> bool {
+    bytes::words(line).any(|word| word == wanted)
 }
 
 /// What a state file says.

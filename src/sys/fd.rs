@@ -181,6 +181,7 @@ pub fn may_write(fd: FdRef) -> Result<bool> {
 }
 
 /// pwrite(2) at `offset`, until all is taken; whether it was. A failure allocates no error: it may come again and again.
+#[must_use]
 pub fn pwrite_all(fd: FdRef, mut bytes: &[u8], mut offset: u64) -> bool {
     while !bytes.is_empty() {
         // SAFETY: the pointer and the length are those of one slice

@@ -276,6 +276,7 @@ pub fn ftruncate(file: &Fd, len: usize) -> Result<()> {
 }
 
 /// The same; whether it has worked. A failure allocates no error: it may come again and again.
+#[must_use]
 pub fn try_ftruncate(file: &Fd, len: usize) -> bool {
     truncate(file, len).ok().is_some()
 }

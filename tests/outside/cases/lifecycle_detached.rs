@@ -662,6 +662,37 @@ fn a_disk_that_stays_full() {
     }
 }
 
+case!(a_loss_outlasts_a_restart, Needs::ROOT | Needs::SH | Needs::SLEEP);
+fn a_loss_outlasts_a_restart() {
+    let (folder, mark) = (Folder::new(), Folder::new());
+    let _mounted = Tmpfs::mount(&folder, "size=200k,mode=700");
+    let state = folder.text("");
+    let call = |verb: &str, words: &[&str]| mydocker(&[&[verb, "--state", &state], words].concat()).start().reap();
+    let (name, mark) = (unique_name(), mark.text("mark"));
+    let long = "l=; while [ ${#l} -lt 9000 ]; do l=$l........................................; done; echo $l";
+    let script = format!("[ ! -e {mark} ] || {{ echo again; read b; exit 0; }}; : >{mark}; read a; {long}; exit 4");
+    call("run", &["-d", "-i", "--restart", "on-failure", "--name", &name, "sh", "-c", &script]).success();
+    fs::write(folder.path("filler"), vec![0; 400 << 10]).expect_err("the disk is full");
+    let mut fifo = fs::OpenOptions::new().write(true).open(folder.path(&format!("{name}/stdin"))).expect("fifo");
+    fifo.write_all(b"a\n").expect("write");
+    let status = folder.path(&format!("{name}/status"));
+    wait_until("its end is noted", || fs::read_to_string(&status).expect("status").contains("lost"));
+    // Up to here it cannot be started again.
+    fs::remove_file(folder.path("filler")).expect("room");
+    let is_said = || {
+        let outcome = call("logs", &[&name]);
+        let (log, errors) = (outcome.stdout_text(), outcome.stderr_text());
+        assert!(outcome.code() == 0 && errors.contains("the disk was full") && errors.contains(&name), "{outcome:?}");
+        log == "again\n"
+    };
+    wait_until("it has said a word", is_said);
+    assert!(call("ps", &[]).success().contains(" running "));
+    fifo.write_all(b"b\n").expect("write");
+    assert_eq!(call("wait", &[&name]).success(), "0\n");
+    assert!(is_said());
+    call("rm", &[&name]).success();
+}
+
 /// Whether a log is pieces, each with its length before it, and nothing else.
 fn is_whole(log: &[u8]) -> bool {
     let Some(end) = log.iter().position(|byte| *byte == b'\n') else { return log.is_empty() };

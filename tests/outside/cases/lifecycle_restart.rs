@@ -5,10 +5,13 @@ use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, run, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, state, wait_for_end, wait_until};
+use crate::support::processes::{anonymous_kib, children, is_in_call, send, state, wait_for_end, wait_until};
+use rustix::fs::{CWD, FileType, mknodat};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
 
 /// Prints a line, and fails.
 const FAILS: &str = "echo run; exit 3";
@@ -210,6 +213,47 @@ fn a_keeper_stays_as_small_as_it_was() {
     wait_until("it has run five times", || runs(&records, &name) > 4);
     assert_eq!(facts(), before);
     records.remove(&name);
+}
+
+case!(a_start_that_hangs, Needs::ROOT | Needs::SH);
+/// The second run waits for a writer of a FIFO: its child alone, and SIGTERM to the run ends it; or the run, too, which has all
+/// signals blocked, and its keeper ends with it.
+fn a_start_that_hangs() {
+    let (records, folder) = (Records::new(), Folder::new());
+    let (path, fifo) = (folder.text("network"), folder.text("fifo"));
+    mknodat(CWD, &fifo, FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let port = ["-p", "127.0.0.1::80"];
+    for (more, waiting, verb, status) in [
+        (&[][..], 1, &["stop", "-t", "1"][..], "143\n"),
+        (&[], 1, &["kill"], "143\n"),
+        (&port, 2, &["stop", "-t", "1"], "3\n"),
+        (&port, 2, &["rm", "-f"], ""),
+    ] {
+        let (name, network) = (unique_name(), format!("ns:{path}"));
+        symlink("/proc/self/ns/net", &path).expect("symlink");
+        records.detached(&name, &[&["--restart", "always", "--network", &network], more].concat(), FAILS);
+        let keeper = number(&records, &name, "keeper");
+        stop_in_pause(&records, &name, keeper);
+        fs::remove_file(&path).expect("unlink");
+        symlink(&fifo, &path).expect("symlink");
+        send(keeper, libc::SIGCONT);
+        wait_until("it waits for a writer", || {
+            let runs = children(keeper);
+            let all = runs.iter().flat_map(|run| children(*run)).chain(runs.iter().copied());
+            all.filter(|pid| is_in_call(*pid, libc::SYS_openat)).count() == waiting
+        });
+        let began = Instant::now();
+        assert_eq!(records.call(verb[0], &[&verb[1..], &[&name]].concat()).success(), format!("{name}\n"));
+        assert!(began.elapsed() < Duration::from_secs(10), "{verb:?} took {:?}", began.elapsed());
+        assert!(wait_for_end(keeper));
+        if verb[0] != "rm" {
+            assert_eq!(records.call("wait", &[&name]).success(), status, "{verb:?}");
+            assert_eq!(records.names(&["-a", "-f", "status=exited"]), [name.as_str()]);
+            records.remove(&name);
+        }
+        assert_eq!(records.left(), [""; 0]);
+        fs::remove_file(&path).expect("unlink");
+    }
 }
 
 case!(a_first_start_that_fails, Needs::NAMESPACES);
