@@ -126,13 +126,16 @@ pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
 /// Finds a container, and asks it to end if that is the order.
 fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Found> {
     let mut record = find(folder, name)?;
-    let was_alive = record.alive;
     let is_end = match order.act {
         Act::Stop => true,
         Act::Remove => order.force,
         Act::Kill => [libc::SIGKILL, libc::SIGTERM].contains(&order.signal),
         _ => false,
     };
+    if is_end {
+        await_start(folder, name, &mut record)?;
+    }
+    let was_alive = record.alive;
     if is_end && let Some(folder) = folder {
         end_restarts(order, folder, name, &mut record)?;
         record.continue_entered()?;
@@ -364,6 +367,18 @@ fn end_now(process: &sys::Fd) -> Result<()> {
         return Ok(());
     }
     sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)
+}
+
+/// As docker has it, one that is just starting is not refused, but ended: it runs in a moment.
+fn await_start(folder: Option<&Dir>, name: &CStr, record: &mut Record) -> Result<()> {
+    let (mut left, mut pause) = (SECOND, 0);
+    while record.alive && record.state.is_empty() && left > 0 {
+        pause += SECOND / 1000;
+        left -= pause;
+        sys::nanosleep(pause)?;
+        *record = find(folder, name)?;
+    }
+    Ok(())
 }
 
 /// Ends its restarts for good, and waits for the end of a pause, or of a start. A start that hangs gets the time that `stop` gives;

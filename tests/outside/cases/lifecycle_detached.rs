@@ -969,3 +969,25 @@ fn a_keeper_that_is_stopped() {
     }
     assert_eq!(records.left(), [""; 0]);
 }
+
+case!(it_is_ended_while_it_starts, Needs::NAMESPACES | Needs::SLEEP);
+/// As docker's verbs wait for the container's lock, these wait until it runs.
+fn it_is_ended_while_it_starts() {
+    let records = Records::new();
+    for words in [&["rm", "-f"][..], &["stop", "-t", "0"], &["kill"]].repeat(5) {
+        let name = unique_name();
+        let starting = records.run(&["-d", "--name", &name], &["sleep", "1000"]).start();
+        wait_until("it has a record", || records.folder_of(&name).exists());
+        let ended = records.call(words[0], &[&words[1..], &[&name]].concat());
+        assert_eq!(ended.success(), format!("{name}\n"), "{words:?}");
+        // Whether its start is still told depends on who is faster.
+        drop(starting.reap());
+        if words[0] != "rm" {
+            // 143: before the command was executed.
+            let status = records.call("wait", &[&name]).success();
+            assert!(["137\n", "143\n"].contains(&status.as_str()), "{words:?}: {status}");
+            records.remove(&name);
+        }
+    }
+    assert_eq!(records.left(), [""; 0]);
+}
