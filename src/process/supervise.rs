@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::root::create;
 use crate::signals::{self, Fate};
 use crate::step::Parent;
-use crate::sys::{self, Fd, Pid, Poll, SharedWords, SigSet, Signal, Wait};
+use crate::sys::{self, Fd, FdRef, Pid, Poll, SharedWords, SigSet, Signal, Wait};
 use crate::terminal::Terminal;
 use alloc::vec::Vec;
 
@@ -34,6 +34,8 @@ pub struct Supervisor {
     is_subreaper: bool,
     /// PID 1 is the reaper.
     init: bool,
+    /// The relay of published ports, until it has ended.
+    relay: Option<Pid>,
     /// The children that are not part of the container: those that mydocker was started with, and its helpers.
     spared_children: Vec<Pid>,
     /// The signals that mydocker's caller ignores. `None`: /proc cannot be read, or shows another PID namespace.
@@ -69,6 +71,7 @@ impl Supervisor {
             error_read: parent.pipes.error_read.take(),
             is_subreaper: plan.spec.host_pid,
             init: plan.spec.init,
+            relay: parent.relay,
             spared_children,
             ignored: is_own_proc.then_some(plan.host.status.ignored),
             terminal: plan.parts.terminal.take(),
@@ -324,6 +327,11 @@ impl Supervisor {
     /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.
     fn reap(&mut self, pid: Pid) -> Result<()> {
         if !self.is_subreaper {
+            if let Some(relay) = self.relay
+                && let Some(how) = sys::wait4(relay, false)?
+            {
+                self.see_relay(how);
+            }
             if self.ended.is_none() {
                 self.ended = sys::wait4(pid, false)?;
                 self.succeed()?;
@@ -337,10 +345,24 @@ impl Supervisor {
                     // Before the output is drained: they may hold the terminal open.
                     return self.end_orphans();
                 }
+                Ok(Some((ended, how))) if Some(ended) == self.relay => self.see_relay(how),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 Err(e) if e.is(Errno::ECHILD) && self.ended.is_some() => return Ok(()),
                 Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// The relay has ended: with the container, or with an error that it has said itself, unless it was killed.
+    fn see_relay(&mut self, how: Wait) {
+        self.relay = None;
+        if matches!(how, Wait::Signaled(_)) {
+            let lost = Error::refused("the relay was killed: its ports are closed", b"", "");
+            // Where nobody reads, it is said at the end: until then the signals are needed.
+            match sys::poll(&mut [Poll::new(Some(FdRef::STDERR), false, true)], Some(0)) {
+                Ok(true) => sys::say(lost),
+                _ => self.warning = Some(lost),
             }
         }
     }

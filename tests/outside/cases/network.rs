@@ -316,6 +316,20 @@ probe!("check-again", |_| {
     only_lo();
 });
 
+network_case!(a_killed_relay_is_missed, Needs::ROOT, "check-killed-relay");
+probe!("check-killed-relay", |_| {
+    for options in [&["-p", "8080:80"][..], &["--pid", "host", "-p", "8080:80"]] {
+        let container = probe(options, &["hold"]).start_ready();
+        let [_, relay] = children(container.pid)[..] else { panic!("two children") };
+        send(relay, libc::SIGKILL);
+        wait_until("it says so", || container.errors_so_far().contains("its ports are closed"));
+        assert!(!container.has_ended());
+        assert_eq!(container.finish().code(), 0);
+    }
+    // One that ends with its container is not.
+    probe(&["-p", "8080:80"], &["status", "0"]).finish().silent(0);
+});
+
 network_case!(a_killed_mydocker_leaves_no_port, Needs::ROOT | Needs::BRIDGE, "check-killed");
 probe!("check-killed", |_| {
     let container = server(&["--network", "bridge,forward", "-p", "8080:80"], "1");

@@ -213,6 +213,11 @@ impl Running {
         }
     }
 
+    /// What has been printed on standard error.
+    pub fn errors_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.err.so_far()).into_owned()
+    }
+
     /// The pid on the host of the command inside.
     pub fn command_pid(&self) -> i32 {
         let mut children = children(self.pid);
