@@ -359,8 +359,11 @@ options! {
         hostname: "-h, --hostname" One("NAME")
             "hostname"
             => |request, word| {
-                if word.len() > 64 || word.bytes().any(|byte| byte <= b' ') {
-                    return Err(Error::usage("--hostname is at most 64 bytes, without blanks", word.as_bytes()));
+                if word.len() > 64 {
+                    return Err(Error::usage("--hostname is longer than 64 bytes", word.as_bytes()));
+                }
+                if word.bytes().any(|byte| byte <= b' ') {
+                    return Err(Error::usage("--hostname has no blanks", word.as_bytes()));
                 }
                 request.spec.hostname = Some(word);
             };

@@ -75,6 +75,8 @@ fn every_option_is_accepted_and_reaches_the_request() {
         _ => "=/x".into(),
     };
     let without = ["--uts", "--publish", "--subnet", "--ip", "--mac-address", "--entrypoint", "--sysctl", "--cpus"];
+    // Others of the line make these void.
+    let without = [&without[..], &["--no-limits", "--log-size", "--shm-size"]].concat();
     let line: Vec<String> = ROWS
         .iter()
         .filter(|row| !without.contains(&row.name()))
@@ -85,7 +87,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert_eq!((spec.cgroup_parent, spec.name, spec.hostname), (Some("/x"), Some("x"), Some("x")));
     assert_eq!((spec.pid_file, spec.rootfs, spec.workdir), (Some(c"/x"), Some(c"/x"), Some(c"/x")));
     assert!(spec.ephemeral && spec.read_only && spec.tty && spec.init);
-    assert_eq!((spec.ephemeral_size, spec.shm_size), (Some(5 << 20), Some(5 << 20)));
+    assert_eq!(spec.ephemeral_size, Some(5 << 20));
     assert_eq!((spec.volumes.len(), spec.ulimits.len()), (4, 1));
     assert_eq!(spec.devices, [[c"/x", c"/x"]]);
     assert_eq!((spec.env, &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
@@ -98,6 +100,9 @@ fn every_option_is_accepted_and_reaches_the_request() {
         (Some(TraceTo::File(c"/x")), Some(DryRun::Script), true)
     );
     assert!(self::request("--uts host").unwrap().spec.host_uts);
+    assert!(self::request("--no-limits").unwrap().spec.limits.memory.is_none());
+    let spec = &self::request("-d --log-size 5m --shm-size 6m").unwrap().spec;
+    assert_eq!((spec.log_size, spec.shm_size), (Some(5 << 20), Some(6 << 20)));
     let spec = &self::request("--network bridge --ip 10.99.0.2 --subnet 10.99.0.0/16 -p 80 -p 90").unwrap().spec;
     let Network::Bridge(bridge) = spec.network else { panic!("a bridge") };
     assert!(bridge.address.is_some() && bridge.subnet.is_some());
