@@ -11,6 +11,7 @@ use cli::{Action, DryRun, Request, TraceTo};
 use core::ffi::{CStr, c_char, c_int, c_ulong};
 use mydocker::error::{Error, Result};
 use mydocker::host::Host;
+use mydocker::network::bridge::Bridge;
 use mydocker::plan::exec::Target;
 use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
@@ -267,7 +268,10 @@ fn run(
     let mut stops: Option<&'static dyn Stop> = None;
     if request.step {
         // A rehearsal uses a plan up.
-        let rehearsal = rehearse(make_plan(&request.spec, command, environment)?)?;
+        let rehearsed = make_plan(&request.spec, command, environment)?;
+        let rehearsal = rehearse(rehearsed)?;
+        // The run itself may be the last on its bridge, not this plan.
+        rehearsed.parts.bridge.map_or(Ok(()), Bridge::forget)?;
         stops = Some(Stops::new(plan, rehearsal)?);
     }
     Ok(process::run(plan, stops, begun))

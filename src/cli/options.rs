@@ -362,9 +362,6 @@ options! {
                 if word.len() > 64 {
                     return Err(Error::usage("--hostname is longer than 64 bytes", word.as_bytes()));
                 }
-                if word.bytes().any(|byte| byte <= b' ') {
-                    return Err(Error::usage("--hostname has no blanks", word.as_bytes()));
-                }
                 request.spec.hostname = Some(word);
             };
         init: "--init" Switch exec(joins)

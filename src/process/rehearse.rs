@@ -4,7 +4,6 @@ use super::start;
 use crate::bytes::Put;
 use crate::command::ReceiveCommand;
 use crate::error::Result;
-use crate::network::bridge::Bridge;
 use crate::plan::Plan;
 use crate::step::{Listed, Parent, Step};
 use crate::sys::record::{self, Recorded};
@@ -38,9 +37,7 @@ pub fn rehearse(plan: &Plan) -> Result<&'static Rehearsal> {
     record::begin();
     let rehearsal = walk(plan, parent);
     record::end();
-    // The run itself is the last on the bridge, not its plan.
-    let left = plan.parts.bridge.map_or(Ok(()), Bridge::forget);
-    rehearsal.and_then(|rehearsal| left.map(|()| rehearsal))
+    rehearsal
 }
 
 fn walk(plan: &Plan, parent: &mut Parent) -> Result<&'static Rehearsal> {

@@ -50,7 +50,8 @@ fn asks_only_resolved(file: &[u8]) -> bool {
 /// The line of /etc/hosts for the container itself. The first name is the full one: hostname -f.
 fn own_line(hostname: &[u8]) -> Vec<u8> {
     let mut line = Vec::new();
-    if !hostname.is_empty() {
+    // A blank would make two names of it, and the end of a line another line.
+    if !hostname.is_empty() && !hostname.iter().any(u8::is_ascii_whitespace) {
         line.put(b"127.0.0.1\t");
         put_names(hostname, &mut line);
         line.put(b"\n");
