@@ -14,7 +14,7 @@ pub mod table;
 
 use crate::error::{Error, Result};
 use crate::network::bridge::Bridge;
-use crate::network::{names, publish, slirp};
+use crate::network::{self, names};
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
@@ -136,10 +136,9 @@ pub fn carry_out(
             beside.report = Some(Report { file: parent.stats_file.take(), record });
         }
     }
-    let relayed = publish::end(parent);
+    let unconnected = network::end(parent);
     let bridge = plan.parts.bridge;
-    let left =
-        names::leave(parent, bridge).and(slirp::end(parent)).and(relayed).and(bridge.map_or(Ok(()), Bridge::leave));
+    let left = names::leave(parent, bridge).and(unconnected).and(bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
     let end = End { out_of_memory: memory.is_some(), lost_log: supervisor.has_lost_log(), ..End::of(status) };
     let noted = noted.and(state::note_end(plan, parent, end, started.is_ok()));
