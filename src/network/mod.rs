@@ -34,16 +34,15 @@ pub fn end(parent: &mut Parent) -> Result<()> {
 /// Waits until a helper has ended: a second, then SIGKILL ends it. No signal would end this wait: all are blocked.
 fn await_end(pid: Option<Pid>) -> Result<()> {
     let Some(pid) = pid else { return Ok(()) };
-    match sys::wait4(pid, false) {
-        Ok(None) => {}
-        // With `--pid host` it may have been reaped among the orphans, and its pid may be somebody else's.
-        Err(e) if !e.is(Errno::ECHILD) => return Err(e),
-        _ => return Ok(()),
-    }
+    // With `--pid host` it may have been reaped among the orphans: then its pid may be somebody else's, who is no child of ours.
     if let Ok(process) = sys::pidfd_open(pid)
         && let Ok(false) = sys::await_readable(process.borrow(), Some(1000))
+        && let Ok(None) = sys::wait4(pid, false)
     {
         sys::kill(pid, libc::SIGKILL)?;
     }
-    sys::wait4(pid, true).map(drop)
+    match sys::wait4(pid, true) {
+        Err(e) if !e.is(Errno::ECHILD) => Err(e),
+        _ => Ok(()),
+    }
 }
