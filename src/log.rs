@@ -7,7 +7,7 @@ use crate::error::{Errno, Error, Result};
 use crate::spec::{LogTo, Spec};
 use crate::state::Record;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Dir, Fd, FdRef, Lock, NEW, OpenFlags, Poll};
+use crate::sys::{self, Dir, Fd, FdRef, Lock, NEW, OpenFlags};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -151,7 +151,7 @@ impl Log {
     /// Takes all that is there. In the PID namespace of another container, what the command has left behind may go on writing.
     pub fn drain(&mut self) -> Result<()> {
         let mut left = DRAIN_AT_MOST;
-        while left > 0 && sys::poll(&mut [Poll::new(Some(self.pipe.borrow()), true, false)], Some(0))? {
+        while left > 0 && sys::await_readable(self.pipe.borrow(), Some(0))? {
             left = left.saturating_sub(self.take()?);
         }
         // A line takes less room than most pieces.
@@ -286,7 +286,7 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
                 record.wait()?;
             }
             if record.has_lost_log() {
-                let what = "the disk was full: the log is not all that was written by";
+                let what = "the disk was full: lines are missing in the log of";
                 sys::say(Error::refused(what, name.to_bytes(), ""));
             }
             return Ok(());

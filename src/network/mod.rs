@@ -11,7 +11,7 @@ mod words;
 pub use words::{address, bridge_of, mac, parse, publish, subnet};
 
 use crate::error::{Errno, Result};
-use crate::step::{Child, ChildStep};
+use crate::step::{Child, ChildStep, Parent};
 use crate::sys::{self, Pid};
 
 step! {
@@ -25,8 +25,22 @@ impl ChildStep for BringUpLoopback {
     }
 }
 
-/// Waits until a helper has ended. With `--pid host` it may have been reaped among the orphans.
-fn await_end(pid: Pid) -> Result<()> {
+/// Ends the program that connects it with the outside, and waits for that and for the relay, which ends with the container.
+pub fn end(parent: &mut Parent) -> Result<()> {
+    let slirp = parent.slirp.take().map(|(pid, _)| pid);
+    await_end(parent.relay).and(await_end(slirp))
+}
+
+/// Waits until a helper has ended: a second, then SIGKILL ends it. No signal would end this wait: all are blocked.
+fn await_end(pid: Option<Pid>) -> Result<()> {
+    let Some(pid) = pid else { return Ok(()) };
+    // With `--pid host` it may have been reaped among the orphans: then its pid may be somebody else's, who is no child of ours.
+    if let Ok(process) = sys::pidfd_open(pid)
+        && let Ok(false) = sys::await_readable(process.borrow(), Some(1000))
+        && let Ok(None) = sys::wait4(pid, false)
+    {
+        sys::kill(pid, libc::SIGKILL)?;
+    }
     match sys::wait4(pid, true) {
         Err(e) if !e.is(Errno::ECHILD) => Err(e),
         _ => Ok(()),

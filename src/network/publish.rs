@@ -213,8 +213,3 @@ fn give_up(listeners: &[Listener], others: [&Fd; 2], mydocker: Pid) -> Result<()
 pub fn filter() -> Vec<u8> {
     privilege::filter(Capabilities(0))
 }
-
-/// Waits for the end of the relay, which ends with the container.
-pub fn end(parent: &Parent) -> Result<()> {
-    parent.relay.map_or(Ok(()), super::await_end)
-}

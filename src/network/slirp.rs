@@ -181,10 +181,3 @@ fn execute(program: &'static CStr, argv: &Pointers, places: [(FdRef, FdRef); 2])
     sys::set_signal_mask(SigSet::EMPTY)?;
     sys::execve(program, argv, &Pointers::with_capacity(0)).map_or(Ok(()), Err)
 }
-
-/// Ends the program.
-pub fn end(parent: &mut Parent) -> Result<()> {
-    let Some((pid, hold)) = parent.slirp.take() else { return Ok(()) };
-    drop(hold);
-    super::await_end(pid)
-}

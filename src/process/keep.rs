@@ -9,7 +9,7 @@ use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{Restart, Spec};
 use crate::state::{self, End, Held};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, Poll, SigSet, Wait};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, SigSet, Wait};
 use core::ffi::CStr;
 
 /// Forks. In front: the status, once there is one. In the keeper: where to tell that the command is executed.
@@ -117,28 +117,25 @@ pub fn restart(
         if front.take().is_some() {
             close_streams(spec)?;
         }
-        was_killed = false;
-        let status = loop {
+        let ended = loop {
             no_more |= take_signal(&signals, Some(run))?;
-            match sys::wait4(run, false)? {
-                None => {}
-                // One that failed early has noted nothing.
-                Some(Wait::Exited(125)) if state::has_run(dir)? => {
-                    state::note_status(dir, End::of(125))?;
-                    break 125;
-                }
-                Some(Wait::Exited(status)) => break status,
-                // It was killed, and its container with it.
-                Some(Wait::Signaled(signal)) => {
-                    state::note_status(dir, End::of(128 + signal))?;
-                    was_killed = true;
-                    break 128 + signal;
-                }
+            if let Some(ended) = sys::wait4(run, false)? {
+                break ended;
             }
         };
+        let (status, has_noted) = match ended {
+            // It may have failed early.
+            Wait::Exited(status) => (status, status != 125),
+            // It was killed, and its container with it.
+            Wait::Signaled(signal) => (128 + signal, false),
+        };
+        was_killed = matches!(ended, Wait::Signaled(_));
         if !state::has_run(dir)? {
             state::remove(folder, name, dir)?;
             return Ok(Ok(status));
+        }
+        if !has_noted {
+            state::note_status(dir, End::of(status))?;
         }
         let is_wanted = match policy {
             Restart::Always => true,
@@ -155,7 +152,7 @@ pub fn restart(
         // Once more at its end: what came while this process was stopped counts.
         loop {
             let left = until.saturating_sub(sys::monotonic() / 1000);
-            if sys::poll(&mut [Poll::new(Some(signals.borrow()), true, false)], Some(left as u32))? {
+            if sys::await_readable(signals.borrow(), Some(left as u32))? {
                 no_more = take_signal(&signals, None)?;
             }
             if no_more || left == 0 {

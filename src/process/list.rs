@@ -7,7 +7,7 @@ use crate::log::{self, View};
 use crate::process::keep;
 use crate::process::table::{Row, put_age, put_limit, put_size, put_table};
 use crate::state::{self, End, Record};
-use crate::sys::{self, Dir, FdRef, OpenFlags, Poll};
+use crate::sys::{self, Dir, FdRef, OpenFlags};
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -278,7 +278,7 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
         }
         sys::write_all(FdRef::STDOUT, &out)?;
         out.clear();
-        if order.once || sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(1000))? {
+        if order.once || sys::await_readable(process.borrow(), Some(1000))? {
             return Ok(());
         }
     }
@@ -354,7 +354,7 @@ fn begin_end(record: &Record, name: &CStr, timeout: Option<Option<u32>>) -> Resu
 fn finish_end(record: &mut Record, Ending { process, until }: Ending) -> Result<()> {
     if let Some(process) = process {
         let left = until.map(|until| until.saturating_sub(sys::monotonic() / 1000) as u32);
-        if !sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], left)? {
+        if !sys::await_readable(process.borrow(), left)? {
             end_now(&process)?;
         }
     }
@@ -363,7 +363,7 @@ fn finish_end(record: &mut Record, Ending { process, until }: Ending) -> Result<
 
 /// SIGKILL, unless it has ended.
 fn end_now(process: &sys::Fd) -> Result<()> {
-    if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {
+    if sys::await_readable(process.borrow(), Some(0))? {
         return Ok(());
     }
     sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)
@@ -444,7 +444,7 @@ pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, file: &str) -> Re
     let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), file.as_bytes()]);
     let namespace = sys::open(path, OpenFlags::NONE)?;
     // As long as it is alive, nobody else has its pid.
-    if sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(0))? {
+    if sys::await_readable(process.borrow(), Some(0))? {
         return Err(Error::refused("it has ended:", name.to_bytes(), ""));
     }
     let held = bytes::c_string(&[b"/proc/self/fd/", &bytes::to_decimal(namespace.borrow().number() as u64)]);
@@ -459,8 +459,7 @@ pub fn tell_end(process: FdRef, pid: sys::Pid, name: &CStr, result: Result<i32>)
         Ok(status) => status == KILLED as i32,
         Err(e) => e.status() == 125,
     };
-    if is_perhaps && (state::is_exiting(pid)? || sys::poll(&mut [Poll::new(Some(process), true, false)], Some(END_MS))?)
-    {
+    if is_perhaps && (state::is_exiting(pid)? || sys::await_readable(process, Some(END_MS))?) {
         sys::say(Error::refused("the container has ended:", name.to_bytes(), ""));
         return Ok(KILLED as i32);
     }

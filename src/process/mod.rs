@@ -14,7 +14,7 @@ pub mod table;
 
 use crate::error::{Error, Result};
 use crate::network::bridge::Bridge;
-use crate::network::{names, publish, slirp};
+use crate::network::{self, names};
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
@@ -57,8 +57,8 @@ pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) 
     status
 }
 
-/// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way nothing is
-/// left on the host. `begun`: the clocks at the start, if a record of `--stats` is wanted.
+/// Carries out the plan and returns the exit status. An error means that the command was not executed; where there are errors beside
+/// it, all have been said. Either way nothing is left on the host. `begun`: the clocks at the start, if a record of `--stats` is wanted.
 pub fn carry_out(
     plan: &Plan,
     stops: Option<&'static dyn Stop>,
@@ -139,10 +139,9 @@ pub fn carry_out(
             beside.report = Some(Report { file: parent.stats_file.take(), record });
         }
     }
-    let relayed = publish::end(parent);
+    let unconnected = network::end(parent);
     let bridge = plan.parts.bridge;
-    let left =
-        names::leave(parent, bridge).and(slirp::end(parent)).and(relayed).and(bridge.map_or(Ok(()), Bridge::leave));
+    let left = names::leave(parent, bridge).and(unconnected).and(bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
     let end = End { out_of_memory: memory.is_some(), lost_log: supervisor.has_lost_log(), ..End::of(status) };
     let noted = noted.and(state::note_end(plan, parent, end, started.is_ok()));
@@ -153,9 +152,10 @@ pub fn carry_out(
             Ok(()) | Err(_) => {}
         }
     }
-    started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
+    let mut failed = started.err().map(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e });
     for late in &[
-        supervisor.warning(),
+        // That of a wait for execve says nothing beside the reason.
+        if failed.is_some() { Ok(()) } else { supervisor.warning() },
         followed.and(ended),
         supervisor.lost_output(),
         restored,
@@ -165,10 +165,14 @@ pub fn carry_out(
         noted,
     ] {
         if let Err(error) = late {
+            // Why the command was not executed comes first.
+            if let Some(reason) = failed.take() {
+                sys::say(reason);
+            }
             sys::say(*error);
         }
     }
     // The process ends now, and its end closes what is open.
     core::mem::forget(supervisor);
-    Ok(status)
+    failed.map_or(Ok(status), Err)
 }

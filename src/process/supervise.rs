@@ -321,7 +321,7 @@ impl Supervisor {
         }
         let grace = if self.init { GRACE_MS } else { 0 };
         // The child of exec has held it open, too, until it ended: its end may be new.
-        sys::poll(&mut [Poll::new(Some(pipe.borrow()), true, false)], Some(grace))
+        sys::await_readable(pipe.borrow(), Some(grace))
     }
 
     /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.
@@ -389,7 +389,7 @@ impl Supervisor {
         {
             // It takes longer where somebody has paused the container meanwhile.
             let process = sys::pidfd_open(pid)?;
-            sys::poll(&mut [Poll::new(Some(process.borrow()), true, false)], Some(GRACE_MS))?;
+            sys::await_readable(process.borrow(), Some(GRACE_MS))?;
             sys::wait4(pid, false)?;
             return self.follow_successor(Pid(words.get(0)));
         }

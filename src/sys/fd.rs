@@ -355,6 +355,11 @@ pub fn poll(fds: &mut [Poll], milliseconds: Option<u32>) -> Result<bool> {
     unsafe { call!(ppoll(first, count, time.as_mut(), Null, 8usize)) }.result().map(|ready| ready > 0)
 }
 
+/// The same with one descriptor: waits until it can be read.
+pub fn await_readable(fd: FdRef, milliseconds: Option<u32>) -> Result<bool> {
+    poll(&mut [Poll::new(Some(fd), true, false)], milliseconds)
+}
+
 /// Whether the reading end of the pipe that `fd` writes to is closed.
 pub fn reader_is_gone(fd: FdRef) -> Result<bool> {
     // The kernel reports POLLERR and POLLHUP without being asked.

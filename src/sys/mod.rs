@@ -25,9 +25,9 @@ pub mod tty;
 pub use clone::{Stack, clone};
 pub use cred::*;
 pub use fd::{
-    Fd, FdRef, Poll, close_all_but, close_between, close_on_exec, dup3, is_sealed, lseek, may_write, pipe2, poll,
-    pread, pwrite_all, read, read_now, read_to_end, reader_is_gone, receive_error, receive_message, sealed_copy,
-    send_error, send_message, set_nonblocking, try_pipe2, write, write_all, write_now,
+    Fd, FdRef, Poll, await_readable, close_all_but, close_between, close_on_exec, dup3, is_sealed, lseek, may_write,
+    pipe2, poll, pread, pwrite_all, read, read_now, read_to_end, reader_is_gone, receive_error, receive_message,
+    sealed_copy, send_error, send_message, set_nonblocking, try_pipe2, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{

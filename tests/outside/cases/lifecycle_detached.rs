@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
 
 /// Waits until the log of a container holds `text`.
 fn await_log(records: &Records, name: &str, text: &str) {
@@ -929,6 +930,29 @@ fn one_of_a_name_at_a_time() {
         let outcome = records.run(&all, &["sleep", "1000"]).start().reap();
         outcome.refused(125, &["a container of this name", &name]);
         ending.reap().success();
+        records.remove(&name);
+    }
+}
+
+case!(programs_beside_it_that_do_not_end, Needs::ROOT | Needs::SH | Needs::SLEEP | Needs::SLIRP4NETNS);
+/// The relay, and slirp4netns: here they are stopped.
+fn programs_beside_it_that_do_not_end() {
+    let records = Records::new();
+    for options in [["-p", "127.0.0.1::80"], ["--network", "slirp4netns"]] {
+        let name = unique_name();
+        records.detached(&name, &options, "exec sleep 1000");
+        let pid = records.pid(&name);
+        let [beside] = children(keeper_of(pid)).into_iter().filter(|child| *child != pid).collect::<Vec<_>>()[..]
+        else {
+            panic!("one program beside it: {options:?}")
+        };
+        send(beside, libc::SIGSTOP);
+        wait_until("it is stopped", || state(beside) == Some('T'));
+        let began = Instant::now();
+        assert_eq!(records.call("kill", &[&name]).success(), format!("{name}\n"));
+        assert!(began.elapsed() < Duration::from_secs(10), "{options:?} took {:?}", began.elapsed());
+        assert!(wait_for_end(beside));
+        assert_eq!(records.call("wait", &[&name]).success(), "137\n");
         records.remove(&name);
     }
 }
