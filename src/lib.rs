@@ -1,6 +1,6 @@
 //! `mydocker run`: a command in its own Linux namespaces, under cgroup limits. `src/README.md` is the tour.
 //!
-//! Imports run downward, but for three types in [`step`]; read from the bottom up, or follow one run from the top:
+//! Imports run downward, but for two types in [`step`]; read from the bottom up, or follow one run from the top:
 //!
 //! | floor | rooms | role |
 //! |---|---|---|

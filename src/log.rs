@@ -5,15 +5,12 @@
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use crate::spec::{LogTo, Spec};
-use crate::state::Record;
+use crate::state::{LOG, OLD, Record, STDIN};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Dir, Fd, FdRef, Lock, NEW, OpenFlags};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-
-const LOG: &CStr = c"log";
-const OLD: &CStr = c"log.old";
 
 /// How long a line before a piece may be.
 const HEADER: usize = 32;
@@ -60,12 +57,12 @@ impl ParentStep for DetachStreams {
         let null = || sys::open(c"/dev/null", OpenFlags::RDWR);
         let stdin = if self.spec.tty || self.spec.interactive {
             // Open for writing, too, so that it never ends.
-            match dir.mkfifo(c"stdin") {
+            match dir.mkfifo(STDIN) {
                 // It has run before.
                 Err(e) if e.is(Errno::EEXIST) => {}
                 made => made?,
             }
-            dir.openat(c"stdin", OpenFlags::RDWR)?
+            dir.openat(STDIN, OpenFlags::RDWR)?
         } else {
             null()?
         };

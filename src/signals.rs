@@ -7,8 +7,7 @@ use crate::step::{Child, ChildStep, Parent, ParentStep};
 use crate::sys::{self, Pid, SigSet, SignalNumber};
 use core::ffi::CStr;
 
-/// Signals that end a process which neither catches nor ignores them; the kernel does not deliver them to such a PID 1.
-pub const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
+pub use crate::sys::trace::ENDING;
 
 /// Signals that mydocker forwards even to a command that does nothing with them. All others end the container then, as they would
 /// end any process.

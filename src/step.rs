@@ -4,10 +4,9 @@
 //! A step is declared with [`step!`](crate::step!): the first line of its documentation is what `--dry-run`, `--trace` and
 //! `--step` say that it is for.
 
-use crate::bytes::Address;
+use crate::bytes::{self, Address};
 use crate::error::Result;
 use crate::network::names::Place;
-use crate::root::create;
 use crate::state::Held;
 use crate::sys::{self, Fd, FdRef, Loop, Pid, Poll, Ready, SharedWords, SigSet, SocketAddress};
 use alloc::boxed::Box;
@@ -253,7 +252,7 @@ impl Parent {
         loop {
             let reports = self.pipes.undo_receive.as_ref().map(Fd::borrow);
             match sys::await_ready(self.ending, Poll::new(Some(fd), !write, write), reports)? {
-                Ready::Other => create::take_report(self),
+                Ready::Other => self.take_report(),
                 Ready::Ending if !self.child.is_rehearsal => {
                     self.hold();
                     return Ok(false);
@@ -268,6 +267,30 @@ impl Parent {
         self.is_held = true;
         core::mem::forget((self.pipes.command_write.take(), self.go.take()));
     }
+
+    /// Takes the next report of what the child has created. At the end of them the socket is closed.
+    pub fn take_report(&mut self) {
+        let Some(reports) = &self.pipes.undo_receive else { return };
+        // A name has 255 bytes at most, and a NUL.
+        let mut name = [0u8; 256];
+        let dir = match sys::receive_fd(reports.borrow(), &mut name) {
+            Ok(Some(dir)) => dir,
+            Ok(None) => return self.pipes.undo_receive = None,
+            // The child can go on as long as the socket is open.
+            Err(_) => return core::mem::forget(self.pipes.undo_receive.take()),
+        };
+        let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+        // What is created one after the other is often in one directory: it is kept open once.
+        let dir = match self.created.last() {
+            Some((last, _)) if is_same(last, &dir) => last.clone(),
+            _ => Rc::new(dir),
+        };
+        self.created.push((dir, bytes::c_string(&[name.to_bytes()])));
+    }
+}
+
+fn is_same(a: &Fd, b: &Fd) -> bool {
+    matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if (a.device, a.inode) == (b.device, b.inode))
 }
 
 /// A port of the host, and where it leads to.

@@ -160,6 +160,7 @@ fn leftover(parent: &Dir, name: &CStr) -> Option<Dir> {
 /// Removes `name` if it is a leftover of ours.
 pub fn sweep(parent: &Dir, name: &CStr) {
     if let Some(dir) = leftover(parent, name) {
+        // Whoever fails here leaves it to the next one.
         let _ = end_and_remove(parent, name, &dir);
     }
 }
@@ -172,7 +173,8 @@ fn end_and_remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     }
 }
 
-/// SIGKILL to every process in the group, until none is left: some may be forking.
+/// SIGKILL to every process in the group, and again as long as any is left, since some may be forking; a hundred times at most: one
+/// may be in uninterruptible sleep, or outside this PID namespace. What is left is no failure: rmdir(2) says EBUSY.
 pub fn end_members(dir: &Dir) -> Result<()> {
     // v1: SIGKILL does not reach what is frozen.
     if dir.has(FREEZER_STATE)? {

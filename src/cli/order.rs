@@ -48,7 +48,6 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
             },
             "--force" => order.force = true,
             "--no-stream" => order.once = true,
-            "--volumes" => {}
             "--follow" => order.view.follow = true,
             "--timestamps" => order.view.times = true,
             "--tail" if ["all", "-1"].contains(&value) => order.view.tail = None,
@@ -64,7 +63,9 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
                 let signal = SignalNumber::named(value.as_bytes());
                 order.signal = signal.ok_or_else(|| Error::usage("no such signal", value.as_bytes()))?;
             }
-            _ => order.state = Some(path(value)),
+            "--state" => order.state = Some(path(value)),
+            // --volumes, which is accepted for compatibility.
+            _ => {}
         }
     }
     for word in split.command {

@@ -49,7 +49,7 @@ info system: mydocker check
 ";
 
 /// Beside those of `verbs.rs`.
-const COMMANDS_HERE: &[&str] = &["run", "check", "exec", "help"];
+const COMMANDS_HERE: &[&str] = &["run", "check", "exec", "help", "version"];
 
 /// The error of an option that none of the rows has.
 pub fn option(rows: &'static [Row], name: &[u8], word: &[u8]) -> Error {

@@ -128,6 +128,7 @@ impl ParentStep for StartPasta {
 fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<()> {
     let pid = match sys::fork(CloneFlags::NONE)? {
         None => {
+            // A failure shows at the other end of the pipe.
             let _ = execute(PASTA, argv, places);
             sys::exit_group(127);
         }

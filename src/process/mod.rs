@@ -144,7 +144,7 @@ pub fn carry_out(
     let left = names::leave(parent, bridge).and(unconnected).and(bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
     let end = End { out_of_memory: memory.is_some(), lost_log: supervisor.has_lost_log(), ..End::of(status) };
-    let noted = noted.and(state::note_end(plan, parent, end, started.is_ok()));
+    let noted = noted.and(state::note_end(plan.spec, parent, end, started.is_ok()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
         match sys::write_last(FdRef::STDERR, &line) {

@@ -4,7 +4,6 @@ use super::cleanup;
 use crate::error::{Errno, Error, Result};
 use crate::log::Log;
 use crate::plan::Plan;
-use crate::root::create;
 use crate::signals::{self, Fate};
 use crate::step::Parent;
 use crate::sys::{self, Fd, FdRef, Pid, Poll, SharedWords, SigSet, Signal, Wait};
@@ -149,7 +148,7 @@ impl Supervisor {
             }
             let [signal, error, report] = all;
             if report.can_read() {
-                create::take_report(parent);
+                parent.take_report();
             }
             if error.can_read() || polled.is_err() {
                 let Some(pipe) = self.error_read.take() else { return Ok(()) };

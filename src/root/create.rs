@@ -1,10 +1,8 @@
 //! Creates missing directories and files in a root, and removes them again if the command is not executed.
 
-use crate::bytes;
 use crate::error::{Errno, Result};
 use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
-use alloc::rc::Rc;
 use core::ffi::CStr;
 
 /// The mode of a directory that is created.
@@ -99,36 +97,12 @@ fn report(child: &Child, dir: &Fd, name: &CStr) -> Result<()> {
     })
 }
 
-/// In the parent: takes the next report. At the end of them the socket is closed.
-pub fn take_report(parent: &mut Parent) {
-    let Some(reports) = &parent.pipes.undo_receive else { return };
-    // A name has 255 bytes at most, and a NUL.
-    let mut name = [0u8; 256];
-    let dir = match sys::receive_fd(reports.borrow(), &mut name) {
-        Ok(Some(dir)) => dir,
-        Ok(None) => return parent.pipes.undo_receive = None,
-        // The child can go on as long as the socket is open.
-        Err(_) => return core::mem::forget(parent.pipes.undo_receive.take()),
-    };
-    let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
-    // What is created one after the other is often in one directory: it is kept open once.
-    let dir = match parent.created.last() {
-        Some((last, _)) if is_same(last, &dir) => last.clone(),
-        _ => Rc::new(dir),
-    };
-    parent.created.push((dir, bytes::c_string(&[name.to_bytes()])));
-}
-
-fn is_same(a: &Fd, b: &Fd) -> bool {
-    matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if (a.device, a.inode) == (b.device, b.inode))
-}
-
 /// In the parent, when the command was not executed and all processes that were to become it have ended: removes what they have
 /// reported. A mount of a container is not in the way of others (unlink(2)), and the parent still has the rights that the child
 /// had.
 pub fn undo(parent: &mut Parent) {
     while parent.pipes.undo_receive.is_some() {
-        take_report(parent);
+        parent.take_report();
     }
     for (dir, name) in parent.created.iter().rev() {
         match sys::unlink(dir, name) {

@@ -149,9 +149,9 @@ impl ChildStep for MaskPaths {
     }
 }
 
-/// Covers a directory by an empty one: of all filesystems ramfs is the cheapest. `Ok(false)`: no directory has this path.
-fn mask_directory(path: &CStr) -> Result<bool> {
-    unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None))
+/// Covers a directory, if it is there, by an empty one: of all filesystems ramfs is the cheapest.
+fn mask_directory(path: &CStr) -> Result<()> {
+    unless_missing(sys::mount(c"none", path, c"ramfs", USUAL | MountFlags::RDONLY, None)).map(drop)
 }
 
 /// How often each CPU was too hot tells what others compute: the directories with these counters, of which a machine has one
@@ -176,7 +176,7 @@ pub fn thermal_counters() -> Vec<&'static CStr> {
     found
 }
 
-/// Not every kernel has each of these paths.
+/// Not every kernel has each of these paths: `Ok(false)` where there is none.
 fn unless_missing(result: Result<()>) -> Result<bool> {
     match result {
         Err(e) if e.is(Errno::ENOENT) => Ok(false),

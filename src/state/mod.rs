@@ -25,12 +25,18 @@ pub use stat::{first_child, is_exiting};
 const STATUS: &CStr = c"status";
 const CONFIG: &CStr = c"config";
 const STATE: &CStr = c"state";
+/// The log of a detached container.
+pub const LOG: &CStr = c"log";
+/// What a log becomes when it has half of the size that it may have.
+pub const OLD: &CStr = c"log.old";
+/// The FIFO that the command of a detached container reads.
+pub const STDIN: &CStr = c"stdin";
 
 /// The last string of the options: no variable has its name.
 const CONFIG_END: &[u8] = b"=end\0";
 
 /// Every file that a record may have.
-const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, c"log", c"log.old", c"stdin"];
+const FILES: [&CStr; 7] = [STATUS, CONFIG, STATE, NEW, LOG, OLD, STDIN];
 
 /// The first line of a state file.
 const VERSION: &[u8] = b"mydocker 1\n";

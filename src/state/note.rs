@@ -6,7 +6,6 @@ use super::{BLANK_START, End, LOST_AT, LOST_LOG, OOM, RESTARTING, STATE, STATUS,
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::Result;
-use crate::plan::Plan;
 use crate::spec::Spec;
 use crate::step::{Parent, ParentStep};
 use crate::sys::{self, Dir, NEW, OpenFlags};
@@ -134,13 +133,13 @@ pub fn note_pause(dir: &Dir) -> Result<()> {
 }
 
 /// Notes that the container has ended. `executed`: its command had begun. Only the record of a detached container is kept.
-pub fn note_end(plan: &Plan, parent: &Parent, end: End, executed: bool) -> Result<()> {
+pub fn note_end(spec: &Spec, parent: &Parent, end: End, executed: bool) -> Result<()> {
     let Some((folder, name, dir)) = &parent.record else { return Ok(()) };
     // One that cannot be started again was there before.
-    let is_kept = executed || plan.spec.restart.is_some() && has_run(dir)?;
+    let is_kept = executed || spec.restart.is_some() && has_run(dir)?;
     if !is_kept {
         return remove(folder, name, dir);
     }
     let noted = note_status(dir, end);
-    if plan.spec.detach && !plan.spec.remove { noted } else { noted.and(remove(folder, name, dir)) }
+    if spec.detach && !spec.remove { noted } else { noted.and(remove(folder, name, dir)) }
 }

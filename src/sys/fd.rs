@@ -1,8 +1,8 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
 use super::flags::{CloseRangeFlags, Fcntl, Memfd, OpenFlags, Seals, Whence};
-use super::gate::{Arg, Null, Object, Outcome, Print, Show, call, put_numbers, word};
-use crate::bytes::{self, Put};
+use super::gate::{Arg, Null, Object, Outcome, Print, Show, Timespec, call, put_numbers};
+use crate::bytes;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -328,21 +328,6 @@ impl Poll {
     fn shows(self, event: i16) -> bool {
         self.0.events & event != 0 && self.0.revents & (event | libc::POLLHUP | libc::POLLERR) != 0
     }
-}
-
-/// struct timespec.
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Timespec(pub [i64; 2]);
-
-impl Object for Timespec {
-    const PRINT: Option<Print> = Some(|bytes, out| {
-        out.put(b"{tv_sec=");
-        out.put_decimal(word(bytes, 0));
-        out.put(b", tv_nsec=");
-        out.put_decimal(word(bytes, 1));
-        out.put(b"}");
-    });
 }
 
 /// ppoll(2): waits until one of `fds` is ready, for at most `milliseconds` if given. `Ok(false)`: the time is over.

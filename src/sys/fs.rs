@@ -2,9 +2,10 @@
 //! control files of cgroups.
 
 use super::fd::{self, Fd, FdRef};
-use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask};
+use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask, Whence};
 use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
 use super::record;
+use super::time::nanosleep;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::boxed::Box;
@@ -691,7 +692,7 @@ pub fn lock_file_soon(file: FdRef, how: Lock, path: &[u8], hint: &'static str) -
         if !outcome.is(Errno::EWOULDBLOCK) {
             return outcome.result().map(drop).map_err(|e| e.about(path));
         }
-        super::nanosleep(1_000_000)?;
+        nanosleep(1_000_000)?;
     }
     Err(Error::refused("another process holds", path, hint))
 }
@@ -802,7 +803,7 @@ pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result
     // Room for two reads of short names, of which nothing is touched before it is used: a list that grows leaves its old blocks behind.
     let mut names = Vec::with_capacity(NAMES / 20);
     if read_names(dir, libc::DT_DIR, prefix, &mut names)? > NAMES / 2 {
-        super::lseek(dir.fd(), (position >> 1) as u64, super::Whence::SET)?;
+        fd::lseek(dir.fd(), (position >> 1) as u64, Whence::SET)?;
         read_names(dir, libc::DT_DIR, prefix, &mut names)?;
     }
     Ok(names)

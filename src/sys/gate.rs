@@ -231,6 +231,32 @@ impl Object for Int {
     const PRINT: Option<Print> = Some(put_numbers);
 }
 
+/// siginfo_t: number, errno, code, ...; 128 bytes.
+#[repr(C)]
+pub(super) struct SigInfo(pub [u32; 32]);
+
+impl Object for SigInfo {}
+
+impl SigInfo {
+    /// Zeros.
+    pub const EMPTY: Self = SigInfo([0; 32]);
+}
+
+/// struct timespec.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct Timespec(pub [i64; 2]);
+
+impl Object for Timespec {
+    const PRINT: Option<Print> = Some(|bytes, out| {
+        out.put(b"{tv_sec=");
+        out.put_decimal(word(bytes, 0));
+        out.put(b", tv_nsec=");
+        out.put_decimal(word(bytes, 1));
+        out.put(b"}");
+    });
+}
+
 /// The number and the name of a call. `call!` makes a type with them, so that a [`Call`] can be a constant.
 pub trait Named {
     /// The number of the call.

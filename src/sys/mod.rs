@@ -2,8 +2,8 @@
 //! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
 //!
 //! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`fs`], [`mount`], [`process`],
-//! [`signal`], [`tty`], [`cred`], [`net`], [`netlink`], [`module`], [`heap`] and [`clone`] are the families; [`trace`] shows calls and [`record`]
-//! notes them.
+//! [`signal`], [`time`], [`tty`], [`cred`], [`net`], [`netlink`], [`module`], [`heap`] and [`clone`] are the families; [`trace`]
+//! shows calls and [`record`] notes them. No two of them import each other, not even through others.
 
 pub mod clone;
 pub mod cred;
@@ -19,6 +19,7 @@ pub mod netlink;
 pub mod process;
 pub mod record;
 pub mod signal;
+pub mod time;
 pub mod trace;
 pub mod tty;
 
@@ -47,21 +48,22 @@ pub use mount::{
 };
 pub use net::{
     DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, fill, interface_index, is_connected,
-    padded, port_of, receive, receive_from, send, send_to, set_interface_up, shut_down, socket_to, splice,
+    padded, port_of, receive, receive_fd, receive_from, send, send_fd, send_to, set_interface_up, shut_down, socket_to,
+    socketpair, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{
     CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
-    fork, fork_beside, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, monotonic, nanosleep,
-    pidfd_if_alive, pidfd_open, pidfd_send_signal, raise_limit, realtime, sched_setaffinity, set_child_subreaper,
-    set_limit, set_name, set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare,
-    wait_any, wait4,
+    fork, fork_beside, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, pidfd_if_alive,
+    pidfd_open, pidfd_send_signal, raise_limit, sched_setaffinity, set_child_subreaper, set_limit, set_name,
+    set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
 };
 pub use signal::{
     Ready, Signal, await_ready, reset_signal, say, set_signal_mask, setitimer, signalfd, take_signal, wait_for_signal,
     write_last,
 };
+pub use time::{monotonic, nanosleep, realtime};
 pub use tty::{
-    Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, receive_fd, send_fd,
-    set_window_size, socketpair, tcgets, tcsets, to_foreground, window_size,
+    Termios, WindowSize, control, foreground, in_background, open_again, open_peer, open_pty, set_window_size, tcgets,
+    tcsets, to_foreground, window_size,
 };

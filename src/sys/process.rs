@@ -1,11 +1,12 @@
-//! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), clocks and CPU times.
+//! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), CPU times.
 
 use super::cred::Pid;
-use super::fd::{Fd, FdRef, Poll, Timespec};
-use super::flags::{Clock, CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
-use super::gate::{Int, Null, Object, Outcome, Print, StringsAt, call};
+use super::fd::{Fd, FdRef, Poll};
+use super::flags::{CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
+use super::gate::{Int, Null, Object, Outcome, Print, SigInfo, StringsAt, call};
 use super::heap::SharedWords;
 use super::signal::{self, Ready};
+use super::time::nanosleep;
 use super::{record, trace};
 use crate::bytes::{Put, to_decimal};
 use crate::error::{Errno, Error, Result};
@@ -103,17 +104,6 @@ fn wait_for(pid: Pid, wait: bool) -> Result<Option<(Pid, Wait)>> {
         (pid, 0) => Some((Pid(pid as i32), Wait::Exited(status.0 >> 8 & 0xff))),
         (pid, signal) => Some((Pid(pid as i32), Wait::Signaled(signal))),
     })
-}
-
-/// siginfo_t: number, errno, code, ...; 128 bytes.
-#[repr(C)]
-pub(super) struct SigInfo(pub [u32; 32]);
-
-impl Object for SigInfo {}
-
-impl SigInfo {
-    /// Zeros.
-    pub const EMPTY: Self = SigInfo([0; 32]);
 }
 
 /// waitid(2) with WNOWAIT: whether a child has stopped or ended. A later wait4 still returns its status.
@@ -349,31 +339,6 @@ impl CpuMask {
 pub fn sched_setaffinity(mask: &CpuMask) -> Result<()> {
     // SAFETY: the kernel reads one mask, of the size that it is told
     unsafe { call!(sched_setaffinity(0, size_of::<CpuMask>(), mask)) }.result().map(drop)
-}
-
-/// nanosleep(2).
-pub fn nanosleep(nanoseconds: i64) -> Result<()> {
-    let time = Timespec([nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000]);
-    // SAFETY: the kernel reads one struct timespec
-    unsafe { call!(nanosleep(&time, Null)) }.result().map(drop)
-}
-
-/// clock_gettime(2), CLOCK_MONOTONIC, in microseconds.
-pub fn monotonic() -> u64 {
-    let mut time = Timespec([0; 2]);
-    // SAFETY: the kernel writes one struct timespec. It cannot fail: this clock is always there.
-    let _ = unsafe { call!(clock_gettime(Clock::MONOTONIC, &mut time)) };
-    let [seconds, nanoseconds] = time.0;
-    seconds as u64 * 1_000_000 + nanoseconds as u64 / 1000
-}
-
-/// clock_gettime(2), CLOCK_REALTIME, in milliseconds since 1970.
-pub fn realtime() -> u64 {
-    let mut time = Timespec([0; 2]);
-    // SAFETY: the kernel writes one struct timespec. It cannot fail: this clock is always there.
-    let _ = unsafe { call!(clock_gettime(Clock::REALTIME, &mut time)) };
-    let [seconds, nanoseconds] = time.0;
-    seconds as u64 * 1000 + nanoseconds as u64 / 1_000_000
 }
 
 /// struct rusage: two struct timeval, of seconds and microseconds, and 14 counters.

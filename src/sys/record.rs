@@ -323,7 +323,7 @@ impl Recorder {
             Sysno::recvmsg => {
                 let fd = self.open(b"terminal");
                 // SAFETY: the second argument is a struct msghdr whose control data has room for one descriptor
-                unsafe { super::tty::answer_rights(made.register(1), fd) };
+                unsafe { super::net::answer_rights(made.register(1), fd) };
                 1
             }
             // Where the recorded run is in a directory of this host, that is what it asks about.

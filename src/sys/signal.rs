@@ -2,8 +2,7 @@
 
 use super::fd::{self, Fd, FdRef, Poll};
 use super::flags::{How, OpenFlags, SigSet, SignalNumber, Timer};
-use super::gate::{Null, Object, Print, call, word};
-use super::process::SigInfo;
+use super::gate::{Null, Object, Print, SigInfo, call, word};
 use super::trace;
 use crate::bytes::Put;
 use crate::error::{Error, Result};

@@ -192,8 +192,9 @@ fn show(made: &Made, value: Option<usize>) {
     write(&line.bytes, line.len);
 }
 
-/// The signals that ask for the end.
-pub(super) const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
+/// Signals that ask for the end: they end a process which neither catches nor ignores them. The kernel does not deliver them to
+/// such a PID 1.
+pub const ENDING: SigSet = SigSet::of(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
 
 /// Whether to wait for a reader of the trace that takes nothing: not if a signal asks for the end, which is blocked here.
 /// Returns what has been so far.

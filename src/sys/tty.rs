@@ -1,9 +1,8 @@
-//! Terminals: pseudo-terminals, window sizes, line settings, and the socket that a descriptor is passed through; pty(7),
-//! ioctl_tty(2), unix(7).
+//! Terminals: pseudo-terminals, window sizes, line settings; pty(7), ioctl_tty(2).
 
 use super::cred::Pid;
-use super::fd::{Ends, Fd, FdRef};
-use super::flags::{Domain, Ioctl, MessageFlags, OpenFlags, Socket};
+use super::fd::{Fd, FdRef};
+use super::flags::{Ioctl, OpenFlags};
 use super::fs;
 use super::gate::{Int, Object, call};
 use crate::error::Result;
@@ -163,77 +162,4 @@ pub fn in_background() -> bool {
     // SAFETY: the call takes a number: 0 is the caller, for whom it cannot fail
     let own = unsafe { call!(getpgid(0)) }.ok();
     foreground(FdRef::STDIN).is_some_and(|group| group.0 != 0 && own != Some(group.0 as usize))
-}
-
-/// socketpair(2): AF_UNIX, which can carry a descriptor, SOCK_SEQPACKET, which has an end of file.
-pub fn socketpair() -> Result<(Fd, Fd)> {
-    let mut ends = Ends::default();
-    let kind = Socket::SEQPACKET | Socket::CLOEXEC;
-    // SAFETY: the kernel writes two descriptors into an array of two
-    unsafe { call!(socketpair(Domain::UNIX, kind, 0, &mut ends)) }.result()?;
-    Ok(ends.into())
-}
-
-/// One SCM_RIGHTS message with one descriptor: cmsghdr (16 bytes), the int, padding; unix(7), cmsg(3).
-#[repr(C)]
-struct Rights {
-    len: usize,
-    level: i32,
-    kind: i32,
-    fd: i32,
-    padding: i32,
-}
-
-/// The length of a cmsghdr and one int.
-const RIGHTS_LEN: usize = 20;
-
-impl Rights {
-    fn of(fd: i32) -> Rights {
-        Rights { len: RIGHTS_LEN, level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, fd, padding: 0 }
-    }
-}
-
-/// A msghdr is shown by its address.
-impl Object for libc::msghdr {}
-
-/// sendmsg(2) of one descriptor with `bytes`, at least one.
-pub fn send_fd(socket: FdRef, fd: FdRef, bytes: &[u8]) -> Result<()> {
-    let mut rights = Rights::of(fd.number());
-    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    with_message(&mut rights, part, |message| {
-        // SAFETY: the parts of the message outlive the closure, and the kernel writes to none of them
-        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about_text(b"SCM_RIGHTS").map(drop)
-    })
-}
-
-/// recvmsg(2) of one descriptor and the bytes that came with it, as much as fits into `bytes`; `None` if the other end is
-/// closed.
-pub fn receive_fd(socket: FdRef, bytes: &mut [u8]) -> Result<Option<Fd>> {
-    let mut rights = Rights { len: 0, level: 0, kind: 0, fd: -1, padding: 0 };
-    let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let n = with_message(&mut rights, part, |message| {
-        // SAFETY: the parts of the message outlive the closure, and are ours to write
-        unsafe { call!(recvmsg(socket, message, MessageFlags::CMSG_CLOEXEC)) }.about_text(b"SCM_RIGHTS")
-    })?;
-    let has_fd = n > 0 && rights.len == RIGHTS_LEN && rights.kind == libc::SCM_RIGHTS;
-    Ok(has_fd.then(|| Fd::own(rights.fd as usize)))
-}
-
-fn with_message<T>(rights: &mut Rights, mut part: libc::iovec, f: impl FnOnce(&mut libc::msghdr) -> T) -> T {
-    // SAFETY: a msghdr of zeros is one without a name, parts or control data
-    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = core::ptr::from_mut(rights).cast();
-    message.msg_controllen = size_of::<Rights>() as _;
-    f(&mut message)
-}
-
-/// Answers a recorded recvmsg(2) as the kernel would: with the descriptor `fd`.
-///
-/// # Safety
-/// `message` must be the address of a struct msghdr that [`receive_fd`] has made.
-pub(super) unsafe fn answer_rights(message: usize, fd: usize) {
-    // SAFETY: the caller's promise: its control data is a struct Rights
-    unsafe { *(*(message as *const libc::msghdr)).msg_control.cast::<Rights>() = Rights::of(fd as i32) };
 }

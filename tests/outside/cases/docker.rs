@@ -205,6 +205,7 @@ fn what_there_is_not() {
         ("info", "mydocker check"),
         ("runn", "did you mean run?"),
         ("rnu", "did you mean run?"),
+        ("versoin", "did you mean version?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
