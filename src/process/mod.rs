@@ -57,8 +57,8 @@ pub fn run(plan: &Plan, stops: Option<&'static dyn Stop>, begun: Option<Begun>) 
     status
 }
 
-/// Carries out the plan and returns the exit status. An error means that the command was not executed; where there are errors beside
-/// it, all have been said. Either way nothing is left on the host. `begun`: the clocks at the start, if a record of `--stats` is wanted.
+/// Carries out the plan and returns the exit status. An error means that the command was not executed. Either way nothing is
+/// left on the host. `begun`: the clocks at the start, if a record of `--stats` is wanted.
 pub fn carry_out(
     plan: &Plan,
     stops: Option<&'static dyn Stop>,
@@ -152,10 +152,9 @@ pub fn carry_out(
             Ok(()) | Err(_) => {}
         }
     }
-    let mut failed = started.err().map(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e });
+    started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
     for late in &[
-        // That of a wait for execve says nothing beside the reason.
-        if failed.is_some() { Ok(()) } else { supervisor.warning() },
+        supervisor.warning(),
         followed.and(ended),
         supervisor.lost_output(),
         restored,
@@ -165,14 +164,10 @@ pub fn carry_out(
         noted,
     ] {
         if let Err(error) = late {
-            // Why the command was not executed comes first.
-            if let Some(reason) = failed.take() {
-                sys::say(reason);
-            }
             sys::say(*error);
         }
     }
     // The process ends now, and its end closes what is open.
     core::mem::forget(supervisor);
-    failed.map_or(Ok(status), Err)
+    Ok(status)
 }

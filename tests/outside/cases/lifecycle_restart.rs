@@ -272,19 +272,3 @@ fn wrong_policies() {
         run(options, &["true"]).finish().usage_error(&["--restart needs -d, and no --rm"]);
     }
 }
-
-case!(what_is_left_of_a_start_that_fails, Needs::ROOT | Needs::STRACE);
-/// The reason, and then what could not be removed.
-fn what_is_left_of_a_start_that_fails() {
-    let (records, folder) = (Records::new(), Folder::new());
-    let mut words: Vec<OsString> =
-        ["-f", "-o", &folder.text("strace"), "-e", "inject=unlinkat:error=EIO"].map(OsString::from).into();
-    words.push(mydocker_file().into());
-    words.extend(["run", "--state", &records.state(), "--name", "kept", "--no-limits", "/no/such"].map(OsString::from));
-    let outcome = mydocker_at(&tool("strace").expect("strace"), &words).start().reap();
-    let errors = outcome.stderr_text();
-    let lines: Vec<&str> = errors.lines().collect();
-    assert_eq!((outcome.code(), lines.len()), (127, 2), "{errors}");
-    assert!(lines[0].contains("/no/such") && lines[1].starts_with("mydocker: unlinkat "), "{errors}");
-    records.remove("kept");
-}
