@@ -35,14 +35,17 @@ pub fn end(parent: &mut Parent) -> Result<()> {
 fn await_end(pid: Option<Pid>) -> Result<()> {
     let Some(pid) = pid else { return Ok(()) };
     // With `--pid host` it may have been reaped among the orphans: then its pid may be somebody else's, who is no child of ours.
-    if let Ok(process) = sys::pidfd_open(pid)
-        && let Ok(false) = sys::await_readable(process.borrow(), Some(1000))
-        && let Ok(None) = sys::wait4(pid, false)
-    {
-        sys::kill(pid, libc::SIGKILL)?;
+    let mut polled = Ok(true);
+    if let Ok(process) = sys::pidfd_open(pid) {
+        polled = sys::await_readable(process.borrow(), Some(1000));
+        if let Ok(false) = polled
+            && let Ok(None) = sys::wait4(pid, false)
+        {
+            sys::kill(pid, libc::SIGKILL)?;
+        }
     }
     match sys::wait4(pid, true) {
         Err(e) if !e.is(Errno::ECHILD) => Err(e),
-        _ => Ok(()),
+        _ => polled.map(drop),
     }
 }
