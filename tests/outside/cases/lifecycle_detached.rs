@@ -1001,9 +1001,14 @@ fn it_is_ended_while_it_starts() {
     for words in [&["rm", "-f"][..], &["stop", "-t", "0"], &["kill"]].repeat(5) {
         let name = unique_name();
         let starting = records.run(&["-d", "--name", &name], &["sleep", "1000"]).start();
-        wait_until("it has a record", || records.folder_of(&name).exists());
-        let ended = records.call(words[0], &[&words[1..], &[&name]].concat());
-        assert_eq!(ended.success(), format!("{name}\n"), "{words:?}");
+        let mut ended = None;
+        // Its folder is no record before its keeper has locked it.
+        wait_until("it has a record", || {
+            let outcome = records.call(words[0], &[&words[1..], &[&name]].concat());
+            ended = Some(outcome).filter(|outcome| !outcome.stderr_text().contains("no such container"));
+            ended.is_some()
+        });
+        assert_eq!(ended.expect("an outcome").success(), format!("{name}\n"), "{words:?}");
         // Whether its start is still told depends on who is faster.
         drop(starting.reap());
         if words[0] != "rm" {
