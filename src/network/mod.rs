@@ -34,18 +34,16 @@ pub fn end(parent: &mut Parent) -> Result<()> {
 /// Waits until a helper has ended: a second, then SIGKILL ends it. No signal would end this wait: all are blocked.
 fn await_end(pid: Option<Pid>) -> Result<()> {
     let Some(pid) = pid else { return Ok(()) };
+    let polled = sys::pidfd_open(pid).and_then(|process| sys::await_readable(process.borrow(), Some(1000)));
     // With `--pid host` it may have been reaped among the orphans: then its pid may be somebody else's, who is no child of ours.
-    let mut polled = Ok(true);
-    if let Ok(process) = sys::pidfd_open(pid) {
-        polled = sys::await_readable(process.borrow(), Some(1000));
-        if let Ok(false) = polled
-            && let Ok(None) = sys::wait4(pid, false)
-        {
-            sys::kill(pid, libc::SIGKILL)?;
-        }
+    if let Ok(false) = polled
+        && let Ok(None) = sys::wait4(pid, false)
+    {
+        sys::kill(pid, libc::SIGKILL)?;
     }
-    match sys::wait4(pid, true) {
-        Err(e) if !e.is(Errno::ECHILD) => Err(e),
-        _ => polled.map(drop),
+    match (sys::wait4(pid, true), polled) {
+        (Err(e), _) if !e.is(Errno::ECHILD) => Err(e),
+        (_, Err(e)) if !e.is(Errno::ESRCH) => Err(e),
+        _ => Ok(()),
     }
 }

@@ -27,7 +27,7 @@ pub struct EtcFile {
 }
 
 impl EtcFile {
-    /// What a root that has no place for it comes to.
+    /// The error of a file that cannot be mounted, if the user has asked for what is in it.
     fn no_place(path: &CStr, explicit: bool) -> Result<()> {
         let hint = "leave out --add-host and --dns, or what is there instead";
         if explicit {

@@ -176,7 +176,7 @@ pub fn thermal_counters() -> Vec<&'static CStr> {
     found
 }
 
-/// Not every kernel has each of these paths: `Ok(false)` where there is none.
+/// `Ok(false)`: this kernel does not have the path.
 fn unless_missing(result: Result<()>) -> Result<bool> {
     match result {
         Err(e) if e.is(Errno::ENOENT) => Ok(false),

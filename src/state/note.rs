@@ -127,7 +127,8 @@ pub fn note_status(dir: &Dir, end: End) -> Result<()> {
 /// Notes beside the status that it will be started again.
 pub fn note_pause(dir: &Dir) -> Result<()> {
     let file = dir.open_plain(STATUS, OpenFlags::WRONLY)?;
-    // Its room is there. Where the disk fails, it is shown as one that runs, in the pause alone; that is no reason to end its restarts.
+    // The file is as long already, so that only a disk that fails can refuse it. Then `ps` says in the pause that the container
+    // runs, which is no reason to end its restarts.
     let _ = sys::pwrite_all(file.borrow(), RESTARTING, LOST_AT as u64 - 2);
     Ok(())
 }

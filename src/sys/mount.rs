@@ -276,7 +276,7 @@ impl Loop {
             }
             match configured {
                 Ok(_) => return Ok(Loop { device, path: name, made }),
-                // Another process has taken it between the two calls. It is never always another one.
+                // Another process has taken it between the two calls. That does not happen a thousand times in a row.
                 Err(e) if e.is(Errno::EBUSY) && others < 1000 => others += 1,
                 Err(e) => return Err(e),
             }

@@ -541,7 +541,6 @@ const AFTER: &[Row] = &[
     row(PARENT, "flock", &["<net:", "/.net-"], &["EAGAIN"], OTHERS),
     row(PARENT, "flock", &["<net:", "/.net-"], &[], Warned("the bridge or its folder may stay")),
     row(PARENT, "wait4", &[", 0, NULL"], &["ECHILD"], Survived("the relay may have been reaped among the orphans")),
-    row(PARENT, "pidfd_open", &[], &[], Survived("the wait for the relay has no end then")),
     row(PARENT, "ioctl", &["SIOCGIFINDEX"], &["ENODEV"], INTERFACE),
     row(PARENT, "getdents64", &["/.net-"], &[], Warned("the others keep the names of this container")),
     row(PARENT, "openat", &["memory.oom_control", "memory.events"], &[], COUNTERS),

@@ -308,7 +308,7 @@ pub fn shown() -> Vec<Shown> {
             words: LimitWords { memory: Some("100m"), swap: Some("150m"), ..none() },
             differs: "v1 limits memory and swap together, v2 swap alone: there mydocker writes the difference. The default is no \
                       swap. A kernel that does not account swap has neither file: then the default is left out, and the option \
-                      ends the run. Where -m max lifts the limit of memory there is none of swap.",
+                      ends the run. -m max lifts the limit of swap, too.",
         },
         Shown {
             options: "--memory-reservation 50m",
