@@ -263,7 +263,8 @@ fn join(path: &'static CStr, word: &'static CStr, kind: CloneFlags) -> Result<()
     enter(&namespace, word, kind)
 }
 
-fn enter(namespace: &Fd, word: &CStr, kind: CloneFlags) -> Result<()> {
+/// setns(2) into the namespace that the user knows by `word`.
+pub fn enter(namespace: &Fd, word: &CStr, kind: CloneFlags) -> Result<()> {
     sys::setns(namespace.borrow(), kind).map_err(|e| {
         e.about(word.to_bytes()).hint_for(&[
             // Only the user's word can be a file of another kind.

@@ -191,13 +191,13 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
         return Err(Error::usage("--log and --log-size need -d", b""));
     }
     if !has_own_log && spec.log_size.is_some() {
-        return Err(Error::usage("--log-size is for the log in its record: not with --log", b""));
+        return Err(Error::usage("--log-size is not for --log", b""));
     }
     if spec.shm_size.is_some() && spec.host_ipc {
-        return Err(Error::usage("--shm-size with --ipc host would resize the host's /dev/shm", b""));
+        return Err(Error::usage("--shm-size is not for --ipc host", b""));
     }
     if request.limits.none && spec.cgroup_parent.is_some() {
-        return Err(Error::usage("--cgroup-parent needs a limit: leave out --no-limits", b""));
+        return Err(Error::usage("--cgroup-parent is not for --no-limits", b""));
     }
     // A dry run shows the steps as without -d.
     spec.detach &= request.dry_run.is_none();

@@ -3,6 +3,7 @@
 use super::relay::Relay;
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
+use crate::namespaces;
 use crate::privilege;
 use crate::spec::{Capabilities, Network, Port};
 use crate::step::{Listener, Parent, ParentStep, Slot};
@@ -177,10 +178,10 @@ impl StartRelay {
     fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
         // The relay keeps the host's root. In a user namespace any process of the container could read its /proc/PID/root otherwise.
         sys::set_not_dumpable()?;
-        sys::setns(namespace.borrow(), kind).map_err(|e| match self.network {
-            Network::Namespace(_, word) => e.about(word.to_bytes()),
-            _ => e,
-        })?;
+        match self.network {
+            Network::Namespace(_, word) => namespaces::enter(namespace, word, kind)?,
+            _ => sys::setns(namespace.borrow(), kind)?,
+        }
         sys::capset(0)?;
         sys::set_no_new_privs()?;
         match self.filter.take() {

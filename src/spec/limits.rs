@@ -72,6 +72,24 @@ pub const PERIOD: u64 = 100_000;
 impl Limits {
     /// Reads the words; the defaults where there are none.
     pub fn read(&mut self, words: &LimitWords) -> Result<()> {
+        if words.none {
+            let words = [
+                words.memory,
+                words.swap,
+                words.shares,
+                words.cpus,
+                words.mems,
+                words.reservation,
+                words.quota,
+                words.cpu_quota,
+                words.cpu_period,
+                words.pids,
+            ];
+            return match words.iter().flatten().next() {
+                None => Ok(()),
+                Some(word) => Err(Error::usage("with --no-limits there is no limit", word.as_bytes())),
+            };
+        }
         self.memory = Some(Limit { value: 200 << 20, explicit: false });
         self.shares = Some(Limit { value: 2048, explicit: false });
         MEMORY.read(words.memory, &mut self.memory)?;
@@ -99,15 +117,6 @@ impl Limits {
         }
         PIDS.read(words.pids, &mut self.pids)?;
         self.count_pids = words.count;
-        if words.none {
-            let all = [self.memory, self.swap, self.shares, self.reservation, self.quota, self.pids];
-            let is_limited =
-                all.iter().flatten().any(|limit| limit.explicit) || self.cpus.is_some() || self.mems.is_some();
-            if is_limited {
-                return Err(Error::usage("--no-limits, and a limit: leave out one of them", b""));
-            }
-            *self = Limits::default();
-        }
         Ok(())
     }
 
@@ -276,7 +285,7 @@ mod tests {
         assert!(limits.cpus.is_none() && limits.pids.is_none() && limits.quota.is_none());
         let limits = read(LimitWords { memory: Some("max"), pids: Some("-1"), ..Default::default() }).unwrap();
         assert!(limits.memory.is_none() && limits.swap.is_none() && limits.pids.is_none());
-        let limits = read(LimitWords { none: true, memory: Some("max"), ..Default::default() }).unwrap();
+        let limits = read(LimitWords { none: true, ..Default::default() }).unwrap();
         assert!(limits.memory.is_none() && limits.shares.is_none());
         assert_eq!(read(LimitWords { none: true, memory: Some("1g"), ..Default::default() }), Err(()));
         assert_eq!(read(LimitWords { none: true, mems: Some("0"), ..Default::default() }), Err(()));

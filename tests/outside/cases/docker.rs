@@ -24,8 +24,6 @@ fn what_could_not_hold_is_refused() {
     ] {
         run(options, &["true"]).finish().usage_error(&[word]);
     }
-    // What lifts a limit, and what lifts all of them.
-    run(&["--no-limits", "-m", "max", "--cpu-set", "all"], &["true"]).finish().success();
 }
 
 case!(names_that_have_no_place_are_refused, Needs::NAMESPACES);
