@@ -11,8 +11,11 @@
 // because std finds no arguments on musl when another entry point is used.
 #![no_main]
 
+use crate::support::needs::is_virtual_host;
+use crate::support::notes::print_notes;
 use libtest_mimic::{Arguments, Trial};
 use std::ffi::{CStr, OsString, c_char, c_int};
+use std::num::NonZero;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -55,7 +58,12 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int 
 }
 
 fn run_tests(words: Vec<OsString>) -> c_int {
-    let arguments = Arguments::from_iter(words);
+    let mut arguments = Arguments::from_iter(words);
+    if arguments.test_threads.is_none() && !is_virtual_host() {
+        // Half of a case is waiting. On an emulated processor it is not.
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        arguments.test_threads = Some(processors + processors.div_ceil(2));
+    }
     let mut not_run = Vec::new();
     let mut trials = Vec::new();
     let times = Arc::new(Mutex::new(Vec::new()));
@@ -80,6 +88,7 @@ fn run_tests(words: Vec<OsString>) -> c_int {
         trials.push(trial);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    print_notes();
     for (name, reason) in &not_run {
         println!("not run here: {name}: {reason}");
     }

@@ -4,6 +4,7 @@ use crate::probes::own_network::in_own_network;
 use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, run};
 use crate::support::host::host;
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::outcome::Outcome;
 use crate::support::roots::Root;
 use rustix::mount::{
@@ -268,7 +269,7 @@ case!(no_more_of_one_namespace, Needs::ROOT);
 /// A new user namespace has limits of its own, and here one of them is 0.
 fn no_more_of_one_namespace() {
     if fs::read_to_string("/proc/sys/user/max_user_namespaces").map_or(true, |most| most.trim() == "0") {
-        println!("this host has no user namespaces");
+        note("this host has no user namespaces");
         return;
     }
     for (file, name) in [

@@ -8,6 +8,7 @@
 use crate::support::folder::Folder;
 use crate::support::harness::run;
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::processes::{is_in_foreground, send, sleep_processes, state, wait_until};
 use crate::support::user_terminal::{InTerminal, UserTerminal, in_terminal, settings_of};
 use libc::{SIGCONT, SIGKILL, SIGTERM, SIGTSTP};
@@ -158,7 +159,7 @@ fn the_console() {
         // SAFETY: the ioctl reads one byte, which lives in this frame
         let typed = unsafe { libc::ioctl(console.as_raw_fd(), libc::TIOCSTI as _, b"\x03") } == 0;
         if !typed {
-            println!("this kernel has no TIOCSTI");
+            note("this kernel has no TIOCSTI");
             running.send(libc::SIGINT);
         }
         assert_eq!(running.finish_with_stdin_open().code(), 128 + libc::SIGINT, "{options:?}");

@@ -6,6 +6,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe, probe_words, run};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::processes::wait_until;
 use crate::support::user_terminal::{UserTerminal, in_given_terminal, in_terminal};
 use libc::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
@@ -149,7 +150,7 @@ fn may_type() -> bool {
     let setting = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_default();
     let may = setting.trim() != "0";
     if !may {
-        println!("this kernel has no TIOCSTI");
+        note("this kernel has no TIOCSTI");
     }
     may
 }

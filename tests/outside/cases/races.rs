@@ -8,6 +8,7 @@ use crate::support::harness::{
 };
 use crate::support::host::tool;
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::roots::Root;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 use std::io::{BufRead, BufReader};
@@ -66,7 +67,7 @@ fn race(root: &Root, options: &[&str], start: &dyn Fn(&[&str]) -> Run) {
         }
     }
     drop(neighbour);
-    println!("{options:?}: {refused} refused, {right} right");
+    note(format!("{options:?}: {refused} refused, {right} right"));
     assert_eq!(wrong, Vec::<String>::new(), "{options:?}: of {} runs", runs());
 }
 

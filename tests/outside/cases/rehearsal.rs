@@ -5,6 +5,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{FORK_LOCK, mydocker, mydocker_file, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, every, root_is_initramfs};
+use crate::support::notes::note;
 use crate::support::processes::wait_until;
 use crate::support::roots::{Root, make_image};
 use crate::support::strace::{Call, Process, Value, parse_call, processes};
@@ -129,7 +130,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         for group in &self.groups {
-            fs::remove_dir(group).unwrap_or_else(|error| println!("{} stays: {error}", group.display()));
+            fs::remove_dir(group).unwrap_or_else(|error| note(format!("{} stays: {error}", group.display())));
         }
     }
 }
@@ -179,7 +180,7 @@ impl Place {
     fn words(&mut self, set: &str) -> Option<Vec<String>> {
         let needs = NEEDS.iter().filter(|(word, _)| set.split_whitespace().any(|other| other == *word));
         if let Some(reason) = needs.fold(Needs::NOTHING, |all, (_, need)| all | *need).missing() {
-            println!("not compared: {set}: {reason}");
+            note(format!("not compared: {set}: {reason}"));
             return None;
         }
         if set.contains("IMAGE") && !self.folder.path("image").exists() {
@@ -757,7 +758,7 @@ fn call_by_call_as_an_ordinary_user() {
     let mut place = Place::new(true);
     if crate::support::needs::has_range_of_ids() {
         // newuidmap is set-user-ID, which execve ignores for a program that is traced by an ordinary user.
-        println!("not compared: this user has a range of ids");
+        note("not compared: this user has a range of ids");
         return;
     }
     let differences: Vec<String> = every(3, SETS_OF_A_USER)

@@ -5,6 +5,7 @@ use crate::probes::terminal::{pattern, pattern_bytes};
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, Running, probe, run, waiting_container};
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::outcome::Outcome;
 use crate::support::processes::{anonymous_kib, cpu_ticks, state, wait_until};
 use crate::support::user_terminal::{UserTerminal, in_terminal};
@@ -206,7 +207,7 @@ fn a_hundred_megabytes() {
         assert_eq!(running.finish_with_stdin_open().code(), 0);
         assert_eq!(std::fs::read(folder.path("messages")).expect("messages"), b"");
         if start.elapsed() > Duration::from_secs(4) {
-            println!("relay::a_hundred_megabytes: stopped after {count} bytes, which took {:?}", start.elapsed());
+            note(format!("relay::a_hundred_megabytes: stopped after {count} bytes, which took {:?}", start.elapsed()));
             break;
         }
     }

@@ -6,6 +6,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file};
 use crate::support::host::host;
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use std::ffi::CStr;
 use std::fs;
 use std::io;
@@ -138,7 +139,7 @@ case!(an_id_that_is_not_there, Needs::USER_NAMESPACES);
 fn an_id_that_is_not_there() {
     let shared_files = SharedFiles::new();
     if words(&shared_files.as_user(&[], &["file", "/proc/self/gid_map"]).finish().success()).len() > 3 {
-        println!("this user has a range of ids");
+        note("this user has a range of ids");
         return;
     }
     shared_files.as_user(&["-u", "0"], &["status", "5"]).finish().silent(5);

@@ -9,6 +9,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, probe_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, debian_root, every, is_virtual_host};
+use crate::support::notes::note;
 use crate::support::roots::{Root, loops_of, make_image};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::BTreeMap;
@@ -643,7 +644,7 @@ fn same_or_stops(scene: &Scene, sets: &[(&'static str, Ends)], words: &[&str]) {
             // What the run refuses, the script does not do either.
             (_, Some(_)) if refused => ended[2] += 1,
             (_, Some(message)) if words.iter().any(|word| message.contains(word)) => {
-                println!("{options}: {message}");
+                note(format!("{options}: {message}"));
                 ended[1] += 1;
             }
             (difference, _) => {
@@ -652,7 +653,7 @@ fn same_or_stops(scene: &Scene, sets: &[(&'static str, Ends)], words: &[&str]) {
             }
         }
     }
-    println!("{} the same, {} stop, {} refused by both", ended[0], ended[1], ended[2]);
+    note(format!("{} the same, {} stop, {} refused by both", ended[0], ended[1], ended[2]));
     assert!(wrong.is_empty(), "{wrong}");
     // The few sets of a virtual host may all be such that busybox alone cannot do.
     assert!(ended[0] > 0 || is_virtual_host());

@@ -3,6 +3,7 @@
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker, probe, probe_words, run, unique_name, waiting_container};
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::outcome::Outcome;
 use crate::support::processes::wait_until;
 use libc::{SIGKILL, SIGTERM};
@@ -266,7 +267,7 @@ fn peak_memory() {
     let record = probe_record(&["-m", "100m"], &["eat", &eaten.to_string()]);
     let peak = &record["peak_memory_bytes"];
     if crate::support::needs::on_v2("memory") && peak.is_null() {
-        println!("this kernel has no memory.peak");
+        note("this kernel has no memory.peak");
         return;
     }
     assert!((eaten..100 << 20).contains(&peak.as_u64().expect("a number")), "{record}");

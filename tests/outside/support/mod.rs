@@ -5,6 +5,7 @@ pub mod folder;
 pub mod harness;
 pub mod host;
 pub mod needs;
+pub mod notes;
 pub mod outcome;
 pub mod processes;
 pub mod roots;

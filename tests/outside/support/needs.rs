@@ -1,6 +1,7 @@
 //! What a case needs of the host, and whether this host offers it.
 
 use crate::support::host::{host, tool};
+use crate::support::notes::note;
 use std::ops::BitOr;
 use std::process::Command;
 
@@ -334,7 +335,7 @@ pub fn every<T: Copy>(n: usize, all: &[T]) -> Vec<T> {
     }
     let line = std::fs::read("/proc/cmdline").expect("the kernel's command line");
     let first = line.into_iter().map(usize::from).sum::<usize>() % n;
-    println!("one of {n}, from number {first} on");
+    note(format!("one of {n}, from number {first} on"));
     all.iter().copied().skip(first).step_by(n).collect()
 }
 
