@@ -73,7 +73,7 @@ impl ChildStep for SetSysctl {
             Err(e) if e.is(Errno::ENOENT) => {
                 Err(e.with_hint("this kernel has no such parameter, or not for a namespace"))
             }
-            other => other,
+            other => other.map_err(|e| e.hint_for(&[(Errno::EINVAL, "it does not take this value")])),
         }
     }
 }

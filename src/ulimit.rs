@@ -1,7 +1,7 @@
 //! `--ulimit`: resource limits of processes, getrlimit(2).
 
 use crate::bytes;
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::spec::Ulimit;
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, Resource};
@@ -35,7 +35,9 @@ step! {
 
 impl ChildStep for SetUlimit {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        sys::set_limit(self.limit.resource, self.limit.soft, self.limit.hard)
+        sys::set_limit(self.limit.resource, self.limit.soft, self.limit.hard).map_err(|e| {
+            e.hint_for(&[(Errno::EPERM, "more takes CAP_SYS_RESOURCE, and of nofile a larger fs.nr_open")])
+        })
     }
 }
 

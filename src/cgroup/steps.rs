@@ -27,7 +27,8 @@ step! {
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent);
+        let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent)
+            .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first, or name another with --cgroup-parent")]));
         keep_unless_refused(self.group, opened, &self.group.parent_dir)
     }
 }

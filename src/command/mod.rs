@@ -5,7 +5,7 @@ pub mod lookup;
 
 use crate::bytes;
 use crate::environment::{self, DEFAULT_PATH, Environment, PATH_ASSIGNMENT};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
@@ -117,10 +117,8 @@ pub fn environment_of_exec(
 /// Those of `--env-file`, then those of `-e`.
 fn add_variables(environment: &mut Environment, spec: &Spec) -> Result<()> {
     for path in &spec.env_files {
-        match sys::read_file(path) {
-            Err(e) if e.is(Errno::EISDIR) => return Err(e.with_hint("--env-file needs a file")),
-            file => environment.set_lines(&file?)?,
-        }
+        let file = sys::read_file(path).map_err(|e| e.with_hint("--env-file needs a file that can be read"))?;
+        environment.set_lines(&file).map_err(|e| e.with_hint(path.to_str().unwrap_or("--env-file")))?;
     }
     for assignment in spec.env {
         environment.set(assignment.as_bytes())?;

@@ -136,7 +136,7 @@ const HOST_GATEWAY: &[u8] = b"host-gateway";
 pub fn put_host(word: &str, spec: &mut Spec) -> Result<()> {
     let divider = if word.as_bytes().contains(&b'=') { b'=' } else { b':' };
     let is_address = |ip| is_ip(ip) || ip == HOST_GATEWAY && matches!(spec.network, Network::Bridge(_));
-    match bytes::split_once(word.as_bytes(), divider) {
+    match bytes::split_once(word.as_bytes(), divider).map(|(name, ip)| (name, without_brackets(ip))) {
         Some((name, ip)) if !name.is_empty() && !name.iter().any(u8::is_ascii_whitespace) && is_address(ip) => {
             for part in [ip, b"\t", name, b"\n"] {
                 spec.hosts.put(part);
@@ -148,6 +148,11 @@ pub fn put_host(word: &str, spec: &mut Spec) -> Result<()> {
             Err(Error::usage(message, word.as_bytes()))
         }
     }
+}
+
+/// An IPv6 address that is in brackets, as docker takes it too.
+fn without_brackets(ip: &[u8]) -> &[u8] {
+    ip.strip_prefix(b"[").and_then(|ip| ip.strip_suffix(b"]")).unwrap_or(ip)
 }
 
 /// Reads an address, and puts it as a line of resolv.conf.

@@ -142,90 +142,96 @@ impl Limits {
     }
 }
 
-/// How the number of one option is read, and the messages if it cannot be.
+/// How the number of one option is read, and what is said if it cannot be.
 struct Number {
+    option: &'static str,
     parse: fn(&[u8]) -> core::result::Result<u64, Malformed>,
     least: u64,
-    /// Words that lift the limit.
+    /// Words that lift the limit. Docker's `0` is none: a script that has computed nothing would lift what it means to set.
     lifted_by: &'static [&'static [u8]],
     not_one: &'static str,
     too_little: &'static str,
-    too_large: &'static str,
 }
 
 const MEMORY: Number = Number {
+    option: "--memory-limit",
     parse: bytes::size,
     // A static busybox needs this much to start if nothing of it is in the page cache; with 700k it was seen to thrash.
     least: 1024 * 1024,
     lifted_by: &[b"max"],
-    not_one: "--memory-limit is not a size, such as 100m",
-    too_little: "--memory-limit is less than a command needs to start (1m)",
-    too_large: "--memory-limit is too large",
+    not_one: NOT_A_SIZE,
+    too_little: "less than a command needs to start (1m); max lifts the limit",
 };
 
 const SWAP: Number = Number {
+    option: "--memory-swap",
     parse: bytes::size,
     least: 1,
     lifted_by: &[b"max", b"-1"],
-    not_one: "--memory-swap is not a size, such as 100m",
-    too_little: "--memory-swap must be at least 1, or max",
-    too_large: "--memory-swap is too large",
+    not_one: NOT_A_SIZE,
+    too_little: UNDER_ONE_OR_MAX,
 };
 
 const SHARES: Number = Number {
+    option: "--cpu-shares",
     parse: bytes::decimal,
     least: 1,
     lifted_by: &[],
-    not_one: "--cpu-shares is not a number",
-    too_little: "--cpu-shares must be at least 1",
-    too_large: "--cpu-shares is too large",
+    not_one: NOT_A_NUMBER,
+    too_little: UNDER_ONE,
 };
 
 const QUOTA: Number = Number {
+    option: "--cpus",
     parse: bytes::cpus,
     // cfs_quota_us takes no less than a millisecond.
     least: 1000,
     lifted_by: &[b"max"],
-    not_one: "--cpus is not a number, such as 1.5",
-    too_little: "--cpus is under 0.01",
-    too_large: "--cpus is too large",
+    not_one: "not a number, such as 1.5",
+    too_little: "less than 0.01; max lifts the limit",
 };
 
 const RESERVATION: Number = Number {
+    option: "--memory-reservation",
     parse: bytes::size,
     least: 1,
     lifted_by: &[],
-    not_one: "--memory-reservation is not a size, such as 100m",
-    too_little: "--memory-reservation must be at least 1",
-    too_large: "--memory-reservation is too large",
+    not_one: NOT_A_SIZE,
+    too_little: UNDER_ONE,
 };
 
 const CPU_QUOTA: Number = Number {
+    option: "--cpu-quota",
     parse: bytes::decimal,
     least: 1000,
     lifted_by: &[b"-1", b"0"],
-    not_one: "--cpu-quota is not a number of microseconds",
-    too_little: "--cpu-quota must be at least 1000, or -1",
-    too_large: "--cpu-quota is too large",
+    not_one: NOT_A_NUMBER,
+    too_little: UNDER_A_MILLISECOND,
 };
 
 const CPU_PERIOD: Number = Number {
+    option: "--cpu-period",
     parse: |word| bytes::decimal(word).and_then(|n| if n > 1_000_000 { Err(Malformed::Overflow) } else { Ok(n) }),
     least: 1000,
     lifted_by: &[],
-    not_one: "--cpu-period is not a number of microseconds",
-    too_little: "--cpu-period must be at least 1000",
-    too_large: "--cpu-period is more than a second",
+    not_one: NOT_A_NUMBER,
+    too_little: UNDER_A_MILLISECOND,
 };
 
 const PIDS: Number = Number {
+    option: "--pids-limit",
     parse: bytes::decimal,
     least: 1,
     lifted_by: &[b"max", b"-1"],
-    not_one: "--pids-limit is not a number",
-    too_little: "--pids-limit must be at least 1, or max",
-    too_large: "--pids-limit is too large",
+    not_one: NOT_A_NUMBER,
+    too_little: UNDER_ONE_OR_MAX,
 };
+
+const NOT_A_SIZE: &str = "not a size, such as 100m";
+const NOT_A_NUMBER: &str = "not a number";
+const UNDER_ONE: &str = "less than 1";
+const UNDER_ONE_OR_MAX: &str = "less than 1; max lifts the limit";
+const UNDER_A_MILLISECOND: &str = "less than 1000 microseconds";
 
 impl Number {
     /// Makes `limit` what `word` asks for, if there is a word.
@@ -235,16 +241,16 @@ impl Number {
             *limit = None;
             return Ok(());
         }
-        let what = match (self.parse)(word) {
+        let why = match (self.parse)(word) {
             Ok(value) if value >= self.least => {
                 *limit = Some(Limit { value, explicit: true });
                 return Ok(());
             }
             Ok(_) => self.too_little,
-            Err(Malformed::Overflow) => self.too_large,
+            Err(Malformed::Overflow) => "too large",
             Err(Malformed::Form) => self.not_one,
         };
-        Err(Error::usage(what, word))
+        Err(Error::usage(self.option, word).with_hint(why))
     }
 }
 

@@ -54,7 +54,10 @@ pub fn folder(
                 return Err(e.with_hint("no record can be kept there: name another folder with --state DIR"));
             }
             Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
-                found = Err(e.with_hint("no record can be kept: mkdir /run, or name a folder with --state DIR"))
+                found = Err(e.with_hint(match is_only {
+                    true => "no record can be kept: make the folder above, or name another one",
+                    false => "no record can be kept: mkdir /run, or name a folder with --state DIR",
+                }))
             }
             Err(_) => {}
         }

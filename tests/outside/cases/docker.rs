@@ -287,6 +287,8 @@ fn hosts_and_servers() {
     let options = ["--add-host", "db:192.0.2.7", "--add-host=six:2001:db8::1"];
     let hosts = root.probe_output(&options, &["file", "/etc/hosts"]);
     assert!(hosts.ends_with("192.0.2.7\tdb\n2001:db8::1\tsix\n"), "{hosts}");
+    let bracketed = root.probe_output(&["--add-host", "six:[2001:db8::1]"], &["file", "/etc/hosts"]);
+    assert!(bracketed.ends_with("\n2001:db8::1\tsix\n"), "{bracketed}");
     if fs::exists("/etc/hosts").is_ok_and(|there| there) {
         let hosts = probe(&options, &["file", "/etc/hosts"]).finish().success();
         assert!(hosts.ends_with("192.0.2.7\tdb\n2001:db8::1\tsix\n"), "{hosts}");
@@ -297,6 +299,7 @@ fn hosts_and_servers() {
         ["--add-host", "db"],
         ["--add-host", "db:x"],
         ["--add-host", ":1.2.3.4"],
+        ["--add-host", "a:[::1"],
         ["--add-host", "a b:1.2.3.4"],
         ["--dns", "x"],
     ] {
@@ -326,6 +329,7 @@ fn parameters_of_its_own_namespaces() {
         run(options, &["true"]).finish().usage_error(&[words]);
     }
     run(&["--sysctl", "net.no.such=1"], &["true"]).finish().refused(125, &["/proc/sys/net/no/such", "ENOENT"]);
+    run(&["--sysctl", "net.ipv4.ip_forward=yes"], &["true"]).finish().refused(125, &["ip_forward", "this value"]);
     // A user may ping, and listen on any port, as with docker.
     let port = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
     assert_eq!(root.probe_output(&["-u", "5"], &["file", port]), "0\n");

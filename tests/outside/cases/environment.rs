@@ -97,6 +97,19 @@ fn several_files_of_variables() {
     assert_same(variables(&["--env-file", &one, "--env-file", &two], &[]), &["A=1", "B=2", "C=2"]);
 }
 
+case!(what_is_no_env_file, Needs::NAMESPACES);
+fn what_is_no_env_file() {
+    let folder = Folder::new();
+    for lines in [&b"A=1\n=x\n"[..], b"A B=1\n", b"A=\xff\n"] {
+        let file = folder.write("env", lines);
+        run(&["--env-file", &file], &["true"]).finish().usage_error(&[&file]);
+    }
+    for path in ["none", "env/x", ""] {
+        let path = folder.text(path);
+        run(&["--env-file", &path], &["true"]).finish().refused(125, &[&path, "--env-file"]);
+    }
+}
+
 case!(path_is_the_containers_own, Needs::NAMESPACES);
 fn path_is_the_containers_own() {
     let folder = Folder::new();

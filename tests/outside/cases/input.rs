@@ -128,6 +128,10 @@ fn sizes_too_small() {
     bad_values("--memory-swap", &["0", "100m"]);
     let words = ["-m", "100m", "--memory-swap", "50m"].map(OsStr::new);
     refused(&words, "swap below memory").usage_error(&["50m"]);
+    // Docker's 0 lifts a limit: the message says what does here.
+    for option in ["-m", "--memory-swap", "--cpus", "--pids-limit"] {
+        refused(&[option, "0"].map(OsStr::new), option).usage_error(&["max lifts"]);
+    }
 }
 
 case!(lists_that_are_none, Needs::NOTHING);
@@ -247,6 +251,7 @@ fn a_parent_that_is_none() {
         let outcome = refused(&["--cgroup-parent".as_ref(), parent.as_ref(), "-m".as_ref(), "100m".as_ref()], parent);
         assert_eq!(outcome.code(), 125, "{outcome:?}");
         assert!(outcome.stderr_text().contains(parent), "{outcome:?}");
+        assert!(outcome.stderr_text().contains("--cgroup-parent"), "{outcome:?}");
     }
 }
 

@@ -197,9 +197,9 @@ fn a_quota_in_microseconds() {
     for (options, words) in [
         (&["--cpus", "1", "--cpu-quota", "20000"][..], "not both"),
         (&["--cpu-period", "50000"], "needs --cpu-quota"),
-        (&["--cpu-quota", "999"], "at least 1000"),
+        (&["--cpu-quota", "999"], "less than 1000"),
         (&["--cpu-quota", "x"], "not a number"),
-        (&["--cpu-quota", "5000", "--cpu-period", "1000001"], "more than a second"),
+        (&["--cpu-quota", "5000", "--cpu-period", "1000001"], "too large"),
     ] {
         probe(options, &["status", "0"]).finish().usage_error(&[words]);
     }

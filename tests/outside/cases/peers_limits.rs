@@ -100,6 +100,8 @@ fn limits_of_every_resource() {
     let options = "core=-1 data=1073741824:-1";
     let options: Vec<&str> = options.split(' ').flat_map(|limit| ["--ulimit", limit]).collect();
     assert_rows(|words| root.probe(&options, words), LIFTED);
+    // The kernel takes no more files than fs.nr_open, as root too.
+    run(&["--ulimit", "nofile=-1"], &["true"]).finish().refused(125, &["nofile", "EPERM", "fs.nr_open"]);
 }
 
 case!(parameters_of_the_kernel, Needs::ROOT);
