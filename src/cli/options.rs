@@ -231,7 +231,7 @@ options! {
             => |request, word| {
                 request.spec.ephemeral = true;
                 if !word.is_empty() {
-                    let size = limits::size(word, "--ephemeral is not a size, such as 100m")?;
+                    let size = limits::size("--ephemeral", word)?;
                     request.spec.ephemeral_size = Some(size);
                 }
             };
@@ -265,7 +265,7 @@ options! {
         shm_size: "--shm-size" One("BYTES")
             "size of /dev/shm; default 64m"
             => |request, word| {
-                request.spec.shm_size = Some(limits::size(word, "--shm-size is not a size, such as 64m")?);
+                request.spec.shm_size = Some(limits::size("--shm-size", word)?);
             };
     }
     "Process" {
@@ -291,7 +291,7 @@ options! {
         log_size: "--log-size" One("BYTES")
             "with -d: how long its log may get; default 10m"
             => |request, word| {
-                let size = limits::size(word, "--log-size is not a size, such as 10m")?;
+                let size = limits::size("--log-size", word)?;
                 if size < log::LEAST {
                     return Err(Error::usage("--log-size is less than 1k", word.as_bytes()));
                 }

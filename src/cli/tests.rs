@@ -172,8 +172,8 @@ fn wrong_values() {
         ("--uts none", "--uts takes host: \"none\""),
         ("--userns none", "--userns takes auto, host or keep-id: \"none\""),
         ("--user :1", "--user is USER or USER:GROUP: \":1\""),
-        ("--ephemeral=x", "--ephemeral is not a size, such as 100m: \"x\""),
-        ("--shm-size=x", "--shm-size is not a size, such as 64m: \"x\""),
+        ("--ephemeral=x", "--ephemeral: \"x\": not a size, such as 100m"),
+        ("--shm-size=x", "--shm-size: \"x\": not a size, such as 100m"),
         (
             "--name ..",
             "a name is at most 64 letters, digits, '_', '.' and '-', and begins with a letter or digit: \"..\"",

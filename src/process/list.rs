@@ -578,7 +578,8 @@ fn put_status(out: &mut Vec<u8>, record: &Record, word: &str, end: Option<End>, 
             out.put_decimal(end.status);
             out.put(b") ");
             put_age(out, now.saturating_sub(end.at));
-            out.put(if end.out_of_memory { b" ago, out of memory" } else { b" ago" });
+            out.put(b" ago");
+            out.put(end.reason.map_or("", |reason| reason.text).as_bytes());
         }
         None if word == RUNNING => {
             out.put(b" ");
@@ -641,9 +642,11 @@ fn put_json(
             None => out.put(b"null"),
         }
     }
-    out.put(if end.is_some_and(|end| end.out_of_memory) {
-        b",\"out_of_memory\":true}\n"
-    } else {
-        b",\"out_of_memory\":false}\n"
-    });
+    let is_for = |reason| end.and_then(|end| end.reason).is_some_and(|why| core::ptr::eq(why, reason));
+    for reason in state::REASONS {
+        out.put(b",");
+        out.put_json(reason.key.as_bytes());
+        out.put(if is_for(reason) { b":true" } else { b":false" });
+    }
+    out.put(b"}\n");
 }

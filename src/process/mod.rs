@@ -143,7 +143,8 @@ pub fn carry_out(
     let bridge = plan.parts.bridge;
     let left = names::leave(parent, bridge).and(unconnected).and(bridge.map_or(Ok(()), Bridge::leave));
     let removed = cleanup::remove_groups(plan).and(left);
-    let end = End { out_of_memory: memory.is_some(), lost_log: supervisor.has_lost_log(), ..End::of(status) };
+    let reason = memory.as_ref().map(|_| &state::OUT_OF_MEMORY).or(supervisor.timed_out().then_some(&state::TIMED_OUT));
+    let end = End { reason, lost_log: supervisor.has_lost_log(), ..End::of(status) };
     let noted = noted.and(state::note_end(plan.spec, parent, end, started.is_ok()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {

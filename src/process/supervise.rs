@@ -45,6 +45,8 @@ pub struct Supervisor {
     log: Option<&'static mut Log>,
     /// With `--timeout`, the kernel's SIGALRM ends the container.
     timeout: bool,
+    /// That has ended it.
+    timed_out: bool,
     /// How the command has ended, once it has been reaped.
     ended: Option<Wait>,
     /// The signal that has asked for the end.
@@ -76,6 +78,7 @@ impl Supervisor {
             terminal: plan.parts.terminal.take(),
             log: plan.parts.log.take(),
             timeout: plan.spec.timeout.is_some(),
+            timed_out: false,
             ended: None,
             end_signal: None,
             drain_briefly: false,
@@ -87,6 +90,11 @@ impl Supervisor {
     /// How the command has ended, if it has been reaped.
     pub fn ended(&self) -> Option<Wait> {
         self.ended
+    }
+
+    /// Whether it was ended by `--timeout`.
+    pub fn timed_out(&self) -> bool {
+        self.timed_out
     }
 
     /// The signal that has asked for the end.
@@ -269,6 +277,7 @@ impl Supervisor {
         if self.timeout && signal.number == libc::SIGALRM && signal.is_from_kernel() {
             let Some(pid) = self.pid.filter(|_| self.ended.is_none()) else { return Ok(()) };
             self.warning = Some(Error::refused("ended by --timeout", b"", ""));
+            self.timed_out = true;
             return self.end_for(pid, libc::SIGKILL);
         }
         // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command

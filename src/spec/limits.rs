@@ -95,8 +95,8 @@ impl Limits {
         MEMORY.read(words.memory, &mut self.memory)?;
         self.read_swap(words.swap)?;
         SHARES.read(words.shares, &mut self.shares)?;
-        read_list(words.cpus, &mut self.cpus, "--cpu-set is not a list of CPUs, such as 0-2,5")?;
-        read_list(words.mems, &mut self.mems, "--cpu-mems is not a list of memory nodes, such as 0-1")?;
+        read_list("--cpu-set", words.cpus, &mut self.cpus)?;
+        read_list("--cpu-mems", words.mems, &mut self.mems)?;
         RESERVATION.read(words.reservation, &mut self.reservation)?;
         if let (Some(reservation), Some(memory)) = (self.reservation, self.memory)
             && reservation.value > memory.value
@@ -254,21 +254,21 @@ impl Number {
     }
 }
 
-/// Makes `members` what `word` asks for, if it names some; `what` says what it is not.
-fn read_list(word: Option<&'static str>, members: &mut Option<&'static [u8]>, what: &'static str) -> Result<()> {
+/// Makes `members` what the word of `option` asks for, if it names some.
+fn read_list(option: &'static str, word: Option<&'static str>, members: &mut Option<&'static [u8]>) -> Result<()> {
     let Some(word) = word.filter(|word| *word != "all") else { return Ok(()) };
     if !bytes::list(word.as_bytes()).is_ok_and(|set| !set.is_empty()) {
-        return Err(Error::usage(what, word.as_bytes()));
+        return Err(Error::usage(option, word.as_bytes()).with_hint("not a list of numbers, such as 0-2,5, or all"));
     }
     *members = Some(word.as_bytes());
     Ok(())
 }
 
-/// A size of at least one byte; `what` says which option it is not.
-pub fn size(word: &str, what: &'static str) -> Result<u64> {
+/// The size of at least one byte that `option` takes.
+pub fn size(option: &'static str, word: &str) -> Result<u64> {
     match bytes::size(word.as_bytes()) {
         Ok(size) if size > 0 => Ok(size),
-        _ => Err(Error::usage(what, word.as_bytes())),
+        _ => Err(Error::usage(option, word.as_bytes()).with_hint(NOT_A_SIZE)),
     }
 }
 

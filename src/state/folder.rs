@@ -55,7 +55,7 @@ pub fn folder(
             }
             Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
                 found = Err(e.with_hint(match is_only {
-                    true => "no record can be kept: make the folder above, or name another one",
+                    true => "no record can be kept there: name another folder with --state DIR",
                     false => "no record can be kept: mkdir /run, or name a folder with --state DIR",
                 }))
             }

@@ -19,7 +19,7 @@ use core::ffi::CStr;
 
 pub use folder::{MakeRecord, folder, make, make_up_name, remove, sweep};
 pub use note::{NoteProcess, about, has_run, note_end, note_pause, note_running, note_status};
-pub use record::{Config, End, Freezer, Process, Record, has_stopped};
+pub use record::{Config, End, Freezer, OUT_OF_MEMORY, Process, REASONS, Record, TIMED_OUT, has_stopped};
 pub use stat::{first_child, is_exiting};
 
 const STATUS: &CStr = c"status";
@@ -53,8 +53,7 @@ const STATUS_LEN: usize = 32;
 /// Where that word begins.
 const LOST_AT: usize = STATUS_LEN - LOST_LOG.len();
 
-/// The words behind the status and the time: see [`End::out_of_memory`] and [`End::lost_log`]. `R`: it is started again.
-const OOM: &[u8] = b"oom";
+/// The words behind the status, the time and the word of a [`Reason`]: see [`End::lost_log`]. `R`: it is started again.
 const RESTARTING: &[u8] = b"R";
 const LOST_LOG: &[u8] = b"lost";
 

@@ -2,7 +2,7 @@
 
 use super::folder::remove;
 use super::stat::start_of;
-use super::{BLANK_START, End, LOST_AT, LOST_LOG, OOM, RESTARTING, STATE, STATUS, VERSION};
+use super::{BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, STATE, STATUS, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::Result;
@@ -116,7 +116,8 @@ pub fn note_status(dir: &Dir, end: End) -> Result<()> {
     line.put(b" ");
     line.put_decimal(sys::realtime() / 1000);
     line.put(b" ");
-    line.put_column(if end.out_of_memory { OOM } else { b"" }, LOST_AT - line.as_bytes().len());
+    let word = end.reason.map_or("", |reason| reason.word);
+    line.put_column(word.as_bytes(), LOST_AT - line.as_bytes().len());
     // What an earlier run has lost stays noted.
     if end.lost_log {
         line.put(LOST_LOG);

@@ -2,8 +2,7 @@
 
 use super::stat::{Stat, stat};
 use super::{
-    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OOM, OURS, RESTARTING, STATE, STATUS, STATUS_LEN,
-    VERSION,
+    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION,
 };
 use crate::bytes;
 use crate::cgroup::Group;
@@ -22,6 +21,23 @@ const DAMAGED_STATE: &[u8] = b"\0";
 /// How long a state file may be: as its paths and its ports may be.
 const STATE_LEN: usize = 6 * libc::PATH_MAX as usize;
 
+/// Why a container was ended, where its status does not say so.
+pub struct Reason {
+    /// Its word in the file of the status.
+    pub(super) word: &'static str,
+    /// What a table says.
+    pub text: &'static str,
+    /// Its key in JSON.
+    pub key: &'static str,
+}
+
+/// The kernel has killed for lack of memory.
+pub static OUT_OF_MEMORY: Reason = Reason { word: "oom", text: ", out of memory", key: "out_of_memory" };
+/// `--timeout`.
+pub static TIMED_OUT: Reason = Reason { word: "time", text: ", by --timeout", key: "timed_out" };
+/// Every reason.
+pub static REASONS: [&Reason; 2] = [&OUT_OF_MEMORY, &TIMED_OUT];
+
 /// How a container has ended.
 #[derive(Clone, Copy)]
 pub struct End {
@@ -29,8 +45,8 @@ pub struct End {
     pub status: u64,
     /// When, in seconds since 1970. 0 until it is noted.
     pub at: u64,
-    /// The kernel has killed for lack of memory.
-    pub out_of_memory: bool,
+    /// Why mydocker or the kernel has ended it.
+    pub reason: Option<&'static Reason>,
     /// The disk was full: the end of its log is lost, and the log has no room to say so. This is only to be noted: of what is noted,
     /// [`Record::has_lost_log`] speaks.
     pub lost_log: bool,
@@ -39,7 +55,7 @@ pub struct End {
 impl End {
     /// With this status; nothing else is noted.
     pub fn of(status: i32) -> End {
-        End { status: status as u64, at: 0, out_of_memory: false, lost_log: false }
+        End { status: status as u64, at: 0, reason: None, lost_log: false }
     }
 }
 
@@ -318,7 +334,8 @@ fn parse_end(line: &[u8]) -> Option<End> {
     let mut words = bytes::words(line);
     let mut number = || bytes::decimal(words.next()?).ok();
     let (status, at) = (number()?, number()?);
-    Some(End { status, at, out_of_memory: has(line, OOM), lost_log: false })
+    let reason = REASONS.into_iter().find(|reason| has(line, reason.word.as_bytes()));
+    Some(End { status, at, reason, lost_log: false })
 }
 
 fn has(line: &[u8], wanted: &[u8]) -> bool {

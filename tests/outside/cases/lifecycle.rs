@@ -131,7 +131,10 @@ fn a_name_is_listed_as_long_as_it_runs() {
     assert!(table.lines().all(|line| line.len() <= 80), "{table}");
     let json = records.call("ps", &["--json"]).success();
     assert!(json.starts_with("{\"name\":\"lc-listed\",\"state\":\"running\",\"command\":\"/"), "{json}");
-    assert!(json.contains(&format!("\"pid\":{pid},")) && json.ends_with("\"out_of_memory\":false}\n"), "{json}");
+    assert!(
+        json.contains(&format!("\"pid\":{pid},")) && json.ends_with("\"out_of_memory\":false,\"timed_out\":false}\n"),
+        "{json}"
+    );
     running.finish().success();
     // A run in the foreground has given its status to its caller.
     assert_eq!(records.names(&["-a"]), [""; 0]);

@@ -246,6 +246,19 @@ fn out_of_memory_is_told() {
     records.remove(&name);
 }
 
+case!(a_time_limit_is_told, Needs::NAMESPACES | Needs::SLEEP);
+fn a_time_limit_is_told() {
+    let records = Records::new();
+    let name = unique_name();
+    records.run(&["-d", "--name", &name, "--timeout", "1"], &["sleep", "1000"]).start().reap().success();
+    assert_eq!(records.call("wait", &[&name]).success(), "137\n");
+    let table = records.call("ps", &["-a"]).success();
+    assert!(table.contains("exited (137) ") && table.contains(" ago, by --timeout"), "{table}");
+    let json = records.call("ps", &["-a", "--json"]).success();
+    assert!(json.contains("\"out_of_memory\":false,\"timed_out\":true}"), "{json}");
+    records.remove(&name);
+}
+
 case!(rm_leaves_no_record, Needs::NAMESPACES | Needs::SH);
 fn rm_leaves_no_record() {
     let records = Records::new();
