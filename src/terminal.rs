@@ -359,19 +359,30 @@ impl ParentStep for ReceiveTerminal {
 
 step! {
     /// Binds its terminal where programs look for the console.
-    pub struct BindConsole;
+    pub struct BindConsole {
+        /// In a root of its own there is none yet.
+        pub create: bool,
+    }
+
+    may_fail |step| !step.create
 }
 
 impl ChildStep for BindConsole {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         // The first one of its devpts.
         let (terminal, console) = (own::enter(child, c"/dev/pts/0")?, own::enter(child, c"/dev/console")?);
-        match sys::create(None, console, b"") {
-            // A volume or a device is there.
-            Err(e) if e.is(Errno::EEXIST) => return Ok(()),
-            other => drop(other?),
+        if self.create {
+            match sys::create(None, console, b"") {
+                // A volume or a device is there.
+                Err(e) if e.is(Errno::EEXIST) => return Ok(()),
+                other => drop(other?),
+            }
         }
-        sys::mount(terminal, console, c"", MountFlags::BIND, None)
+        match sys::mount(terminal, console, c"", MountFlags::BIND, None) {
+            // The host has none.
+            Err(e) if e.is(Errno::ENOENT) && !self.create => Ok(()),
+            other => other,
+        }
     }
 }
 

@@ -113,6 +113,7 @@ pub fn parse_mount(word: &str) -> Result<Volume> {
     }
     let data = data.get(1..).unwrap_or_default();
     match kind {
+        _ if target.is_empty() => refused("--mount needs target=DST"),
         b"bind" if source.is_empty() => refused("--mount type=bind needs source=SRC"),
         b"bind" if data.is_empty() => bind(source, target, read_only),
         b"tmpfs" if source.is_empty() => {
@@ -272,6 +273,8 @@ impl ChildStep for MountVolume {
     }
 }
 
+const SAME_KIND: &str = "a directory can be mounted only onto a directory, a file onto a file";
+
 impl MountVolume {
     /// Mounts it onto `target`. Returns the root of its mount, if that is open.
     fn mount(&self, child: &mut Child, tree: Option<Fd>, target: &Fd) -> Result<Option<Fd>> {
@@ -288,12 +291,18 @@ impl MountVolume {
                     }
                 };
                 let name = own::name_of(child, target)?;
-                sys::mount(c"tmpfs", name.as_c_str().unwrap_or_default(), c"tmpfs", *flags, Some(data))
-                    .map_err(|e| e.about(path.to_bytes()))?;
+                sys::mount(c"tmpfs", name.as_c_str().unwrap_or_default(), c"tmpfs", *flags, Some(data)).map_err(
+                    |e| {
+                        let e = e.about(path.to_bytes());
+                        match e.is(Errno::EINVAL) {
+                            true => e.with_hint("an option is not possible here, such as an id that is not mapped"),
+                            false => e.hint_for(&[(Errno::ENOTDIR, SAME_KIND)]),
+                        }
+                    },
+                )?;
             }
             (Content::Host { read_only, devices, .. }, Some(tree)) => {
-                sys::move_mount(tree, target, path)
-                    .map_err(|e| e.with_hint("a directory can be mounted only onto a directory, a file onto a file"))?;
+                sys::move_mount(tree, target, path).map_err(|e| e.with_hint(SAME_KIND))?;
                 let read_only = if *read_only { MountAttr::RDONLY } else { MountAttr::NONE };
                 let no_devices = if !devices && self.forbid_devices { MountAttr::NODEV } else { MountAttr::NONE };
                 let attributes = read_only | no_devices;

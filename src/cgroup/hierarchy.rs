@@ -125,6 +125,13 @@ pub struct Hierarchy {
     pub noprefix: bool,
 }
 
+impl Hierarchy {
+    /// It is v1's with the freezer.
+    pub fn has_freezer(&self) -> bool {
+        self.version == Version::V1 && self.controllers.has(Controller::Freezer)
+    }
+}
+
 /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
 /// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`. The
 /// freezer of v1 is looked for only `with_freezer`, and only where it is mounted.
@@ -166,21 +173,44 @@ fn hierarchy_of(
     mounts: &[Mount],
 ) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
-    let (version, line) = match own_line(own, controller.name().as_bytes()) {
-        Some(line) => (Version::V1, line),
-        None if has_v2 || controller == Controller::Freezer => return Ok(None),
-        None => match own_line(own, b"") {
-            Some(line) => (Version::V2, line),
-            None => return Ok(None),
-        },
+    let name = controller.name().as_bytes();
+    let is_freezer = controller == Controller::Freezer;
+    let line = match own_line(own, name) {
+        None if has_v2 || is_freezer => None,
+        None => own_line(own, b""),
+        line => line,
     };
+    let Some(line) = line else { return Ok(None) };
+    let found = open(&line, name, mounts, !is_freezer)?;
+    Ok(found.filter(|hierarchy| hierarchy.controllers.has(controller)).map(|found| &*Box::leak(found)))
+}
+
+/// Adds the other hierarchies that are mounted: those that carry none of our controllers.
+pub fn find_others(host: &Host, found: &mut Vec<&'static Hierarchy>) -> Result<()> {
+    let own = sys::read_file(c"/proc/self/cgroup")?;
+    let mounts = host.mounts.as_ref().map_err(|e| *e)?;
+    for line in bytes::split(&own, b'\n').filter_map(parse_own_line) {
+        let first = bytes::split(line.controllers, b',').next().unwrap_or_default();
+        if !found.iter().any(|hierarchy| hierarchy.list.to_bytes() == line.controllers)
+            && let Some(other) = open(&line, first, mounts, false)?
+        {
+            found.push(Box::leak(other));
+        }
+    }
+    Ok(())
+}
+
+/// Opens the hierarchy of a line of /proc/self/cgroup, which carries `controller`: where it is mounted, or else, if it `may_mount`, in
+/// a mount of our own.
+fn open(line: &OwnLine, controller: &[u8], mounts: &[Mount], may_mount: bool) -> Result<Option<Box<Hierarchy>>> {
+    let version = if line.controllers.is_empty() { Version::V2 } else { Version::V1 };
     let (top, below, noprefix) = match mounted(mounts, version, controller, line.path) {
         Some((mount, below)) => {
             let noprefix = bytes::has_part(mount.super_options, b',', b"noprefix");
             // The kernel lists the mount points without links.
             (Dir::open_without_links(mountinfo::unescape(mount.point))?, below, noprefix)
         }
-        None if leads_up(line.path) || controller == Controller::Freezer => return Ok(None),
+        None if leads_up(line.path) || !may_mount => return Ok(None),
         None => (detached(version, line.controllers)?, line.path, false),
     };
     let mut buffer = [0u8; 512];
@@ -188,11 +218,8 @@ fn hierarchy_of(
         Version::V1 => Controllers::in_list(line.controllers, b','),
         Version::V2 => Controllers::in_list(top.read(c"cgroup.controllers", &mut buffer)?, b' '),
     };
-    if !controllers.has(controller) {
-        return Ok(None);
-    }
     let (own, list) = (below_top(&[below]), bytes::c_string(&[line.controllers]));
-    Ok(Some(Box::leak(Box::new(Hierarchy { version, top, own, controllers, list, noprefix }))))
+    Ok(Some(Box::new(Hierarchy { version, top, own, controllers, list, noprefix })))
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
@@ -205,11 +232,14 @@ pub struct OwnLine<'a> {
 
 /// The line that has `controller` in its list. That of v2 is empty, as if it named one without a name.
 pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
-    bytes::split(file, b'\n').find_map(|line| {
-        let (_id, rest) = bytes::split_once(line, b':')?;
-        let (controllers, path) = bytes::split_once(rest, b':')?;
-        bytes::has_part(controllers, b',', controller).then_some(OwnLine { controllers, path })
-    })
+    let mut lines = bytes::split(file, b'\n').filter_map(parse_own_line);
+    lines.find(|line| bytes::has_part(line.controllers, b',', controller))
+}
+
+fn parse_own_line(line: &[u8]) -> Option<OwnLine<'_>> {
+    let (_id, rest) = bytes::split_once(line, b':')?;
+    let (controllers, path) = bytes::split_once(rest, b':')?;
+    Some(OwnLine { controllers, path })
 }
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
@@ -217,12 +247,12 @@ pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
 pub fn mounted<'a>(
     mounts: &[Mount<'a>],
     version: Version,
-    controller: Controller,
+    controller: &[u8],
     path: &'a [u8],
 ) -> Option<(Mount<'a>, &'a [u8])> {
     let mut found = None;
     for mount in mounts {
-        if version.is_of(mount, controller.name().as_bytes())
+        if version.is_of(mount, controller)
             && !mountinfo::is_hidden(mount, mounts)
             && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
         {

@@ -42,8 +42,9 @@ pub fn v1(
             }
         };
         let [cpus, mems] = if hierarchy.noprefix { [c"cpus", c"mems"] } else { [c"cpuset.cpus", c"cpuset.mems"] };
-        settings.list(cpus, None, or_of_parent(limits.cpus, cpus)?);
-        settings.list(mems, None, or_of_parent(limits.mems, mems)?);
+        let explicit = limits.cpus.or(limits.mems).is_some();
+        settings.add(cpus, None, or_of_parent(limits.cpus, cpus)?, Comparison::List, explicit);
+        settings.add(mems, None, or_of_parent(limits.mems, mems)?, Comparison::List, explicit);
     }
     if controllers.has(Controller::Pids) {
         settings.pids(limits);
@@ -62,11 +63,6 @@ impl Settings {
             let value = bytes::to_decimal(value).leak();
             self.0.push(Setting { file, effective: None, value, comparison, explicit });
         }
-    }
-
-    /// Adds a list of CPUs or memory nodes.
-    pub fn list(&mut self, file: &'static CStr, effective: Option<&'static CStr>, value: &'static [u8]) {
-        self.add(file, effective, value, Comparison::List, true);
     }
 
     /// Adds a setting.

@@ -40,6 +40,9 @@ pub struct Group {
     pub settings: Vec<Setting>,
     /// It has the memory controller.
     pub has_memory: bool,
+    /// Programs look for it in the container: it holds limits, and is not only there to be paused; or the container is privileged, and
+    /// the top of all that it sees.
+    pub shown: bool,
     /// The user asked for one of its limits, or for its parent. Else it is left out where the host refuses it.
     pub explicit: bool,
     /// The cgroup that it is created in, once that is open.
@@ -77,6 +80,7 @@ impl Group {
             enable: Vec::new(),
             settings: Vec::new(),
             has_memory: false,
+            shown: false,
             explicit: true,
             parent_dir: Slot::new(Some(&hierarchy.top)),
             dir: Slot::new(Some(&hierarchy.top)),
@@ -93,12 +97,7 @@ impl Group {
 
     /// It has the freezer of v1, by which it is paused.
     pub fn has_freezer(&self) -> bool {
-        self.hierarchy.version == Version::V1 && self.hierarchy.controllers.has(Controller::Freezer)
-    }
-
-    /// It holds limits that programs look for, and is not only there to be paused.
-    pub fn shows_limits(&self) -> bool {
-        !self.has_freezer() || !self.settings.is_empty()
+        self.hierarchy.has_freezer()
     }
 
     /// Its directory, if it exists.
@@ -153,20 +152,27 @@ pub fn find_groups(
         }
     }
     let name = name_of(spec, host);
+    // A privileged container is the top of what it sees, and what it makes there does not stay: it has a group in each hierarchy.
+    let in_each = !spec.privilege.confined && host.ids.0 == 0;
+    if in_each {
+        hierarchy::find_others(host, hierarchies)?;
+    }
     for &hierarchy in &*hierarchies {
-        let (all, explicit) = (all & hierarchy.controllers, explicit & hierarchy.controllers);
-        if all == Controllers::NONE {
+        let needed = all & hierarchy.controllers;
+        let explicit = explicit & hierarchy.controllers;
+        let all = if in_each && hierarchy.version == Version::V1 { hierarchy.controllers } else { needed };
+        if needed == Controllers::NONE && !in_each {
             continue;
         }
+        let parent = spec.cgroup_parent.filter(|_| needed != Controllers::NONE);
+        let group = |all| group(hierarchy, spec, parent, name, all, explicit);
         // First with the defaults; if the host refuses one of those, only with what the user asked for.
-        let found = match group(hierarchy, spec, name, all, explicit) {
-            Err(_) if all != explicit && explicit != Controllers::NONE => {
-                group(hierarchy, spec, name, explicit, explicit)
-            }
+        let found = match group(all) {
+            Err(_) if all != explicit && explicit != Controllers::NONE => group(explicit),
             found => found,
         };
         match found {
-            Err(_) if explicit == Controllers::NONE && spec.cgroup_parent.is_none() => {}
+            Err(_) if explicit == Controllers::NONE && parent.is_none() => {}
             found => groups.push(found?),
         }
     }
@@ -184,6 +190,7 @@ pub fn find_callers(host: &Host) -> Vec<&'static Hierarchy> {
 fn group(
     hierarchy: &'static Hierarchy,
     spec: &Spec,
+    parent: Option<&str>,
     name: &'static CStr,
     controllers: Controllers,
     explicit: Controllers,
@@ -192,7 +199,7 @@ fn group(
     if hierarchy.version == Version::V2 && !sys::is_on_cgroup(&hierarchy.top)? {
         return Err(Error::refused("no cgroup at", hierarchy.top.path(), "another mount is there"));
     }
-    let wanted = spec.cgroup_parent.map(|path| {
+    let wanted = parent.map(|path| {
         let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
         hierarchy::below_top(&[above, path.as_bytes()])
     });
@@ -221,6 +228,7 @@ fn group(
         parent,
         enable,
         has_memory: controllers.has(Controller::Memory),
+        shown: !spec.privilege.confined || !hierarchy.has_freezer() || !settings.is_empty(),
         explicit: wanted.is_some() || settings.iter().any(|setting| setting.explicit),
         settings,
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),

@@ -266,7 +266,7 @@ impl MountCgroup {
         in_userns: bool,
         detached: &mut Vec<&'static CStr>,
     ) -> Option<MountCgroup> {
-        if group.map_or(hierarchy.own == c".", |group| !group.shows_limits()) {
+        if group.map_or(hierarchy.own == c".", |group| !group.shown) {
             return None;
         }
         let bound = group.and_then(|group| group.path).filter(|_| in_userns);
@@ -340,7 +340,10 @@ impl MountCgroups {
     /// By the names that a host has: /sys/fs/cgroup itself is that of v2, unless there are hierarchies of v1 as well.
     pub fn new(groups: &[&'static Group], host: &Host, flags: MountFlags) -> MountCgroups {
         let point = |group: &Group| match group.hierarchy.version {
-            Version::V1 => bytes::c_string(&[POINT.to_bytes(), b"/", group.hierarchy.list.to_bytes()]),
+            Version::V1 => {
+                let list = group.hierarchy.list.to_bytes();
+                bytes::c_string(&[POINT.to_bytes(), b"/", list.strip_prefix(b"name=").unwrap_or(list)])
+            }
             Version::V2 if groups.len() == 1 => POINT,
             Version::V2 => c"fs/cgroup/unified",
         };
@@ -379,7 +382,6 @@ impl ChildStep for MountCgroups {
             }
             unless(mount_cgroup(group.hierarchy.version, point, self.flags, group.hierarchy.list), &NO_PLACE)?;
         }
-        // A privileged container is shown nothing of v1.
         if in_memory {
             sys::remount_read_only(POINT, self.flags)?;
         }

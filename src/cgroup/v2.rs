@@ -31,10 +31,10 @@ pub fn settings(limits: &Limits, controllers: Controllers, settings: &mut Settin
     if controllers.has(Controller::Cpuset) {
         // The file keeps what was written even where the parent does not have it: only .effective tells.
         if let Some(list) = limits.cpus {
-            settings.list(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), list);
+            settings.add(c"cpuset.cpus", Some(c"cpuset.cpus.effective"), list, Comparison::List, true);
         }
         if let Some(list) = limits.mems {
-            settings.list(c"cpuset.mems", Some(c"cpuset.mems.effective"), list);
+            settings.add(c"cpuset.mems", Some(c"cpuset.mems.effective"), list, Comparison::List, true);
         }
     }
     if controllers.has(Controller::Pids) {

@@ -173,11 +173,13 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     {
         return Err(Error::usage("--workdir is not an absolute path in the container", dir));
     }
-    let mut volumes = spec.volumes.iter();
-    while let Some(volume) = volumes.next() {
+    let devices = spec.devices.iter().map(|[_, target]| *target);
+    let targets: Vec<_> = spec.volumes.iter().map(|volume| volume.target).chain(devices).collect();
+    let mut targets = targets.iter();
+    while let Some(target) = targets.next() {
         // Of two only the later would be seen, as docker has it.
-        if volumes.as_slice().iter().any(|later| later.target == volume.target) {
-            return Err(Error::usage("two mounts at one place", volume.target.to_bytes()));
+        if targets.as_slice().contains(target) {
+            return Err(Error::usage("two mounts at one place", target.to_bytes()));
         }
     }
     if let Some(port) = spec.ports.first().filter(|_| spec.network.is_host()) {

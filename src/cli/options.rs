@@ -154,6 +154,15 @@ macro_rules! options {
     };
 }
 
+/// Takes the words of an option that can be given many times, one by one.
+fn each(
+    request: &mut Request,
+    words: &[&'static str],
+    take: fn(&mut Request, &'static str) -> Result<()>,
+) -> Result<()> {
+    words.iter().try_for_each(|word| take(request, word))
+}
+
 options! {
     "Limits" {
         memory_limit: "-m, --memory-limit, --memory" One("BYTES")
@@ -240,28 +249,32 @@ options! {
             => |request, _| request.spec.read_only = true;
         volume: "-v, --volume" Many("SRC:DST[:OPTS]")
             "mount a host directory or file at DST; OPTS such as ro"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 request.spec.volumes.push(volume::parse(word)?);
-            };
+                Ok(())
+            })?;
         mount: "--mount" Many("type=TYPE,KEY=VALUE")
             "the same in docker's words: type=bind,src=..,dst=..,ro or type=tmpfs,dst=..,tmpfs-size=.."
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 request.spec.volumes.push(volume::parse_mount(word)?);
-            };
+                Ok(())
+            })?;
         tmpfs: "--tmpfs" Many("DST[:OPTS]")
             "mount memory at DST; OPTS such as size=64m,mode=1777,exec"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 request.spec.volumes.push(volume::parse_tmpfs(word)?);
-            };
+                Ok(())
+            })?;
         tz: "--tz" One("ZONE")
             "its time zone, such as Europe/Paris, or local: the host's file, as its /etc/localtime"
             => |request, word| request.spec.volumes.push(volume::parse_zone(word)?);
         device: "--device" Many("PATH[:DST]")
             "a device of the host, at its path or at DST"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 request.spec.devices.push(volume::parse_device(word)?);
                 request.needs_own_root.get_or_insert(word);
-            };
+                Ok(())
+            })?;
         shm_size: "--shm-size" One("BYTES")
             "size of /dev/shm; default 64m"
             => |request, word| {
@@ -302,12 +315,18 @@ options! {
             => |request, words| request.spec.env = words;
         unsetenv: "--unsetenv" Many("NAME")
             "leave out a variable of the caller's, or a default one"
-            => |request, words| request.spec.unset_env = words;
+            => |request, words| {
+                if let Some(word) = words.iter().find(|word| word.contains('=')) {
+                    return Err(Error::usage("--unsetenv takes a NAME, not", word.as_bytes()));
+                }
+                request.spec.unset_env = words;
+            };
         env_file: "--env-file" Many("FILE") exec(takes)
             "set the variables in FILE, one on each line"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 request.spec.env_files.push(path(word));
-            };
+                Ok(())
+            })?;
         workdir: "-w, --workdir" One("DIR") exec(takes, joins)
             "working directory; run makes one that is missing in a root of its own"
             => |request, word| request.spec.workdir = Some(path(word));
@@ -342,12 +361,13 @@ options! {
             };
         ulimit: "--ulimit" Many("NAME=SOFT[:HARD]") exec(joins)
             "set a resource limit of its processes, such as nofile=1024"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 let limit = ulimit::parse(word)?;
                 // The last one of a name counts, as with docker.
                 request.spec.ulimits.retain(|other| other.resource != limit.resource);
                 request.spec.ulimits.push(limit);
-            };
+                Ok(())
+            })?;
         preserve_fds: "--preserve-fds" One("N") exec(takes)
             "pass it the N descriptors from 3 on, beside the three streams"
             => |request, word| {
@@ -380,9 +400,10 @@ options! {
             => |request, word| request.spec.network = network::parse(word)?;
         publish: "-p, --publish" Many("[HOST:]CONT")
             "a port of the host, or a range, that leads to CONT: [IP:][HOST[-END]:]CONT[-END][/udp]; callers are seen as 127.0.0.1"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 network::publish(word, &mut request.spec.ports)?;
-            };
+                Ok(())
+            })?;
         subnet: "--subnet" One("ADDRESS/BITS")
             "the network of its bridge; default 10.88.0.0/16"
             => |request, word| network::bridge_of(&mut request.spec, word)?.subnet = Some(network::subnet(word)?);
@@ -394,20 +415,23 @@ options! {
             => |request, word| network::bridge_of(&mut request.spec, word)?.mac = Some(network::mac(word)?);
         add_host: "--add-host" Many("NAME:IP")
             "a line in its /etc/hosts; on a bridge IP may be host-gateway, this host"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 etc::put_host(word, &mut request.spec)?;
-            };
+                Ok(())
+            })?;
         dns: "--dns" Many("IP")
             "a name server, instead of the host's"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 etc::put_server(word, &mut request.spec.dns)?;
                 request.needs_own_root.get_or_insert(word);
-            };
+                Ok(())
+            })?;
         sysctl: "--sysctl" Many("NAME=VALUE")
             "set what is its own: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*"
-            => |request, words| for word in words {
+            => |request, words| each(request, words, |request, word| {
                 request.spec.sysctls.push(sysctl::parse(word)?);
-            };
+                Ok(())
+            })?;
         pid: "--pid" One("host") exec(joins)
             "share the processes of the host, or container:NAME's"
             => |request, word| match of_container(word)? {

@@ -57,6 +57,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
         (_, Value::One, "N" | "N.N" | "LIST") => "=1".into(),
         (_, Value::One | Value::Optional, word) if word.contains("host") => "=host".into(),
         ("--volume", ..) => "=/a:/b".into(),
+        ("--device", ..) => "=/d".into(),
         ("--mount", ..) => "=type=tmpfs,dst=/t".into(),
         ("--ulimit", ..) => "=nofile=5".into(),
         ("--umask", ..) => "=027".into(),
@@ -89,7 +90,7 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert!(spec.ephemeral && spec.read_only && spec.tty && spec.init);
     assert_eq!(spec.ephemeral_size, Some(5 << 20));
     assert_eq!((spec.volumes.len(), spec.ulimits.len()), (4, 1));
-    assert_eq!(spec.devices, [[c"/x", c"/x"]]);
+    assert_eq!(spec.devices, [[c"/d", c"/d"]]);
     assert_eq!((spec.env, &spec.env_files[..]), (&["/x"][..], &[c"/x"][..]));
     assert_eq!(spec.user, Some("nobody:7"));
     assert_eq!((spec.timeout, spec.stop_signal, spec.cid_file, spec.passed), (Some(5), Some(5), Some(c"/x"), 1));

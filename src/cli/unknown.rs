@@ -36,16 +36,18 @@ format no-trunc latest last size: --json
 /// Commands of docker's, and what to do instead.
 const COMMANDS: &str = "\
 attach top: mydocker exec NAME COMMAND runs a command in it
-commit cp diff export: cp works in the folder that --rootfs names
+commit cp export: cp works in the folder that --rootfs names
+diff: compare the folder that --rootfs names with a copy
 container: leave it out
 inspect: mydocker ps -a --json
 ls port: mydocker ps
-prune: mydocker rm $(mydocker ps -aq)
+prune system: mydocker rm $(mydocker ps -aq)
 build history image images import load login logout pull push rmi save search tag: there are no images: mydocker \
     help root says what there is
-create start restart rename update: rm -f NAME, and run it again
+create: mydocker run -d --name NAME COMMAND
+start restart rename update: mydocker rm -f NAME, and run it again
 network volume: --network and -v are options of run
-info system: mydocker check
+info: mydocker check says what this host offers
 ";
 
 /// Beside those of `verbs.rs`.

@@ -91,12 +91,26 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Option<
 }
 
 /// Images that docker's users name in front of the command.
-const IMAGES: [&[u8]; 8] =
-    [b"alpine", b"ubuntu", b"debian", b"busybox", b"fedora", b"archlinux", b"nginx", b"hello-world"];
+const IMAGES: [&[u8]; 10] = [
+    b"alpine",
+    b"ubuntu",
+    b"debian",
+    b"busybox",
+    b"fedora",
+    b"archlinux",
+    b"nginx",
+    b"hello-world",
+    b"redis",
+    b"postgres",
+];
 
 fn not_found(word: &CStr) -> Error {
     let word = word.to_bytes();
-    let is_image = IMAGES.contains(&word) || word.contains(&b':') && !word.starts_with(b"/") && !word.starts_with(b".");
+    // `alpine:3.20`, or the name of a registry, as in `docker.io/library/alpine`.
+    let first = bytes::split(word, b'/').next().unwrap_or_default();
+    let is_path = matches!(first, b"" | b"." | b"..");
+    let is_image =
+        IMAGES.contains(&word) || !is_path && (word.contains(&b':') || first != word && first.contains(&b'.'));
     match is_image {
         true => {
             Error::not_found(word).with_hint("not found; there are no images: mydocker help root says what there is")

@@ -2,10 +2,10 @@
 
 use super::Parts;
 use crate::bytes;
+use crate::cgroup::Version;
 use crate::cgroup::steps::{
     CloseLocks, DetachCgroups, JoinCgroup, MountCgroup, MountCgroups, SetAffinity, UnshareCgroup,
 };
-use crate::cgroup::{Group, Version};
 use crate::command::{CloseDescriptors, CloseParentsEnds, Execute, ReceiveCommand};
 use crate::host::Host;
 use crate::init::BecomeInit;
@@ -181,9 +181,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     steps.add(LeadSession);
     if spec.tty {
         steps.add(OpenTerminal { ptmx: c"/dev/pts/ptmx" });
-        if own_root {
-            steps.add(BindConsole);
-        }
+        steps.add(BindConsole { create: own_root });
     }
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });
@@ -200,13 +198,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(step);
     }
 
-    let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shows_limits()).collect();
-    // A privileged container on v2 is the top of its own cgroup, if it has one. On v1 it would be so in the hierarchies of its limits
-    // alone, and what it makes in the others would be left.
-    let on_v1 = |group: &&Group| group.hierarchy.version == Version::V1;
-    if !privilege.confined && shown.iter().any(on_v1) {
-        shown.clear();
-    }
+    let shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shown).collect();
     // A privileged container may make groups below its own.
     let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };
     // What the user mounts there is not covered; in a user namespace that may be the host's /sys.

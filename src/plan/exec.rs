@@ -3,8 +3,8 @@
 
 use super::child::become_command;
 use super::{Parts, Plan, namespaces};
+use crate::cgroup::Group;
 use crate::cgroup::steps::{JoinCgroup, SetAffinity};
-use crate::cgroup::{Group, Version};
 use crate::command::{self, CloseParentsEnds, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
@@ -92,9 +92,8 @@ pub fn make(
         child.add(MakeMountsSlave);
         child.add(ReopenStdin { input });
     }
-    // A container that is confined, or that has a cgroup of its own on v2, is the top of its own cgroup namespace.
-    let is_on_v2 = target.groups.iter().any(|group| group.hierarchy.version == Version::V2);
-    let has_namespace = target.spec.privilege.confined || is_on_v2;
+    // A container that is confined, or that has cgroups of its own, is the top of its own cgroup namespace.
+    let has_namespace = target.spec.privilege.confined || !target.groups.is_empty();
     let cgroup = if has_namespace { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
     child.add(JoinNamespaces { process, flags: all.without(CloneFlags::NEWUSER) | cgroup });
     child.add(LeadSession);

@@ -8,20 +8,18 @@ use std::collections::BTreeMap;
 pub struct Machine<'a> {
     /// AUDIT_ARCH_* of <linux/audit.h>.
     pub audit: u32,
-    /// Numbers from here on are not its own, but those of x32, which share its AUDIT_ARCH.
-    pub foreign: Option<u32>,
     /// Name and number of every call.
     pub calls: &'a [(&'a str, u32)],
 }
 
-/// x86_64, whose x32 programs are a second table of calls behind the same AUDIT_ARCH.
+/// x86_64. The numbers of x32, from 0x40000000 on, share its AUDIT_ARCH; they do not exist here, as on most kernels.
 pub fn x86_64<'a>(calls: &'a [(&'a str, u32)]) -> Machine<'a> {
-    Machine { audit: 0xc000_003e, foreign: Some(0x4000_0000), calls }
+    Machine { audit: 0xc000_003e, calls }
 }
 
 /// aarch64.
 pub fn aarch64<'a>(calls: &'a [(&'a str, u32)]) -> Machine<'a> {
-    Machine { audit: 0xc000_00b7, foreign: None, calls }
+    Machine { audit: 0xc000_00b7, calls }
 }
 
 /// One instruction: struct sock_filter of <linux/filter.h>.
@@ -184,7 +182,6 @@ pub fn compile(rules: &BTreeMap<&str, Rules>, machine: &Machine) -> Result<Vec<I
 /// The ranges of numbers with the same lines, ascending.
 fn ranges<'a>(rules: &'a BTreeMap<&str, Rules>, machine: &Machine) -> Result<Vec<Range<'a>>, String> {
     const NOT_THERE: &[(Condition, Answer)] = &[(Condition::Always, Answer { value: ERRNO | ENOSYS, unless: [0; 2] })];
-    const FOREIGN: &[(Condition, Answer)] = &[(Condition::Always, Answer { value: ERRNO | EPERM, unless: [0; 2] })];
     let mut calls = machine.calls.to_vec();
     calls.sort_by_key(|(_, number)| *number);
     let mut ranges: Vec<Range> = vec![(0, NOT_THERE)];
@@ -197,11 +194,6 @@ fn ranges<'a>(rules: &'a BTreeMap<&str, Rules>, machine: &Machine) -> Result<Vec
     for (name, number) in calls {
         add(number, rules.get(name).ok_or(format!("no line for {name}"))?.as_slice());
         add(number + 1, NOT_THERE);
-    }
-    if let Some(foreign) = machine.foreign {
-        add(foreign, FOREIGN);
-        // A negative number is no call of x32 either.
-        add(1 << 31, NOT_THERE);
     }
     Ok(ranges)
 }
@@ -441,23 +433,19 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_are_killed_and_x32_is_refused() {
+    fn other_machines_are_killed_and_x32_is_not_there() {
         let rules = parse(POLICY, &capabilities()).unwrap();
         let tables = tables();
         for machine in machines(&tables) {
             let filter = compile(&rules, &machine).unwrap();
-            let Machine { audit, foreign, .. } = machine;
+            let Machine { audit, .. } = machine;
             for other in [0x4000_0003, 0x4000_0028, 0xc000_003e, 0xc000_00b7, 0, u32::MAX] {
                 let (answer, steps) = run(&filter, u64::MAX, other, 0, [0; 6]);
                 assert_eq!(answer == KILL, other != audit, "{other:#x}");
                 assert!(other == audit || steps == 3);
             }
-            for number in [0x8000_0000, u32::MAX] {
+            for number in [0x4000_0000, 0x4000_0001, 0x4000_0200, 0x8000_0000, u32::MAX] {
                 assert_eq!(run(&filter, u64::MAX, audit, number, [0; 6]).0, ERRNO | ENOSYS, "{number:#x}");
-            }
-            for number in [0x4000_0000, 0x4000_0001, 0x4000_0200] {
-                let (answer, _) = run(&filter, u64::MAX, audit, number, [0; 6]);
-                assert_eq!(answer, ERRNO | if foreign.is_some() { EPERM } else { ENOSYS }, "{number:#x}");
             }
         }
     }
@@ -499,7 +487,7 @@ mod tests {
         assert!(bad("read EPERM arg0=1").contains("no line that always holds"));
         assert!(bad("read allow\nread EPERM").contains("never looked at"));
         let rules = parse("read allow", &capabilities).unwrap();
-        let machine = Machine { audit: 1, foreign: None, calls: &[("read", 0), ("write", 1)] };
+        let machine = Machine { audit: 1, calls: &[("read", 0), ("write", 1)] };
         assert_eq!(compile(&rules, &machine).unwrap_err(), "no line for write");
     }
 
@@ -512,7 +500,7 @@ mod tests {
         for (name, number) in &calls {
             rules.insert(name, vec![(Condition::Always, Answer { value: ERRNO | (number % 7 * 500), unless: [0; 2] })]);
         }
-        let filter = compile(&rules, &Machine { audit: 9, foreign: None, calls: &calls }).unwrap();
+        let filter = compile(&rules, &Machine { audit: 9, calls: &calls }).unwrap();
         for (_, number) in &calls {
             assert_eq!(run(&filter, 0, 9, *number, [0; 6]).0, ERRNO | (number % 7 * 500));
         }

@@ -60,7 +60,9 @@ impl ChildStep for MountDev {
 }
 
 step! {
-    /// Mounts memory for POSIX shared memory: shm_overview(7).
+    /// Mounts memory on /dev/shm: for shared memory, or before that for a file of /etc on its way.
+    ///
+    /// Source: shm_overview(7).
     pub struct MountShm {
         /// The options of the tmpfs, with its size.
         pub options: &'static CStr,

@@ -33,6 +33,8 @@ fn folders(named: Option<&'static CStr>, uid: u32, environment: &[&'static CStr]
     folders
 }
 
+const OTHER_FOLDER: &str = "no record can be kept there: name another folder with --state DIR";
+
 /// The folder of all records of this user. If it does not exist, `create` makes it; without `create` the result is `None`.
 pub fn folder(
     named: Option<&'static CStr>,
@@ -51,11 +53,11 @@ pub fn folder(
         match made.and_then(|()| Dir::open_itself(path)) {
             Ok(dir) => return check(&dir, path, uid).map(|()| Some(dir)),
             Err(e) if !e.is_one_of(&[Errno::ENOENT, Errno::EROFS, Errno::EACCES, Errno::ENOTDIR]) => {
-                return Err(e.with_hint("no record can be kept there: name another folder with --state DIR"));
+                return Err(e.with_hint(OTHER_FOLDER));
             }
             Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
                 found = Err(e.with_hint(match is_only {
-                    true => "no record can be kept there: name another folder with --state DIR",
+                    true => OTHER_FOLDER,
                     false => "no record can be kept: mkdir /run, or name a folder with --state DIR",
                 }))
             }
@@ -178,7 +180,7 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
                     None => {}
                 },
             },
-            Err(e) => return Err(e.with_hint("no record can be kept: name another folder with --state DIR")),
+            Err(e) => return Err(e.with_hint(OTHER_FOLDER)),
         }
     }
     Err(Error::refused("the record", name.to_bytes(), "another process removes it as soon as it is made"))

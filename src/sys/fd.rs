@@ -157,9 +157,15 @@ pub fn sealed_copy(file: &Fd) -> Result<Fd> {
         }
     }
     let seals = Seals::SEAL | Seals::SHRINK | Seals::GROW | Seals::WRITE;
-    // SAFETY: F_ADD_SEALS takes flags
-    unsafe { call!(fcntl(copy.borrow(), Fcntl::ADD_SEALS, seals)) }.about_text(b"mydocker")?;
-    Ok(copy)
+    let mut busy = 0;
+    loop {
+        // SAFETY: F_ADD_SEALS takes flags
+        match unsafe { call!(fcntl(copy.borrow(), Fcntl::ADD_SEALS, seals)) }.about_text(b"mydocker") {
+            // The kernel itself holds a page, as while it moves it; it has waited for 150 ms.
+            Err(e) if e.is(Errno::EBUSY) && busy < 20 => busy += 1,
+            sealed => return sealed.map(|_| copy),
+        }
+    }
 }
 
 /// fcntl(2) F_SETFL O_NONBLOCK: what would wait fails with EAGAIN instead. It belongs to the open file description.

@@ -132,7 +132,7 @@ pub fn statuses(page: Page) -> &'static [(&'static str, &'static str)] {
     match page {
         "" => &[
             ("that of the command", "for run and exec, whose pages say more"),
-            ("0", "what the command was told to do is done"),
+            ("0", "it has done what it was told to do"),
             ("1", "check: mydocker run does not work without options on this host"),
             ("125", "mydocker itself failed, and a line on stderr says why"),
         ],
@@ -165,6 +165,7 @@ const FAILED: (&str, &str) = ("125", "mydocker failed, and a line on stderr says
 /// Those of `run`.
 const OF_COMMAND: &[(&str, &str)] = &[
     ("the command's own", "it exited"),
+    ("0", "with -d: the command was executed; with --dry-run: the plan was printed"),
     ("128 + n", "signal n ended it"),
     ("125", "mydocker itself failed, and nothing was run"),
     ("126", "the command was found and cannot be executed"),
@@ -173,7 +174,7 @@ const OF_COMMAND: &[(&str, &str)] = &[
 
 /// Those of `exec`: the same, and one more.
 const OF_EXEC: &[(&str, &str)] = {
-    let [exited, signalled, failed, rest @ ..] = OF_COMMAND else { unreachable!() };
+    let [exited, _, signalled, failed, rest @ ..] = OF_COMMAND else { unreachable!() };
     let [cannot, missing] = rest else { unreachable!() };
     &[*exited, *signalled, ("137", "also: the container has ended meanwhile"), *failed, *cannot, *missing]
 };

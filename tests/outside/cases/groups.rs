@@ -1,7 +1,7 @@
 //! Cgroups: where mydocker makes the directories, how it names them, and that the command is in them from its first
 //! instruction.
 
-use crate::support::harness::{mydocker_at, mydocker_file, probe, unique_name, waiting_container};
+use crate::support::harness::{mydocker_at, mydocker_file, probe, run, unique_name, waiting_container};
 use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, is_virtual_host, on_v2};
 use crate::support::roots::Root;
@@ -76,7 +76,7 @@ fn a_privileged_container_has_groups_of_its_own() {
         &["-e", "B=busybox", "--rootfs", &path],
     ] {
         let options: Vec<&str> = own.iter().chain(more).copied().collect();
-        let outcome = crate::support::harness::run(&options, &["sh", "-c", script]).finish();
+        let outcome = run(&options, &["sh", "-c", script]).finish();
         assert_eq!(outcome.success(), expected, "{more:?}");
     }
     // What exec starts sees the same.
@@ -84,6 +84,36 @@ fn a_privileged_container_has_groups_of_its_own() {
     let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
     assert_ne!(inside, fs::read_link("/proc/self/ns/cgroup").expect("readlink"));
     running.finish().success();
+}
+
+case!(
+    a_privileged_container_has_groups_in_each_hierarchy,
+    Needs::ROOT | Needs::MEMORY_ON_V1 | Needs::MOUNTED | Needs::SH | Needs::OVERLAY | Needs::BUSYBOX
+);
+/// It is the top of all that it sees, whether it holds a limit there or not, and nothing of what it makes is left. In a cpuset nobody
+/// can be before it has a CPU.
+fn a_privileged_container_has_groups_in_each_hierarchy() {
+    let script = "for top in $($B sed -n '/ - cgroup/s/^[^ ]* [^ ]* [^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1:\\2/p' /proc/self/mountinfo); do
+            [ ${top%%:*} = / ] || echo $top; top=${top#*:}
+            $B mkdir -p $top/some/where || echo $top
+            case $top in *cpuset*) ;; *) echo 0 >$top/some/where/cgroup.procs || echo $top;; esac
+            [ ! -e $top/memory.limit_in_bytes ] || $B cat $top/memory.limit_in_bytes
+        done
+        $B grep -vc -e some/where -e cpuset /proc/self/cgroup; true";
+    let root = Root::with_directories().with_busybox();
+    let path = root.0.text("");
+    for more in [
+        &["-e", "B="][..],
+        &["-e", "B=", "--init"],
+        &["-e", "B=", "--ephemeral"],
+        &["-e", "B=busybox", "--rootfs", &path],
+        &["-e", "B=", "--network", "host", "--ipc", "host"],
+    ] {
+        let options = [&["--privileged", "-m", "100m"], more].concat();
+        assert_eq!(run(&options, &["sh", "-c", script]).finish().success(), "104857600\n0\n", "{more:?}");
+    }
+    let of_all: Vec<PathBuf> = host().hierarchies.iter().map(|hierarchy| hierarchy.point.join("some")).collect();
+    assert!(!of_all.is_empty() && of_all.iter().all(|path| !path.exists()), "{of_all:?}");
 }
 
 case!(without_limits_the_callers_is_seen, Needs::ROOT | Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED | Needs::SH);

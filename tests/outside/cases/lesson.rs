@@ -2,8 +2,9 @@
 
 use crate::probes::own_network::in_own_network;
 use crate::support::folder::Folder;
-use crate::support::harness::mydocker_file;
+use crate::support::harness::{mydocker_file, run};
 use crate::support::needs::Needs;
+use crate::support::roots::Root;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -134,6 +135,25 @@ probe!("first-visit", |_| {
     // busybox's shell takes its own programs first, and has no path for them.
     print_what_is_shown_to(0, &["busybox", "sh"], commands);
 });
+
+case!(a_released_file_is_put_where_it_belongs, Needs::ROOT | Needs::SH | Needs::BUSYBOX);
+/// By the line of the README, on a host that has busybox alone: its shell, and its programs.
+fn a_released_file_is_put_where_it_belongs() {
+    let root = Root::with_directories().with_busybox();
+    let line = |document: &'static str| document.lines().map(str::trim).find(|line| line.contains("SHA256SUMS |"));
+    assert_eq!(line(README), line(CHINESE));
+    let (line, check) = line(README).and_then(|line| line.rsplit_once(" && ")).expect("the line");
+    assert_eq!(check, "mydocker check");
+    for applet in ["grep", "sha256sum", "cp", "chmod", "test"] {
+        std::os::unix::fs::symlink("busybox", root.0.path("bin").join(applet)).expect("symlink");
+    }
+    root.0.write_program("mydocker-x86_64", &std::fs::read(mydocker_file()).expect("the file under test"));
+    let sum = "sha256sum mydocker-x86_64 >SHA256SUMS && ";
+    let path = root.path();
+    let script = format!("{sum}{line} && test -x /bin/mydocker && mydocker --version");
+    let said = run(&["--rootfs", &path], &["sh", "-c", &script]).finish().success();
+    assert!(said.starts_with("mydocker-x86_64: OK\nmydocker "), "{said}");
+}
 
 const TASKS: &str = include_str!("../../manual/tasks.md");
 

@@ -402,6 +402,23 @@ fn mydocker_is_masked() {
     assert!(fs::read(&file).expect("read") == before, "mydocker's file has changed");
 }
 
+case!(its_copy_waits_for_a_page_that_is_busy, Needs::ROOT | Needs::STRACE);
+/// While the kernel moves a page of the copy, fcntl(2) is EBUSY.
+fn its_copy_waits_for_a_page_that_is_busy() {
+    let (root, folder) = (Root::with_directories(), Folder::new());
+    let (file, path) = (mydocker_file().display().to_string(), root.path());
+    let run = |times: &str| {
+        // The first call asks for the seals of the file itself.
+        let inject = format!("inject=fcntl:error=EBUSY:when={times}");
+        let strace = ["-f", "-o", &folder.text("strace"), "-e", &inject, &file].map(String::from);
+        let options = ["run", "--no-limits", "--privileged", "--init", "--rootfs", &path].map(String::from);
+        let command = ["/probe", "--probe", "status", "5"].map(String::from);
+        mydocker_at(&tool("strace").expect("strace"), &[&strace[..], &options, &command].concat()).finish()
+    };
+    assert_eq!(run("2..4").code(), 5);
+    run("2+").refused(125, &["fcntl", "mydocker", "EBUSY"]);
+}
+
 case!(its_file_is_out_of_reach_of_a_root, Needs::ROOT);
 /// CVE-2019-5736 once more: what is executed is a script of the container's root, whose interpreter is whoever executes it; and who
 /// runs inside opens that file, and changes what it can.

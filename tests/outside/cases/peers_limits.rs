@@ -160,6 +160,9 @@ fn what_is_refused() {
         ("memory and a volume", "--rootfs /tmp --tmpfs /run -v /run:/run", "/run"),
         ("a volume and a mount", "--rootfs /tmp -v /a:/x --mount type=bind,src=/b,dst=/x", "/x"),
         ("memory twice", "--rootfs /tmp --tmpfs /x --tmpfs /x:size=1m", "/x"),
+        ("two devices", "--rootfs /tmp --device /dev/null:/x --device /dev/zero:/x", "/x"),
+        ("a device and a volume", "--rootfs /tmp --device /dev/null:/x -v /a:/x", "/x"),
+        ("a mount that is nowhere", "--rootfs /tmp --mount type=bind,src=/etc", "target=DST"),
     ];
     for (assertion, options, word) in ROWS {
         let options: Vec<&str> = options.split(' ').collect();

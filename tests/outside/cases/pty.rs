@@ -38,6 +38,17 @@ fn it_is_the_first_of_an_own_devpts() {
     assert_eq!(two.finish().success(), "two\r\ntwo\r\n");
 }
 
+case!(it_is_the_console, Needs::NAMESPACES | Needs::TERMINAL);
+/// In the mounts of the run alone; a host may have none.
+fn it_is_the_console() {
+    let host = std::fs::metadata("/dev/console").map(|console| console.rdev());
+    for options in OPTIONS {
+        let seen = probe(options, &["see", "/dev/console"]).finish().success();
+        assert_eq!(seen, if host.is_ok() { "char 136:0 620\r\n" } else { "ENOENT\r\n" }, "{options:?}");
+    }
+    assert_eq!(std::fs::metadata("/dev/console").map(|console| console.rdev()).ok(), host.ok());
+}
+
 case!(programs_inside_can_make_more, Needs::NAMESPACES);
 fn programs_inside_can_make_more() {
     assert_eq!(probe(&["-t"], &["another"]).finish().success(), "/dev/pts/1\r\n");

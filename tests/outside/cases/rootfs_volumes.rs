@@ -281,4 +281,5 @@ fn what_cannot_be_mounted() {
     root.refuses(&["-v", &format!("{file}:/etc")], &["/etc", "a file onto a file"]);
     root.refuses(&["-v", &format!("{}:/probe", host.text("."))], &["/probe"]);
     root.refuses(&["-v", &format!("{file}:/probe/below")], &["/probe/below", "ENOTDIR"]);
+    root.refuses(&["--tmpfs", "/probe"], &["/probe", "ENOTDIR", "only onto a directory"]);
 }

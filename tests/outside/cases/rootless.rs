@@ -194,6 +194,8 @@ fn a_root_of_its_own() {
     let volume = format!("{}:/data", source.text("."));
     assert_eq!(says(&["-v", &volume, "--tmpfs", "/memory"], &["file", "/data/file"]), "of the host\n");
     says(&["--tmpfs", "/memory"], &["touch", "/memory/new"]);
+    let of_nobody = shared_files.in_root(&root, &["--tmpfs", "/memory:uid=4000000000"], &["status", "0"]).finish();
+    of_nobody.refused(125, &["/memory", "EINVAL", "not mapped"]);
 }
 
 case!(no_cgroups_of_the_callers_are_seen, Needs::USER_NAMESPACES);
