@@ -126,6 +126,12 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
+    /// Opens one of its cgroups, which the user may have named.
+    pub fn open(&self, cgroup: &CStr) -> Result<Dir> {
+        Dir::open(Some(&self.top), cgroup)
+            .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first, or name another with --cgroup-parent")]))
+    }
+
     /// It is v1's with the freezer.
     pub fn has_freezer(&self) -> bool {
         self.version == Version::V1 && self.controllers.has(Controller::Freezer)

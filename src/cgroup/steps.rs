@@ -27,8 +27,7 @@ step! {
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent)
-            .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first, or name another with --cgroup-parent")]));
+        let opened = self.group.hierarchy.open(self.group.parent);
         keep_unless_refused(self.group, opened, &self.group.parent_dir)
     }
 }

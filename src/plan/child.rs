@@ -15,7 +15,7 @@ use crate::network::BringUpLoopback;
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::names::OpenHosts;
 use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
-use crate::root::dev::{MountDev, MountShm, is_userns_bind};
+use crate::root::dev::{MountDev, MountShm, SHM, is_userns_bind};
 use crate::root::enter::{
     BindRoot, CheckRoot, EnterRoot, ForbidDevices, LeaveOldRoot, MakeMountsSlave, MakeRootReadOnly, SetUmask,
     propagation_of,
@@ -31,7 +31,7 @@ use crate::signals::{DieWithParent, LeadSession, ResetSignals};
 use crate::spec::{Content, Network, Spec, Volume};
 use crate::step::{ChildStep, List, Slot, Steps};
 use crate::streams::ReopenStdin;
-use crate::sys::{CloneFlags, Fd, MountFlags};
+use crate::sys::{self, CloneFlags, Fd, MountFlags};
 use crate::sysctl::{SetOomScoreAdj, SetSysctl};
 use crate::terminal::{AttachTerminal, BindConsole, MountDevpts, OpenTerminal};
 use crate::ulimit::SetUlimit;
@@ -101,7 +101,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
             steps.add(MountVolume {
                 volume,
                 tree,
-                create: own_root || is_in_memory(volume, &parts.volumes),
+                create: own_root || is_in_memory(volume, &parts.volumes, spec.host_ipc),
                 forbid_devices: own_root && privilege.confined,
                 propagation,
                 room: MountVolume::room(volume),
@@ -198,7 +198,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(step);
     }
 
-    let shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shown).collect();
+    let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shown).collect();
+    // An ordinary user can make none on v1: without one, a container that is not confined stays where its caller is.
+    if in_userns && !privilege.confined && shown.iter().any(|group| group.hierarchy.version == Version::V1) {
+        shown.clear();
+    }
     // A privileged container may make groups below its own.
     let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };
     // What the user mounts there is not covered; in a user namespace that may be the host's /sys.
@@ -318,19 +322,22 @@ pub fn become_command(
 }
 
 /// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.
-fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)]) -> bool {
+fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)], host_ipc: bool) -> bool {
+    let is_above =
+        |point: &CStr| bytes::below(volume.target.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty());
     let mut nearest: Option<&Volume> = None;
     for (other, _) in all {
-        let is_above = |point: &CStr| {
-            bytes::below(volume.target.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty())
-        };
         if is_above(other.target)
             && nearest.is_none_or(|found| found.target.count_bytes() <= other.target.count_bytes())
         {
             nearest = Some(other);
         }
     }
-    nearest.is_some_and(|volume| matches!(volume.content, Content::Memory { .. }))
+    match nearest {
+        Some(volume) => matches!(volume.content, Content::Memory { .. }),
+        // Shared memory is its own, where the host has any.
+        None => is_above(SHM) && !host_ipc && sys::is_directory(SHM),
+    }
 }
 
 /// From the host's root into its own.

@@ -2,8 +2,10 @@
 
 use crate::probes::own_network::in_own_network;
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker_file, run};
+use crate::support::harness::{mydocker_at, mydocker_file, run, unique_name};
+use crate::support::host::tool;
 use crate::support::needs::Needs;
+use crate::support::processes::{children, wait_until};
 use crate::support::roots::Root;
 use std::fs;
 use std::os::unix::fs::chown;
@@ -99,6 +101,73 @@ fn print_what_is_shown_to(user: u32, shell: &[&str], commands: Vec<(String, Stri
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The words in backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+case!(
+    what_is_to_be_seen_in_a_second_shell,
+    Needs::ROOT
+        | Needs::SLEEP
+        | Needs::SH
+        | Needs::BUSYBOX
+        | Needs::NO_INITRAMFS
+        | Needs::MEMORY
+        | Needs::MOUNTED
+        | Needs::PGREP
+        | Needs::PSTREE
+);
+/// While the command runs beside which the lesson says so.
+fn what_is_to_be_seen_in_a_second_shell() {
+    let looks: Vec<&str> = LESSON.split("\n\n").filter(|part| part.starts_with("*In a second shell*")).collect();
+    let [number, groups, root, kept] = looks[..] else { panic!("{} looks", looks.len()) };
+    let (folder, records) = (Folder::new(), Folder::new());
+    fs::create_dir_all(folder.path("lesson/bin")).expect("mkdir");
+    folder.write_program("lesson/bin/busybox", &fs::read(tool("busybox").expect("busybox")).expect("busybox"));
+    let sees = |command: &str| {
+        let looked = Command::new("sh").args(["-c", command]).output().expect("sh");
+        assert!(looked.status.success(), "{command}: {looked:?}");
+        String::from_utf8(looked.stdout).expect("UTF-8")
+    };
+    // Starts the first of these commands; gives the others the number of its process.
+    let beside = |text: &'static str, shown: &[&str]| {
+        let commands = quoted(text);
+        let words: Vec<&str> = commands[0].strip_prefix("mydocker ").expect("a run").split(' ').collect();
+        let running = mydocker_at(&mydocker_file(), &words).with(|run| run.current_dir(folder.as_path())).start();
+        wait_until("it runs", || {
+            let child = children(running.pid).first().copied().unwrap_or_default();
+            let name = fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+            words.iter().any(|word| word.ends_with(name.trim_end()) && !name.is_empty())
+        });
+        assert_eq!(commands.len() - 1, shown.len(), "{text}");
+        let pid = running.command_pid().to_string();
+        for (look, shown) in commands[1..].iter().zip(shown) {
+            let seen = sees(&look.replace("PID", &pid));
+            assert!(seen.contains(&shown.replace("PID", &pid)), "{look}: {seen}");
+        }
+        running.send(libc::SIGTERM);
+        drop(running.finish());
+    };
+    beside(number, &["PID sleep 100\n"]);
+    beside(groups, &["/mydocker-"]);
+    beside(root, &["PID\n", "bin\ndev\netc\n", "lesson / "]);
+    // It is the first command of its part that starts what is kept, here with a name and a folder of records of its own.
+    let part = LESSON.split("\n## One that stays\n").nth(1).expect("the part");
+    assert!(commands(part)[0].0.starts_with("mydocker run -d --name clock "));
+    let (name, state) = (unique_name(), records.text(""));
+    let call = |words: &[&str]| {
+        mydocker_at(&mydocker_file(), words).with(|call| call.env("MYDOCKER_STATE", &state)).start().reap().success()
+    };
+    call(&["run", "-d", "--name", &name, "sleep", "1000"]);
+    let [tree, record] = quoted(kept)[..] else { panic!("{kept}") };
+    let record = record.replace("/run/mydocker/clock", &format!("{state}/{name}"));
+    let (seen, record) = (sees(tree), sees(&record));
+    call(&["rm", "-f", &name]);
+    assert!(seen.contains("-mydocker(") && seen.contains("---sleep("), "{seen}");
+    assert!(record.contains("state\n") && record.contains("status\n"), "{record}");
 }
 
 /// The heading of the last part.

@@ -214,6 +214,10 @@ fn on_the_hosts_own_files() {
     assert!(!place.path("missing").exists());
 }
 
+fn host_has_shm() -> bool {
+    std::path::Path::new("/dev/shm").is_dir()
+}
+
 case!(below_memory_of_its_own, Needs::NAMESPACES);
 /// On the host's own files a mount point is made where it is in memory of the container's own, and only there.
 fn below_memory_of_its_own() {
@@ -226,6 +230,13 @@ fn below_memory_of_its_own() {
         "x\n"
     );
     assert_eq!(fs::read_dir(place.as_path()).expect("readdir").count(), 0);
+    // So is the memory that is shared.
+    let shared = format!("{source}:/dev/shm/made/here");
+    if host_has_shm() {
+        assert_eq!(probe(&["-v", &shared], &["file", "/dev/shm/made/here/file"]).finish().success(), "x\n");
+    }
+    probe(&["-v", &shared, "--ipc", "host"], &["status", "0"]).finish().refused(125, &["/dev/shm/made/here", "ENOENT"]);
+    assert!(!std::path::Path::new("/dev/shm/made").exists());
     let deeper = format!("{source}:{point}/a/b/c");
     probe(&["-v", &below, "--tmpfs", &point, "-v", &deeper], &["status", "0"])
         .finish()

@@ -58,6 +58,8 @@ numbered_needs! {
     VI,
     /// The top of procps.
     TOP,
+    PGREP,
+    PSTREE,
     TIMEOUT,
     /// The tests run on the host's console: nobody else is disturbed there.
     CONSOLE,
@@ -164,6 +166,8 @@ impl Needs {
             (Needs::LESS, "less"),
             (Needs::VI, "vi"),
             (Needs::TOP, "top"),
+            (Needs::PGREP, "pgrep"),
+            (Needs::PSTREE, "pstree"),
             (Needs::TIMEOUT, "timeout"),
             (Needs::MKSQUASHFS, "mksquashfs"),
             (Needs::BUSYBOX, "busybox"),
