@@ -684,9 +684,9 @@ pub fn lock_soon(dir: &Dir) -> Result<()> {
 }
 
 /// Locks what others hold for moments only. All signals may be blocked meanwhile, and one of the others may have been stopped: so
-/// it does not wait for ever.
+/// it does not wait for ever. Forty that come or go at once took two seconds on an emulated processor.
 pub fn lock_file_soon(file: FdRef, how: Lock, path: &[u8], hint: &'static str) -> Result<()> {
-    for _ in 0..2000 {
+    for _ in 0..5000 {
         // An error would allocate each time.
         let outcome = flock_fd(file, how | Lock::NB);
         if !outcome.is(Errno::EWOULDBLOCK) {
