@@ -94,10 +94,12 @@ case!(
 /// can be before it has a CPU.
 fn a_privileged_container_has_groups_in_each_hierarchy() {
     let script = "for top in $($B sed -n '/ - cgroup/s/^[^ ]* [^ ]* [^ ]* \\([^ ]*\\) \\([^ ]*\\) .*/\\1:\\2/p' /proc/self/mountinfo); do
-            [ ${top%%:*} = / ] || echo $top; top=${top#*:}
-            $B mkdir -p $top/some/where || echo $top
-            case $top in *cpuset*) ;; *) echo 0 >$top/some/where/cgroup.procs || echo $top;; esac
-            [ ! -e $top/memory.limit_in_bytes ] || $B cat $top/memory.limit_in_bytes
+            # A blank is written as \\040 there.
+            [ ${top%%:*} = / ] || echo $top; top=$($B printf %b \"${top#*:}\")
+            [ -e \"$top/cgroup.procs\" ] || { echo \"$top\"; continue; }
+            $B mkdir -p \"$top/some/where\" || echo \"$top\"
+            case $top in *cpuset*) ;; *) echo 0 >\"$top/some/where/cgroup.procs\" || echo \"$top\";; esac
+            [ ! -e \"$top/memory.limit_in_bytes\" ] || $B cat \"$top/memory.limit_in_bytes\"
         done
         $B grep -vc -e some/where -e cpuset /proc/self/cgroup; true";
     let root = Root::with_directories().with_busybox();
