@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs};
 
 /// The ledger: system calls of one run on v1 with all privileges dropped, and with --privileged; KiB of anonymous
-/// memory and of the peak while waiting.
+/// memory and of the peak while waiting. A privileged container has a group in each of ten hierarchies, for it is the top of all that it
+/// sees.
 const CALLS: u64 = 155;
-const CALLS_PRIVILEGED: u64 = 120;
+const CALLS_PRIVILEGED: u64 = 220;
 const ANONYMOUS: u64 = 100;
 const PEAK: u64 = 1024;
 

@@ -259,7 +259,7 @@ fn read_cgroup(input: &[u8]) {
             let Some(line) = own_line(own, name.as_bytes()) else { continue };
             let set = Controllers::in_list(line.controllers, b',');
             assert!(name.is_empty() || set.has(controller));
-            let found = mounted(&mounts, version, controller, line.path);
+            let found = mounted(&mounts, version, controller.name().as_bytes(), line.path);
             assert!(found.is_none_or(|(_, below)| line.path.ends_with(below)));
             if let Some((mount, below)) = found {
                 let path = mydocker::cgroup::hierarchy::below_top(&[below]).to_bytes();
