@@ -44,7 +44,7 @@ machines *CHAPTERS:
     tests/machines/install
     tests/machines/run {{CHAPTERS}}
 
-# the JVM, Node, Python, PostgreSQL, nginx, apt, bash and vim under mydocker, as root: the table of tests/programs/README.md
+# the JVM, Node, PostgreSQL, nginx, dig, curl, apt, vim and others under mydocker, as root: the table of tests/programs/README.md
 programs *PROGRAMS:
     tests/programs/install
     tests/programs/run {{PROGRAMS}}
@@ -53,9 +53,13 @@ programs *PROGRAMS:
 casts:
     tests/casts/record
 
-# load and chaos for as long as one says, in seconds
+# load and chaos for as long as one says, in seconds; then what the gate has no time for: a thousand runs beside each neighbour that
+# exchanges directories, 1 GB and 10,000 connections through the relay, and 200 processes of a container on a bridge killed
 soak SECONDS="600":
     MYDOCKER_SOAK_SECONDS={{SECONDS}} cargo test --release --test load
+    RACES=1000 cargo test --test outside -- races
+    MYDOCKER_RELAY_BYTES=1000000000 MYDOCKER_RELAY_CONNECTIONS=10000 cargo test --test outside -- network_relay
+    MYDOCKER_KILLED=200 cargo test --test outside -- whoever_is_killed
 
 # random input for every parser and printer, for as long as one says, in seconds
 fuzz SECONDS="60" *TARGETS:

@@ -125,7 +125,8 @@ impl Error {
 
     /// There is no file called `word`.
     pub fn not_found(word: &[u8]) -> Self {
-        Error(Cause::new(Kind::NotFound, "execve", word, "not found, neither as a path nor in PATH"))
+        let what = if word.contains(&b'/') { "not found: no such file" } else { "not found in PATH" };
+        Error(Cause::new(Kind::NotFound, "execve", word, what))
     }
 
     /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
@@ -286,7 +287,8 @@ mod tests {
             (Error::refused("no root", b"/a/b", "not a directory"), "no root \"/a/b\": not a directory"),
             (Error::refused("no root", b"", "not a directory"), "no root: not a directory"),
             (Error::limit("cpu.max", b"5", b"6"), "cpu.max: asked for 5, the kernel made it 6"),
-            (Error::not_found(b"x"), "execve \"x\": not found, neither as a path nor in PATH"),
+            (Error::not_found(b"x"), "execve \"x\": not found in PATH"),
+            (Error::not_found(b"./x"), "execve \"./x\": not found: no such file"),
             (Error::interpreter(b"/x", b"/bin/y"), "execve \"/x\": ENOENT: its interpreter \"/bin/y\" is missing"),
         ] {
             assert_eq!(printed(error), format!("mydocker: {message}\n"));

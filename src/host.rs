@@ -45,8 +45,20 @@ impl Host {
 
     /// Whether something is mounted below `path`, or that cannot be found out.
     pub fn has_mounts_below(&self, path: &CStr) -> bool {
-        let found = sys::open(path, OpenFlags::PATH).and_then(|opened| sys::path_of(opened.borrow()));
-        let (Ok(mounts), Ok(path)) = (self.mounts.as_deref(), found) else { return true };
+        let Ok(mounts) = self.mounts.as_deref() else { return true };
+        // Of a filesystem that may never answer nothing is asked here: the child does, whom mydocker waits for.
+        let (mut length, mut may_hang) = (0, false);
+        for mount in mounts {
+            let point = mountinfo::unescape(mount.point).to_bytes();
+            if point.len() >= length && bytes::below(path.to_bytes(), point).is_some() {
+                (length, may_hang) = (point.len(), is_served(mount.fstype));
+            }
+        }
+        let found = match may_hang {
+            true => Ok(path.to_bytes().to_vec()),
+            false => sys::open(path, OpenFlags::PATH).and_then(|opened| sys::path_of(opened.borrow())),
+        };
+        let Ok(path) = found else { return true };
         let is_below = |mount: &Mount| {
             bytes::below(mountinfo::unescape(mount.point).to_bytes(), &path).is_some_and(|below| !below.is_empty())
         };
@@ -80,6 +92,13 @@ pub struct Status {
     pub has_groups: bool,
     /// The CPUs that it may run on, if /proc tells.
     pub cpus: Option<Set>,
+}
+
+/// Whether another process or another host answers for a filesystem of this type.
+fn is_served(fstype: &[u8]) -> bool {
+    fstype.starts_with(b"fuse")
+        || fstype.starts_with(b"nfs")
+        || matches!(fstype, b"cifs" | b"smb3" | b"9p" | b"ceph" | b"autofs")
 }
 
 const CHLD: SigSet = SigSet::of(&[libc::SIGCHLD]);

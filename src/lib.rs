@@ -2,7 +2,7 @@
 //!
 //! Imports run downward, but for two types in [`step`]; read from the bottom up, or follow one run from the top:
 //!
-//! | floor | rooms | role |
+//! | layer | modules | role |
 //! |---|---|---|
 //! | 6 | `main.rs` (the binary crate) | the C entry point: which command |
 //! | 5 | `cli/` (the binary crate), [`show`] | words in, [`spec`] out; the table and the script of a dry run, `check` |

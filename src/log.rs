@@ -73,20 +73,12 @@ impl ParentStep for DetachStreams {
             LogTo::File(path) => sys::open_to_append(path)?,
             LogTo::Own => {
                 let (pipe, write) = sys::pipe2()?;
-                let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
-                // An earlier run of it has left whole pieces: see `cut_last_piece`.
-                let end = if self.spec.restart.is_some() { sys::statx_fd(file.borrow())?.size } else { 0 };
-                let half = self.spec.log_size.unwrap_or(10 << 20) / 2;
-                self.log.set(Some(Box::leak(Box::new(Log {
+                self.log.set(Some(Box::leak(Box::new(Log::open(
                     pipe,
-                    dir: Dir::open(Some(dir), c".")?,
-                    file,
-                    end,
-                    half,
-                    buffer: alloc::vec![0; PIECE.min(half as usize)].leak(),
-                    lost: 0,
-                    retry_at: 0,
-                }))));
+                    dir,
+                    self.spec.log_size,
+                    self.spec.restart.is_some(),
+                )?))));
                 write
             }
         };
@@ -106,6 +98,16 @@ impl ChildStep for JoinErrors {
 }
 
 impl Log {
+    /// The log of the record in `dir`, of what comes out of `pipe`. It `goes_on` where an earlier run of the container has left it.
+    pub fn open(pipe: Fd, dir: &Dir, log_size: Option<u64>, goes_on: bool) -> Result<Log> {
+        let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
+        // There are whole pieces: see `cut_last_piece`.
+        let end = if goes_on { sys::statx_fd(file.borrow())?.size } else { 0 };
+        let half = log_size.unwrap_or(10 << 20) / 2;
+        let buffer = alloc::vec![0; PIECE.min(half as usize)].leak();
+        Ok(Log { pipe, dir: Dir::open(Some(dir), c".")?, file, end, half, buffer, lost: 0, retry_at: 0 })
+    }
+
     /// The descriptor to poll.
     pub fn pipe(&self) -> FdRef<'_> {
         self.pipe.borrow()
@@ -130,14 +132,19 @@ impl Log {
             note.put(b"mydocker: the log has lost ");
             note.put_decimal(self.lost);
             note.put(b" bytes: no room\n");
-            let mut piece = [0; HEADER + 200];
-            if let Some(room) = piece.get_mut(HEADER..).and_then(|room| room.get_mut(..note.as_bytes().len())) {
-                room.copy_from_slice(note.as_bytes());
-            }
-            if self.append(&mut piece, note.as_bytes().len()) {
+            if self.note(&note) {
                 self.lost = 0;
             }
         }
+    }
+
+    /// Appends a line of the keeper's own; `false` as for [`Log::append`].
+    pub fn note(&mut self, line: &FixedBytes<200>) -> bool {
+        let mut piece = [0; HEADER + 200];
+        if let Some(room) = piece.get_mut(HEADER..).and_then(|room| room.get_mut(..line.as_bytes().len())) {
+            room.copy_from_slice(line.as_bytes());
+        }
+        self.append(&mut piece, line.as_bytes().len())
     }
 
     /// Whether something is missing that the log does not speak of.

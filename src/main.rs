@@ -11,6 +11,7 @@ use cli::{Action, DryRun, Request, TraceTo};
 use core::ffi::{CStr, c_char, c_int, c_ulong};
 use mydocker::error::{Error, Result};
 use mydocker::host::Host;
+use mydocker::namespaces::NotedRoot;
 use mydocker::network::bridge::Bridge;
 use mydocker::plan::exec::Target;
 use mydocker::plan::{self, Plan};
@@ -21,7 +22,7 @@ use mydocker::process::{Beside, keep, list, sealed};
 use mydocker::spec::{Network, Spec};
 use mydocker::state::Config;
 use mydocker::step::Stop;
-use mydocker::sys::{Fd, FdRef, trace};
+use mydocker::sys::{Fd, FdRef, OpenFlags, trace};
 use mydocker::{environment, process, show, state, streams, sys};
 
 #[cfg(not(test))]
@@ -40,10 +41,13 @@ pub unsafe extern "C" fn main(_argc: c_int, argv: *const *const c_char, envp: *c
     // SAFETY: the environment has that many strings, a null pointer, and behind it the auxiliary vector
     let is_secure = unsafe { is_secure(envp.add(environment.len() + 1).cast()) };
     let done = if is_secure { Err(refuse_privilege()) } else { start(words, environment) };
-    done.unwrap_or_else(|error| {
-        sys::say(error);
-        error.status()
-    })
+    done.unwrap_or_else(say)
+}
+
+/// Prints the error, and returns its status.
+fn say(error: Error) -> i32 {
+    sys::say(error);
+    error.status()
 }
 
 /// What musl's start file calls, in the place of musl's own, which would first set up threads, stdio and what runs at the
@@ -59,14 +63,33 @@ pub unsafe extern "C" fn __libc_start_main(_main: usize, argc: c_int, argv: *con
     sys::exit_group(unsafe { main(argc, argv, argv.add(argc as usize + 1)) })
 }
 
-/// std calls this function to print a backtrace after a panic. It replaces the unwinder's function of that name. The released
-/// file has no tables for unwinding, so no frame can be found, and the code that would print frames is left out of the file.
+/// The functions of the unwinder that std's precompiled code names, in its place. Here a panic ends the process, so that nothing ever
+/// unwinds: it would be 80 KB of the file that are never executed. Without tables for unwinding, which the released file has not,
+/// it would find no frame for a backtrace either.
 #[cfg(all(no_unwind_tables, not(test)))]
 #[allow(unsafe_code)]
-#[unsafe(no_mangle)]
-pub extern "C" fn _Unwind_Backtrace(_each_frame: usize, _argument: usize) -> c_int {
-    // _URC_END_OF_STACK
-    5
+mod no_unwinder {
+    /// _URC_END_OF_STACK: for a backtrace there is nothing more.
+    const END_OF_STACK: usize = 5;
+
+    macro_rules! functions {
+        ($($name:ident)*) => {
+            $(
+                #[unsafe(no_mangle)]
+                pub extern "C" fn $name() -> usize {
+                    END_OF_STACK
+                }
+            )*
+        };
+    }
+    functions! { _Unwind_Backtrace _Unwind_GetDataRelBase _Unwind_GetIP _Unwind_GetIPInfo _Unwind_GetLanguageSpecificData
+    _Unwind_GetRegionStart _Unwind_GetTextRelBase _Unwind_SetGR _Unwind_SetIP }
+
+    /// What would go on with the unwinding after a destructor.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn _Unwind_Resume() -> ! {
+        mydocker::sys::exit_group(128 + libc::SIGABRT)
+    }
 }
 
 /// Whether execve(2) has given this process more privilege than its caller has: AT_SECURE of getauxval(3).
@@ -171,8 +194,14 @@ fn exec(
         request.spec.workdir = request.spec.workdir.or(directory);
         let request: &'static Request = request;
         let groups = record.groups(pid, name)?;
-        let process = first_child.map_or(process, leak);
-        let target = Target { spec: &container.spec, process, groups, environment: variables };
+        let (process, pid) = first_child.map_or((process, pid), |(child, pid)| (leak(child), pid));
+        let root = match record.root() {
+            Some(noted) => {
+                Some(NotedRoot { way: list::open_in_proc(pid, process, "/root", OpenFlags::PATH, name)?, noted })
+            }
+            None => None,
+        };
+        let target = Target { spec: &container.spec, process, root, name, groups, environment: variables };
         let target: &'static Target = Box::leak(Box::new(target));
         let host = Host::look(&Spec::default(), environment);
         let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
@@ -214,7 +243,7 @@ fn run(
     // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
     let callers = if request.spec.detach { sys::open_descriptors(3) } else { Vec::new() };
     begin_trace(request.trace, environment)?;
-    let (mut front, mut kept) = (None, None);
+    let (mut front, mut kept, mut said) = (None, None, None);
     if request.spec.detach {
         let (uid, _) = sys::effective_ids();
         let folder = state::folder(request.spec.state, uid, environment, true)?;
@@ -229,13 +258,34 @@ fn run(
             match keep::restart(policy, &request.spec, environment, front.take())? {
                 Ok(status) => return Ok(status),
                 Err((fd, record)) => {
-                    // The first run has written it.
-                    request.spec.cid_file = request.spec.cid_file.filter(|_| fd.is_some());
+                    if fd.is_none() {
+                        // The first run has written it.
+                        request.spec.cid_file = None;
+                        said = keep::Said::listen(&request.spec, &record.2)?;
+                    }
                     (front, kept) = (fd, Some(record));
                 }
             }
         }
     }
+    let done = run_once(request, command, environment, front.map(|front| (front, callers)), kept);
+    match said {
+        None => done,
+        Some(said) => {
+            let status = done.unwrap_or_else(say);
+            said.note(status).map(|()| status)
+        }
+    }
+}
+
+/// One run of the container. `front`: the process that waits until the command is executed, and what its caller had open.
+fn run_once(
+    request: &'static mut Request,
+    command: &[&[u8]],
+    environment: &'static [&'static CStr],
+    front: Option<(Fd, Vec<i32>)>,
+    kept: Option<state::Held>,
+) -> Result<i32> {
     let spec = &mut request.spec;
     let of = match spec.network {
         Network::Container(name) => Some(name),
@@ -247,7 +297,11 @@ fn run(
         if let Some((path, name)) = of {
             let (uid, _) = sys::effective_ids();
             let folder = state::folder(spec.state, uid, environment, false)?;
-            *path = list::namespace_of(folder.as_ref(), name, file)?;
+            let (held, root) = list::namespace_of(folder.as_ref(), name, file)?;
+            *path = held;
+            if file.is_empty() {
+                spec.pid_of_root = root;
+            }
         }
     }
     if let Some((path, name)) = network {
@@ -256,7 +310,7 @@ fn run(
     let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());
     let plan = make_plan(&request.spec, command, environment)?;
-    plan.parts.front.set(front.map(|front| (front, callers)));
+    plan.parts.front.set(front);
     plan.parts.kept.set(kept);
     if let Some(form) = request.dry_run {
         let text = match form {

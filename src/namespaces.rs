@@ -4,7 +4,7 @@ use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, OpenFlags, Pid, Stack};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Identity, Loop, OpenFlags, Pid, Stack};
 use core::ffi::CStr;
 use core::mem;
 
@@ -130,6 +130,71 @@ impl ChildStep for JoinNamespaces {
     }
 }
 
+/// The root of a container that has none of its own: that of its mydocker, which may have been started in a chroot.
+pub struct NotedRoot {
+    /// The root of its first process. It may have changed that, within what it can reach.
+    pub way: Fd,
+    /// Which one it is.
+    pub noted: Identity,
+}
+
+/// How many directories may lie between the root of a process and the top of the mounts.
+const DEEPEST: usize = 4096;
+
+impl NotedRoot {
+    /// Enters it from the top of its mounts, where setns(2) leads.
+    fn enter(&self, name: &CStr, is_rehearsal: bool) -> Result<()> {
+        let about = |e: Error| e.about(name.to_bytes());
+        let (mut place, top) = (sys::place_of(&self.way).map_err(about)?, sys::place_of_root()?);
+        if is_rehearsal {
+            return Ok(());
+        }
+        let mut is_found = false;
+        let mut above;
+        let mut directory = &self.way;
+        // From there it lies above. What does not lead to the top is in other mounts.
+        for _ in 0..DEEPEST {
+            if place == top {
+                if is_found {
+                    return sys::chroot();
+                }
+                if top.file == self.noted {
+                    return Ok(());
+                }
+                break;
+            }
+            if place.file == self.noted && !is_found {
+                sys::fchdir(directory, c"/")?;
+                is_found = true;
+            }
+            above = sys::openat(directory, c"..", OpenFlags::PATH | OpenFlags::DIRECTORY).map_err(about)?;
+            directory = &above;
+            place = sys::place_of(directory).map_err(about)?;
+        }
+        let what = "it was started in a chroot, and its first process has left that root:";
+        Err(Error::refused(what, name.to_bytes(), "no other way leads there"))
+    }
+}
+
+step! {
+    /// Enters the root of the container, where that is not the top of its mounts.
+    ///
+    /// Without a root of its own, a container that was started in a chroot has mounts above its root, and setns(2) leads to the top of
+    /// them all.
+    pub struct EnterItsRoot {
+        /// That root.
+        pub root: &'static NotedRoot,
+        /// The name of the container.
+        pub name: &'static CStr,
+    }
+}
+
+impl ChildStep for EnterItsRoot {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        self.root.enter(self.name, child.is_rehearsal)
+    }
+}
+
 step! {
     /// Appears in the container, with nothing of the host.
     ///
@@ -206,6 +271,8 @@ step! {
         pub process: &'static CStr,
         /// The name of the container.
         pub name: &'static CStr,
+        /// Which root it has, if that is its mydocker's.
+        pub noted: Option<Identity>,
         /// That /proc is mounted before all is done that needs a `self` in /proc.
         pub keeps_outer: bool,
     }
@@ -216,12 +283,25 @@ impl ChildStep for JoinProcesses {
         let open = |path| sys::open(path, OpenFlags::PATH);
         let (root, directory, process) = (open(c"/")?, open(c".")?, open(self.process)?);
         let own = sys::open(c"/proc/self/ns/mnt", OpenFlags::NONE)?;
+        let its_root = match self.noted {
+            Some(noted) => Some(NotedRoot { way: sys::openat(&process, c"root", OpenFlags::PATH)?, noted }),
+            None => None,
+        };
         if self.keeps_outer {
             child.outer_proc = Some(open(c"/proc")?);
         }
         for (file, kind) in [(c"ns/pid", CloneFlags::NEWPID), (c"ns/mnt", CloneFlags::NEWNS)] {
-            let namespace = sys::openat(&process, file, OpenFlags::NONE)?;
+            let namespace = sys::openat(&process, file, OpenFlags::NONE).map_err(|e| {
+                e.about(self.name.to_bytes()).hint_for(&[
+                    (Errno::EACCES, ONLY_ITS_ROOT),
+                    (Errno::EPERM, ONLY_ITS_ROOT),
+                    (Errno::ENOENT, "the container has ended"),
+                ])
+            })?;
             enter(&namespace, self.name, kind)?;
+        }
+        if let Some(its_root) = its_root {
+            its_root.enter(self.name, child.is_rehearsal)?;
         }
         // Without what is mounted below it.
         let proc = sys::open_tree_of_file(c"/proc")?;
@@ -269,10 +349,12 @@ pub fn enter(namespace: &Fd, word: &CStr, kind: CloneFlags) -> Result<()> {
         e.about(word.to_bytes()).hint_for(&[
             // Only the user's word can be a file of another kind.
             (Errno::EINVAL, "it is no network namespace"),
-            (Errno::EPERM, "only root of its user namespace may join it, as mydocker exec does"),
+            (Errno::EPERM, ONLY_ITS_ROOT),
         ])
     })
 }
+
+const ONLY_ITS_ROOT: &str = "only root of its user namespace may join it, as mydocker exec does";
 
 fn explain_end(error: Error) -> Error {
     error.hint_for(&[

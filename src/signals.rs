@@ -27,11 +27,13 @@ pub const AWAITED: SigSet = BLOCKED.without(SigSet::of(&[libc::SIGPIPE]));
 /// mydocker asks a reaper with this signal to stop the group of the command.
 pub const STOP: i32 = 64;
 
-/// What another process does with its signals.
+/// What another process does with its signals. The kernel discards all others that are sent to a PID 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Dispositions {
-    /// Those that it ignores, catches, blocks, or has pending. The kernel discards all others that are sent to a PID 1.
-    heeded: SigSet,
+    /// Those that it ignores or catches.
+    handled: SigSet,
+    /// Those that it blocks, or has pending. It may wait for one, or discard it once it blocks it no more.
+    held: SigSet,
 }
 
 impl Dispositions {
@@ -40,11 +42,9 @@ impl Dispositions {
     }
 
     fn parse(status: &[u8]) -> Option<Dispositions> {
-        let mut heeded = 0;
-        for key in [b"SigIgn:", b"SigCgt:", b"SigBlk:", b"ShdPnd:"] {
-            heeded |= bytes::hexadecimal(bytes::field(status, key)?)?;
-        }
-        Some(Dispositions { heeded: SigSet(heeded) })
+        let set = |key: &[u8]| bytes::hexadecimal(bytes::field(status, key)?);
+        let handled = SigSet(set(b"SigIgn:")? | set(b"SigCgt:")?);
+        Some(Dispositions { handled, held: SigSet(set(b"SigBlk:")? | set(b"ShdPnd:")?) })
     }
 }
 
@@ -100,33 +100,40 @@ pub fn fate(number: i32, heeded: bool) -> Fate {
     }
 }
 
-/// How often to look at a process that runs, with a pause of a millisecond that doubles: 127 in all.
-const LOOKS: u32 = 7;
+/// How often to look at a process whose next look may tell more, and the pause between, in nanoseconds: 128 ms in all.
+const LOOKS: u32 = 64;
+const PAUSE: i64 = 2_000_000;
 
-/// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as
-/// init programs do. While it waits in sigwait, the kernel lifts the block, so between two looks it may have returned; and a
-/// process that runs may be on its way into that wait, its block lifted already: so look again.
+/// Whether a process does something with a signal. One that blocks it may wait for it with sigwait(3) or signalfd(2), as init
+/// programs do; or it starts a program, and blocks all signals for that moment, as shells do around vfork(2): then it discards the
+/// signal afterwards. While a process waits in sigwait, the kernel lifts the block, so between two looks it may have returned; and
+/// one that runs may be on its way into that wait, its block lifted already. So look again, until it is in a call that tells.
 pub fn heeds(pid: Pid, number: i32) -> bool {
-    for look in 0..LOOKS {
-        if shows(pid, number) {
+    let mut holds = false;
+    for _ in 0..LOOKS {
+        let Some(seen) = Dispositions::of(pid) else { return false };
+        if seen.handled.has(number) {
             return true;
         }
-        match call_of(pid, &mut [0; 256]) {
-            Some(b"running") if sys::nanosleep(1_000_000 << look).is_ok() => {}
-            // As long as this call waits, the block does not show in the status file.
-            call => return is_sigtimedwait(call) || shows(pid, number),
+        let mut buffer = [0; 256];
+        let call = call_of(pid, &mut buffer);
+        // As long as this call waits, the block does not show in the status file.
+        if is_in(call, &[libc::SYS_rt_sigtimedwait]) {
+            return true;
+        }
+        holds = Dispositions::of(pid).is_some_and(|seen| seen.held.has(number));
+        let is_passing = call == Some(b"running") || is_in(call, STARTS_A_PROCESS);
+        if !is_passing && holds == seen.held.has(number) || sys::nanosleep(PAUSE).is_err() {
+            break;
         }
     }
-    shows(pid, number)
+    holds
 }
 
 /// Whether a reaper waits for the next signal, and has handled [`STOP`].
 pub fn has_handled_stop(pid: Pid) -> bool {
-    is_sigtimedwait(call_of(pid, &mut [0; 256])) && !shows(pid, STOP)
-}
-
-fn shows(pid: Pid, number: i32) -> bool {
-    Dispositions::of(pid).is_some_and(|d| d.heeded.has(number))
+    is_in(call_of(pid, &mut [0; 256]), &[libc::SYS_rt_sigtimedwait])
+        && !Dispositions::of(pid).is_some_and(|seen| seen.handled.has(STOP) || seen.held.has(STOP))
 }
 
 /// proc_pid_syscall(5): the number of the call that a process is in, or `running`.
@@ -135,8 +142,15 @@ fn call_of(pid: Pid, buffer: &mut [u8; 256]) -> Option<&[u8]> {
     bytes::words(sys::read_up_to(None, path.as_c_str()?, buffer).ok()?).next()
 }
 
-fn is_sigtimedwait(call: Option<&[u8]>) -> bool {
-    call.and_then(|number| bytes::decimal(number).ok()) == Some(libc::SYS_rt_sigtimedwait as u64)
+/// The calls in which a process is while a new one begins to run.
+#[cfg(target_arch = "x86_64")]
+const STARTS_A_PROCESS: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork, libc::SYS_vfork];
+#[cfg(not(target_arch = "x86_64"))]
+const STARTS_A_PROCESS: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_clone3];
+
+fn is_in(call: Option<&[u8]>, calls: &[libc::c_long]) -> bool {
+    let number = call.and_then(|number| bytes::decimal(number).ok());
+    number.is_some_and(|number| calls.iter().any(|call| *call as u64 == number))
 }
 
 step! {
@@ -232,7 +246,8 @@ mod tests {
         let file = b"Name:\tx\nSigQ:\t0/1\nShdPnd:\t0000000000000004\nSigBlk:\t0000000000010000\n\
                      SigIgn:\t0000000000001001\nSigCgt:\t0000000180004002\n";
         let read = Dispositions::parse(file).unwrap();
-        assert_eq!(read.heeded.into_iter().collect::<Vec<_>>(), [1, 2, 3, 13, 15, 17, 32, 33]);
+        assert_eq!(read.handled.into_iter().collect::<Vec<_>>(), [1, 2, 13, 15, 32, 33]);
+        assert_eq!(read.held.into_iter().collect::<Vec<_>>(), [3, 17]);
         assert_eq!(Dispositions::parse(b"SigBlk:\t0\n"), None);
         assert_eq!(bytes::hexadecimal(b"0x1"), None);
     }

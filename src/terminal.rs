@@ -360,7 +360,7 @@ impl ParentStep for ReceiveTerminal {
 step! {
     /// Binds its terminal where programs look for the console.
     pub struct BindConsole {
-        /// In a root of its own there is none yet.
+        /// Creates /dev/console first, which a new /dev lacks. On the host's own files nothing is created.
         pub create: bool,
     }
 

@@ -207,7 +207,7 @@ step! {
 
 impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let hint = "it is a path, which must be there before the run";
+        let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
         let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
         self.tree.set(Some(tree));
         Ok(())
@@ -225,7 +225,7 @@ step! {
         pub create: bool,
         /// In a root of its own no device node in it can be opened, unless it is a device that was asked for.
         pub forbid_devices: bool,
-        /// Of one that is read-only, as [`crate::root::enter::propagation_of`] says.
+        /// Of one that is confined, as [`crate::root::enter::propagation_of`] says.
         pub propagation: MountFlags,
         /// For a tmpfs, room for its options; the parent has made it.
         pub room: Slot<Vec<u8>>,
@@ -240,13 +240,14 @@ impl ChildStep for MountVolume {
         let tree = self.tree.take();
         // The new mount takes the place of one of the container's own.
         if let Some(own) = child.own.at(path).and_then(Option::take) {
-            let mounted = self.mount(child, tree, &own)?;
+            let mounted = self.mount(child, tree, &own, false)?;
             if let Some(slot) = child.own.at(path) {
                 *slot = mounted;
             }
             return Ok(());
         }
         let name = own::enter(child, path)?;
+        let mut is_new = false;
         let target = match sys::openat2(name, OpenFlags::PATH).map_err(|e| e.about(path.to_bytes())) {
             Err(e) if e.is(Errno::ENOENT) && self.create => {
                 let mode = match &tree {
@@ -255,9 +256,10 @@ impl ChildStep for MountVolume {
                         if status.kind() == libc::S_IFDIR { DIRECTORY } else { FILE }
                     }
                     // What is new has the mode of /tmp, today and when the same root is used again.
-                    None => libc::S_IFDIR | 0o1777,
+                    None => libc::S_IFDIR | AS_TMP,
                 };
                 create_missing(path, mode, child)?;
+                is_new = true;
                 sys::openat2(name, OpenFlags::PATH).map_err(|e| e.about(path.to_bytes()))?
             }
             Err(e) if e.is(Errno::ENOENT) => {
@@ -269,15 +271,18 @@ impl ChildStep for MountVolume {
             let hint = "it leads to /proc, where nothing can be mounted";
             return Err(Error::refused("no place for a mount:", path.to_bytes(), hint));
         }
-        self.mount(child, tree, &target).map(drop)
+        self.mount(child, tree, &target, is_new).map(drop)
     }
 }
+
+/// The mode of a tmpfs that covers nothing.
+const AS_TMP: u32 = 0o1777;
 
 const SAME_KIND: &str = "a directory can be mounted only onto a directory, a file onto a file";
 
 impl MountVolume {
-    /// Mounts it onto `target`. Returns the root of its mount, if that is open.
-    fn mount(&self, child: &mut Child, tree: Option<Fd>, target: &Fd) -> Result<Option<Fd>> {
+    /// Mounts it onto `target`, which has been made for it if it `is_new`. Returns the root of its mount, if that is open.
+    fn mount(&self, child: &mut Child, tree: Option<Fd>, target: &Fd, is_new: bool) -> Result<Option<Fd>> {
         let path = self.volume.target;
         match (&self.volume.content, &tree) {
             (Content::Memory { flags, data }, _) => {
@@ -285,7 +290,9 @@ impl MountVolume {
                 let data = match room.is_empty() {
                     true => data,
                     false => {
-                        room.put_octal(u64::from(self.covered_mode(target, child)? & 0o7777));
+                        // Of what has been made just now the umask, which may be the caller's, has taken some.
+                        let mode = if is_new { AS_TMP } else { self.covered_mode(target, child)? & 0o7777 };
+                        room.put_octal(mode.into());
                         room.put(b"\0");
                         CStr::from_bytes_until_nul(&room).unwrap_or_default()
                     }
@@ -344,7 +351,7 @@ impl MountVolume {
             let root = sys::open(self.root_on_host?, OpenFlags::PATH).ok()?;
             mode(&sys::open_in_root(&root, path, OpenFlags::PATH).ok()?).ok()
         })
-        .unwrap_or(0o1777))
+        .unwrap_or(AS_TMP))
     }
 }
 

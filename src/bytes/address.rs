@@ -92,7 +92,8 @@ impl Subnet {
         let prefix = decimal(prefix).ok().filter(|prefix| (8..=29).contains(prefix))? as u8;
         let mut subnet = Subnet { base: Address::parse(address)?.0, prefix };
         subnet.base &= subnet.mask();
-        Some(subnet)
+        // Of this host, of its own, and of groups: ip(7). None of them is an interface's.
+        Some(subnet).filter(|subnet| !matches!(subnet.base >> 24, 0 | 127 | 224..))
     }
 
     /// The leading bits.

@@ -30,6 +30,9 @@ pub trait Put {
     /// that are not UTF-8.
     fn put_escaped(&mut self, bytes: &[u8]);
 
+    /// Appends what [`put_escaped`](Put::put_escaped) has escaped. An escape that has been cut is left out.
+    fn put_unescaped(&mut self, text: &[u8]);
+
     /// Appends the parts, joined and escaped, as one string in double quotes.
     fn put_quoted(&mut self, parts: &[&[u8]]);
 
@@ -74,6 +77,10 @@ macro_rules! put_by_sink {
 
         fn put_escaped(&mut self, bytes: &[u8]) {
             put_escaped(self.sink(), bytes);
+        }
+
+        fn put_unescaped(&mut self, text: &[u8]) {
+            put_unescaped(self.sink(), text);
         }
 
         fn put_quoted(&mut self, parts: &[&[u8]]) {
@@ -163,6 +170,32 @@ pub fn commands_a_terminal(character: char) -> bool {
 fn put_octal_escapes(out: &mut dyn Sink, bytes: &[u8]) {
     for byte in bytes {
         out.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+    }
+}
+
+fn put_unescaped(out: &mut dyn Sink, text: &[u8]) {
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after) {
+            (b'\\', [high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7', ..]) => {
+                out.put(&[(high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0')]);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            (b'\\', [letter @ (b'n' | b't' | b'"' | b'\\'), ..]) => {
+                out.put(match letter {
+                    b'n' => b"\n",
+                    b't' => b"\t",
+                    other => core::slice::from_ref(other),
+                });
+                rest = after.get(1..).unwrap_or_default();
+            }
+            (b'\\', _) => {
+                let digits = after.iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+                rest = after.get(digits..).unwrap_or_default();
+            }
+            _ => out.put(core::slice::from_ref(first)),
+        }
     }
 }
 
@@ -323,6 +356,13 @@ mod tests {
         }
 
         #[test]
+        fn what_is_escaped_is_read_back(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
+            let mut back = Vec::new();
+            back.put_unescaped(put(|out| out.put_escaped(&bytes)).as_bytes());
+            prop_assert_eq!(back, bytes);
+        }
+
+        #[test]
         fn fixed_bytes_agree_with_a_vector(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..7), 0..6)) {
             let mut fixed = FixedBytes::<16>::new();
             parts.iter().for_each(|part| fixed.put(part));
@@ -355,6 +395,13 @@ mod tests {
     #[test]
     fn json_of_bytes_that_are_not_utf8() {
         assert_eq!(put(|out| out.put_json(b"a\xff\"\\\n\x1f")), "\"a\u{fffd}\\\"\\\\\\u000a\\u001f\"");
+    }
+
+    #[test]
+    fn escapes_that_have_been_cut() {
+        for text in ["a...", "a\\...", "a\\0...", "a\\03..."] {
+            assert_eq!(put(|out| out.put_unescaped(text.as_bytes())), "a...", "{text}");
+        }
     }
 
     #[test]

@@ -154,7 +154,7 @@ pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
 /// The directory `name`, locked, if it is a leftover of ours.
 fn leftover(parent: &Dir, name: &CStr) -> Option<Dir> {
     let dir = lock(parent, name).ok()??;
-    sys::mode(&dir).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
+    sys::mode(dir.fd(), dir.path()).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
 }
 
 /// Removes `name` if it is a leftover of ours.
@@ -163,6 +163,13 @@ pub fn sweep(parent: &Dir, name: &CStr) {
         // Whoever fails here leaves it to the next one.
         let _ = end_and_remove(parent, name, &dir);
     }
+}
+
+/// Ends what is in `name`, and removes it, if it is a leftover of ours. Returns whether there was a process.
+pub fn end_leftover(parent: &Dir, name: &CStr) -> Result<bool> {
+    let Some(dir) = leftover(parent, name) else { return Ok(false) };
+    let had_members = !dir.read(c"cgroup.procs", &mut [0; 8])?.is_empty();
+    end_members(&dir).and_then(|()| remove(parent, name, &dir)).map(|()| had_members)
 }
 
 /// Removes a directory. With --pid host, or after a change of uid, processes of the container may outlive mydocker.

@@ -138,10 +138,20 @@ impl Hierarchy {
     }
 }
 
+/// Which hierarchies are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those of the limits.
+    Limits,
+    /// And the freezer of v1, where it is mounted.
+    Freezer,
+    /// And all others that are mounted.
+    All,
+}
+
 /// Looks for the hierarchies of all controllers: where they are mounted, or else in a mount of our own that is attached
-/// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`. The
-/// freezer of v1 is looked for only `with_freezer`, and only where it is mounted.
-pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Vec<&'static Hierarchy>> {
+/// nowhere. A controller that this host lacks is not an error; one that cannot be reached is, if it is among the `explicit`.
+pub fn find(explicit: Controllers, wanted: Wanted, host: &Host) -> Result<Vec<&'static Hierarchy>> {
     let mut own = sys::read_file(c"/proc/self/cgroup")?;
     if own.is_empty() {
         // The kernel does not show the cgroup of v2 before that has been mounted for the first time.
@@ -151,7 +161,7 @@ pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Ve
     let mounts = host.mounts.as_ref().map_err(|e| *e)?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for &controller in &Controller::ALL {
-        let is_left_out = controller == Controller::Freezer && !with_freezer;
+        let is_left_out = controller == Controller::Freezer && wanted == Wanted::Limits;
         if !is_left_out && !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
             match hierarchy_of(controller, has_v2, &own, mounts) {
@@ -160,6 +170,9 @@ pub fn find(explicit: Controllers, with_freezer: bool, host: &Host) -> Result<Ve
                 Ok(None) | Err(_) => {}
             }
         }
+    }
+    if wanted == Wanted::All {
+        find_others(&own, mounts, &mut found)?;
     }
     Ok(found)
 }
@@ -191,11 +204,9 @@ fn hierarchy_of(
     Ok(found.filter(|hierarchy| hierarchy.controllers.has(controller)).map(|found| &*Box::leak(found)))
 }
 
-/// Adds the other hierarchies that are mounted: those that carry none of our controllers.
-pub fn find_others(host: &Host, found: &mut Vec<&'static Hierarchy>) -> Result<()> {
-    let own = sys::read_file(c"/proc/self/cgroup")?;
-    let mounts = host.mounts.as_ref().map_err(|e| *e)?;
-    for line in bytes::split(&own, b'\n').filter_map(parse_own_line) {
+/// Adds the hierarchies of the lines that have none among the found ones, and are mounted.
+fn find_others(own: &[u8], mounts: &[Mount], found: &mut Vec<&'static Hierarchy>) -> Result<()> {
+    for line in bytes::split(own, b'\n').filter_map(parse_own_line) {
         let first = bytes::split(line.controllers, b',').next().unwrap_or_default();
         if !found.iter().any(|hierarchy| hierarchy.list.to_bytes() == line.controllers)
             && let Some(other) = open(&line, first, mounts, false)?

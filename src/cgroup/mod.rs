@@ -7,7 +7,7 @@ pub mod limits;
 pub mod steps;
 pub mod v2;
 
-pub use hierarchy::{Controller, Controllers, Hierarchy, Version};
+pub use hierarchy::{Controller, Controllers, Hierarchy, Version, Wanted};
 
 use crate::bytes;
 use crate::error::{Error, Result};
@@ -141,7 +141,14 @@ pub fn find_groups(
     if with_freezer {
         all = Controllers::that_are(&|controller| all.has(controller) || controller == Controller::Freezer);
     }
-    *hierarchies = match hierarchy::find(explicit, with_freezer, host) {
+    // A privileged container is the top of what it sees, and what it makes there does not stay: it has a group in each hierarchy.
+    let in_each = !spec.privilege.confined && host.ids.0 == 0;
+    let wanted = match with_freezer {
+        _ if in_each => Wanted::All,
+        true => Wanted::Freezer,
+        false => Wanted::Limits,
+    };
+    *hierarchies = match hierarchy::find(explicit, wanted, host) {
         Err(_) if explicit == Controllers::NONE => return Ok(()),
         found => found?,
     };
@@ -152,11 +159,6 @@ pub fn find_groups(
         }
     }
     let name = name_of(spec, host);
-    // A privileged container is the top of what it sees, and what it makes there does not stay: it has a group in each hierarchy.
-    let in_each = !spec.privilege.confined && host.ids.0 == 0;
-    if in_each {
-        hierarchy::find_others(host, hierarchies)?;
-    }
     for &hierarchy in &*hierarchies {
         let needed = all & hierarchy.controllers;
         let explicit = explicit & hierarchy.controllers;
@@ -181,7 +183,7 @@ pub fn find_groups(
 
 /// The hierarchies in which the caller is below the top: without groups of its own a container is shown the caller's there.
 pub fn find_callers(host: &Host) -> Vec<&'static Hierarchy> {
-    let mut found = hierarchy::find(Controllers::NONE, false, host).unwrap_or_default();
+    let mut found = hierarchy::find(Controllers::NONE, Wanted::Limits, host).unwrap_or_default();
     found.retain(|hierarchy| hierarchy.own != c".");
     found
 }
@@ -196,7 +198,9 @@ fn group(
     explicit: Controllers,
 ) -> Result<&'static Group> {
     // Controllers are enabled in files of v2. On v1 nothing is written before the new directory has shown a cgroup.procs.
-    if hierarchy.version == Version::V2 && !sys::is_on_cgroup(&hierarchy.top)? {
+    if hierarchy.version == Version::V2
+        && !sys::is_on_cgroup(hierarchy.top.fd()).map_err(|e| e.about(hierarchy.top.path()))?
+    {
         return Err(Error::refused("no cgroup at", hierarchy.top.path(), "another mount is there"));
     }
     let wanted = parent.map(|path| {

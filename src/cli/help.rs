@@ -11,8 +11,9 @@ mydocker runs a command in its own Linux namespaces, under cgroup limits.
 
 Usage: mydocker run [OPTIONS] COMMAND [ARG...]
        mydocker exec [OPTIONS] NAME COMMAND [ARG...]
-       mydocker ps | stats | logs | wait | stop | kill | pause | unpause | rm
-                [OPTIONS] [NAME...]
+       mydocker ps [OPTIONS]
+       mydocker stats | logs [OPTIONS] NAME
+       mydocker wait | stop | kill | pause | unpause | rm [OPTIONS] NAME...
        mydocker check [--json]
        mydocker help [COMMAND | limits | root | network | security]
        mydocker --help | --version

@@ -80,6 +80,9 @@ fn parse_help<'a>(words: &[&'a [u8]]) -> Result<Action<'a>> {
         [] | [b"help" | b"-h" | b"--help"] => Ok(Action::Print(help::HELP.as_bytes())),
         [name] => match topics::find(str::from_utf8(name).unwrap_or_default()) {
             Some(topic) => Ok(Action::Print(topic.text.as_bytes())),
+            None if !unknown::is_command(name) && !matches!(*name, b"-V" | b"-v" | b"--version") => {
+                Err(unknown::topic(name))
+            }
             None => parse(vec![*name, b"--help"].leak()),
         },
         [_, word, ..] => Err(Error::usage("help takes one word, not also", word)),
@@ -200,6 +203,12 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     }
     if request.limits.none && spec.cgroup_parent.is_some() {
         return Err(Error::usage("--cgroup-parent is not for --no-limits", b""));
+    }
+    if request.step && request.dry_run.is_some() {
+        return Err(Error::usage("--dry-run makes no call: leave out --step", b""));
+    }
+    if spec.detach && request.dry_run == Some(DryRun::Script) {
+        return Err(Error::usage("a script stays in the foreground, and keeps no record: leave out -d", b""));
     }
     // A dry run shows the steps as without -d.
     spec.detach &= request.dry_run.is_none();

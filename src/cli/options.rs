@@ -289,7 +289,7 @@ options! {
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch exec(takes)
-            "keep stdin open with run -d; otherwise it always passes through"
+            "with run -d: stdin is a FIFO in its record; without -d it always passes through"
             => |request, _| request.spec.interactive = true;
         detach: "-d, --detach" Switch
             "run it in the background, and print its name"
@@ -423,7 +423,6 @@ options! {
             "a name server, instead of the host's"
             => |request, words| each(request, words, |request, word| {
                 etc::put_server(word, &mut request.spec.dns)?;
-                request.needs_own_root.get_or_insert(word);
                 Ok(())
             })?;
         sysctl: "--sysctl" Many("NAME=VALUE")

@@ -42,7 +42,9 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
                 Some((b"name", part)) if !part.is_empty() => order.parts.push(part),
                 Some((b"status", word)) => match STATES.iter().find(|state| state.as_bytes() == word) {
                     Some(state) => order.states.push(state),
-                    None => return Err(Error::usage("no status of a container", word)),
+                    None => {
+                        return Err(Error::usage("no status of a container", word).with_hint(STATES.join(", ").leak()));
+                    }
                 },
                 _ => return Err(Error::usage("--filter takes name=PART or status=WORD, not", value.as_bytes())),
             },

@@ -70,14 +70,14 @@ fn every_option_is_accepted_and_reaches_the_request() {
         ("--sysctl", ..) => "=net.a=1".into(),
         ("--security-opt", ..) => "=seccomp=unconfined".into(),
         ("--cap-add" | "--cap-drop", ..) => "=CHOWN".into(),
-        ("--dry-run", ..) => "=sh".into(),
+        ("--dry-run", ..) => "".into(),
         ("--user", ..) => "=nobody:7".into(),
         ("--name" | "--hostname", ..) => "=x".into(),
         _ => "=/x".into(),
     };
     let without = ["--uts", "--publish", "--subnet", "--ip", "--mac-address", "--entrypoint", "--sysctl", "--cpus"];
     // Others of the line make these void.
-    let without = [&without[..], &["--no-limits", "--log-size", "--shm-size"]].concat();
+    let without = [&without[..], &["--no-limits", "--log-size", "--shm-size", "--step"]].concat();
     let line: Vec<String> = ROWS
         .iter()
         .filter(|row| !without.contains(&row.name()))
@@ -98,8 +98,9 @@ fn every_option_is_accepted_and_reaches_the_request() {
     assert!(matches!(spec.stats, Some(StatsTo::File(file)) if file == c"/x"));
     assert_eq!(
         (request.trace, request.dry_run, request.step),
-        (Some(TraceTo::File(c"/x")), Some(DryRun::Script), true)
+        (Some(TraceTo::File(c"/x")), Some(DryRun::Table), false)
     );
+    assert!(self::request("--step").unwrap().step);
     assert!(self::request("--uts host").unwrap().spec.host_uts);
     assert!(self::request("--no-limits").unwrap().spec.limits.memory.is_none());
     let spec = &self::request("-d --log-size 5m --shm-size 6m").unwrap().spec;
@@ -160,7 +161,7 @@ fn wrong_values() {
         ("--dry-run=python", "--dry-run takes =sh, not: \"python\""),
         (
             "--network bridges",
-            "--network takes none, host, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME or ns:PATH, not: \"bridges\"",
+            "--network takes none, host, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME or ns:PATH, not: \"bridges\": a network of its own is bridge:NAME",
         ),
         ("--ip 10.88.0.2", "this needs --network bridge: \"10.88.0.2\""),
         (

@@ -13,7 +13,8 @@ pub const TOPICS: [Topic; 4] = [
     Topic {
         name: "limits",
         text: "\
-A run has a cgroup of its own, or on cgroup v1 one in each hierarchy. The
+A run has a cgroup of its own, or on cgroup v1 one in each hierarchy that holds
+a limit of it (with a name, one more to pause it; --privileged, in all). The
 command is in it from its first instruction, and it is gone at the end. Without
 options the memory is limited to 200m, without swap; -m max lifts that.
 
@@ -70,7 +71,7 @@ does not see the client's address. Containers on one bridge find each other by
 A run without --rootfs is no boundary: the command sees the files of the host,
 and reaches what its user reaches. With --rootfs it is one. These undo it:
 --privileged; --cap-add of SYS_ADMIN, SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or
-MKNOD; as root, --pid host.
+MKNOD; as root, --pid host; and what you hand in, such as -v /:/host or a disk.
 
 The command has docker's capabilities without MKNOD, cannot gain others, and a
 filter refuses rarely needed system calls; /sys and the cgroups are read-only.

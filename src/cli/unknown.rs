@@ -8,8 +8,9 @@ use mydocker::error::Error;
 /// Options of docker's, without their dashes, and what to do instead, a line for each answer.
 const OPTIONS: &str = "\
 P publish-all: name each port, -p HOST:CONT
+ro: did you mean --read-only?
 gpus: --device /dev/nvidia0, and -v for its libraries
-platform: with binfmt_misc a root for another machine runs: leave it out
+platform: leave it out: with binfmt_misc a root for another machine runs
 l label label-file: nothing is kept about a container: leave it out
 a attach annotation cgroupns cpu-count cpu-percent detach-keys disable-content-trust expose health-cmd \
     health-interval health-retries health-start-period health-start-interval health-timeout isolation no-healthcheck q \
@@ -18,7 +19,7 @@ device-cgroup-rule: name the device: --device
 dns-option dns-opt dns-search: -v FILE:/etc/resolv.conf
 domainname: --hostname NAME.DOMAIN
 ip6 link-local-ip: a bridge has no IPv6: --ip ADDRESS
-link network-alias: --network bridge: by --name
+link network-alias: on --network bridge others find it by its --name or --hostname
 log-driver log-opt: run -d keeps a log: --log, --log-size
 volumes-from volume-driver: name the folder: -v SRC:DST
 blkio-weight blkio-weight-device cpu-rt-period cpu-rt-runtime device-read-bps device-read-iops device-write-bps \
@@ -29,19 +30,22 @@ stop-timeout: mydocker stop -t SECONDS
 
 /// Options of docker's other commands, and what to do instead.
 const OPTIONS_OF_OTHERS: &str = "\
-d detach: put & behind the command
+d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
 format no-trunc latest last size: --json
+until: head or sed ends what is printed
 ";
 
 /// Commands of docker's, and what to do instead.
 const COMMANDS: &str = "\
 attach top: mydocker exec NAME COMMAND runs a command in it
-commit cp export: cp works in the folder that --rootfs names
+commit cp export: cp works in the folder that --rootfs names; mydocker exec NAME cat FILE prints any
 diff: compare the folder that --rootfs names with a copy
 container: leave it out
-inspect: mydocker ps -a --json
-ls port: mydocker ps
-prune system: mydocker rm $(mydocker ps -aq)
+inspect: mydocker ps -a --json; pgrep -af 'name[ =]NAME' prints how one with --name was started
+list ls port: mydocker ps
+delete remove: mydocker rm
+bash sh shell: mydocker run -t sh
+prune system: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
 build history image images import load login logout pull push rmi save search tag: there are no images: mydocker \
     help root says what there is
 create: mydocker run -d --name NAME COMMAND
@@ -63,11 +67,32 @@ pub fn option(rows: &'static [Row], name: &[u8], word: &[u8]) -> Error {
     explain(Error::usage("unknown option", word), known, name, &names)
 }
 
-/// The error of a command that there is not.
-pub fn command(word: &[u8]) -> Error {
+/// Every command.
+fn commands() -> Vec<&'static str> {
     let mut names = COMMANDS_HERE.to_vec();
     names.extend(super::verbs::VERBS.iter().map(|verb| verb.name));
-    explain(Error::usage("unknown command", word), COMMANDS, word, &names)
+    names
+}
+
+/// Whether there is a command of this name.
+pub fn is_command(word: &[u8]) -> bool {
+    commands().iter().any(|name| name.as_bytes() == word)
+}
+
+/// The error of a command that there is not.
+pub fn command(word: &[u8]) -> Error {
+    let error = Error::usage("unknown command", word);
+    match word.starts_with(b"-") {
+        true => error.with_hint("options come behind the command, as in mydocker run -m 100m true"),
+        false => explain(error, COMMANDS, word, &commands()),
+    }
+}
+
+/// The error of a word behind `help` that is neither a command nor a chapter.
+pub fn topic(word: &[u8]) -> Error {
+    let mut names = commands();
+    names.extend(super::topics::TOPICS.iter().map(|topic| topic.name));
+    explain(Error::usage("neither a command nor a chapter", word), COMMANDS, word, &names)
 }
 
 /// Adds what is said about docker's `name`, or the nearest of `names`.
@@ -89,10 +114,17 @@ fn did_you_mean(name: &str) -> &'static str {
     str::from_utf8(question).unwrap_or_default()
 }
 
-/// The name that is nearest, if it is at most two letters away, and has a letter in common.
+/// The name that is nearest, if it is at most two letters away, and has a letter in common. Of two, the first: `run` before `rm`. A
+/// word that names begin with is short for the shortest of them.
 fn near(names: &[&'static str], word: &[u8]) -> Option<&'static str> {
+    let longer = names.iter().filter(|name| name.as_bytes().starts_with(word) && word.len() > 3);
+    if let Some(name) = longer.min_by_key(|name| name.len()) {
+        return Some(name);
+    }
     let all = names.iter().map(|name| (distance(name.as_bytes(), word), *name));
-    all.filter(|(far, name)| *far <= 2 && *far < name.len()).min().map(|(_, name)| name)
+    // The dashes are no letters in common.
+    let most = |name: &str| if name.starts_with("--") { (name.len() - 2) / 2 } else { name.len() - 1 };
+    all.filter(|(far, name)| *far <= most(name).min(2)).min_by_key(|(far, _)| *far).map(|(_, name)| name)
 }
 
 /// How many letters must be put in, taken out or changed to make `b` of `a`.

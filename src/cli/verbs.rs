@@ -47,7 +47,7 @@ pub static VERBS: &[Verb] = &[
         rows: &[
             row("-f, --follow", Value::Switch, "", "go on until it ends"),
             row("-n, --tail", Value::One, "N", "the last N lines alone"),
-            row("--since", Value::One, "TIME", "only what came after it: 90s, 10m, 2h, 1d ago, or seconds since 1970"),
+            row("--since", Value::One, "TIME", "only what came after it: a date, or how long ago: 90s, 1h30m, 2d"),
             row("-t, --timestamps", Value::Switch, "", "each line with its time"),
             STATE,
         ],
@@ -103,7 +103,7 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS] NAME...",
         help: "Removes the records of containers that have ended.",
         rows: &[
-            row("-f, --force", Value::Switch, "", "ends those that run, by SIGKILL"),
+            row("-f, --force", Value::Switch, "", "ends those that run, by SIGKILL; one that is missing is no error"),
             row("-v, --volumes", Value::Switch, "", "accepted for compatibility"),
             STATE,
         ],

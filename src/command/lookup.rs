@@ -1,5 +1,5 @@
 //! From the command's first word to a running program: PATH as execvp(3) searches it, but with reasons when it fails.
-//! All of this runs in the child: it allocates nothing.
+//! All of this runs in the child, in room that the parent has made.
 
 use super::Command;
 use crate::bytes;
@@ -10,8 +10,16 @@ use core::ffi::CStr;
 /// Becomes the command with these words, each with a NUL after it; returns only the reason why not. (`None`: calls are
 /// recorded, and it would have worked.)
 pub fn exec(words: &'static [u8], command: &mut Command) -> Option<Error> {
-    let Command { room, argv, envp, path } = command;
-    let Some(whole) = fill(argv, words) else { return Some(not_found(c"")) };
+    let error = execute(words, command)?;
+    Some(match CStr::from_bytes_until_nul(words) {
+        Ok(word) if is_not_found(error) => explain_missing(error, word, command.own_root),
+        _ => error,
+    })
+}
+
+fn execute(words: &'static [u8], command: &mut Command) -> Option<Error> {
+    let Command { room, argv, envp, path, .. } = command;
+    let Some(whole) = fill(argv, words) else { return Some(Error::not_found(b"")) };
     let error = search(whole, path, argv, envp)?;
     if argv.len() != 1 || !is_not_found(error) || !whole.to_bytes().iter().any(|byte| BLANKS.contains(byte)) {
         return Some(error);
@@ -64,11 +72,11 @@ const DOES_NOT_EXIST: [Errno; 4] = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP,
 /// Tries the word as a path if it has a slash, else in each directory of PATH. An empty one is the working directory.
 fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Option<Error> {
     if word.is_empty() {
-        return Some(not_found(word));
+        return Some(Error::not_found(word.to_bytes()));
     }
     if word.to_bytes().contains(&b'/') {
         return Some(match sys::execve(word, argv, envp)? {
-            e if e.is_one_of(&DOES_NOT_EXIST) && !sys::exists(word) => not_found(word),
+            e if e.is_one_of(&DOES_NOT_EXIST) && !sys::exists(word) => Error::not_found(word.to_bytes()),
             e => explain(word, e),
         });
     }
@@ -87,7 +95,7 @@ fn search(word: &CStr, path: &[u8], argv: &Pointers, envp: &Pointers) -> Option<
             }
         }
     }
-    Some(not_found(word))
+    Some(Error::not_found(word.to_bytes()))
 }
 
 /// Images that docker's users name in front of the command.
@@ -104,18 +112,27 @@ const IMAGES: [&[u8]; 10] = [
     b"postgres",
 ];
 
-fn not_found(word: &CStr) -> Error {
-    let word = word.to_bytes();
+/// Adds what stands under that name elsewhere, or what the root is instead of one.
+fn explain_missing(error: Error, name: &CStr, own_root: bool) -> Error {
+    let word = name.to_bytes();
     // `alpine:3.20`, or the name of a registry, as in `docker.io/library/alpine`.
     let first = bytes::split(word, b'/').next().unwrap_or_default();
     let is_path = matches!(first, b"" | b"." | b"..");
     let is_image =
         IMAGES.contains(&word) || !is_path && (word.contains(&b':') || first != word && first.contains(&b'.'));
-    match is_image {
-        true => {
-            Error::not_found(word).with_hint("not found; there are no images: mydocker help root says what there is")
-        }
-        false => Error::not_found(word),
+    let is_name = !word.contains(&b'/');
+    if is_name && !own_root && sys::is_directory(name) {
+        error.with_hint("not found in PATH; the directory of this name is a root with run --rootfs DIR COMMAND")
+    } else if is_name && !sys::is_directory(name) && sys::is_executable(name) {
+        error.with_hint("not found in PATH, but in the working directory: ./NAME")
+    } else if is_image {
+        error.with_hint("not found as a program, and there are no images: mydocker help root says what there is")
+    } else if own_root && (sys::exists(c"/oci-layout") || sys::exists(c"/manifest.json")) {
+        error.with_hint("not found: the root is an image in layers; docker export writes the files of one")
+    } else if own_root && sys::exists(c"/config.json") && sys::is_directory(c"/rootfs") {
+        error.with_hint("not found: the root is a bundle, whose own root is its folder rootfs")
+    } else {
+        error
     }
 }
 
@@ -147,7 +164,7 @@ fn explain(file: &CStr, error: Error) -> Error {
     let mut head = [0u8; 4096];
     if error.is(Errno::EACCES) {
         return error.with_hint(match (sys::is_directory(file), sys::is_executable(file)) {
-            (true, _) => "a directory",
+            (true, _) => "a directory: as a root it is run --rootfs DIR COMMAND",
             (false, true) => "no execute permission for its interpreter",
             (false, false) => "no execute permission, by its mode or by its mount (noexec)",
         });

@@ -13,7 +13,7 @@ use crate::sys::{self, Fd, FdRef, Pointers, SharedWords};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// What is to be executed, in room that is made before clone: the child allocates nothing.
+/// What is to be executed, in room that is made before clone: the child allocates little.
 pub struct Command {
     /// Room for as many bytes as the words have, for the command of one word that is split at its blanks.
     pub room: &'static mut [u8],
@@ -23,11 +23,13 @@ pub struct Command {
     pub envp: Pointers,
     /// Where to look for a word without a slash.
     pub path: &'static [u8],
+    /// It has a root of its own.
+    pub own_root: bool,
 }
 
 impl Command {
     /// The command with these words, each with a NUL after it, and this environment. There is room for one more variable.
-    pub fn new(words: &'static [u8], environment: &[&'static CStr]) -> Command {
+    pub fn new(words: &'static [u8], environment: &[&'static CStr], own_root: bool) -> Command {
         let mut envp = Pointers::with_capacity(environment.len() + 1);
         for variable in environment {
             envp.push(variable);
@@ -38,6 +40,7 @@ impl Command {
             argv: Pointers::with_capacity(words.iter().filter(|b| **b == 0 || lookup::BLANKS.contains(b)).count()),
             envp,
             path: environment::get(environment, b"PATH").unwrap_or(DEFAULT_PATH),
+            own_root,
         }
     }
 }

@@ -141,13 +141,7 @@ impl Bridge {
         if !sys::lock_file(&self.lock, Lock::EX | Lock::NB)? {
             return Ok(());
         }
-        let mut requests = Requests::default();
-        requests.begin(libc::RTM_DELLINK, ACK, &[&link(0, 0)]);
-        requests.attribute(libc::IFLA_GROUP, &GROUP.to_ne_bytes());
-        match requests.send(&self.socket, b"RTM_DELLINK") {
-            Err(e) if e.is(Errno::ENODEV) => Ok(()),
-            other => other,
-        }
+        delete(&self.socket, libc::IFLA_GROUP, &GROUP.to_ne_bytes())
     }
 
     /// An address range that this host already reaches otherwise would be cut off, unless it is by this very bridge. Returns whether
@@ -161,12 +155,16 @@ impl Bridge {
             let attributes = content.get(ROUTE..).unwrap_or_default();
             let destination = attribute(attributes, libc::RTA_DST).and_then(<[u8]>::first_chunk);
             let Some(base) = destination.map(|bytes| u32::from_be_bytes(*bytes)) else { return };
+            // The halves of all addresses are a default route, as VPNs make it.
+            if *prefix < 2 {
+                return;
+            }
             let route = Subnet { base, prefix: *prefix };
             is_there |= route == self.subnet;
             is_hosts |= *kind == libc::RTN_LOCAL && address == Some(Address(base));
             // The routes to the addresses of a bridge come and go before that to its network.
             if self.subnet.overlaps(route) && (self.index.is_none() || *kind == libc::RTN_UNICAST) {
-                taken = Some(Address(base));
+                taken.get_or_insert(Address(base));
             }
         })?;
         let mut text = Vec::new();
@@ -183,9 +181,34 @@ impl Bridge {
             Some(_) => {
                 "the bridge has another network: give that, --subnet, or name another bridge, --network bridge:NAME"
             }
-            None => "the bridge would have the same addresses: choose others, --subnet 10.99.0.0/16",
+            None => "the bridge would have the same addresses: choose others, such as --subnet 10.99.0.0/16",
         };
         Err(Error::refused("this host has a route to", &text, hint))
+    }
+}
+
+/// Removes the interfaces with this attribute, if there are any.
+fn delete(socket: &Fd, kind: u16, value: &[u8]) -> Result<()> {
+    let mut requests = Requests::default();
+    requests.begin(libc::RTM_DELLINK, ACK, &[&link(0, 0)]);
+    requests.attribute(kind, value);
+    match requests.send(socket, b"RTM_DELLINK") {
+        Err(e) if e.is(Errno::ENODEV) => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes mydocker's bridges in this network namespace, if nobody uses any of them: where the last mydocker that did was killed, it
+/// has left them.
+pub fn remove_unused() -> Result<()> {
+    let lock = sys::open(NAMESPACE, sys::OpenFlags::NONE)?;
+    if sys::effective_ids().0 != 0 || !sys::lock_file(&lock, Lock::EX | Lock::NB)? {
+        return Ok(());
+    }
+    match delete(&sys::netlink(NetlinkFamily::ROUTE)?, libc::IFLA_GROUP, &GROUP.to_ne_bytes()) {
+        // Root of a user namespace has made none.
+        Err(e) if e.is(Errno::EPERM) => Ok(()),
+        other => other,
     }
 }
 
@@ -310,7 +333,7 @@ impl ParentStep for ConnectToBridge {
         let index = self.bridge.index.unwrap_or(parent.bridge);
         // Those who start at the same time try different addresses first, for their pids differ.
         let first = if parent.child.is_rehearsal { 0 } else { pid.0 as u32 };
-        let (mut tried, mut waited) = (0, 0);
+        let (mut tried, mut waited, mut has_removed) = (0, 0, false);
         let address = loop {
             let address = self.address.unwrap_or(subnet.address(first.wrapping_add(tried)));
             match self.connect(index, address, pid.0 as u32) {
@@ -320,6 +343,12 @@ impl ParentStep for ConnectToBridge {
                 Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && waited < WAIT_AT_MOST => {
                     sys::nanosleep(10_000_000)?;
                     waited += 1;
+                }
+                // A connection that its server has closed, and its client does not acknowledge any more, holds a network for some 100
+                // seconds longer. Whoever has the address starts, or masquerades it.
+                Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && !has_removed && !is_used(address)? => {
+                    delete(&self.bridge.socket, libc::IFLA_IFNAME, &with_nul(&host_end(address))).map_err(|_| e)?;
+                    has_removed = true;
                 }
                 Err(e) if e.is(Errno::EEXIST) => {
                     let hint = match self.address {
@@ -351,12 +380,25 @@ fn who_has(parent: &Parent, address: Address) -> &'static str {
 /// How often to wait 10 ms for an address.
 const WAIT_AT_MOST: u32 = 30;
 
+/// Whether somebody masquerades the address, now or within a second: by then whoever has just taken it does.
+fn is_used(address: Address) -> Result<bool> {
+    for _ in 0..10 {
+        if filter::is_masqueraded(address)? {
+            return Ok(true);
+        }
+        sys::nanosleep(100_000_000)?;
+    }
+    Ok(false)
+}
+
 impl ConnectToBridge {
     fn connect(&self, bridge: u32, address: Address, pid: u32) -> Result<()> {
         let mut requests = Requests::default();
         requests.begin(libc::RTM_NEWLINK, CREATE, &[&link(0, UP)]);
         requests.attribute(libc::IFLA_IFNAME, &with_nul(&host_end(address)));
         requests.attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+        // The last of all removes it with the bridge, if the network of its container is still held by then.
+        requests.attribute(libc::IFLA_GROUP, &GROUP.to_ne_bytes());
         let info = requests.begin_attribute(libc::IFLA_LINKINFO);
         requests.attribute(INFO_KIND, b"veth");
         let data = requests.begin_attribute(INFO_DATA);

@@ -108,14 +108,32 @@ pub fn dropping() -> Result<Vec<u8>> {
 
 /// What a request that adds a rule compares with, in its order.
 pub fn compared(request: &[u8]) -> Vec<&[u8]> {
-    let rule = request.get(4..).and_then(|rule| attribute(rule, nfta::RULE_EXPRESSIONS | NESTED)).unwrap_or_default();
+    compared_in(request, NESTED)
+}
+
+/// The same of a message whose nested attributes have this mark: the kernel's have none.
+fn compared_in(message: &[u8], mark: u16) -> Vec<&[u8]> {
+    let rule = message.get(4..).and_then(|rule| attribute(rule, nfta::RULE_EXPRESSIONS | mark)).unwrap_or_default();
     let mut values = Vec::new();
     for (_, expression) in attributes(rule) {
-        let data = attribute(expression, nfta::EXPR_DATA | NESTED);
-        let compared = data.and_then(|data| attribute(data, nfta::CMP_DATA | NESTED));
+        let data = attribute(expression, nfta::EXPR_DATA | mark);
+        let compared = data.and_then(|data| attribute(data, nfta::CMP_DATA | mark));
         values.extend(compared.and_then(|compared| attribute(compared, nfta::DATA_VALUE)));
     }
     values
+}
+
+/// Whether a mydocker that has not ended masquerades this address: its table ends with it.
+pub fn is_masqueraded(address: Address) -> Result<bool> {
+    let socket = sys::netlink(NetlinkFamily::NETFILTER)?;
+    let mut requests = Requests::default();
+    let kind = SUBSYSTEM | libc::NFT_MSG_GETRULE as u16;
+    requests.begin(kind, libc::NLM_F_DUMP as u16, &[&message(libc::NFPROTO_IPV4, 0)]);
+    let mut found = false;
+    requests.ask(&socket, b"nf_tables", &mut |_, content| {
+        found |= compared_in(content, 0).contains(&address.bytes().as_slice());
+    })?;
+    Ok(found)
 }
 
 /// What the kernel says of a module that it lacks: that of netfilter, that of nf_tables, or that of the chain or of an expression.

@@ -193,15 +193,20 @@ impl ParentStep for TellNames {
     }
 }
 
+/// Whether each container has this name for itself.
+fn is_of_each(name: &str) -> bool {
+    matches!(name, "localhost" | "ip6-localhost" | "ip6-loopback") || name.starts_with("localhost.")
+}
+
 /// The names that others find it by, in one line.
 pub fn words(spec: &Spec) -> Vec<u8> {
     let mut words = Vec::new();
     let (hostname, name) = (spec.hostname.unwrap_or_default(), spec.name.unwrap_or_default());
     // What is no name in a line of that file is left out: the kernel takes any bytes for a hostname.
-    if hostname.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
+    if hostname.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) && !is_of_each(hostname) {
         etc::put_names(hostname.as_bytes(), &mut words);
     }
-    if !name.is_empty() && name != hostname {
+    if !name.is_empty() && name != hostname && !is_of_each(name) {
         words.put(if words.is_empty() { b"" } else { b" " });
         words.put(name.as_bytes());
     }
@@ -327,6 +332,19 @@ mod tests {
     use super::*;
     use alloc::format;
     use alloc::string::String;
+
+    #[test]
+    fn what_others_call_it() {
+        for (hostname, name, expected) in [
+            ("web.example", "c1", "web.example web c1"),
+            ("localhost", "c1", "c1"),
+            ("localhost.example", "localhost", ""),
+            ("ip6-loopback", "ip6-lofty", "ip6-lofty"),
+        ] {
+            let spec = Spec { hostname: Some(hostname), name: Some(name), ..Spec::default() };
+            assert_eq!(words(&spec), expected.as_bytes(), "{hostname} {name}");
+        }
+    }
 
     #[test]
     fn each_line_has_its_turn() {

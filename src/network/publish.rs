@@ -5,13 +5,14 @@ use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
 use crate::namespaces;
 use crate::privilege;
-use crate::spec::{Capabilities, Network, Port};
+use crate::spec::{Network, Port};
 use crate::step::{Listener, Parent, ParentStep, Slot};
 use crate::streams;
 use crate::sys::record;
 use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, SocketAddress};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use syscalls::Sysno;
 
 /// The address in IPv6 that stands for all, IPv4 included.
 const ANY: [u8; 16] = [0; 16];
@@ -30,52 +31,128 @@ step! {
 
 impl ParentStep for Listen {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        for port in self.ports {
-            let listener = listen(port).map_err(|e| explain(e, port))?;
-            // The kernel has chosen one that is free.
-            let host = if port.host == 0 { sys::port_of(&listener.socket) } else { Ok(port.host) };
-            let host = host.map_err(|e| explain(e, port))?;
-            put_port(&mut parent.ports, port, host);
+        let mut shown = Shown { out: &mut parent.ports, range: None };
+        // A choice takes what the others leave.
+        let is_choice = |port: &&Port| port.host != port.host_last;
+        let choices = self.ports.iter().filter(is_choice);
+        for port in self.ports.iter().filter(|port| !is_choice(port)).chain(choices) {
+            let is_other = |other: &&Port| !core::ptr::eq(*other, port) && other.datagrams == port.datagrams;
+            let is_own =
+                || !is_choice(&port) && self.ports.iter().filter(is_other).any(|other| other.host == port.host);
+            let (listener, both) = listen_on_one(port).map_err(|e| match e.is(Errno::EADDRINUSE) && is_own() {
+                true => e.about(port.word.as_bytes()).with_hint("another -p of this run has this port"),
+                false => explain(e, port),
+            })?;
+            // Which one it is the kernel has chosen, or the first that was free.
+            let host = match port.host == 0 || port.host_last != port.host {
+                true => sys::port_of(&listener.socket).map_err(|e| explain(e, port))?,
+                false => port.host,
+            };
+            shown.add(*port, host, both);
             parent.listeners.push(listener);
         }
+        shown.end();
         Ok(())
     }
 }
 
-/// As docker shows a port: `0.0.0.0:8080->80/tcp`. Of thousands, the record shows the first ones.
-fn put_port(out: &mut Vec<u8>, port: &Port, host: u16) {
-    if out.len() > libc::PATH_MAX as usize {
-        out.put(if out.ends_with(b"..") { b"" } else { b", .." });
-        return;
-    }
-    out.put(if out.is_empty() { b"" } else { b", " });
-    out.put(port.address_word);
-    out.put(b":");
-    out.put_decimal(host.into());
-    out.put(b"->");
-    out.put_decimal(port.container.into());
-    out.put(if port.datagrams { b"/udp" } else { b"/tcp" });
+/// The published ports as docker shows them: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`, and neighbours as
+/// `127.0.0.1:8080-8081->80-81/tcp`.
+struct Shown<'a> {
+    out: &'a mut Vec<u8>,
+    range: Option<Range>,
 }
 
-fn listen(port: &Port) -> Result<Listener> {
+/// Ports that are neighbours, on the host and in the container.
+struct Range {
+    first: Port,
+    /// The port of the host of the first one.
+    host: u16,
+    /// How many there are beside it.
+    more: u16,
+    /// The host listens on all addresses of IPv6, too.
+    both: bool,
+}
+
+impl Shown<'_> {
+    fn add(&mut self, port: Port, host: u16, both: bool) {
+        if let Some(range) = &mut self.range
+            && (range.first.address_word, range.first.datagrams) == (port.address_word, port.datagrams)
+            && range.both == both
+            && range.host.checked_add(range.more + 1) == Some(host)
+            && range.first.container.checked_add(range.more + 1) == Some(port.container)
+        {
+            range.more += 1;
+            return;
+        }
+        self.end();
+        self.range = Some(Range { first: port, host, more: 0, both });
+    }
+
+    /// No neighbour follows.
+    fn end(&mut self) {
+        let Some(range) = self.range.take() else { return };
+        range.put(range.first.address_word, self.out);
+        if range.both {
+            range.put(b"[::]", self.out);
+        }
+    }
+}
+
+impl Range {
+    /// Of thousands, the record shows the first ones.
+    fn put(&self, address: &[u8], out: &mut Vec<u8>) {
+        if out.len() > libc::PATH_MAX as usize {
+            out.put(if out.ends_with(b"..") { b"" } else { b", .." });
+            return;
+        }
+        out.put(if out.is_empty() { b"" } else { b", " });
+        out.put(address);
+        for (before, first) in [(&b":"[..], self.host), (b"->", self.first.container)] {
+            out.put(before);
+            out.put_decimal(first.into());
+            if self.more > 0 {
+                out.put(b"-");
+                out.put_decimal((first + self.more).into());
+            }
+        }
+        out.put(if self.first.datagrams { b"/udp" } else { b"/tcp" });
+    }
+}
+
+/// Listens on the port, or on the first of its range that is free.
+fn listen_on_one(port: &Port) -> Result<(Listener, bool)> {
+    let mut tried = *port;
+    loop {
+        match listen(&tried) {
+            // Of an ordinary user's range, the first ports may be root's.
+            Err(e) if e.is_one_of(&[Errno::EADDRINUSE, Errno::EACCES]) && tried.host < port.host_last => {
+                tried.host += 1
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Listens on the port. Returns whether that is one of all addresses, those of IPv6 included.
+fn listen(port: &Port) -> Result<(Listener, bool)> {
     let mut address = match port.address {
         Some(address) => address.with_port(port.host),
         None => SocketAddress::v6(ANY, port.host),
     };
+    let mut both = port.address.is_none();
     let socket = match sys::socket_to(&address, port.datagrams) {
         // This kernel has no IPv6.
         Err(e) if e.is(Errno::EAFNOSUPPORT) && port.address.is_none() => {
             address = SocketAddress::v4([0; 4], port.host);
+            both = false;
             sys::socket_to(&address, port.datagrams)?
         }
         other => other?,
     };
     sys::bind_and_listen(&socket, &address, port.address.is_none(), port.datagrams)?;
-    Ok(Listener {
-        socket,
-        targets: alloc::vec![SocketAddress::v4(LOOPBACK, port.container)],
-        datagrams: port.datagrams,
-    })
+    let targets = alloc::vec![SocketAddress::v4(LOOPBACK, port.container)];
+    Ok((Listener { socket, targets, datagrams: port.datagrams }, both))
 }
 
 fn explain(error: Error, port: &Port) -> Error {
@@ -87,6 +164,10 @@ fn explain(error: Error, port: &Port) -> Error {
         (Errno::EMFILE, "each port takes one: ulimit -n N allows more"),
         (Errno::EACCES, "ports below net.ipv4.ip_unprivileged_port_start, 1024, are root's"),
         (Errno::EADDRNOTAVAIL, "this host does not have this address"),
+        (
+            Errno::EINVAL,
+            "an address of one link, such as fe80::1, or ::ffff:0.0.0.0 has no port here: name another, or none",
+        ),
     ])
 }
 
@@ -136,17 +217,20 @@ impl StartRelay {
             Some(pid) => {
                 parent.relay = Some(pid);
                 if record::is_on() {
-                    self.confine(namespace, kind)?;
+                    self.confine(namespace, kind, mydocker)?;
                 }
             }
             None => {
                 let prepare = |listeners: &'static mut Vec<Listener>| {
                     if self.detached {
-                        streams::leave(&FdRef::STREAMS)?;
+                        // What it says is for the log.
+                        sys::dup3(FdRef::STDOUT, FdRef::STDERR)?;
+                        streams::leave(&[FdRef::STDIN])?;
                     }
-                    self.confine(namespace, kind)?;
-                    give_up(listeners, [&failed, &process], mydocker)?;
-                    Relay::new(listeners, &process)
+                    give_up(listeners, [&failed, &process, namespace])?;
+                    let relay = Relay::new(listeners, &process)?;
+                    self.confine(namespace, kind, mydocker)?;
+                    Ok(relay)
                 };
                 let mut relay = match prepare(Box::leak(Box::new(core::mem::take(&mut parent.listeners)))) {
                     Ok(relay) => relay,
@@ -174,8 +258,8 @@ impl StartRelay {
         }
     }
 
-    /// Enters the network of the container, without any privilege.
-    fn confine(&self, namespace: &Fd, kind: CloneFlags) -> Result<()> {
+    /// Enters the network of the container, and gives up all privilege: from here on it can but relay.
+    fn confine(&self, namespace: &Fd, kind: CloneFlags, mydocker: Pid) -> Result<()> {
         // The relay keeps the host's root. In a user namespace any process of the container could read its /proc/PID/root otherwise.
         sys::set_not_dumpable()?;
         match self.network {
@@ -183,6 +267,12 @@ impl StartRelay {
             _ => sys::setns(namespace.borrow(), kind)?,
         }
         sys::capset(0)?;
+        // Only now: the signal is forgotten when a process gets other privileges, prctl(2).
+        sys::die_with_parent()?;
+        if sys::getppid() != mydocker && !record::is_on() {
+            // It has ended already.
+            sys::exit_group(125);
+        }
         sys::set_no_new_privs()?;
         match self.filter.take() {
             Some(filter) => sys::load_filter(&filter),
@@ -191,16 +281,11 @@ impl StartRelay {
     }
 }
 
-/// Keeps nothing of mydocker's but the sockets, and ends with it.
-fn give_up(listeners: &[Listener], others: [&Fd; 2], mydocker: Pid) -> Result<()> {
-    sys::die_with_parent()?;
-    if sys::getppid() != mydocker {
-        // It has ended already.
-        sys::exit_group(125);
-    }
+/// Keeps nothing of mydocker's but the sockets, and three other descriptors.
+fn give_up(listeners: &[Listener], others: [&Fd; 3]) -> Result<()> {
     // The directory of the caller is not to stay busy.
     sys::chdir(c"/")?;
-    let mut kept = Vec::with_capacity(listeners.len() + 2);
+    let mut kept = Vec::with_capacity(listeners.len() + others.len());
     for other in others {
         kept.push(other.borrow());
     }
@@ -210,7 +295,29 @@ fn give_up(listeners: &[Listener], others: [&Fd; 2], mydocker: Pid) -> Result<()
     sys::close_all_but(3, &kept)
 }
 
-/// The filter of the relay: that of a command without capabilities.
+/// The filter of the relay: what [`Relay::serve`] calls. It keeps the host's root, of which it can open nothing.
 pub fn filter() -> Vec<u8> {
-    privilege::filter(Capabilities(0))
+    privilege::only(&[
+        Sysno::epoll_pwait,
+        Sysno::recvfrom,
+        Sysno::sendto,
+        Sysno::splice,
+        Sysno::epoll_ctl,
+        Sysno::accept4,
+        Sysno::connect,
+        Sysno::getsockopt,
+        Sysno::pipe2,
+        Sysno::shutdown,
+        Sysno::close,
+        Sysno::recvmsg,
+        Sysno::sendmsg,
+        Sysno::ppoll,
+        Sysno::write,
+        Sysno::clock_gettime,
+        Sysno::nanosleep,
+        // The heap, and the last words.
+        Sysno::mmap,
+        Sysno::rt_sigprocmask,
+        Sysno::exit_group,
+    ])
 }

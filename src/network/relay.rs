@@ -4,8 +4,8 @@
 //! direction by splice(2), without a copy. Once it serves it allocates nothing, not even the errors of connections that fail: the heap
 //! never gives back.
 
-use crate::bytes::Put;
-use crate::error::Result;
+use crate::bytes::{Put, to_decimal};
+use crate::error::{Error, Result};
 use crate::step::Listener;
 use crate::sys::{self, DatagramEnds, Epoll, Fd, FdRef, Now, Resource, SocketAddress};
 use alloc::vec::Vec;
@@ -61,7 +61,10 @@ struct Flow {
     /// Who has sent them, and to which address of this host: there the answers come from.
     ends: DatagramEnds,
     socket: Fd,
-    target: SocketAddress,
+    /// Which of the listener's targets they go to.
+    target: usize,
+    /// It has refused one: the next target gets what comes from now on.
+    has_refused: bool,
     /// When the last one came, in seconds.
     last: u64,
 }
@@ -77,6 +80,8 @@ pub struct Relay {
     /// How many of them there are.
     flowing: usize,
     buffer: Vec<u8>,
+    /// Room for an answer, while there is a datagram in the other.
+    answers: Vec<u8>,
     has_said: bool,
     /// No more connections can be taken: nobody looks at the listeners.
     is_full: bool,
@@ -103,6 +108,9 @@ impl Relay {
         let others = 64 + listeners.len();
         let most = sys::raise_limit(Resource::NOFILE, (MOST / 2 * DESCRIPTORS + others) as u64)? as usize;
         let count = (most.saturating_sub(others) / DESCRIPTORS * 2).min(MOST);
+        if count == 0 {
+            return Err(Error::refused("-p needs a larger ulimit -n than", &to_decimal(most as u64), ""));
+        }
         let relay = Relay {
             epoll: Epoll::new()?,
             listeners,
@@ -111,6 +119,7 @@ impl Relay {
             flows: (0..count / 2).map(|_| None).collect(),
             flowing: 0,
             buffer: alloc::vec![0; 65536],
+            answers: alloc::vec![0; 65536],
             has_said: false,
             is_full: false,
             has_ended: false,
@@ -127,13 +136,21 @@ impl Relay {
         while !self.has_ended {
             self.turn()?;
         }
+        let end = sys::monotonic() + u64::from(DRAIN) * 1000;
+        // There may be more answers than are taken at once. In the network of others, more may come all the time.
+        for at in 0..self.flows.len() {
+            while self.answer(at) && sys::monotonic() < end {}
+        }
+        self.flows.clear();
         // Nobody can connect any more, and what is not received in time is lost.
         self.listeners.clear();
-        self.flows.clear();
-        let end = sys::monotonic() + u64::from(DRAIN) * 1000;
         while self.connections.iter().any(Option::is_some) && sys::monotonic() < end {
             for at in 0..self.connections.len() {
                 self.move_on(at, None, true);
+                // A caller that keeps its side open, and has everything, is not waited for.
+                if let Some(slot) = self.connections.get_mut(at) {
+                    slot.take_if(|connection| connection.is_received());
+                }
             }
             sys::nanosleep(1_000_000)?;
         }
@@ -156,7 +173,7 @@ impl Relay {
                 OUTSIDE => self.move_on(at, Some(0), is_last),
                 INSIDE => self.move_on(at, Some(1), is_last),
                 CONTAINER => self.has_ended = true,
-                _ => self.answer(at),
+                _ => drop(self.answer(at)),
             }
         }
         if self.pending > 0 {
@@ -266,7 +283,9 @@ impl Relay {
         for listener in self.listeners.iter().filter(|listener| !listener.datagrams) {
             self.epoll.remove(&listener.socket);
         }
-        if self.has_said {
+        // Nobody may read it, and nobody is to wait for that: then it is said another time.
+        let has_room = || sys::poll(&mut [sys::Poll::new(Some(FdRef::STDERR), false, true)], Some(0)).unwrap_or(false);
+        if self.has_said || !has_room() {
             return;
         }
         self.has_said = true;
@@ -274,7 +293,6 @@ impl Relay {
         line.put(b"mydocker: published ports: no more than ");
         line.put_decimal(self.connections.len() as u64);
         line.put(b" connections at once: others wait\n");
-        // Nobody may read it.
         sys::write(FdRef::STDERR, &line).unwrap_or_default();
     }
 
@@ -291,46 +309,64 @@ impl Relay {
     fn receive(&mut self, at: usize) {
         let Some(listener) = self.listeners.get(at) else { return };
         for _ in 0..TURNS {
-            let Some((len, ends)) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
+            let (Now::Done(len), ends) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
             let datagram = self.buffer.get(..len).unwrap_or_default();
             let last = sys::monotonic() / 1_000_000;
-            let is_his = |flow: &Flow| flow.listener == at && flow.ends == ends;
-            if let Some(flow) = self.flows.iter_mut().flatten().find(|flow| is_his(flow)) {
-                flow.last = last;
-                sys::send_to(&flow.socket, datagram, DatagramEnds::to(flow.target));
-                continue;
-            }
-            // Where there is no room, that which has been silent longest goes.
-            let age = |slot: &Option<Flow>| slot.as_ref().map_or(0, |flow| flow.last + 1);
-            let Some((place, slot)) = self.flows.iter_mut().enumerate().min_by_key(|(_, slot)| age(slot)) else {
+            // His own place; or an empty one, or else that of the sender who has been silent longest.
+            let rank = |slot: &Option<Flow>| match slot {
+                Some(flow) if flow.listener == at && flow.ends == ends => 0,
+                Some(flow) => flow.last + 2,
+                None => 1,
+            };
+            let Some((place, slot)) = self.flows.iter_mut().enumerate().min_by_key(|(_, slot)| rank(slot)) else {
                 return;
             };
+            let mut first = 0;
+            if rank(slot) == 0
+                && let Some(flow) = slot
+            {
+                flow.last = last;
+                if !flow.has_refused && !matches!(sys::send(&flow.socket, datagram), Now::Failed) {
+                    continue;
+                }
+                first = flow.target + 1;
+                // What came before the refusal.
+                flow.answer(self.listeners, &mut self.answers);
+            }
             self.flowing -= usize::from(slot.take().is_some());
-            // One that refuses says so at once: nothing lies between.
-            let taken = listener.targets.iter().find_map(|&target| {
-                let (socket, _) = sys::connect(&target, true)?;
-                sys::send_to(&socket, datagram, DatagramEnds::to(target));
-                sys::is_connected(&socket).then_some((socket, target))
-            });
-            if let Some((socket, target)) = taken
+            if let Some((socket, target)) = deliver(&listener.targets, first, datagram)
                 && self.epoll.try_add(&socket, false, FLOW | place as u64)
             {
-                *slot = Some(Flow { listener: at, ends, socket, target, last });
+                *slot = Some(Flow { listener: at, ends, socket, target, has_refused: false, last });
                 self.flowing += 1;
             }
         }
     }
 
-    /// Answers to the sender of a datagram.
-    fn answer(&mut self, at: usize) {
-        let Some(Some(flow)) = self.flows.get_mut(at) else { return };
+    /// Answers to the sender of a datagram. Returns whether there may be more.
+    fn answer(&mut self, at: usize) -> bool {
+        let flow = self.flows.get_mut(at).and_then(Option::as_mut);
+        flow.is_some_and(|flow| flow.answer(self.listeners, &mut self.buffer))
+    }
+}
+
+impl Flow {
+    /// Passes on what has come back. Returns whether there may be more.
+    fn answer(&mut self, listeners: &[Listener], buffer: &mut [u8]) -> bool {
         for _ in 0..TURNS {
-            // Where nobody serves the port, the kernel says so here: the sender gets no answer.
-            let Some((len, _)) = sys::receive_from(&flow.socket, &mut self.buffer) else { return };
-            if let Some(listener) = self.listeners.get(flow.listener) {
-                sys::send_to(&listener.socket, self.buffer.get(..len).unwrap_or_default(), flow.ends);
+            match sys::receive_from(&self.socket, buffer) {
+                (Now::Done(len), _) => {
+                    if let Some(listener) = listeners.get(self.listener) {
+                        sys::send_back(&listener.socket, buffer.get(..len).unwrap_or_default(), self.ends);
+                    }
+                }
+                (Now::NotYet, _) => return false,
+                // Nobody serves the port there any more; before that there may have been answers. Before Linux 6.4 the first refusal
+                // may come as late as this.
+                (Now::Failed, _) => self.has_refused = true,
             }
         }
+        true
     }
 }
 
@@ -340,6 +376,17 @@ fn connect(targets: &[SocketAddress], first: usize) -> Option<(Fd, usize, bool)>
     targets.iter().enumerate().skip(first).find_map(|(at, target)| {
         let (socket, is_done) = sys::connect(target, false)?;
         Some((socket, at, is_done))
+    })
+}
+
+/// Sends a datagram to the first of the targets that does not refuse it at once, from number `first` on and around: the socket, and
+/// which target it is.
+fn deliver(targets: &[SocketAddress], first: usize, datagram: &[u8]) -> Option<(Fd, usize)> {
+    targets.iter().enumerate().cycle().skip(first).take(targets.len()).find_map(|(at, target)| {
+        let (socket, _) = sys::connect(target, true)?;
+        sys::send(&socket, datagram);
+        // One that refuses says so at once: nothing lies between.
+        sys::is_connected(&socket).then_some((socket, at))
     })
 }
 
@@ -420,6 +467,12 @@ impl Way {
 }
 
 impl Connection {
+    /// Whether the caller has received all that the container has sent, and its end.
+    fn is_received(&self) -> bool {
+        let ([outside, _], [_, back]) = (&self.sides, &self.ways);
+        back.is_shut && sys::is_end_received(outside)
+    }
+
     /// Moves what can be moved, since something has happened on `side`, or on either. Returns whether both sides have ended; `None`
     /// if it has failed.
     fn move_on(&mut self, side: Option<usize>, short: &mut [u8]) -> Option<bool> {

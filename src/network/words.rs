@@ -13,7 +13,7 @@ const USUAL: &str = "mydocker0";
 pub fn parse(word: &'static str) -> Result<Network> {
     const WRONG: &str =
         "--network takes none, host, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME or ns:PATH, not";
-    let wrong = || Error::usage(WRONG, word.as_bytes());
+    let wrong = || Error::usage(WRONG, word.as_bytes()).with_hint("a network of its own is bridge:NAME");
     match word {
         "none" => return Ok(Network::None),
         "host" => return Ok(Network::Host),
@@ -42,7 +42,9 @@ pub fn parse(word: &'static str) -> Result<Network> {
     };
     // What the kernel takes: dev_valid_name.
     let is_good = |b: u8| !b.is_ascii_whitespace() && !b.is_ascii_control() && b != b'/' && b != b':' && b != b'%';
-    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || !name.bytes().all(is_good) {
+    // The last two are folders of /proc/sys/net, which has one for each interface.
+    if name.is_empty() || name.len() > 15 || [".", "..", "all", "default"].contains(&name) || !name.bytes().all(is_good)
+    {
         return Err(Error::usage("not a name for an interface, of at most 15 bytes", word.as_bytes()));
     }
     Ok(Network::Bridge(BridgeWanted { name, subnet: None, address: None, mac: None, forward }))
@@ -59,8 +61,9 @@ pub fn bridge_of<'a>(spec: &'a mut Spec, word: &str) -> Result<&'a mut BridgeWan
 /// `10.88.0.0/16`
 pub fn subnet(word: &str) -> Result<Subnet> {
     let subnet = Subnet::parse(word.as_bytes());
-    subnet
-        .ok_or_else(|| Error::usage("--subnet is not a network of 8 to 29 bits, such as 10.88.0.0/16", word.as_bytes()))
+    subnet.ok_or_else(|| {
+        Error::usage("--subnet is not a network of 8 to 29 bits for interfaces, such as 10.88.0.0/16", word.as_bytes())
+    })
 }
 
 /// `10.88.0.2`
@@ -87,9 +90,10 @@ pub fn mac(word: &str) -> Result<[u8; 6]> {
     Ok(mac)
 }
 
-/// `[IP:][HOST:]CONT[/tcp|udp]`, each of the ports perhaps a range: adds them to `ports`.
+/// `[IP:][HOST:]CONT[/tcp|udp]`, each of the ports perhaps a range: adds them to `ports`. As with docker, ranges of one length are
+/// paired, and one port of the container takes the first of a range of the host's that is free.
 pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
-    let wrong = || Error::usage("--publish takes [IP:][HOST:]CONT[-END][/tcp|udp], not", word.as_bytes());
+    let wrong = || Error::usage("--publish takes [IP:][HOST[-END]:]CONT[-END][/tcp|udp], not", word.as_bytes());
     let (rest, protocol) = split_once(word.as_bytes(), b'/').unwrap_or((word.as_bytes(), b"tcp"));
     let datagrams = protocol.eq_ignore_ascii_case(b"udp");
     let (rest, container) = split_last(rest);
@@ -110,16 +114,25 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     if first == 0 || !datagrams && !protocol.eq_ignore_ascii_case(b"tcp") {
         return Err(wrong());
     }
-    if host != 0 && host_last - host != last - first {
+    if host == 0 && host_last != 0 {
+        return Err(wrong());
+    }
+    // One port takes the first of a range that is free.
+    let is_choice = first == last && host != host_last;
+    if host != 0 && !is_choice && host_last - host != last - first {
         return Err(Error::usage("the ranges of ports differ in length", word.as_bytes()));
     }
     for number in 0..=last - first {
         let host = if host == 0 { 0 } else { host + number };
-        let same = |port: &Port| (port.address, port.host, port.datagrams) == (named, host, datagrams);
-        if host != 0 && ports.iter().any(same) {
+        let host_last = if is_choice { host_last } else { host };
+        let container = first + number;
+        let same = |port: &Port| {
+            (port.address, port.host, port.host_last, port.datagrams) == (named, host, host_last, datagrams)
+        };
+        if host != 0 && !is_choice && ports.iter().any(same) {
             return Err(Error::usage("this port of the host is published twice", word.as_bytes()));
         }
-        ports.push(Port { word, address: named, address_word, host, container: first + number, datagrams });
+        ports.push(Port { word, address: named, address_word, host, host_last, container, datagrams });
     }
     Ok(())
 }
@@ -163,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn the_first_that_is_free() {
+        let mut ports = Vec::new();
+        for word in ["8000-8002:80", "8000-8002:81", "8010-8011:80-81", "8000:82"] {
+            assert!(publish(word, &mut ports).is_ok(), "{word}");
+        }
+        let ends: Vec<_> = ports.iter().map(|port| (port.host, port.host_last, port.container)).collect();
+        assert_eq!(ends, [(8000, 8002, 80), (8000, 8002, 81), (8010, 8010, 80), (8011, 8011, 81), (8000, 8000, 82)]);
+        assert!(publish("8010:5", &mut ports).is_err());
+    }
+
+    #[test]
     fn published_ports() {
         assert_eq!(ports("80"), Some(vec![(false, 0, 80, false)]));
         assert_eq!(ports(":80"), Some(vec![(false, 0, 80, false)]));
@@ -190,7 +214,9 @@ mod tests {
             "[::1]",
             "[::1]:",
             "[::g]:1:2",
-            "8000-8001:80",
+            "8000-8001:80-82",
+            "8000:80-82",
+            "0-5:80",
             "80/sctp",
             "80/",
             "-1",

@@ -15,7 +15,7 @@ use crate::network::BringUpLoopback;
 use crate::network::bridge::{ConfigureInterfaces, Setup};
 use crate::network::names::OpenHosts;
 use crate::privilege::{Confinement, JoinSessionKeyring, SetNoNewPrivileges};
-use crate::root::dev::{MountDev, MountShm, SHM, is_userns_bind};
+use crate::root::dev::{MountDev, MountRoomForFiles, MountShm, SHM, is_userns_bind};
 use crate::root::enter::{
     BindRoot, CheckRoot, EnterRoot, ForbidDevices, LeaveOldRoot, MakeMountsSlave, MakeRootReadOnly, SetUmask,
     propagation_of,
@@ -67,7 +67,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(JoinNamespace { path, word: name, kind: CloneFlags::NEWIPC });
     }
     if let Some((process, name)) = spec.pid_of {
-        steps.add(JoinProcesses { process, name, keeps_outer: own_root });
+        steps.add(JoinProcesses { process, name, noted: spec.pid_of_root, keeps_outer: own_root });
     }
     steps.add(MakeMountsSlave);
     if let Some(input) = &parts.input {
@@ -81,8 +81,13 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(names) = parts.names.filter(|_| parts.etc_files.iter().any(|file| file.tree.is_some())) {
         steps.add(OpenHosts { names });
     }
+    let forbids_devices = own_root && privilege.confined;
+    let propagation_of_root = match parts.root.map(|root| (&root.source, root.writes)) {
+        Some((Source::Directory(source), None)) if forbids_devices || spec.read_only => propagation_of(source, host),
+        _ => MountFlags::NONE,
+    };
     match parts.root {
-        Some(root) => enter_root(&mut steps, root, spec, host, parts),
+        Some(root) => enter_root(&mut steps, root, spec, parts, propagation_of_root),
         None if spec.read_only => steps.add(MakeRootReadOnly { path: c"/", propagation: MountFlags::NONE }),
         None => {}
     }
@@ -95,14 +100,16 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     let mount_volumes = |steps: &mut Steps<dyn ChildStep>, wanted: &dyn Fn(&Volume) -> bool| {
         for (volume, tree) in parts.volumes.iter().filter(|(volume, _)| wanted(volume)) {
             let propagation = match volume.content {
-                Content::Host { source, read_only: true, devices: false } => propagation_of(source, host),
+                Content::Host { source, read_only, devices: false } if read_only || forbids_devices => {
+                    propagation_of(source, host)
+                }
                 _ => MountFlags::NONE,
             };
             steps.add(MountVolume {
                 volume,
                 tree,
-                create: own_root || is_in_memory(volume, &parts.volumes, spec.host_ipc),
-                forbid_devices: own_root && privilege.confined,
+                create: own_root || is_in_memory(volume.target, &parts.volumes, spec.host_ipc),
+                forbid_devices: forbids_devices,
                 propagation,
                 room: MountVolume::room(volume),
                 root_on_host: parts.root_on_host(),
@@ -112,8 +119,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     // The host's, which lists the mounts that ForbidDevices looks for.
     let is_proc = |volume: &Volume| is_bind(volume) && volume.target == c"/proc";
     mount_volumes(&mut steps, &is_proc);
-    if own_root && privilege.confined {
-        steps.add(ForbidDevices);
+    if forbids_devices {
+        steps.add(ForbidDevices { propagation: propagation_of_root });
     }
     if let Some(word) = spec.user {
         steps.add(LookUpUser { word, groups: spec.groups, root: parts.root_on_host() });
@@ -147,8 +154,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MountDevpts { has_tty_group: parts.ids.has_tty_group });
     }
     if !own_root && parts.etc_files.iter().any(|file| file.tree.is_none()) {
-        // Its file is written there, and is hidden by what is mounted there next.
-        steps.add(MountShm { options: c"mode=755,size=1m", may_be_missing: true });
+        steps.add(MountRoomForFiles);
     }
     for file in &parts.etc_files {
         steps.add(BindEtcFile { file, read_only: spec.read_only });
@@ -247,7 +253,9 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         // Up to here this process had its names in the host's.
         steps.add(MountProc { in_userns });
     }
-    become_command(&mut steps, spec, host, parts, confinement, own_root, spec.pid_of.is_some());
+    let in_memory = |path| is_in_memory(path, &parts.volumes, spec.host_ipc);
+    let create_workdir = own_root || spec.workdir.is_some_and(in_memory);
+    become_command(&mut steps, spec, host, parts, confinement, create_workdir, spec.pid_of.is_some());
     steps
 }
 
@@ -321,10 +329,9 @@ pub fn become_command(
     steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
 }
 
-/// Whether a volume is mounted in memory of the container's own: then its mount point can be made there.
-fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)], host_ipc: bool) -> bool {
-    let is_above =
-        |point: &CStr| bytes::below(volume.target.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty());
+/// Whether a place lies in memory of the container's own: then a directory that is missing can be made there.
+fn is_in_memory(place: &CStr, all: &[(Volume, Slot<Fd>)], host_ipc: bool) -> bool {
+    let is_above = |point: &CStr| bytes::below(place.to_bytes(), point.to_bytes()).is_some_and(|rest| !rest.is_empty());
     let mut nearest: Option<&Volume> = None;
     for (other, _) in all {
         if is_above(other.target)
@@ -341,7 +348,13 @@ fn is_in_memory(volume: &Volume, all: &[(Volume, Slot<Fd>)], host_ipc: bool) -> 
 }
 
 /// From the host's root into its own.
-fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec, host: &Host, parts: &Parts) {
+fn enter_root(
+    steps: &mut Steps<dyn ChildStep>,
+    root: &'static Root,
+    spec: &Spec,
+    parts: &Parts,
+    propagation: MountFlags,
+) {
     let in_userns = parts.ids.in_userns;
     // With the umask 0, new files get exactly the mode that the call names.
     steps.add(SetUmask { mask: 0 });
@@ -358,10 +371,6 @@ fn enter_root(steps: &mut Steps<dyn ChildStep>, root: &'static Root, spec: &Spec
     }
     let path = root.staging_path();
     if spec.read_only {
-        let propagation = match root.source {
-            Source::Directory(source) if root.writes.is_none() => propagation_of(source, host),
-            _ => MountFlags::NONE,
-        };
         steps.add(MakeRootReadOnly { path, propagation });
     }
     steps.add(EnterRoot { path, new_userns: parts.maps.is_some() });

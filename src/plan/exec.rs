@@ -8,7 +8,7 @@ use crate::cgroup::steps::{JoinCgroup, SetAffinity};
 use crate::command::{self, CloseParentsEnds, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
-use crate::namespaces::{CloneChild, CopyMounts, JoinNamespaces, SetNotDumpable};
+use crate::namespaces::{CloneChild, CopyMounts, EnterItsRoot, JoinNamespaces, NotedRoot, SetNotDumpable};
 use crate::privilege::Confinement;
 use crate::root::enter::{MakeMountsSlave, SetUmask};
 use crate::signals::{BlockSignals, LeadSession};
@@ -29,6 +29,10 @@ pub struct Target {
     pub spec: &'static Spec,
     /// Its first process.
     pub process: FdRef<'static>,
+    /// Its root, if that is its mydocker's.
+    pub root: Option<NotedRoot>,
+    /// Its name.
+    pub name: &'static CStr,
     /// Its groups.
     pub groups: Vec<&'static Group>,
     /// The environment of its command.
@@ -96,6 +100,9 @@ pub fn make(
     let has_namespace = target.spec.privilege.confined || !target.groups.is_empty();
     let cgroup = if has_namespace { CloneFlags::NEWCGROUP } else { CloneFlags::NONE };
     child.add(JoinNamespaces { process, flags: all.without(CloneFlags::NEWUSER) | cgroup });
+    if let Some(root) = &target.root {
+        child.add(EnterItsRoot { root, name: target.name });
+    }
     child.add(LeadSession);
     if spec.tty {
         // Without a root of its own, the devpts may be the host's, whose own ptmx nobody may open.

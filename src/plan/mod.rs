@@ -140,8 +140,11 @@ impl Parts {
         let gateway = parts.bridge.map_or(Address(0), |bridge| bridge.subnet.gateway());
         if own_root {
             parts.etc_files = etc::files(spec, own_name, gateway, &parts.volumes)?;
-        } else if tells_names || parts.uts_name.is_some() || !spec.hosts.is_empty() {
-            parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes, tells_names)?);
+        } else {
+            if tells_names || parts.uts_name.is_some() || !spec.hosts.is_empty() {
+                parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes, tells_names)?);
+            }
+            parts.etc_files.extend(etc::own_servers(spec, &parts.volumes)?);
         }
         if tells_names {
             let names: &'static Names = Box::leak(Box::default());
@@ -185,7 +188,7 @@ impl Parts {
     /// The command is `words`, with this environment.
     fn set_command(&mut self, spec: &Spec, own_root: bool, words: &'static [u8], environment: &[&'static CStr]) {
         self.words = words;
-        self.command.set(Some(Command::new(words, environment)));
+        self.command.set(Some(Command::new(words, environment, own_root)));
         self.home_of_user = (own_root || spec.user.is_some())
             && !spec.unset_env.contains(&"HOME")
             && environment::get(environment, b"HOME").is_none();

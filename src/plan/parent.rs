@@ -141,7 +141,9 @@ fn tell_pid(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'sta
 /// Notes that process in its record.
 fn note(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'static Parts) {
     if spec.name.is_some() {
-        steps.add(NoteProcess { about: state::about(spec, parts.words), groups: &parts.groups });
+        // In a chroot no user namespace can be made: user_namespaces(7).
+        let shares_root = !spec.has_own_root() && parts.maps.is_none();
+        steps.add(NoteProcess { about: state::about(spec, parts.words), shares_root, groups: &parts.groups });
     }
 }
 

@@ -71,7 +71,12 @@ pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
         }
         None => line.put(b"not known"),
     }
-    if plan.spec.limits.memory.is_some_and(|memory| !memory.explicit) {
+    let limit = group.settings.first().and_then(|setting| bytes::decimal(setting.value).ok());
+    if let (Some(limit), Some(peak)) = (limit, memory.peak)
+        && peak < limit / 8 * 7
+    {
+        line.put(b"; that limit was not reached: a cgroup above, or this host, had no more");
+    } else if plan.spec.limits.memory.is_some_and(|memory| !memory.explicit) {
         line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");
     }
     line.put(b"\n");

@@ -3,13 +3,13 @@
 
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
-use crate::log;
+use crate::log::{self, Log};
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
-use crate::spec::{Restart, Spec};
+use crate::spec::{LogTo, Restart, Spec};
 use crate::state::{self, End, Held};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, FdRef, Pid, SigSet, Wait};
+use crate::sys::{self, CloneFlags, Dir, Fd, FdRef, Pid, SigSet, Wait};
 use core::ffi::CStr;
 
 /// Forks. In front: the status, once there is one. In the keeper: where to tell that the command is executed.
@@ -161,6 +161,36 @@ pub fn restart(
         }
         if no_more {
             return Ok(Ok(status));
+        }
+    }
+}
+
+/// What a later run says itself, for the log: nobody reads the stderr of its keeper.
+pub struct Said {
+    pipe: Fd,
+    dir: Dir,
+    log_size: Option<u64>,
+}
+
+impl Said {
+    /// Of a run that begins now, whose record is in `dir`. It says a few lines, for which a pipe has room.
+    pub fn listen(spec: &Spec, dir: &Dir) -> Result<Option<Said>> {
+        match spec.log {
+            LogTo::Own => {
+                let (pipe, write) = sys::pipe2()?;
+                sys::dup3(write.borrow(), FdRef::STDERR)?;
+                Ok(Some(Said { pipe, dir: Dir::open(Some(dir), c".")?, log_size: spec.log_size }))
+            }
+            LogTo::File(path) => sys::dup3(sys::open_to_append(path)?.borrow(), FdRef::STDERR).map(|()| None),
+            LogTo::Caller | LogTo::Nowhere => Ok(None),
+        }
+    }
+
+    /// Puts it into the log, if the command was not executed. How one has ended `ps` says.
+    pub fn note(self, status: i32) -> Result<()> {
+        match status {
+            125..=127 => Log::open(self.pipe, &self.dir, self.log_size, true)?.drain(),
+            _ => Ok(()),
         }
     }
 }

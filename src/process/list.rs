@@ -4,10 +4,11 @@ use crate::bytes::{self, Put};
 use crate::cgroup::directory::FREEZER_STATE;
 use crate::error::{Errno, Error, Result};
 use crate::log::{self, View};
+use crate::network::bridge;
 use crate::process::keep;
 use crate::process::table::{Row, put_age, put_limit, put_size, put_table};
 use crate::state::{self, End, Record};
-use crate::sys::{self, Dir, FdRef, OpenFlags};
+use crate::sys::{self, Dir, FdRef, Identity, OpenFlags};
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -70,12 +71,12 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
     let (uid, _) = sys::effective_ids();
     let folder = state::folder(order.state, uid, environment, false)?;
     if order.act == Act::List {
-        let (mut rows, mut out) = (Vec::new(), Vec::new());
+        let (mut rows, mut out, mut status) = (Vec::new(), Vec::new(), 0);
         if let Some(folder) = folder {
-            list(order, &folder, &mut rows, &mut out)?;
+            status = list(order, &folder, &mut rows, &mut out)?;
         }
         let is_plain = order.quiet || order.json;
-        return if is_plain { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }.map(|()| 0);
+        return if is_plain { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }.map(|()| status);
     }
     let mut status = 0;
     for names in order.names.chunks(AT_ONCE) {
@@ -88,7 +89,10 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
         for (name, found) in found {
             if let Err(error) = found.and_then(|found| act_on(order, folder.as_ref(), name, found)) {
                 sys::say(error);
-                status = error.status();
+                // As docker has it, `rm -f` says so, and it is no error: what was to be removed is not there.
+                if !(order.force && error.cause().what == NO_CONTAINER) {
+                    status = error.status();
+                }
             }
         }
     }
@@ -101,7 +105,7 @@ const AT_ONCE: usize = 100;
 /// A container that was found, and asked to end if that is the order.
 struct Found {
     record: Record,
-    /// Somebody kept it when it was found.
+    /// Somebody kept it when it was found, or a process of it was left.
     was_alive: bool,
     ending: Option<Ending>,
 }
@@ -114,11 +118,14 @@ struct Ending {
     until: Option<u64>,
 }
 
+/// What [`find`] says of a name that no record has.
+const NO_CONTAINER: &str = "no such container:";
+
 /// The record of a container, for a command that names it.
 pub fn find(folder: Option<&Dir>, name: &CStr) -> Result<Record> {
     let refused = |what| Err(Error::refused(what, name.to_bytes(), ""));
     match folder.map(|folder| Record::open(folder, name)).transpose()?.flatten() {
-        None => refused("no such container:"),
+        None => refused(NO_CONTAINER),
         Some(record) => Ok(record),
     }
 }
@@ -135,7 +142,11 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
     if is_end {
         await_start(folder, name, &mut record)?;
     }
-    let was_alive = record.alive;
+    let mut was_alive = record.alive;
+    if is_end {
+        end_start(folder, name, &mut record)?;
+        was_alive |= record.end_leftovers(name)?;
+    }
     if is_end && let Some(folder) = folder {
         end_restarts(order, folder, name, &mut record)?;
         record.continue_entered()?;
@@ -167,7 +178,15 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
         Act::List => return Ok(()),
         Act::Remove => {
             if record.alive {
+                if !record.is_readable() {
+                    return Err(Error::refused(state::DAMAGED, name.to_bytes(), "it runs: end its keeper"));
+                }
                 return Err(Error::refused("it runs:", name.to_bytes(), "mydocker rm -f ends it"));
+            }
+            if record.end().is_none() {
+                // Its keeper was killed: what that would have removed.
+                record.end_leftovers(name)?;
+                bridge::remove_unused()?;
             }
             if let Some(folder) = folder {
                 state::remove(folder, name, &record.dir)?;
@@ -238,6 +257,13 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let processes = record.group_file(["cgroup.procs"; 2]);
     let cpu = record.group_file(["cpu.stat", "cpuacct.usage"]);
     let freezer = record.freezer();
+    if !record.has_groups() {
+        sys::say(Error::refused(
+            "it has no cgroup, so nothing is counted:",
+            name.to_bytes(),
+            "-m or another limit makes one",
+        ));
+    }
     let (mut out, mut cells) = (Vec::new(), [const { Vec::new() }; 3]);
     // The columns are as wide as what may be in them, for later lines are not known yet.
     let name_width = name.count_bytes().max(4) + 2;
@@ -381,6 +407,32 @@ fn await_start(folder: Option<&Dir>, name: &CStr, record: &mut Record) -> Result
     Ok(())
 }
 
+/// Ends a start that hangs: by SIGTERM to its keeper, which ends its child with it; or at last together with its keeper. What has
+/// never run leaves no record, unless its keeper was killed.
+fn end_start(folder: Option<&Dir>, name: &CStr, record: &mut Record) -> Result<()> {
+    for (signal, mut left) in [(libc::SIGTERM, SECOND), (keep::KILL, SECOND / 10), (libc::SIGKILL, SECOND)] {
+        if record.state.is_empty()
+            && let Some((keeper, ..)) = record.keeper()?
+        {
+            for signal in [signal, libc::SIGCONT] {
+                sys::pidfd_send_signal(keeper.borrow(), signal)?;
+            }
+        }
+        // Its children hold the lock, too, until they have ended.
+        let mut pause = 0;
+        while record.alive && record.state.is_empty() && left > 0 {
+            pause += SECOND / 1000;
+            left -= pause;
+            sys::nanosleep(pause)?;
+            match folder.map(|folder| Record::open(folder, name)).transpose()?.flatten() {
+                Some(found) => *record = found,
+                None => record.alive = false,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Ends its restarts for good, and waits for the end of a pause, or of a start. A start that hangs gets the time that `stop` gives;
 /// then it is ended by SIGTERM, which its keeper passes on, or at last together with its keeper.
 fn end_restarts(order: &Order, folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
@@ -436,20 +488,30 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
     Err(Error::refused(what, name.to_bytes(), ""))
 }
 
+/// Opens what a process of a container has as `file` in its directory in /proc: such as `/root`.
+pub fn open_in_proc(pid: sys::Pid, process: FdRef, file: &str, flags: OpenFlags, name: &CStr) -> Result<sys::Fd> {
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), file.as_bytes()]);
+    let opened = sys::open(path, flags)?;
+    // As long as it is alive, nobody else has its pid.
+    match sys::await_readable(process, Some(0))? {
+        true => Err(Error::refused("it has ended:", name.to_bytes(), "")),
+        false => Ok(opened),
+    }
+}
+
 /// A file in the directory in /proc of the first process of a container that runs, such as `/ns/net`, or that directory: a name of
-/// what this process and its children hold open.
-pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, file: &str) -> Result<&'static CStr> {
+/// what this process and its children hold open. And the root that the container has, if that is its mydocker's.
+pub fn namespace_of(
+    folder: Option<&Dir>,
+    name: &'static CStr,
+    file: &str,
+) -> Result<(&'static CStr, Option<Identity>)> {
     let record = find(folder, name)?;
     let (process, pid, _) = running(&record, name)?;
-    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), file.as_bytes()]);
-    let namespace = sys::open(path, OpenFlags::NONE)?;
-    // As long as it is alive, nobody else has its pid.
-    if sys::await_readable(process.borrow(), Some(0))? {
-        return Err(Error::refused("it has ended:", name.to_bytes(), ""));
-    }
+    let namespace = open_in_proc(pid, process.borrow(), file, OpenFlags::NONE, name)?;
     let held = bytes::c_string(&[b"/proc/self/fd/", &bytes::to_decimal(namespace.borrow().number() as u64)]);
     core::mem::forget(namespace);
-    Ok(held)
+    Ok((held, record.root()))
 }
 
 /// After an exec: a command that was killed, or that could not be started, was perhaps so because its container has ended, or is
@@ -473,14 +535,21 @@ fn print(line: &[u8]) -> Result<()> {
     sys::write_all(FdRef::STDOUT, &[line, b"\n"].concat())
 }
 
-fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> Result<()> {
+/// Returns the exit status: a record that cannot be read is named, and hides none of the others.
+fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> Result<i32> {
+    let mut status = 0;
     let names = BinaryHeap::from(sys::directory_names(folder, b"")?).into_sorted_vec();
     let now = sys::realtime() / 1000;
     for name in names {
         let record = match Record::open(folder, name) {
             // The folder of somebody else, which the user may not even look into.
             Err(e) if e.is(Errno::EACCES) => continue,
-            record => record?,
+            Err(error) => {
+                sys::say(error);
+                status = error.status();
+                continue;
+            }
+            Ok(record) => record,
         };
         // One that has been removed meanwhile is not in the list.
         let Some(record) = record else { continue };
@@ -489,8 +558,13 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
             continue;
         }
         let end = record.end();
-        // A list of names looks at no cgroup, unless it is to choose by that.
-        let word = if order.quiet && order.states.is_empty() { "" } else { word_of(&record, end) };
+        // A list of names looks at no process and no cgroup, unless it is to choose by that.
+        let (process, word) = if order.quiet && order.states.is_empty() {
+            (None, "")
+        } else {
+            let process = record.pid()?;
+            (process, word_of(&record, end, process))
+        };
         if !passes(order, name, word) {
             continue;
         }
@@ -499,7 +573,7 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
             out.put(b"\n");
             continue;
         }
-        let process = record.pid()?.map(|pid| pid.0 as u64);
+        let process = process.map(|pid| pid.0 as u64);
         let [used, limit] = if record.alive { Memory::of(&record).read() } else { [None; 2] };
         if order.json {
             put_json(out, name, &record, word, end, &[("pid", process), ("memory", used), ("memory_limit", limit)]);
@@ -516,16 +590,16 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
                 put_size(usage, used);
                 put_limit(usage, limit);
             }
-            ports.put(ports_of(&record));
+            ports.put(ports_of(&record, word));
             rows.push(cells.map(|cell| &*cell.leak()));
         }
     }
-    Ok(())
+    Ok(status)
 }
 
-/// Its published ports, as long as it has them.
-fn ports_of(record: &Record) -> &[u8] {
-    if record.alive { record.field(b"ports") } else { b"" }
+/// Its published ports, as long as it has them: in the pause before a restart nobody listens.
+fn ports_of<'a>(record: &'a Record, word: &str) -> &'a [u8] {
+    if [RUNNING, PAUSED].contains(&word) { record.field(b"ports") } else { b"" }
 }
 
 /// Whether the filters let it pass: of each kind, one of them.
@@ -547,21 +621,23 @@ fn has_part(name: &[u8], part: &[u8]) -> bool {
 const STARTING: &str = "starting";
 const RUNNING: &str = "running";
 const PAUSED: &str = "paused";
+const ENDING: &str = "ending";
 const RESTARTING: &str = "restarting";
 const EXITED: &str = "exited";
 const LOST: &str = "lost";
 const UNREADABLE: &str = "unreadable";
 
 /// The states that `--filter status=` takes. No container here is ever in the last three, which docker has.
-pub const STATES: [&str; 10] =
-    [STARTING, RUNNING, PAUSED, RESTARTING, EXITED, LOST, UNREADABLE, "created", "removing", "dead"];
+pub const STATES: [&str; 11] =
+    [STARTING, RUNNING, PAUSED, ENDING, RESTARTING, EXITED, LOST, UNREADABLE, "created", "removing", "dead"];
 
-/// Its state, in one word.
-fn word_of(record: &Record, end: Option<End>) -> &'static str {
+/// Its state, in one word. Without its first process it has ended, and its keeper is about to note that.
+fn word_of(record: &Record, end: Option<End>, process: Option<sys::Pid>) -> &'static str {
     match (record.alive, end) {
         _ if !record.is_readable() => UNREADABLE,
         (true, _) if record.state.is_empty() => STARTING,
         (true, Some(_)) => RESTARTING,
+        (true, _) if process.is_none() => ENDING,
         (true, _) if record.is_frozen() => PAUSED,
         (true, _) => RUNNING,
         (false, Some(_)) => EXITED,
@@ -618,11 +694,13 @@ fn put_json(
     numbers: &[(&str, Option<u64>)],
 ) {
     let mut separator: &[u8] = b"{";
+    // In the state file it is escaped, and so it is in a table.
+    let command = record.command();
     let strings = [
         ("name", name.to_bytes()),
         ("state", word.as_bytes()),
-        ("command", record.field(b"command")),
-        ("ports", ports_of(record)),
+        ("command", command.as_bytes()),
+        ("ports", ports_of(record, word)),
     ];
     for (key, value) in &strings {
         out.put(separator);

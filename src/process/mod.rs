@@ -76,11 +76,14 @@ pub fn carry_out(
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
     let mut started = started.and_then(|()| supervisor.await_exec(parent));
+    // In the foreground the status says so. It is asked only where something else is to be said of it.
+    let is_told = plan.spec.detach || begun.is_some();
+    let executed = started.is_ok() && !(is_told && supervisor.has_ended_before_execve());
     let mut executed_at = None;
     let mut noted = Ok(());
     let mut written_to = None;
     let mut followed = Ok(());
-    if started.is_ok() {
+    if executed {
         trace::show_execve();
         executed_at = begun.as_ref().map(|_| sys::monotonic());
         if let (Some(_), Some(pid), Some(root)) = (&begun, parent.pid, plan.parts.root)
@@ -145,7 +148,7 @@ pub fn carry_out(
     let removed = cleanup::remove_groups(plan).and(left);
     let reason = memory.as_ref().map(|_| &state::OUT_OF_MEMORY).or(supervisor.timed_out().then_some(&state::TIMED_OUT));
     let end = End { reason, lost_log: supervisor.has_lost_log(), ..End::of(status) };
-    let noted = noted.and(state::note_end(plan.spec, parent, end, started.is_ok()));
+    let noted = noted.and(state::note_end(plan.spec, parent, end, executed && started.is_ok()));
     // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
     if let Some(line) = memory {
         match sys::write_last(FdRef::STDERR, &line) {

@@ -1,10 +1,12 @@
 //! The parent while the command runs: waits, forwards signals, serves the terminal.
 
 use super::cleanup;
+use crate::bytes::{FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::signals::{self, Fate};
+use crate::state;
 use crate::step::Parent;
 use crate::sys::{self, Fd, FdRef, Pid, Poll, SharedWords, SigSet, Signal, Wait};
 use crate::terminal::Terminal;
@@ -49,6 +51,8 @@ pub struct Supervisor {
     timed_out: bool,
     /// How the command has ended, once it has been reaped.
     ended: Option<Wait>,
+    /// Before that it was seen that the child had not become the command.
+    ended_as_copy: bool,
     /// The signal that has asked for the end.
     end_signal: Option<i32>,
     /// The end is urgent: do not wait for a stuck reader.
@@ -80,6 +84,7 @@ impl Supervisor {
             timeout: plan.spec.timeout.is_some(),
             timed_out: false,
             ended: None,
+            ended_as_copy: false,
             end_signal: None,
             drain_briefly: false,
             warning: None,
@@ -191,6 +196,12 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// Whether the end of the error pipe was that of the child, before execve. Of a reaper nobody can tell: it never executes anything.
+    pub fn has_ended_before_execve(&self) -> bool {
+        let is_there = self.pid.filter(|_| self.ended.is_none());
+        !self.init && (self.ended_as_copy || is_there.is_some_and(state::has_ended_as_copy))
     }
 
     /// Forwards signals, and serves the terminal, until the command has ended.
@@ -334,6 +345,11 @@ impl Supervisor {
 
     /// Takes the status of the command and, without a PID namespace, of orphans that have become children of mydocker.
     fn reap(&mut self, pid: Pid) -> Result<()> {
+        // A signal of a higher number that poll has seen waits behind SIGCHLD: then the end of the child comes before that of its pipe.
+        // Once it is waited for, nothing tells whether it was the command.
+        if self.error_read.is_some() && self.ended.is_none() && self.successor.is_none() {
+            self.ended_as_copy = state::has_ended_as_copy(pid);
+        }
         if !self.is_subreaper {
             if let Some(relay) = self.relay
                 && let Some(how) = sys::wait4(relay, false)?
@@ -366,7 +382,17 @@ impl Supervisor {
     fn see_relay(&mut self, how: Wait) {
         self.relay = None;
         if matches!(how, Wait::Signaled(_)) {
-            let lost = Error::refused("the relay was killed: its ports are closed", b"", "");
+            const LOST: &str = "the relay was killed: its ports are closed";
+            if let Some(log) = &mut self.log {
+                let mut line = FixedBytes::new();
+                for part in ["mydocker: ", LOST, "\n"] {
+                    line.put(part.as_bytes());
+                }
+                // Without room the loss is the log's.
+                let _ = log.note(&line);
+                return;
+            }
+            let lost = Error::refused(LOST, b"", "");
             // Where nobody reads, it is said at the end: until then the signals are needed.
             match sys::poll(&mut [Poll::new(Some(FdRef::STDERR), false, true)], Some(0)) {
                 Ok(true) => sys::say(lost),

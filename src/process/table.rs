@@ -15,6 +15,9 @@ const COMMAND_AT_MOST: usize = 20;
 /// and how much it shows in any case.
 const COMMAND_AT_LEAST: usize = COLUMNS[COMMAND].len();
 
+/// The end of one that is longer.
+const MARK: &[u8] = b"..";
+
 /// What the table says of one container.
 pub type Row = [&'static [u8]; COLUMNS.len()];
 
@@ -54,10 +57,12 @@ fn table(mut rows: Vec<Row>, terminal: Option<usize>) -> Vec<u8> {
                 out.put_column(b"", GAP);
             }
             // Only a command is longer than its column. A byte that continues a character of UTF-8 takes no column.
+            let (kept, mark) = if columns_of(cell) > width { (width - MARK.len(), MARK) } else { (width, &b""[..]) };
             let end =
-                cell.iter().enumerate().filter(|(_, byte)| begins(byte)).nth(width).map_or(cell.len(), |(end, _)| end);
+                cell.iter().enumerate().filter(|(_, byte)| begins(byte)).nth(kept).map_or(cell.len(), |(end, _)| end);
             let cell = cell.get(..end).unwrap_or_default();
-            out.put_column(cell, width + GAP + cell.len() - columns_of(cell));
+            out.put(cell);
+            out.put_column(mark, width + GAP - columns_of(cell));
         }
         end_line(&mut out);
     }
@@ -131,11 +136,11 @@ mod tests {
     fn one_line_each_where_there_is_room() {
         let text = shown(rows(), Some(130));
         assert_eq!(text.lines().count(), 3);
-        assert!(text.contains("nginx -g daemon off;  1234  105M / 200M  0.0.0.0:8080->80/tcp\n"), "{text}");
+        assert!(text.contains("nginx -g daemon of..  1234  105M / 200M  0.0.0.0:8080->80/tcp\n"), "{text}");
         // Other programs get one line each, too.
         let text = shown(rows(), None);
         assert_eq!(text.lines().count(), 3);
-        assert!(text.contains("nginx -  1234"), "{text}");
+        assert!(text.contains("nginx..  1234"), "{text}");
     }
 
     #[test]
@@ -155,7 +160,7 @@ mod tests {
         rows[0][2] = "printf äöüß€äöüß€äöüß€äöüß€".as_bytes();
         rows[1][1] = b"exited (1) 2 hours ago";
         let text = shown(rows, Some(80));
-        assert!(text.contains("  printf äö  1234  105M / 200M  0.0.0.0:8080->80/tcp\n"), "{text}");
+        assert!(text.contains("  printf ..  1234  105M / 200M  0.0.0.0:8080->80/tcp\n"), "{text}");
     }
 
     #[test]

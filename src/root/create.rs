@@ -5,6 +5,9 @@ use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
 
+const IN_READ_ONLY: &str = "it is missing in a root that is read-only: make it there, or run once without --read-only";
+const NOT_CREATED: &str = "it is missing in the root, and cannot be created";
+
 /// The mode of a directory that is created.
 pub const DIRECTORY: u32 = libc::S_IFDIR | 0o755;
 /// The mode of an empty file that is created.
@@ -50,7 +53,7 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
                     Err(e) if e.is(Errno::EEXIST) && links > 0 => {
                         let mut room = [0u8; libc::PATH_MAX as usize];
                         // What is there and leads nowhere is a link. Else another process was faster, or the kernel is wrong.
-                        let Ok(to) = sys::readlink(&dir, name, &mut room) else { return Err(e) };
+                        let Ok(to) = sys::readlink(Some(&dir), name, &mut room) else { return Err(e) };
                         let parent = path.get(..name_at).unwrap_or_default();
                         let mut target = [0u8; libc::PATH_MAX as usize];
                         let Some(target) =
@@ -62,7 +65,8 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
                     }
                     made => {
                         made.map_err(|e| {
-                            e.about(whole.to_bytes()).with_hint("it is missing in the root, and cannot be created")
+                            let hint = if e.is(Errno::EROFS) { IN_READ_ONLY } else { NOT_CREATED };
+                            e.about(whole.to_bytes()).with_hint(hint)
                         })?;
                         report(child, &dir, name)?;
                     }

@@ -60,9 +60,7 @@ impl ChildStep for MountDev {
 }
 
 step! {
-    /// Mounts memory on /dev/shm: for shared memory, or before that for a file of /etc on its way.
-    ///
-    /// Source: shm_overview(7).
+    /// Mounts memory for POSIX shared memory: shm_overview(7).
     pub struct MountShm {
         /// The options of the tmpfs, with its size.
         pub options: &'static CStr,
@@ -78,11 +76,30 @@ pub const SHM: &CStr = c"/dev/shm";
 
 impl ChildStep for MountShm {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        match sys::mount(c"shm", own::enter(child, SHM)?, c"tmpfs", flags, Some(self.options)) {
-            Err(e) if self.may_be_missing && e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR]) => Ok(()),
-            other => other,
-        }
+        mount_memory(child, self.options, self.may_be_missing)
+    }
+}
+
+step! {
+    /// Mounts memory on /dev/shm for the files that the next steps bind.
+    ///
+    /// Shared memory hides it afterwards.
+    pub struct MountRoomForFiles;
+
+    may_fail |_| true
+}
+
+impl ChildStep for MountRoomForFiles {
+    fn carry_out(&self, child: &mut Child) -> Result<()> {
+        mount_memory(child, c"mode=755,size=1m", true)
+    }
+}
+
+fn mount_memory(child: &mut Child, options: &CStr, may_be_missing: bool) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    match sys::mount(c"shm", own::enter(child, SHM)?, c"tmpfs", flags, Some(options)) {
+        Err(e) if may_be_missing && e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR]) => Ok(()),
+        other => other,
     }
 }
 

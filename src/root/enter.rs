@@ -83,18 +83,21 @@ step! {
     ///
     /// Whoever made the root may have put a node of the host's disk into it. Those of the container's own /dev come later. This
     /// comes before the first file in the root is opened: to open a node of a watchdog is to start it.
-    pub struct ForbidDevices;
+    pub struct ForbidDevices {
+        /// As [`propagation_of`] says.
+        pub propagation: MountFlags,
+    }
 }
 
 impl ChildStep for ForbidDevices {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        restrict(child, &sys::open(c"/", OpenFlags::PATH)?, c"/", MountAttr::NODEV, MountFlags::NONE)
+        restrict(child, &sys::open(c"/", OpenFlags::PATH)?, c"/", MountAttr::NODEV, self.propagation)
     }
 }
 
-/// How what is read-only in the container follows the host at `source`. Where nothing is mounted below that, it does not: what
-/// the host mounts there later would come in writable. Where something is, an unmount there must reach the container, or its
-/// device would stay busy; and the kernel passes on either both or neither.
+/// How a tree that is read-only in the container, or without devices, follows the host at `source`. Where nothing is mounted below
+/// `source`, it does not: what the host mounts there later would come in as it is on the host. Where something is, an unmount there
+/// must reach the container, or its device would stay busy; and the kernel passes on either both or neither.
 pub fn propagation_of(source: &CStr, host: &Host) -> MountFlags {
     if host.has_mounts_below(source) { MountFlags::NONE } else { MountFlags::PRIVATE }
 }
@@ -182,7 +185,9 @@ impl ChildStep for EnterRoot {
         if !self.new_userns && sys::enter_own_mount_namespace()? {
             make_mounts_slave()?;
         }
-        sys::fchdir(&place, self.path)?;
+        // The root is bound there.
+        sys::fchdir(&place, self.path)
+            .map_err(|e| e.hint_for(&[(Errno::EACCES, "this user may not enter the directory that --rootfs names")]))?;
         drop(place);
         match sys::pivot_root() {
             // An initramfs is the one root that cannot be moved away: pivot_root(2). A mount that is moved onto it hides it.

@@ -191,6 +191,31 @@ pub fn named_hosts(
     Ok(Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak(), tree: None, explicit }))
 }
 
+/// For a container with the host's files: its own resolv.conf, with the servers that it asks for; or, in a network of its own that
+/// leads outside, with those behind the host's systemd-resolved.
+pub fn own_servers(spec: &Spec, volumes: &[(Volume, Slot<Fd>)]) -> Result<Option<EtcFile>> {
+    let target = c"/etc/resolv.conf";
+    let explicit = !spec.dns.is_empty();
+    let leads_outside = matches!(spec.network, Network::Bridge(_) | Network::Slirp | Network::Pasta);
+    if !explicit && !leads_outside {
+        return Ok(None);
+    }
+    let is_replaced = volumes.iter().any(|(volume, _)| volume.target == target);
+    let has_place = !is_replaced && !spec.host_ipc && sys::is_directory(SHM);
+    // On the host's own files none is created.
+    let of_host = if has_place { sys::read_file(target).ok() } else { None };
+    let content = match of_host {
+        None => return EtcFile::no_place(target, explicit).map(|()| None),
+        Some(_) if explicit => Some(spec.dns.clone()),
+        Some(file) if asks_only_resolved(&file) => sys::read_file(SERVERS).ok(),
+        Some(_) => None,
+    };
+    Ok(content.map(|content| {
+        let content = content.leak();
+        EtcFile { source: c"/dev/shm/resolv.conf", target, content, tree: None, explicit }
+    }))
+}
+
 step! {
     /// Binds a file of its own over the root's.
     ///

@@ -54,6 +54,16 @@ const MARKS: [(&CStr, u64, &[u8]); 6] = [
 ];
 
 impl Image {
+    /// Whether it is one of ext2, ext3 and ext4, of which each has the mark.
+    fn is_ext(&self) -> bool {
+        self.is_marked && self.types.first() == Some(&c"ext4")
+    }
+
+    /// How it is mounted, and an overlay on it: on one of ext, which is made on any host, set-user-ID files give nothing.
+    pub fn flags(&self) -> MountFlags {
+        if self.is_ext() { MountFlags::NOSUID } else { MountFlags::NONE }
+    }
+
     /// Opens it and looks for a mark. The kernel loads the module of a filesystem that is asked for by name; an image without a
     /// mark may hold any that the kernel has already.
     pub fn open(path: &'static CStr) -> Result<&'static Image> {
@@ -144,11 +154,9 @@ impl MountImage {
         let device =
             child.image.as_ref().map_or(Some(self.image.path), |image| image.path.as_c_str()).unwrap_or_default();
         for fstype in &self.image.types {
-            // What the superblock of an ext filesystem says about errors may be to stop the host.
-            let (flags, data) = match fstype.to_bytes().starts_with(b"ext") {
-                true => (MountFlags::RDONLY | MountFlags::NOSUID, Some(c"errors=continue")),
-                false => (MountFlags::RDONLY, None),
-            };
+            // What its superblock says about errors may be to stop the host.
+            let data = self.image.is_ext().then_some(c"errors=continue");
+            let flags = MountFlags::RDONLY | self.image.flags();
             match sys::mount(device, target, fstype, flags, data) {
                 // The image is of another type, or of one that this kernel does not have. Without a mark, any error may mean
                 // that.

@@ -35,7 +35,7 @@ pub struct Layer {
 /// The root and the mounts in it, except where the container has its own.
 pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'static Layer>> {
     let (top, lower) = match source {
-        Source::Image(_) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", MountFlags::NONE, in_userns)]),
+        Source::Image(image) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", image.flags(), in_userns)]),
         Source::Host => (Vec::new(), c"/"),
         Source::Directory(path) => {
             (sys::path_of(sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?.borrow())?, *path)

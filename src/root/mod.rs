@@ -16,7 +16,7 @@ pub mod own;
 pub mod workdir;
 
 use crate::bytes::{self, Put};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::sys;
@@ -54,6 +54,8 @@ pub struct Root {
     pub layers: Vec<&'static Layer>,
 }
 
+const NO_ROOT: &str = "--rootfs names a folder, or a file with a filesystem: mydocker help root says how to make one";
+
 impl Root {
     /// Looks at what the `spec` names.
     pub fn find(spec: &Spec, host: &Host, in_userns: bool) -> Result<Option<&'static Root>> {
@@ -62,7 +64,7 @@ impl Root {
         }
         let source = match spec.rootfs {
             None => Source::Host,
-            Some(path) => match sys::statx(path, true)?.kind() {
+            Some(path) => match sys::statx(path, true).map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_ROOT)]))?.kind() {
                 libc::S_IFDIR => Source::Directory(path),
                 libc::S_IFREG | libc::S_IFBLK => Source::Image(Image::open(path)?),
                 _ => {

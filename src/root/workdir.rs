@@ -11,7 +11,7 @@ step! {
     pub struct ChangeDirectory {
         /// The directory.
         pub path: &'static CStr,
-        /// In a root of its own it is created if it is missing.
+        /// In a root of its own, and in memory of its own, it is created if it is missing.
         pub create: bool,
         /// Where only the user may enter it, the process enters it when it has become the user.
         pub for_user: bool,
@@ -53,7 +53,7 @@ impl ChildStep for ChangeDirectoryAsUser {
 fn enter(path: &'static CStr) -> Result<()> {
     let opened = sys::openat2(path, OpenFlags::PATH | OpenFlags::DIRECTORY);
     let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
-        true => e.with_hint("the working directory does not exist; only run creates it, with --rootfs or --ephemeral"),
+        true => e.with_hint("no such directory; only run creates it, in a root of its own: --rootfs, --ephemeral"),
         false => e,
     })?;
     sys::fchdir(&dir, path)

@@ -2,7 +2,7 @@
 //! type, of a command that cannot be executed. A run that gets as far as execve works; another one reports its error as usual.
 
 use crate::bytes::{self, Put};
-use crate::cgroup::{Controllers, Version, hierarchy};
+use crate::cgroup::{Controllers, Version, Wanted, hierarchy};
 use crate::error::{Errno, Error, Result};
 use crate::network::{bridge, filter};
 use crate::plan::Plan;
@@ -207,7 +207,7 @@ fn run_in_miniature(options: &[u8], plan: &Planner) -> Result<()> {
 
 /// Which hierarchy carries a controller, and where it is.
 fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
-    let hierarchies = hierarchy::find(Controllers::NONE, false, plan(&[b"run", b"/"])?.host)?;
+    let hierarchies = hierarchy::find(Controllers::NONE, Wanted::Limits, plan(&[b"run", b"/"])?.host)?;
     let wanted = Controllers::in_list(name.as_bytes(), b',');
     let Some(hierarchy) =
         hierarchies.iter().find(|hierarchy| wanted.without(hierarchy.controllers) == Controllers::NONE)

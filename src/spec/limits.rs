@@ -147,7 +147,7 @@ struct Number {
     option: &'static str,
     parse: fn(&[u8]) -> core::result::Result<u64, Malformed>,
     least: u64,
-    /// Words that lift the limit. Docker's `0` is none: a script that has computed nothing would lift what it means to set.
+    /// Words that lift the limit. `0`, which lifts it in docker, is refused: a script that computes a limit may get 0 by mistake.
     lifted_by: &'static [&'static [u8]],
     not_one: &'static str,
     too_little: &'static str,
@@ -159,7 +159,7 @@ const MEMORY: Number = Number {
     // A static busybox needs this much to start if nothing of it is in the page cache; with 700k it was seen to thrash.
     least: 1024 * 1024,
     lifted_by: &[b"max"],
-    not_one: NOT_A_SIZE,
+    not_one: NOT_A_SIZE_OR_MAX,
     too_little: "less than a command needs to start (1m); max lifts the limit",
 };
 
@@ -168,7 +168,7 @@ const SWAP: Number = Number {
     parse: bytes::size,
     least: 1,
     lifted_by: &[b"max", b"-1"],
-    not_one: NOT_A_SIZE,
+    not_one: NOT_A_SIZE_OR_MAX,
     too_little: UNDER_ONE_OR_MAX,
 };
 
@@ -228,6 +228,7 @@ const PIDS: Number = Number {
 };
 
 const NOT_A_SIZE: &str = "not a size, such as 100m";
+const NOT_A_SIZE_OR_MAX: &str = "not a size, such as 100m; max lifts the limit";
 const NOT_A_NUMBER: &str = "not a number";
 const UNDER_ONE: &str = "less than 1";
 const UNDER_ONE_OR_MAX: &str = "less than 1; max lifts the limit";

@@ -5,7 +5,7 @@ pub mod limits;
 pub use limits::{Limit, LimitWords, Limits};
 
 use crate::bytes::{Address, Subnet};
-use crate::sys::{MountFlags, Resource, SocketAddress};
+use crate::sys::{Identity, MountFlags, Resource, SocketAddress};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -102,6 +102,8 @@ pub struct Spec {
     pub host_ipc: bool,
     /// Whose processes it joins: the directory of the first one in /proc, once that is open; and the name of the container.
     pub pid_of: Option<(&'static CStr, &'static CStr)>,
+    /// The root of that container, if that is its mydocker's.
+    pub pid_of_root: Option<Identity>,
     /// The IPC namespace that it joins: the file that stands for it, likewise.
     pub ipc_of: Option<(&'static CStr, &'static CStr)>,
     /// It shares the host's UTS namespace.
@@ -166,6 +168,8 @@ pub struct Port {
     pub address_word: &'static [u8],
     /// The port of the host; 0: any that is free.
     pub host: u16,
+    /// The last of those that are tried, from `host` on, until one is free.
+    pub host_last: u16,
     /// The port in the container.
     pub container: u16,
     /// It is for UDP, not for TCP.

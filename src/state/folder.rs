@@ -1,7 +1,7 @@
 //! The folder of all records: where it is, and how a record is made in it, removed, and swept.
 
 use super::record::{Record, open_ours};
-use super::{BLANK, CONFIG, CONFIG_END, FILES, Held, OURS, STATUS};
+use super::{CONFIG, CONFIG_END, FILES, Held, OURS, STATUS, note};
 use crate::bytes::{self, Put};
 use crate::environment;
 use crate::error::{Errno, Error, Result};
@@ -192,7 +192,7 @@ fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
     // Others hold it for a moment only, to see whether it is locked.
     sys::lock_soon(&dir)?;
     let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
-    sys::write_all(file.borrow(), &BLANK).map_err(|e| e.about(b"status"))?;
+    sys::write_all(file.borrow(), &note::blank_status()).map_err(|e| e.about(b"status"))?;
     Ok(dir)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `status` | how it has ended; blanks until then. It has its room from the start, so a full disk loses no status |
+//! | `status` | how it has ended; blanks until then. It has its room from the start, so a full disk loses no status. Behind it, from the start: who keeps it |
 //! | `config` | strings that end with NUL: the number of words, the directory that mydocker was started in, the words of the options that `exec` needs, the environment of the command, `=end` |
 //! | `state` | who it is, from execve on: lines of a key and a value, the last one `end` |
 //! | `log`, `log.old` | what the command has written, with `-d`: see [`log`](crate::log) |
@@ -20,7 +20,7 @@ use core::ffi::CStr;
 pub use folder::{MakeRecord, folder, make, make_up_name, remove, sweep};
 pub use note::{NoteProcess, about, has_run, note_end, note_pause, note_running, note_status};
 pub use record::{Config, End, Freezer, OUT_OF_MEMORY, Process, REASONS, Record, TIMED_OUT, has_stopped};
-pub use stat::{first_child, is_exiting};
+pub use stat::{first_child, has_ended_as_copy, is_exiting};
 
 const STATUS: &CStr = c"status";
 const CONFIG: &CStr = c"config";
@@ -56,6 +56,9 @@ const LOST_AT: usize = STATUS_LEN - LOST_LOG.len();
 /// The words behind the status, the time and the word of a [`Reason`]: see [`End::lost_log`]. `R`: it is started again.
 const RESTARTING: &[u8] = b"R";
 const LOST_LOG: &[u8] = b"lost";
+
+/// How much of its file is read: behind the status, lines of a key and a value, as in the state file.
+const STATUS_FILE_LEN: usize = 128;
 
 /// There is no status.
 const BLANK: [u8; STATUS_LEN] = [b' '; STATUS_LEN];

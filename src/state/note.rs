@@ -1,14 +1,14 @@
 //! What a mydocker writes into its record: which process it is, and how it has ended.
 
 use super::folder::remove;
-use super::stat::start_of;
-use super::{BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, STATE, STATUS, VERSION};
+use super::stat::{own_start, start_of};
+use super::{BLANK, BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, STATE, STATUS, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::Result;
 use crate::spec::Spec;
 use crate::step::{Parent, ParentStep};
-use crate::sys::{self, Dir, NEW, OpenFlags};
+use crate::sys::{self, Dir, NEW, OpenFlags, Pid};
 use alloc::vec::Vec;
 
 step! {
@@ -18,6 +18,8 @@ step! {
     pub struct NoteProcess {
         /// What does not depend on the process.
         pub about: Vec<u8>,
+        /// Its root is that of its mydocker, which may be in a chroot: `exec` looks for it.
+        pub shares_root: bool,
         /// Its groups.
         pub groups: &'static [&'static Group],
     }
@@ -51,11 +53,30 @@ impl ParentStep for NoteProcess {
             state.put(&parent.ports);
             state.put(b"\n");
         }
+        if self.shares_root {
+            let root = sys::statx(c"/", true)?;
+            let (major, minor) = root.device;
+            put_line(&mut state, b"root-device", u64::from(major) << 32 | u64::from(minor));
+            put_line(&mut state, b"root-inode", root.inode);
+        }
         put_line(&mut state, b"pid", pid.0 as u64);
         put_line(&mut state, b"start", start_of(pid));
         state.put(b"end\n");
         dir.write_new(&state)
     }
+}
+
+/// What the file of the status says from the start: no status, and this process, which keeps the record.
+pub(super) fn blank_status() -> Vec<u8> {
+    let mut status = BLANK.to_vec();
+    status.put(b"\n");
+    put_keeper(&mut status, sys::getpid(), own_start());
+    status
+}
+
+fn put_keeper(out: &mut Vec<u8>, keeper: Pid, start: u64) {
+    put_line(out, b"keeper", keeper.0 as u64);
+    put_line(out, b"keeper-start", start);
 }
 
 fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
@@ -76,8 +97,7 @@ pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     put_line(&mut about, b"began", sys::realtime() / 1000);
     if spec.detach && spec.restart.is_some() {
         let keeper = sys::getppid();
-        put_line(&mut about, b"keeper", keeper.0 as u64);
-        put_line(&mut about, b"keeper-start", start_of(keeper));
+        put_keeper(&mut about, keeper, start_of(keeper));
     }
     let mut command = FixedBytes::<200>::new();
     for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {

@@ -2,13 +2,14 @@
 
 use super::stat::{Stat, stat};
 use super::{
-    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OURS, RESTARTING, STATE, STATUS, STATUS_LEN, VERSION,
+    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OURS, RESTARTING, STATE, STATUS, STATUS_FILE_LEN,
+    STATUS_LEN, VERSION,
 };
-use crate::bytes;
+use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::Group;
-use crate::cgroup::directory::{FREEZER_STATE, THAWED};
+use crate::cgroup::directory::{FREEZER_STATE, THAWED, end_leftover};
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, record};
+use crate::sys::{self, Dir, Fd, Identity, Lock, OpenFlags, Pid, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -83,6 +84,8 @@ pub struct Record {
     status: Fd,
     /// What that file says; `None`: it is no plain file.
     line: Option<[u8; STATUS_LEN]>,
+    /// The pid of whoever has made it, and when that process has started.
+    keeper: [u64; 2],
     /// Somebody keeps it.
     pub alive: bool,
     /// Its state file; empty while it starts.
@@ -95,8 +98,18 @@ pub(super) fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
         Err(e) if e.is(Errno::ENOENT) => Ok(None),
         dir => {
             let dir = dir?;
-            let mode = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()))?.mode;
-            Ok((record::is_on() || mode & OURS == OURS).then_some(dir))
+            let status = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()))?;
+            if record::is_on() {
+                return Ok(Some(dir));
+            }
+            if status.mode & OURS != OURS {
+                return Ok(None);
+            }
+            // Root may look into the folders of all, and would act on what another user has written there.
+            if status.uid != sys::effective_ids().0 {
+                return Err(Error::refused("this record belongs to somebody else:", name.to_bytes(), ""));
+            }
+            Ok(Some(dir))
         }
     }
 }
@@ -120,8 +133,8 @@ impl Record {
             Ok(state) if state.is_empty() => DAMAGED_STATE.to_vec(),
             state => state?,
         };
-        let line = read_status(&status, &state)?;
-        Ok(Some(Record { dir, status, line, alive, state }))
+        let (line, keeper) = read_status(&status, &state)?;
+        Ok(Some(Record { dir, status, line, keeper, alive, state }))
     }
 
     /// Whether the files are plain ones, and that of the state is whole, and of this version.
@@ -137,7 +150,15 @@ impl Record {
 
     /// The number in a line.
     pub fn number(&self, key: &[u8]) -> u64 {
-        bytes::decimal(self.field(key)).unwrap_or(0)
+        number_in(&self.state, key)
+    }
+
+    /// The words of its command, with blanks between them, as they were given. Where there are too many, the end is `...`.
+    pub fn command(&self) -> FixedBytes {
+        let mut command = FixedBytes::new();
+        let escaped = bytes::split(&self.state, b'\n').find_map(|line| line.strip_prefix(b"command "));
+        command.put_unescaped(escaped.unwrap_or_default());
+        command
     }
 
     pub(super) fn is_detached(&self) -> bool {
@@ -157,34 +178,34 @@ impl Record {
 
     /// Its process, and the pid of the keeper, if it runs.
     pub fn process(&self) -> Result<Option<Process>> {
-        self.process_in(b"pid", b"start")
+        self.process_of(self.number(b"pid"), self.number(b"start"))
+    }
+
+    /// Whoever has made it, and keeps it, from the start. With a restart that is the process that starts it again.
+    pub fn keeper(&self) -> Result<Option<Process>> {
+        self.process_of(self.keeper[0], self.keeper[1])
     }
 
     /// The keeper that starts it again, if it has one.
     pub fn restarter(&self) -> Result<Option<Process>> {
-        self.process_in(b"keeper", b"keeper-start")
+        self.process_of(self.number(b"keeper"), self.number(b"keeper-start"))
     }
 
-    fn process_in(&self, pid: &[u8], since: &[u8]) -> Result<Option<Process>> {
+    fn process_of(&self, pid: u64, start: u64) -> Result<Option<Process>> {
         let Some(pid) = self.noted_pid(pid) else { return Ok(None) };
         // First the descriptor, then the question whose it is: it does not change its owner.
         let Some(process) = sys::pidfd_if_alive(pid)? else { return Ok(None) };
-        Ok(self.stat_if_its(pid, since)?.map(|stat| (process, pid, stat.parent)))
+        Ok(stat_since(pid, start)?.map(|stat| (process, pid, stat.parent)))
     }
 
     /// The pid of its process, if it runs, for a list: without a descriptor it may be another's at any time after this.
     pub fn pid(&self) -> Result<Option<Pid>> {
-        let Some(pid) = self.noted_pid(b"pid") else { return Ok(None) };
-        Ok(self.stat_if_its(pid, b"start")?.map(|_| pid))
+        let Some(pid) = self.noted_pid(self.number(b"pid")) else { return Ok(None) };
+        Ok(stat_since(pid, self.number(b"start"))?.map(|_| pid))
     }
 
-    fn noted_pid(&self, key: &[u8]) -> Option<Pid> {
-        Some(Pid(self.number(key) as i32)).filter(|pid| self.alive && pid.0 != 0)
-    }
-
-    /// What the kernel says of the process `pid`, if that has started when the line `since` says, and has not ended.
-    fn stat_if_its(&self, pid: Pid, since: &[u8]) -> Result<Option<Stat>> {
-        Ok(stat(pid)?.filter(|stat| stat.start == self.number(since) && !stat.is_zombie))
+    fn noted_pid(&self, pid: u64) -> Option<Pid> {
+        Some(Pid(pid as i32)).filter(|pid| self.alive && pid.0 != 0)
     }
 
     /// Notes, as long as this record is open, that this process has a child in the container.
@@ -236,12 +257,23 @@ impl Record {
         parse_config(config.leak()).ok_or_else(|| Error::refused(DAMAGED, self.dir.path(), ""))
     }
 
+    /// The root that its mydocker had, which is its own, too. `None`: it has another.
+    pub fn root(&self) -> Option<Identity> {
+        let (device, inode) = (self.number(b"root-device"), self.number(b"root-inode"));
+        (inode != 0).then_some((((device >> 32) as u32, device as u32), inode))
+    }
+
     /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.
     fn group_paths(&self) -> impl Iterator<Item = (u8, &[u8])> {
         bytes::split(&self.state, b'\n').filter_map(|line| {
             let path = line.strip_prefix(b"group ")?;
             Some((*path.first()?, path.get(2..)?))
         })
+    }
+
+    /// Whether it has any.
+    pub fn has_groups(&self) -> bool {
+        self.group_paths().next().is_some()
     }
 
     /// The file that v2 and v1 have by these names, in the first of its groups that has it.
@@ -291,10 +323,34 @@ impl Record {
         Ok(groups)
     }
 
+    /// Ends what is left in its groups of a container whose keeper was killed, and removes them, as the sweep of a later run does.
+    /// Returns whether there was a process. The freezer comes first: on v1 no signal reaches what is frozen.
+    pub fn end_leftovers(&self, name: &CStr) -> Result<bool> {
+        let mut had_members = false;
+        if self.alive || self.end().is_some() || !self.is_readable() {
+            return Ok(false);
+        }
+        for is_freezer in [true, false] {
+            for (_, path) in self.group_paths().filter(|(kind, _)| (*kind == b'f') == is_freezer) {
+                let group = bytes::c_string(&[b"mydocker-", name.to_bytes()]);
+                // Of a hierarchy that is mounted nowhere, the path leads through descriptors that its keeper had.
+                let Some(parent) = path.strip_suffix(group.to_bytes()) else { continue };
+                let parent = match Dir::open(None, bytes::c_string(&[parent])) {
+                    Err(e) if e.is(Errno::ENOENT) => continue,
+                    parent => parent?,
+                };
+                if sys::is_on_cgroup(parent.fd())? {
+                    had_members |= end_leftover(&parent, group)?;
+                }
+            }
+        }
+        Ok(had_members)
+    }
+
     /// Waits until nobody keeps it.
     pub fn wait(&mut self) -> Result<()> {
         sys::lock(&self.dir, Lock::SH)?;
-        (self.alive, self.line) = (false, read_status(&self.status, &self.state)?);
+        (self.alive, self.line) = (false, read_status(&self.status, &self.state)?.0);
         Ok(())
     }
 }
@@ -315,19 +371,31 @@ fn parse_config(config: &'static [u8]) -> Option<Config> {
     Some(Config { directory, words, environment })
 }
 
-/// What the file of a status says. `None`: it is no plain file, or cut short, or says something else. Before there is a `state`, it may
-/// be empty: whoever made it was killed, or could not remove the rest.
-fn read_status(file: &Fd, state: &[u8]) -> Result<Option<[u8; STATUS_LEN]>> {
-    let mut line = BLANK;
-    match sys::pread(file.borrow(), &mut line, 0) {
-        Err(e) if e.is_one_of(ODD) => Ok(None),
-        Err(e) => Err(e.about(STATUS.to_bytes())),
-        Ok(0) => Ok(state.is_empty().then_some(BLANK)),
-        Ok(len) => {
-            Ok(Some(line)
-                .filter(|line| len == line.len() && (line.starts_with(BLANK_START) || parse_end(line).is_some())))
-        }
-    }
+/// What the file of a status says: the status, and who keeps it. `None`: it is no plain file, or cut short, or says something else.
+/// Before there is a `state`, it may be empty: whoever made it was killed, or could not remove the rest.
+fn read_status(file: &Fd, state: &[u8]) -> Result<(Option<[u8; STATUS_LEN]>, [u64; 2])> {
+    let mut buffer = [0; STATUS_FILE_LEN];
+    let line = match sys::pread(file.borrow(), &mut buffer, 0) {
+        Err(e) if e.is_one_of(ODD) => None,
+        Err(e) => return Err(e.about(STATUS.to_bytes())),
+        Ok(0) => state.is_empty().then_some(BLANK),
+        Ok(len) => buffer
+            .first_chunk()
+            .filter(|line| len >= line.len() && (line.starts_with(BLANK_START) || parse_end(*line).is_some()))
+            .copied(),
+    };
+    let rest = buffer.get(STATUS_LEN..).unwrap_or_default();
+    Ok((line, [b"keeper".as_slice(), b"keeper-start"].map(|key| number_in(rest, key))))
+}
+
+/// The number in the line with this key.
+fn number_in(lines: &[u8], key: &[u8]) -> u64 {
+    bytes::decimal(bytes::field(lines, key).unwrap_or_default()).unwrap_or(0)
+}
+
+/// What the kernel says of the process `pid`, if that has started then, and has not ended.
+fn stat_since(pid: Pid, start: u64) -> Result<Option<Stat>> {
+    Ok(stat(pid)?.filter(|stat| stat.start == start && !stat.is_zombie))
 }
 
 fn parse_end(line: &[u8]) -> Option<End> {

@@ -135,7 +135,10 @@ pub fn clone<T>(
 /// The errors of clone(2) and clone3(2).
 pub(super) fn explain(error: Error) -> Error {
     error.hint_for(&[
-        (Errno::EPERM, "making namespaces needs root (CAP_SYS_ADMIN), or a user namespace"),
+        (
+            Errno::EPERM,
+            "making namespaces needs root (CAP_SYS_ADMIN), or a user namespace, which --userns host forbids",
+        ),
         (Errno::EINVAL, "this kernel lacks one of these namespaces"),
         (Errno::EAGAIN, "a limit on processes is reached (RLIMIT_NPROC, pids.max)"),
         (Errno::ENOSPC, "a limit in /proc/sys/user, or on nesting, is reached"),

@@ -12,8 +12,8 @@ pub struct Pid(pub i32);
 
 /// The errors of calls that take an id.
 fn explain_id(error: Error) -> Error {
-    const HINT: &str =
-        "this id is not in the user namespace, which has the caller's and those of /etc/subuid and /etc/subgid";
+    const HINT: &str = "this id is not in the user namespace: the caller is 0 there, or itself with --userns keep-id, \
+         and /etc/subuid and /etc/subgid give others";
     error.hint_for(&[(Errno::EINVAL, HINT), (Errno::EPERM, HINT)])
 }
 

@@ -346,6 +346,7 @@ flags! {
         SOCKET = SOL_ libc::SOL_SOCKET,
         IP = SOL_ libc::SOL_IP,
         IPV6 = SOL_ libc::SOL_IPV6,
+        TCP = SOL_ libc::SOL_TCP,
     }
     /// The options of all: their numbers differ.
     one SocketOption {
@@ -355,6 +356,7 @@ flags! {
         PKTINFO = IP_ libc::IP_PKTINFO,
         V6ONLY = IPV6_ libc::IPV6_V6ONLY,
         RECVPKTINFO = IPV6_ libc::IPV6_RECVPKTINFO,
+        INFO = TCP_ libc::TCP_INFO,
     }
     /// shutdown(2).
     one Shutdown {

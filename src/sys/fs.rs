@@ -1,14 +1,12 @@
-//! Files and directories: open(2), mkdir(2), mknod(2), symlink(2), unlink(2), stat(2), flock(2), getdents(2), and the
-//! control files of cgroups.
+//! Files and directories by their paths: open(2), mkdir(2), mknod(2), symlink(2), unlink(2), and the control files of cgroups.
 
 use super::fd::{self, Fd, FdRef};
-use super::flags::{Access, AtFlags, Lock, OpenFlags, ResolveFlags, StatxMask, Whence};
-use super::gate::{Mode, Null, Object, Outcome, Print, call, word};
+use super::flags::{Access, AtFlags, OpenFlags, ResolveFlags};
+use super::gate::{Mode, Object, Outcome, Print, call, word};
 use super::record;
-use super::time::nanosleep;
+use super::stat::{Device, is_on_proc, statx_fd};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
-use ::alloc::boxed::Box;
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -197,7 +195,7 @@ fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
 
 impl Outcome {
     /// The value, or the failure with the path of `name`, which begins at `below` if it is not absolute.
-    fn about_path_in(self, below: Option<&Dir>, name: &CStr) -> Result<usize> {
+    pub(super) fn about_path_in(self, below: Option<&Dir>, name: &CStr) -> Result<usize> {
         self.about_parts(&path_below(below, name))
     }
 }
@@ -387,22 +385,6 @@ pub fn open_in_root(root: &Fd, path: &CStr, flags: OpenFlags) -> Result<Fd> {
     openat2_at(root.borrow(), path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
-/// faccessat(2): whether there is something at `path`.
-pub fn exists(path: &CStr) -> bool {
-    has_access(path, Access::F_OK)
-}
-
-/// faccessat(2): whether `path` may be executed.
-pub fn is_executable(path: &CStr) -> bool {
-    has_access(path, Access::X_OK)
-}
-
-/// faccessat(2): whether this process has this access to `path`.
-pub fn has_access(path: &CStr, access: Access) -> bool {
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(faccessat(FdRef::CWD, path, access)) }.ok().is_some()
-}
-
 /// Whether `path` can be opened as a directory.
 pub fn is_directory(path: &CStr) -> bool {
     open(path, OpenFlags::DIRECTORY | OpenFlags::PATH).is_ok()
@@ -456,27 +438,6 @@ pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result
     unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.about_path(path).map(drop)
 }
 
-/// The number of a device, as mknod(2) takes it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Device(u32);
-
-impl Device {
-    /// No device.
-    pub const NONE: Self = Device(0);
-    /// The device that everything written to vanishes in.
-    pub const NULL: Self = Device::new(1, 3);
-
-    /// The lower 8 bits of the minor number stand below the 12 of the major number, the rest above: `new_encode_dev` of the kernel.
-    pub const fn new(major: u32, minor: u32) -> Device {
-        Device((minor & !0xff) << 12 | major << 8 | minor & 0xff)
-    }
-
-    /// Major and minor number.
-    pub const fn parts(number: u32) -> (u32, u32) {
-        (number >> 8 & 0xfff, number >> 12 & !0xff | number & 0xff)
-    }
-}
-
 /// symlinkat(2).
 pub fn symlink(to: &CStr, dir: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
@@ -495,160 +456,10 @@ pub fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
     }
 }
 
-/// The fields of statx(2) that mydocker uses.
-#[derive(Clone, Copy)]
-pub struct Status {
-    /// Type and permissions.
-    pub mode: u32,
-    /// Its owner.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// In bytes.
-    pub size: u64,
-    /// How many names it has.
-    pub links: u32,
-    /// The device that it is on, and its number there.
-    pub device: (u32, u32),
-    /// See `device`.
-    pub inode: u64,
-    /// The device that it is a node of.
-    pub rdev: Device,
-}
-
-impl Status {
-    /// S_IFDIR, S_IFREG ...
-    pub fn kind(self) -> u32 {
-        self.mode & libc::S_IFMT
-    }
-}
-
-impl Object for libc::statx {}
-impl Object for libc::stat {}
-impl Object for libc::statfs {}
-
-/// An object of zeros for the kernel to fill.
-fn zeroed<T: Object>() -> T {
-    // SAFETY: the only types above are structures of numbers, for which zeros are a value
-    unsafe { core::mem::zeroed() }
-}
-
-/// statx(2) of `path`; of what a symbolic link leads to with `follow`, else of the link itself.
-pub fn statx(path: &CStr, follow: bool) -> Result<Status> {
-    let flags = if follow { AtFlags::NONE } else { AtFlags::SYMLINK_NOFOLLOW };
-    statx_at(FdRef::CWD, path, flags)
-}
-
-/// statx(2) of an open file.
-pub fn statx_fd(fd: FdRef) -> Result<Status> {
-    statx_at(fd, c"", AtFlags::EMPTY_PATH)
-}
-
-fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
-    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS)?;
-    Ok(Status {
-        mode: u32::from(status.stx_mode),
-        uid: status.stx_uid,
-        gid: status.stx_gid,
-        size: status.stx_size,
-        links: status.stx_nlink,
-        device: (status.stx_dev_major, status.stx_dev_minor),
-        inode: status.stx_ino,
-        rdev: Device(status.stx_rdev_major << 8 | status.stx_rdev_minor),
-    })
-}
-
-fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result<libc::statx> {
-    let mut status = zeroed::<libc::statx>();
-    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
-    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about_path(path)?;
-    Ok(status)
-}
-
-/// statx(2): the id that mountinfo has for the mount that an open file is in; `path` names it in messages.
-pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
-    let status = call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID);
-    status.map(|status| status.stx_mnt_id).map_err(|e| e.about(path.to_bytes()))
-}
-
-/// The same for the mount that `path` leads to without a link.
-pub fn mount_id_at(path: &CStr) -> Result<u64> {
-    call_statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
-}
-
-/// The mode of a directory: fstat(2).
-pub fn mode(dir: &Dir) -> Result<u32> {
-    let mut status = zeroed::<libc::stat>();
-    // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
-    unsafe { call!(fstat(dir.fd(), &mut status)) }.about_path_in(Some(dir), c".")?;
-    Ok(status.st_mode)
-}
-
-/// fstatfs(2): whether an open file is on a filesystem of the type of /proc.
-#[allow(clippy::unnecessary_cast)] // f_type is signed with glibc, and not with musl
-pub fn is_on_proc(fd: FdRef) -> Result<bool> {
-    Ok(filesystem(fd)? == libc::PROC_SUPER_MAGIC as u64)
-}
-
-/// fstatfs(2): whether an open directory is one of cgroups.
-#[allow(clippy::unnecessary_cast)] // as above
-pub fn is_on_cgroup(dir: &Dir) -> Result<bool> {
-    let found = filesystem(dir.fd()).map_err(|e| e.about(dir.path))?;
-    Ok([libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&found))
-}
-
-#[allow(clippy::unnecessary_cast)] // as above
-fn filesystem(fd: FdRef) -> Result<u64> {
-    let mut status = zeroed::<libc::statfs>();
-    // SAFETY: the kernel fills one struct statfs
-    unsafe { call!(fstatfs(fd, &mut status)) }.result()?;
-    Ok(status.f_type as u64)
-}
-
-/// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
-#[allow(clippy::unnecessary_cast)] // f_bsize is signed with glibc, and not with musl
-pub fn space(fd: &Fd) -> Result<(u64, u64)> {
-    let mut status = zeroed::<libc::statfs>();
-    // SAFETY: the kernel fills one struct statfs
-    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
-    let size = status.f_bsize as u64;
-    Ok((status.f_blocks * size, status.f_bfree * size))
-}
-
-/// fstatfs(2): whether a descriptor is one of pipe(2). A FIFO with a name, or a descriptor that is not open, is not.
-pub fn is_pipe(fd: FdRef) -> Result<bool> {
-    match filesystem(fd) {
-        Err(e) if e.is(Errno::EBADF) => Ok(false),
-        found => Ok(found? == PIPEFS_MAGIC),
-    }
-}
-
-/// Of <linux/magic.h>.
-const PIPEFS_MAGIC: u64 = 0x5049_5045;
-
-/// statfs(2): whether `path` is in a cgroup filesystem.
-#[allow(clippy::unnecessary_cast)] // as above
-pub fn is_cgroup(path: &CStr) -> bool {
-    let mut status = zeroed::<libc::statfs>();
-    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statfs
-    let found = unsafe { call!(statfs(path, &mut status)) }.ok().is_some();
-    found && [libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&(status.f_type as u64))
-}
-
 /// fchownat(2).
 pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
-}
-
-/// flock(2) of a file. `Ok(false)`: another process holds it, and `how` does not wait.
-pub fn lock_file(file: &Fd, how: Lock) -> Result<bool> {
-    flock_fd(file.borrow(), how).unless_would_block().map(|locked| locked.is_some())
-}
-
-fn flock_fd(fd: FdRef, how: Lock) -> Outcome {
-    // SAFETY: the call takes an open descriptor and flags
-    unsafe { call!(flock(fd, how)) }
 }
 
 /// unlinkat(2) of a file that mydocker has just made, on a way out that has its own failure to tell. One that stays harms nobody.
@@ -661,40 +472,6 @@ pub fn unlink_path(path: &CStr) {
 pub fn fchmod(fd: FdRef, mode: u32) -> Result<()> {
     // SAFETY: the call takes an open descriptor and a mode
     unsafe { call!(fchmod(fd, Mode(mode))) }.result().map(drop)
-}
-
-/// flock(2) LOCK_EX, without waiting. `Ok(false)`: another process holds it.
-pub fn flock(dir: &Dir) -> Result<bool> {
-    lock(dir, Lock::EX | Lock::NB)
-}
-
-/// flock(2). `Ok(false)`: another process holds it, and `how` does not wait.
-pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
-    let outcome = flock_fd(dir.fd(), how);
-    // An error would allocate each time.
-    if outcome.is(Errno::EWOULDBLOCK) {
-        return Ok(false);
-    }
-    outcome.about_path_in(Some(dir), c".").map(|_| true)
-}
-
-/// Locks a directory that others hold for moments only.
-pub fn lock_soon(dir: &Dir) -> Result<()> {
-    lock_file_soon(dir.fd(), Lock::EX, dir.path(), "is a mydocker stopped?")
-}
-
-/// Locks what others hold for moments only. All signals may be blocked meanwhile, and one of the others may have been stopped: so
-/// it does not wait for ever. Forty that come or go at once took two seconds on an emulated processor.
-pub fn lock_file_soon(file: FdRef, how: Lock, path: &[u8], hint: &'static str) -> Result<()> {
-    for _ in 0..5000 {
-        // An error would allocate each time.
-        let outcome = flock_fd(file, how | Lock::NB);
-        if !outcome.is(Errno::EWOULDBLOCK) {
-            return outcome.result().map(drop).map_err(|e| e.about(path));
-        }
-        nanosleep(1_000_000)?;
-    }
-    Err(Error::refused("another process holds", path, hint))
 }
 
 /// The name of an open file for calls that take only a path; it needs a /proc. It ends with a NUL.
@@ -723,11 +500,12 @@ pub fn working_directory() -> Result<Vec<u8>> {
     path_of(open(c".", OpenFlags::PATH | OpenFlags::DIRECTORY)?.borrow())
 }
 
-/// readlinkat(2): what a symbolic link in `dir` says.
-pub fn readlink<'a>(dir: &Fd, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+/// readlinkat(2): what a symbolic link says, in `dir` or at an absolute path.
+pub fn readlink<'a>(dir: Option<&Fd>, name: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
     let len = buffer.len();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the slice is ours to write, and as long as `len` says
-    let n = unsafe { call!(readlinkat(dir.borrow(), name, &mut *buffer, len)) }.about_path(name)?;
+    let dir = dir.map_or(FdRef::CWD, Fd::borrow);
+    let n = unsafe { call!(readlinkat(dir, name, &mut *buffer, len)) }.about_path(name)?;
     Ok(buffer.get(..n).unwrap_or_default())
 }
 
@@ -756,90 +534,6 @@ pub fn chroot() -> Result<()> {
 pub fn umask(mask: u32) {
     // SAFETY: the call takes a number. It cannot fail.
     let _ = unsafe { call!(umask(Mode(mask))) };
-}
-
-/// The numbers of the descriptors from `first` on that are open, as far as /proc tells.
-pub fn open_descriptors(first: i32) -> Vec<i32> {
-    let mut numbers = Vec::new();
-    if let Ok(dir) = Dir::open(None, c"/proc/self/fd") {
-        let mut names = Vec::new();
-        while read_names(&dir, libc::DT_LNK, b"", &mut names).is_ok_and(|n| n > 0) {}
-        for name in names {
-            match bytes::decimal(name.to_bytes()) {
-                Ok(number) if number as i32 >= first && number as i32 != dir.fd().number() => {
-                    numbers.push(number as i32)
-                }
-                _ => {}
-            }
-        }
-    }
-    numbers
-}
-
-/// The names of the directories in `dir` that begin with `prefix`: getdents64(2) to the end. The position stays at the end, so
-/// a second call on the same open directory finds nothing.
-pub fn directory_names(dir: &Dir, prefix: &[u8]) -> Result<Vec<&'static CStr>> {
-    let mut names = Vec::new();
-    // No directory is empty: a dry run, to which the kernel gives no entry, shows that the end takes a second call.
-    if record::is_on() {
-        read_names(dir, libc::DT_DIR, prefix, &mut names)?;
-    }
-    while read_names(dir, libc::DT_DIR, prefix, &mut names)? > 0 {}
-    Ok(names)
-}
-
-/// The first of them, in one read; or `all`, in as many as it takes.
-pub fn first_directory_names(dir: &Dir, all: bool) -> Result<Vec<&'static CStr>> {
-    let mut names = Vec::new();
-    if read_names(dir, libc::DT_DIR, b"", &mut names)? > NAMES / 2 && all {
-        while read_names(dir, libc::DT_DIR, b"", &mut names)? > 0 {}
-    }
-    Ok(names)
-}
-
-/// Some of them, in at most two reads, however many there are: the first ones, and in a large directory of a cgroup filesystem those
-/// from `position` on. There a position is a hash of the name, of 31 bits.
-pub fn some_directory_names(dir: &Dir, prefix: &[u8], position: usize) -> Result<Vec<&'static CStr>> {
-    // Room for two reads of short names, of which nothing is touched before it is used: a list that grows leaves its old blocks behind.
-    let mut names = Vec::with_capacity(NAMES / 20);
-    if read_names(dir, libc::DT_DIR, prefix, &mut names)? > NAMES / 2 {
-        fd::lseek(dir.fd(), (position >> 1) as u64, Whence::SET)?;
-        read_names(dir, libc::DT_DIR, prefix, &mut names)?;
-    }
-    Ok(names)
-}
-
-/// How many bytes one read of a directory takes.
-const NAMES: usize = 8192;
-
-/// One getdents64(2) for the names of this kind, and how many bytes it has read.
-fn read_names(dir: &Dir, kind: u8, prefix: &[u8], names: &mut Vec<&'static CStr>) -> Result<usize> {
-    // The kernel leaves gaps between the names, which a trace would show.
-    let mut buffer = [0u8; NAMES];
-    // SAFETY: the buffer is ours to write and as long as NAMES says
-    let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), NAMES)) }.about_path_in(Some(dir), c".")?;
-    let mut rest = buffer.get(..n).unwrap_or_default();
-    // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
-    while let Some((header, name)) = rest.split_first_chunk::<19>() {
-        let name = CStr::from_bytes_until_nul(name).unwrap_or_default();
-        if header[18] == kind && name.to_bytes().starts_with(prefix) && name != c"." && name != c".." {
-            names.push(Box::leak(Box::<CStr>::from(name)));
-        }
-        let record = u16::from_ne_bytes([header[16], header[17]]);
-        rest = rest.get(usize::from(record)..).unwrap_or_default();
-    }
-    Ok(n)
-}
-
-/// Whether a stream is a directory, or a descriptor of O_PATH. getdents64(2) without room for an entry changes nothing: ENOTDIR
-/// is its answer for anything else that is open.
-pub fn is_directory_or_path(stream: FdRef) -> Result<bool> {
-    // SAFETY: the kernel writes nothing where the buffer has no room
-    match unsafe { call!(getdents64(stream, Null, 0usize)) }.result() {
-        Err(e) if e.is(Errno::ENOTDIR) => Ok(false),
-        Err(e) if !e.is_one_of(&[Errno::EBADF, Errno::EINVAL]) => Err(e),
-        _ => Ok(true),
-    }
 }
 
 /// The error of an operation that a kernel without a call of Linux 5.12 cannot do.

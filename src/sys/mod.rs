@@ -1,17 +1,19 @@
 //! The kernel, typed: one wrapper for each call, by the kernel's name, in families as the man pages have them. A failure says
 //! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
 //!
-//! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`fs`], [`mount`], [`process`],
+//! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`stat`], [`fs`], [`dir`], [`lock`], [`mount`], [`process`],
 //! [`signal`], [`time`], [`tty`], [`cred`], [`net`], [`netlink`], [`module`], [`heap`] and [`clone`] are the families; [`trace`]
 //! shows calls and [`record`] notes them. No two of them import each other, not even through others.
 
 pub mod clone;
 pub mod cred;
+pub mod dir;
 pub mod fd;
 pub mod flags;
 pub mod fs;
 pub mod gate;
 pub mod heap;
+pub mod lock;
 pub mod module;
 pub mod mount;
 pub mod net;
@@ -19,12 +21,14 @@ pub mod netlink;
 pub mod process;
 pub mod record;
 pub mod signal;
+pub mod stat;
 pub mod time;
 pub mod trace;
 pub mod tty;
 
 pub use clone::{Stack, clone};
 pub use cred::*;
+pub use dir::{directory_names, first_directory_names, is_directory_or_path, open_descriptors, some_directory_names};
 pub use fd::{
     Fd, FdRef, Poll, await_readable, close_all_but, close_between, close_on_exec, dup3, is_sealed, lseek, may_write,
     pipe2, poll, pread, pwrite_all, read, read_now, read_to_end, reader_is_gone, receive_error, receive_message,
@@ -32,15 +36,13 @@ pub use fd::{
 };
 pub use flags::*;
 pub use fs::{
-    Device, Dir, NEW, Status, chdir, chown, chroot, create, create_empty, create_file, directory_names, exists, fchdir,
-    fchmod, first_directory_names, flock, ftruncate, has_access, is_cgroup, is_directory, is_directory_or_path,
-    is_executable, is_on_cgroup, is_on_proc, is_pipe, lock, lock_file, lock_file_soon, lock_soon, mkdir, mknod, mode,
-    mount_id, mount_id_at, name_in_proc, open, open_descriptors, open_in_root, open_to_append, open_without_links,
-    openat, openat2, path_of, read_file, read_up_to, readlink, some_directory_names, space, statx, statx_fd, symlink,
-    try_ftruncate, umask, unlink, unlink_path, working_directory, write_file,
+    Dir, NEW, chdir, chown, chroot, create, create_empty, create_file, fchdir, fchmod, ftruncate, is_directory, mkdir,
+    mknod, name_in_proc, open, open_in_root, open_to_append, open_without_links, openat, openat2, path_of, read_file,
+    read_up_to, readlink, symlink, try_ftruncate, umask, unlink, unlink_path, working_directory, write_file,
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};
+pub use lock::{flock, lock, lock_file, lock_file_soon, lock_soon};
 pub use module::once_loaded;
 pub use mount::{
     Loop, NO_IMAGE, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount,
@@ -48,8 +50,8 @@ pub use mount::{
 };
 pub use net::{
     DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, fill, interface_index, is_connected,
-    padded, port_of, receive, receive_fd, receive_from, send, send_fd, send_to, set_interface_up, shut_down, socket_to,
-    socketpair, splice,
+    is_end_received, padded, port_of, receive, receive_fd, receive_from, send, send_back, send_fd, set_interface_up,
+    shut_down, socket_to, socketpair, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{
@@ -61,6 +63,10 @@ pub use process::{
 pub use signal::{
     Ready, Signal, await_ready, reset_signal, say, set_signal_mask, setitimer, signalfd, take_signal, wait_for_signal,
     write_last,
+};
+pub use stat::{
+    Device, Identity, Place, Status, exists, has_access, is_cgroup, is_executable, is_on_cgroup, is_on_proc, is_pipe,
+    mode, mount_id, mount_id_at, place_of, place_of_root, space, statx, statx_fd,
 };
 pub use time::{monotonic, nanosleep, realtime};
 pub use tty::{

@@ -1,6 +1,7 @@
 //! Modules that the kernel loads when somebody asks for what is in them.
 
-use super::fs::{exists, read_file};
+use super::fs::read_file;
+use super::stat::exists;
 use super::time::nanosleep;
 use crate::bytes;
 use crate::error::{Errno, Result};

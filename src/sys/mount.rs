@@ -5,9 +5,10 @@ use super::flags::{
     AtFlags, FsConfig, FsMountFlags, FsOpenFlags, Ioctl, MountAttr, MountFlags, MoveMountFlags, OpenFlags,
     OpenTreeFlags, UmountFlags,
 };
-use super::fs::{self, Device, Dir};
+use super::fs::{self, Dir};
 use super::gate::{Null, Object, Print, call, word};
 use super::module::once_loaded;
+use super::stat::Device;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
@@ -18,7 +19,12 @@ pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, dat
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop)
     })
-    .map_err(|e| e.hint_for(&[(Errno::EINVAL, "is it a mount point? In a chroot, bind the root onto itself first")]))
+    .map_err(|e| {
+        e.hint_for(&[(
+            Errno::EINVAL,
+            "is it a mount point? For a chroot, bind the root onto itself before: mount --bind DIR DIR",
+        )])
+    })
 }
 
 /// mount(2) MS_REMOUNT | MS_BIND: this one mount gets these flags, and loses all others.

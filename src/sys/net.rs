@@ -199,13 +199,24 @@ pub fn connect(address: &SocketAddress, datagrams: bool) -> Option<(Fd, bool)> {
     }
 }
 
+/// getsockopt(2): the first four bytes of an option, or `None` if the call fails.
+fn option(socket: &Fd, level: SocketLevel, option: SocketOption) -> Option<i32> {
+    let (mut value, mut size) = (Int(0), Int(4));
+    // SAFETY: the kernel writes as much as `size` says
+    let asked = unsafe { call!(getsockopt(socket.borrow(), level, option, &mut value, &mut size)) };
+    asked.ok().map(|_| value.0)
+}
+
 /// getsockopt(2) SO_ERROR: whether a connect(2) that went on has worked.
 pub fn is_connected(socket: &Fd) -> bool {
-    let (mut error, mut size) = (Int(0), Int(4));
-    let (level, option) = (SocketLevel::SOCKET, SocketOption::ERROR);
-    // SAFETY: the kernel writes one int
-    let asked = unsafe { call!(getsockopt(socket.borrow(), level, option, &mut error, &mut size)) };
-    asked.ok().is_some() && error.0 == 0
+    option(socket, SocketLevel::SOCKET, SocketOption::ERROR) == Some(0)
+}
+
+/// getsockopt(2) TCP_INFO: whether the kernel of the other side has received our end, and so all that came before it.
+pub fn is_end_received(socket: &Fd) -> bool {
+    // tcpi_state is the first byte; linux/tcp_states.h
+    const TCP_FIN_WAIT2: u8 = 5;
+    option(socket, SocketLevel::TCP, SocketOption::INFO).is_some_and(|info| info.to_ne_bytes()[0] == TCP_FIN_WAIT2)
 }
 
 /// shutdown(2) SHUT_WR: the other side reads the end. One that has ended already knows.
@@ -252,10 +263,7 @@ pub struct DatagramEnds {
 }
 
 impl DatagramEnds {
-    /// To a peer, from the address that the kernel chooses.
-    pub fn to(peer: SocketAddress) -> Self {
-        DatagramEnds { control: [0; 10], control_len: 0, peer }
-    }
+    const NONE: Self = DatagramEnds { control: [0; 10], control_len: 0, peer: SocketAddress::NONE };
 
     /// The struct msghdr for a datagram between them. It holds addresses of both arguments.
     fn message(&mut self, part: &mut libc::iovec) -> libc::msghdr {
@@ -271,9 +279,9 @@ impl DatagramEnds {
     }
 }
 
-/// recvmsg(2) of one datagram that is there, and its ends.
-pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Option<(usize, DatagramEnds)> {
-    let mut ends = DatagramEnds::to(SocketAddress::NONE);
+/// recvmsg(2) of one datagram that is there, and its ends. It fails with what the socket has been told of an earlier one, icmp(7).
+pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> (Now, DatagramEnds) {
+    let mut ends = DatagramEnds::NONE;
     ends.control_len = size_of_val(&ends.control) as u32;
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut message = ends.message(&mut part);
@@ -282,11 +290,11 @@ pub fn receive_from(socket: &Fd, buffer: &mut [u8]) -> Option<(usize, DatagramEn
     ends.control_len = message.msg_controllen as _;
     // The answer may take another interface than the datagram, whose number stands first with IPv4, and last with IPv6.
     ends.control[if ends.control[2] == libc::SOL_IPV6 as u32 { 8 } else { 4 }] = 0;
-    received.now().done().map(|n| (n, ends))
+    (received.now(), ends)
 }
 
-/// sendmsg(2) of one datagram. It is lost where there is no room, or nobody to receive it.
-pub fn send_to(socket: &Fd, bytes: &[u8], mut ends: DatagramEnds) {
+/// sendmsg(2) of one datagram to the sender of another. It is lost where there is no room, or nobody to receive it.
+pub fn send_back(socket: &Fd, bytes: &[u8], mut ends: DatagramEnds) {
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let message = ends.message(&mut part);
     // SAFETY: the parts of the message outlive the call, and the kernel writes to none of them

@@ -1,7 +1,7 @@
 //! `--dry-run`: every call is noted and not made, and answered as if it had worked. Only calls that look at mydocker's own
-//! memory, clock, ids and streams are made, because they change nothing.
+//! memory, clock, ids and streams are made, or ask what is at a path of this host, because they change nothing.
 
-use super::flags::{Ioctl, OpenFlags, OpenTreeFlags, SigSet};
+use super::flags::{Ioctl, OpenFlags, OpenTreeFlags, ResolveFlags, SigSet};
 use super::gate::{self, Argument, Call, Made, Show};
 use crate::bytes::{Put, c_string, decimal, to_decimal};
 use ::alloc::vec::Vec;
@@ -265,15 +265,21 @@ impl Recorder {
             Sysno::ioctl if asks_a_stream(made) => made.make(),
             Sysno::fstatfs if made.register(0) < 3 => made.make(),
             Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
+            // The root that mydocker itself is in.
+            Sysno::statx if recorded.bytes(1) == b"/" => made.make(),
             // A mount of a single file, attached nowhere.
             Sysno::open_tree if made.register(2) as u64 & OpenTreeFlags::RECURSIVE.bits() == 0 => self.open(b"//"),
+            // A path of this host, of something that is mounted: perhaps of a single file.
+            Sysno::openat2 if is_file_of_host(made) => (-libc::ENOTDIR) as usize,
             Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
                 let is_cwd = made.register(0) as i32 == libc::AT_FDCWD;
                 let directory = self.directory.filter(|_| is_cwd).map_or(b"".as_slice(), CStr::to_bytes);
                 let path = join(directory, recorded.path(0));
                 let other = path.strip_prefix(b"/proc/self/fd/").and_then(|number| decimal(number).ok());
                 let path = other.map_or(path, |number| self.path_of(number as usize));
-                self.open(path)
+                // The root of a process, as that sees it: proc_pid_root(5).
+                let process = path.strip_prefix(b"/proc/").and_then(|rest| rest.strip_suffix(b"/root"));
+                self.open(if process.is_some_and(|pid| decimal(pid).is_ok()) { b"/" } else { path })
             }
             Sysno::fcntl if made.register(1) as i32 == libc::F_DUPFD_CLOEXEC => self.open(recorded.file(0)),
             Sysno::fsopen => self.open(b"anon_inode:[fscontext]"),
@@ -413,6 +419,26 @@ fn asks_a_stream(made: &Made) -> bool {
     made.register(0) <= 2 && [Ioctl::TCGETS, Ioctl::TIOCGWINSZ, Ioctl::TIOCGPGRP].contains(&request)
 }
 
+/// Whether it opens a directory by a path without links, and this host has something else there.
+fn is_file_of_host(made: &Made) -> bool {
+    let [directory, path, how, size] = core::array::from_fn(|at| made.register(at));
+    // SAFETY: the third argument is a struct open_how, which begins with the flags
+    let [flags, _, resolve] = unsafe { *(how as *const [u64; 3]) };
+    let is_place = OpenFlags::from_bits(flags).has(OpenFlags::PATH | OpenFlags::DIRECTORY);
+    if !is_place || resolve != ResolveFlags::NO_SYMLINKS.bits() {
+        return false;
+    }
+    // SAFETY: the registers are those of an openat2(2) on its way
+    match unsafe { syscalls::syscall4(Sysno::openat2, directory, path, how, size) } {
+        Ok(fd) => {
+            // SAFETY: nobody else knows of this descriptor
+            let _ = unsafe { syscalls::syscall1(Sysno::close, fd) };
+            false
+        }
+        Err(errno) => errno.into_raw() == libc::ENOTDIR,
+    }
+}
+
 /// Fills the buffer of a read.
 fn fill(made: &Made, content: &[u8]) -> usize {
     let len = content.len().min(made.register(2));
@@ -477,7 +503,14 @@ impl Recorded {
                     line.put_decimal(strings.iter().count() as u64);
                     line.put(b" vars */");
                 }
-                (_, value) => show.put(value, &mut line),
+                (_, value) => {
+                    let from = line.len();
+                    show.put(value, &mut line);
+                    // What a link says is a name, and stays one.
+                    if !numbers && self.call.number != Sysno::symlinkat {
+                        hide_number(&mut line, from);
+                    }
+                }
             }
             // The descriptor in struct clone_args is the last of its fields.
             if !numbers && is_file && line.pop_if(|last| *last == b'}').is_some() {
@@ -494,6 +527,19 @@ impl Recorded {
         line.put(b")");
         put_with_unknowns(&line, out);
     }
+}
+
+/// Puts `...` in place of the number in the name of a descriptor in /proc, if what begins at `from` is one.
+fn hide_number(line: &mut Vec<u8>, from: usize) {
+    // The second one from a /proc that is the working directory.
+    const NAMES: [&[u8]; 2] = [b"\"/proc/self/fd/", b"\"self/fd/"];
+    let word = line.get(from..).unwrap_or_default();
+    let Some((name, number)) = NAMES.iter().find_map(|name| Some((name, word.strip_prefix(*name)?))) else { return };
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = number.get(digits..).unwrap_or_default().to_vec();
+    line.truncate(from + name.len());
+    line.put(b"...");
+    line.put(&rest);
 }
 
 /// Puts `bytes` with a name in the place of each number that only a real run knows.
@@ -523,5 +569,23 @@ impl Recorded {
             }
         }
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_descriptors() {
+        for (word, hidden) in [
+            ("\"/proc/self/fd/12\"", "\"/proc/self/fd/...\""),
+            ("\"self/fd/7\"", "\"self/fd/...\""),
+            ("\"/self/fd/7\"", "\"/self/fd/7\""),
+        ] {
+            let mut line = format!("f({word}").into_bytes();
+            hide_number(&mut line, 2);
+            assert_eq!(String::from_utf8_lossy(&line), format!("f({hidden}"));
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::fd::{Fd, FdRef};
 use super::flags::{Ioctl, OpenFlags};
 use super::fs;
 use super::gate::{Int, Object, call};
+use super::stat;
 use crate::error::Result;
 use core::ffi::CStr;
 
@@ -129,7 +130,7 @@ pub fn open_peer(master: FdRef) -> Result<Fd> {
 pub fn open_again(stream: FdRef) -> Option<Fd> {
     let name = fs::name_in_proc(stream);
     let path = name.as_c_str()?;
-    let is_pipe = || fs::statx(path, true).is_ok_and(|status| status.kind() == libc::S_IFIFO);
+    let is_pipe = || stat::statx(path, true).is_ok_and(|status| status.kind() == libc::S_IFIFO);
     match tcgets(stream).is_some() || is_pipe() {
         true => fs::open(path, OpenFlags::WRONLY | OpenFlags::NOCTTY | OpenFlags::NONBLOCK).ok(),
         false => None,

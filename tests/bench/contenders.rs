@@ -165,8 +165,9 @@ impl Setting {
         format!("{}\n{} ({})", version.unwrap_or_default(), self.mydocker.command[0], self.origin)
     }
 
-    /// The floors that give up what a run with all defaults gives up: without, and with what it mounts beside that.
-    pub fn hardened_floors(floor: &Contender) -> [Contender; 2] {
+    /// The floors that give up what a run with all defaults gives up: without, and with what it mounts beside that; and with the calls,
+    /// too, by which it finds out and makes sure. Where one cgroup2 directory carries all limits the last one does not exist.
+    pub fn hardened_floors(floor: &Contender) -> [Contender; 3] {
         let hardened = |name: &str, differences| Contender {
             name: name.into(),
             command: [&floor.command[..1], &[name.to_string()], &floor.command[1..]].concat(),
@@ -181,7 +182,33 @@ impl Setting {
                     no_new_privs and filter: all defaults are to be at most 1.10 of it",
             ),
             hardened("shown", "the same, with the same mounts of its own cgroups and the same /dev/shm"),
+            hardened(
+                "asking",
+                "the same, and every other call that mydocker makes: it looks up, locks, reads back, waits for execve, \
+                    looks for leftovers, and makes nothing of what it is told",
+            ),
         ]
+    }
+
+    /// The floor that makes and mounts what a run with --privileged makes and mounts.
+    pub fn own_floor(floor: &Contender) -> Result<Contender> {
+        let mut command = floor.command.clone();
+        command.insert(1, "own".into());
+        let (own, mounts) = (fs::read_to_string("/proc/self/cgroup")?, fs::read_to_string("/proc/self/mountinfo")?);
+        let name = format!("mydocker-floor-{}", std::process::id());
+        let controllers = own.lines().filter_map(|line| line.split(':').nth(1)?.split(',').next());
+        for controller in controllers {
+            let controller = Some(controller).filter(|name| !name.is_empty());
+            let group = own_group(&own, &mounts, controller).map(|group| format!("{group}/{name}"));
+            let is_new = |group: &String| !command.contains(group);
+            if let Some(group) = group.filter(is_new).filter(|_| floor.command[1] == "v1") {
+                command.push(group);
+            }
+        }
+        command.push("--".into());
+        let differences = "the floor with a group in each hierarchy, a mount of each in place of the host's, and the same \
+            /dev/shm: what a run with --privileged has";
+        Ok(Contender { name: "own".into(), command, differences, ..floor.clone() })
     }
 
     /// The floor, if it knows the cgroup layout of this host.
@@ -253,11 +280,18 @@ impl Setting {
         }
         match self.floor() {
             Ok(floor) if floor_holds(&floor) => {
-                for hardened in Self::hardened_floors(&floor).into_iter().rev() {
-                    match is_hardened(&hardened, floor.command.iter().any(|word| word == "v1")) {
+                let v1 = floor.command.iter().any(|word| word == "v1");
+                let is_here = |hardened: &Contender| v1 || hardened.name != "asking";
+                for hardened in Self::hardened_floors(&floor).into_iter().rev().filter(is_here) {
+                    match is_hardened(&hardened, v1) {
                         true => peers.insert(0, hardened),
                         false => println!("the floor {:?} is not what it should be here, and left out", hardened.name),
                     }
+                }
+                let own = Self::own_floor(&floor)?;
+                match is_own(&own) {
+                    true => peers.insert(0, own),
+                    false => println!("the floor {:?} is not what it should be here, and left out", own.name),
                 }
                 peers.insert(0, floor);
             }
@@ -437,12 +471,14 @@ fn floor_holds(floor: &Contender) -> bool {
     limits && text.lines().filter(|line| line.contains("/mydocker-floor-")).count() == if v1 { 3 } else { 1 }
 }
 
-/// The floor checks nothing: its command must have the capabilities, the filter, the cgroups and the /sys of a run, and with `shown` no
-/// mounts of cgroups but its own.
+/// The floor checks nothing: its command must have the capabilities, the filter, the cgroups and the /sys of a run, and but for
+/// `hardened` no mounts of cgroups but its own.
 fn is_hardened(hardened: &Contender, v1: bool) -> bool {
     let Some(cat) = which("cat") else { return false };
     let mut command = Command::new(&hardened.command[0]);
+    let limit = if v1 { "/sys/fs/cgroup/memory/memory.limit_in_bytes" } else { "/sys/fs/cgroup/memory.max" };
     command.args(&hardened.command[1..]).arg(cat).args([
+        limit,
         "/proc/self/status",
         "/proc/self/cgroup",
         "/proc/self/mountinfo",
@@ -451,17 +487,38 @@ fn is_hardened(hardened: &Contender, v1: bool) -> bool {
     let text = String::from_utf8_lossy(&output.stdout);
     let has = |line: &str| text.lines().any(|other| other == line);
     let sys = text.lines().find(|line| line.contains(" / /sys "));
-    let shown = hardened.name != "shown" || {
-        let shm = text.lines().rev().find(|line| line.contains(" /dev/shm "));
-        let of_limits =
-            |line: &&str| ["memory", "cpu", "cpuset"].iter().any(|name| line.ends_with(&format!(",{name}")));
-        let mut groups = text.lines().filter(|line| line.contains(" - cgroup")).filter(|line| !v1 || of_limits(line));
-        groups.clone().count() == if v1 { 3 } else { 1 }
-            && groups.all(|line| line.contains(" / /sys/fs/cgroup") && line.contains(" ro,"))
-            && shm.is_some_and(|line| line.contains(" - tmpfs shm "))
-    };
+    let shown = hardened.name == "hardened"
+        || text.starts_with("104857600\n") && {
+            let shm = text.lines().rev().find(|line| line.contains(" /dev/shm "));
+            let of_limits =
+                |line: &&str| ["memory", "cpu", "cpuset"].iter().any(|name| line.ends_with(&format!(",{name}")));
+            let mut groups =
+                text.lines().filter(|line| line.contains(" - cgroup")).filter(|line| !v1 || of_limits(line));
+            groups.clone().count() == if v1 { 3 } else { 1 }
+                && groups.all(|line| line.contains(" / /sys/fs/cgroup") && line.contains(" ro,"))
+                && shm.is_some_and(|line| line.contains(" - tmpfs shm "))
+        };
     ["CapBnd:\t00000000a00425fb", "CapEff:\t00000000a00425fb", "NoNewPrivs:\t1", "Seccomp:\t2"].into_iter().all(has)
         && !text.contains("/mydocker-floor-")
         && sys.is_some_and(|line| line.contains(" / /sys ro"))
         && shown
+}
+
+/// The floor checks nothing: its command must see its own groups alone, and the limit there.
+fn is_own(own: &Contender) -> bool {
+    let Some(cat) = which("cat") else { return false };
+    let v1 = own.command[2] == "v1";
+    let limit = if v1 { "/sys/fs/cgroup/memory/memory.limit_in_bytes" } else { "/sys/fs/cgroup/memory.max" };
+    let mut command = Command::new(&own.command[0]);
+    command.args(&own.command[1..]).arg(cat).args([limit, "/proc/self/cgroup", "/proc/self/mountinfo"]);
+    let Ok(output) = command.stdin(Stdio::null()).output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Between the file's name, `own` and `v1` before the groups, and the dashes behind them.
+    let groups = own.command.len() - 4;
+    let mut mounts = text.lines().filter(|line| line.contains(" - cgroup"));
+    text.starts_with("104857600\n")
+        && mounts.clone().count() == groups
+        && mounts.all(|line| line.contains(" / /sys/fs/cgroup") && line.contains(" rw,"))
+        && text.lines().filter(|line| line.ends_with(":/")).count() >= groups
+        && !text.contains("/mydocker-floor-")
 }

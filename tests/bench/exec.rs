@@ -25,8 +25,16 @@ pub fn print(setting: &Setting, options: &Options) -> Result<()> {
         let exec = [&setting.mydocker.command[0], "exec", "--state", &records, &name, &setting.floor];
         let exec = Contender::plain("exec", exec.map(String::from).to_vec());
         let state = state_of(&format!("{records}/{name}/state"))?;
-        let straight = |name, verb| straight(setting, name, verb, &state);
-        let mut peers = vec![straight("straight", "exec")?, straight("straight, appears last", "exec-last")?];
+        let record = format!("{records}/{name}");
+        let straight = |name, verb| straight(setting, name, verb, &state, &record);
+        let mut peers = vec![
+            straight("straight", "exec")?,
+            straight("straight, appears last", "exec-last")?,
+            straight("straight, appears last, asks", "exec-asking")?,
+        ];
+        if more.is_empty() {
+            peers.push(straight("straight, appears last, asks, confined", "exec-confined")?);
+        }
         let mut runc = None;
         match which("runc") {
             Some(_) if more.is_empty() => {
@@ -57,7 +65,9 @@ pub fn print(setting: &Setting, options: &Options) -> Result<()> {
     println!(
         "a static `true` in a container under the four limits. straight: opens the pidfd, calls setns, joins the same groups and\n\
          executes; it drops and filters nothing, so that --privileged is the one to look at. The one that appears last does so by a\n\
-         second clone, as exec does: no process of the container sees one that still has the host's files."
+         second clone, as exec does: no process of the container sees one that still has the host's files. The one that asks reads\n\
+         the record, and makes the other calls by which exec makes sure, and makes nothing of what they tell. The one that is confined\n\
+         drops and filters, too, what the container has given up."
     );
     if !refusals.is_empty() {
         println!("not measured:\n{}", refusals.join("\n"));
@@ -77,12 +87,13 @@ fn state_of(path: &str) -> Result<String> {
 }
 
 /// The straight-line program, for the container of this record.
-fn straight(setting: &Setting, name: &str, verb: &str, state: &str) -> Result<Contender> {
+fn straight(setting: &Setting, name: &str, verb: &str, state: &str, record: &str) -> Result<Contender> {
     let pid = state.lines().find_map(|line| line.strip_prefix("pid ")).ok_or("no pid in the record")?.trim();
     let groups = state.lines().filter_map(|line| line.strip_prefix("group ")?.split_once(' '));
     let files = groups.map(|(kind, path)| format!("{path}/{}", if kind == "2" { "cgroup.procs" } else { "tasks" }));
     let mut words = vec![setting.floor.clone(), verb.into(), pid.into()];
     words.extend(files);
+    words.extend(["exec-asking", "exec-confined"].contains(&verb).then(|| record.to_string()));
     words.extend(["--".into(), setting.floor.clone()]);
     // It checks nothing: its command must see the namespaces of the container.
     let seen = |words: &[String]| -> Result<Vec<u8>> {

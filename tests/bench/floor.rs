@@ -12,10 +12,16 @@
 //!                                                 to, new privileges, and the calls that the filter refuses
 //!     floor shown v1|v2 ..                        the same, with a /dev/shm of its own, and with a read-only mount of its own
 //!                                                 cgroups in place of each hierarchy that has one, below /sys/fs/cgroup
-//!     floor bridged N v1|v2 ..                    the same with an address on the bridge that is the interface N
+//!     floor asking v1 ..                          the same, and the calls by which mydocker finds out, makes sure and learns the end
+//!     floor own v1|v2 GROUP.. -- COMMAND [ARG..]  a run with a /dev/shm of its own, a group of its own in each hierarchy, the first
+//!                                                 three as above, and a mount of each in place of the host's
+//!     floor bridged N v1|v2 ..                    the same with an address on the bridge that is the interface N; before `own`, too
 //!     floor exec PID FILE.. -- COMMAND [ARG..]    joins the namespaces of a process, and writes itself to each FILE, which are the
 //!                                                 `tasks` of its groups
 //!     floor exec-last PID FILE.. -- COMMAND       the same, by a second clone: what was the host's process never is in the container
+//!     floor exec-asking PID FILE.. RECORD -- COMMAND  the same, and the calls by which mydocker finds out what the record of the
+//!                                                 container says, makes sure, and learns the end
+//!     floor exec-confined PID FILE.. RECORD -- COMMAND  the same, and it gives up what the container has given up
 //!
 //! Same namespaces, same mounts, same limits (100m, 2048 shares, CPU 0, node 0) as the `mydocker run` that the bench
 //! compares with it, in one straight line. It opens only the files that its command line names and ignores every
@@ -41,10 +47,18 @@ struct Run {
     go: [c_int; 2],
     /// The directories whose `tasks` the child joins: three on v1, none on v2.
     groups: &'static [*const c_char],
+    /// Their hierarchies, if the child unmounts them before it joins.
+    tops: [c_int; 32],
     /// It gives up what a run with all defaults gives up.
     hardened: bool,
     /// It mounts what a run with all defaults mounts beside that.
     shown: bool,
+    /// It makes mydocker's other calls, too, and makes nothing of what they tell.
+    asking: bool,
+    /// With that: open until execve(2), which its parent waits for.
+    executed: [c_int; 2],
+    /// It mounts what a run with --privileged mounts.
+    own: bool,
     /// The number of the bridge that it is on.
     bridge: Option<u32>,
     /// Both end with a null pointer, as the C start-up code made them.
@@ -77,53 +91,89 @@ pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char, environme
         [_, first, second, ..] => {
             // SAFETY: our caller promises that the strings of argv are NUL-terminated
             let exec = unsafe { CStr::from_ptr(*first) };
-            if exec == c"exec" || exec == c"exec-last" {
+            if exec.to_bytes().starts_with(b"exec") {
                 // SAFETY: as above
                 let end = words.iter().position(|word| unsafe { CStr::from_ptr(*word) } == c"--");
                 let Some(files) = end.and_then(|end| words.get(3..end)) else { return 125 };
                 // SAFETY: `--` is one of the words, and a null pointer follows the last one
-                return join(*second, files, exec == c"exec-last", unsafe { argv.add(4 + files.len()) }, environment);
+                let command = unsafe { argv.add(4 + files.len()) };
+                let (record, files) = match files.split_last() {
+                    Some((record, files)) if [c"exec-asking", c"exec-confined"].contains(&exec) => {
+                        (Some(*record), files)
+                    }
+                    _ => (None, files),
+                };
+                let how = How { last: exec != c"exec", confined: exec == c"exec-confined" };
+                return join(*second, files, how, record, command, environment);
             }
-            // SAFETY: as above
-            let shown = unsafe { CStr::from_ptr(*first) } == c"shown";
-            // SAFETY: as above
-            let hardened = shown || unsafe { CStr::from_ptr(*first) } == c"hardened";
-            // SAFETY: as above
-            let bridged = unsafe { CStr::from_ptr(*first) } == c"bridged";
-            // SAFETY: as above
-            let number = unsafe { CStr::from_ptr(*second) }.to_str().ok().and_then(|number| number.parse().ok());
-            let bridge = number.filter(|_| bridged);
-            let version = match (hardened, bridged) {
-                (true, _) => second,
-                (_, true) => words.get(3).unwrap_or(second),
-                _ => first,
-            };
-            // SAFETY: as above
-            let v1 = unsafe { CStr::from_ptr(*version) } == c"v1";
-            let begin = 2 + usize::from(hardened) + 2 * usize::from(bridged);
-            let command = begin + if v1 { 3 } else { 1 };
-            let (Some(groups), true) = (words.get(begin..command), words.len() > command) else { return 125 };
-            // SAFETY: the match has checked that argc is large enough for these words
-            let run = Run {
+            let mut run = Run {
                 go: [-1; 2],
-                groups,
-                hardened,
-                shown,
-                bridge,
-                command: unsafe { argv.add(command) },
+                groups: &[],
+                tops: [libc::AT_FDCWD; 32],
+                hardened: false,
+                shown: false,
+                asking: false,
+                executed: [-1; 2],
+                own: false,
+                bridge: None,
+                command: null(),
                 environment,
             };
+            let mut at = 1;
+            let v1 = loop {
+                let Some(word) = words.get(at) else { return 125 };
+                at += 1;
+                // SAFETY: as above
+                match unsafe { CStr::from_ptr(*word) }.to_bytes() {
+                    b"hardened" => run.hardened = true,
+                    b"shown" => (run.hardened, run.shown) = (true, true),
+                    b"asking" => (run.hardened, run.shown, run.asking) = (true, true, true),
+                    b"own" => run.own = true,
+                    b"bridged" => {
+                        let Some(number) = words.get(at) else { return 125 };
+                        // SAFETY: as above
+                        run.bridge = unsafe { CStr::from_ptr(*number) }.to_str().ok().and_then(|n| n.parse().ok());
+                        at += 1;
+                    }
+                    version => break version == b"v1",
+                }
+            };
+            // SAFETY: as above
+            let dashes = words.iter().position(|word| unsafe { CStr::from_ptr(*word) } == c"--");
+            let end = dashes.filter(|_| run.own).unwrap_or(at + if v1 { 3 } else { 1 });
+            let command = end + usize::from(run.own);
+            let (Some(groups), true) = (words.get(at..end), words.len() > command) else { return 125 };
+            run.groups = groups;
+            if run.shown || run.own {
+                for (group, top) in groups.iter().zip(&mut run.tops) {
+                    // SAFETY: as above
+                    let point = unsafe { hierarchy(*group) }.point;
+                    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+                    // SAFETY: a path ends with a NUL
+                    *top = unsafe { libc::open(point.as_ptr().cast(), flags) };
+                }
+            }
+            // SAFETY: `argc` is large enough for these words, and a null pointer follows the last one
+            run.command = unsafe { argv.add(command) };
             if v1 { run_v1(run) } else { run_v2(run) }
         }
     }
 }
 
-/// What `mydocker exec` does with a container that runs, and nothing else: the parent enters the PID namespace for its child, or the
-/// child does for another child of the parent's.
+/// How a process joins a container.
+struct How {
+    /// The child enters the PID namespace for another child of the parent's, and not the parent for its child.
+    last: bool,
+    /// It gives up what a run with all defaults gives up.
+    confined: bool,
+}
+
+/// What `mydocker exec` does with a container that runs, and nothing else. With a `record` it asks, too.
 fn join(
     pid: *const c_char,
     files: &[*const c_char],
-    last: bool,
+    How { last, confined }: How,
+    record: Option<*const c_char>,
     command: *const *const c_char,
     environment: *const *const c_char,
 ) -> c_int {
@@ -133,25 +183,97 @@ fn join(
         let clone =
             |flags: c_int| libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0usize, 0usize, 0usize, 0usize);
         let others = NAMESPACES & !libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP;
+        let (mut executed, mut word) = ([-1; 2], [-1; 2]);
+        if let Some(record) = record {
+            ask(record, pid, files);
+            libc::pipe2(executed.as_mut_ptr(), libc::O_CLOEXEC);
+            libc::pipe2(word.as_mut_ptr(), libc::O_CLOEXEC);
+        }
         if !last {
             libc::setns(process, libc::CLONE_NEWPID);
         }
         let child = clone(0) as c_int;
         if child == 0 {
+            if record.is_some() {
+                libc::close(word[1]);
+                libc::close(executed[0]);
+            }
             for file in files {
                 put(*file, c"", b"0");
             }
             libc::setns(process, if last { others | libc::CLONE_NEWPID } else { others });
+            if record.is_some() {
+                libc::setsid();
+                libc::read(word[0], (&raw mut executed).cast(), 1);
+                let directory = libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_DIRECTORY);
+                libc::fchdir(directory);
+                libc::close(directory);
+                if confined {
+                    harden();
+                }
+                libc::syscall(libc::SYS_close_range, 3, executed[1] - 1, 0);
+                libc::syscall(libc::SYS_close_range, executed[1] + 1, c_int::MAX, 0);
+            }
             if last && clone(libc::CLONE_PARENT) != 0 {
                 libc::_exit(0);
             }
+            if record.is_some() {
+                libc::setsid();
+                be_let_go(executed[1]);
+            }
             libc::execve(*command, command, environment);
             libc::_exit(127)
+        }
+        if record.is_some() {
+            libc::close(word[0]);
+            libc::close(executed[1]);
+            libc::write(word[1], c".".as_ptr().cast(), 1);
+            libc::close(word[1]);
+            await_execve(executed[0]);
         }
         match (last, end(child, &[])) {
             (true, 0) => end(-1, &[]),
             (_, status) => status,
         }
+    }
+}
+
+/// What `exec` asks before clone(2): the record, whether it is alive and its process the same, whether it is frozen, its groups; and
+/// then what `run` asks of its caller.
+///
+/// # Safety
+/// All must be NUL-terminated.
+unsafe fn ask(record: *const c_char, pid: *const c_char, files: &[*const c_char]) {
+    let mut buffer = [0u8; 4096];
+    // SAFETY: our caller promises it; the lengths are those of what the calls write
+    unsafe {
+        let buffer: *mut core::ffi::c_void = buffer.as_mut_ptr().cast();
+        let directory = libc::open(record, libc::O_RDONLY | libc::O_DIRECTORY);
+        for above in [c"..", c"."] {
+            libc::close(libc::openat(directory, above.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY));
+            libc::syscall(libc::SYS_statx, directory, c"".as_ptr(), libc::AT_EMPTY_PATH, 0x7ff, buffer);
+        }
+        libc::flock(directory, libc::LOCK_SH | libc::LOCK_NB);
+        for file in [c"status", c"state", c"config"] {
+            let file = libc::openat(directory, file.as_ptr(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW);
+            libc::pread(file, buffer, 1024, 0);
+            libc::close(file);
+        }
+        let mut path: Path = [0; 512];
+        for (to, from) in path[..511]
+            .iter_mut()
+            .zip([c"/proc/", CStr::from_ptr(pid), c"/stat"].iter().flat_map(|part| part.to_bytes()))
+        {
+            *to = *from;
+        }
+        let file = libc::open(path.as_ptr().cast(), libc::O_RDONLY);
+        libc::read(file, buffer, 1024);
+        libc::close(file);
+        for file in files {
+            libc::close(libc::open(*file, libc::O_RDONLY));
+            libc::faccessat(libc::AT_FDCWD, *file, libc::F_OK, 0);
+        }
+        ask_of_caller(&[(c"/proc/self/status", 1)]);
     }
 }
 
@@ -218,23 +340,155 @@ fn serve() -> c_int {
 
 /// The parent makes the cgroups while the child mounts: nothing waits for them before the word "go".
 fn run_v1(mut run: Run) -> c_int {
-    let [memory, cpu, cpuset] = run.groups else { return 125 };
+    let [memory, cpu, cpuset, ..] = run.groups else { return 125 };
+    let signals = if run.asking { look(&mut run) } else { -1 };
     // SAFETY: paths are NUL-terminated
     unsafe {
         libc::pipe2(run.go.as_mut_ptr(), libc::O_CLOEXEC);
-        let pid = clone(&run, 0, -1);
+        // Beside the hierarchies of v1 there may be one of v2: the child is born in its group there.
+        let pid = match run.groups.iter().find(|group| !hierarchy(**group).is_v1()) {
+            None => clone(&run, 0, -1),
+            Some(group) => {
+                libc::mkdir(*group, 0o755);
+                let directory = libc::open(*group, libc::O_PATH | libc::O_DIRECTORY);
+                let pid = clone(&run, CLONE_INTO_CGROUP, directory);
+                libc::close(directory);
+                pid
+            }
+        };
         libc::close(run.go[0]);
         let _table = run.bridge.map(|bridge| connect(bridge, pid));
-        for group in run.groups {
+        for group in run.groups.iter().filter(|group| hierarchy(**group).is_v1()) {
             libc::mkdir(*group, 0o755);
+            if run.asking {
+                own(*group);
+            }
         }
+        let put = if run.asking { put_and_read_back } else { put };
         put(*memory, c"/memory.limit_in_bytes", b"104857600");
+        if run.asking {
+            put(*memory, c"/memory.memsw.limit_in_bytes", b"104857600");
+        }
         put(*cpu, c"/cpu.shares", b"2048");
         put(*cpuset, c"/cpuset.cpus", b"0");
         put(*cpuset, c"/cpuset.mems", b"0");
         libc::write(run.go[1], address(pid).bytes().as_ptr().cast(), 4);
         libc::close(run.go[1]);
+        if run.asking {
+            await_end(&run, signals);
+        }
         end(pid, run.groups)
+    }
+}
+
+/// What mydocker asks before clone(2): who it is, where the cgroups are mounted, in which it is, which user namespace this is,
+/// whether a stream is a directory. It keeps the signals for a descriptor, which is returned.
+fn look(run: &mut Run) -> c_int {
+    let signals = ask_of_caller(&[(c"/proc/self/status", 1), (c"/proc/self/mountinfo", 2), (c"/proc/self/cgroup", 2)]);
+    // SAFETY: the names are NUL-terminated, the lengths those of what the calls read and write
+    unsafe {
+        for group in run.groups {
+            // struct open_how: RESOLVE_NO_SYMLINKS
+            let how = [(libc::O_DIRECTORY | libc::O_CLOEXEC) as u64, 0, 0x04];
+            let point = hierarchy(*group).point;
+            libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, point.as_ptr(), how.as_ptr(), size_of_val(&how));
+        }
+        libc::pipe2(run.executed.as_mut_ptr(), libc::O_CLOEXEC);
+    }
+    signals
+}
+
+/// What it asks of its caller: these files, with so many reads, the user namespace, the streams.
+fn ask_of_caller(files: &[(&CStr, usize)]) -> c_int {
+    let mut buffer = [0u8; 4096];
+    let signals = all_signals();
+    // SAFETY: the names are NUL-terminated, the lengths those of what the calls read and write
+    unsafe {
+        let buffer: *mut core::ffi::c_void = buffer.as_mut_ptr().cast();
+        for (file, reads) in files {
+            let file = libc::open(file.as_ptr(), libc::O_RDONLY);
+            if *reads == 1 {
+                let mut status: libc::statfs = core::mem::zeroed();
+                libc::fstatfs(file, &mut status);
+            }
+            for _ in 0..*reads {
+                libc::read(file, buffer, 4096);
+            }
+            libc::close(file);
+        }
+        libc::syscall(libc::SYS_statx, libc::AT_FDCWD, c"/proc/self/ns/user".as_ptr(), 0, 0x7ff, buffer);
+        for stream in 0..3 {
+            libc::syscall(libc::SYS_getdents64, stream, null::<u8>(), 0);
+        }
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const signals, null::<u8>(), 8);
+        libc::syscall(libc::SYS_signalfd4, -1, &raw const signals, 8, libc::O_CLOEXEC) as c_int
+    }
+}
+
+/// What the child does last: it dies with its parent, which is still there, and no signal is blocked.
+fn be_let_go(executed: c_int) {
+    let none = 0u64;
+    // SAFETY: the pointers are to local variables
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+        let mut parent = libc::pollfd { fd: executed, events: 0, revents: 0 };
+        libc::ppoll(&mut parent, 1, &core::mem::zeroed(), null());
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, null::<u8>(), 8);
+    }
+}
+
+/// Waits until execve(2) has closed the other end.
+fn await_execve(executed: c_int) {
+    let mut buffer = [0u8; 256];
+    // SAFETY: the lengths are those of the buffer and of one structure
+    unsafe {
+        let mut end = libc::pollfd { fd: executed, events: libc::POLLIN, revents: 0 };
+        libc::ppoll(&mut end, 1, null(), null());
+        libc::read(executed, buffer.as_mut_ptr().cast(), buffer.len());
+        libc::close(executed);
+    }
+}
+
+/// Those that mydocker blocks: all but KILL, STOP, TTIN and TTOU.
+fn all_signals() -> u64 {
+    !(1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1) | 1 << (libc::SIGTTIN - 1) | 1 << (libc::SIGTTOU - 1))
+}
+
+/// Marks a group as mydocker marks its own, and locks it.
+///
+/// # Safety
+/// `group` must be NUL-terminated.
+unsafe fn own(group: *const c_char) {
+    // SAFETY: our caller promises it
+    unsafe {
+        let directory = libc::open(group, libc::O_RDONLY | libc::O_DIRECTORY);
+        libc::flock(directory, libc::LOCK_EX | libc::LOCK_NB);
+        libc::faccessat(directory, c"cgroup.procs".as_ptr(), libc::F_OK, 0);
+        libc::fchmod(directory, 0o1755);
+    }
+}
+
+/// Waits for execve(2), looks for leftovers, waits for the end, and reads whether memory was short.
+fn await_end(run: &Run, signals: c_int) {
+    let mut buffer = [0u8; 8192];
+    let Some(memory) = run.groups.first() else { return };
+    // SAFETY: the descriptors are ours, the paths NUL-terminated, the lengths those of the buffers
+    unsafe {
+        libc::close(run.executed[1]);
+        await_execve(run.executed[0]);
+        let above = libc::open(hierarchy(*memory).point.as_ptr().cast(), libc::O_RDONLY | libc::O_DIRECTORY);
+        libc::syscall(libc::SYS_getdents64, above, buffer.as_mut_ptr(), buffer.len());
+        libc::close(above);
+        libc::read(signals, buffer.as_mut_ptr().cast(), 128);
+        let mut path: Path = [0; 512];
+        let memory = CStr::from_ptr(*memory).to_bytes();
+        for (to, from) in path[..511].iter_mut().zip(memory.iter().chain(b"/memory.oom_control")) {
+            *to = *from;
+        }
+        let counters = libc::open(path.as_ptr().cast(), libc::O_RDONLY);
+        libc::read(counters, buffer.as_mut_ptr().cast(), 512);
+        libc::close(counters);
     }
 }
 
@@ -301,14 +555,20 @@ fn child(run: &Run) -> ! {
         if run.go[1] >= 0 {
             libc::close(run.go[1]);
         }
+        if run.asking {
+            libc::close(run.executed[0]);
+            libc::setsid();
+        }
         libc::mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_SLAVE, null());
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), flags, null());
-        if run.shown {
+        if run.shown || run.own {
             libc::mount(c"shm".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), flags, c"mode=1777".as_ptr().cast());
-            make_sys_read_only();
+            if run.shown {
+                make_sys_read_only();
+            }
             for group in run.groups {
-                libc::umount2(hierarchy(*group).0.as_ptr().cast(), libc::MNT_DETACH);
+                libc::umount2(hierarchy(*group).point.as_ptr().cast(), libc::MNT_DETACH);
             }
         }
         if run.bridge.is_none() {
@@ -319,25 +579,36 @@ fn child(run: &Run) -> ! {
             libc::read(run.go[0], (&raw mut address).cast(), 4);
             libc::close(run.go[0]);
             // A directory of v2 has no such file, and the child was born in it.
-            for group in run.groups.iter().filter(|_| run.groups.len() > 1) {
-                put(*group, c"/tasks", b"0");
+            for (group, top) in run.groups.iter().zip(run.tops) {
+                let Hierarchy { point, options } = hierarchy(*group);
+                let above = CStr::from_ptr(point.as_ptr().cast()).count_bytes() + 1;
+                let at = if top == libc::AT_FDCWD { 0 } else { above };
+                if !options.is_null() {
+                    put_at(top, group.add(at), c"/tasks", b"0");
+                }
             }
             if run.bridge.is_some() {
                 configure(address);
             }
         }
-        if run.hardened {
+        if run.hardened || run.own {
             libc::unshare(libc::CLONE_NEWCGROUP);
-            if run.shown {
-                let flags = flags | libc::MS_RDONLY;
+            if run.shown || run.own {
+                let flags = if run.own { flags } else { flags | libc::MS_RDONLY };
                 for group in run.groups {
-                    let (point, name) = hierarchy(*group);
-                    let kind = if name.is_null() { c"cgroup2" } else { c"cgroup" };
-                    libc::mount(kind.as_ptr(), point.as_ptr().cast(), kind.as_ptr(), flags, name.cast());
+                    let Hierarchy { point, options } = hierarchy(*group);
+                    let kind = if options.is_null() { c"cgroup2" } else { c"cgroup" };
+                    libc::mount(kind.as_ptr(), point.as_ptr().cast(), kind.as_ptr(), flags, options.cast());
                 }
             } else {
                 make_sys_read_only();
             }
+        }
+        if run.asking {
+            libc::syscall(libc::SYS_close_range, 3, c_int::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            be_let_go(run.executed[1]);
+        }
+        if run.hardened {
             harden();
         }
         libc::execve(*run.command, run.command, run.environment);
@@ -345,22 +616,59 @@ fn child(run: &Run) -> ! {
     }
 }
 
-/// Where the hierarchy of a group below /sys/fs/cgroup is mounted, and its controllers: null for cgroup2.
+/// A hierarchy below /sys/fs/cgroup.
+struct Hierarchy {
+    /// Where it is mounted.
+    point: Path,
+    /// What it is mounted with: its controllers, or its name; null for cgroup2.
+    options: *const c_char,
+}
+
+impl Hierarchy {
+    fn is_v1(&self) -> bool {
+        !self.options.is_null()
+    }
+}
+
+/// What hierarchies of v1 are mounted with, by the usual names of their directories.
+const V1: &[&CStr] = &[
+    c"memory",
+    c"cpuset",
+    c"cpu,cpuacct",
+    c"cpu",
+    c"cpuacct",
+    c"pids",
+    c"blkio",
+    c"freezer",
+    c"devices",
+    c"hugetlb",
+    c"perf_event",
+    c"net_cls,net_prio",
+    c"net_cls",
+    c"net_prio",
+    c"rdma",
+    c"misc",
+    c"name=systemd",
+];
+
+/// That of a group.
 ///
 /// # Safety
 /// `group` must be NUL-terminated.
-unsafe fn hierarchy(group: *const c_char) -> (Path, *const c_char) {
+unsafe fn hierarchy(group: *const c_char) -> Hierarchy {
     const TOP: &[u8] = b"/sys/fs/cgroup";
     let mut point: Path = [0; 512];
     // SAFETY: our caller promises it
     let group = unsafe { CStr::from_ptr(group) }.to_bytes();
     let name = group.get(TOP.len() + 1..).unwrap_or_default().split(|byte| *byte == b'/').next().unwrap_or_default();
-    let controllers = [c"memory", c"cpuset", c"cpu,cpuacct", c"cpu"].into_iter().find(|known| known.to_bytes() == name);
-    let length = if controllers.is_some() { TOP.len() + 1 + name.len() } else { TOP.len() };
+    let is_of = |known: &&&CStr| known.to_bytes().strip_prefix(b"name=").unwrap_or(known.to_bytes()) == name;
+    let options = V1.iter().find(is_of);
+    let has_directory = options.is_some() || name == b"unified";
+    let length = if has_directory { TOP.len() + 1 + name.len() } else { TOP.len() };
     for (to, from) in point[..511].iter_mut().zip(group.get(..length).unwrap_or_default()) {
         *to = *from;
     }
-    (point, controllers.map_or(null(), CStr::as_ptr))
+    Hierarchy { point, options: options.map_or(null(), |options| options.as_ptr()) }
 }
 
 fn make_sys_read_only() {
@@ -479,6 +787,36 @@ fn bring_up_loopback() {
 /// # Safety
 /// `directory` must be NUL-terminated.
 unsafe fn put(directory: *const c_char, file: &CStr, value: &[u8]) {
+    // SAFETY: our caller promises it
+    unsafe { put_at(libc::AT_FDCWD, directory, file, value) }
+}
+
+/// The same, and reads it back, as mydocker does: the kernel may round a value, or keep it and apply another one.
+///
+/// # Safety
+/// `directory` must be NUL-terminated.
+unsafe fn put_and_read_back(directory: *const c_char, file: &CStr, value: &[u8]) {
+    let mut path: Path = [0; 512];
+    let mut buffer = [0u8; 4096];
+    // SAFETY: as in `put_at`
+    let directory = unsafe { CStr::from_ptr(directory) }.to_bytes();
+    for (to, from) in path[..511].iter_mut().zip(directory.iter().chain(file.to_bytes())) {
+        *to = *from;
+    }
+    // SAFETY: `path` is NUL-terminated, and the pointers and the lengths are those of `value` and `buffer`
+    unsafe {
+        let file = libc::open(path.as_ptr().cast(), libc::O_RDWR);
+        libc::write(file, value.as_ptr().cast(), value.len());
+        libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), 0);
+        libc::close(file);
+    }
+}
+
+/// The same below the directory that is `top`.
+///
+/// # Safety
+/// `directory` must be NUL-terminated.
+unsafe fn put_at(top: c_int, directory: *const c_char, file: &CStr, value: &[u8]) {
     let mut path: Path = [0; 512];
     // SAFETY: our caller promises a NUL-terminated directory; longer paths are cut before the last byte, which stays
     // NUL
@@ -489,7 +827,7 @@ unsafe fn put(directory: *const c_char, file: &CStr, value: &[u8]) {
     // SAFETY: `path` is NUL-terminated, and the pointer and the length are those of `value`
     unsafe {
         // No O_CLOEXEC: the descriptor is closed at once, and musl would spend an fcntl on it.
-        let file = libc::open(path.as_ptr().cast(), libc::O_WRONLY);
+        let file = libc::openat(top, path.as_ptr().cast(), libc::O_WRONLY);
         libc::write(file, value.as_ptr().cast(), value.len());
         libc::close(file);
     }

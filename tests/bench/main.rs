@@ -22,8 +22,8 @@ cargo bench -- [OPTION..]
   --cold N         pairs with 0.3 s of idling before each run (40)
   --hot N          pairs back to back (200)
   --terminal N     rounds of 100 MB through a terminal (10)
-  --only A,B       these peers: floor, hardened, shown, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun; script for the
-                   terminal, network for the bridge and the relay, exec for the table of exec
+  --only A,B       these peers: floor, own, hardened, shown, asking, unshare, bwrap, rootfs, ephemeral, bwrap-root, runc, crun; script for
+                   the terminal, network for the bridge and the relay, exec for the table of exec
   --profile        the phases of a run instead
 MYDOCKER=FILE is measured if it is set; else the static musl file, which is built now; else what cargo has built.";
 

@@ -108,7 +108,7 @@ fn bridge(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Re
     match setting.floor() {
         Err(reason) => missing.push(format!("the straight line of a bridge: {reason}")),
         Ok(floor) => {
-            let mut command = floor.command.clone();
+            let mut command = Setting::own_floor(&floor)?.command;
             command.splice(1..1, ["bridged".into(), index.to_string()]);
             let floor = like_mydocker("floor", command);
             match is_on_bridge(&floor) {
@@ -175,8 +175,17 @@ fn is_on_bridge(floor: &Contender) -> std::result::Result<(), String> {
 /// How much goes through for each measurement.
 const BYTES: usize = 1_000_000_000;
 
-/// The ports: of the server itself, beside the container and in it; of socat; of the relay.
+/// The ports: of the server itself, beside the container and in it; of the peers; of the relay.
 const PORTS: [u16; 3] = [80, 8081, 8080];
+
+/// Those that do nothing but what the relay does. The second one writes to the descriptor 3 that it serves, and closes it.
+const PEERS: [(&str, &str); 2] = [
+    ("socat", "TCP-LISTEN:8081,bind=127.0.0.1,fork,reuseaddr,backlog=1024 TCP:127.0.0.1:80"),
+    (
+        "docker-proxy",
+        "-proto tcp -host-ip 127.0.0.1 -host-port 8081 -container-ip 127.0.0.1 -container-port 80 3>/dev/null",
+    ),
+];
 
 fn relay(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Result<()> {
     let mydocker = |words: &[&str]| {
@@ -185,15 +194,14 @@ fn relay(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Res
         command
     };
     let mut rows = vec![row(["through the relay of -p", "GB/s", "its share", "half lie in", "at least"])];
-    if which("socat").is_none() {
-        missing.push("the relay beside socat: socat is not installed".into());
-    } else {
-        let beside = Running::start(Command::new(&setting.floor).arg("serve"))?;
-        let inside = Running::start(&mut mydocker(&[&setting.floor, "serve"]))?;
-        let socat = Running::start(
-            Command::new("socat")
-                .args(["TCP-LISTEN:8081,bind=127.0.0.1,fork,reuseaddr,backlog=1024", "TCP:127.0.0.1:80"]),
-        )?;
+    let beside = Running::start(Command::new(&setting.floor).arg("serve"))?;
+    let inside = Running::start(&mut mydocker(&[&setting.floor, "serve"]))?;
+    for (peer, words) in PEERS {
+        let Some(program) = which_or_sbin(peer) else {
+            missing.push(format!("the relay beside {peer}: it is not installed"));
+            continue;
+        };
+        let running = Running::start(Command::new("sh").args(["-c", &format!("exec {} {words}", program.display())]))?;
         for port in PORTS {
             await_port(port)?;
         }
@@ -203,18 +211,19 @@ fn relay(setting: &Setting, options: &Options, missing: &mut Vec<String>) -> Res
             let rates = (0..rounds)
                 .map(|_| Ok([receive(PORTS[2], BYTES, connections)?, receive(PORTS[1], BYTES, connections)?]))
                 .collect::<Result<Vec<_>>>()?;
-            let shares: Vec<f64> = rates.iter().skip(1).map(|[relay, socat]| relay / socat).collect();
+            let shares: Vec<f64> = rates.iter().skip(1).map(|[relay, peer]| relay / peer).collect();
             let own: Vec<f64> = rates.iter().skip(1).map(|[relay, _]| relay / 1e9).collect();
             rows.push(row([
-                &format!("{name}, beside socat"),
+                &format!("{name}, beside {peer}"),
                 &format!("{:.2}", median(&own)),
                 &format!("{:.2}", median(&shares)),
                 &format!("{:.2} to {:.2}", quantile(&shares, 0.25), quantile(&shares, 0.75)),
                 "0.80",
             ]));
         }
-        drop((socat, inside, beside));
+        drop(running);
     }
+    drop((inside, beside));
     match ["wrk", "ab", "nginx"].into_iter().find(|program| which_or_sbin(program).is_none()) {
         Some(program) => {
             missing.push(format!("the relay's requests beside a direct connection: {program} is not installed"))

@@ -31,7 +31,7 @@ pub fn print(setting: &Setting, options: &Options) -> Result<()> {
     let trace = Trace::start()?;
     let mut contenders = vec![setting.mydocker.clone()];
     if let Ok(floor) = setting.floor() {
-        let [_, shown] = Setting::hardened_floors(&floor);
+        let [_, shown, _] = Setting::hardened_floors(&floor);
         contenders.extend([shown, floor]);
     }
     let mut rows = vec![row(["microseconds, medians"])];

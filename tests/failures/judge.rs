@@ -132,14 +132,18 @@ fn answer(scenario: &Scenario, run: &Traced, status: ExitStatus, failures: &[Fai
     let end = format!("{status}, {:?}, {:?}", run.stdout, run.stderr);
     let any = |wanted: &dyn Fn(&Effect) -> bool| failures.iter().any(|(_, effect)| wanted(effect));
     let loses = any(&|effect| matches!(effect, Effect::Loses(_)));
-    let may_work = |effect: &Effect| matches!(effect, Effect::Survived(_) | Effect::Either(_) | Effect::Loses(_));
+    let tells = any(&|effect| matches!(effect, Effect::Tells(words) if run.stderr.contains(words)));
+    let may_work = |effect: &Effect| {
+        matches!(effect, Effect::Survived(_) | Effect::Either(_) | Effect::Loses(_) | Effect::Tells(_))
+    };
     let must_end = any(&|effect| !may_work(effect));
     if any(&|effect| *effect == Effect::Mute) {
         if status.code() != Some(125) || !run.stderr.is_empty() {
             wrong.push(format!("its message could not be written: {end}"));
         }
     } else if status.success() {
-        if must_end || !loses && !run.stdout.contains(scenario.stdout) || !run.stderr.is_empty() {
+        let has_output = loses || tells || run.stdout.contains(scenario.stdout);
+        if must_end || !has_output || run.stderr.lines().count() != usize::from(tells) {
             wrong.push(format!("it seems to have worked: {end}"));
         }
     } else {

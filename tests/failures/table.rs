@@ -126,6 +126,8 @@ pub enum Effect {
     Loses(&'static str),
     /// The same, with one warning that names the call.
     HangsUp(&'static str),
+    /// A command about containers ends with 0 all the same, and one message contains these words.
+    Tells(&'static str),
     /// The failed call would have written the message: only the status can tell.
     Mute,
     /// The failure hit the start-up code of the C library, before mydocker's own: any end is accepted, as long as
@@ -144,7 +146,7 @@ struct Row {
     effect: Effect,
 }
 
-use Effect::{Either, Ends, HangsUp, Loses, Says, Survived, Warned};
+use Effect::{Either, Ends, HangsUp, Loses, Says, Survived, Tells, Warned};
 
 const PARENT: Option<bool> = Some(false);
 const CHILD: Option<bool> = Some(true);
@@ -208,6 +210,16 @@ const OF_VERBS: &[Row] = &[
     Row { scenarios: &["ps"], ..row(PARENT, "", &["/cgroup/"], &[], UNKNOWN) },
     Row { scenarios: &["ps"], ..row(PARENT, "openat", &["/stat\""], &["ENOENT"], UNKNOWN) },
     Row { scenarios: &["ps"], ..row(PARENT, "openat", &["\"state\""], &["ENOENT"], UNKNOWN) },
+    Row {
+        scenarios: &["rm"],
+        ..row(
+            PARENT,
+            "openat",
+            &["/records\"", "\"failures-name", "\"status\""],
+            &["ENOENT"],
+            Tells("no such container"),
+        )
+    },
     row(PARENT, "openat", &["/records\"", "\"failures-name", "\"status\""], &["ENOENT"], Says("no such container")),
     row(PARENT, "openat", &["\"state\"", "/stat\""], &["ENOENT"], Either("it seems to be starting, or ending")),
     row(PARENT, "openat", &["\"log\""], &["ENOENT"], Either("it may be between two names")),
@@ -327,6 +339,8 @@ const TABLE: &[Row] = &[
     row(CHILD, "epoll_pwait", &[], &["EINVAL"], Warned("the ports are closed, and the command goes on")),
     // A group without that file is taken for one of v2.
     Row { scenarios: EXEC, ..row(PARENT, "faccessat", &["\"tasks\""], &["ENOENT"], Says("CLONE_INTO_CGROUP")) },
+    // The way into its root, where it was started in a chroot.
+    Row { scenarios: EXEC, ..row(PARENT, "openat", &["/root\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], Ends) },
     // Whoever enters a container is to be in each of its groups.
     Row { scenarios: EXEC, ..row(CHILD, "", &["/freezer/"], &[], Ends) },
     Row {
@@ -419,7 +433,13 @@ const TABLE: &[Row] = &[
     row(CHILD, "openat2", &["\"/etc/passwd\"", "\"/etc/group\""], &["EACCES", "ELOOP"], NAMES_NOBODY),
     Row {
         scenarios: &["root", "read_only"],
-        ..row(PARENT, "openat", &["variables\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], FOLLOWS)
+        ..row(
+            PARENT,
+            "openat",
+            &["variables\", O_RDONLY|O_CLOEXEC|O_PATH", "../root\", O_RDONLY|O_CLOEXEC|O_PATH"],
+            &[],
+            FOLLOWS,
+        )
     },
     Row { scenarios: &["root", "read_only"], ..row(PARENT, "readlinkat", &["/proc/self/fd/"], &[], FOLLOWS) },
     row(
@@ -566,6 +586,10 @@ const AFTER: &[Row] = &[
     Row { scenarios: &["leftovers"], ..row(PARENT, "kill", &[], &[], SWEEP) },
     Row { scenarios: &["stats"], ..row(PARENT, "openat", &["O_RDONLY"], &[], NO_NUMBER) },
     Row { scenarios: &["stats"], ..row(PARENT, "read", &["/sys/"], &[], NO_NUMBER) },
+    Row {
+        scenarios: &["stats"],
+        ..row(PARENT, "read", &["/stat>"], &[], Survived("a command that has ended counts as executed"))
+    },
     row(PARENT, "getrusage", &[], &[], NO_NUMBER),
     // The relay.
     row(PARENT, "ioctl", &["TIOCGWINSZ"], &[], NO_TERMINAL),

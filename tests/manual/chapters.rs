@@ -153,6 +153,10 @@ pub fn statuses(page: Page) -> &'static [(&'static str, &'static str)] {
                 "there is no such container, or its keeper was killed, which counts as 137; the others are waited for",
             ),
         ],
+        "rm" => &[
+            ("0", "they are removed; with -f also if there is no such container, which a line on stderr says"),
+            ("125", "it failed for one of them at least, and a line on stderr says why; the others are removed"),
+        ],
         _ => &[
             ("0", "it is done for every container"),
             ("125", "it failed for one of them at least, and a line on stderr says why; for the others it is done"),

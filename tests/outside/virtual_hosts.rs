@@ -27,6 +27,7 @@ const SAME_ON_EVERY_LAYOUT: &[&str] = &[
     "lifecycle_exec::mydocker_is_masked",
     "lifecycle_exec::the_host_is_not_seen",
     "lifecycle_exec::its_file_is_out_of_reach",
+    "lifecycle_restart::a_first_start_that_hangs",
     "lifecycle_restart::a_start_that_hangs",
     "lifecycle_restart::its_restarts_end_for_good",
     "manual::",
@@ -113,6 +114,10 @@ const SAME_WITH_THE_SAME_MOUNTS: &[&str] = &[
     "stats::earlier_children_are_not_counted",
     "stats::json_under_any_name",
     "stats::no_signal_ends_what_never_ran",
+    "verbs::exec",
+    "verbs::logs",
+    "verbs::ps",
+    "verbs::wait",
 ];
 
 /// Cases that take long for their amounts, or for how often they try: once, on `v2`, is enough, and so it is natively for an ordinary

@@ -19,7 +19,7 @@ use crate::process::rehearse::{Rehearsed, rehearse};
 use crate::state::{MakeRecord, NoteProcess};
 use crate::step::Step;
 use crate::sys::record::{Recorded, join};
-use crate::sys::{AtFlags, CloneFlags, CpuMask, Device, Ioctl, OpenFlags, OpenTreeFlags, Prctl};
+use crate::sys::{self, AtFlags, CloneFlags, CpuMask, Device, Ioctl, OpenFlags, OpenTreeFlags, Prctl};
 use alloc::vec::Vec;
 use command::C_LIBRARYS;
 use core::ffi::CStr;
@@ -96,7 +96,12 @@ const CHILDS_OWN: &[Sysno] = &[
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
-    let mut all = Translator { bridge: plan.parts.bridge.map_or("", |bridge| bridge.name), ..Translator::default() };
+    let mut all = Translator {
+        bridge: plan.parts.bridge.map_or("", |bridge| bridge.name),
+        // The script goes to other directories: no path in it is relative to the caller's.
+        directory: sys::working_directory()?.leak(),
+        ..Translator::default()
+    };
     for step in &rehearsal.parent {
         if step.purpose == MakeRecord::purpose() || step.purpose == NoteProcess::purpose() {
             // Nobody keeps a shell's container.
@@ -183,7 +188,9 @@ fn names_descriptor(path: &[u8]) -> bool {
 
 /// Whether a step of the child moves it into a cgroup.
 fn joins_cgroup(step: &Rehearsed) -> bool {
-    step.calls.iter().any(|call| call.call.number == Sysno::write && call.bytes(1) == b"0" && call.file(0) != b"pipe")
+    let is_of_cgroup = |file: &[u8]| file.ends_with(b"/tasks") || file.ends_with(b"/cgroup.procs");
+    let joins = |call: &Recorded| call.call.number == Sysno::write && is_of_cgroup(call.file(0));
+    step.calls.iter().any(|call| joins(call) && call.bytes(1) == b"0")
 }
 
 /// A mode as chmod(1) takes it.
@@ -239,6 +246,8 @@ struct Translator {
     stage: Option<&'static [u8]>,
     /// and where it is, once it is the root.
     root: Option<&'static [u8]>,
+    /// Where something has been mounted, on this host, and whether it is a tmpfs.
+    mounted: Vec<(&'static [u8], bool)>,
     /// How many volumes have been opened, and how many of them are not mounted yet.
     volumes: (u64, u64),
     /// The working directory: a path on this host.
@@ -436,7 +445,7 @@ impl Translator {
                 self.stands_for(call.number(0), target);
                 let NewMount { kind, source, options, .. } = core::mem::take(&mut self.new_mount);
                 if kind.is_empty() {
-                    self.make_target(source, target);
+                    self.make_target(source, target, b"");
                     return self.line("[ ! -e ~ ] || mount --bind ~ ~", &[target, source, target]);
                 }
                 self.line("mount -t ^ -o ~ ~ ~", &[kind, &options, source, target]);
@@ -448,7 +457,8 @@ impl Translator {
                 if self.root.is_none() && (target == b"/sys" || target.starts_with(b"/sys/")) {
                     self.stop(b"the script uses /sys itself: leave out the -v onto it");
                 }
-                self.make_target(source, target);
+                self.make_target(source, target, b"");
+                self.mounted.push((target, false));
                 self.line("mount --move ~ ~", &[source, target]);
                 self.volumes.1 -= 1;
                 if self.volumes.1 == 0 && self.root.is_none() {
@@ -474,8 +484,12 @@ impl Translator {
             }
             Sysno::setns if call.number(1) == CloneFlags::NEWNET.bits() as usize => {
                 let path = self.of_fd(call, 0);
-                fill(&mut self.enter, "nsenter --net=~ ", &[path]);
-                self.line("# nsenter, at the end: a shell cannot join it and go on.", &[]);
+                if path.is_empty() {
+                    self.stop(b"a shell does not hold the network of a container: --network ns:/proc/PID/ns/net");
+                } else {
+                    fill(&mut self.enter, "nsenter --net=~ ", &[path]);
+                    self.line("# nsenter, at the end: a shell cannot join it and go on.", &[]);
+                }
             }
             Sysno::sendto if self.namespaces.has(CloneFlags::NEWUSER) => {}
             Sysno::sendto => {
@@ -547,7 +561,10 @@ impl Translator {
                 self.directory = path;
                 match self.root {
                     Some(root) => self.workdir = path.strip_prefix(root).unwrap_or_default(),
-                    None => self.command("cd ~", &[path]),
+                    None => {
+                        self.make_target(b"/", path, b"");
+                        self.command("cd ~", &[path]);
+                    }
                 }
             }
             Sysno::setns => self.line("at_the_top", &[]),
@@ -568,10 +585,10 @@ impl Translator {
             }
             Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => self.line(LO_UP, &[]),
             Sysno::ioctl if call.number(1) == Ioctl::TIOCGPTPEER.bits() as usize => {
-                self.stop(b"a terminal of its own: leave out -t");
+                self.stop(b"a shell cannot make a terminal: leave out -t");
             }
-            Sysno::clone => self.stop(b"a PID 1 that reaps: leave out --init"),
-            Sysno::seccomp => self.stop(b"the filter of system calls: --security-opt seccomp=unconfined does without"),
+            Sysno::clone => self.stop(b"a shell is no PID 1 that passes signals on: leave out --init"),
+            Sysno::seccomp => self.stop(b"a shell cannot load the filter of system calls: --security-opt seccomp=unconfined does without"),
             Sysno::unshare => {
                 // Behind it, each is the top of what is seen.
                 if let Some(name) = self.perhaps_joined.first().and_then(|group| group.rsplit(|byte| *byte == b'/').next()) {
@@ -649,7 +666,7 @@ impl Translator {
             return self.opened(bytes::decimal(number).unwrap_or_default() as usize).unwrap_or_default();
         }
         match (self.root, self.stage, path.strip_prefix(b"/proc")) {
-            (Some(_), ..) if !path.starts_with(b"/") => join(self.directory, path),
+            _ if !path.starts_with(b"/") => join(self.directory, path),
             (Some(root), _, _) if path == b"/" => root,
             (Some(root), _, _) => bytes::c_string(&[root, path]).to_bytes(),
             (None, Some(stage), Some([])) => stage,

@@ -74,7 +74,7 @@ impl Translator {
             // A directory becomes the root where it is. What is put together is so over /sys: mount(8) reads /proc.
             let has_volumes = self.volumes.0 > 0;
             self.stage = Some(match is_bind {
-                true => source,
+                true => self.on_host(source),
                 false if has_volumes => b"/sys/stage",
                 false => b"/sys",
             });
@@ -111,11 +111,12 @@ impl Translator {
             }
         }
         if names_descriptor(place) && !is_remount {
-            match self.root {
-                // What is new has the mode of /tmp.
-                Some(root) if !is_bind => self.line("target ~ / ~ 1777", &[root, target]),
-                _ => self.make_target(bound, target),
-            }
+            // What is new has the mode of /tmp.
+            let (like, mode): (&[u8], &[u8]) = if is_bind { (bound, b"") } else { (b"/", b" 1777") };
+            self.make_target(like, target, mode);
+        }
+        if !is_remount {
+            self.mounted.push((target, kind == b"tmpfs"));
         }
         if is_remount {
             fill(&mut line, "mount -o ~ ~", &[&options, target]);
@@ -160,10 +161,19 @@ impl Translator {
         self.stands_for(call.answer, place);
     }
 
-    /// In a root of its own, what is mounted on is made if it is missing.
-    pub(super) fn make_target(&mut self, source: &[u8], target: &[u8]) {
+    /// In a root of its own, and in memory of its own, what is mounted on is made if it is missing: a directory, if `like` is one.
+    pub(super) fn make_target(&mut self, like: &[u8], target: &[u8], mode: &[u8]) {
         if let Some(root) = self.root {
-            self.line("target ~ ~ ~", &[root, source, target]);
+            self.line("target ~ ~ ~^", &[root, like, target, mode]);
+        } else if let Some(memory) = self.memory_above(target) {
+            self.line("target ~ ~ ~^", &[memory, like, target, mode]);
         }
+    }
+
+    /// The nearest mount above a path of this host, if it is memory of the container's own.
+    pub(super) fn memory_above(&self, path: &[u8]) -> Option<&'static [u8]> {
+        let is_above = |(place, _): &&(&[u8], bool)| bytes::below(path, place).is_some_and(|rest| !rest.is_empty());
+        let nearest = self.mounted.iter().filter(is_above).max_by_key(|(place, _)| place.len());
+        nearest.filter(|(_, is_memory)| *is_memory).map(|(place, _)| *place)
     }
 }

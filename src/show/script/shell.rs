@@ -123,15 +123,15 @@ $child" "$0" ''^"#;
 /// Executes the rest of the script, the first argument, anew in a new cgroup namespace.
 pub(super) const REST: &str = r#"rest=$1
 shift
-unshare=$(tool unshare --cgroup '--privileged does without')
-"$unshare" --cgroup true || stop 'a cgroup namespace: --privileged does without'
+unshare=$(tool unshare --cgroup '--privileged --no-limits does without')
+"$unshare" --cgroup true || stop 'a cgroup namespace: --privileged --no-limits does without'
 trap - EXIT
 exec "$unshare" --cgroup sh -c "$rest" "$0" "$made" "$@""#;
 
 /// A shell can close no descriptor above 9.
 pub(super) const CLOSE: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 for file in /proc/self/fd/*; do
-    case ${file##*/} in ?) ;; *) stop 'a descriptor above 9 is open, and a shell cannot close it: start the script without it' ;; esac
+    case ${file##*/} in ?) ;; *) stop "descriptor ${file##*/} is open, and sh cannot close it: in bash exec ${file##*/}>&- does, before the script" ;; esac
 done"#;
 
 /// A line that ends a here-document, and is not in its text.

@@ -2,11 +2,11 @@
 
 use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker_at, mydocker_file, probe, run};
+use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{children, status_field, wait_until};
-use crate::support::roots::{Root, make_image, probe_in};
+use crate::support::roots::{Root, make_image, mount_at, probe_in};
 use rustix::fs::{CWD, FileType, makedev, mknodat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::ffi::OsString;
@@ -150,6 +150,21 @@ fn nodes_in_ext4() {
     nodes_in_an_image("ext4");
 }
 
+case!(an_image_that_would_stop_the_host, Needs::ROOT | Needs::LOOP | Needs::EXT4_IMAGE | Needs::MKSQUASHFS);
+/// Its superblock says that an error is to be a panic; and its set-user-ID files give nothing.
+fn an_image_that_would_stop_the_host() {
+    let (root, folder) = (Root::with_directories(), Folder::new());
+    let image = folder.text("image");
+    make_image("ext4", &root, &image);
+    for how in [&[][..], &["--read-only"]] {
+        let mounts = probe_in(&image, how, &["file", "/proc/self/mountinfo"]).finish().success();
+        let top = mount_at(&mounts, "/");
+        assert!(top.split(' ').nth(5).is_some_and(|options| options.split(',').any(|o| o == "nosuid")), "{top}");
+        // With an overlay on it, the image itself is not seen.
+        assert_eq!(top.contains("errors=continue"), !how.is_empty(), "{top}");
+    }
+}
+
 case!(a_file_that_gives_privilege, Needs::ROOT);
 /// A set-user-ID mydocker would make everybody root.
 fn a_file_that_gives_privilege() {
@@ -176,33 +191,41 @@ fn from_a_chroot() {
     in_own_mounts("shared", "from-a-chroot");
 }
 
-probe!("from-a-chroot", |_| {
-    let (place, root) = (Folder::in_memory(), Root::with_directories());
-    for name in ["proc", "root", "tmp"] {
+/// A mount to chroot into, with mydocker and /proc.
+fn place_of_a_chroot(names: &[&str]) -> Folder {
+    let place = Folder::in_memory();
+    for name in names {
         std::fs::create_dir(place.path(name)).expect("mkdir");
     }
     std::fs::copy(mydocker_file(), place.path("mydocker")).expect("copy");
-    let bind = |source: &Path, target: &str| {
-        let flags = MountFlags::BIND | MountFlags::REC;
-        mount(source, place.path(target), "", flags, None).expect("bind");
-    };
-    bind(Path::new("/proc"), "proc");
-    bind(root.0.as_path(), "root");
+    bind_there(Path::new("/proc"), &place, "proc");
+    place
+}
+
+fn bind_there(source: &Path, place: &Folder, target: &str) {
+    let flags = MountFlags::BIND | MountFlags::REC;
+    mount(source, place.path(target), "", flags, None).expect("bind");
+}
+
+/// `mydocker WORDS` in a chroot on that place.
+fn run_in_chroot(place: &Folder, words: &str) -> Run {
+    let top = crate::probes::c_string(&place.text("."));
+    mydocker_at(Path::new("/mydocker"), &words.split_whitespace().collect::<Vec<_>>()).before(move || {
+        // SAFETY: chroot and chdir take a string that a NUL ends
+        match unsafe { libc::chroot(top.as_ptr()) | libc::chdir(c"/".as_ptr()) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    })
+}
+
+probe!("from-a-chroot", |_| {
+    let (place, root) = (place_of_a_chroot(&["proc", "root", "tmp"]), Root::with_directories());
+    bind_there(root.0.as_path(), &place, "root");
     let before = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     for options in ["", "--privileged", "--ephemeral", "--privileged --ephemeral"] {
         let words = format!("run --no-limits {options} --rootfs /root /probe --probe escape");
-        let new_root = place.text(".");
-        let run = mydocker_at(Path::new("/mydocker"), &words.split_whitespace().collect::<Vec<_>>());
-        let top = crate::probes::c_string(&new_root);
-        let outcome = run
-            .before(move || {
-                // SAFETY: chroot and chdir take a string that a NUL ends
-                match unsafe { libc::chroot(top.as_ptr()) | libc::chdir(c"/".as_ptr()) } {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
-                }
-            })
-            .finish();
+        let outcome = run_in_chroot(&place, &words).finish();
         let expected = "dev\netc\nprobe\nproc\nsys\nx\n";
         assert_eq!(outcome.stdout_text(), expected, "{options}: {outcome:?}");
     }
@@ -210,6 +233,87 @@ probe!("from-a-chroot", |_| {
     assert_eq!(before, after);
     unmount(place.path("root"), UnmountFlags::DETACH).expect("umount");
     unmount(place.as_path(), UnmountFlags::DETACH).expect("umount");
+});
+
+case!(exec_from_a_chroot, Needs::ROOT);
+/// Without a root of its own the container has the chroot; what joins it later has no more.
+fn exec_from_a_chroot() {
+    in_own_mounts("private", "exec-from-a-chroot");
+}
+
+/// What is at the top of that chroot.
+const TOP: &str = "deeper\nmydocker\nprobe\nproc\nrun\ntmp\n";
+
+probe!("exec-from-a-chroot", |_| {
+    let place = place_of_a_chroot(&["proc", "tmp", "run", "deeper", "deeper/proc"]);
+    std::fs::copy(probe_file(), place.path("probe")).expect("copy");
+    std::fs::copy(probe_file(), place.path("deeper/probe")).expect("copy");
+    for options in ["", "--init", "--privileged", "--pid host", "--read-only"] {
+        let name = unique_name();
+        let hold = format!("run --no-limits {options} --name {name} /probe --probe hold");
+        let running = run_in_chroot(&place, &hold).start_ready();
+        let exec = |words: &str| run_in_chroot(&place, &format!("exec {words}")).finish();
+        wait_until("it can be joined", || exec(&format!("{name} /probe --probe status 0")).code() == 0);
+        let seen = exec(&format!("{name} /probe --probe list /"));
+        assert_eq!(seen.success(), TOP, "{options}");
+        assert_eq!(exec(&format!("-w /tmp {name} /probe --probe folder")).success(), "/tmp\n", "{options}");
+        running.finish().success();
+    }
+    // Whoever joins its processes has its /proc, not that above the chroot.
+    let name = unique_name();
+    let running = run_in_chroot(&place, &format!("run --no-limits --name {name} /probe --probe hold")).start_ready();
+    let beside = || {
+        let join = format!("run --no-limits --pid container:{name} /probe --probe list /proc");
+        run_in_chroot(&place, &join).finish()
+    };
+    wait_until("it can be joined", || !beside().stderr_text().contains("still starting"));
+    let list = beside().success();
+    // The two of the container, and none of the host.
+    let pids = list.lines().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    assert_eq!(pids.count(), 2, "{list}");
+    running.finish().success();
+    // Its first process may have gone deeper; out of the chroot nothing leads back.
+    for to in ["deeper", "out"] {
+        let name = unique_name();
+        let hold = format!("run --no-limits --name {name} /probe --probe hold-elsewhere {to}");
+        let running = run_in_chroot(&place, &hold).start_ready();
+        let exec = || run_in_chroot(&place, &format!("exec {name} /probe --probe list /")).finish();
+        wait_until("it can be joined", || !exec().stderr_text().contains("still starting"));
+        match to {
+            "deeper" => assert_eq!(exec().success(), TOP),
+            _ => exec().refused(125, &[&name, "has left that root"]),
+        };
+        running.finish().success();
+    }
+    for name in ["proc", "."] {
+        unmount(place.path(name), UnmountFlags::DETACH).expect("umount");
+    }
+});
+
+probe!("hold-elsewhere", |words| {
+    match words.text(0) {
+        "deeper" => rustix::process::chroot("/deeper").expect("chroot"),
+        _ => crate::probes::root::climb(),
+    }
+    crate::probes::run("hold".as_ref(), words)
+});
+
+case!(exec_beside_one_that_has_chrooted, Needs::ROOT);
+/// Where mydocker was started in no chroot, what the first process makes its root is no matter of an exec.
+fn exec_beside_one_that_has_chrooted() {
+    let folder = Folder::new();
+    let name = unique_name();
+    let to = folder.text(".");
+    let running = probe(&["--no-limits", "--name", &name], &["hold-in", &to]).start_ready();
+    let exec = || mydocker(&["exec", &name, probe_file().to_str().expect("a path"), "--probe", "list", "/"]).finish();
+    wait_until("it can be joined", || exec().code() == 0);
+    assert_eq!(exec().success(), probe(&["--no-limits"], &["list", "/"]).finish().success());
+    running.finish().success();
+}
+
+probe!("hold-in", |words| {
+    rustix::process::chroot(words.text(0)).expect("chroot");
+    crate::probes::run("hold".as_ref(), words)
 });
 
 case!(files_of_the_run, Needs::NAMESPACES);

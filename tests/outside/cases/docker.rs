@@ -7,6 +7,7 @@ use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::roots::{Root, mount_at};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 case!(what_could_not_hold_is_refused, Needs::NAMESPACES);
 /// An option that another one makes void is named, instead of being left out without a word.
@@ -183,8 +184,15 @@ fn what_there_is_not() {
         ("--priviledged", "did you mean --privileged?"),
         ("--memmory=1", "did you mean --memory?"),
         ("--hlep", "did you mean --help?"),
+        ("--mem=1", "did you mean --memory?"),
+        ("--ro", "did you mean --read-only?"),
     ] {
         run(&[option], &["true"]).finish().usage_error(&["unknown option", words]);
+    }
+    // Nothing is near that has but its dashes in common.
+    assert!(!run(&["--foo"], &["true"]).finish().stderr_text().contains("did you mean"));
+    for option in ["-it", "--rm", "--rootfs", "--state"] {
+        mydocker(&[option, "x"]).finish().usage_error(&["options come behind the command", option]);
     }
     for (command, words) in [
         ("attach", "mydocker exec"),
@@ -201,14 +209,19 @@ fn what_there_is_not() {
         ("rmi", "mydocker help root"),
         ("cp", "the folder that --rootfs names"),
         ("info", "mydocker check"),
+        ("list", "mydocker ps"),
+        ("delete", "mydocker rm"),
+        ("shell", "mydocker run -t sh"),
+        ("inspect", "pgrep -af"),
         ("runn", "did you mean run?"),
         ("rnu", "did you mean run?"),
+        ("rum", "did you mean run?"),
         ("versoin", "did you mean version?"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
     for (words, says) in [
-        (&["exec", "-d", "x", "true"][..], "put & behind"),
+        (&["exec", "-d", "x", "true"][..], "setsid -f mydocker exec"),
         (&["ps", "--format", "x"], "--json"),
         (&["ps", "--no-trunc"], "--json"),
     ] {
@@ -225,6 +238,27 @@ fn what_there_is_not() {
         assert!(!mydocker(&[word]).finish().stderr_text().contains("did you mean"), "{word}");
     }
     assert!(!run(&["--frobnicate"], &["true"]).finish().stderr_text().contains("did you mean"));
+}
+
+case!(a_folder_or_an_archive_as_the_root, Needs::NAMESPACES);
+/// What stands in the wrong place is named: a program that is not in PATH, a root as the command, an image in layers, a bundle.
+fn a_folder_or_an_archive_as_the_root() {
+    let folder = Folder::new();
+    folder.write("program", b"#!/bin/sh\n");
+    fs::set_permissions(folder.path("program"), PermissionsExt::from_mode(0o755)).expect("chmod");
+    fs::create_dir_all(folder.path("root/rootfs")).expect("mkdir");
+    let refused = |words: &[&str], says: &str| {
+        let outcome = run(&[], words).with(|command| command.current_dir(folder.as_path())).finish();
+        outcome.refused(if words[0] == "./root" { 126 } else { 127 }, &[words.last().expect("a word"), says]);
+    };
+    refused(&["program"], "in the working directory: ./NAME");
+    refused(&["root"], "--rootfs DIR COMMAND");
+    refused(&["./root"], "--rootfs DIR COMMAND");
+    refused(&["--rootfs", "root", "sh"], "not found in PATH\n");
+    folder.write("root/config.json", b"{}");
+    refused(&["--rootfs", "root", "sh"], "its folder rootfs");
+    folder.write("root/oci-layout", b"{}");
+    refused(&["--rootfs", "root", "sh"], "docker export");
 }
 
 case!(an_image_as_the_command, Needs::NAMESPACES);
@@ -304,7 +338,13 @@ fn hosts_and_servers() {
     ] {
         run(&[&["--rootfs", "/tmp"], &options[..]].concat(), &["true"]).finish().usage_error(&[options[0]]);
     }
-    run(&["--dns", "192.0.2.1"], &["true"]).finish().usage_error(&["root of its own"]);
+    // On the host's own files it hides the host's, if there is one; none is created.
+    let of_host = probe(&["--dns", "192.0.2.1"], &["file", "/etc/resolv.conf"]).finish();
+    match std::path::Path::new("/etc/resolv.conf").is_file() && std::path::Path::new("/dev/shm").is_dir() {
+        true => assert_eq!(of_host.success(), "nameserver 192.0.2.1\n"),
+        false => of_host.refused(125, &["/etc/resolv.conf", "--dns"]),
+    }
+    probe(&["--dns", "192.0.2.1", "--ipc", "host"], &["true"]).finish().refused(125, &["/etc/resolv.conf", "--dns"]);
     run(&["--add-host", "x:host-gateway"], &["true"]).finish().usage_error(&["--network bridge", "host-gateway"]);
 }
 

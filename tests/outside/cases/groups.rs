@@ -55,6 +55,22 @@ fn in_its_groups_at_its_first_instruction() {
     }
 }
 
+/// What a privileged container with 100 MiB prints, on the host's files and in a root of its own. `$B` is its busybox.
+fn privileged_prints(script: &str, expected: &str) {
+    let root = Root::with_directories().with_busybox();
+    let path = root.0.text("");
+    for more in [
+        &["-e", "B="][..],
+        &["-e", "B=", "--init"],
+        &["-e", "B=", "--ephemeral"],
+        &["-e", "B=busybox", "--rootfs", &path],
+        &["-e", "B=", "--network", "host", "--ipc", "host"],
+    ] {
+        let options = [&["--privileged", "-m", "100m"], more].concat();
+        assert_eq!(run(&options, &["sh", "-c", script]).finish().success(), expected, "{more:?}");
+    }
+}
+
 case!(
     a_privileged_container_has_groups_of_its_own,
     Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::MOUNTED | Needs::SH | Needs::OVERLAY | Needs::BUSYBOX
@@ -66,21 +82,9 @@ fn a_privileged_container_has_groups_of_its_own() {
         $B cat $top/memory.max; $B mkdir -p $top/some/where && echo 0 >$top/some/where/cgroup.procs && echo made
         $B grep -c some/where /proc/self/cgroup; echo 0 >$top/cgroup.procs; $B grep -c some/where /proc/self/cgroup; true";
     let expected = "/\n104857600\nmade\n1\n0\n";
-    let own = ["--privileged", "-m", "100m"];
-    let root = Root::with_directories().with_busybox();
-    let path = root.0.text("");
-    for more in [
-        &["-e", "B="][..],
-        &["-e", "B=", "--init"],
-        &["-e", "B=", "--ephemeral"],
-        &["-e", "B=busybox", "--rootfs", &path],
-    ] {
-        let options: Vec<&str> = own.iter().chain(more).copied().collect();
-        let outcome = run(&options, &["sh", "-c", script]).finish();
-        assert_eq!(outcome.success(), expected, "{more:?}");
-    }
+    privileged_prints(script, expected);
     // What exec starts sees the same.
-    let running = waiting_container(&own);
+    let running = waiting_container(&["--privileged", "-m", "100m"]);
     let inside = fs::read_link(format!("/proc/{}/ns/cgroup", running.command_pid())).expect("readlink");
     assert_ne!(inside, fs::read_link("/proc/self/ns/cgroup").expect("readlink"));
     running.finish().success();
@@ -102,18 +106,7 @@ fn a_privileged_container_has_groups_in_each_hierarchy() {
             [ ! -e \"$top/memory.limit_in_bytes\" ] || $B cat \"$top/memory.limit_in_bytes\"
         done
         $B grep -vc -e some/where -e cpuset /proc/self/cgroup; true";
-    let root = Root::with_directories().with_busybox();
-    let path = root.0.text("");
-    for more in [
-        &["-e", "B="][..],
-        &["-e", "B=", "--init"],
-        &["-e", "B=", "--ephemeral"],
-        &["-e", "B=busybox", "--rootfs", &path],
-        &["-e", "B=", "--network", "host", "--ipc", "host"],
-    ] {
-        let options = [&["--privileged", "-m", "100m"], more].concat();
-        assert_eq!(run(&options, &["sh", "-c", script]).finish().success(), "104857600\n0\n", "{more:?}");
-    }
+    privileged_prints(script, "104857600\n0\n");
     let of_all: Vec<PathBuf> = host().hierarchies.iter().map(|hierarchy| hierarchy.point.join("some")).collect();
     assert!(!of_all.is_empty() && of_all.iter().all(|path| !path.exists()), "{of_all:?}");
 }
@@ -248,6 +241,29 @@ fn a_cpu_that_the_parent_has_not() {
     run("1").refused(125, &[file]);
     run("0-1").refused(125, &[file]);
     run("0").silent(3);
+}
+
+case!(a_limit_above_is_met_first, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU | Needs::GROUP_BELOW);
+/// The message does not blame the container's own limit.
+fn a_limit_above_is_met_first() {
+    let parent = format!("outside-{}", unique_name());
+    let parents = Parents::make(&|controller| format!("{}/{parent}", own_path(controller).trim_end_matches('/')));
+    let files: &[&str] = match host().carrier("memory").expect("a hierarchy").v2 {
+        true => &["memory.max", "memory.swap.max"],
+        false => &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+    };
+    for (file, bytes) in files.iter().zip([60 << 20, if files[0] == "memory.max" { 0 } else { 60 << 20 }]) {
+        let file = parents.0[0].join(file);
+        // A kernel may count no swap.
+        if file.exists() {
+            fs::write(file, u64::to_string(&bytes)).expect("a limit on it");
+        }
+    }
+    let outcome = probe(&["--cgroup-parent", &parent, "-m", "200m"], &["eat", &(100 << 20).to_string()]).finish();
+    outcome.refused(137, &["209715200", "that limit was not reached: a cgroup above"]);
+    let outcome = probe(&["--cgroup-parent", &parent, "-m", "40m"], &["eat", &(100 << 20).to_string()]).finish();
+    outcome.refused(137, &["41943040"]);
+    assert!(!outcome.stderr_text().contains("not reached"), "{outcome:?}");
 }
 
 case!(the_callers_own_is_seen, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED | Needs::PIDS_ON_V1);

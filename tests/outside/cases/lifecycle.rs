@@ -141,6 +141,26 @@ fn a_name_is_listed_as_long_as_it_runs() {
     assert_eq!(records.left(), [""; 0]);
 }
 
+case!(a_command_in_json, Needs::NAMESPACES | Needs::SH);
+/// It decodes to the words, with blanks between them; where they are cut, that can be seen.
+fn a_command_in_json() {
+    let records = Records::new();
+    let odd = " : \"a\\b\" '\u{e9}\t\u{1}\u{202e}'\n ";
+    for (words, shown) in [
+        (["sh", "-c", odd, "", ""], format!("sh -c {odd}  ")),
+        (["sh", "-c", ":", &"\"".repeat(300), ""], format!("sh -c : {}...", "\"".repeat(94))),
+        (["sh", "-c", ":", "x", &"\u{1}".repeat(300)], format!("sh -c : x {}...", "\u{1}".repeat(46))),
+    ] {
+        let name = unique_name();
+        records.detached_in(&name, &["-i"], &words);
+        records.call("wait", &[&name]).success();
+        let json: serde_json::Value =
+            serde_json::from_str(&records.call("ps", &["-a", "--json"]).success()).expect("JSON");
+        assert_eq!(json["command"], shown);
+        records.remove(&name);
+    }
+}
+
 case!(memory_in_use_and_its_limit, Needs::NAMESPACES | Needs::MEMORY | Needs::MOUNTED);
 fn memory_in_use_and_its_limit() {
     let records = Records::new();
@@ -270,13 +290,13 @@ fn the_folders_of_others_stay() {
     for _ in 0..3 {
         records.probe(&["--name", "lc-beside"], &["status", "0"]).finish().silent(0);
     }
-    for (name, reason) in [
-        ("theirs", "no such container"),
-        ("empty", "no such container"),
+    for (name, status, reason) in [
+        ("theirs", 0, "no such container"),
+        ("empty", 0, "no such container"),
         // Root may look into it.
-        ("closed", if host().root { "no such container" } else { "EACCES" }),
+        ("closed", if host().root { 0 } else { 125 }, if host().root { "no such container" } else { "EACCES" }),
     ] {
-        records.call("rm", &["-f", name]).refused(125, &[reason, name]);
+        records.call("rm", &["-f", name]).refused(status, &[reason, name]);
     }
     assert_eq!(records.call("ps", &["-aq"]).success(), "");
     records.probe(&["--name", "theirs"], &["status", "0"]).finish().refused(125, &["theirs", "not a record"]);
@@ -354,6 +374,44 @@ fn a_folder_of_somebody_else() {
     std::os::unix::fs::chown(records.state(), Some(65534), None).expect("chown");
     records.call("ps", &[]).refused(125, &["belongs to somebody else", &records.state()]);
     records.probe(&["--name", "lc-other"], &["status", "0"]).finish().refused(125, &["belongs to somebody else"]);
+}
+
+case!(a_record_of_somebody_else, Needs::ROOT | Needs::SH);
+/// Root could read it, and would take what is in it for its own.
+fn a_record_of_somebody_else() {
+    let records = Records::new();
+    let (name, own) = (unique_name(), unique_name());
+    for name in [&name, &own] {
+        records.detached(name, &[], "echo out; exit 3");
+        assert_eq!(records.call("wait", &[name]).success(), "3\n");
+    }
+    let chown = |uid| std::os::unix::fs::chown(records.folder_of(&name), Some(uid), None).expect("chown");
+    chown(65534);
+    let refusal = ["belongs to somebody else", &name];
+    records.call("ps", &["-aq"]).refused_after(&format!("{own}\n"), 125, &refusal);
+    let calls: [(&str, &[&str]); 9] = [
+        ("logs", &[&name]),
+        ("wait", &[&name]),
+        ("stop", &[&name]),
+        ("kill", &[&name]),
+        ("pause", &[&name]),
+        ("stats", &[&name]),
+        ("rm", &[&name]),
+        ("rm", &["-f", &name]),
+        ("exec", &[&name, "true"]),
+    ];
+    for (verb, words) in calls {
+        records.call(verb, words).refused(125, &refusal);
+    }
+    for options in [&[][..], &["-d"]] {
+        records.run(&[options, &["--name", &name]].concat(), &["true"]).start().reap().refused(125, &refusal);
+    }
+    // Nor does a later run sweep it.
+    records.run(&["--name", &unique_name()], &["true"]).start().reap().silent(0);
+    chown(0);
+    assert_eq!(records.call("logs", &[&name]).success(), "out\n");
+    records.remove(&name);
+    records.remove(&own);
 }
 
 case!(fifos_in_the_place_of_a_group, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);

@@ -4,7 +4,7 @@ use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker, mydocker_at, mydocker_file, run, unique_name};
 use crate::support::host::{host, tool};
-use crate::support::needs::Needs;
+use crate::support::needs::{Needs, is_virtual_host, on_v2};
 use crate::support::processes::{
     anonymous_kib, children, is_in_call, send, state, status_field, wait_for_end, wait_until,
 };
@@ -191,6 +191,34 @@ fn its_first_status_is_true() {
     records.run(&["-d", "--step"], &["true"]).finish().usage_error(&["--step"]);
     records.run(&["-d", "--stats"], &["true"]).finish().usage_error(&["--stats"]);
     assert_eq!(records.left(), [""; 0]);
+}
+
+case!(a_child_that_is_killed_before_execve, Needs::NAMESPACES | Needs::SLEEP | Needs::STRACE);
+/// Its end closes the pipe that execve would have closed.
+fn a_child_that_is_killed_before_execve() {
+    let (records, folder) = (Records::new(), Folder::new());
+    let sleep = fs::canonicalize(tool("sleep").expect("sleep")).expect("a path");
+    let sleep = sleep.to_str().expect("UTF-8");
+    let (log, stats) = (folder.text("strace"), folder.text("stats.json"));
+    let run = |options: &[&str]| {
+        let mut words = ["-f", "-o", &log, "-P", sleep, "-e", "inject=execve:signal=KILL"].map(OsString::from).to_vec();
+        words.push(mydocker_file().into());
+        words.extend(["run", "--state", &records.state()].map(OsString::from));
+        words.extend(options.iter().chain(&[sleep, "1000"]).map(OsString::from));
+        mydocker_at(&tool("strace").expect("strace"), &words).start().reap()
+    };
+    let name = unique_name();
+    let file = format!("--stats={stats}");
+    for options in [&[][..], &["-d", "--name", &name], &["-d", "--name", &name, "--restart", "always"], &[&file]] {
+        let outcome = run(options);
+        outcome.silent(137);
+        assert_eq!(outcome.stdout_text(), "", "{options:?}");
+        // As one that could not be executed.
+        assert_eq!(records.left(), [""; 0], "{options:?}");
+    }
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(&stats).expect("the record")).expect("JSON");
+    assert_eq!((&record["status"], &record["signal"]), (&137.into(), &9.into()), "{record}");
+    assert_eq!(record["exec_seconds"], serde_json::Value::Null, "{record}");
 }
 
 case!(a_name_is_made_up, Needs::NAMESPACES | Needs::SH);
@@ -803,14 +831,15 @@ fn its_input_is_empty() {
 case!(many_at_once, Needs::NAMESPACES | Needs::SLEEP);
 fn many_at_once() {
     let records = Records::new();
-    let names: Vec<String> = (0..50).map(|_| unique_name()).collect();
+    // On an emulated processor that many take long.
+    let names: Vec<String> = (0..if is_virtual_host() { 50 } else { 200 }).map(|_| unique_name()).collect();
     let words: Vec<&str> = names.iter().map(String::as_str).collect();
     let started: Vec<_> =
         names.iter().map(|name| records.run(&["-d", "--name", name], &["sleep", "1000"]).start()).collect();
     for (running, name) in started.into_iter().zip(&names) {
         assert_eq!(running.reap().success(), format!("{name}\n"));
     }
-    assert_eq!(records.names(&[]).len(), 50);
+    assert_eq!(records.names(&[]).len(), names.len());
     assert_eq!(records.call("stop", &words).success(), names.join("\n") + "\n");
     assert_eq!(records.call("rm", &words).success(), names.join("\n") + "\n");
     assert_eq!(records.left(), [""; 0]);
@@ -863,6 +892,50 @@ fn paused_and_its_keeper_killed() {
     });
     assert!(wait_for_end(pid));
     records.call("rm", &[&name]).success();
+}
+
+case!(
+    paused_and_its_keeper_killed_ends_by_name,
+    Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::MOUNTED | Needs::SH | Needs::SLEEP
+);
+/// Nor do the verbs leave it to a later run, where the paths of its cgroups still lead to them.
+fn paused_and_its_keeper_killed_ends_by_name() {
+    let records = Records::new();
+    for words in [&["stop"][..], &["kill"], &["rm", "-f"]] {
+        let ended_by_this_one = (0..5).any(|_| ends_what_its_killed_keeper_left(&records, words));
+        assert!(ended_by_this_one, "{words:?} says each time that it had ended before");
+    }
+}
+
+/// Returns whether it was this verb that ended it: a run of another case may have swept it away before, and then `kill` says that
+/// it has ended.
+fn ends_what_its_killed_keeper_left(records: &Records, words: &[&str]) -> bool {
+    let name = unique_name();
+    records.detached(&name, &["-m", "50m"], "exec sleep 1000");
+    let pid = records.pid(&name);
+    records.call("pause", &[&name]).success();
+    let keeper = keeper_of(pid);
+    send(keeper, libc::SIGKILL);
+    assert!(wait_for_end(keeper));
+    // Other signals do not end it.
+    records.call("kill", &["-s", "USR1", &name]).refused(125, &["it has ended", &name]);
+    // On v2 SIGKILL reaches what is frozen, too: it has ended with its keeper.
+    let has_ended = on_v2("memory");
+    assert!(!has_ended || wait_for_end(pid));
+    let outcome = records.call(words[0], &[&words[1..], &[&name]].concat());
+    let is_refused = words[0] == "kill" && (has_ended || outcome.code() == 125);
+    match is_refused {
+        true => outcome.refused(125, &["it has ended", &name]),
+        false => assert_eq!(outcome.success(), format!("{name}\n")),
+    }
+    assert!(state(pid).is_none_or(|state| state == 'Z'), "{words:?} leaves it");
+    let left = host().directories(&format!("mydocker-{name}"));
+    assert!(left.is_empty() || has_ended && words[0] == "kill", "{words:?} leaves {left:?}");
+    if words[0] != "rm" {
+        records.call("kill", &[&name]).refused(125, &["it has ended", &name]);
+        records.remove(&name);
+    }
+    has_ended || !is_refused
 }
 
 case!(what_cannot_be_paused, Needs::NAMESPACES | Needs::SLEEP);
@@ -996,6 +1069,11 @@ fn a_keeper_that_is_stopped() {
         send(pid, libc::SIGKILL);
         wait_until("the container has ended", || state(pid) == Some('Z'));
         records.call("exec", &[&name, "true"]).refused(125, &["it is ending", &name]);
+        let table = records.call("ps", &[]).success();
+        assert!(table.contains(" ending ") && !table.contains("running"), "{table}");
+        assert!(records.call("ps", &["--json"]).success().contains("\"state\":\"ending\""));
+        assert_eq!(records.names(&["-f", "status=ending"]), [name.as_str()]);
+        assert_eq!(records.names(&["-f", "status=running"]), [""; 0]);
         let ended = records.call(words[0], &[&words[1..], &[&name]].concat());
         assert_eq!(ended.success(), format!("{name}\n"));
         assert!(wait_for_end(keeper));

@@ -566,15 +566,21 @@ fn many_at_once() {
         assert_eq!(running.reap().success(), format!("{name}\n"));
     }
     // Some of these come before the end, and some after it.
-    let execs: Vec<_> = (0..20).map(|_| records.verb("exec", &[&name, "sh", "-c", "exit 4"]).start()).collect();
-    let ends: Vec<_> = (0..10).map(|_| records.verb("rm", &["-f", &name]).start()).collect();
-    for running in execs {
+    let all: Vec<_> = (0..50)
+        .map(|at| match at % 5 {
+            0 | 1 => (records.verb("exec", &[&name, "sh", "-c", "exit 4"]).start(), &[4, 125, 137][..]),
+            2 => (records.verb("stop", &["-t", "0", &name]).start(), &[0, 125][..]),
+            3 => (records.verb("rm", &["-f", &name]).start(), &[0, 125][..]),
+            _ => (records.verb("ps", &["-a"]).start(), &[0][..]),
+        })
+        .collect();
+    for (running, expected) in all {
         let outcome = running.reap();
-        assert!([4, 125, 137].contains(&outcome.code()), "{outcome:?}");
-    }
-    for running in ends {
-        let outcome = running.reap();
-        assert!([0, 125].contains(&outcome.code()), "{outcome:?}");
+        assert!(expected.contains(&outcome.code()), "{outcome:?}");
+        // In one line, if it comes too late.
+        assert!(outcome.code() != 125 || outcome.stderr_text().lines().count() == 1, "{outcome:?}");
+        // Nobody has killed its keeper.
+        assert!(!outcome.stdout_text().contains("lost"), "{outcome:?}");
     }
     assert_eq!(records.left(), [""; 0]);
     assert!(probe_file().exists() && state(pid).is_none());

@@ -1,22 +1,27 @@
 //! `run -d --restart`: what starts a container again, and what ends that for good.
 
 use crate::cases::lifecycle::Records;
+use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
 use crate::support::harness::{mydocker_at, mydocker_file, run, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, is_in_call, send, state, wait_for_end, wait_until};
+use crate::support::processes::{
+    anonymous_kib, children, is_in_call, send, state, status_field, wait_for_end, wait_until,
+};
 use rustix::fs::{CWD, FileType, mknodat};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// Prints a line, and fails.
 const FAILS: &str = "echo run; exit 3";
 
 /// A number in the state file of a container.
-fn number(records: &Records, name: &str, key: &str) -> i32 {
+pub fn number(records: &Records, name: &str, key: &str) -> i32 {
     let state = fs::read_to_string(format!("{}/{name}/state", records.state())).expect("state");
     let line = state.lines().find_map(|line| line.strip_prefix(&format!("{key} "))).expect("the line");
     line.trim().parse().expect("a number")
@@ -27,7 +32,7 @@ fn runs(records: &Records, name: &str) -> usize {
 }
 
 /// Stops its keeper in the middle of a pause, so that the pause does not end by itself.
-fn stop_in_pause(records: &Records, name: &str, keeper: i32) {
+pub fn stop_in_pause(records: &Records, name: &str, keeper: i32) {
     wait_until("its keeper is stopped in a pause", || {
         let is_restarting = || records.names(&["-f", "status=restarting"]) == [name];
         wait_until("it is restarting", is_restarting);
@@ -60,6 +65,45 @@ fn it_is_started_again_after_it_has_failed() {
         assert_eq!(records.names(&["-a", "-f", "status=exited"]), [name.as_str()]);
         records.remove(&name);
         let _ = fs::remove_file(mark.trim_start_matches("MARK="));
+    }
+}
+
+case!(why_it_is_not_started_again, Needs::NAMESPACES | Needs::SH);
+/// Nobody reads the streams of its keeper: so the log says it, or the file that stands for it.
+fn why_it_is_not_started_again() {
+    let records = Records::new();
+    let folder = Folder::new();
+    let (source, target) = (folder.text("source"), folder.text("target"));
+    fs::create_dir(&target).expect("mkdir");
+    let volume = format!("{source}:{target}");
+    let script = format!(
+        "#!/bin/sh\necho run\nif [ -d {source} ]; then rmdir {source}; else rm {}; fi\nexit 3\n",
+        folder.text("script")
+    );
+    for (volumes, status, reason) in
+        [(&[][..], "127\n", "execve \"/"), (&["-v", &volume], "125\n", "source\": ENOENT (No such file or directory)")]
+    {
+        for to_file in [false, true] {
+            let name = unique_name();
+            let command = folder.write_program("script", script.as_bytes());
+            if !volumes.is_empty() {
+                fs::create_dir(&source).expect("mkdir");
+            }
+            let log = folder.text(&name);
+            let to_log: &[&str] = if to_file { &["--log", &log] } else { &[] };
+            let options = [&["--restart", "on-failure:2"][..], volumes, to_log].concat();
+            records.detached_in(&name, &options, &[&command]);
+            assert_eq!(records.call("wait", &[&name]).success(), status, "{options:?}");
+            let text = match to_file {
+                true => fs::read_to_string(&log).expect("the file"),
+                false => records.call("logs", &[&name]).success(),
+            };
+            let lines: Vec<&str> = text.lines().collect();
+            let is_reason = |line: &&str| line.starts_with("mydocker: ") && line.contains(reason);
+            assert_eq!((lines.len(), lines[0]), (3, "run"), "{text}");
+            assert!(lines[1..].iter().all(is_reason), "{text}");
+            records.remove(&name);
+        }
     }
 }
 
@@ -251,6 +295,115 @@ fn a_start_that_hangs() {
         assert_eq!(records.left(), [""; 0]);
         fs::remove_file(&path).expect("unlink");
     }
+}
+
+/// Mounts a filesystem there whose server never answers: who asks it waits until it is killed. It is there as long as the file.
+fn hanging_mount(folder: &Folder) -> (String, fs::File) {
+    let point = folder.text("");
+    let server = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").expect("open");
+    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+    let options = crate::probes::c_string(&options);
+    mount("fuse", &point, "fuse", MountFlags::empty(), Some(options.as_c_str())).expect("mount");
+    (point, server)
+}
+
+case!(a_start_whose_end_is_seen_first, Needs::ROOT | Needs::FUSE | Needs::STRACE);
+/// SIGCHLD overtakes a signal of a higher number that the keeper is about to take: then it knows the end of its child before that of the
+/// pipe which says that the command is executed.
+fn a_start_whose_end_is_seen_first() {
+    in_own_mounts("private", "end-seen-first");
+}
+
+probe!("end-seen-first", |_| {
+    let (records, folder, notes) = (Records::new(), Folder::new(), Folder::new());
+    let (point, _server) = hanging_mount(&folder);
+    let volume = format!("{point}file:/mnt");
+    let front = records.run(&["-d", "--no-limits", "-v", &volume], &["true"]).start();
+    let only = |pid: i32| children(pid).first().copied();
+    let hangs = |keeper| only(keeper).is_some_and(|child| is_in_call(child, libc::SYS_open_tree));
+    wait_until("the child hangs", || only(front.pid).is_some_and(hangs));
+    let keeper = only(front.pid).expect("a keeper");
+    // Between poll, which has seen a signal, and the read that takes it, there is time for the child to end.
+    let mut strace = std::process::Command::new("strace")
+        .args(["-qq", "-o", &notes.text("trace"), "-e", "trace=read", "-e", "inject=read:delay_enter=300000"])
+        .args(["-p", &keeper.to_string()])
+        .spawn()
+        .expect("strace");
+    wait_until("it is traced", || status_field(keeper, "TracerPid:").is_some_and(|tracer| tracer != 0));
+    send(keeper, libc::SIGTERM);
+    send(keeper, libc::SIGWINCH);
+    let outcome = front.reap();
+    assert_eq!((outcome.code(), outcome.stdout_text()), (143, String::new()), "{outcome:?}");
+    strace.wait().expect("wait for strace");
+    assert_eq!(records.left(), [""; 0]);
+    unmount(point.as_str(), UnmountFlags::DETACH).expect("umount");
+});
+
+case!(a_first_start_that_hangs, Needs::ROOT | Needs::FUSE | Needs::SH);
+/// A filesystem may never answer. Its record names its keeper from the start, so that it can be ended by its name.
+fn a_first_start_that_hangs() {
+    in_own_mounts("private", "hanging-first-start");
+}
+
+probe!("hanging-first-start", |_| {
+    let (records, folder) = (Records::new(), Folder::new());
+    let (point, _server) = hanging_mount(&folder);
+    let volume = format!("{point}file:/mnt");
+    for (options, stopped, verb, status) in [
+        (&["-d"][..], None, &["kill"][..], 143),
+        (&["-d"], Some(0), &["stop", "-t", "1"], 143),
+        (&[], None, &["rm", "-f"], 143),
+        (&["-d", "--restart", "always"], None, &["stop", "-t", "1"], 143),
+        // SIGTERM does not reach the run itself: its keeper ends it with itself.
+        (&["-d", "--restart", "always"], Some(1), &["rm", "-f"], 125),
+    ] {
+        let name = unique_name();
+        let all = [options, &["--name", &name, "--no-limits", "-v", &volume]].concat();
+        let front = records.run(&all, &["true"]).start();
+        // Those that wait for one another, from the one in front down to the child that hangs.
+        let mut chain = Vec::new();
+        wait_until(&format!("the child hangs: {options:?}"), || {
+            chain = std::iter::successors(Some(front.pid), |pid| children(*pid).first().copied()).collect();
+            chain.last().is_some_and(|child| is_in_call(*child, libc::SYS_open_tree))
+        });
+        let keeper = if options.is_empty() { 0 } else { 1 };
+        if let Some(below) = stopped {
+            send(chain[keeper + below], libc::SIGSTOP);
+        }
+        assert_eq!(records.names(&["-f", "status=starting"]), [name.as_str()]);
+        let began = Instant::now();
+        let ended = records.call(verb[0], &[&verb[1..], &[&name]].concat());
+        assert_eq!(ended.success(), format!("{name}\n"), "{options:?} {verb:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{options:?} {verb:?} took {:?}", began.elapsed());
+        let outcome = front.reap();
+        assert_eq!((outcome.code(), outcome.stdout_text()), (status, String::new()), "{options:?}: {outcome:?}");
+        assert!(chain.iter().all(|pid| wait_for_end(*pid)), "{options:?} {verb:?}");
+        assert_eq!(records.left(), [""; 0], "{options:?} {verb:?}");
+    }
+    unmount(point.as_str(), UnmountFlags::DETACH).expect("umount");
+});
+
+case!(ports_in_the_pause, Needs::ROOT | Needs::SH);
+/// Nobody listens there.
+fn ports_in_the_pause() {
+    let records = Records::new();
+    let name = unique_name();
+    let script = "echo run; [ -e $MARK ] && read line; exit 3";
+    let mark = format!("{}/mark-{name}", records.state());
+    let options = ["--restart", "always", "-i", "-p", "127.0.0.1::80", "-e", &format!("MARK={mark}")];
+    records.detached(&name, &options, script);
+    let keeper = number(&records, &name, "keeper");
+    stop_in_pause(&records, &name, keeper);
+    let shown = || records.call("ps", &[]).success() + &records.call("ps", &["--json"]).success();
+    let text = shown();
+    assert!(text.contains(" restarting (3) ") && !text.contains("127.0.0.1:"), "{text}");
+    fs::write(&mark, "").expect("write");
+    send(keeper, libc::SIGCONT);
+    wait_until("it runs", || records.names(&["-f", "status=running"]) == [name.as_str()]);
+    let text = shown();
+    assert_eq!(text.matches("->80/tcp").count(), 2, "{text}");
+    records.remove(&name);
+    fs::remove_file(mark).expect("unlink");
 }
 
 case!(a_first_start_that_fails, Needs::NAMESPACES);

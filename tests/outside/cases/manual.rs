@@ -290,7 +290,10 @@ fn help_of_each_command() {
         assert_eq!(mydocker(&["help", word]).finish().success(), own, "{word}");
     }
     for word in ["no-such-topic", "", "--json", "\u{e9}"] {
-        mydocker(&["help", word]).finish().usage_error(&["unknown command"]);
+        mydocker(&["help", word]).finish().usage_error(&["neither a command nor a chapter"]);
+    }
+    for (word, meant) in [("limit", "limits"), ("networks", "network"), ("logz", "logs")] {
+        mydocker(&["help", word]).finish().usage_error(&[&format!("did you mean {meant}?")]);
     }
     mydocker(&["help", "run", "ps"]).finish().usage_error(&["one word", "ps"]);
 }

@@ -84,6 +84,7 @@ mod terminal;
 mod tmux;
 mod tour;
 mod trace;
+mod verbs;
 
 /// One case: where it stands, what it needs of the host, and the test.
 pub struct Case {

@@ -1,13 +1,16 @@
 //! `--publish`, `--network bridge` and `--network ns:PATH`. Each case is in a network namespace that it makes.
 
+use crate::cases::lifecycle::Records;
+use crate::cases::lifecycle_detached::keeper_of;
+use crate::cases::streams::{full_pipe, null};
 use crate::probes::own_network::{add_address_to_lo, ask, enter, in_own_network, interfaces};
 use crate::support::folder::Folder;
 use crate::support::harness::{
     Run, Running, mydocker, mydocker_at, mydocker_file, probe, probe_words, run, unique_name,
 };
-use crate::support::host::tool;
+use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
-use crate::support::processes::{anonymous_kib, children, send, status_field, wait_until};
+use crate::support::processes::{anonymous_kib, children, is_in_call, send, state, status_field, wait_until};
 use crate::support::roots::Root;
 use crate::support::user_terminal::in_terminal;
 use rustix::fs::{CWD, FileType, mknodat};
@@ -15,7 +18,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Registers a case that is a probe in its own network.
 macro_rules! network_case {
@@ -129,22 +132,23 @@ probe!("check-refused", |_| {
         ("1:2:3:4", "--publish takes"),
         ("80-70", "--publish takes"),
         ("[::1:80", "--publish takes"),
-        ("8000-8001:80", "differ in length"),
+        ("8000:80-81", "differ in length"),
         ("8000-8001:80-82", "differ in length"),
     ] {
         refused(run(&["-p", word], &["true"]), message);
     }
+    refused(run(&["-p", "[fe80::1]:8090:80"], &["true"]), "an address of one link");
     refused(run(&["-p", "81:80", "-p", "81:90"], &["true"]), "published twice");
+    refused(run(&["-p", "81:80", "-p", "127.0.0.1:81:90"], &["true"]), "another -p of this run has this port");
     refused(run(&["--network", "host", "-p", "81:80"], &["true"]), "leave out -p");
     let limit = || {
         let few = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
         Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, few)?)
     };
-    let many = run(&["-p", "9001-9099"], &["true"]).with(|command| {
-        // SAFETY: setrlimit is one system call
-        unsafe { command.pre_exec(limit) }
-    });
-    refused(many, "ulimit -n");
+    // The last two are for the sockets of the port alone, and not for a connection to it.
+    for ports in ["9001-9099", "9080:80", "9080:80/udp"] {
+        refused(run(&["-p", ports], &["true"]).before(limit), "ulimit -n");
+    }
 });
 
 network_case!(a_caller_that_is_gone, Needs::ROOT, "check-keepalive");
@@ -173,14 +177,95 @@ probe!("check-relay", |_| {
     for (field, value) in [("CapEff:", 0), ("CapPrm:", 0), ("NoNewPrivs:", 1), ("Seccomp:", 2)] {
         assert_eq!(status_field(relay, field), Some(value), "{field}");
     }
+    let filter = filter_of(relay);
+    let allowed: Vec<i64> = (0..1000).filter(|call| is_allowed(&filter, *call, libc::AF_INET)).collect();
+    let mut relays = vec![
+        libc::SYS_epoll_pwait,
+        libc::SYS_epoll_ctl,
+        libc::SYS_accept4,
+        libc::SYS_socket,
+        libc::SYS_connect,
+        libc::SYS_getsockopt,
+        libc::SYS_shutdown,
+        libc::SYS_recvfrom,
+        libc::SYS_recvmsg,
+        libc::SYS_sendto,
+        libc::SYS_sendmsg,
+        libc::SYS_splice,
+        libc::SYS_pipe2,
+        libc::SYS_write,
+        libc::SYS_close,
+        libc::SYS_ppoll,
+        libc::SYS_nanosleep,
+        libc::SYS_clock_gettime,
+        libc::SYS_mmap,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_exit_group,
+    ];
+    relays.sort_unstable();
+    assert_eq!(allowed, relays);
+    // It keeps the host's root: sockets with a path would be reached.
+    for (domain, may) in [(libc::AF_INET6, true), (libc::AF_UNIX, false), (libc::AF_NETLINK, false)] {
+        assert_eq!(is_allowed(&filter, libc::SYS_socket, domain), may, "{domain}");
+    }
     assert_ne!(
         std::fs::read_link(format!("/proc/{relay}/ns/net")).expect("readlink"),
         std::fs::read_link("/proc/self/ns/net").expect("readlink")
     );
+    // Nothing wakes it up while nobody connects.
+    let switches = || {
+        let status = std::fs::read_to_string(format!("/proc/{relay}/status")).expect("status");
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:").map(String::from))
+            .expect("a count")
+    };
+    wait_until("it waits", || is_in_call(relay, libc::SYS_epoll_pwait));
+    let before = switches();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(switches(), before, "the relay has woken up");
     assert_eq!(ask("127.0.0.1:8080", 1).expect("an answer"), "1!");
     container.finish().success();
     assert!(!std::path::Path::new(&format!("/proc/{relay}")).exists());
 });
+
+/// The filter of system calls that a process has loaded last: ptrace(2).
+fn filter_of(pid: i32) -> Vec<libc::sock_filter> {
+    const PTRACE_SECCOMP_GET_FILTER: u32 = 0x420c;
+    let none = std::ptr::null_mut::<libc::sock_filter>();
+    // SAFETY: the requests take a pid; the last but one fills as many instructions as the one before it has counted
+    unsafe {
+        assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0), 0, "{}", std::io::Error::last_os_error());
+        assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0), 0);
+        let mut status = 0;
+        assert_eq!(libc::waitpid(pid, &mut status, libc::__WALL), pid);
+        let count = libc::ptrace(PTRACE_SECCOMP_GET_FILTER as _, pid, 0, none);
+        assert!(count > 0, "{}", std::io::Error::last_os_error());
+        let mut filter = Vec::with_capacity(count as usize);
+        assert_eq!(libc::ptrace(PTRACE_SECCOMP_GET_FILTER as _, pid, 0, filter.as_mut_ptr()), count);
+        filter.set_len(count as usize);
+        assert_eq!(libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0), 0);
+        filter
+    }
+}
+
+/// Whether the filter lets a native call with this first argument through: the instructions that the relay's has.
+fn is_allowed(filter: &[libc::sock_filter], call: i64, argument: i32) -> bool {
+    let machine = if cfg!(target_arch = "x86_64") { 0xc000_003e_u32 } else { 0xc000_00b7 };
+    let (mut at, mut value) = (0, 0);
+    loop {
+        let libc::sock_filter { code, jt, jf, k } = filter[at];
+        at += 1;
+        match (code, k) {
+            (0x20, 0) => value = call as u32,
+            (0x20, 4) => value = machine,
+            (0x20, 16) => value = argument as u32,
+            (0x15, k) => at += usize::from(if value == k { jt } else { jf }),
+            (0x06, k) => return k == 0x7fff_0000,
+            other => panic!("{other:?} is no instruction of the relay's filter"),
+        }
+    }
+}
 
 network_case!(what_fails_costs_the_relay_no_memory, Needs::ROOT, "check-relay-memory");
 probe!("check-relay-memory", |_| {
@@ -228,7 +313,7 @@ probe!("check-own-address", |_| {
         assert_eq!(ask("127.0.0.1:8080", 3).expect("an answer"), "3!");
         let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
         caller.set_read_timeout(Some(Duration::from_secs(1))).expect("timeout");
-        // Before Linux 6.4 the refusal of the first address may come late on a busy host. A caller asks again, as a resolver does.
+        // Before Linux 6.4 the refusal of the first address may come late, and the first query is lost. A resolver asks again.
         let mut buffer = [0; 64];
         let answer = (0..20).find_map(|_| {
             caller.send_to(b"ab", "127.0.0.1:5300").expect("send");
@@ -238,6 +323,64 @@ probe!("check-own-address", |_| {
     }
     container.finish().success();
     only_lo();
+});
+
+network_case!(a_server_that_moves, Needs::ROOT | Needs::BRIDGE, "check-moving");
+probe!("check-moving", |_| {
+    let container =
+        probe(&["--network", "bridge,forward", "--ip", "10.88.0.9", "-p", "5300:53/udp"], &["serve-moving"])
+            .start_ready();
+    let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    caller.set_read_timeout(Some(Duration::from_millis(500))).expect("timeout");
+    // A caller that keeps its port, and asks until it has an answer. What comes to the old address is refused, and lost.
+    for expected in ["first", "other", "first"] {
+        let mut buffer = [0; 64];
+        let answer = (0..20).find_map(|_| {
+            caller.send_to(b"x", "127.0.0.1:5300").expect("send");
+            caller.recv(&mut buffer).ok()
+        });
+        let answer = answer.map(|len| String::from_utf8_lossy(&buffer[..len]).into_owned());
+        assert_eq!(answer.as_deref(), Some(expected));
+    }
+    container.finish().success();
+    only_lo();
+});
+
+network_case!(rm_removes_what_a_killed_keeper_left, Needs::ROOT | Needs::BRIDGE, "check-rm-of-lost");
+probe!("check-rm-of-lost", |_| {
+    let records = Records::new();
+    let names = [unique_name(), unique_name()];
+    let options = ["--network", "bridge,forward", "-m", "50m", "--name"];
+    let start = |name: &String| records.probe(&[&options[..], &[name]].concat(), &["hold"]).start_ready();
+    let keepers = names.each_ref().map(start);
+    // The bridge of the other one stays.
+    for ((keeper, name), left) in keepers.into_iter().zip(&names).zip([3, 1]) {
+        send(keeper.pid, libc::SIGKILL);
+        drop(keeper.reap());
+        wait_until("nobody keeps it", || records.names(&["-a", "-f", "status=lost"]) == [name.as_str()]);
+        records.call("rm", &[name]).success();
+        let groups = host().directories(&format!("mydocker-{name}"));
+        assert!(groups.is_empty(), "{groups:?}");
+        wait_until("its interfaces are gone", || interfaces().len() == left);
+    }
+});
+
+network_case!(answers_before_the_end, Needs::ROOT, "check-last-answers");
+probe!("check-last-answers", |_| {
+    // More than the relay takes in one turn, all of them there when the container ends.
+    let container = probe(&["-p", "5300:53/udp"], &["serve-and-end", "100"]).start_ready();
+    let [command, relay] = children(container.pid)[..] else { panic!("two children") };
+    let caller = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    caller.set_read_timeout(Some(Duration::from_secs(2))).expect("timeout");
+    caller.send_to(b"x", "127.0.0.1:5300").expect("send");
+    let mut buffer = [0; 64];
+    caller.recv(&mut buffer).expect("the first answer");
+    send(relay, libc::SIGSTOP);
+    wait_until("the container has ended", || state(command).is_none_or(|state| state == 'Z'));
+    send(relay, libc::SIGCONT);
+    let count = std::iter::repeat_with(|| caller.recv(&mut buffer)).take_while(Result::is_ok).count();
+    assert_eq!(count, 100);
+    container.finish().success();
 });
 
 network_case!(more_senders_than_the_relay_keeps, Needs::ROOT, "check-senders");
@@ -291,6 +434,25 @@ probe!("check-subsystem", |_| {
     only_lo();
 });
 
+network_case!(what_the_kernel_has_not, Needs::ROOT | Needs::BRIDGE | Needs::STRACE, "check-missing-kinds");
+probe!("check-missing-kinds", |_| {
+    // As a kernel answers that has neither the driver of such an interface nor a module of it.
+    let folder = Folder::new();
+    let seen = folder.text("strace");
+    drop(beside_strace(&seen, "inject=sendto:delay_enter=0").reap());
+    let calls = std::fs::read_to_string(&seen).expect("strace");
+    for (kind, module) in [("\"bridge\"", "modprobe bridge"), ("\"veth\"", "modprobe veth")] {
+        let number = calls.lines().filter(|line| line.contains("sendto(")).position(|line| line.contains(kind));
+        let number = number.unwrap_or_else(|| panic!("no {kind} in {calls}")) + 1;
+        let outcome = beside_strace(&seen, &format!("inject=sendto:error=EOPNOTSUPP:when={number}+")).reap();
+        assert_eq!(outcome.code(), 125, "{kind} {outcome:?}");
+        assert!(outcome.stderr_text().contains(module), "{kind} {outcome:?}");
+    }
+    // Nor could it remove the bridge: the next one does.
+    run(&["--network", "bridge,forward"], &["true"]).finish().success();
+    only_lo();
+});
+
 network_case!(no_way_out_by_a_container, Needs::ROOT | Needs::BRIDGE, "check-routers");
 probe!("check-routers", |_| {
     // A router of IPv6 announces itself; the host is to take none from there: CVE-2020-13401.
@@ -316,6 +478,38 @@ probe!("check-again", |_| {
     only_lo();
 });
 
+network_case!(an_address_that_a_connection_holds, Needs::ROOT | Needs::BRIDGE, "check-held-address");
+probe!("check-held-address", |_| {
+    // The server closes its side when its client is gone: nobody acknowledges that, and the kernel asks for some 100 seconds.
+    let on_bridge = ["--network", "bridge,forward"];
+    let with_address = [&on_bridge[..], &["--ip", "10.88.0.9"]].concat();
+    let other = server(&on_bridge, "1");
+    let hold = || {
+        let mut held = probe(&[&["-i"], &with_address[..]].concat(), &["serve-last", "80"]).start_ready();
+        let before = interfaces();
+        probe(&on_bridge, &["tell-tcp", "10.88.0.9:80"]).finish().success();
+        held.await_output("heard");
+        wait_until("the client is gone", || interfaces() == before);
+        held.write_stdin(b"\n");
+        held.finish().success();
+    };
+    hold();
+    // Nobody has it any more, whether the interface is still there or not.
+    probe(&with_address, &["status", "0"]).finish().silent(0);
+    // Of one that runs it is not taken away.
+    let holder = server(&with_address, "1");
+    refused_beside(run(&with_address, &["true"]), "another container on the bridge has this address");
+    assert_eq!(ask("10.88.0.9:80", 3).expect("an answer"), "3!");
+    holder.finish().success();
+    // The last one takes it along.
+    hold();
+    send(other.pid, libc::SIGTERM);
+    drop(other.finish());
+    let ended = Instant::now();
+    only_lo();
+    assert!(ended.elapsed() < Duration::from_secs(60), "it went by itself");
+});
+
 network_case!(a_killed_relay_is_missed, Needs::ROOT, "check-killed-relay");
 probe!("check-killed-relay", |_| {
     for options in [&["-p", "8080:80"][..], &["--pid", "host", "-p", "8080:80"]] {
@@ -328,6 +522,60 @@ probe!("check-killed-relay", |_| {
     }
     // One that ends with its container is not.
     probe(&["-p", "8080:80"], &["status", "0"]).finish().silent(0);
+});
+
+network_case!(more_connections_than_there_may_be, Needs::ROOT, "check-full-relay");
+probe!("check-full-relay", |_| {
+    const FULL: &str = "published ports: no more than 8 connections at once: others wait";
+    let limit = || {
+        let few = rustix::process::Rlimit { current: Some(128), maximum: Some(128) };
+        Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, few)?)
+    };
+    // SAFETY: setrlimit is one system call
+    let few = |run: Run| run.with(|command| unsafe { command.pre_exec(limit) });
+    let callers = || -> Vec<_> { (0..12).map(|_| TcpStream::connect("127.0.0.1:8080").expect("connect")).collect() };
+    let container = few(probe(&["-p", "8080:80"], &["serve-tcp", "80", "13"])).start_ready();
+    let waiting = callers();
+    wait_until("it says so", || container.errors_so_far().contains(FULL));
+    drop(waiting);
+    assert_eq!(ask("127.0.0.1:8080", 1).expect("an answer"), "1!");
+    assert_eq!(container.finish().code(), 0);
+
+    // Where nobody reads what it says, its ports are open all the same.
+    let (pipe, _read) = full_pipe();
+    let container = few(probe(&["-p", "8080:80"], &["serve-tcp", "80", "1000"])).start_on([null(), null(), pipe]);
+    wait_until("it serves", || ask("127.0.0.1:8080", 1).is_ok());
+    let [_, relay] = children(container.pid)[..] else { panic!("two children") };
+    let sockets = || {
+        let files = std::fs::read_dir(format!("/proc/{relay}/fd")).expect("its descriptors");
+        let target = |file: std::io::Result<std::fs::DirEntry>| std::fs::read_link(file.ok()?.path()).ok();
+        files.filter_map(target).filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    };
+    let waiting = callers();
+    // One listens, and each connection has two.
+    wait_until("no more are taken", || sockets() == 17);
+    std::thread::sleep(Duration::from_millis(100));
+    drop(waiting);
+    assert_eq!(ask("127.0.0.1:8080", 1).expect("an answer"), "1!");
+    send(container.pid, libc::SIGTERM);
+    drop(container.reap());
+
+    // Of one in the background the log has it; and that its relay has been killed.
+    let (records, name) = (Records::new(), unique_name());
+    let detached = records.probe(&["-d", "--name", &name, "-p", "8080:80"], &["serve-tcp", "80", "1000"]);
+    few(detached).start().reap().success();
+    wait_until("it serves", || ask("127.0.0.1:8080", 1).is_ok());
+    let log = || records.call("logs", &[&name]).success();
+    let waiting = callers();
+    wait_until("the log says so", || log().contains(FULL));
+    drop(waiting);
+    let command = records.pid(&name);
+    let others = children(keeper_of(command));
+    let relay = *others.iter().find(|child| **child != command).expect("a relay");
+    send(relay, libc::SIGKILL);
+    wait_until("the log says so", || log().contains("mydocker: the relay was killed: its ports are closed\n"));
+    records.remove(&name);
+    only_lo();
 });
 
 network_case!(a_killed_mydocker_leaves_no_port, Needs::ROOT | Needs::BRIDGE, "check-killed");
@@ -616,7 +864,9 @@ probe!("check-lock", |_| {
 network_case!(bridges_that_are_refused, Needs::ROOT | Needs::BRIDGE, "check-bridges");
 probe!("check-bridges", |_| {
     refused(run(&["--network", "bridge,forward", "--subnet", "127.0.0.0/8"], &["true"]), "");
+    refused(run(&["--network", "bridge,forward", "--subnet", "224.0.0.0/16"], &["true"]), "--subnet");
     refused(run(&["--network", "bridge:lo"], &["true"]), "somebody else's");
+    refused(run(&["--network", "bridge:all"], &["true"]), "a name for an interface");
     refused(run(&["--network", "bridge,forward", "--ip", "10.99.0.1"], &["true"]), "--ip");
     refused(run(&["--network", "bridge,forward", "--ip", "10.88.0.1"], &["true"]), "--ip");
     refused(run(&["--network", "bridge:too-long-a-name-"], &["true"]), "15 bytes");
@@ -730,6 +980,27 @@ probe!("check-names-container", |_| {
     other.finish().success();
 });
 
+network_case!(an_ordinary_user_joins_no_other_container, Needs::ROOT | Needs::USER_NAMESPACES, "check-names-as-user");
+probe!("check-names-as-user", |_| {
+    let records = Folder::new();
+    std::os::unix::fs::chown(records.as_path(), Some(65534), Some(65534)).expect("chown");
+    let (state, name) = (records.text("records"), unique_name());
+    let as_user = |run: Run| run.with(|command| command.uid(65534).gid(65534));
+    let base = ["--no-limits", "--state", &state];
+    let other = as_user(probe(&[&base[..], &["--name", &name]].concat(), &["hold"])).start_ready();
+    let running = || as_user(mydocker(&["ps", "-q", "--filter", "status=running", "--state", &state])).finish();
+    wait_until("its record says that it runs", || running().stdout_text().contains(&name));
+    let of = format!("container:{name}");
+    for option in ["--pid", "--ipc", "--network"] {
+        let outcome = as_user(probe(&[&base[..], &[option, &of]].concat(), &["status", "0"])).start().reap();
+        assert_eq!(outcome.code(), 125, "{option} {outcome:?}");
+        for part in [format!("\"{name}\": "), "only root of its user namespace may join it".into()] {
+            assert!(outcome.stderr_text().contains(&part), "{option} {}", outcome.stderr_text());
+        }
+    }
+    other.finish().success();
+});
+
 network_case!(ports_are_listed, Needs::ROOT, "check-listed");
 probe!("check-listed", |_| {
     let records = Folder::new();
@@ -742,7 +1013,8 @@ probe!("check-listed", |_| {
     let table = list(&[]);
     let listed = table.find("0.0.0.0:").map(|at| table[at..].trim_end()).expect("ports");
     let chosen = listed.strip_prefix("0.0.0.0:").and_then(|rest| rest.split_once("->")).expect("a port").0;
-    let all = format!("0.0.0.0:{chosen}->80/tcp, 127.0.0.1:5300->53/udp, 127.0.0.1:5301->54/udp, [::1]:8082->80/tcp");
+    let all =
+        format!("0.0.0.0:{chosen}->80/tcp, [::]:{chosen}->80/tcp, 127.0.0.1:5300-5301->53-54/udp, [::1]:8082->80/tcp");
     assert_eq!(listed, all);
     let json = list(&["--json"]);
     assert!(json.contains(&format!(",\"ports\":\"{all}\",")), "{json}");
@@ -754,6 +1026,25 @@ probe!("check-listed", |_| {
     let web = probe(&options, &["hold"]).start_ready();
     wait_until("it runs", || list(&["-q", "--filter", "status=running"]).contains(&name));
     assert!(list(&[]).trim_end().ends_with("/tcp, .."), "{}", list(&[]));
+    web.finish().success();
+});
+
+network_case!(the_first_port_that_is_free, Needs::ROOT, "check-first-port");
+probe!("check-first-port", |_| {
+    let _taken = TcpListener::bind("127.0.0.1:8090").expect("bind");
+    let records = Folder::new();
+    let state = records.text("records");
+    let name = unique_name();
+    let options = ["--state", &state, "--name", &name, "-p", "8090-8092:80", "-p", "8090-8092:80"];
+    let web = server(&options, "2");
+    let list = || mydocker(&["ps", "--state", &state]).finish().success();
+    wait_until("it is listed", || list().contains("->80/tcp"));
+    let expected = "0.0.0.0:8091->80/tcp, [::]:8091->80/tcp, 0.0.0.0:8092->80/tcp, [::]:8092->80/tcp";
+    assert!(list().trim_end().ends_with(expected), "{}", list());
+    run(&["-p", "8090-8092:80"], &["true"]).finish().refused(125, &["8090-8092:80", "EADDRINUSE"]);
+    for port in ["127.0.0.1:8091", "127.0.0.1:8092"] {
+        assert_eq!(ask(port, 3).expect("an answer"), "3!");
+    }
     web.finish().success();
 });
 

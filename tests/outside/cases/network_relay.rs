@@ -11,7 +11,7 @@ use crate::support::processes::{self, anonymous_kib, children, wait_until};
 use rustix::net::SendFlags;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn number_of(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
@@ -167,6 +167,30 @@ probe!("echo-tcp", |_| {
     std::io::stdout().flush().expect("flush");
     let (stream, _) = listener.accept().expect("accept");
     std::io::copy(&mut &stream, &mut &stream).expect("copy");
+});
+
+case!(a_caller_that_has_everything, Needs::ROOT);
+/// It keeps its side open after the end of the container, and the relay does not wait for it: that would take 100 ms every time.
+fn a_caller_that_has_everything() {
+    in_own_network("check-idle-caller");
+}
+probe!("check-idle-caller", |_| {
+    let ends_at_once = || {
+        let container = probe(&["-p", "8080:80"], &["echo-tcp"]).start_ready();
+        let [command, relay] = children(container.pid)[..] else { panic!("the command and the relay") };
+        let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+        stream.write_all(b"x").expect("write");
+        stream.read_exact(&mut [0]).expect("the same");
+        processes::send(command, libc::SIGKILL);
+        let killed = Instant::now();
+        wait_until("the relay has ended", || processes::state(relay).is_none_or(|state| state == 'Z'));
+        let took = killed.elapsed();
+        drop(container.reap());
+        assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+        took < Duration::from_millis(100)
+    };
+    // On a busy host one of many does.
+    assert!((0..50).any(|_| ends_at_once()), "the relay waits for a caller that has everything");
 });
 
 case!(an_answer_before_the_end_of_the_question, Needs::ROOT);

@@ -2,7 +2,8 @@
 //! network namespace that it makes.
 
 use crate::probes::own_network::{in_own_network, interfaces};
-use crate::support::harness::{mydocker_file, run};
+use crate::support::folder::Folder;
+use crate::support::harness::{mydocker, mydocker_file, run, unique_name, waiting_container};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::wait_until;
@@ -151,8 +152,14 @@ fn a_network_that_no_shell_makes() {
 }
 probe!("check-script-stops", |_| {
     let bridge = ["--network", "bridge,forward"];
+    let folder = Folder::new();
+    let (name, state) = (unique_name(), folder.text("records"));
+    let holder = waiting_container(&["--no-limits", "--state", &state, "--name", &name]);
+    wait_until("it runs", || mydocker(&["ps", "-q", "--state", &state]).finish().stdout_text().contains(&name));
+    let other = format!("container:{name}");
     for (options, user, hint) in [
-        (&["-p", "8080:80"][..], 0, "leave out -p"),
+        (&["--state", &state, "--network", &other][..], 0, "--network ns:/proc/PID/ns/net"),
+        (&["-p", "8080:80"], 0, "leave out -p"),
         (&[&bridge[..], &["-p", "8080:80"]].concat(), 0, "leave out -p"),
         (&bridge[..], 65534, "a bridge needs root"),
     ] {
@@ -166,4 +173,5 @@ probe!("check-script-stops", |_| {
         assert!(errors.contains(hint) && errors.lines().count() == 1, "{options:?} {output:?}");
         assert_eq!(interfaces(), ["lo"], "{options:?}");
     }
+    drop(holder.finish());
 });

@@ -133,7 +133,7 @@ fn links() {
 }
 
 case!(mounts_that_come_later, Needs::ROOT);
-/// What the host mounts in a read-only tree while the container runs would come in writable.
+/// What the host mounts in a tree while the container runs would come in as it is: writable, and with device nodes.
 fn mounts_that_come_later() {
     in_own_mounts("shared", "mounts-that-come-later");
 }
@@ -152,31 +152,33 @@ probe!("mounts-that-come-later", |_| {
     }
     root.0.write("file", b"");
     let root_path = root.path();
-    mount_tmpfs(&place.text("filled/before"));
-    std::fs::create_dir(place.path("filled/before/later")).expect("mkdir");
-    let [volume, one, filled] =
-        ["volume:/volume", "file:/file", "filled:/filled"].map(|word| format!("{}:ro", place.text(word)));
-    let options = ["--rootfs", &root_path, "--read-only", "-v", &volume, "-v", &one, "-v", &filled];
-    let running = run(&options, &["/probe", "--probe", "hold"]).start_ready();
-    let pid = running.command_pid();
-    let has = |point: &str| {
-        let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo");
-        mounts.lines().any(|line| line.split(' ').nth(4) == Some(point))
-    };
-    for point in ["/", "/volume", "/file", "/filled", "/filled/before"] {
-        assert!(has(point), "{point}");
-    }
-    let later = [place.text("volume/later"), root.0.text("later")];
-    for path in &later {
-        mount_tmpfs(path);
-    }
-    assert!(!has("/volume/later") && !has("/later"));
-    // What was there before is unmounted inside, too: its device would stay busy.
-    unmount(place.path("filled/before"), UnmountFlags::empty()).expect("umount");
-    assert!(!has("/filled/before"));
-    running.finish().success();
-    for path in &later {
-        unmount(path.as_str(), UnmountFlags::empty()).expect("umount");
+    for (mode, more) in [(":ro", &["--read-only"][..]), ("", &[])] {
+        mount_tmpfs(&place.text("filled/before"));
+        std::fs::create_dir(place.path("filled/before/later")).expect("mkdir");
+        let [volume, one, filled] =
+            ["volume:/volume", "file:/file", "filled:/filled"].map(|word| format!("{}{mode}", place.text(word)));
+        let options = [&["--rootfs", &root_path, "-v", &volume, "-v", &one, "-v", &filled], more].concat();
+        let running = run(&options, &["/probe", "--probe", "hold"]).start_ready();
+        let pid = running.command_pid();
+        let has = |point: &str| {
+            let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("mountinfo");
+            mounts.lines().any(|line| line.split(' ').nth(4) == Some(point))
+        };
+        for point in ["/", "/volume", "/file", "/filled", "/filled/before"] {
+            assert!(has(point), "{point}");
+        }
+        let later = [place.text("volume/later"), root.0.text("later")];
+        for path in &later {
+            mount_tmpfs(path);
+        }
+        assert!(!has("/volume/later") && !has("/later"), "{more:?}");
+        // What was there before is unmounted inside, too: its device would stay busy.
+        unmount(place.path("filled/before"), UnmountFlags::empty()).expect("umount");
+        assert!(!has("/filled/before"), "{more:?}");
+        running.finish().success();
+        for path in &later {
+            unmount(path.as_str(), UnmountFlags::empty()).expect("umount");
+        }
     }
     std::fs::remove_file(file).expect("unlink");
     unmount(place_path.as_str(), UnmountFlags::DETACH).expect("umount");

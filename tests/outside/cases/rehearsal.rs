@@ -1,5 +1,6 @@
 //! `--dry-run` for every option of `run`: its calls are those that strace sees of the run, and it changes nothing.
 
+use crate::probes::own_mounts::in_own_mounts;
 use crate::probes::own_network::{in_own_network, interfaces};
 use crate::support::folder::Folder;
 use crate::support::harness::{FORK_LOCK, mydocker, mydocker_file, probe_file, run, unique_name};
@@ -11,6 +12,7 @@ use crate::support::roots::{Root, make_image};
 use crate::support::strace::{Call, Process, Value, parse_call, processes};
 use crate::support::table::parse_table;
 use crate::support::user_terminal::UserTerminal;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::cell::OnceCell;
 use std::fs;
 use std::iter::Peekable;
@@ -664,8 +666,11 @@ fn compare_once(place: &mut Place, set: &str) -> (Vec<String>, bool) {
     // A run leaves controllers enabled: after one such run the plan does not change any more.
     place.output(&[], &options, &[]);
     let table = String::from_utf8(place.output(&[], &options, &["--dry-run"]).stdout).expect("UTF-8");
-    // strace resolves /proc/self, which is the process that writes to a file there.
-    let trace = place.strace(&options, &[]).replace("</proc/1/", "</proc/self/");
+    // strace resolves /proc/self, which is the process that reads or writes a file there.
+    let mut trace = place.strace(&options, &[]).replace("</proc/1/", "</proc/self/");
+    if let Some((parent, _)) = trace.split_once(' ') {
+        trace = trace.replace(&format!("</proc/{parent}/stat>"), "</proc/self/stat>");
+    }
     let mut processes: Vec<Process> = processes(&trace);
     let was_swept = creates_again(&processes[0]);
     // What --trace needs itself does not go through the gate: the time, and the writes to its file.
@@ -695,14 +700,15 @@ fn compare_once(place: &mut Place, set: &str) -> (Vec<String>, bool) {
     let mut note = |who: &str, result: Result<(), String>| {
         differences.extend(result.err().map(|difference| format!("{set:?} {who} {difference}")));
     };
-    // The relay is a third process: what it does before it serves, the table shows where the parent makes it.
-    let is_relay = |process: &Process| process.calls.get(1).is_some_and(|call| call.name == "setns");
+    // The relay is a third process: how it is confined before it serves, the table shows where the parent makes it.
+    let is_relay = |process: &Process| process.calls.iter().any(|call| call.name == "epoll_create1");
     if let Some(relay) = processes.iter().position(is_relay) {
         // Before it enters a network, it sees to it that nobody looks into it.
         let begin = parent.iter().position(|call| call.name == "setns").expect("a setns") - 1;
         let end = begin + parent[begin..].iter().position(|call| call.name == "close").expect("a close");
         let planned: Vec<Call> = parent.drain(begin..end).collect();
         let real = processes.remove(relay).calls;
+        let real = &real[real.iter().position(|call| call.name == planned[0].name).expect("the first of them")..];
         note("relay", compare(&planned, &real[..planned.len().min(real.len())], ""));
     }
     note("parent", compare(&parent, &processes[0].calls[begin..], "ppoll"));
@@ -726,6 +732,20 @@ fn call_by_call() {
         every(3, SETS).into_iter().flat_map(|set| compare_with_strace(&mut place, set)).collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
+
+case!(call_by_call_beside_a_mounted_file, Needs::ROOT | Needs::STRACE | Needs::OVERLAY | Needs::NO_INITRAMFS);
+/// No overlay can be on a single file that is mounted somewhere, as `ip netns add` and docker do it: it is read-only.
+fn call_by_call_beside_a_mounted_file() {
+    in_own_mounts("private", "check-a-mounted-file");
+}
+probe!("check-a-mounted-file", |_| {
+    let mut place = Place::new(false);
+    let (file, point) = (place.folder.write("file", b"content\n"), place.folder.write("point", b""));
+    mount(&file, &point, "", MountFlags::BIND, None).expect("bind");
+    let differences = compare_with_strace(&mut place, "--ephemeral=50m --no-limits");
+    unmount(&point, UnmountFlags::DETACH).expect("umount");
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+});
 
 case!(call_by_call_in_a_network, Needs::ROOT | Needs::STRACE | Needs::BRIDGE | Needs::SLEEP);
 fn call_by_call_in_a_network() {

@@ -249,6 +249,14 @@ fn resolved() {
     fs::create_dir_all("/run/systemd/resolve").expect("mkdir");
     fs::write("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.1\n").expect("write");
     assert_eq!(seen(), "nameserver 192.0.2.1\n");
+    // With the host's own files, too, in a network that leads outside; in others the stub is of no less use than they.
+    let of_host = |options: &[&str]| probe(options, &["file", "/etc/resolv.conf"]).finish().success();
+    assert!(of_host(&[]).contains("127.0.0.53") && of_host(&["--network", "host"]).contains("127.0.0.53"));
+    if Needs::BRIDGE.missing().is_none() && std::path::Path::new("/dev/shm").is_dir() {
+        crate::probes::own_network::enter();
+        assert_eq!(of_host(&["--network", "bridge,forward"]), "nameserver 192.0.2.1\n");
+        assert_eq!(of_host(&["--network", "bridge,forward", "--dns", "192.0.2.7"]), "nameserver 192.0.2.7\n");
+    }
     // Where others are named too, they are meant.
     fs::write(&file, "nameserver 127.0.0.53\nnameserver 192.0.2.2\n").expect("write");
     assert!(seen().contains("192.0.2.2"));

@@ -64,6 +64,15 @@ fn a_workdir_that_only_the_user_may_enter() {
     }
 }
 
+case!(a_root_that_the_caller_may_not_enter, Needs::ROOT | Needs::NAMESPACES);
+fn a_root_that_the_caller_may_not_enter() {
+    let root = Root::with_directories();
+    fs::set_permissions(root.0.as_path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("chmod");
+    let run = root.probe(&["--no-limits"], &["status", "0"]);
+    let outcome = run.with(|command| std::os::unix::process::CommandExt::uid(command, 65534)).finish();
+    outcome.refused(125, &["EACCES", "may not enter the directory that --rootfs names"]);
+}
+
 case!(numbers, Needs::ROOT);
 fn numbers() {
     let root = Root::with_directories();

@@ -231,6 +231,8 @@ const SETS: &[(&str, Ends)] = &[
     ("UNFILTERED -v FOLDER/empty:/mnt/below -v FOLDER/data:/mnt", Same),
     ("UNFILTERED --tmpfs /mnt:size=1m,mode=1777,exec", Same),
     ("UNFILTERED --tmpfs /mnt:uid=5,gid=6,nr_inodes=100,ro", Same),
+    ("UNFILTERED --tmpfs /mnt -v FOLDER/data:/mnt/a/data -v FOLDER/file:/mnt/file:ro --tmpfs /mnt/b", Same),
+    ("UNFILTERED --tmpfs /mnt -w /mnt/work/here", Same),
     ("UNFILTERED --read-only", Same),
     ("UNFILTERED --stats", Stops("--stats")),
     ("UNFILTERED --stats=FOLDER/stats", Stops("--stats")),
@@ -726,6 +728,27 @@ probe!("a-script-in-a-chroot", |_| {
     assert_eq!(outside.status.code(), Some(7), "{outside:?}");
 });
 
+case!(
+    beside_a_mounted_file,
+    Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS | Needs::OVERLAY | Needs::MOUNTED | Needs::NO_INITRAMFS
+);
+/// The same of a single file that is mounted somewhere, on which no overlay can be.
+fn beside_a_mounted_file() {
+    in_own_mounts("private", "a-script-beside-a-mounted-file");
+}
+
+probe!("a-script-beside-a-mounted-file", |_| {
+    let folder = Folder::new();
+    let (file, point) = (folder.write("file", b"content\n"), folder.write("point", b""));
+    let command = format!("cat {point}; echo changed 2>/dev/null >{point} || exit 7");
+    let options = ["run", "--dry-run=sh", "--privileged", "--no-limits", "--ephemeral"];
+    mount(&file, &point, "", MountFlags::BIND, None).expect("bind");
+    let text = mydocker_at(&mydocker_file(), &[&options[..], &["sh", "-c", &command]].concat()).finish().success();
+    let output = without_high_descriptors(Command::new("sh").args(["-c", &text])).output().expect("a script");
+    unmount(&point, UnmountFlags::DETACH).expect("umount");
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"content\n"[..]), "{output:?}");
+});
+
 case!(as_an_ordinary_user, Needs::USER_NAMESPACES | Needs::SH | Needs::SCRIPT_TOOLS);
 fn as_an_ordinary_user() {
     let user = if host().root { 65534 } else { rustix::process::geteuid().as_raw() };
@@ -851,6 +874,26 @@ fn the_script_ends_like_the_command() {
         );
         let output = run_script(&script);
         assert_eq!(output.status.code(), Some(status), "{output:?}\n{script}");
+    }
+}
+
+case!(a_relative_path, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS);
+/// It is that of whoever prints the script, wherever that runs.
+fn a_relative_path() {
+    let (folder, root) = (Folder::new(), Root::with_directories());
+    folder.write("file", b"x\n");
+    let name = |path: &Path| path.file_name().expect("a name").to_str().expect("UTF-8").to_string();
+    let (above, root) = (folder.as_path().parent().expect("a folder"), name(root.0.as_path()));
+    let volume = format!("./{}:/data", name(folder.as_path()));
+    for root in [root.clone(), format!("./{root}"), format!("{root}/../{root}/.")] {
+        // These steps write a 0, as one that joins a cgroup does; so does that of `-u`, whose tool busybox has not.
+        for more in [&[][..], &["--oom-score-adj", "0"], &["--sysctl", "net.ipv4.ip_forward=0"]] {
+            let options = ["--dry-run=sh", "--privileged", "--no-limits", "--rootfs", &root, "-v", &volume];
+            let options = [&options[..], more].concat();
+            let script = run(&options, &["/probe", "--probe", "file", "/data/file"]).with(|run| run.current_dir(above));
+            let output = run_script(&script.finish().success());
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "x\n", "{root} {more:?}: {output:?}");
+        }
     }
 }
 

@@ -118,6 +118,41 @@ fn a_blocked_signal_arrives() {
     }
 }
 
+case!(a_signal_that_is_blocked_for_a_moment, Needs::NAMESPACES);
+/// Shells and Python block all signals while they start a program. What is sent to a PID 1 meanwhile the kernel discards afterwards.
+fn a_signal_that_is_blocked_for_a_moment() {
+    for round in 0..5 {
+        let running = probe(&["--no-limits"], &["start-programs"]).start_ready();
+        std::thread::sleep(std::time::Duration::from_millis(round));
+        running.send(SIGTERM);
+        assert_eq!(running.finish_with_stdin_open().code(), 128 + SIGTERM);
+    }
+}
+
+probe!("start-programs", |_| {
+    println!("ready");
+    // Longer than anybody waits for it.
+    for _ in 0..100_000 {
+        // SAFETY: a signal set is plain data, and without CLONE_VM the child has memory of its own, in which it only sleeps
+        let pid = unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::sigprocmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+            let flags = libc::CLONE_VFORK | libc::SIGCHLD;
+            let pid = libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize);
+            if pid == 0 {
+                libc::usleep(6000);
+                libc::_exit(0);
+            }
+            libc::sigprocmask(libc::SIG_UNBLOCK, &all, std::ptr::null_mut());
+            pid as i32
+        };
+        // SAFETY: the status is not asked for
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+});
+
 case!(what_nohup_ignores_ends_nothing, Needs::NAMESPACES);
 /// A signal that the caller of mydocker ignores reaches a command that catches it, and does not end one that does not.
 fn what_nohup_ignores_ends_nothing() {

@@ -294,7 +294,8 @@ fn a_directory_as_a_stream() {
 }
 
 /// A pipe that is full, and that nobody reads: its end to write to, and the other one, which keeps it open.
-fn full_pipe() -> (OwnedFd, OwnedFd) {
+/// A pipe that nobody reads, with the end that somebody could read from.
+pub fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
     fill(&write);
     (write, read)
@@ -308,7 +309,7 @@ fn fill(pipe: &OwnedFd) {
     while rustix::io::write(&again, b"x").is_ok() {}
 }
 
-fn null() -> OwnedFd {
+pub fn null() -> OwnedFd {
     OpenOptions::new().read(true).write(true).open("/dev/null").expect("open").into()
 }
 

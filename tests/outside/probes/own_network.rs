@@ -16,7 +16,7 @@ fn enter_own_network(words: Words) -> i32 {
     status
 }
 
-/// A new network namespace, with lo up.
+/// A new network namespace, with lo up, that forwards nothing.
 pub fn enter() {
     // SAFETY: unshare with CLONE_NEWNET leaves the address space and the descriptor table alone
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.expect("unshare");
@@ -32,6 +32,8 @@ pub fn enter() {
         assert_eq!(libc::ioctl(socket, libc::SIOCSIFFLAGS as libc::Ioctl, &request), 0, "lo up");
         libc::close(socket);
     }
+    // It begins with what the host has.
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("ip_forward");
 }
 
 /// The network interfaces of this namespace, sorted.
@@ -57,6 +59,23 @@ fn serve_tcp(port: usize, count: usize) {
         write!(stream, "{}!", received.len()).expect("write");
     }
 }
+
+probe!("serve-last", |words| serve_last(words.number(0)));
+/// Takes one connection, reads it to its end, and closes it when a line comes on stdin.
+fn serve_last(port: usize) {
+    use std::io::Read;
+    let listener = std::net::TcpListener::bind(("0.0.0.0", port as u16)).expect("bind");
+    println!("ready");
+    let (mut stream, _) = listener.accept().expect("accept");
+    stream.read_to_end(&mut Vec::new()).expect("read");
+    println!("heard");
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
+}
+
+probe!("tell-tcp", |words| {
+    use std::io::Write;
+    std::net::TcpStream::connect(words.text(0)).and_then(|mut stream| stream.write_all(b"x")).expect("a connection")
+});
 
 probe!("serve-udp", |words| serve_udp(words.number(0), words.number(1)));
 /// Answers `count` datagrams with their own content, doubled.
@@ -92,6 +111,38 @@ fn serve_on(address: &str, tcp: usize, udp: usize) {
     }
 }
 
+probe!("serve-and-end", |words| serve_and_end(words.number(0)));
+/// Answers a datagram at once, and a second later with `count` others; and ends.
+fn serve_and_end(count: usize) {
+    use std::io::Write;
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 53)).expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    let (_, sender) = socket.recv_from(&mut [0; 100]).expect("recv");
+    socket.send_to(b"first", sender).expect("send");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    for _ in 0..count {
+        socket.send_to(b"other", sender).expect("send");
+    }
+}
+
+probe!("serve-moving", |_| serve_moving());
+/// Answers a datagram on the loopback address, the next on its own, and another on the loopback address again.
+fn serve_moving() {
+    use std::io::Write;
+    for (at, (address, answer)) in
+        [("127.0.0.1", "first"), ("10.88.0.9", "other"), ("127.0.0.1", "first")].iter().enumerate()
+    {
+        let socket = std::net::UdpSocket::bind((*address, 53)).expect("bind");
+        if at == 0 {
+            println!("ready");
+            std::io::stdout().flush().expect("flush");
+        }
+        let (_, sender) = socket.recv_from(&mut [0; 100]).expect("recv");
+        socket.send_to(answer.as_bytes(), sender).expect("send");
+    }
+}
+
 probe!("address", |_| println!("{}", address()));
 /// The IPv4 address of eth0, found without any tool: that which a datagram to the bridge would be sent from.
 fn address() -> std::net::IpAddr {
@@ -105,6 +156,7 @@ probe!("ask-tcp", |words| println!("{}", ask(words.text(0), words.number(1)).exp
 pub fn ask(address: &str, len: usize) -> std::io::Result<String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(crate::support::processes::timeout()))?;
     stream.write_all(&vec![7; len])?;
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut answer = String::new();

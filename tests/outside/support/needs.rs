@@ -4,6 +4,7 @@ use crate::support::host::{host, tool};
 use crate::support::notes::note;
 use std::ops::BitOr;
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// A set of needs; `Needs::ROOT | Needs::MEMORY`.
 #[derive(Clone, Copy)]
@@ -129,8 +130,15 @@ impl Needs {
         self.0 & need.0 != 0
     }
 
-    /// Why the case cannot run here, if it cannot.
+    /// Why the case cannot run here, if it cannot. Each need is looked at once: some take as long as a case.
     pub fn missing(self) -> Option<String> {
+        static MISSING: [OnceLock<Option<String>>; 64] = [const { OnceLock::new() }; 64];
+        let own = (0..64).filter(|number| self.0 >> number & 1 == 1);
+        own.filter_map(|number| MISSING[number].get_or_init(|| Needs(1 << number).look()).clone()).next()
+    }
+
+    /// Why this need alone is not met, if it is not.
+    fn look(self) -> Option<String> {
         if self.has(Needs::ROOT) && !host().root {
             return Some("needs root with CAP_SYS_ADMIN".into());
         }

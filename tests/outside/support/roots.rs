@@ -119,7 +119,7 @@ pub fn make_image(kind: &str, root: &Root, file: &str) {
     let words: Vec<&str> = match kind {
         "squashfs" => vec!["mksquashfs", &folder, file, "-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF"],
         "erofs" => vec!["mkfs.erofs", "--quiet", file, &folder],
-        "ext4" => vec!["mkfs.ext4", "-q", "-d", &folder, file, "100m"],
+        "ext4" => vec!["mkfs.ext4", "-q", "-e", "panic", "-d", &folder, file, "100m"],
         _ => panic!("no image of {kind}"),
     };
     let program = tool(words[0]).expect("the tool that makes an image");

@@ -1,0 +1,212 @@
+//! What the kernel says of a file, and of the filesystem that it is on: statx(2), fstat(2), statfs(2), faccessat(2).
+
+use super::fd::{Fd, FdRef};
+use super::flags::{Access, AtFlags, StatxMask};
+use super::gate::{Object, call};
+use crate::error::{Errno, Result};
+use core::ffi::CStr;
+
+/// The number of a device, as mknod(2) takes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Device(pub(super) u32);
+
+impl Device {
+    /// No device.
+    pub const NONE: Self = Device(0);
+    /// The device that everything written to vanishes in.
+    pub const NULL: Self = Device::new(1, 3);
+
+    /// The lower 8 bits of the minor number stand below the 12 of the major number, the rest above: `new_encode_dev` of the kernel.
+    pub const fn new(major: u32, minor: u32) -> Device {
+        Device((minor & !0xff) << 12 | major << 8 | minor & 0xff)
+    }
+
+    /// Major and minor number.
+    pub const fn parts(number: u32) -> (u32, u32) {
+        (number >> 8 & 0xfff, number >> 12 & !0xff | number & 0xff)
+    }
+}
+
+/// Which file it is: the device that it is on, and its number there.
+pub type Identity = ((u32, u32), u64);
+
+/// The fields of statx(2) that mydocker uses.
+#[derive(Clone, Copy)]
+pub struct Status {
+    /// Type and permissions.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// In bytes.
+    pub size: u64,
+    /// How many names it has.
+    pub links: u32,
+    /// The device that it is on, and its number there.
+    pub device: (u32, u32),
+    /// See `device`.
+    pub inode: u64,
+    /// The device that it is a node of.
+    pub rdev: Device,
+}
+
+impl Status {
+    /// S_IFDIR, S_IFREG ...
+    pub fn kind(self) -> u32 {
+        self.mode & libc::S_IFMT
+    }
+}
+
+impl Object for libc::statx {}
+impl Object for libc::stat {}
+impl Object for libc::statfs {}
+
+/// An object of zeros for the kernel to fill.
+fn zeroed<T: Object>() -> T {
+    // SAFETY: the only types above are structures of numbers, for which zeros are a value
+    unsafe { core::mem::zeroed() }
+}
+
+/// statx(2) of `path`; of what a symbolic link leads to with `follow`, else of the link itself.
+pub fn statx(path: &CStr, follow: bool) -> Result<Status> {
+    let flags = if follow { AtFlags::NONE } else { AtFlags::SYMLINK_NOFOLLOW };
+    statx_at(FdRef::CWD, path, flags)
+}
+
+/// statx(2) of an open file.
+pub fn statx_fd(fd: FdRef) -> Result<Status> {
+    statx_at(fd, c"", AtFlags::EMPTY_PATH)
+}
+
+fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
+    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS)?;
+    Ok(Status {
+        mode: u32::from(status.stx_mode),
+        uid: status.stx_uid,
+        gid: status.stx_gid,
+        size: status.stx_size,
+        links: status.stx_nlink,
+        device: (status.stx_dev_major, status.stx_dev_minor),
+        inode: status.stx_ino,
+        rdev: Device(status.stx_rdev_major << 8 | status.stx_rdev_minor),
+    })
+}
+
+fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result<libc::statx> {
+    let mut status = zeroed::<libc::statx>();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
+    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about_path(path)?;
+    Ok(status)
+}
+
+/// A place in the mounts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Which file is there.
+    pub file: Identity,
+    /// The mount that it is in; 0 before Linux 5.8, which does not tell.
+    mount: u64,
+}
+
+/// statx(2): where an open file is.
+pub fn place_of(fd: &Fd) -> Result<Place> {
+    place(fd.borrow(), c"", AtFlags::EMPTY_PATH)
+}
+
+/// statx(2): where the root of this process is.
+pub fn place_of_root() -> Result<Place> {
+    place(FdRef::CWD, c"/", AtFlags::NONE)
+}
+
+fn place(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Place> {
+    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS | StatxMask::MNT_ID)?;
+    let file = ((status.stx_dev_major, status.stx_dev_minor), status.stx_ino);
+    Ok(Place { file, mount: status.stx_mnt_id })
+}
+
+/// statx(2): the id that mountinfo has for the mount that an open file is in; `path` names it in messages.
+pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
+    let status = call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID);
+    status.map(|status| status.stx_mnt_id).map_err(|e| e.about(path.to_bytes()))
+}
+
+/// The same for the mount that `path` leads to without a link.
+pub fn mount_id_at(path: &CStr) -> Result<u64> {
+    call_statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
+}
+
+/// The mode of an open file: fstat(2); `path` names it in messages.
+pub fn mode(fd: FdRef, path: &[u8]) -> Result<u32> {
+    let mut status = zeroed::<libc::stat>();
+    // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
+    unsafe { call!(fstat(fd, &mut status)) }.result().map_err(|e| e.about(path))?;
+    Ok(status.st_mode)
+}
+
+/// fstatfs(2): whether an open file is on a filesystem of the type of /proc.
+#[allow(clippy::unnecessary_cast)] // f_type is signed with glibc, and not with musl
+pub fn is_on_proc(fd: FdRef) -> Result<bool> {
+    Ok(filesystem(fd)? == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// fstatfs(2): whether an open directory is one of cgroups.
+#[allow(clippy::unnecessary_cast)] // as above
+pub fn is_on_cgroup(dir: FdRef) -> Result<bool> {
+    let found = filesystem(dir)?;
+    Ok([libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&found))
+}
+
+#[allow(clippy::unnecessary_cast)] // as above
+fn filesystem(fd: FdRef) -> Result<u64> {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: the kernel fills one struct statfs
+    unsafe { call!(fstatfs(fd, &mut status)) }.result()?;
+    Ok(status.f_type as u64)
+}
+
+/// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
+#[allow(clippy::unnecessary_cast)] // f_bsize is signed with glibc, and not with musl
+pub fn space(fd: &Fd) -> Result<(u64, u64)> {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: the kernel fills one struct statfs
+    unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
+    let size = status.f_bsize as u64;
+    Ok((status.f_blocks * size, status.f_bfree * size))
+}
+
+/// fstatfs(2): whether a descriptor is one of pipe(2). A FIFO with a name, or a descriptor that is not open, is not.
+pub fn is_pipe(fd: FdRef) -> Result<bool> {
+    match filesystem(fd) {
+        Err(e) if e.is(Errno::EBADF) => Ok(false),
+        found => Ok(found? == PIPEFS_MAGIC),
+    }
+}
+
+/// Of <linux/magic.h>.
+const PIPEFS_MAGIC: u64 = 0x5049_5045;
+
+/// statfs(2): whether `path` is in a cgroup filesystem.
+#[allow(clippy::unnecessary_cast)] // as above
+pub fn is_cgroup(path: &CStr) -> bool {
+    let mut status = zeroed::<libc::statfs>();
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statfs
+    let found = unsafe { call!(statfs(path, &mut status)) }.ok().is_some();
+    found && [libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&(status.f_type as u64))
+}
+
+/// faccessat(2): whether there is something at `path`.
+pub fn exists(path: &CStr) -> bool {
+    has_access(path, Access::F_OK)
+}
+
+/// faccessat(2): whether `path` may be executed.
+pub fn is_executable(path: &CStr) -> bool {
+    has_access(path, Access::X_OK)
+}
+
+/// faccessat(2): whether this process has this access to `path`.
+pub fn has_access(path: &CStr, access: Access) -> bool {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(faccessat(FdRef::CWD, path, access)) }.ok().is_some()
+}
