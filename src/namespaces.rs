@@ -4,7 +4,7 @@ use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, CloneFlags, Fd, FdRef, Identity, Loop, OpenFlags, Pid, Stack};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, OpenFlags, Pid, Place, Stack};
 use core::ffi::CStr;
 use core::mem;
 
@@ -135,7 +135,7 @@ pub struct NotedRoot {
     /// The root of its first process. It may have changed that, within what it can reach.
     pub way: Fd,
     /// Which one it is.
-    pub noted: Identity,
+    pub noted: Place,
 }
 
 /// How many directories may lie between the root of a process and the top of the mounts.
@@ -158,12 +158,12 @@ impl NotedRoot {
                 if is_found {
                     return sys::chroot();
                 }
-                if top.file == self.noted {
+                if top.is_noted(&self.noted) {
                     return Ok(());
                 }
                 break;
             }
-            if place.file == self.noted && !is_found {
+            if place.is_noted(&self.noted) && !is_found {
                 sys::fchdir(directory, c"/")?;
                 is_found = true;
             }
@@ -272,7 +272,7 @@ step! {
         /// The name of the container.
         pub name: &'static CStr,
         /// Which root it has, if that is its mydocker's.
-        pub noted: Option<Identity>,
+        pub noted: Option<Place>,
         /// That /proc is mounted before all is done that needs a `self` in /proc.
         pub keeps_outer: bool,
     }

@@ -8,7 +8,7 @@ use crate::network::bridge;
 use crate::process::keep;
 use crate::process::table::{Row, put_age, put_limit, put_size, put_table};
 use crate::state::{self, End, Record};
-use crate::sys::{self, Dir, FdRef, Identity, OpenFlags};
+use crate::sys::{self, Dir, FdRef, OpenFlags, Place};
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -501,11 +501,7 @@ pub fn open_in_proc(pid: sys::Pid, process: FdRef, file: &str, flags: OpenFlags,
 
 /// A file in the directory in /proc of the first process of a container that runs, such as `/ns/net`, or that directory: a name of
 /// what this process and its children hold open. And the root that the container has, if that is its mydocker's.
-pub fn namespace_of(
-    folder: Option<&Dir>,
-    name: &'static CStr,
-    file: &str,
-) -> Result<(&'static CStr, Option<Identity>)> {
+pub fn namespace_of(folder: Option<&Dir>, name: &'static CStr, file: &str) -> Result<(&'static CStr, Option<Place>)> {
     let record = find(folder, name)?;
     let (process, pid, _) = running(&record, name)?;
     let namespace = open_in_proc(pid, process.borrow(), file, OpenFlags::NONE, name)?;

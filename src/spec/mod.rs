@@ -5,7 +5,7 @@ pub mod limits;
 pub use limits::{Limit, LimitWords, Limits};
 
 use crate::bytes::{Address, Subnet};
-use crate::sys::{Identity, MountFlags, Resource, SocketAddress};
+use crate::sys::{MountFlags, Place, Resource, SocketAddress};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -103,7 +103,7 @@ pub struct Spec {
     /// Whose processes it joins: the directory of the first one in /proc, once that is open; and the name of the container.
     pub pid_of: Option<(&'static CStr, &'static CStr)>,
     /// The root of that container, if that is its mydocker's.
-    pub pid_of_root: Option<Identity>,
+    pub pid_of_root: Option<Place>,
     /// The IPC namespace that it joins: the file that stands for it, likewise.
     pub ipc_of: Option<(&'static CStr, &'static CStr)>,
     /// It shares the host's UTS namespace.

@@ -57,6 +57,9 @@ const LOST_AT: usize = STATUS_LEN - LOST_LOG.len();
 const RESTARTING: &[u8] = b"R";
 const LOST_LOG: &[u8] = b"lost";
 
+/// Where the root of its first process is, if that is its mydocker's.
+const ROOT: [&[u8]; 3] = [b"root-mount", b"root-device", b"root-inode"];
+
 /// How much of its file is read: behind the status, lines of a key and a value, as in the state file.
 const STATUS_FILE_LEN: usize = 128;
 

@@ -2,13 +2,13 @@
 
 use super::folder::remove;
 use super::stat::{own_start, start_of};
-use super::{BLANK, BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, STATE, STATUS, VERSION};
+use super::{BLANK, BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, ROOT, STATE, STATUS, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::Result;
 use crate::spec::Spec;
 use crate::step::{Parent, ParentStep};
-use crate::sys::{self, Dir, NEW, OpenFlags, Pid};
+use crate::sys::{self, Dir, NEW, OpenFlags, Pid, Place};
 use alloc::vec::Vec;
 
 step! {
@@ -54,15 +54,25 @@ impl ParentStep for NoteProcess {
             state.put(b"\n");
         }
         if self.shares_root {
-            let root = sys::statx(c"/", true)?;
-            let (major, minor) = root.device;
-            put_line(&mut state, b"root-device", u64::from(major) << 32 | u64::from(minor));
-            put_line(&mut state, b"root-inode", root.inode);
+            let Place { file: ((major, minor), inode), mount } = root_of(pid)?;
+            for (key, value) in ROOT.iter().zip([mount, u64::from(major) << 32 | u64::from(minor), inode]) {
+                put_number(&mut state, key, value, 20);
+            }
         }
         put_line(&mut state, b"pid", pid.0 as u64);
         put_line(&mut state, b"start", start_of(pid));
         state.put(b"end\n");
         dir.write_new(&state)
+    }
+}
+
+/// Where the root of that process is. Its mounts have numbers of their own; whoever may not look there, as proc_pid_root(5) says,
+/// knows which directory it is, which this process has, too.
+fn root_of(pid: Pid) -> Result<Place> {
+    let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/root"]);
+    match sys::open(path, OpenFlags::PATH) {
+        Ok(root) => sys::place_of(&root),
+        Err(_) => Ok(Place { mount: 0, ..sys::place_of_root()? }),
     }
 }
 
@@ -80,10 +90,14 @@ fn put_keeper(out: &mut Vec<u8>, keeper: Pid, start: u64) {
 }
 
 fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    put_number(out, key, value, 10);
+}
+
+/// As long in a dry run, which does not know the process.
+fn put_number(out: &mut Vec<u8>, key: &[u8], value: u64, width: usize) {
     out.put(key);
     out.put(b" ");
-    // As long in a dry run, which does not know the pid.
-    out.put_column(&bytes::to_decimal(value), 10);
+    out.put_column(&bytes::to_decimal(value), width);
     out.put(b"\n");
 }
 

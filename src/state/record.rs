@@ -2,14 +2,14 @@
 
 use super::stat::{Stat, stat};
 use super::{
-    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OURS, RESTARTING, STATE, STATUS, STATUS_FILE_LEN,
+    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OURS, RESTARTING, ROOT, STATE, STATUS, STATUS_FILE_LEN,
     STATUS_LEN, VERSION,
 };
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED, end_leftover};
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Dir, Fd, Identity, Lock, OpenFlags, Pid, record};
+use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, Place, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -258,9 +258,10 @@ impl Record {
     }
 
     /// The root that its mydocker had, which is its own, too. `None`: it has another.
-    pub fn root(&self) -> Option<Identity> {
-        let (device, inode) = (self.number(b"root-device"), self.number(b"root-inode"));
-        (inode != 0).then_some((((device >> 32) as u32, device as u32), inode))
+    pub fn root(&self) -> Option<Place> {
+        let [mount, device, inode] = ROOT.map(|key| self.number(key));
+        let file = (((device >> 32) as u32, device as u32), inode);
+        (inode != 0).then_some(Place { file, mount })
     }
 
     /// Its groups: `2` for v2, `f` for the freezer of v1, `1` for the rest of it; and their paths.

@@ -105,8 +105,15 @@ fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result
 pub struct Place {
     /// Which file is there.
     pub file: Identity,
-    /// The mount that it is in; 0 before Linux 5.8, which does not tell.
-    mount: u64,
+    /// The mount that it is in; 0 where nobody can tell: before Linux 5.8 the kernel does not.
+    pub mount: u64,
+}
+
+impl Place {
+    /// Whether it is the one that was noted, by its file alone if nobody knew the mount.
+    pub fn is_noted(&self, noted: &Place) -> bool {
+        self.file == noted.file && (noted.mount == 0 || self.mount == noted.mount)
+    }
 }
 
 /// statx(2): where an open file is.

@@ -1,5 +1,6 @@
 //! What the reference calls a boundary: what a root or a volume brings along does not lead to the host.
 
+use crate::probes::check_on_host;
 use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file, run, unique_name};
@@ -209,8 +210,12 @@ fn bind_there(source: &Path, place: &Folder, target: &str) {
 
 /// `mydocker WORDS` in a chroot on that place.
 fn run_in_chroot(place: &Folder, words: &str) -> Run {
-    let top = crate::probes::c_string(&place.text("."));
-    mydocker_at(Path::new("/mydocker"), &words.split_whitespace().collect::<Vec<_>>()).before(move || {
+    in_chroot(place.text("."), mydocker_at(Path::new("/mydocker"), &words.split_whitespace().collect::<Vec<_>>()))
+}
+
+fn in_chroot(top: String, run: Run) -> Run {
+    let top = crate::probes::c_string(&top);
+    run.before(move || {
         // SAFETY: chroot and chdir take a string that a NUL ends
         match unsafe { libc::chroot(top.as_ptr()) | libc::chdir(c"/".as_ptr()) } {
             0 => Ok(()),
@@ -296,6 +301,47 @@ probe!("hold-elsewhere", |words| {
         _ => crate::probes::root::climb(),
     }
     crate::probes::run("hold".as_ref(), words)
+});
+
+case!(exec_from_a_chroot_on_the_same_directory, Needs::ROOT);
+/// `mount --rbind / /mnt; chroot /mnt`: the chroot is the directory that is the root above it, in another mount.
+fn exec_from_a_chroot_on_the_same_directory() {
+    // Nothing ever removes what is in there: the host would be.
+    let place = std::env::temp_dir().join(unique_name());
+    std::fs::create_dir(&place).expect("mkdir");
+    let checked = std::panic::catch_unwind(|| {
+        check_on_host(&["--probe", "in-own-mounts", "private", "exec-from-the-same", place.to_str().expect("a path")]);
+    });
+    std::fs::remove_dir(&place).expect("rmdir");
+    checked.expect("see above");
+}
+
+probe!("exec-from-the-same", |words| {
+    let place = words.text(0);
+    mount_tmpfs(place);
+    let top = format!("{place}/all");
+    std::fs::create_dir(&top).expect("mkdir");
+    mount("/", &top, "", MountFlags::BIND | MountFlags::REC, None).expect("bind");
+    let file = probe_file();
+    let program = file.to_str().expect("a path");
+    for hold in [&["hold"][..], &["hold-elsewhere", "out"]] {
+        let name = unique_name();
+        let words = [&["run", "--no-limits", "--name", &name, program, "--probe"], hold].concat();
+        let running = in_chroot(top.clone(), mydocker(&words)).start_ready();
+        let exec = || {
+            let list = mydocker(&["exec", &name, program, "--probe", "file", "/proc/self/mountinfo"]);
+            in_chroot(top.clone(), list).finish()
+        };
+        wait_until("it can be joined", || !exec().stderr_text().contains("still starting"));
+        if hold == ["hold"] {
+            let mounts = exec().success();
+            // What a process has as its root is shown as `/`, and what is not below that is not shown.
+            assert!(!mounts.contains(&top), "{mounts}");
+        } else {
+            exec().refused(125, &[&name, "has left that root"]);
+        }
+        running.finish().success();
+    }
 });
 
 case!(exec_beside_one_that_has_chrooted, Needs::ROOT);
