@@ -32,6 +32,7 @@ stop-timeout: mydocker stop -t SECONDS
 const OPTIONS_OF_OTHERS: &str = "\
 d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
 format no-trunc latest last size: --json
+9 KILL TERM HUP INT: -s SIGNAL
 until: head or sed ends what is printed
 ";
 
@@ -51,6 +52,8 @@ build history image images import load login logout pull push rmi save search ta
 create: mydocker run -d --name NAME COMMAND
 start restart rename update: mydocker rm -f NAME, and run it again
 network volume: --network and -v are options of run
+compose: a line for each: mydocker run -d --name NAME
+events: mydocker ps; mydocker wait NAME
 info: mydocker check says what this host offers
 ";
 

@@ -127,14 +127,22 @@ fn explain_missing(error: Error, name: &CStr, own_root: bool) -> Error {
         error.with_hint("not found in PATH, but in the working directory: ./NAME")
     } else if is_image {
         error.with_hint("not found as a program, and there are no images: mydocker help root says what there is")
-    } else if own_root && (sys::exists(c"/oci-layout") || sys::exists(c"/manifest.json")) {
-        error.with_hint("not found: the root is an image in layers; docker export writes the files of one")
-    } else if own_root && sys::exists(c"/config.json") && sys::is_directory(c"/rootfs") {
-        error.with_hint("not found: the root is a bundle, whose own root is its folder rootfs")
     } else {
-        error
+        match ROOTS.iter().find(|(file, _)| own_root && sys::exists(file)) {
+            Some((_, hint)) => error.with_hint(hint),
+            None => error,
+        }
     }
 }
+
+/// What a file at the top of a root of its own tells where a command is missing.
+const ROOTS: [(&CStr, &str); 4] = [
+    (c"/oci-layout", IN_LAYERS),
+    (c"/manifest.json", IN_LAYERS),
+    (c"/rootfs", "not found: the root is a bundle, whose own root is its folder rootfs"),
+    (c"/bin/busybox", "not found; the root has a busybox: busybox COMMAND"),
+];
+const IN_LAYERS: &str = "not found: the root is an image in layers; docker export writes the files of one";
 
 fn is_not_found(error: Error) -> bool {
     error.cause().kind == Kind::NotFound

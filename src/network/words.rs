@@ -93,7 +93,10 @@ pub fn mac(word: &str) -> Result<[u8; 6]> {
 /// `[IP:][HOST:]CONT[/tcp|udp]`, each of the ports perhaps a range: adds them to `ports`. As with docker, ranges of one length are
 /// paired, and one port of the container takes the first of a range of the host's that is free.
 pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
-    let wrong = || Error::usage("--publish takes [IP:][HOST[-END]:]CONT[-END][/tcp|udp], not", word.as_bytes());
+    let wrong = || {
+        Error::usage("--publish takes [IP:][HOST[-END]:]CONT[-END][/tcp|udp], not", word.as_bytes())
+            .with_hint("a port is at most 65535")
+    };
     let (rest, protocol) = split_once(word.as_bytes(), b'/').unwrap_or((word.as_bytes(), b"tcp"));
     let datagrams = protocol.eq_ignore_ascii_case(b"udp");
     let (rest, container) = split_last(rest);

@@ -50,7 +50,11 @@ pub fn read(words: &Words) -> Result<Privilege> {
             match named(name.as_bytes()) {
                 Some(Capabilities::ALL) => all = true,
                 Some(one) => set |= one.0,
-                None => return Err(Error::usage("unknown capability", name.as_bytes())),
+                None => {
+                    return Err(
+                        Error::usage("unknown capability", name.as_bytes()).with_hint("capabilities(7) lists them")
+                    );
+                }
             }
         }
         Ok((set, all))

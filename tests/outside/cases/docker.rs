@@ -217,6 +217,8 @@ fn what_there_is_not() {
         ("rnu", "did you mean run?"),
         ("rum", "did you mean run?"),
         ("versoin", "did you mean version?"),
+        ("compose", "mydocker run -d --name NAME"),
+        ("events", "mydocker wait NAME"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }
@@ -224,6 +226,7 @@ fn what_there_is_not() {
         (&["exec", "-d", "x", "true"][..], "setsid -f mydocker exec"),
         (&["ps", "--format", "x"], "--json"),
         (&["ps", "--no-trunc"], "--json"),
+        (&["kill", "-9", "x"], "-s SIGNAL"),
     ] {
         mydocker(words).finish().usage_error(&["unknown option", says]);
     }
@@ -246,7 +249,7 @@ fn a_folder_or_an_archive_as_the_root() {
     let folder = Folder::new();
     folder.write("program", b"#!/bin/sh\n");
     fs::set_permissions(folder.path("program"), PermissionsExt::from_mode(0o755)).expect("chmod");
-    fs::create_dir_all(folder.path("root/rootfs")).expect("mkdir");
+    fs::create_dir_all(folder.path("root/bin")).expect("mkdir");
     let refused = |words: &[&str], says: &str| {
         let outcome = run(&[], words).with(|command| command.current_dir(folder.as_path())).finish();
         outcome.refused(if words[0] == "./root" { 126 } else { 127 }, &[words.last().expect("a word"), says]);
@@ -255,7 +258,9 @@ fn a_folder_or_an_archive_as_the_root() {
     refused(&["root"], "--rootfs DIR COMMAND");
     refused(&["./root"], "--rootfs DIR COMMAND");
     refused(&["--rootfs", "root", "sh"], "not found in PATH\n");
-    folder.write("root/config.json", b"{}");
+    folder.write("root/bin/busybox", b"");
+    refused(&["--rootfs", "root", "sh"], "not found; the root has a busybox: busybox COMMAND\n");
+    fs::create_dir_all(folder.path("root/rootfs")).expect("mkdir");
     refused(&["--rootfs", "root", "sh"], "its folder rootfs");
     folder.write("root/oci-layout", b"{}");
     refused(&["--rootfs", "root", "sh"], "docker export");
