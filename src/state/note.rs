@@ -5,7 +5,7 @@ use super::stat::{own_start, start_of};
 use super::{BLANK, BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, ROOT, STATE, STATUS, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::spec::Spec;
 use crate::step::{Parent, ParentStep};
 use crate::sys::{self, Dir, NEW, OpenFlags, Pid, Place};
@@ -71,7 +71,9 @@ impl ParentStep for NoteProcess {
 fn root_of(pid: Pid) -> Result<Place> {
     let path = bytes::c_string(&[b"/proc/", &bytes::to_decimal(pid.0 as u64), b"/root"]);
     match sys::open(path, OpenFlags::PATH) {
-        Ok(root) => sys::place_of(&root),
+        Ok(root) => sys::place_of(&root).map_err(|e| e.about(path.to_bytes())),
+        // It may have ended: the run finds out by itself.
+        Err(e) if !e.is_one_of(&[Errno::EACCES, Errno::EPERM, Errno::ENOENT]) => Err(e),
         Err(_) => Ok(Place { mount: 0, ..sys::place_of_root()? }),
     }
 }

@@ -256,6 +256,7 @@ const SWEEP: Effect = Survived("the sweep is optional: it removes the leftovers 
 const AGAIN: Effect = Survived("the directory seems to be another run's, or swept: mydocker makes it again");
 const FOR_EXEC: Effect = Survived("what a later exec would need is left out of the record");
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
+const NOT_SEEN: Effect = Survived("the record notes the root by its directory alone, which is mydocker's, too");
 const FORWARDS: Effect = Survived("it is not known whether this host forwards packets: it is made to");
 const OTHERS: Effect = Survived("others seem to be there: they remove it");
 const INTERFACE: Effect = Survived("as if the interface had ended with its container");
@@ -341,6 +342,15 @@ const TABLE: &[Row] = &[
     Row { scenarios: EXEC, ..row(PARENT, "faccessat", &["\"tasks\""], &["ENOENT"], Says("CLONE_INTO_CGROUP")) },
     // The way into its root, where it was started in a chroot.
     Row { scenarios: EXEC, ..row(PARENT, "openat", &["/root\", O_RDONLY|O_CLOEXEC|O_PATH"], &[], Ends) },
+    // Its record notes where it is.
+    row(PARENT, "openat", &["/root\", O_RDONLY|O_CLOEXEC|O_PATH"], &["ENOENT", "EACCES"], NOT_SEEN),
+    row(
+        PARENT,
+        "statx",
+        &["</>, \"\", AT_STATX_SYNC_AS_STAT|AT_EMPTY_PATH, STATX_BASIC_STATS|STATX_MNT_ID"],
+        &[],
+        Ends,
+    ),
     // Whoever enters a container is to be in each of its groups.
     Row { scenarios: EXEC, ..row(CHILD, "", &["/freezer/"], &[], Ends) },
     Row {
