@@ -70,6 +70,9 @@ impl Bridge {
             address.put(&mut text);
             return Err(Error::refused("--ip", &text, "not an address for a container in the network of the bridge"));
         }
+        if wanted.mac == Some(hardware_address(subnet.gateway())) {
+            return Err(Error::refused("--mac-address", wanted.name.as_bytes(), "the bridge itself has this one"));
+        }
         // Whoever removes the bridge holds the lock alone, for a moment. But anybody can open this file.
         let lock = sys::open(NAMESPACE, sys::OpenFlags::NONE)?;
         let hint = "a mydocker that is stopped, or any other user's process: lslocks shows whose";
@@ -94,13 +97,8 @@ impl Bridge {
 
     /// Its number, if it is there. It is known by its hardware address, which holds its IPv4 address.
     fn look_up(&self) -> Result<Option<u32>> {
-        let mut requests = Requests::default();
-        requests.begin(libc::RTM_GETLINK, ACK, &[&link(0, 0)]);
-        requests.attribute(libc::IFLA_IFNAME, &with_nul(self.name.as_bytes()));
         let mut found = None;
-        let asked = requests.ask(&self.socket, b"RTM_GETLINK", &mut |_, content| {
-            let index = content.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |index| u32::from_ne_bytes(*index));
-            let attributes = content.get(LINK..).unwrap_or_default();
+        let asked = self.ask_for(self.name.as_bytes(), &mut |index, attributes| {
             let is_own = attribute(attributes, libc::IFLA_ADDRESS) == Some(&hardware_address(self.subnet.gateway()));
             found = Some((index, is_own));
         });
@@ -125,6 +123,30 @@ impl Bridge {
         }
     }
 
+    /// Removes the host's end of a container that has ended, and so the pair. An error: an interface of this name is not mydocker's.
+    fn delete_end(&self, address: Address) -> Result<()> {
+        let name = host_end(address);
+        let mut own = None;
+        self.ask_for(&name, &mut |index, attributes| {
+            own = (attribute(attributes, libc::IFLA_GROUP) == Some(&GROUP.to_ne_bytes())).then_some(index);
+        })?;
+        match own {
+            Some(index) => delete(&self.socket, index, None),
+            None => Err(Error::refused("the interface", &name, "it is somebody else's")),
+        }
+    }
+
+    /// Asks for the interface of this name: its number, and its attributes.
+    fn ask_for(&self, name: &[u8], found: &mut dyn FnMut(u32, &[u8])) -> Result<()> {
+        let mut requests = Requests::default();
+        requests.begin(libc::RTM_GETLINK, ACK, &[&link(0, 0)]);
+        requests.attribute(libc::IFLA_IFNAME, &with_nul(name));
+        requests.ask(&self.socket, b"RTM_GETLINK", &mut |_, content| {
+            let index = content.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |index| u32::from_ne_bytes(*index));
+            found(index, content.get(LINK..).unwrap_or_default());
+        })
+    }
+
     /// Removes the bridge, and every other one of mydocker's in this network namespace, if nobody else uses any of them. The lock
     /// is on the namespace: so a bridge whose containers end before those of another one has to wait for these.
     pub fn leave(&self) -> Result<()> {
@@ -141,7 +163,7 @@ impl Bridge {
         if !sys::lock_file(&self.lock, Lock::EX | Lock::NB)? {
             return Ok(());
         }
-        delete(&self.socket, libc::IFLA_GROUP, &GROUP.to_ne_bytes())
+        delete(&self.socket, 0, Some(GROUP))
     }
 
     /// An address range that this host already reaches otherwise would be cut off, unless it is by this very bridge. Returns whether
@@ -187,11 +209,13 @@ impl Bridge {
     }
 }
 
-/// Removes the interfaces with this attribute, if there are any.
-fn delete(socket: &Fd, kind: u16, value: &[u8]) -> Result<()> {
+/// Removes the interface with this number, or those of a group, if there are any.
+fn delete(socket: &Fd, index: u32, group: Option<u32>) -> Result<()> {
     let mut requests = Requests::default();
-    requests.begin(libc::RTM_DELLINK, ACK, &[&link(0, 0)]);
-    requests.attribute(kind, value);
+    requests.begin(libc::RTM_DELLINK, ACK, &[&link(index, 0)]);
+    if let Some(group) = group {
+        requests.attribute(libc::IFLA_GROUP, &group.to_ne_bytes());
+    }
     match requests.send(socket, b"RTM_DELLINK") {
         Err(e) if e.is(Errno::ENODEV) => Ok(()),
         other => other,
@@ -205,7 +229,7 @@ pub fn remove_unused() -> Result<()> {
     if sys::effective_ids().0 != 0 || !sys::lock_file(&lock, Lock::EX | Lock::NB)? {
         return Ok(());
     }
-    match delete(&sys::netlink(NetlinkFamily::ROUTE)?, libc::IFLA_GROUP, &GROUP.to_ne_bytes()) {
+    match delete(&sys::netlink(NetlinkFamily::ROUTE)?, 0, Some(GROUP)) {
         // Root of a user namespace has made none.
         Err(e) if e.is(Errno::EPERM) => Ok(()),
         other => other,
@@ -347,8 +371,9 @@ impl ParentStep for ConnectToBridge {
                 // A connection that its server has closed, and its client does not acknowledge any more, holds a network for some 100
                 // seconds longer. Whoever has the address starts, or masquerades it.
                 Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && !has_removed && !is_used(address)? => {
-                    delete(&self.bridge.socket, libc::IFLA_IFNAME, &with_nul(&host_end(address))).map_err(|_| e)?;
                     has_removed = true;
+                    // Somebody else's stays, and the answer is the same once more.
+                    let _ = self.bridge.delete_end(address);
                 }
                 Err(e) if e.is(Errno::EEXIST) => {
                     let hint = match self.address {

@@ -37,8 +37,10 @@ impl ParentStep for Listen {
         let choices = self.ports.iter().filter(is_choice);
         for port in self.ports.iter().filter(|port| !is_choice(port)).chain(choices) {
             let is_other = |other: &&Port| !core::ptr::eq(*other, port) && other.datagrams == port.datagrams;
-            let is_own =
-                || !is_choice(&port) && self.ports.iter().filter(is_other).any(|other| other.host == port.host);
+            let is_own = || {
+                !is_choice(&port)
+                    && self.ports.iter().filter(is_other).any(|other| other.host == port.host && meet(other, port))
+            };
             let (listener, both) = listen_on_one(port).map_err(|e| match e.is(Errno::EADDRINUSE) && is_own() {
                 true => e.about(port.word.as_bytes()).with_hint("another -p of this run has this port"),
                 false => explain(e, port),
@@ -54,6 +56,12 @@ impl ParentStep for Listen {
         shown.end();
         Ok(())
     }
+}
+
+/// Whether two ports are of one address, or one of them is of all.
+fn meet(one: &Port, other: &Port) -> bool {
+    let is_all = |port: &Port| port.address.is_none_or(|address| address.is_unspecified());
+    one.address == other.address || is_all(one) || is_all(other)
 }
 
 /// The published ports as docker shows them: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`, and neighbours as

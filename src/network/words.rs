@@ -95,7 +95,7 @@ pub fn mac(word: &str) -> Result<[u8; 6]> {
 pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     let wrong = || {
         Error::usage("--publish takes [IP:][HOST[-END]:]CONT[-END][/tcp|udp], not", word.as_bytes())
-            .with_hint("a port is at most 65535")
+            .with_hint("a port is at most 65535, an address of IPv6 in brackets")
     };
     let (rest, protocol) = split_once(word.as_bytes(), b'/').unwrap_or((word.as_bytes(), b"tcp"));
     let datagrams = protocol.eq_ignore_ascii_case(b"udp");
@@ -125,6 +125,8 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     if host != 0 && !is_choice && host_last - host != last - first {
         return Err(Error::usage("the ranges of ports differ in length", word.as_bytes()));
     }
+    // Within one word there are none.
+    let before = ports.len();
     for number in 0..=last - first {
         let host = if host == 0 { 0 } else { host + number };
         let host_last = if is_choice { host_last } else { host };
@@ -132,7 +134,7 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
         let same = |port: &Port| {
             (port.address, port.host, port.host_last, port.datagrams) == (named, host, host_last, datagrams)
         };
-        if host != 0 && !is_choice && ports.iter().any(same) {
+        if host != 0 && !is_choice && ports.iter().take(before).any(same) {
             return Err(Error::usage("this port of the host is published twice", word.as_bytes()));
         }
         ports.push(Port { word, address: named, address_word, host, host_last, container, datagrams });

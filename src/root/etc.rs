@@ -191,13 +191,14 @@ pub fn named_hosts(
     Ok(Some(EtcFile { source: c"/dev/shm/hosts", target, content: content.leak(), tree: None, explicit }))
 }
 
-/// For a container with the host's files: its own resolv.conf, with the servers that it asks for; or, in a network of its own that
-/// leads outside, with those behind the host's systemd-resolved.
+/// For a container with the host's files: its own resolv.conf, with the servers that it asks for; or, in a network that may lead
+/// outside and is not the host's, with those behind the host's systemd-resolved.
 pub fn own_servers(spec: &Spec, volumes: &[(Volume, Slot<Fd>)]) -> Result<Option<EtcFile>> {
     let target = c"/etc/resolv.conf";
     let explicit = !spec.dns.is_empty();
-    let leads_outside = matches!(spec.network, Network::Bridge(_) | Network::Slirp | Network::Pasta);
-    if !explicit && !leads_outside {
+    // Another container's network, and one that somebody has made, may lead outside.
+    let is_hosts = matches!(spec.network, Network::Host | Network::None);
+    if !explicit && is_hosts {
         return Ok(None);
     }
     let is_replaced = volumes.iter().any(|(volume, _)| volume.target == target);

@@ -112,6 +112,11 @@ impl SocketAddress {
         u16::from_be_bytes(self.port)
     }
 
+    /// Whether it stands for all addresses: 0.0.0.0 or ::.
+    pub fn is_unspecified(&self) -> bool {
+        self.rest == [0; 24]
+    }
+
     fn is_v4(&self) -> bool {
         i32::from(self.family) == libc::AF_INET
     }

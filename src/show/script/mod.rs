@@ -390,7 +390,7 @@ impl Translator {
             }
             Sysno::ioctl if call.number(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => self.image = call.file(2),
             // Of what has stopped already.
-            Sysno::prctl | Sysno::seccomp if self.has_stopped => {}
+            Sysno::prctl | Sysno::seccomp | Sysno::getppid if self.has_stopped => {}
             Sysno::prctl => match Prctl::from_bits(call.number(0) as u64) {
                 Prctl::SET_CHILD_SUBREAPER => {
                     self.stop(b"what the command leaves running would outlive the script: leave out --pid host");

@@ -3,7 +3,9 @@
 use crate::cases::lifecycle::Records;
 use crate::cases::lifecycle_detached::keeper_of;
 use crate::cases::streams::{full_pipe, null};
-use crate::probes::own_network::{add_address_to_lo, ask, enter, in_own_network, interfaces};
+use crate::probes::own_network::{
+    add_address_to_lo, add_bridge, ask, enter, in_own_network, interfaces, remove_bridge,
+};
 use crate::support::folder::Folder;
 use crate::support::harness::{
     Run, Running, mydocker, mydocker_at, mydocker_file, probe, probe_words, run, unique_name,
@@ -140,6 +142,9 @@ probe!("check-refused", |_| {
     refused(run(&["-p", "[fe80::1]:8090:80"], &["true"]), "an address of one link");
     refused(run(&["-p", "81:80", "-p", "81:90"], &["true"]), "published twice");
     refused(run(&["-p", "81:80", "-p", "127.0.0.1:81:90"], &["true"]), "another -p of this run has this port");
+    let _others = TcpListener::bind("127.0.0.2:9001").expect("bind");
+    let of_others = run(&["-p", "127.0.0.1:9001:80", "-p", "127.0.0.2:9001:80"], &["true"]);
+    refused(of_others, "another program has this port");
     refused(run(&["--network", "host", "-p", "81:80"], &["true"]), "leave out -p");
     let limit = || {
         let few = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
@@ -609,6 +614,17 @@ probe!("check-bridge", |_| {
     refused_beside(
         run(&["--network", "bridge,forward", "--ip", "10.88.7.8"], &["true"]),
         "another container on the bridge has this address: v10.88.7.8",
+    );
+    // An interface of somebody else's stays, whatever its name.
+    add_bridge("v10.88.7.9");
+    refused_beside(
+        run(&["--network", "bridge,forward", "--ip", "10.88.7.9"], &["true"]),
+        "another container on the bridge has this address: v10.88.7.9",
+    );
+    remove_bridge("v10.88.7.9");
+    refused_beside(
+        run(&["--network", "bridge,forward", "--mac-address", "02:42:0a:58:00:01"], &["true"]),
+        "the bridge itself has this one",
     );
     send(nameless.pid, libc::SIGTERM);
     drop(nameless.finish());

@@ -252,7 +252,12 @@ fn resolved() {
     // With the host's own files, too, in a network that leads outside; in others the stub is of no less use than they.
     let of_host = |options: &[&str]| probe(options, &["file", "/etc/resolv.conf"]).finish().success();
     assert!(of_host(&[]).contains("127.0.0.53") && of_host(&["--network", "host"]).contains("127.0.0.53"));
-    if Needs::BRIDGE.missing().is_none() && std::path::Path::new("/dev/shm").is_dir() {
+    let has_shm = std::path::Path::new("/dev/shm").is_dir();
+    if has_shm {
+        let joined = format!("ns:/proc/{}/ns/net", std::process::id());
+        assert_eq!(of_host(&["--network", &joined]), "nameserver 192.0.2.1\n");
+    }
+    if Needs::BRIDGE.missing().is_none() && has_shm {
         crate::probes::own_network::enter();
         assert_eq!(of_host(&["--network", "bridge,forward"]), "nameserver 192.0.2.1\n");
         assert_eq!(of_host(&["--network", "bridge,forward", "--dns", "192.0.2.7"]), "nameserver 192.0.2.7\n");

@@ -164,6 +164,26 @@ pub fn ask(address: &str, len: usize) -> std::io::Result<String> {
     Ok(answer)
 }
 
+/// Makes a bridge that is not mydocker's: SIOCBRADDBR.
+pub fn add_bridge(name: &str) {
+    change_bridge(0x89a0, name);
+}
+
+/// Removes it: SIOCBRDELBR.
+pub fn remove_bridge(name: &str) {
+    change_bridge(0x89a1, name);
+}
+
+fn change_bridge(request: libc::Ioctl, name: &str) {
+    let name = crate::probes::c_string(name);
+    // SAFETY: the kernel reads a name that a NUL ends
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        assert_eq!(libc::ioctl(socket, request, name.as_ptr()), 0, "{}", std::io::Error::last_os_error());
+        libc::close(socket);
+    }
+}
+
 /// Gives lo another address: SIOCSIFADDR of its alias `lo:1`, netdevice(7).
 pub fn add_address_to_lo(address: [u8; 4]) {
     // SAFETY: a struct ifreq of zeros is one
