@@ -885,11 +885,17 @@ fn a_relative_path() {
     let name = |path: &Path| path.file_name().expect("a name").to_str().expect("UTF-8").to_string();
     let (above, root) = (folder.as_path().parent().expect("a folder"), name(root.0.as_path()));
     let volume = format!("./{}:/data", name(folder.as_path()));
-    for root in [root.clone(), format!("./{root}"), format!("{root}/../{root}/.")] {
+    let link = folder.text("link");
+    symlink(above.join(&root), &link).expect("symlink");
+    for root in [root.clone(), format!("./{root}"), format!("{root}/../{root}/."), format!("{root}/"), link] {
         // These steps write a 0, as one that joins a cgroup does; so does that of `-u`, whose tool busybox has not.
-        for more in [&[][..], &["--oom-score-adj", "0"], &["--sysctl", "net.ipv4.ip_forward=0"]] {
-            let options = ["--dry-run=sh", "--privileged", "--no-limits", "--rootfs", &root, "-v", &volume];
-            let options = [&options[..], more].concat();
+        let privileged: &[&str] = &["--privileged"];
+        let steps = [&[][..], &["--oom-score-adj", "0"], &["--sysctl", "net.ipv4.ip_forward=0"]];
+        let confined: [&[&str]; 2] =
+            [&["--security-opt", "seccomp=unconfined"], &["--read-only", "--security-opt=seccomp=unconfined"]];
+        for more in steps.map(|more| [privileged, more].concat()).into_iter().chain(confined.map(<[_]>::to_vec)) {
+            let options = ["--dry-run=sh", "--no-limits", "--rootfs", &root, "-v", &volume];
+            let options = [&options[..], &more].concat();
             let script = run(&options, &["/probe", "--probe", "file", "/data/file"]).with(|run| run.current_dir(above));
             let output = run_script(&script.finish().success());
             assert_eq!(String::from_utf8_lossy(&output.stdout), "x\n", "{root} {more:?}: {output:?}");
