@@ -84,7 +84,12 @@ fn remove_leftover(parent: &Dir, name: &CStr) -> Result<()> {
             return Ok(());
         }
     }
-    Err(refused("a container of this name is already running:", parent, name, "choose another --name"))
+    Err(refused(
+        "a container of this name is already running:",
+        parent,
+        name,
+        "choose another --name; another --state may have its record",
+    ))
 }
 
 /// Opens and locks a directory. `None`: it has been removed, perhaps between the two calls; or another process holds the lock.

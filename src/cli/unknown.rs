@@ -31,7 +31,7 @@ stop-timeout: mydocker stop -t SECONDS
 /// Options of docker's other commands, and what to do instead.
 const OPTIONS_OF_OTHERS: &str = "\
 d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
-format no-trunc latest last size: --json
+format no-trunc latest last size: --json prints all
 9 KILL TERM HUP INT: -s SIGNAL
 until: head or sed ends what is printed
 ";

@@ -127,6 +127,10 @@ fn explain_missing(error: Error, name: &CStr, own_root: bool) -> Error {
         error.with_hint("not found in PATH, but in the working directory: ./NAME")
     } else if is_image {
         error.with_hint("not found as a program, and there are no images: mydocker help root says what there is")
+    } else if word.starts_with(b"-") {
+        error.with_hint("not found; options come in front of NAME")
+    } else if own_root && sys::exists(c"/bin/sh") {
+        error
     } else {
         match ROOTS.iter().find(|(file, _)| own_root && sys::exists(file)) {
             Some((_, hint)) => error.with_hint(hint),

@@ -93,9 +93,8 @@ pub fn mac(word: &str) -> Result<[u8; 6]> {
 /// `[IP:][HOST:]CONT[/tcp|udp]`, each of the ports perhaps a range: adds them to `ports`. As with docker, ranges of one length are
 /// paired, and one port of the container takes the first of a range of the host's that is free.
 pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
-    let wrong = || {
-        Error::usage("--publish takes [IP:][HOST[-END]:]CONT[-END][/tcp|udp], not", word.as_bytes())
-            .with_hint("a port is at most 65535, an address of IPv6 in brackets")
+    let wrong = |hint| {
+        Error::usage("--publish takes [IP:][HOST[-END]:]CONT[-END][/tcp|udp], not", word.as_bytes()).with_hint(hint)
     };
     let (rest, protocol) = split_once(word.as_bytes(), b'/').unwrap_or((word.as_bytes(), b"tcp"));
     let datagrams = protocol.eq_ignore_ascii_case(b"udp");
@@ -107,18 +106,21 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     };
     let (named, address_word) = match address {
         b"" => (None, &b"0.0.0.0"[..]),
-        _ => (Some(socket_address(address).ok_or_else(wrong)?), address),
+        _ => (
+            Some(socket_address(address).ok_or_else(|| wrong("an address is in numbers, and of IPv6 in brackets"))?),
+            address,
+        ),
     };
     let (Some((first, last)), Some((host, host_last))) =
         (range(container), range(if host.is_empty() { b"0" } else { host }))
     else {
-        return Err(wrong());
+        return Err(wrong(NUMBERS));
     };
-    if first == 0 || !datagrams && !protocol.eq_ignore_ascii_case(b"tcp") {
-        return Err(wrong());
+    if !datagrams && !protocol.eq_ignore_ascii_case(b"tcp") {
+        return Err(wrong("behind the port stands tcp or udp"));
     }
-    if host == 0 && host_last != 0 {
-        return Err(wrong());
+    if first == 0 || host == 0 && host_last != 0 {
+        return Err(wrong(NUMBERS));
     }
     // One port takes the first of a range that is free.
     let is_choice = first == last && host != host_last;
@@ -141,6 +143,8 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     }
     Ok(())
 }
+
+const NUMBERS: &str = "a port is a number up to 65535";
 
 /// What is before the last colon, and what is behind it. The colons of an address in brackets do not count.
 fn split_last(word: &[u8]) -> (&[u8], &[u8]) {

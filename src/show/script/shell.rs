@@ -130,9 +130,9 @@ exec "$unshare" --cgroup sh -c "$rest" "$0" "$made" "$@""#;
 
 /// A shell can close no descriptor above 9.
 pub(super) const CLOSE: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-for file in /proc/self/fd/*; do
-    case ${file##*/} in ?) ;; *) stop "descriptor ${file##*/} is open, and sh cannot close it: in bash exec ${file##*/}>&- does, before the script" ;; esac
-done"#;
+others=
+for file in /proc/self/fd/??*; do [ ! -e "$file" ] || others="$others ${file##*/}>&-"; done
+[ ! "$others" ] || stop "descriptors are open that sh cannot close: in bash exec$others does, before the script""#;
 
 /// A line that ends a here-document, and is not in its text.
 pub(super) fn delimiter(text: &[u8]) -> Vec<u8> {
