@@ -11,7 +11,7 @@
 //! | 2 | [`cgroup`], [`root`], [`volume`], [`network`], [`terminal`] | one subject each: its data, its steps, its words |
 //! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`sysctl`], [`signals`] | likewise |
 //! | 2 | [`namespaces`], [`command`], [`init`], [`report`], [`state`], [`log`], [`streams`] | likewise |
-//! | 1 | [`spec`], [`host`], [`step`] | data: the container that is wanted, this host, and what steps share |
+//! | 1 | [`spec`], [`host`], [`places`], [`step`] | data: the container that is wanted, this host, and what steps share |
 //! | 0 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`bytes`], [`error`], [`mountinfo`], [`passwd`], [`environment`], [`capabilities`] | pure: no system calls |
 
@@ -51,6 +51,7 @@ pub mod userns;
 pub mod volume;
 
 pub mod host;
+pub mod places;
 pub mod spec;
 
 #[allow(unsafe_code)]

@@ -4,6 +4,7 @@
 
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
+use crate::places::Target;
 use crate::spec::{LogTo, Spec};
 use crate::state::{LOG, OLD, Record, STDIN};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
@@ -46,6 +47,8 @@ step! {
     pub struct DetachStreams {
         /// The container.
         pub spec: &'static Spec,
+        /// The file of `--log`.
+        pub file: Option<&'static Target>,
         /// Where the log is left.
         pub log: &'static Slot<&'static mut Log>,
     }
@@ -70,7 +73,10 @@ impl ParentStep for DetachStreams {
         let stdout = match self.spec.log {
             LogTo::Caller => return Ok(()),
             LogTo::Nowhere => null()?,
-            LogTo::File(path) => sys::open_to_append(path)?,
+            LogTo::File(_) => {
+                let Some((directory, name)) = self.file else { return Ok(()) };
+                sys::open_to_append(directory.as_ref(), name)?
+            }
             LogTo::Own => {
                 let (pipe, write) = sys::pipe2()?;
                 self.log.set(Some(Box::leak(Box::new(Log::open(

@@ -13,6 +13,7 @@ use mydocker::error::{Error, Result};
 use mydocker::host::Host;
 use mydocker::namespaces::NotedRoot;
 use mydocker::network::bridge::Bridge;
+use mydocker::places::Places;
 use mydocker::plan::exec::Target;
 use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
@@ -158,7 +159,7 @@ fn exec(
             sealed::become_copy(started_as, environment)?;
         }
     }
-    begin_trace(own.trace, environment)?;
+    begin_trace(own.trace, &own.spec, environment)?;
     let folder = folder()?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
@@ -216,14 +217,14 @@ fn leak(fd: Fd) -> FdRef<'static> {
     Box::leak(Box::new(fd)).borrow()
 }
 
-fn begin_trace(to: Option<TraceTo>, environment: &[&'static CStr]) -> Result<()> {
+fn begin_trace(to: Option<TraceTo>, spec: &Spec, environment: &[&'static CStr]) -> Result<()> {
     let Some(to) = to else { return Ok(()) };
     let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
-    let file = match to {
+    let target = match to {
         TraceTo::Stderr => None,
-        TraceTo::File(path) => Some(path),
+        TraceTo::File(path) => Some(Places::of(spec).target(path)?),
     };
-    trace::begin(file, plain)
+    trace::begin(target.as_ref().map(|(directory, name)| (directory.as_ref(), *name)), plain)
 }
 
 fn run(
@@ -242,7 +243,7 @@ fn run(
     streams::find_passed(&mut request.spec, environment)?;
     // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
     let callers = if request.spec.detach { sys::open_descriptors(3) } else { Vec::new() };
-    begin_trace(request.trace, environment)?;
+    begin_trace(request.trace, &request.spec, environment)?;
     let (mut front, mut kept, mut said) = (None, None, None);
     if request.spec.detach {
         let (uid, _) = sys::effective_ids();

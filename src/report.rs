@@ -3,22 +3,23 @@
 
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
+use crate::places::Target;
 use crate::step::{Parent, ParentStep};
-use crate::sys;
+use crate::sys::{self, Dir};
 use alloc::vec::Vec;
-use core::ffi::CStr;
 
 step! {
     /// Creates the file for the pid.
     pub struct OpenPidFile {
-        /// Its path.
-        pub path: &'static CStr,
+        /// Where it is.
+        pub target: &'static Target,
     }
 }
 
 impl ParentStep for OpenPidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        parent.pid_file = Some(sys::create_file(self.path)?);
+        let (directory, name) = self.target;
+        parent.pid_file = Some(sys::create_file(directory.as_ref(), name)?);
         Ok(())
     }
 }
@@ -45,8 +46,8 @@ impl ParentStep for WritePidFile {
 step! {
     /// Writes the name of the container into a file that must not exist yet.
     pub struct WriteCidFile {
-        /// Its path.
-        pub path: &'static CStr,
+        /// Where it is.
+        pub target: &'static Target,
         /// The name, or what else tells it from others.
         pub id: &'static [u8],
     }
@@ -55,8 +56,9 @@ step! {
 impl ParentStep for WriteCidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let hint = (Errno::EEXIST, "its container may still run: remove the file, or name another one");
-        sys::create(None, self.path, self.id).map_err(|e| e.hint_for(&[hint]))?;
-        parent.cid_file = Some(self.path);
+        let (directory, name) = self.target;
+        sys::create(directory.as_ref().map(Dir::fd), name, self.id).map_err(|e| e.hint_for(&[hint]))?;
+        parent.cid_file = Some(self.target);
         Ok(())
     }
 }
@@ -64,14 +66,15 @@ impl ParentStep for WriteCidFile {
 step! {
     /// Creates the file for the numbers at the end.
     pub struct OpenStatsFile {
-        /// Its path.
-        pub path: &'static CStr,
+        /// Where it is.
+        pub target: &'static Target,
     }
 }
 
 impl ParentStep for OpenStatsFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        parent.stats_file = Some(sys::create_file(self.path)?);
+        let (directory, name) = self.target;
+        parent.stats_file = Some(sys::create_file(directory.as_ref(), name)?);
         Ok(())
     }
 }

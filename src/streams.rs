@@ -6,7 +6,9 @@ use crate::error::{Errno, Error, Result};
 use crate::root::enter::restrict;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep};
+use crate::sys::record::OVERFLOW_ID;
 use crate::sys::{self, Access, Fd, FdRef, MountAttr, MountFlags, OpenFlags, Status, Whence};
+use crate::userns::Maps;
 use core::ffi::CStr;
 
 /// Refuses a directory or an O_PATH descriptor as a stream: through `/proc/self/fd/0/..` it leads to every file of this host.
@@ -84,19 +86,26 @@ pub struct Input {
     status: Status,
     /// How far the caller has read it.
     offset: u64,
+    /// The command may have the id of its owner, who can change its mode.
+    has_owner_inside: bool,
 }
 
 impl Input {
     /// stdin, if it is such a file. One without a name (a here-document of a shell, a memfd) stays as it is: it has no path by which
     /// a mount of it could be found, and nobody else finds it by one.
-    pub fn find() -> Result<Option<Input>> {
+    pub fn find(maps: Option<&Maps>, in_userns: bool) -> Result<Option<Input>> {
         let status = sys::statx_fd(FdRef::STDIN).map_err(|e| e.about(b"/proc/self/fd/0"))?;
         let is_file = matches!(status.kind(), libc::S_IFREG | libc::S_IFBLK) && status.links > 0;
         if !is_file || sys::may_write(FdRef::STDIN)? {
             return Ok(None);
         }
         let path = bytes::c_string(&[&sys::path_of(FdRef::STDIN)?]);
-        Ok(Some(Input { path, status, offset: sys::lseek(FdRef::STDIN, 0, Whence::CUR)? }))
+        // Outside a user namespace whoever may change its mode may write to it.
+        let has_owner_inside = match maps {
+            Some(maps) => maps.has_user(status.uid),
+            None => in_userns && status.uid != OVERFLOW_ID,
+        };
+        Ok(Some(Input { path, status, offset: sys::lseek(FdRef::STDIN, 0, Whence::CUR)?, has_owner_inside }))
     }
 
     /// Opens it again. The descriptor keeps the mount, which is attached nowhere, and the mount forbids what the mode of the
@@ -144,7 +153,9 @@ impl ChildStep for ReopenStdin {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let file = match self.input.open_read_only(child) {
             // Where the file itself forbids it, nothing is lost.
-            Err(_) if !sys::has_access(c"/proc/self/fd/0", Access::W_OK) => return Ok(()),
+            Err(_) if !self.input.has_owner_inside && !sys::has_access(c"/proc/self/fd/0", Access::W_OK) => {
+                return Ok(());
+            }
             Err(e) => {
                 let hint = "stdin cannot be made read-only: give it to the command through a pipe, as in: cat FILE | mydocker run ..";
                 return Err(e.about(self.input.path.to_bytes()).with_hint(hint));

@@ -33,6 +33,12 @@ pub struct Maps {
 }
 
 impl Maps {
+    /// Whether a user id of this host is one inside.
+    pub fn has_user(&self, uid: u32) -> bool {
+        let is_in = |range: &Range| (range.start..range.start + range.count).contains(&uid.into());
+        uid == self.uid || self.ranges.as_ref().is_some_and(|(users, _)| is_in(users))
+    }
+
     /// Those of the caller. Ranges need newuidmap and newgidmap, which are set-user-ID and so do not work under no_new_privs.
     pub fn find(host: &Host, keep: bool) -> &'static Maps {
         let (uid, gid) = host.ids;

@@ -2,12 +2,13 @@
 
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
+use crate::places;
 use crate::root::create::{DIRECTORY, FILE, create_missing};
 use crate::root::enter::restrict;
 use crate::root::own;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot};
-use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags, record};
+use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -200,6 +201,8 @@ step! {
     pub struct OpenVolume {
         /// Its path on the host.
         pub source: &'static CStr,
+        /// Which file it is, if the container can write to what it is in.
+        pub known: Option<Identity>,
         /// Where its mounts are left.
         pub tree: &'static Slot<Fd>,
     }
@@ -207,11 +210,17 @@ step! {
 
 impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
-        let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
+        let tree = sys::open_tree(self.source).map_err(explain_source)?;
+        places::check(self.known, &|| sys::statx_fd(tree.borrow()), self.source)?;
         self.tree.set(Some(tree));
         Ok(())
     }
+}
+
+/// What to do where there is no such source.
+pub fn explain_source(error: Error) -> Error {
+    let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
+    error.hint_for(&[(Errno::ENOENT, hint)])
 }
 
 step! {

@@ -70,8 +70,9 @@ does not see the client's address. Containers on one bridge find each other by
         text: "\
 A run without --rootfs is no boundary: the command sees the files of the host,
 and reaches what its user reaches. With --rootfs it is one. These undo it:
---privileged; --cap-add of SYS_ADMIN, SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH or
-MKNOD; as root, --pid host; and what you hand in, such as -v /:/host or a disk.
+--privileged; --cap-add of SYS_ADMIN, SYS_MODULE, SYS_RAWIO, DAC_READ_SEARCH,
+MKNOD, PERFMON or BPF; as root, --pid host; and what you hand in, such as
+-v /:/host or a disk.
 
 The command has docker's capabilities without MKNOD, cannot gain others, and a
 filter refuses rarely needed system calls; /sys and the cgroups are read-only.

@@ -75,7 +75,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     for (volume, tree) in &parts.volumes {
         if let Some(source) = volume.content.source() {
-            steps.add(OpenVolume { source, tree });
+            let known = parts.known.iter().find(|(path, _)| *path == source).map(|(_, file)| *file);
+            steps.add(OpenVolume { source, known, tree });
         }
     }
     if let Some(names) = parts.names.filter(|_| parts.etc_files.iter().any(|file| file.tree.is_some())) {
@@ -363,7 +364,7 @@ fn enter_root(
     }
     match &root.source {
         Source::Image(image) => steps.add(MountImage { image, below_writes: root.writes.is_some() }),
-        Source::Directory(path) if root.writes.is_none() => steps.add(BindRoot { path }),
+        Source::Directory(path) if root.writes.is_none() => steps.add(BindRoot { path, known: root.known }),
         Source::Directory(_) | Source::Host => {}
     }
     for layer in &root.layers {

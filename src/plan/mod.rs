@@ -14,6 +14,7 @@ use crate::log::Log;
 use crate::network::bridge::Bridge;
 use crate::network::names::Names;
 use crate::network::slirp;
+use crate::places::{Places, Targets};
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
@@ -21,7 +22,7 @@ use crate::spec::{Network, Spec, Volume};
 use crate::state::Held;
 use crate::step::{ChildStep, Listed, ParentStep, Slot};
 use crate::streams::{self, Input};
-use crate::sys::{self, CloneFlags, Fd};
+use crate::sys::{self, CloneFlags, Fd, Identity};
 use crate::terminal::Terminal;
 use crate::userns::{Ids, Maps};
 use crate::volume;
@@ -62,6 +63,10 @@ pub struct Parts {
     pub root: Option<&'static Root>,
     /// The mounts in its root, each with a slot for its tree, which is opened while the host can still be seen.
     pub volumes: Vec<(Volume, Slot<Fd>)>,
+    /// Which files the sources of volumes are that are named below what the container can write to.
+    pub known: Vec<(&'static CStr, Identity)>,
+    /// The files that mydocker writes.
+    pub targets: Targets,
     /// The files that its root is given.
     pub etc_files: Vec<EtcFile>,
     /// The words of the command, each with a NUL after it.
@@ -102,7 +107,8 @@ impl Parts {
             };
             return Err(Error::refused("no --group-add:", word.as_bytes(), hint));
         }
-        parts.root = Root::find(spec, host, in_userns)?;
+        let mut places = Places::of(spec);
+        parts.root = Root::find(spec, host, in_userns, &mut places)?;
         let own_root = parts.root.is_some();
         parts.find_input(spec, own_root)?;
         let mut binds = Vec::new();
@@ -115,7 +121,13 @@ impl Parts {
         let mut add = |volume: Volume| parts.volumes.push((volume, Slot::default()));
         for volume in &spec.volumes {
             add(*volume);
+            if let Some(source) = volume.content.source()
+                && let Some(file) = places.known(source).map_err(volume::explain_source)?
+            {
+                parts.known.push((source, file));
+            }
         }
+        parts.targets = Targets::of(spec, &mut places)?;
         for paths in &spec.devices {
             add(volume::device(*paths)?);
         }
@@ -180,7 +192,7 @@ impl Parts {
         streams::check()?;
         // With a terminal, or detached, the command does not have the caller's stdin.
         if (own_root || spec.read_only) && !spec.tty && !spec.detach {
-            self.input = Input::find()?;
+            self.input = Input::find(self.maps, self.ids.in_userns)?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::report::{OpenPidFile, OpenStatsFile, WriteCidFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::{BlockSignals, StartTimer};
-use crate::spec::{Network, Spec, StatsTo};
+use crate::spec::{Network, Spec};
 use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Slot, Steps};
 use crate::sys;
@@ -37,11 +37,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
         steps.add(AttachImage { image });
     }
-    if let Some(path) = spec.pid_file {
-        steps.add(OpenPidFile { path });
+    if let Some(target) = &parts.targets.pid {
+        steps.add(OpenPidFile { target });
     }
-    if let Some(StatsTo::File(path)) = spec.stats {
-        steps.add(OpenStatsFile { path });
+    if let Some(target) = &parts.targets.stats {
+        steps.add(OpenStatsFile { target });
     }
     if !spec.ports.is_empty() {
         steps.add(Listen { ports: &spec.ports });
@@ -60,7 +60,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MakeRecord { spec, host, environment: &parts.environment, directory, kept: &parts.kept });
     }
     if spec.detach {
-        steps.add(DetachStreams { spec, log: &parts.log });
+        steps.add(DetachStreams { spec, file: parts.targets.log.as_ref(), log: &parts.log });
     }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
@@ -105,12 +105,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         note(&mut steps, spec, parts);
     }
     // Late, so that a run that fails before makes no such file.
-    if let Some(path) = spec.cid_file {
+    if let Some(target) = &parts.targets.cid {
         let id = match spec.name {
             Some(name) => name.as_bytes(),
             None => bytes::to_decimal(host.pid.0 as u64).leak(),
         };
-        steps.add(WriteCidFile { path, id });
+        steps.add(WriteCidFile { target, id });
     }
     if let Some(seconds) = spec.timeout {
         steps.add(StartTimer { seconds });

@@ -570,7 +570,7 @@ mod tests {
     ];
 
     /// With SYS_ADMIN: mounts like the rest; containers in containers need them.
-    const MORE_BY_CAPABILITY: &[(&str, &str)] = &[("SYS_ADMIN", "pivot_root open_tree_attr")];
+    const MORE_BY_CAPABILITY: &[(&str, &str)] = &[("SYS_ADMIN", "pivot_root open_tree_attr"), ("LEASE", "fcntl")];
     /// What docker's allows with a capability, and ours never: the security modules' names are the host's.
     const FEWER_BY_CAPABILITY: [&str; 3] = ["lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr"];
 
@@ -596,9 +596,9 @@ mod tests {
         let surplus: Vec<_> = ours.iter().filter(|name| !dockers.contains(name) && !more.contains(name)).collect();
         assert!(surplus.is_empty(), "allowed without a reason: {surplus:?}");
         assert!(more.iter().all(|name| ours.contains(name) && !dockers.contains(name)), "reasons for nothing");
-        // Fewer: two requests of ioctl, which type on a terminal.
+        // Fewer: two requests of ioctl, which type on a terminal, and leases.
         let missing: Vec<_> = dockers.iter().filter(|name| !ours.contains(name)).collect();
-        assert_eq!(missing, [&"ioctl"]);
+        assert_eq!(missing, [&"fcntl", &"ioctl"]);
 
         for (number, capability) in capabilities.iter().enumerate() {
             let kept = always_allowed(&rules, 1 << number);

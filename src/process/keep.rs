@@ -4,6 +4,7 @@
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::log::{self, Log};
+use crate::places::Places;
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{LogTo, Restart, Spec};
@@ -181,7 +182,10 @@ impl Said {
                 sys::dup3(write.borrow(), FdRef::STDERR)?;
                 Ok(Some(Said { pipe, dir: Dir::open(Some(dir), c".")?, log_size: spec.log_size }))
             }
-            LogTo::File(path) => sys::dup3(sys::open_to_append(path)?.borrow(), FdRef::STDERR).map(|()| None),
+            LogTo::File(path) => {
+                let (directory, name) = Places::of(spec).target(path)?;
+                sys::dup3(sys::open_to_append(directory.as_ref(), name)?.borrow(), FdRef::STDERR).map(|()| None)
+            }
             LogTo::Caller | LogTo::Nowhere => Ok(None),
         }
     }

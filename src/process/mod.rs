@@ -122,8 +122,12 @@ pub fn carry_out(
     };
     if started.is_err() {
         create::undo(parent);
-        if let Some(path) = parent.cid_file {
-            sys::unlink_path(path);
+        if let Some((directory, name)) = parent.cid_file {
+            match directory {
+                // There is nobody to tell.
+                Some(directory) => drop(directory.unlink(name)),
+                None => sys::unlink_path(name),
+            }
         }
     }
     beside.end_signal = supervisor.end_signal();

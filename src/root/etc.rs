@@ -257,7 +257,7 @@ impl ChildStep for BindEtcFile {
             sys::move_mount(&tree, &target, path)?;
             return restrict(child, &tree, path, MountAttr::RDONLY, MountFlags::NONE);
         }
-        let source = sys::create(child.own.dev.as_ref(), source, content)?;
+        let source = sys::create(child.own.dev.as_ref().map(Fd::borrow), source, content)?;
         let source = own::name_of(child, &source)?;
         let source = source.as_c_str().unwrap_or_default();
         if self.read_only {

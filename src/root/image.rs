@@ -3,8 +3,9 @@
 use super::{LOWER, STAGE};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
+use crate::places;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Fd, Loop, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, Identity, Loop, MountFlags, OpenFlags};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -66,8 +67,9 @@ impl Image {
 
     /// Opens it and looks for a mark. The kernel loads the module of a filesystem that is asked for by name; an image without a
     /// mark may hold any that the kernel has already.
-    pub fn open(path: &'static CStr) -> Result<&'static Image> {
+    pub fn open(path: &'static CStr, known: Option<Identity>) -> Result<&'static Image> {
         let file = sys::open(path, OpenFlags::NONE)?;
+        places::check(known, &|| sys::statx_fd(file.borrow()), path)?;
         let has = |offset: u64, mark: &[u8]| -> Result<bool> {
             let mut bytes = [0u8; 8];
             let n = sys::pread(file.borrow(), &mut bytes, offset).map_err(|e| e.about(path.to_bytes()))?;

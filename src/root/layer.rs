@@ -1,12 +1,13 @@
 //! Writes that go to memory: an overlay over the root, and one over each mount in it.
 
-use super::{LOWER, MERGED, STAGE, Source};
+use super::{LOWER, MERGED, Root, STAGE, Source};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
+use crate::places;
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, MountFlags, OpenFlags};
+use crate::sys::{self, Identity, MountFlags, OpenFlags};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -30,18 +31,20 @@ pub struct Layer {
     pub flags: MountFlags,
     /// It is in a user namespace.
     in_userns: bool,
+    /// Which directory is at `lower`, if the container can write to what that is in.
+    known: Option<Identity>,
 }
 
 /// The root and the mounts in it, except where the container has its own.
-pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'static Layer>> {
-    let (top, lower) = match source {
-        Source::Image(image) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", image.flags(), in_userns)]),
+pub fn find(root: &Root, host: &Host, in_userns: bool) -> Result<Vec<&'static Layer>> {
+    let (top, lower) = match &root.source {
+        Source::Image(image) => return Ok(alloc::vec![Layer::new(0, LOWER, b"", image.flags(), in_userns, None)]),
         Source::Host => (Vec::new(), c"/"),
         Source::Directory(path) => {
             (sys::path_of(sys::open(path, OpenFlags::PATH | OpenFlags::DIRECTORY)?.borrow())?, *path)
         }
     };
-    let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns)];
+    let mut layers = alloc::vec![Layer::new(0, lower, b"", MountFlags::NONE, in_userns, root.known)];
     let all = host.mounts.as_ref().map_err(|e| *e)?;
     for mount in all {
         let point = mountinfo::unescape(mount.point);
@@ -54,8 +57,8 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
         {
             continue;
         }
-        let layer =
-            Layer::new(layers.len(), point, below, MountFlags::of_options(mount.options) & FORBIDDING, in_userns);
+        let flags = MountFlags::of_options(mount.options) & FORBIDDING;
+        let layer = Layer::new(layers.len(), point, below, flags, in_userns, None);
         // A mount comes after its parent, whose path is a prefix of its own.
         let before = layers.iter().filter(|other| other.target <= layer.target).count();
         layers.insert(before, layer);
@@ -64,7 +67,14 @@ pub fn find(source: &Source, host: &Host, in_userns: bool) -> Result<Vec<&'stati
 }
 
 impl Layer {
-    fn new(number: usize, lower: &'static CStr, below: &[u8], flags: MountFlags, in_userns: bool) -> &'static Layer {
+    fn new(
+        number: usize,
+        lower: &'static CStr,
+        below: &[u8],
+        flags: MountFlags,
+        in_userns: bool,
+        known: Option<Identity>,
+    ) -> &'static Layer {
         let number = bytes::to_decimal(number as u64);
         let upper = bytes::c_string(&[b"/proc/upper", &number]);
         let work = bytes::c_string(&[b"/proc/work", &number]);
@@ -85,6 +95,7 @@ impl Layer {
             ]),
             flags,
             in_userns,
+            known,
         }))
     }
 
@@ -98,6 +109,7 @@ impl Layer {
         }
         // The top of an overlay has the owner and the mode of the upper directory: make them those of the lower.
         let top = sys::statx(c".", true)?;
+        places::check(self.known, &|| Ok(top), self.lower)?;
         sys::mkdir(None, self.upper, top.mode & 0o7777)?;
         if (top.uid, top.gid) != (0, 0) {
             match sys::chown(self.upper, top.uid, top.gid) {

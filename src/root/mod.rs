@@ -18,8 +18,9 @@ pub mod workdir;
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
+use crate::places::Places;
 use crate::spec::Spec;
-use crate::sys;
+use crate::sys::{self, Identity};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -47,6 +48,8 @@ pub enum Source {
 pub struct Root {
     /// What it is made of.
     pub source: Source,
+    /// Which file or directory that is, if the container can write to what it is in.
+    pub known: Option<Identity>,
     /// The options of the tmpfs that writes go to; `None` if they go to the source.
     pub writes: Option<&'static CStr>,
     /// With `writes`: the overlays, first that of the root itself, then one for each mount in it; a mount comes after its
@@ -58,15 +61,16 @@ const NO_ROOT: &str = "--rootfs names a folder, or a file with a filesystem: myd
 
 impl Root {
     /// Looks at what the `spec` names.
-    pub fn find(spec: &Spec, host: &Host, in_userns: bool) -> Result<Option<&'static Root>> {
+    pub fn find(spec: &Spec, host: &Host, in_userns: bool, places: &mut Places) -> Result<Option<&'static Root>> {
         if spec.rootfs.is_none() && !spec.ephemeral {
             return Ok(None);
         }
+        let known = spec.rootfs.map_or(Ok(None), |path| places.known(path))?;
         let source = match spec.rootfs {
             None => Source::Host,
             Some(path) => match sys::statx(path, true).map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_ROOT)]))?.kind() {
                 libc::S_IFDIR => Source::Directory(path),
-                libc::S_IFREG | libc::S_IFBLK => Source::Image(Image::open(path)?),
+                libc::S_IFREG | libc::S_IFBLK => Source::Image(Image::open(path, known)?),
                 _ => {
                     let hint = "neither a directory, nor a file or a device with a filesystem in it";
                     return Err(Error::refused("no root", path.to_bytes(), hint));
@@ -74,7 +78,7 @@ impl Root {
             },
         };
         let in_memory = spec.ephemeral || matches!(source, Source::Image(_)) && !spec.read_only;
-        let root = Box::leak(Box::new(Root { source, writes: None, layers: Vec::new() }));
+        let root = Box::leak(Box::new(Root { source, known, writes: None, layers: Vec::new() }));
         if in_memory {
             let mut options = Vec::from(b"mode=755");
             // Half the limit on memory, so that a full root fails with ENOSPC instead of an OOM kill.
@@ -87,7 +91,7 @@ impl Root {
                 options.put_decimal((size / 2048).max(4096));
             }
             root.writes = Some(bytes::c_string(&[&options]));
-            root.layers = layer::find(&root.source, host, in_userns)?;
+            root.layers = layer::find(root, host, in_userns)?;
         }
         Ok(Some(root))
     }

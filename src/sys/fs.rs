@@ -37,6 +37,14 @@ impl Dir {
         Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
     }
 
+    /// Opens `path` in it, which does not lead out of it, by no link either.
+    pub fn beneath(&self, path: &CStr, flags: OpenFlags) -> Result<Dir> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let named = bytes::c_string(&path_below(Some(self), path)).to_bytes();
+        let fd = above_the_streams(&|| openat2_at(self.fd(), path, flags, resolve)).map_err(|e| e.about(named))?;
+        Ok(Dir { fd, path: named })
+    }
+
     /// Opens `path` itself: a symbolic link is not followed.
     pub fn open_itself(path: &CStr) -> Result<Dir> {
         let fd = open_below(None, path, OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW)?;
@@ -227,14 +235,29 @@ pub fn openat(dir: &Fd, name: &CStr, flags: OpenFlags) -> Result<Fd> {
 /// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
 /// link is not followed, nobody waits for the reader of a FIFO, and nobody but its owner, the caller, can read it. A name such as
 /// `/dev/stderr` or `/dev/fd/3` is the descriptor itself, which stays as it is.
-pub fn create_file(path: &CStr) -> Result<Fd> {
+pub fn create_file(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     if let Some(number) = descriptor_named(path.to_bytes()) {
-        return fd::duplicate(number).map_err(|e| e.about(path.to_bytes()).with_hint("the caller has not opened it"));
+        return duplicate_named(number, path);
     }
+    let (file, kind) = create_own(below, path, OpenFlags::NONE)?;
+    if kind == libc::S_IFREG || record::is_on() {
+        ftruncate(&file, 0).map_err(|e| e.about(path.to_bytes()))?;
+        fchmod(file.borrow(), 0o600).map_err(|e| e.about(path.to_bytes()))?;
+    }
+    Ok(file)
+}
+
+fn duplicate_named(number: usize, path: &CStr) -> Result<Fd> {
+    fd::duplicate(number).map_err(|e| e.about(path.to_bytes()).with_hint("the caller has not opened it"))
+}
+
+/// Opens a file to write to, which others are not to have put there. Also returns its kind.
+fn create_own(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd, u32)> {
+    let dir = below.map_or(FdRef::CWD, Dir::fd);
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::NONBLOCK | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
     let file = above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }.about_path(path).map(Fd::own)
+        unsafe { call!(openat(dir, path, flags | more, Mode(0o600))) }.about_path_in(below, path).map(Fd::own)
     })
     .map_err(|e| {
         e.hint_for(&[
@@ -250,11 +273,7 @@ pub fn create_file(path: &CStr) -> Result<Fd> {
         let hint = "others could read or change it: remove it, or name another file";
         return Err(Error::refused("it belongs to another user, or has another name:", path.to_bytes(), hint));
     }
-    if status.kind() == libc::S_IFREG || record::is_on() {
-        ftruncate(&file, 0).map_err(|e| e.about(path.to_bytes()))?;
-        fchmod(file.borrow(), 0o600).map_err(|e| e.about(path.to_bytes()))?;
-    }
-    Ok(file)
+    Ok((file, status.kind()))
 }
 
 /// The descriptor that a path names.
@@ -285,15 +304,12 @@ fn truncate(file: &Fd, len: usize) -> Outcome {
     unsafe { call!(ftruncate(file.borrow(), len)) }
 }
 
-/// openat(2) of a file to append to, which is created if it is missing. It does not wait for the reader of a FIFO: ENXIO.
-/// Once the FIFO is open, whoever writes to it waits as usual.
-pub fn open_to_append(path: &CStr) -> Result<Fd> {
-    let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND | OpenFlags::NONBLOCK | OpenFlags::CLOEXEC;
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let file = unsafe { call!(openat(FdRef::CWD, path, flags, Mode(0o600))) }
-        .about_path(path)
-        .map_err(|e| e.hint_for(&[(Errno::ENXIO, NO_READER)]))
-        .map(Fd::own)?;
+/// The same for a file to append to. Once a FIFO is open, whoever writes to it waits as usual.
+pub fn open_to_append(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
+    if let Some(number) = descriptor_named(path.to_bytes()) {
+        return duplicate_named(number, path);
+    }
+    let (file, _) = create_own(below, path, OpenFlags::APPEND)?;
     fd::set_status_flags(file.borrow(), OpenFlags::APPEND)?;
     Ok(file)
 }
@@ -330,10 +346,11 @@ pub fn create_empty(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
 }
 
 /// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open.
-pub fn create(dir: Option<&Fd>, path: &CStr, content: &[u8]) -> Result<Fd> {
+pub fn create(dir: Option<FdRef>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    let file = unsafe { call!(openat(at(dir), path, flags, Mode(0o644))) }.about_path(path).map(Fd::own)?;
+    let file = unsafe { call!(openat(dir.unwrap_or(FdRef::CWD), path, flags, Mode(0o644))) };
+    let file = file.about_path(path).map(Fd::own)?;
     fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))?;
     Ok(file)
 }

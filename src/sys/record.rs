@@ -400,7 +400,7 @@ impl Recorder {
 }
 
 /// What an id that a user namespace does not have is shown as: user_namespaces(7).
-const OVERFLOW_ID: u32 = 65534;
+pub const OVERFLOW_ID: u32 = 65534;
 
 /// The descriptor in a structure that an argument points to: the cgroup of clone3, the file of a loop device.
 fn fd_within(made: &Made, bytes: &[u8]) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! `--trace`: every call as it returns, one line each, as strace(1) shows it. The calls of the trace itself (for its file, the
 //! time, its writes) do not go through the gate, and so are not shown.
 
+use super::Dir;
 use super::fd::{Fd, FdRef};
 use super::flags::SigSet;
 use super::gate::{self, INTERRUPTED, Made};
@@ -89,10 +90,11 @@ fn now() -> u64 {
     time[0] * 1_000_000 + time[1] / 1000
 }
 
-/// From here on every call is shown: in the file at `path`, which is emptied, or without one on stderr. `plain`: without
+/// From here on every call is shown: in the file at `target`, in a directory or in the working directory, which is emptied, or without one on stderr. `plain`: without
 /// colours, even on a terminal.
-pub fn begin(path: Option<&CStr>, plain: bool) -> Result<()> {
-    let file = path.map(super::fs::create_file).transpose()?;
+pub fn begin(target: Option<(Option<&Dir>, &CStr)>, plain: bool) -> Result<()> {
+    let file = target.map(|(directory, name)| super::fs::create_file(directory, name)).transpose()?;
+    let path = target.map(|(_, name)| name);
     let fd = file.as_ref().map_or(FdRef::STDERR, Fd::borrow);
     // A pipe or a terminal is opened again, so that no write can wait.
     let again = super::tty::open_again(fd);

@@ -362,6 +362,64 @@ probe!("hold-in", |words| {
     crate::probes::run("hold".as_ref(), words)
 });
 
+case!(links_where_the_container_can_write, Needs::ROOT);
+/// What is named below its root or one of its volumes it can exchange for a link to any place of the host, for the next start.
+fn links_where_the_container_can_write() {
+    let (root, host) = (Root::with_directories(), Folder::new());
+    host.write("file", b"the host's\n");
+    let path = root.path();
+    for name in ["data", "run", "inner"] {
+        std::fs::create_dir(root.0.path(name)).expect("mkdir");
+    }
+    for name in ["proc", "sys", "dev", "etc"] {
+        std::fs::create_dir(root.0.path("inner").join(name)).expect("mkdir");
+    }
+    std::fs::copy(probe_file(), root.0.path("inner/probe")).expect("copy");
+    let (in_root, above) = (format!("{path}/./data/:/mnt"), format!("{path}:/mnt"));
+    let inner = |more: &[&str]| {
+        let words = ["run", "--no-limits", "-v", &above, "--rootfs", &format!("{path}/inner")];
+        mydocker(&[&words[..], more, &["/probe", "--probe", "list", "/"]].concat()).finish()
+    };
+    let data = || root.probe(&["--no-limits", "-v", &in_root], &["list", "/mnt"]).finish();
+    let file = |option: &str, name: &str| {
+        let detach: &[&str] = if option == "--log" { &["-d", "--rm"] } else { &[] };
+        let option = format!("{option}={path}/{name}");
+        root.probe(&[&["--no-limits", &option], detach].concat(), &["status", "0"]).finish()
+    };
+    const FILES: [&str; 5] = ["--pid-file", "--stats", "--trace", "--cidfile", "--log"];
+    // As long as there are no links, all of it works.
+    data().success();
+    for how in [&[][..], &["--ephemeral"], &["--read-only"]] {
+        assert!(inner(how).success().contains("probe"), "{how:?}");
+    }
+    for option in FILES {
+        assert_eq!(file(option, &format!("run/{}", &option[2..])).code(), 0, "{option}");
+    }
+    for name in ["data", "run", "inner"] {
+        std::fs::rename(root.0.path(name), root.0.path(&format!("old-{name}"))).expect("rename");
+        std::os::unix::fs::symlink(host.as_path(), root.0.path(name)).expect("symlink");
+    }
+    const SAYS: &str = "no link leads out";
+    data().refused(125, &["data", SAYS]);
+    // One that stays inside is followed, as it was.
+    std::os::unix::fs::symlink("old-data", root.0.path("inside")).expect("symlink");
+    root.probe(&["--no-limits", "-v", &format!("{path}/inside:/mnt")], &["list", "/mnt"]).finish().success();
+    for how in [&[][..], &["--ephemeral"], &["--read-only"]] {
+        inner(how).refused(125, &["inner", SAYS]);
+    }
+    for option in FILES {
+        file(option, "run/file").refused(125, &["run", SAYS]);
+        file(option, "run/new").refused(125, &["run", SAYS]);
+    }
+    // The log itself, like the other files: a link, and another name of a file of the host's.
+    std::os::unix::fs::symlink(host.path("file"), root.0.path("link")).expect("symlink");
+    file("--log", "link").refused(125, &["link", "ELOOP"]);
+    std::fs::hard_link(host.path("file"), root.0.path("name")).expect("link");
+    file("--log", "name").refused(125, &["name", "has another name"]);
+    assert_eq!(std::fs::read(host.path("file")).expect("read"), b"the host's\n");
+    assert_eq!(std::fs::read_dir(host.as_path()).expect("list").count(), 1);
+}
+
 case!(files_of_the_run, Needs::NAMESPACES);
 /// `--pid-file`, `--stats` and `--trace` may name a place where others can write.
 fn files_of_the_run() {

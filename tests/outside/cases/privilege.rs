@@ -145,7 +145,7 @@ fn what_every_call_answers() {
         assert_eq!(answer(name), "0", "{name}");
     }
     // These calls are allowed, so the answer comes from the kernel's own check of the arguments.
-    for name in ["read", "ioctl"] {
+    for name in ["read", "ioctl", "fcntl"] {
         assert_eq!(answer(name), "EBADF", "{name}");
     }
     assert_eq!(answer("openat"), "EFAULT");
@@ -162,6 +162,8 @@ fn what_every_call_answers() {
         "unshare_newuser",
         "unshare_newtime",
         "setns",
+        "fcntl_setlease",
+        "fcntl_setlease_high",
         "ioctl_tiocsti",
         "ioctl_tiocsti_high",
         "ioctl_tioclinux",
@@ -209,6 +211,7 @@ fn what_calls_answer_with_a_capability() {
     for name in ["reboot", "init_module", "ioctl_tiocsti", "keyctl", "open_by_handle_at"] {
         assert_eq!(answer(name), "EPERM", "{name}");
     }
+    assert_eq!(answers(&["--cap-add=LEASE"])("fcntl_setlease"), "EBADF");
     let answer = answers(&["--cap-add=SYS_PTRACE"]);
     assert_eq!((answer("pidfd_getfd").as_str(), answer("setns").as_str()), ("EBADF", "EPERM"));
 }
@@ -220,6 +223,7 @@ fn what_calls_answer_without_the_filter() {
     for (name, expected) in [
         ("ioctl_tiocsti", "EBADF"),
         ("ioctl_tioclinux", "EBADF"),
+        ("fcntl_setlease", "EBADF"),
         ("clone3", "EINVAL"),
         ("personality_no_random", "0"),
         ("setns", "EBADF"),

@@ -3,13 +3,14 @@
 
 use crate::probes::c_string;
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, probe, probe_file};
+use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, pass_as, probe, probe_file};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::notes::note;
 use std::ffi::CStr;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
@@ -167,6 +168,30 @@ impl SharedFiles {
         let words: Vec<&str> = own.chain(["/probe", "--probe"]).chain(words.iter().copied()).collect();
         let run = mydocker_at(self.mydocker.as_ref(), &words).with(|command| command.current_dir("/"));
         if host().root { run.with(|command| command.uid(USER).gid(USER)) } else { run }
+    }
+}
+
+case!(a_file_of_ones_own_as_stdin, Needs::ROOT | Needs::USER_NAMESPACES);
+/// Its mode forbids to write to it, and its owner can change that; where it cannot be opened again, it is refused. One of somebody
+/// else's stays as it is.
+fn a_file_of_ones_own_as_stdin() {
+    let (shared_files, root) = own_root();
+    let hidden = Folder::new();
+    fs::set_permissions(hidden.as_path(), fs::Permissions::from_mode(0o700)).expect("chmod");
+    let file = hidden.write("file", b"of root's\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("chmod");
+    let read = || {
+        let stdin = fs::File::open(&file).expect("open");
+        let run = shared_files.in_root(&root, &[], &["reopen-stdin"]);
+        run.before(move || pass_as(stdin.as_raw_fd(), 0)).finish()
+    };
+    for (owner, works) in [(0, true), (USER, false)] {
+        // The group is none of the user's: so CAP_DAC_OVERRIDE inside does not count.
+        std::os::unix::fs::chown(&file, Some(owner), Some(50)).expect("chown");
+        match works {
+            true => assert!(read().success().ends_with(" of root's\n")),
+            false => read().refused(125, &[&file, "cat FILE | mydocker run"]),
+        }
     }
 }
 

@@ -885,7 +885,8 @@ fn a_relative_path() {
     let name = |path: &Path| path.file_name().expect("a name").to_str().expect("UTF-8").to_string();
     let (above, root) = (folder.as_path().parent().expect("a folder"), name(root.0.as_path()));
     let volume = format!("./{}:/data", name(folder.as_path()));
-    let link = folder.text("link");
+    let links = Folder::new();
+    let link = links.text("link");
     symlink(above.join(&root), &link).expect("symlink");
     for root in [root.clone(), format!("./{root}"), format!("{root}/../{root}/."), format!("{root}/"), link] {
         // These steps write a 0, as one that joins a cgroup does; so does that of `-u`, whose tool busybox has not.

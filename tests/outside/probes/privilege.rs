@@ -66,6 +66,9 @@ const CALLS: &[(&str, libc::c_long, [libc::c_long; 4])] = &[
     #[cfg(target_arch = "x86_64")]
     ("uprobe", 336, [0; 4]),
     ("setns", libc::SYS_setns, [-1, 0, 0, 0]),
+    ("fcntl", libc::SYS_fcntl, [-1, 3, 0, 0]),
+    ("fcntl_setlease", libc::SYS_fcntl, [-1, 0x400, 0, 0]),
+    ("fcntl_setlease_high", libc::SYS_fcntl, [-1, 0x1_0000_0400, 0, 0]),
     ("ioctl", libc::SYS_ioctl, [-1, 0x5401, 0, 0]),
     ("ioctl_tiocsti", libc::SYS_ioctl, [-1, 0x5412, 0, 0]),
     ("ioctl_tiocsti_high", libc::SYS_ioctl, [-1, 0x1_0000_5412, 0, 0]),
