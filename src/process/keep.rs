@@ -40,6 +40,9 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
     }
 }
 
+/// The word that the command is executed.
+const HEARD: &[u8] = b"0";
+
 /// Tells the process in front that the command is executed, and closes its streams here. An error means that it has ended
 /// before, so that nobody knows of the container.
 pub fn tell_front(plan: &Plan) -> Result<()> {
@@ -53,7 +56,7 @@ pub fn tell_front(plan: &Plan) -> Result<()> {
     for number in callers {
         sys::close_between(number, number)?;
     }
-    match sys::write_all(front.borrow(), b"0") {
+    match sys::write_all(front.borrow(), HEARD) {
         Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", b"", "")),
         other => other,
     }
@@ -115,7 +118,8 @@ pub fn restart(
             }
             return Ok(Err((front, record)));
         };
-        if front.take().is_some() {
+        let unheard = front.take();
+        if unheard.is_some() {
             close_streams(spec)?;
         }
         let ended = loop {
@@ -134,6 +138,10 @@ pub fn restart(
         if !state::has_run(dir)? {
             state::remove(folder, name, dir)?;
             return Ok(Ok(status));
+        }
+        // The command was executed: whoever is in front may not have heard it from one that was killed just then.
+        if let Some(front) = unheard.filter(|_| was_killed) {
+            let _ = sys::write_all(front.borrow(), HEARD);
         }
         if !has_noted {
             state::note_status(dir, End::of(status))?;

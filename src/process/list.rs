@@ -172,7 +172,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
     let Found { mut record, was_alive, ending } = found;
     let is_ending = ending.is_some();
     if let Some(ending) = ending {
-        finish_end(&mut record, ending)?;
+        finish_end(&mut record, name, ending)?;
     }
     match order.act {
         Act::List => return Ok(()),
@@ -377,10 +377,14 @@ fn begin_end(record: &Record, name: &CStr, timeout: Option<Option<u32>>) -> Resu
 }
 
 /// Waits for the end, and makes it one when the time is over.
-fn finish_end(record: &mut Record, Ending { process, until }: Ending) -> Result<()> {
+fn finish_end(record: &mut Record, name: &'static CStr, Ending { process, until }: Ending) -> Result<()> {
     if let Some(process) = process {
         let left = until.map(|until| until.saturating_sub(sys::monotonic() / 1000) as u32);
         if !sys::await_readable(process.borrow(), left)? {
+            // It may have been paused meanwhile.
+            if record.is_frozen() {
+                let _ = freeze(record, name, false);
+            }
             end_now(&process)?;
         }
     }

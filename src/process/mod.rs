@@ -94,6 +94,8 @@ pub fn carry_out(
         trace::set_phase(Phase::Wait);
         noted = state::note_running(plan.spec, parent);
         if let Err(e) = keep::tell_front(plan) {
+            // So it is not started again either.
+            noted = state::note_unheard(parent);
             started = supervisor.end(parent, true).and(Err(e));
         }
     }

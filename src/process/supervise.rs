@@ -2,6 +2,8 @@
 
 use super::cleanup;
 use crate::bytes::{FixedBytes, Put};
+use crate::cgroup::Group;
+use crate::cgroup::directory::{FREEZER_STATE, THAWED};
 use crate::error::{Errno, Error, Result};
 use crate::log::Log;
 use crate::plan::Plan;
@@ -22,6 +24,10 @@ const GRACE_MS: u32 = 1000;
 /// The container, as the parent sees it.
 pub struct Supervisor {
     pid: Option<Pid>,
+    /// Its groups.
+    groups: &'static [&'static Group],
+    /// The path of its record.
+    record: Option<&'static [u8]>,
     /// It never becomes the command.
     is_held: bool,
     signals: Option<Fd>,
@@ -69,6 +75,8 @@ impl Supervisor {
         let is_own_proc = plan.host.status.pid == Some(plan.host.pid.0 as u64);
         Supervisor {
             pid: parent.pid,
+            groups: &plan.parts.groups,
+            record: parent.record.as_ref().map(|(_, _, dir)| dir.path()),
             is_held: parent.is_held,
             signals: parent.signals.take(),
             successor: parent.child.successor.take(),
@@ -476,6 +484,14 @@ impl Supervisor {
             return Ok(());
         }
         (self.killed_for, self.drain_briefly) = (Some(number), true);
+        // v1: no signal reaches what is paused. And no PID namespace ends before an `exec` into it that is stopped. What of this cannot
+        // be done is no reason not to do the rest.
+        for dir in self.groups.iter().filter(|group| group.has_freezer()).filter_map(|group| group.dir()) {
+            let _ = dir.write(FREEZER_STATE, THAWED);
+        }
+        if let Some(path) = self.record {
+            let _ = state::continue_entered_in(path);
+        }
         sys::kill(pid, libc::SIGKILL)
     }
 

@@ -212,6 +212,8 @@ pub fn remove(folder: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     }
     match folder.rmdir(name) {
         Err(e) if e.is(Errno::ENOENT) => result,
+        // Another process has removed it, and a container of this name has begun since.
+        Err(e) if e.is(Errno::ENOTEMPTY) && !is_at(folder, name, dir)? => result,
         // What stays is to be a record, with a name that rm takes once more.
         Err(e) => {
             let put_back = dir.create_file(STATUS, OpenFlags::WRONLY).map(drop);
@@ -219,6 +221,17 @@ pub fn remove(folder: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
         }
         Ok(()) => result,
     }
+}
+
+/// Whether the folder has this name.
+fn is_at(folder: &Dir, name: &CStr, dir: &Dir) -> Result<bool> {
+    let there = match Dir::open(Some(folder), name) {
+        Err(e) if e.is(Errno::ENOENT) => return Ok(false),
+        there => there?,
+    };
+    let status = |dir: &Dir| sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()));
+    let (there, own) = (status(&there)?, status(dir)?);
+    Ok((there.device, there.inode) == (own.device, own.inode))
 }
 
 /// How many records one run looks at.

@@ -18,8 +18,10 @@ use crate::sys::{Dir, NEW};
 use core::ffi::CStr;
 
 pub use folder::{MakeRecord, folder, make, make_up_name, remove, sweep};
-pub use note::{NoteProcess, about, has_run, note_end, note_pause, note_running, note_status};
-pub use record::{Config, End, Freezer, OUT_OF_MEMORY, Process, REASONS, Record, TIMED_OUT, has_stopped};
+pub use note::{NoteProcess, about, has_run, note_end, note_pause, note_running, note_status, note_unheard};
+pub use record::{
+    Config, End, Freezer, OUT_OF_MEMORY, Process, REASONS, Record, TIMED_OUT, continue_entered_in, has_stopped,
+};
 pub use stat::{first_child, has_ended_as_copy, is_exiting};
 
 const STATUS: &CStr = c"status";

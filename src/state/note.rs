@@ -134,6 +134,11 @@ pub fn note_running(spec: &Spec, parent: &Parent) -> Result<()> {
     if spec.restart.is_some() { write_status(dir, BLANK_START) } else { Ok(()) }
 }
 
+/// Takes that back: nobody has heard of it, and it ends.
+pub fn note_unheard(parent: &Parent) -> Result<()> {
+    parent.record.as_ref().map_or(Ok(()), |(_, _, dir)| dir.unlink(STATE))
+}
+
 /// Whether the command has ever been executed.
 pub fn has_run(dir: &Dir) -> Result<bool> {
     dir.has(STATE)

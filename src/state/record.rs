@@ -9,7 +9,7 @@ use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED, end_leftover};
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, Place, record};
+use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, Place, Status, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -114,6 +114,31 @@ pub(super) fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
     }
 }
 
+/// The same for the file of the status with this `status`.
+fn continue_entered(status: Status) -> Result<()> {
+    let locks = sys::read_file(c"/proc/locks").unwrap_or_default();
+    for lock in bytes::split(&locks, b'\n') {
+        let mut words = bytes::words(lock).skip(4);
+        let (Some(pid), Some(file)) = (words.next(), words.next()) else { continue };
+        let mut numbers = bytes::split(file, b':');
+        let mut hexadecimal = |expected: u32| numbers.next().and_then(bytes::hexadecimal) == Some(expected.into());
+        if hexadecimal(status.device.0)
+            && hexadecimal(status.device.1)
+            && numbers.next().is_some_and(|inode| bytes::decimal(inode) == Ok(status.inode))
+            && let Ok(pid @ 1..) = bytes::decimal(pid)
+        {
+            // It may have changed its user.
+            sys::kill(Pid(pid as i32), libc::SIGCONT).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// The same for the record in the folder at `path`, for its keeper.
+pub fn continue_entered_in(path: &[u8]) -> Result<()> {
+    continue_entered(sys::statx(bytes::c_string(&[path, b"/", STATUS.to_bytes()]), false)?)
+}
+
 impl Record {
     /// The record of this name, if there is one.
     pub fn open(folder: &Dir, name: &CStr) -> Result<Option<Record>> {
@@ -216,23 +241,7 @@ impl Record {
     /// Lets those go on that have a child in the container and are stopped: a PID namespace ends only when each of its processes has
     /// been waited for (pid_namespaces(7)). proc_locks(5) says who they are.
     pub fn continue_entered(&self) -> Result<()> {
-        let status = sys::statx_fd(self.status.borrow()).map_err(|e| e.about(b"status"))?;
-        let locks = sys::read_file(c"/proc/locks").unwrap_or_default();
-        for lock in bytes::split(&locks, b'\n') {
-            let mut words = bytes::words(lock).skip(4);
-            let (Some(pid), Some(file)) = (words.next(), words.next()) else { continue };
-            let mut numbers = bytes::split(file, b':');
-            let mut hexadecimal = |expected: u32| numbers.next().and_then(bytes::hexadecimal) == Some(expected.into());
-            if hexadecimal(status.device.0)
-                && hexadecimal(status.device.1)
-                && numbers.next().is_some_and(|inode| bytes::decimal(inode) == Ok(status.inode))
-                && let Ok(pid @ 1..) = bytes::decimal(pid)
-            {
-                // It may have changed its user.
-                sys::kill(Pid(pid as i32), libc::SIGCONT).unwrap_or_default();
-            }
-        }
-        Ok(())
+        continue_entered(sys::statx_fd(self.status.borrow()).map_err(|e| e.about(b"status"))?)
     }
 
     /// Whether its process has ended, while somebody keeps it: whoever that is cleans up. As long as nobody has asked how it has

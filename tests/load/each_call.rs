@@ -16,9 +16,13 @@ use std::time::{Duration, Instant};
 /// How many runs there are at the same time.
 const AT_ONCE: usize = 8;
 
-/// Both kinds of run, and the option by which strace follows all processes. A detached run has two mydockers: a call at which the
-/// first one is killed is one of the second one, too, in the other kind.
-const KINDS: [(&str, &[&str], &[&str]); 2] = [("foreground", &[], &[]), ("detached", &["-d"], &["-f"])];
+/// The kinds of run, and the option by which strace follows all processes. A detached run has two mydockers: a call at which the
+/// first one is killed is one of the second one, too, in the other kind. One that is started again has three.
+const KINDS: [(&str, &[&str], &[&str]); 3] = [
+    ("foreground", &[], &[]),
+    ("detached", &["-d"], &["-f"]),
+    ("restarted", &["-d", "--restart", "on-failure:1"], &["-f"]),
+];
 
 struct Runs<'a> {
     marker: &'a str,

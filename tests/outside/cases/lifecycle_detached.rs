@@ -877,6 +877,44 @@ fn paused_and_not() {
     assert!(host().directories(&format!("mydocker-{name}")).is_empty());
 }
 
+case!(the_end_of_what_is_paused, Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::SH | Needs::SLEEP);
+/// On v1 no signal reaches it: whoever ends it lets it go on.
+fn the_end_of_what_is_paused() {
+    let records = Records::new();
+    let start = |options: &[&str]| {
+        let name = unique_name();
+        records.detached(&name, &[&["-m", "100m"], options].concat(), "trap '' TERM; sleep 1000 & wait; wait");
+        name
+    };
+    let limited = start(&["--timeout", "1"]);
+    records.call("pause", &[&limited]).success();
+    assert_eq!(records.call("wait", &[&limited]).success(), "137\n");
+    let stopped = start(&[]);
+    let stop = records.verb("stop", &["-t", "1", &stopped]).start();
+    wait_until("it has been asked to end", || {
+        is_in_call(stop.pid, libc::SYS_poll) || is_in_call(stop.pid, libc::SYS_ppoll)
+    });
+    records.call("pause", &[&stopped]).success();
+    assert_eq!(stop.finish().success(), format!("{stopped}\n"));
+    for name in [&limited, &stopped] {
+        records.remove(name);
+    }
+}
+
+case!(a_time_that_is_over_with_an_exec_stopped, Needs::ROOT | Needs::SLEEP);
+/// A PID namespace ends when all in it have been waited for: also what an exec has started that is stopped itself.
+fn a_time_that_is_over_with_an_exec_stopped() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--no-limits", "--timeout", "2"], &["sleep", "1000"]);
+    let exec = records.verb("exec", &[&name, "sleep", "1000"]).start();
+    wait_until("it is in there", || !children(exec.pid).is_empty());
+    send(exec.pid, libc::SIGSTOP);
+    assert_eq!(records.call("wait", &[&name]).success(), "137\n");
+    exec.finish().refused(137, &["has ended", &name]);
+    records.remove(&name);
+}
+
 case!(paused_and_its_keeper_killed, Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::SH | Needs::SLEEP);
 /// v1: SIGKILL does not reach what is frozen, so a later run has to thaw it.
 fn paused_and_its_keeper_killed() {

@@ -3,7 +3,7 @@
 use crate::cases::lifecycle::Records;
 use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker_at, mydocker_file, run, unique_name};
+use crate::support::harness::{Run, mydocker_at, mydocker_file, run, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{
@@ -338,6 +338,72 @@ probe!("end-seen-first", |_| {
     assert_eq!(records.left(), [""; 0]);
     unmount(point.as_str(), UnmountFlags::DETACH).expect("umount");
 });
+
+/// `run -d OPTIONS sleep 1000` under strace, whose words are `inject`.
+fn injected(records: &Records, inject: &str, name: &str, options: &[&str]) -> Run {
+    let state = records.state();
+    let mut words: Vec<OsString> = ["-f", "-qq", "-o", "/dev/null", "-e", inject].map(OsString::from).into();
+    words.push(mydocker_file().into());
+    words.extend(["run", "--state", &state, "-d", "--name", name, "--no-limits"].map(OsString::from));
+    words.extend(options.iter().map(OsString::from));
+    words.extend(["sleep", "1000"].map(OsString::from));
+    mydocker_at(&tool("strace").expect("strace"), &words)
+}
+
+case!(whoever_starts_it_ends_before_it_hears, Needs::ROOT | Needs::STRACE | Needs::SLEEP);
+/// The command is executed, and nobody knows of it: it is ended, and not started again.
+fn whoever_starts_it_ends_before_it_hears() {
+    let records = Records::new();
+    for options in [&[][..], &["--restart", "always"], &["--restart", "on-failure:1"]] {
+        let name = unique_name();
+        // It leaves the caller's directory right before it tells.
+        let strace = injected(&records, "inject=chdir:delay_enter=1000000:when=1", &name, options).start();
+        wait_until("the command is executed", || {
+            fs::exists(format!("{}/{name}/state", records.state())).expect("stat")
+        });
+        send(children(strace.pid)[0], libc::SIGKILL);
+        wait_until("nothing is left", || records.left().is_empty());
+        // strace ends with the last of those that it follows.
+        drop(strace.reap());
+        assert_eq!(records.left(), [""; 0], "{options:?}");
+    }
+}
+
+case!(a_run_that_is_killed_before_it_tells, Needs::ROOT | Needs::STRACE | Needs::SLEEP);
+/// The command has been executed, and is so again: that is told.
+fn a_run_that_is_killed_before_it_tells() {
+    let records = Records::new();
+    let (name, folder) = (unique_name(), Folder::new());
+    let out = || fs::File::options().create(true).append(true).open(folder.path("out")).expect("open");
+    let run = injected(&records, "inject=chdir:signal=KILL:when=1", &name, &["--restart", "always"]);
+    let strace = run.start_on([out().into(), out().into(), out().into()]);
+    wait_until("it has told", || fs::read(folder.path("out")).expect("read") == format!("{name}\n").as_bytes());
+    wait_until("it runs again", || records.names(&["-f", "status=running"]) == [name.as_str()]);
+    records.call("rm", &["-f", &name]).success();
+    assert_eq!(strace.finish().code(), 0);
+    assert_eq!(records.left(), [""; 0]);
+}
+
+case!(a_record_that_is_removed_twice, Needs::ROOT | Needs::STRACE | Needs::SLEEP);
+/// While `rm` removes it, another one does, and the name is taken again: that record stays, and is no failure of the first.
+fn a_record_that_is_removed_twice() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--no-limits"], &["true"]);
+    records.call("wait", &[&name]).success();
+    // A record has seven files; the folder comes last.
+    let words = ["-qq", "-o", "/dev/null", "-e", "inject=unlinkat:delay_enter=1000000:when=8"].map(OsString::from);
+    let own = ["rm", "--state", &records.state(), &name].map(OsString::from);
+    let words = [&words[..], &[mydocker_file().into()], &own].concat();
+    let removing = mydocker_at(&tool("strace").expect("strace"), &words).start();
+    let folder = format!("{}/{name}", records.state());
+    wait_until("its files are gone", || fs::read_dir(&folder).expect("list").count() == 0);
+    fs::remove_dir(&folder).expect("rmdir");
+    records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
+    assert_eq!(removing.reap().success(), format!("{name}\n"));
+    assert_eq!(records.names(&[]), [name.as_str()]);
+    records.call("rm", &["-f", &name]).success();
+}
 
 case!(a_first_start_that_hangs, Needs::ROOT | Needs::FUSE | Needs::SH);
 /// A filesystem may never answer. Its record names its keeper from the start, so that it can be ended by its name.
