@@ -30,7 +30,11 @@ impl Places {
     /// Which file it is, if it is named below one of the places.
     pub fn known(&mut self, path: &CStr) -> Result<Option<Identity>> {
         let Some((top, below)) = self.split(path)? else { return Ok(None) };
-        let file = open(top, below, OpenFlags::PATH)?;
+        let file = match open(top, below, OpenFlags::PATH) {
+            // Whoever opens it says what is to be done; one that comes meanwhile is refused.
+            Err(e) if e.is(Errno::ENOENT) => return Ok(Some(NOWHERE)),
+            file => file?,
+        };
         let status = sys::statx_fd(file.fd()).map_err(|e| e.about(path.to_bytes()))?;
         Ok(Some((status.device, status.inode)))
     }
@@ -81,6 +85,9 @@ impl Places {
         Ok(bytes::clean_path(&[&self.directory, &b"/"[..], path.to_bytes()].concat()))
     }
 }
+
+/// No file.
+const NOWHERE: Identity = ((0, 0), 0);
 
 /// Where to make a file: a directory, or the working directory, and a path from there.
 pub type Target = (Option<Dir>, &'static CStr);

@@ -210,17 +210,12 @@ step! {
 
 impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let tree = sys::open_tree(self.source).map_err(explain_source)?;
+        let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
+        let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
         places::check(self.known, &|| sys::statx_fd(tree.borrow()), self.source)?;
         self.tree.set(Some(tree));
         Ok(())
     }
-}
-
-/// What to do where there is no such source.
-pub fn explain_source(error: Error) -> Error {
-    let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
-    error.hint_for(&[(Errno::ENOENT, hint)])
 }
 
 step! {

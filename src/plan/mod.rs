@@ -122,7 +122,7 @@ impl Parts {
         for volume in &spec.volumes {
             add(*volume);
             if let Some(source) = volume.content.source()
-                && let Some(file) = places.known(source).map_err(volume::explain_source)?
+                && let Some(file) = places.known(source)?
             {
                 parts.known.push((source, file));
             }

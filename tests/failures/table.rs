@@ -351,6 +351,18 @@ const TABLE: &[Row] = &[
         &[],
         Ends,
     ),
+    // A relative path below another one that the container can write to is known by the working directory.
+    Row { scenarios: &["root"], ..row(PARENT, "openat", &["\".\", O_RDONLY|O_CLOEXEC|O_PATH|O_DIRECTORY"], &[], Ends) },
+    Row {
+        scenarios: &["root"],
+        ..row(
+            PARENT,
+            "readlinkat",
+            &["/proc/self/fd/"],
+            &[],
+            Either("the working directory must be known; or the tree follows the host"),
+        )
+    },
     // Whoever enters a container is to be in each of its groups.
     Row { scenarios: EXEC, ..row(CHILD, "", &["/freezer/"], &[], Ends) },
     Row {

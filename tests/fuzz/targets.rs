@@ -352,7 +352,7 @@ fn number(input: &[u8]) -> u64 {
 
 /// Calls that fail, as no path is there, or that write to /dev/null; the trace shows them.
 fn print_traces() -> Act {
-    trace::begin(Some(c"/dev/null"), false).ok().expect("a trace to /dev/null");
+    trace::begin(Some((None, c"/dev/null")), false).ok().expect("a trace to /dev/null");
     let null = sys::open(c"/dev/null", sys::OpenFlags::WRONLY).ok().expect("/dev/null");
     Box::new(move |input| {
         let input = &input[..input.len().min(SHOWN)];
