@@ -237,6 +237,8 @@ pub struct Parent {
     pub listeners: Vec<Listener>,
     /// and the relay.
     pub relay: Option<Pid>,
+    /// What removes its bridge if mydocker is killed, by the end of a pipe.
+    pub guard: Option<(Pid, Fd, Fd)>,
     /// Its record, if it has a name.
     pub record: Option<Held>,
     /// What the child starts with: it has a copy of it.

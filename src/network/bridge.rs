@@ -11,7 +11,7 @@ use crate::spec::BridgeWanted;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::netlink::{ACK, attribute};
 use crate::sys::record;
-use crate::sys::{self, Fd, Lock, NetlinkFamily, Requests};
+use crate::sys::{self, CloneFlags, Fd, Lock, NetlinkFamily, Pid, Requests};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -223,16 +223,16 @@ fn delete(socket: &Fd, index: u32, group: Option<u32>) -> Result<()> {
 }
 
 /// Removes mydocker's bridges in this network namespace, if nobody uses any of them: where the last mydocker that did was killed, it
-/// has left them.
-pub fn remove_unused() -> Result<()> {
+/// has left them. Returns whether nobody does.
+pub fn remove_unused() -> Result<bool> {
     let lock = sys::open(NAMESPACE, sys::OpenFlags::NONE)?;
     if sys::effective_ids().0 != 0 || !sys::lock_file(&lock, Lock::EX | Lock::NB)? {
-        return Ok(());
+        return Ok(false);
     }
     match delete(&sys::netlink(NetlinkFamily::ROUTE)?, 0, Some(GROUP)) {
         // Root of a user namespace has made none.
-        Err(e) if e.is(Errno::EPERM) => Ok(()),
-        other => other,
+        Err(e) if e.is(Errno::EPERM) => Ok(true),
+        other => other.map(|()| true),
     }
 }
 
@@ -284,6 +284,68 @@ fn explain(error: Error, module: &'static str) -> Error {
 /// Makes an interface, of a kind that the kernel may have a module for.
 fn make(requests: &Requests, socket: &Fd, text: &'static [u8]) -> Result<()> {
     sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, text))
+}
+
+step! {
+    /// Leaves the bridge in the care of another process: a mydocker that is killed removes nothing.
+    ///
+    /// That one waits for the end of a pipe, which nobody but mydocker holds.
+    pub struct GuardBridge;
+}
+
+impl ParentStep for GuardBridge {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let (read, write) = sys::pipe2()?;
+        match sys::fork(CloneFlags::NONE)? {
+            Some(pid) => {
+                if record::is_on() {
+                    await_end(&read)?;
+                }
+                parent.guard = Some((pid, sys::pidfd_open(pid)?, write));
+                Ok(())
+            }
+            None => {
+                drop(write);
+                sys::exit_group(match await_end(&read).and_then(|()| remove_soon()) {
+                    Ok(()) => 0,
+                    Err(_) => 125,
+                });
+            }
+        }
+    }
+}
+
+/// Waits until mydocker has ended.
+fn await_end(pipe: &Fd) -> Result<()> {
+    // SIGKILL for the whole group of mydocker is not for this process, and nothing of the caller's is to stay open or busy.
+    sys::setsid()?;
+    sys::chdir(c"/")?;
+    sys::close_all_but(0, &[pipe.borrow()])?;
+    sys::read(pipe.borrow(), &mut [0]).map(drop)
+}
+
+/// A process that has ended may hold its lock for a moment.
+fn remove_soon() -> Result<()> {
+    for _ in 0..REMOVE_TURNS {
+        if remove_unused()? {
+            break;
+        }
+        sys::nanosleep(10_000_000)?;
+    }
+    Ok(())
+}
+
+/// How often to try.
+const REMOVE_TURNS: u32 = 20;
+
+/// In mydocker, at the end: that process has nothing to do.
+pub fn dismiss(pid: Pid, process: &Fd) -> Result<()> {
+    sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
+    match sys::wait4(pid, true) {
+        // It may have been killed before, and waited for among the orphans.
+        Err(e) if !e.is(Errno::ECHILD) => Err(e),
+        _ => Ok(()),
+    }
 }
 
 step! {

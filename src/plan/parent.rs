@@ -9,7 +9,9 @@ use crate::command::{LetGo, MakePipes, SendCommand};
 use crate::host::Host;
 use crate::log::DetachStreams;
 use crate::namespaces::{AdoptOrphans, AwaitSuccessor, CloneChild, SetNotDumpable};
-use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
+use crate::network::bridge::{
+    self, ConnectToBridge, EnableForwarding, GuardBridge, MakeBridge, Masquerade, SayNotForwarded,
+};
 use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
 use crate::network::slirp::{StartPasta, StartSlirp};
@@ -74,6 +76,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MapIds { maps });
     }
     if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
+        steps.add(GuardBridge);
         if bridge.index.is_none() {
             steps.add(MakeBridge { bridge });
         }

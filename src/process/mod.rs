@@ -13,7 +13,7 @@ pub mod supervise;
 pub mod table;
 
 use crate::error::{Error, Result};
-use crate::network::bridge::Bridge;
+use crate::network::bridge::{self, Bridge};
 use crate::network::{self, names};
 use crate::plan::Plan;
 use crate::root::create;
@@ -70,6 +70,7 @@ pub fn carry_out(
     let started = start::walk(plan, parent);
     // They end by themselves.
     spared_children.extend(parent.relay);
+    spared_children.extend(parent.guard.as_ref().map(|(pid, ..)| *pid));
     spared_children.extend(parent.slirp.as_ref().map(|(pid, _)| *pid));
     let mut supervisor = Supervisor::new(plan, parent, spared_children);
 
@@ -149,8 +150,10 @@ pub fn carry_out(
         }
     }
     let unconnected = network::end(parent);
-    let bridge = plan.parts.bridge;
-    let left = names::leave(parent, bridge).and(unconnected).and(bridge.map_or(Ok(()), Bridge::leave));
+    let own_bridge = plan.parts.bridge;
+    let left = names::leave(parent, own_bridge).and(unconnected).and(own_bridge.map_or(Ok(()), Bridge::leave));
+    // It is to be there if mydocker is killed up to here.
+    let left = left.and(parent.guard.take().map_or(Ok(()), |(pid, process, _)| bridge::dismiss(pid, &process)));
     let removed = cleanup::remove_groups(plan).and(left);
     let reason = memory.as_ref().map(|_| &state::OUT_OF_MEMORY).or(supervisor.timed_out().then_some(&state::TIMED_OUT));
     let end = End { reason, lost_log: supervisor.has_lost_log(), ..End::of(status) };

@@ -32,6 +32,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         ports: Vec::new(),
         listeners: Vec::new(),
         relay: None,
+        guard: None,
         record: None,
         child: Child {
             steps: plan.child,

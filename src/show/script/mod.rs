@@ -13,6 +13,7 @@ mod shell;
 use crate::bytes::{self, Put, to_decimal};
 use crate::error::Result;
 use crate::namespaces::AwaitSuccessor;
+use crate::network::bridge::GuardBridge;
 use crate::network::slirp::{StartPasta, StartSlirp};
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};
@@ -114,6 +115,10 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         }
         if step.purpose == StartPasta::purpose() {
             all.stop(b"mydocker itself starts and ends pasta: leave out --network pasta");
+            continue;
+        }
+        if step.purpose == GuardBridge::purpose() {
+            all.line("# A script that is killed leaves the bridge, and its cgroups.", &[]);
             continue;
         }
         if step.purpose == AwaitSuccessor::purpose() {

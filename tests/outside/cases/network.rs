@@ -361,6 +361,9 @@ probe!("check-rm-of-lost", |_| {
     let options = ["--network", "bridge,forward", "-m", "50m", "--name"];
     let start = |name: &String| records.probe(&[&options[..], &[name]].concat(), &["hold"]).start_ready();
     let keepers = names.each_ref().map(start);
+    // After its start each looks for records that nobody keeps, and would remove that of the other one.
+    let waits = |keeper: &Running| is_in_call(keeper.pid, libc::SYS_read) && state(keeper.pid) == Some('S');
+    wait_until("both wait", || keepers.iter().all(waits));
     // The bridge of the other one stays.
     for ((keeper, name), left) in keepers.into_iter().zip(&names).zip([3, 1]) {
         send(keeper.pid, libc::SIGKILL);
@@ -590,14 +593,39 @@ network_case!(a_killed_mydocker_leaves_no_port, Needs::ROOT | Needs::BRIDGE, "ch
 probe!("check-killed", |_| {
     let container = server(&["--network", "bridge,forward", "-p", "8080:80"], "1");
     let others = children(container.pid);
-    assert_eq!(others.len(), 2, "PID 1 and the relay");
+    assert_eq!(others.len(), 3, "PID 1, what removes the bridge, and the relay");
     send(container.pid, libc::SIGKILL);
     wait_until("the port is free", || TcpListener::bind("0.0.0.0:8080").is_ok());
     drop(container.reap());
-    wait_until("its interface is gone", || !interfaces().iter().any(|name| name.starts_with('v')));
-    // Nobody could remove the bridge. The next one that ends does.
-    run(&["--network", "bridge,forward"], &["true"]).finish().success();
-    only_lo();
+    wait_until("nothing of it is left", || interfaces() == ["lo"]);
+    wait_until("nobody is", || others.iter().all(|pid| state(*pid).is_none_or(|state| state == 'Z')));
+    // Two at once; and one whose group is killed with it.
+    let both = [1, 2].map(|_| server(&["--network", "bridge,forward"], "1"));
+    both.iter().for_each(|container| send(container.pid, libc::SIGKILL));
+    drop(both.map(|container| container.reap()));
+    wait_until("nothing of them is left", || interfaces() == ["lo"]);
+    let leads =
+        probe(&["--network", "bridge,forward"], &["hold"]).with(|command| command.process_group(0)).start_ready();
+    send(-leads.pid, libc::SIGKILL);
+    drop(leads.reap());
+    wait_until("nothing of that is left", || interfaces() == ["lo"]);
+});
+
+network_case!(what_guards_the_bridge_is_killed, Needs::ROOT | Needs::BRIDGE, "check-killed-guard");
+probe!("check-killed-guard", |_| {
+    // Then mydocker itself removes it, as ever; --pid host, where it waits for any child.
+    for options in [&[][..], &["--pid", "host"]] {
+        let container = probe(&[&["--network", "bridge,forward"], options].concat(), &["hold"]).start_ready();
+        let [_, guard] = children(container.pid)[..] else { panic!("PID 1, and what removes the bridge") };
+        for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
+            send(guard, signal);
+        }
+        // One that is stopped is no reason to wait.
+        send(guard, if options.is_empty() { libc::SIGSTOP } else { libc::SIGKILL });
+        container.finish().success();
+        only_lo();
+        assert!(state(guard).is_none());
+    }
 });
 
 network_case!(an_address_on_the_bridge, Needs::ROOT | Needs::BRIDGE, "check-bridge");

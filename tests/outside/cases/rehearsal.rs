@@ -700,6 +700,23 @@ fn compare_once(place: &mut Place, set: &str) -> (Vec<String>, bool) {
     let mut note = |who: &str, result: Result<(), String>| {
         differences.extend(result.err().map(|difference| format!("{set:?} {who} {difference}")));
     };
+    // What removes the bridge if mydocker is killed is another process, whose calls the table shows where the parent makes it.
+    let is_guard =
+        |calls: &[Call]| calls.windows(2).position(|pair| pair[0].name == "setsid" && pair[1].name == "chdir");
+    let guard = processes.iter().skip(1).position(|process| {
+        is_guard(&process.calls).is_some() && !process.calls.iter().any(|call| call.name == "execve")
+    });
+    if let Some(guard) = guard.filter(|_| set.contains("bridge")) {
+        let begin = is_guard(&parent).expect("a setsid");
+        let end = begin + parent[begin..].iter().position(|call| call.name == "read").expect("a read") + 1;
+        let planned: Vec<Call> = parent.drain(begin..end).collect();
+        let real = processes.remove(guard + 1).calls;
+        let real = &real[is_guard(&real).expect("a setsid")..];
+        // It is killed where it waits: the last call does not return.
+        let (last, before) = planned.split_last().expect("a read");
+        note("guard", compare(before, &real[..before.len().min(real.len())], ""));
+        assert_eq!(real.get(before.len()).map(|call| &call.name), Some(&last.name), "{set:?}");
+    }
     // The relay is a third process: how it is confined before it serves, the table shows where the parent makes it.
     let is_relay = |process: &Process| process.calls.iter().any(|call| call.name == "epoll_create1");
     if let Some(relay) = processes.iter().position(is_relay) {
