@@ -11,7 +11,7 @@
 //! | 2 | [`cgroup`], [`root`], [`volume`], [`network`], [`terminal`] | one subject each: its data, its steps, its words |
 //! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`sysctl`], [`signals`] | likewise |
 //! | 2 | [`namespaces`], [`command`], [`init`], [`report`], [`state`], [`log`], [`streams`] | likewise |
-//! | 1 | [`spec`], [`host`], [`places`], [`step`] | data: the container that is wanted, this host, and what steps share |
+//! | 1 | [`spec`], [`host`], [`writable`], [`step`] | the container that is wanted, this host, what the one can write to of the other, and what steps share |
 //! | 0 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`bytes`], [`error`], [`mountinfo`], [`passwd`], [`environment`], [`capabilities`] | pure: no system calls |
 
@@ -51,8 +51,8 @@ pub mod userns;
 pub mod volume;
 
 pub mod host;
-pub mod places;
 pub mod spec;
+pub mod writable;
 
 #[allow(unsafe_code)]
 pub mod sys;

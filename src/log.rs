@@ -4,11 +4,11 @@
 
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
-use crate::places::Target;
 use crate::spec::{LogTo, Spec};
 use crate::state::{LOG, OLD, Record, STDIN};
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Dir, Fd, FdRef, Lock, NEW, OpenFlags};
+use crate::writable::Output;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -48,7 +48,7 @@ step! {
         /// The container.
         pub spec: &'static Spec,
         /// The file of `--log`.
-        pub file: Option<&'static Target>,
+        pub file: &'static Slot<Output>,
         /// Where the log is left.
         pub log: &'static Slot<&'static mut Log>,
     }
@@ -74,7 +74,7 @@ impl ParentStep for DetachStreams {
             LogTo::Caller => return Ok(()),
             LogTo::Nowhere => null()?,
             LogTo::File(_) => {
-                let Some((directory, name)) = self.file else { return Ok(()) };
+                let Some((directory, name)) = self.file.take() else { return Ok(()) };
                 sys::open_to_append(directory.as_ref(), name)?
             }
             LogTo::Own => {

@@ -13,7 +13,6 @@ use mydocker::error::{Error, Result};
 use mydocker::host::Host;
 use mydocker::namespaces::NotedRoot;
 use mydocker::network::bridge::Bridge;
-use mydocker::places::Places;
 use mydocker::plan::exec::Target;
 use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
@@ -24,6 +23,7 @@ use mydocker::spec::{Network, Spec};
 use mydocker::state::Config;
 use mydocker::step::Stop;
 use mydocker::sys::{Fd, FdRef, OpenFlags, trace};
+use mydocker::writable::Writable;
 use mydocker::{environment, process, show, state, streams, sys};
 
 #[cfg(not(test))]
@@ -220,11 +220,11 @@ fn leak(fd: Fd) -> FdRef<'static> {
 fn begin_trace(to: Option<TraceTo>, spec: &Spec, environment: &[&'static CStr]) -> Result<()> {
     let Some(to) = to else { return Ok(()) };
     let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
-    let target = match to {
+    let output = match to {
         TraceTo::Stderr => None,
-        TraceTo::File(path) => Some(Places::of(spec).target(path)?),
+        TraceTo::File(path) => Some(Writable::of(spec).output(path)?),
     };
-    trace::begin(target.as_ref().map(|(directory, name)| (directory.as_ref(), *name)), plain)
+    trace::begin(output.as_ref().map(|(directory, name)| (directory.as_ref(), *name)), plain)
 }
 
 fn run(

@@ -3,22 +3,22 @@
 
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
-use crate::places::Target;
-use crate::step::{Parent, ParentStep};
+use crate::step::{Parent, ParentStep, Slot};
 use crate::sys::{self, Dir};
+use crate::writable::Output;
 use alloc::vec::Vec;
 
 step! {
     /// Creates the file for the pid.
     pub struct OpenPidFile {
         /// Where it is.
-        pub target: &'static Target,
+        pub output: &'static Slot<Output>,
     }
 }
 
 impl ParentStep for OpenPidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let (directory, name) = self.target;
+        let Some((directory, name)) = self.output.take() else { return Ok(()) };
         parent.pid_file = Some(sys::create_file(directory.as_ref(), name)?);
         Ok(())
     }
@@ -47,7 +47,7 @@ step! {
     /// Writes the name of the container into a file that must not exist yet.
     pub struct WriteCidFile {
         /// Where it is.
-        pub target: &'static Target,
+        pub output: &'static Slot<Output>,
         /// The name, or what else tells it from others.
         pub id: &'static [u8],
     }
@@ -56,9 +56,10 @@ step! {
 impl ParentStep for WriteCidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let hint = (Errno::EEXIST, "its container may still run: remove the file, or name another one");
-        let (directory, name) = self.target;
-        sys::create(directory.as_ref().map(Dir::fd), name, self.id).map_err(|e| e.hint_for(&[hint]))?;
-        parent.cid_file = Some(self.target);
+        let Some((directory, name)) = self.output.take() else { return Ok(()) };
+        let path = sys::path_below(directory.as_ref(), name).concat();
+        sys::create(directory.as_ref().map(Dir::fd), name, self.id).map_err(|e| e.about(&path).hint_for(&[hint]))?;
+        parent.cid_file = Some((directory, name));
         Ok(())
     }
 }
@@ -67,13 +68,13 @@ step! {
     /// Creates the file for the numbers at the end.
     pub struct OpenStatsFile {
         /// Where it is.
-        pub target: &'static Target,
+        pub output: &'static Slot<Output>,
     }
 }
 
 impl ParentStep for OpenStatsFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let (directory, name) = self.target;
+        let Some((directory, name)) = self.output.take() else { return Ok(()) };
         parent.stats_file = Some(sys::create_file(directory.as_ref(), name)?);
         Ok(())
     }

@@ -2,13 +2,13 @@
 
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
-use crate::places;
 use crate::root::create::{DIRECTORY, FILE, create_missing};
 use crate::root::enter::restrict;
 use crate::root::own;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot};
 use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, record};
+use crate::writable;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -212,7 +212,7 @@ impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
         let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
-        places::check(self.known, &|| sys::statx_fd(tree.borrow()), self.source)?;
+        writable::check(self.known, &|| sys::statx_fd(tree.borrow()), self.source)?;
         self.tree.set(Some(tree));
         Ok(())
     }

@@ -128,7 +128,7 @@ fn explain_missing(error: Error, name: &CStr, own_root: bool) -> Error {
     } else if is_image {
         error.with_hint("not found as a program, and there are no images: mydocker help root says what there is")
     } else if word.starts_with(b"-") {
-        error.with_hint("not found; options come in front of NAME")
+        error.with_hint("not found; options come first")
     } else if own_root && sys::exists(c"/bin/sh") {
         error
     } else {

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
-use crate::sys::{self, Fd, FdRef, Pointers, SharedWords};
+use crate::sys::{self, Fd, FdRef, OpenFlags, Pointers, SharedWords};
+use crate::writable::{self, Writable};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -47,7 +48,13 @@ impl Command {
 
 /// The environment of the command: the caller's variables, or with a root of its own those that every program expects; then
 /// those of `--env-file`, then those of `-e`.
-pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) -> Result<Vec<&'static CStr>> {
+pub fn environment(
+    spec: &Spec,
+    host: &Host,
+    own_root: bool,
+    hostname: &[u8],
+    writable: &mut Writable,
+) -> Result<Vec<&'static CStr>> {
     let mut environment = Environment { caller: host.environment, variables: Vec::new() };
     if own_root {
         environment.set(PATH_ASSIGNMENT)?;
@@ -74,7 +81,7 @@ pub fn environment(spec: &Spec, host: &Host, own_root: bool, hostname: &[u8]) ->
             environment.set(bytes::c_string(&[b"PWD=", dir.to_bytes()]).to_bytes())?;
         }
     }
-    add_variables(&mut environment, spec)?;
+    add_variables(&mut environment, spec, writable)?;
     if own_root {
         set_home(&mut environment, spec);
     }
@@ -110,7 +117,7 @@ pub fn environment_of_exec(
             environment.set(b"TERM=xterm")?;
         }
     }
-    add_variables(&mut environment, own)?;
+    add_variables(&mut environment, own, &mut Writable::of(spec))?;
     if spec.has_own_root() {
         set_home(&mut environment, spec);
     }
@@ -118,9 +125,20 @@ pub fn environment_of_exec(
 }
 
 /// Those of `--env-file`, then those of `-e`.
-fn add_variables(environment: &mut Environment, spec: &Spec) -> Result<()> {
+fn add_variables(environment: &mut Environment, spec: &Spec, writable: &mut Writable) -> Result<()> {
     for path in &spec.env_files {
-        let file = sys::read_file(path).map_err(|e| e.with_hint("--env-file needs a file that can be read"))?;
+        let known = writable.known(path)?;
+        let read = || match known {
+            None => sys::read_file(path),
+            // What it has led to is what is read.
+            Some(_) => {
+                let (file, mut content) = (sys::open(path, OpenFlags::NONBLOCK)?, Vec::new());
+                writable::check(known, &|| sys::statx_fd(file.borrow()), path)?;
+                sys::read_to_end(file.borrow(), &mut content)?;
+                Ok(content)
+            }
+        };
+        let file = read().map_err(|e| e.with_hint("--env-file needs a file that can be read"))?;
         environment.set_lines(&file).map_err(|e| e.with_hint(path.to_str().unwrap_or("--env-file")))?;
     }
     for assignment in spec.env {

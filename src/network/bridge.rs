@@ -123,17 +123,14 @@ impl Bridge {
         }
     }
 
-    /// Removes the host's end of a container that has ended, and so the pair. An error: an interface of this name is not mydocker's.
+    /// Removes the host's end of a container that has ended, and so the pair. An interface of this name that is not mydocker's stays.
     fn delete_end(&self, address: Address) -> Result<()> {
         let name = host_end(address);
         let mut own = None;
         self.ask_for(&name, &mut |index, attributes| {
             own = (attribute(attributes, libc::IFLA_GROUP) == Some(&GROUP.to_ne_bytes())).then_some(index);
         })?;
-        match own {
-            Some(index) => delete(&self.socket, index, None),
-            None => Err(Error::refused("the interface", &name, "it is somebody else's")),
-        }
+        own.map_or(Ok(()), |index| delete(&self.socket, index, None))
     }
 
     /// Asks for the interface of this name: its number, and its attributes.
@@ -434,8 +431,7 @@ impl ParentStep for ConnectToBridge {
                 // seconds longer. Whoever has the address starts, or masquerades it.
                 Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && !has_removed && !is_used(address)? => {
                     has_removed = true;
-                    // Somebody else's stays, and the answer is the same once more.
-                    let _ = self.bridge.delete_end(address);
+                    self.bridge.delete_end(address).map_err(|_| e)?;
                 }
                 Err(e) if e.is(Errno::EEXIST) => {
                     let hint = match self.address {

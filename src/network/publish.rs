@@ -58,10 +58,10 @@ impl ParentStep for Listen {
     }
 }
 
-/// Whether two ports are of one address, or one of them is of all.
+/// Whether two ports are of one address, or one of them is of all of its family. Without an address it is of both.
 fn meet(one: &Port, other: &Port) -> bool {
-    let is_all = |port: &Port| port.address.is_none_or(|address| address.is_unspecified());
-    one.address == other.address || is_all(one) || is_all(other)
+    let (Some(one), Some(other)) = (one.address, other.address) else { return true };
+    one == other || one.is_v4() == other.is_v4() && (one.is_unspecified() || other.is_unspecified())
 }
 
 /// The published ports as docker shows them: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`, and neighbours as

@@ -144,7 +144,7 @@ pub fn publish(word: &'static str, ports: &mut Vec<Port>) -> Result<()> {
     Ok(())
 }
 
-const NUMBERS: &str = "a port is a number up to 65535";
+const NUMBERS: &str = "ports are numbers from 1 to 65535, and a range goes upwards";
 
 /// What is before the last colon, and what is behind it. The colons of an address in brackets do not count.
 fn split_last(word: &[u8]) -> (&[u8], &[u8]) {

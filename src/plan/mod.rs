@@ -14,7 +14,6 @@ use crate::log::Log;
 use crate::network::bridge::Bridge;
 use crate::network::names::Names;
 use crate::network::slirp;
-use crate::places::{Places, Targets};
 use crate::root::dev;
 use crate::root::etc::{self, EtcFile};
 use crate::root::{Root, Source};
@@ -26,6 +25,7 @@ use crate::sys::{self, CloneFlags, Fd, Identity};
 use crate::terminal::Terminal;
 use crate::userns::{Ids, Maps};
 use crate::volume;
+use crate::writable::{Outputs, Writable};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -66,7 +66,7 @@ pub struct Parts {
     /// Which files the sources of volumes are that are named below what the container can write to.
     pub known: Vec<(&'static CStr, Identity)>,
     /// The files that mydocker writes.
-    pub targets: Targets,
+    pub outputs: Outputs,
     /// The files that its root is given.
     pub etc_files: Vec<EtcFile>,
     /// The words of the command, each with a NUL after it.
@@ -107,8 +107,8 @@ impl Parts {
             };
             return Err(Error::refused("no --group-add:", word.as_bytes(), hint));
         }
-        let mut places = Places::of(spec);
-        parts.root = Root::find(spec, host, in_userns, &mut places)?;
+        let mut writable = Writable::of(spec);
+        parts.root = Root::find(spec, host, in_userns, &mut writable)?;
         let own_root = parts.root.is_some();
         parts.find_input(spec, own_root)?;
         let mut binds = Vec::new();
@@ -122,14 +122,23 @@ impl Parts {
         for volume in &spec.volumes {
             add(*volume);
             if let Some(source) = volume.content.source()
-                && let Some(file) = places.known(source)?
+                && let Some(file) = writable.known(source)?
             {
                 parts.known.push((source, file));
             }
         }
-        parts.targets = Targets::of(spec, &mut places)?;
+        parts.outputs = Outputs::of(spec, &mut writable)?;
         for paths in &spec.devices {
             add(volume::device(*paths)?);
+            if let Some(file) = writable.known(paths[0])? {
+                parts.known.push((paths[0], file));
+            }
+        }
+        if let Network::Namespace(path, word) = spec.network
+            && writable.known(path)?.is_some()
+        {
+            let hint = "the container can write there: name /proc/PID/ns/net, or a file elsewhere";
+            return Err(Error::refused("no namespace:", word.to_bytes(), hint));
         }
         for path in binds {
             add(dev::bind_from_host(path));
@@ -166,7 +175,7 @@ impl Parts {
             }
             parts.names = Some(names);
         }
-        let environment = command::environment(spec, host, own_root, hostname)?;
+        let environment = command::environment(spec, host, own_root, hostname, &mut writable)?;
         parts.set_command(spec, own_root, words, &environment);
         slirp::check(spec.network)?;
         parts.environment = environment;

@@ -19,7 +19,7 @@ use crate::report::{OpenPidFile, OpenStatsFile, WriteCidFile, WritePidFile};
 use crate::root::Source;
 use crate::root::image::AttachImage;
 use crate::signals::{BlockSignals, StartTimer};
-use crate::spec::{Network, Spec};
+use crate::spec::{Network, Spec, StatsTo};
 use crate::state::{self, MakeRecord, NoteProcess};
 use crate::step::{List, ParentStep, Slot, Steps};
 use crate::sys;
@@ -39,11 +39,11 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(Source::Image(image)) = parts.root.map(|root| &root.source) {
         steps.add(AttachImage { image });
     }
-    if let Some(target) = &parts.targets.pid {
-        steps.add(OpenPidFile { target });
+    if spec.pid_file.is_some() {
+        steps.add(OpenPidFile { output: &parts.outputs.pid });
     }
-    if let Some(target) = &parts.targets.stats {
-        steps.add(OpenStatsFile { target });
+    if let Some(StatsTo::File(_)) = spec.stats {
+        steps.add(OpenStatsFile { output: &parts.outputs.stats });
     }
     if !spec.ports.is_empty() {
         steps.add(Listen { ports: &spec.ports });
@@ -62,7 +62,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MakeRecord { spec, host, environment: &parts.environment, directory, kept: &parts.kept });
     }
     if spec.detach {
-        steps.add(DetachStreams { spec, file: parts.targets.log.as_ref(), log: &parts.log });
+        steps.add(DetachStreams { spec, file: &parts.outputs.log, log: &parts.log });
     }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group });
@@ -108,12 +108,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         note(&mut steps, spec, parts);
     }
     // Late, so that a run that fails before makes no such file.
-    if let Some(target) = &parts.targets.cid {
+    if spec.cid_file.is_some() {
         let id = match spec.name {
             Some(name) => name.as_bytes(),
             None => bytes::to_decimal(host.pid.0 as u64).leak(),
         };
-        steps.add(WriteCidFile { target, id });
+        steps.add(WriteCidFile { output: &parts.outputs.cid, id });
     }
     if let Some(seconds) = spec.timeout {
         steps.add(StartTimer { seconds });

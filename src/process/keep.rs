@@ -4,13 +4,13 @@
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::log::{self, Log};
-use crate::places::Places;
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{LogTo, Restart, Spec};
 use crate::state::{self, End, Held};
 use crate::streams;
 use crate::sys::{self, CloneFlags, Dir, Fd, FdRef, Pid, SigSet, Wait};
+use crate::writable::Writable;
 use core::ffi::CStr;
 
 /// Forks. In front: the status, once there is one. In the keeper: where to tell that the command is executed.
@@ -191,7 +191,7 @@ impl Said {
                 Ok(Some(Said { pipe, dir: Dir::open(Some(dir), c".")?, log_size: spec.log_size }))
             }
             LogTo::File(path) => {
-                let (directory, name) = Places::of(spec).target(path)?;
+                let (directory, name) = Writable::of(spec).output(path)?;
                 sys::dup3(sys::open_to_append(directory.as_ref(), name)?.borrow(), FdRef::STDERR).map(|()| None)
             }
             LogTo::Caller | LogTo::Nowhere => Ok(None),

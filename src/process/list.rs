@@ -381,11 +381,11 @@ fn finish_end(record: &mut Record, name: &'static CStr, Ending { process, until 
     if let Some(process) = process {
         let left = until.map(|until| until.saturating_sub(sys::monotonic() / 1000) as u32);
         if !sys::await_readable(process.borrow(), left)? {
-            // It may have been paused meanwhile.
+            end_now(&process)?;
+            // It may have been paused meanwhile: v1.
             if record.is_frozen() {
                 let _ = freeze(record, name, false);
             }
-            end_now(&process)?;
         }
     }
     record.wait()

@@ -125,7 +125,7 @@ pub fn carry_out(
     };
     if started.is_err() {
         create::undo(parent);
-        if let Some((directory, name)) = parent.cid_file {
+        if let Some((directory, name)) = &parent.cid_file {
             match directory {
                 // There is nobody to tell.
                 Some(directory) => drop(directory.unlink(name)),

@@ -26,8 +26,8 @@ pub struct Supervisor {
     pid: Option<Pid>,
     /// Its groups.
     groups: &'static [&'static Group],
-    /// The path of its record.
-    record: Option<&'static [u8]>,
+    /// The folder of its record, which mydocker holds open.
+    record: Option<i32>,
     /// It never becomes the command.
     is_held: bool,
     signals: Option<Fd>,
@@ -76,7 +76,7 @@ impl Supervisor {
         Supervisor {
             pid: parent.pid,
             groups: &plan.parts.groups,
-            record: parent.record.as_ref().map(|(_, _, dir)| dir.path()),
+            record: parent.record.as_ref().map(|(_, _, dir)| dir.fd().number()),
             is_held: parent.is_held,
             signals: parent.signals.take(),
             successor: parent.child.successor.take(),
@@ -484,15 +484,16 @@ impl Supervisor {
             return Ok(());
         }
         (self.killed_for, self.drain_briefly) = (Some(number), true);
-        // v1: no signal reaches what is paused. And no PID namespace ends before an `exec` into it that is stopped. What of this cannot
-        // be done is no reason not to do the rest.
+        sys::kill(pid, libc::SIGKILL)?;
+        // v1: no signal reaches what is paused, until it goes on. And no PID namespace ends before an `exec` into it that is stopped. What
+        // of this cannot be done is no reason not to do the rest.
         for dir in self.groups.iter().filter(|group| group.has_freezer()).filter_map(|group| group.dir()) {
             let _ = dir.write(FREEZER_STATE, THAWED);
         }
-        if let Some(path) = self.record {
-            let _ = state::continue_entered_in(path);
+        if let Some(folder) = self.record {
+            let _ = state::continue_entered_in(folder);
         }
-        sys::kill(pid, libc::SIGKILL)
+        Ok(())
     }
 
     /// Sends a signal to the group of the command, which is another one than the reaper's. Before execve it may not have one.

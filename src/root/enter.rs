@@ -7,9 +7,9 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo::{self, Mount};
-use crate::places;
 use crate::step::{Child, ChildStep, Own};
 use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags};
+use crate::writable;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -59,7 +59,7 @@ impl ChildStep for BindRoot {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::mount(self.path, STAGE, c"", MountFlags::BIND | MountFlags::REC, None)
             .map_err(|e| e.about(self.path.to_bytes()))?;
-        places::check(self.known, &|| sys::statx(STAGE, true), self.path)
+        writable::check(self.known, &|| sys::statx(STAGE, true), self.path)
     }
 }
 

@@ -3,9 +3,9 @@
 use super::{LOWER, STAGE};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
-use crate::places;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::{self, Fd, Identity, Loop, MountFlags, OpenFlags};
+use crate::writable;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -69,7 +69,7 @@ impl Image {
     /// mark may hold any that the kernel has already.
     pub fn open(path: &'static CStr, known: Option<Identity>) -> Result<&'static Image> {
         let file = sys::open(path, OpenFlags::NONE)?;
-        places::check(known, &|| sys::statx_fd(file.borrow()), path)?;
+        writable::check(known, &|| sys::statx_fd(file.borrow()), path)?;
         let has = |offset: u64, mark: &[u8]| -> Result<bool> {
             let mut bytes = [0u8; 8];
             let n = sys::pread(file.borrow(), &mut bytes, offset).map_err(|e| e.about(path.to_bytes()))?;

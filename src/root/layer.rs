@@ -5,9 +5,9 @@ use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
-use crate::places;
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, Identity, MountFlags, OpenFlags};
+use crate::writable;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -109,7 +109,7 @@ impl Layer {
         }
         // The top of an overlay has the owner and the mode of the upper directory: make them those of the lower.
         let top = sys::statx(c".", true)?;
-        places::check(self.known, &|| Ok(top), self.lower)?;
+        writable::check(self.known, &|| Ok(top), self.lower)?;
         sys::mkdir(None, self.upper, top.mode & 0o7777)?;
         if (top.uid, top.gid) != (0, 0) {
             match sys::chown(self.upper, top.uid, top.gid) {

@@ -18,9 +18,9 @@ pub mod workdir;
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
-use crate::places::Places;
 use crate::spec::Spec;
 use crate::sys::{self, Identity};
+use crate::writable::Writable;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -61,11 +61,11 @@ const NO_ROOT: &str = "--rootfs names a folder, or a file with a filesystem: myd
 
 impl Root {
     /// Looks at what the `spec` names.
-    pub fn find(spec: &Spec, host: &Host, in_userns: bool, places: &mut Places) -> Result<Option<&'static Root>> {
+    pub fn find(spec: &Spec, host: &Host, in_userns: bool, writable: &mut Writable) -> Result<Option<&'static Root>> {
         if spec.rootfs.is_none() && !spec.ephemeral {
             return Ok(None);
         }
-        let known = spec.rootfs.map_or(Ok(None), |path| places.known(path))?;
+        let known = spec.rootfs.map_or(Ok(None), |path| writable.known(path))?;
         let source = match spec.rootfs {
             None => Source::Host,
             Some(path) => match sys::statx(path, true).map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_ROOT)]))?.kind() {

@@ -217,7 +217,12 @@ pub enum LogTo {
 impl LogTo {
     /// Whether its output goes where that of mydocker goes.
     pub fn is_callers(self) -> bool {
-        matches!(self, LogTo::Caller)
+        match self {
+            LogTo::Caller => true,
+            // Under another name.
+            LogTo::File(path) => [c"/dev/stdout", c"/dev/stderr", c"/dev/fd/1", c"/dev/fd/2"].contains(&path),
+            LogTo::Nowhere | LogTo::Own => false,
+        }
     }
 }
 

@@ -114,7 +114,7 @@ pub(super) fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
     }
 }
 
-/// The same for the file of the status with this `status`.
+/// Lets those go on that have a child in the container whose file of the status this is, and are stopped.
 fn continue_entered(status: Status) -> Result<()> {
     let locks = sys::read_file(c"/proc/locks").unwrap_or_default();
     for lock in bytes::split(&locks, b'\n') {
@@ -134,9 +134,10 @@ fn continue_entered(status: Status) -> Result<()> {
     Ok(())
 }
 
-/// The same for the record in the folder at `path`, for its keeper.
-pub fn continue_entered_in(path: &[u8]) -> Result<()> {
-    continue_entered(sys::statx(bytes::c_string(&[path, b"/", STATUS.to_bytes()]), false)?)
+/// The same as [`Record::continue_entered`] for the keeper, who holds the record's folder open by this number.
+pub fn continue_entered_in(folder: i32) -> Result<()> {
+    let number = bytes::to_decimal(folder as u64);
+    continue_entered(sys::statx(bytes::c_string(&[b"/proc/self/fd/", &number, b"/", STATUS.to_bytes()]), false)?)
 }
 
 impl Record {

@@ -183,7 +183,6 @@ flags! {
     bits ResolveFlags {
         NO_MAGICLINKS = RESOLVE_ 2,
         NO_SYMLINKS = RESOLVE_ 4,
-        BENEATH = RESOLVE_ 8,
         IN_ROOT = RESOLVE_ 0x10,
     }
     /// close_range(2).

@@ -37,12 +37,10 @@ impl Dir {
         Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
     }
 
-    /// Opens `path` in it, which does not lead out of it, by no link either.
-    pub fn beneath(&self, path: &CStr, flags: OpenFlags) -> Result<Dir> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let named = bytes::c_string(&path_below(Some(self), path)).to_bytes();
-        let fd = above_the_streams(&|| openat2_at(self.fd(), path, flags, resolve)).map_err(|e| e.about(named))?;
-        Ok(Dir { fd, path: named })
+    /// Opens `path`, which may be one that the caller can search, and not read.
+    pub fn open_path(path: &CStr) -> Result<Dir> {
+        let fd = open_below(None, path, OpenFlags::PATH | OpenFlags::DIRECTORY)?;
+        Ok(Dir { fd, path: bytes::c_string(&[path.to_bytes()]).to_bytes() })
     }
 
     /// Opens `path` itself: a symbolic link is not followed.
@@ -191,7 +189,7 @@ const PLAIN: OpenFlags = OpenFlags::from_bits((libc::O_NOFOLLOW | libc::O_NONBLO
 pub const NEW: &CStr = c"new";
 
 /// The path of `name` in a directory, in parts; without a directory, `name` itself.
-fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
+pub fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
     let name = name.to_bytes();
     let Some(dir) = below else { return [name, b"", b""] };
     match name.strip_prefix(b".").unwrap_or(name) {
@@ -239,20 +237,30 @@ pub fn create_file(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     if let Some(number) = descriptor_named(path.to_bytes()) {
         return duplicate_named(number, path);
     }
-    let (file, kind) = create_own(below, path, OpenFlags::NONE)?;
+    let (file, kind, is_own) = create_named(below, path, OpenFlags::NONE)?;
+    if !is_own && !record::is_on() {
+        let hint = "others could read or change it: remove it, or name another file";
+        return Err(Error::refused("it belongs to another user:", &path_below(below, path).concat(), hint));
+    }
     if kind == libc::S_IFREG || record::is_on() {
-        ftruncate(&file, 0).map_err(|e| e.about(path.to_bytes()))?;
-        fchmod(file.borrow(), 0o600).map_err(|e| e.about(path.to_bytes()))?;
+        let about = |e: Error| e.about(&path_below(below, path).concat());
+        ftruncate(&file, 0).map_err(about)?;
+        fchmod(file.borrow(), 0o600).map_err(about)?;
     }
     Ok(file)
+}
+
+/// Whether the path names a descriptor of this process.
+pub fn names_descriptor(path: &CStr) -> bool {
+    descriptor_named(path.to_bytes()).is_some()
 }
 
 fn duplicate_named(number: usize, path: &CStr) -> Result<Fd> {
     fd::duplicate(number).map_err(|e| e.about(path.to_bytes()).with_hint("the caller has not opened it"))
 }
 
-/// Opens a file to write to, which others are not to have put there. Also returns its kind.
-fn create_own(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd, u32)> {
+/// Opens a file to write to, which has no other name. Also returns its kind, and whether it is the caller's own.
+fn create_named(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd, u32, bool)> {
     let dir = below.map_or(FdRef::CWD, Dir::fd);
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::NONBLOCK | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
     let file = above_the_streams(&|| {
@@ -268,12 +276,11 @@ fn create_own(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd, 
     let status = statx_fd(file.borrow())?;
     // SAFETY: the call takes nothing, and cannot fail
     let own = unsafe { call!(geteuid()) }.result()?;
-    let is_own = status.uid as usize == own && (status.kind() != libc::S_IFREG || status.links == 1);
-    if !is_own && status.kind() != libc::S_IFCHR && !record::is_on() {
-        let hint = "others could read or change it: remove it, or name another file";
-        return Err(Error::refused("it belongs to another user, or has another name:", path.to_bytes(), hint));
+    if status.kind() == libc::S_IFREG && status.links != 1 && !record::is_on() {
+        let hint = "it may be any file of this host: remove this name, or choose another one";
+        return Err(Error::refused("it has another name:", &path_below(below, path).concat(), hint));
     }
-    Ok((file, status.kind()))
+    Ok((file, status.kind(), status.uid as usize == own || status.kind() == libc::S_IFCHR))
 }
 
 /// The descriptor that a path names.
@@ -304,12 +311,12 @@ fn truncate(file: &Fd, len: usize) -> Outcome {
     unsafe { call!(ftruncate(file.borrow(), len)) }
 }
 
-/// The same for a file to append to. Once a FIFO is open, whoever writes to it waits as usual.
+/// openat(2) of a file to append to, as [`create_file`] does it; one that is there may be somebody else's. Once a FIFO is open, whoever writes to it waits as usual.
 pub fn open_to_append(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     if let Some(number) = descriptor_named(path.to_bytes()) {
         return duplicate_named(number, path);
     }
-    let (file, _) = create_own(below, path, OpenFlags::APPEND)?;
+    let (file, ..) = create_named(below, path, OpenFlags::APPEND)?;
     fd::set_status_flags(file.borrow(), OpenFlags::APPEND)?;
     Ok(file)
 }

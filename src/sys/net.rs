@@ -117,7 +117,8 @@ impl SocketAddress {
         self.rest == [0; 24]
     }
 
-    fn is_v4(&self) -> bool {
+    /// Whether it is one of IPv4.
+    pub fn is_v4(&self) -> bool {
         i32::from(self.family) == libc::AF_INET
     }
 

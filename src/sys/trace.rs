@@ -90,11 +90,11 @@ fn now() -> u64 {
     time[0] * 1_000_000 + time[1] / 1000
 }
 
-/// From here on every call is shown: in the file at `target`, in a directory or in the working directory, which is emptied, or without one on stderr. `plain`: without
-/// colours, even on a terminal.
-pub fn begin(target: Option<(Option<&Dir>, &CStr)>, plain: bool) -> Result<()> {
-    let file = target.map(|(directory, name)| super::fs::create_file(directory, name)).transpose()?;
-    let path = target.map(|(_, name)| name);
+/// From here on every call is shown: in the file `output`, which is emptied, or without one on stderr. `plain`: without colours, even
+/// on a terminal.
+pub fn begin(output: Option<(Option<&Dir>, &CStr)>, plain: bool) -> Result<()> {
+    let file = output.map(|(directory, name)| super::fs::create_file(directory, name)).transpose()?;
+    let path = output.map(|(_, name)| name);
     let fd = file.as_ref().map_or(FdRef::STDERR, Fd::borrow);
     // A pipe or a terminal is opened again, so that no write can wait.
     let again = super::tty::open_again(fd);

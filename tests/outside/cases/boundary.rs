@@ -399,11 +399,36 @@ fn links_where_the_container_can_write() {
         std::fs::rename(root.0.path(name), root.0.path(&format!("old-{name}"))).expect("rename");
         std::os::unix::fs::symlink(host.as_path(), root.0.path(name)).expect("symlink");
     }
-    const SAYS: &str = "no link leads out";
+    const SAYS: &str = "it leads out of what the container can write to";
     data().refused(125, &["data", SAYS]);
-    // One that stays inside is followed, as it was.
+    // Behind the link, up again: by its words alone the path is not in the root.
+    let deep = root.0.path("data").join("deep");
+    std::fs::create_dir_all(deep.join("deeper")).expect("mkdir");
+    std::os::unix::fs::symlink(deep.join("deeper"), root.0.path("deep")).expect("symlink");
+    for options in [["-v", &format!("{path}/deep/../../deep:/mnt")], ["--env-file", &format!("{path}/deep/../../file")]]
+    {
+        let options = [&["--no-limits"], &options[..]].concat();
+        root.probe(&options, &["status", "0"]).finish().refused(125, &["deep/..", SAYS]);
+    }
+    // Files that are read, devices, and namespaces.
+    let in_data = |name: &str| format!("{path}/data/{name}");
+    root.probe(&["--no-limits", "--env-file", &in_data("file")], &["env"]).finish().refused(125, &["data", SAYS]);
+    std::os::unix::fs::symlink("/dev/zero", root.0.path("device")).expect("symlink");
+    let device = format!("{path}/device:/dev/other");
+    root.probe(&["--no-limits", "--device", &device], &["status", "0"]).finish().refused(125, &["device", SAYS]);
+    std::os::unix::fs::symlink(format!("/proc/{}/ns/net", std::process::id()), root.0.path("net")).expect("symlink");
+    let joined = format!("ns:{path}/net");
+    root.probe(&["--no-limits", "--network", &joined], &["status", "0"]).finish().refused(125, &["net", SAYS]);
+    std::fs::remove_dir_all(deep).expect("rm");
+    // One that stays inside is followed, as it was, also by its absolute path; and `..` right behind the root is no part of it.
     std::os::unix::fs::symlink("old-data", root.0.path("inside")).expect("symlink");
-    root.probe(&["--no-limits", "-v", &format!("{path}/inside:/mnt")], &["list", "/mnt"]).finish().success();
+    std::os::unix::fs::symlink(root.0.path("old-data"), root.0.path("absolute")).expect("symlink");
+    let beside = format!("../{}", host.as_path().file_name().expect("a name").to_str().expect("UTF-8"));
+    for name in ["inside", "absolute", &beside] {
+        root.probe(&["--no-limits", "-v", &format!("{path}/{name}:/mnt")], &["list", "/mnt"]).finish().success();
+    }
+    // A name of a descriptor is one.
+    root.probe(&["--no-limits", "-v", "/dev:/hdev", "--stats=/dev/stdout"], &["status", "0"]).finish().success();
     for how in [&[][..], &["--ephemeral"], &["--read-only"]] {
         inner(how).refused(125, &["inner", SAYS]);
     }

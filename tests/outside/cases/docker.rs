@@ -260,7 +260,7 @@ fn a_folder_or_an_archive_as_the_root() {
     refused(&["--rootfs", "root", "sh"], "not found in PATH\n");
     folder.write("root/bin/busybox", b"");
     refused(&["--rootfs", "root", "sh"], "not found; the root has a busybox: busybox COMMAND\n");
-    refused(&["--rootfs", "root", "--", "-x"], "in front of NAME");
+    refused(&["--rootfs", "root", "--", "-x"], "options come first");
     folder.write("root/bin/sh", b"");
     refused(&["--rootfs", "root", "ls"], "not found in PATH\n");
     fs::remove_file(folder.path("root/bin/sh")).expect("unlink");

@@ -886,11 +886,11 @@ fn the_end_of_what_is_paused() {
         records.detached(&name, &[&["-m", "100m"], options].concat(), "trap '' TERM; sleep 1000 & wait; wait");
         name
     };
-    let limited = start(&["--timeout", "1"]);
+    let limited = start(&["--timeout", "4"]);
     records.call("pause", &[&limited]).success();
     assert_eq!(records.call("wait", &[&limited]).success(), "137\n");
     let stopped = start(&[]);
-    let stop = records.verb("stop", &["-t", "1", &stopped]).start();
+    let stop = records.verb("stop", &["-t", "4", &stopped]).start();
     wait_until("it has been asked to end", || is_in_call(stop.pid, libc::SYS_ppoll));
     records.call("pause", &[&stopped]).success();
     assert_eq!(stop.finish().success(), format!("{stopped}\n"));
@@ -904,7 +904,7 @@ case!(a_time_that_is_over_with_an_exec_stopped, Needs::ROOT | Needs::SLEEP);
 fn a_time_that_is_over_with_an_exec_stopped() {
     let records = Records::new();
     let name = unique_name();
-    records.detached_in(&name, &["--no-limits", "--timeout", "2"], &["sleep", "1000"]);
+    records.detached_in(&name, &["--no-limits", "--timeout", "4"], &["sleep", "1000"]);
     let exec = records.verb("exec", &[&name, "sleep", "1000"]).start();
     wait_until("it is in there", || !children(exec.pid).is_empty());
     send(exec.pid, libc::SIGSTOP);

@@ -357,11 +357,18 @@ fn whoever_starts_it_ends_before_it_hears() {
     for options in [&[][..], &["--restart", "always"], &["--restart", "on-failure:1"]] {
         let name = unique_name();
         // It leaves the caller's directory right before it tells.
-        let strace = injected(&records, "inject=chdir:delay_enter=1000000:when=1", &name, options).start();
+        let strace = injected(&records, "inject=chdir:signal=STOP:when=1", &name, options).start();
         wait_until("the command is executed", || {
             fs::exists(format!("{}/{name}/state", records.state())).expect("stat")
         });
-        send(children(strace.pid)[0], libc::SIGKILL);
+        let front = children(strace.pid)[0];
+        // Those that keep it, down to the one that has the command as its child.
+        let chain: Vec<i32> = std::iter::successors(Some(front), |pid| children(*pid).first().copied()).collect();
+        let run = chain[chain.len() - 2];
+        wait_until("it is about to tell", || state(run).is_some_and(|state| "tT".contains(state)));
+        send(front, libc::SIGKILL);
+        wait_until("nobody is in front", || state(front).is_none_or(|state| state == 'Z'));
+        send(run, libc::SIGCONT);
         wait_until("nothing is left", || records.left().is_empty());
         // strace ends with the last of those that it follows.
         drop(strace.reap());

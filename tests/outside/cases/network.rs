@@ -128,7 +128,7 @@ probe!("check-refused", |_| {
     refused(run(&["-p", "8080:80"], &["true"]), "EADDRINUSE");
     refused(run(&["-p", "203.0.113.5:8080:80"], &["true"]), "EADDRNOTAVAIL");
     for (word, message) in [
-        ("0", "a number up to 65535"),
+        ("0", "numbers from 1 to 65535"),
         ("80/tpc", "tcp or udp"),
         ("localhost:80:80", "in numbers"),
         ("::1:80:80", "in brackets"),
