@@ -11,7 +11,8 @@
 //! | 2 | [`cgroup`], [`root`], [`volume`], [`network`], [`terminal`] | one subject each: its data, its steps, its words |
 //! | 2 | [`user`], [`userns`], [`privilege`], [`ulimit`], [`sysctl`], [`signals`] | likewise |
 //! | 2 | [`namespaces`], [`command`], [`init`], [`report`], [`state`], [`log`], [`streams`] | likewise |
-//! | 1 | [`spec`], [`host`], [`writable`], [`step`] | the container that is wanted, this host, what the one can write to of the other, and what steps share |
+//! | 2 | [`writable`] | what the command line names below what the container can write to |
+//! | 1 | [`spec`], [`host`], [`step`] | data: the container that is wanted, this host, and what steps share |
 //! | 0 | [`sys`] | the kernel: typed calls, one gate, all the `unsafe` |
 //! | 0 | [`bytes`], [`error`], [`mountinfo`], [`passwd`], [`environment`], [`capabilities`] | pure: no system calls |
 

@@ -8,8 +8,7 @@ use crate::bytes::{self, Address};
 use crate::error::Result;
 use crate::network::names::Place;
 use crate::state::Held;
-use crate::sys::{self, Fd, FdRef, Loop, Pid, Poll, Ready, SharedWords, SigSet, SocketAddress};
-use crate::writable::Output;
+use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, Poll, Ready, SharedWords, SigSet, SocketAddress};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -218,7 +217,7 @@ pub struct Parent {
     /// The file for that pid.
     pub pid_file: Option<Fd>,
     /// The file with its name, once that is written.
-    pub cid_file: Option<Output>,
+    pub cid_file: Option<(Option<Dir>, &'static CStr)>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
     /// The number of a bridge that it has made,

@@ -1,5 +1,5 @@
-//! What the container can write to, and the paths of the command line that are named below it. The container could put a link there, which
-//! its next start would follow to any place of this host: what such a path leads to is to be inside.
+//! What the container can write to, and the paths of the command line that are named below it. The container could put a link
+//! there, which its next start would follow to any file of this host: what such a path leads to is to be inside.
 
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
@@ -30,8 +30,12 @@ impl Writable {
 
     /// Which file a path leads to, if it is named below one of these.
     pub fn known(&mut self, path: &CStr) -> Result<Option<Identity>> {
+        if sys::descriptor_named(path).is_some() {
+            return Ok(None);
+        }
         let Some(top) = self.top_of(path)? else { return Ok(None) };
-        let file = match sys::open(path, OpenFlags::PATH) {
+        // A magic link of /proc leads into the mounts of another process, where the same path is something else.
+        let file = match sys::openat2(path, OpenFlags::PATH) {
             // Whoever opens it says what is to be done; one that comes meanwhile is refused.
             Err(e) if e.is(Errno::ENOENT) => return Ok(Some(NOWHERE)),
             file => file?,
@@ -43,13 +47,13 @@ impl Writable {
 
     /// Where to make a file: its directory, if the path is named below one of these, and its name there; else the path.
     pub fn output(&mut self, path: &'static CStr) -> Result<Output> {
-        if sys::names_descriptor(path) {
+        if sys::descriptor_named(path).is_some() {
             return Ok((None, path));
         }
         let Some(top) = self.top_of(path)? else { return Ok((None, path)) };
         let word = path.to_bytes();
         let (above, name) = match word.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (word.get(..at + 1).unwrap_or_default(), word.get(at + 1..).unwrap_or_default()),
+            Some(at) => (word.get(..at.max(1)).unwrap_or_default(), word.get(at + 1..).unwrap_or_default()),
             None => (&b"."[..], word),
         };
         let directory = Dir::open_path(bytes::c_string(&[above]))?;
@@ -145,7 +149,9 @@ pub fn check(known: Option<Identity>, found: &dyn Fn() -> Result<sys::Status>, p
 
 /// Refuses a file that is not in the directory at `top`.
 fn refuse_outside(file: FdRef, top: &CStr, path: &CStr) -> Result<()> {
-    let top = sys::path_of(sys::open(top, OpenFlags::PATH)?.borrow())?;
+    let top = sys::open(top, OpenFlags::PATH)
+        .map_err(|e| e.hint_for(&[(Errno::ENOENT, "it must be there before the run")]))?;
+    let top = sys::path_of(top.borrow())?;
     if bytes::below(&sys::path_of(file)?, &top).is_none() {
         let hint = "the container may have put a link there: name the path that it leads to";
         return Err(Error::refused("it leads out of what the container can write to:", path.to_bytes(), hint));

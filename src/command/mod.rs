@@ -117,7 +117,8 @@ pub fn environment_of_exec(
             environment.set(b"TERM=xterm")?;
         }
     }
-    add_variables(&mut environment, own, &mut Writable::of(spec))?;
+    // The record does not say what the container can write to.
+    add_variables(&mut environment, own, &mut Writable::default())?;
     if spec.has_own_root() {
         set_home(&mut environment, spec);
     }
@@ -132,8 +133,15 @@ fn add_variables(environment: &mut Environment, spec: &Spec, writable: &mut Writ
             None => sys::read_file(path),
             // What it has led to is what is read.
             Some(_) => {
-                let (file, mut content) = (sys::open(path, OpenFlags::NONBLOCK)?, Vec::new());
+                let (file, mut content) = (sys::openat2(path, OpenFlags::NONBLOCK)?, Vec::new());
                 writable::check(known, &|| sys::statx_fd(file.borrow()), path)?;
+                if sys::statx_fd(file.borrow())?.kind() != libc::S_IFREG {
+                    return Err(Error::refused(
+                        "the container can write there, and it is no plain file:",
+                        path.to_bytes(),
+                        "",
+                    ));
+                }
                 sys::read_to_end(file.borrow(), &mut content)?;
                 Ok(content)
             }

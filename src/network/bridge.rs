@@ -286,7 +286,7 @@ fn make(requests: &Requests, socket: &Fd, text: &'static [u8]) -> Result<()> {
 step! {
     /// Leaves the bridge in the care of another process: a mydocker that is killed removes nothing.
     ///
-    /// That one waits for the end of a pipe, which nobody but mydocker holds.
+    /// That one waits for the end of a pipe, which mydocker holds.
     pub struct GuardBridge;
 }
 
@@ -295,6 +295,8 @@ impl ParentStep for GuardBridge {
         let (read, write) = sys::pipe2()?;
         match sys::fork(CloneFlags::NONE)? {
             Some(pid) => {
+                // SIGKILL for the whole group of mydocker is not for that process.
+                sys::lead_group(pid)?;
                 if record::is_on() {
                     await_end(&read)?;
                 }
@@ -314,8 +316,7 @@ impl ParentStep for GuardBridge {
 
 /// Waits until mydocker has ended.
 fn await_end(pipe: &Fd) -> Result<()> {
-    // SIGKILL for the whole group of mydocker is not for this process, and nothing of the caller's is to stay open or busy.
-    sys::setsid()?;
+    // Nothing of the caller's is to stay open or busy.
     sys::chdir(c"/")?;
     sys::close_all_but(0, &[pipe.borrow()])?;
     sys::read(pipe.borrow(), &mut [0]).map(drop)

@@ -137,7 +137,7 @@ impl Parts {
         if let Network::Namespace(path, word) = spec.network
             && writable.known(path)?.is_some()
         {
-            let hint = "the container can write there: name /proc/PID/ns/net, or a file elsewhere";
+            let hint = "the container can write to a folder above it: name a file elsewhere";
             return Err(Error::refused("no namespace:", word.to_bytes(), hint));
         }
         for path in binds {

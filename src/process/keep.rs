@@ -220,7 +220,11 @@ fn take_signal(signals: &Fd, run: Option<Pid>) -> Result<bool> {
     Ok(is_end || number == NO_MORE)
 }
 
-/// The keeper closes the streams of the caller; with `--log -` it keeps stdout and stderr for later runs.
+/// The keeper closes the streams of the caller; with `--log -`, or one of the two by its name, it keeps stdout and stderr for later runs.
 fn close_streams(spec: &Spec) -> Result<()> {
-    streams::leave(if spec.log.is_callers() { &[FdRef::STDIN] } else { &FdRef::STREAMS })
+    let is_stream = match spec.log {
+        LogTo::File(path) => matches!(sys::descriptor_named(path), Some(1 | 2)),
+        log => log.is_callers(),
+    };
+    streams::leave(if is_stream { &[FdRef::STDIN] } else { &FdRef::STREAMS })
 }

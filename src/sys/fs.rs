@@ -37,9 +37,10 @@ impl Dir {
         Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
     }
 
-    /// Opens `path`, which may be one that the caller can search, and not read.
+    /// Opens `path`, which may be one that the caller can search, and not read. It is not to lead through a magic link of /proc.
     pub fn open_path(path: &CStr) -> Result<Dir> {
-        let fd = open_below(None, path, OpenFlags::PATH | OpenFlags::DIRECTORY)?;
+        let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
+        let fd = above_the_streams(&|| openat2_at(FdRef::CWD, path, flags, ResolveFlags::NO_MAGICLINKS))?;
         Ok(Dir { fd, path: bytes::c_string(&[path.to_bytes()]).to_bytes() })
     }
 
@@ -234,7 +235,7 @@ pub fn openat(dir: &Fd, name: &CStr, flags: OpenFlags) -> Result<Fd> {
 /// link is not followed, nobody waits for the reader of a FIFO, and nobody but its owner, the caller, can read it. A name such as
 /// `/dev/stderr` or `/dev/fd/3` is the descriptor itself, which stays as it is.
 pub fn create_file(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
-    if let Some(number) = descriptor_named(path.to_bytes()) {
+    if let Some(number) = descriptor_named(path) {
         return duplicate_named(number, path);
     }
     let (file, kind, is_own) = create_named(below, path, OpenFlags::NONE)?;
@@ -248,11 +249,6 @@ pub fn create_file(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
         fchmod(file.borrow(), 0o600).map_err(about)?;
     }
     Ok(file)
-}
-
-/// Whether the path names a descriptor of this process.
-pub fn names_descriptor(path: &CStr) -> bool {
-    descriptor_named(path.to_bytes()).is_some()
 }
 
 fn duplicate_named(number: usize, path: &CStr) -> Result<Fd> {
@@ -277,14 +273,15 @@ fn create_named(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd
     // SAFETY: the call takes nothing, and cannot fail
     let own = unsafe { call!(geteuid()) }.result()?;
     if status.kind() == libc::S_IFREG && status.links != 1 && !record::is_on() {
-        let hint = "it may be any file of this host: remove this name, or choose another one";
+        let hint = "it may be any file of this host: remove it, or name another file";
         return Err(Error::refused("it has another name:", &path_below(below, path).concat(), hint));
     }
     Ok((file, status.kind(), status.uid as usize == own || status.kind() == libc::S_IFCHR))
 }
 
-/// The descriptor that a path names.
-fn descriptor_named(path: &[u8]) -> Option<usize> {
+/// The descriptor of this process that a path names.
+pub fn descriptor_named(path: &CStr) -> Option<usize> {
+    let path = path.to_bytes();
     match path {
         b"/dev/stdout" => Some(1),
         b"/dev/stderr" => Some(2),
@@ -313,7 +310,7 @@ fn truncate(file: &Fd, len: usize) -> Outcome {
 
 /// openat(2) of a file to append to, as [`create_file`] does it; one that is there may be somebody else's. Once a FIFO is open, whoever writes to it waits as usual.
 pub fn open_to_append(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
-    if let Some(number) = descriptor_named(path.to_bytes()) {
+    if let Some(number) = descriptor_named(path) {
         return duplicate_named(number, path);
     }
     let (file, ..) = create_named(below, path, OpenFlags::APPEND)?;

@@ -36,8 +36,8 @@ pub use fd::{
 };
 pub use flags::*;
 pub use fs::{
-    Dir, NEW, chdir, chown, chroot, create, create_empty, create_file, fchdir, fchmod, ftruncate, is_directory, mkdir,
-    mknod, name_in_proc, names_descriptor, open, open_in_root, open_to_append, open_without_links, openat, openat2,
+    Dir, NEW, chdir, chown, chroot, create, create_empty, create_file, descriptor_named, fchdir, fchmod, ftruncate,
+    is_directory, mkdir, mknod, name_in_proc, open, open_in_root, open_to_append, open_without_links, openat, openat2,
     path_below, path_of, read_file, read_up_to, readlink, symlink, try_ftruncate, umask, unlink, unlink_path,
     working_directory, write_file,
 };

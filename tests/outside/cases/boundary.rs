@@ -418,7 +418,13 @@ fn links_where_the_container_can_write() {
     root.probe(&["--no-limits", "--device", &device], &["status", "0"]).finish().refused(125, &["device", SAYS]);
     std::os::unix::fs::symlink(format!("/proc/{}/ns/net", std::process::id()), root.0.path("net")).expect("symlink");
     let joined = format!("ns:{path}/net");
-    root.probe(&["--no-limits", "--network", &joined], &["status", "0"]).finish().refused(125, &["net", SAYS]);
+    root.probe(&["--no-limits", "--network", &joined], &["status", "0"]).finish().refused(125, &["net", "ELOOP"]);
+    // Where another process has the same path in mounts of its own: here the host, under another name of its root.
+    let magic = format!("/proc/{}/root{path}/data", std::process::id());
+    std::os::unix::fs::symlink(&magic, root.0.path("magic")).expect("symlink");
+    let by_magic = format!("{path}/magic/file");
+    root.probe(&["--no-limits", "--env-file", &by_magic], &["env"]).finish().refused(125, &["magic", "ELOOP"]);
+    root.probe(&[&format!("--pid-file={path}/magic/new")], &["status", "0"]).finish().refused(125, &["magic", "ELOOP"]);
     std::fs::remove_dir_all(deep).expect("rm");
     // One that stays inside is followed, as it was, also by its absolute path; and `..` right behind the root is no part of it.
     std::os::unix::fs::symlink("old-data", root.0.path("inside")).expect("symlink");

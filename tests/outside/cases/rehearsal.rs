@@ -702,16 +702,17 @@ fn compare_once(place: &mut Place, set: &str) -> (Vec<String>, bool) {
     };
     // What removes the bridge if mydocker is killed is another process, whose calls the table shows where the parent makes it.
     let is_guard =
-        |calls: &[Call]| calls.windows(2).position(|pair| pair[0].name == "setsid" && pair[1].name == "chdir");
+        |calls: &[Call]| calls.windows(2).position(|pair| pair[0].name == "chdir" && pair[1].name == "close_range");
     let guard = processes.iter().skip(1).position(|process| {
-        is_guard(&process.calls).is_some() && !process.calls.iter().any(|call| call.name == "execve")
+        is_guard(&process.calls).is_some()
+            && !process.calls.iter().any(|call| ["execve", "epoll_create1"].contains(&call.name.as_str()))
     });
     if let Some(guard) = guard.filter(|_| set.contains("bridge")) {
-        let begin = is_guard(&parent).expect("a setsid");
+        let begin = is_guard(&parent).expect("a chdir");
         let end = begin + parent[begin..].iter().position(|call| call.name == "read").expect("a read") + 1;
         let planned: Vec<Call> = parent.drain(begin..end).collect();
         let real = processes.remove(guard + 1).calls;
-        let real = &real[is_guard(&real).expect("a setsid")..];
+        let real = &real[is_guard(&real).expect("a chdir")..];
         // It is killed where it waits: the last call does not return.
         let (last, before) = planned.split_last().expect("a read");
         note("guard", compare(before, &real[..before.len().min(real.len())], ""));
