@@ -4,7 +4,7 @@ use super::shell::{fill, put_item};
 use super::{Translator, names_descriptor};
 use crate::bytes::{self, Put, to_decimal};
 use crate::sys::record::{Recorded, join};
-use crate::sys::{MountAttr, MountFlags};
+use crate::sys::{self, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
 
 /// The flags of a mount by the options of mount(8).
@@ -61,6 +61,12 @@ impl NewMount {
     }
 }
 
+/// The path without links, dots and a slash at its end, as busybox's mount looks for it in /proc/mounts.
+fn real_path(path: &'static [u8]) -> &'static [u8] {
+    let found = sys::open(bytes::c_string(&[path]), OpenFlags::PATH).and_then(|file| sys::path_of(file.borrow()));
+    found.map_or(path, |path| path.leak())
+}
+
 impl Translator {
     /// mount(2), by the names of mount(8).
     pub(super) fn mount(&mut self, call: &Recorded) {
@@ -74,7 +80,7 @@ impl Translator {
             // A directory becomes the root where it is. What is put together is so over /sys: mount(8) reads /proc.
             let has_volumes = self.volumes.0 > 0;
             self.stage = Some(match is_bind {
-                true => self.on_host(source),
+                true => real_path(self.on_host(source)),
                 false if has_volumes => b"/sys/stage",
                 false => b"/sys",
             });

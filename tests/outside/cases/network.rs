@@ -880,8 +880,17 @@ probe!("check-bridge-made", |_| {
     send(first.pid, libc::SIGTERM);
     drop(first.finish());
     only_lo();
-    // The one that makes it is killed before it has an address: the next one gives it that.
-    drop(beside_strace(&seen, "inject=sendto:signal=KILL:when=4").reap());
+    // The one that makes it is killed before it has an address, and what would remove it then, too: the next one gives it that.
+    let made = folder.text("made");
+    let early = beside_strace(&made, "inject=sendto:signal=STOP:when=4");
+    wait_until("it has made it, and is stopped", || {
+        std::fs::read_to_string(&made).is_ok_and(|calls| calls.contains("stopped by SIGSTOP"))
+    });
+    let keeper = children(early.pid)[0];
+    let [_, guard] = children(keeper)[..] else { panic!("PID 1, and what removes the bridge") };
+    send(guard, libc::SIGKILL);
+    send(keeper, libc::SIGKILL);
+    drop(early.reap());
     assert_eq!(interfaces(), ["lo", "mydocker0"]);
     let next = server(&["--network", "bridge,forward", "--ip", "10.88.7.7"], "1");
     assert_eq!(ask("10.88.7.7:80", 5).expect("from the host"), "5!");
