@@ -292,7 +292,7 @@ impl Parent {
 }
 
 fn is_same(a: &Fd, b: &Fd) -> bool {
-    matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if (a.device, a.inode) == (b.device, b.inode))
+    matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if a.identity() == b.identity())
 }
 
 /// A port of the host, and where it leads to.

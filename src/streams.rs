@@ -113,7 +113,7 @@ impl Input {
     fn open_read_only(&self, child: &mut Child) -> Result<Fd> {
         let tree = sys::open_tree_of_file(self.path)?;
         let found = sys::statx_fd(tree.borrow())?;
-        if !child.is_rehearsal && (found.device, found.inode) != (self.status.device, self.status.inode) {
+        if !child.is_rehearsal && found.identity() != self.status.identity() {
             return Err(Error::refused("another file is there now:", self.path.to_bytes(), ""));
         }
         let file = sys::open(sys::name_in_proc(tree.borrow()).as_c_str().unwrap_or_default(), OpenFlags::NONE)?;

@@ -42,7 +42,7 @@ impl Writable {
         };
         refuse_outside(file.borrow(), top, path)?;
         let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;
-        Ok(Some((status.device, status.inode)))
+        Ok(Some(status.identity()))
     }
 
     /// Where to make a file: its directory, if the path is named below one of these, and its name there; else the path.
@@ -141,7 +141,7 @@ impl Outputs {
 pub fn check(known: Option<Identity>, found: &dyn Fn() -> Result<sys::Status>, path: &CStr) -> Result<()> {
     let Some(known) = known else { return Ok(()) };
     let found = found().map_err(|e| e.about(path.to_bytes()))?;
-    if known != (found.device, found.inode) && !record::is_on() {
+    if known != found.identity() && !record::is_on() {
         return Err(Error::refused("it was exchanged a moment ago:", path.to_bytes(), "run it again"));
     }
     Ok(())

@@ -134,8 +134,9 @@ fn add_variables(environment: &mut Environment, spec: &Spec, writable: &mut Writ
             // What it has led to is what is read.
             Some(_) => {
                 let (file, mut content) = (sys::openat2(path, OpenFlags::NONBLOCK)?, Vec::new());
-                writable::check(known, &|| sys::statx_fd(file.borrow()), path)?;
-                if sys::statx_fd(file.borrow())?.kind() != libc::S_IFREG {
+                let status = sys::statx_fd(file.borrow())?;
+                writable::check(known, &|| Ok(status), path)?;
+                if status.kind() != libc::S_IFREG {
                     return Err(Error::refused(
                         "the container can write there, and it is no plain file:",
                         path.to_bytes(),

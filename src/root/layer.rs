@@ -132,7 +132,7 @@ impl Layer {
         // Of a filesystem of a process, perhaps nobody else may ask even that, or nobody answers.
         let hidden = [Errno::EACCES, Errno::ENOTCONN];
         let is_same = match (sys::statx_fd(wanted.borrow()), sys::statx(self.target, true)) {
-            (Ok(wanted), Ok(found)) => (wanted.device, wanted.inode) == (found.device, found.inode),
+            (Ok(wanted), Ok(found)) => wanted.identity() == found.identity(),
             (Err(wanted), Err(found)) => wanted.is_one_of(&hidden) && found.is_one_of(&hidden),
             _ => false,
         };

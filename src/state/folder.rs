@@ -231,7 +231,7 @@ fn is_at(folder: &Dir, name: &CStr, dir: &Dir) -> Result<bool> {
     };
     let status = |dir: &Dir| sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()));
     let (there, own) = (status(&there)?, status(dir)?);
-    Ok((there.device, there.inode) == (own.device, own.inode))
+    Ok(there.identity() == own.identity())
 }
 
 /// How many records one run looks at.

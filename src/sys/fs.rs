@@ -308,7 +308,8 @@ fn truncate(file: &Fd, len: usize) -> Outcome {
     unsafe { call!(ftruncate(file.borrow(), len)) }
 }
 
-/// openat(2) of a file to append to, as [`create_file`] does it; one that is there may be somebody else's. Once a FIFO is open, whoever writes to it waits as usual.
+/// openat(2) of a file to append to, as [`create_file`] does it; one that is there may be somebody else's. Once a FIFO is open, whoever
+/// writes to it waits as usual.
 pub fn open_to_append(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     if let Some(number) = descriptor_named(path) {
         return duplicate_named(number, path);

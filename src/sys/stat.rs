@@ -52,6 +52,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        (self.device, self.inode)
+    }
+
     /// S_IFDIR, S_IFREG ...
     pub fn kind(self) -> u32 {
         self.mode & libc::S_IFMT

@@ -22,10 +22,10 @@ tool() {
 decode() { point=$(printf "$(echo "$1" | sed 's/%/%%/g')x"); point=${point%x}; }
 # restrict PATH OPTIONS: the mount that is seen there and all in it get these, beside those that each has.
 restrict() {
-    tree= top=$(readlink -f "$1")
+    tree=
     while read -r id _ _ _ point _; do
         decode "$point"
-        [ "$point" != "$top" ] || tree=" $id "
+        [ "$point" != "$1" ] || tree=" $id "
     done </proc/self/mountinfo
     [ "$tree" ] || stop "$1: not mounted"
     while read -r id above _ _ point options _; do

@@ -186,7 +186,7 @@ fn a_file_of_ones_own_as_stdin() {
         run.before(move || pass_as(stdin.as_raw_fd(), 0)).finish()
     };
     for (owner, works) in [(0, true), (USER, false)] {
-        // The group is none of the user's: so CAP_DAC_OVERRIDE inside does not count.
+        // The user namespace has no id for group 50, so its CAP_DAC_OVERRIDE does not apply to the file: capabilities(7).
         std::os::unix::fs::chown(&file, Some(owner), Some(50)).expect("chown");
         match works {
             true => assert!(read().success().ends_with(" of root's\n")),
