@@ -10,8 +10,7 @@ use crate::error::{Errno, Error, Result};
 use crate::spec::BridgeWanted;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::netlink::{ACK, attribute};
-use crate::sys::record;
-use crate::sys::{self, CloneFlags, Fd, Lock, NetlinkFamily, Pid, Requests};
+use crate::sys::{self, Fd, Lock, NetlinkFamily, Requests, record};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -281,69 +280,6 @@ fn explain(error: Error, module: &'static str) -> Error {
 /// Makes an interface, of a kind that the kernel may have a module for.
 fn make(requests: &Requests, socket: &Fd, text: &'static [u8]) -> Result<()> {
     sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, text))
-}
-
-step! {
-    /// Leaves the bridge in the care of another process: a mydocker that is killed removes nothing.
-    ///
-    /// That one waits for the end of a pipe, which mydocker holds.
-    pub struct GuardBridge;
-}
-
-impl ParentStep for GuardBridge {
-    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let (read, write) = sys::pipe2()?;
-        match sys::fork(CloneFlags::NONE)? {
-            Some(pid) => {
-                // SIGKILL for the whole group of mydocker is not for that process.
-                sys::lead_group(pid)?;
-                if record::is_on() {
-                    await_end(&read)?;
-                }
-                parent.guard = Some((pid, sys::pidfd_open(pid)?, write));
-                Ok(())
-            }
-            None => {
-                drop(write);
-                sys::exit_group(match await_end(&read).and_then(|()| remove_soon()) {
-                    Ok(()) => 0,
-                    Err(_) => 125,
-                });
-            }
-        }
-    }
-}
-
-/// Waits until mydocker has ended.
-fn await_end(pipe: &Fd) -> Result<()> {
-    // Nothing of the caller's is to stay open or busy.
-    sys::chdir(c"/")?;
-    sys::close_all_but(0, &[pipe.borrow()])?;
-    sys::read(pipe.borrow(), &mut [0]).map(drop)
-}
-
-/// A process that has ended may hold its lock for a moment.
-fn remove_soon() -> Result<()> {
-    for _ in 0..REMOVE_TURNS {
-        if remove_unused()? {
-            break;
-        }
-        sys::nanosleep(10_000_000)?;
-    }
-    Ok(())
-}
-
-/// How often to try.
-const REMOVE_TURNS: u32 = 20;
-
-/// In mydocker, at the end: that process has nothing to do.
-pub fn dismiss(pid: Pid, process: &Fd) -> Result<()> {
-    sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
-    match sys::wait4(pid, true) {
-        // It may have been killed before, and waited for among the orphans.
-        Err(e) if !e.is(Errno::ECHILD) => Err(e),
-        _ => Ok(()),
-    }
 }
 
 step! {

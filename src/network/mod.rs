@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod filter;
+pub mod guard;
 pub mod names;
 pub mod publish;
 pub mod relay;

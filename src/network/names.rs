@@ -61,6 +61,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The folder of all records.
+    pub const fn records(&self) -> &Dir {
+        &self.records
+    }
+
     /// The names of the container on the bridge that has this address.
     pub fn names_of(&self, address: Address) -> Option<Vec<u8>> {
         let lines = read(&self.folder, NAMES).ok()?;
@@ -318,7 +323,7 @@ pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
 
 /// Removes the folders of other bridges, each of whose containers was killed: perhaps nobody ever comes to such a bridge again. Whoever
 /// fails here leaves it to the next one.
-fn sweep_others(records: &Dir) {
+pub fn sweep_others(records: &Dir) {
     for bridge in sys::directory_names(records, PREFIX).unwrap_or_default() {
         let Ok(folder) = Dir::open(Some(records), bridge) else { continue };
         if sys::flock(&folder).is_ok_and(|alone| alone) && sweep(&folder, None, None).is_ok() {

@@ -9,9 +9,8 @@ use crate::command::{LetGo, MakePipes, SendCommand};
 use crate::host::Host;
 use crate::log::DetachStreams;
 use crate::namespaces::{AdoptOrphans, AwaitSuccessor, CloneChild, SetNotDumpable};
-use crate::network::bridge::{
-    self, ConnectToBridge, EnableForwarding, GuardBridge, MakeBridge, Masquerade, SayNotForwarded,
-};
+use crate::network::bridge::{self, ConnectToBridge, EnableForwarding, MakeBridge, Masquerade, SayNotForwarded};
+use crate::network::guard::GuardBridge;
 use crate::network::names::{self, MakeHosts, TellNames};
 use crate::network::publish::{self, Listen, StartRelay};
 use crate::network::slirp::{StartPasta, StartSlirp};

@@ -13,8 +13,8 @@ pub mod supervise;
 pub mod table;
 
 use crate::error::{Error, Result};
-use crate::network::bridge::{self, Bridge};
-use crate::network::{self, names};
+use crate::network::bridge::Bridge;
+use crate::network::{self, guard, names};
 use crate::plan::Plan;
 use crate::root::create;
 use crate::spec::StatsTo;
@@ -153,7 +153,7 @@ pub fn carry_out(
     let own_bridge = plan.parts.bridge;
     let left = names::leave(parent, own_bridge).and(unconnected).and(own_bridge.map_or(Ok(()), Bridge::leave));
     // It is to be there if mydocker is killed up to here.
-    let left = left.and(parent.guard.take().map_or(Ok(()), |(pid, process, _)| bridge::dismiss(pid, &process)));
+    let left = left.and(parent.guard.take().map_or(Ok(()), |(pid, process, _)| guard::dismiss(pid, &process)));
     let removed = cleanup::remove_groups(plan).and(left);
     let reason = memory.as_ref().map(|_| &state::OUT_OF_MEMORY).or(supervisor.timed_out().then_some(&state::TIMED_OUT));
     let end = End { reason, lost_log: supervisor.has_lost_log(), ..End::of(status) };

@@ -13,7 +13,7 @@ mod shell;
 use crate::bytes::{self, Put, to_decimal};
 use crate::error::Result;
 use crate::namespaces::AwaitSuccessor;
-use crate::network::bridge::GuardBridge;
+use crate::network::guard::GuardBridge;
 use crate::network::slirp::{StartPasta, StartSlirp};
 use crate::plan::Plan;
 use crate::process::rehearse::{Rehearsed, rehearse};

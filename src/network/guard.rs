@@ -1,0 +1,78 @@
+//! The process that outlives a mydocker that is killed, and removes what that one had for its bridge.
+
+use super::{bridge, names};
+use crate::error::{Errno, Result};
+use crate::step::{Parent, ParentStep};
+use crate::sys::{self, CloneFlags, Dir, Fd, Pid, Whence, record};
+
+step! {
+    /// Leaves the bridge in the care of another process: a mydocker that is killed removes nothing.
+    ///
+    /// That one waits for the end of a pipe, which mydocker holds.
+    pub struct GuardBridge;
+}
+
+impl ParentStep for GuardBridge {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
+        let records = parent.place.as_ref().map(names::Place::records);
+        let (read, write) = sys::pipe2()?;
+        match sys::fork(CloneFlags::NONE)? {
+            Some(pid) => {
+                // SIGKILL for the whole group of mydocker is not for that process.
+                sys::lead_group(pid)?;
+                if record::is_on() {
+                    await_end(&read, records)?;
+                }
+                parent.guard = Some((pid, sys::pidfd_open(pid)?, write));
+                Ok(())
+            }
+            None => {
+                drop(write);
+                sys::exit_group(match await_end(&read, records).and_then(|()| remove(records)) {
+                    Ok(()) => 0,
+                    Err(_) => 125,
+                });
+            }
+        }
+    }
+}
+
+/// Waits until mydocker has ended. Of what it has open, the folder of all records stays so.
+fn await_end(pipe: &Fd, records: Option<&Dir>) -> Result<()> {
+    // Nothing of the caller's is to stay busy.
+    sys::chdir(c"/")?;
+    match records {
+        Some(records) => sys::close_all_but(0, &[pipe.borrow(), records.fd()])?,
+        None => sys::close_all_but(0, &[pipe.borrow()])?,
+    }
+    sys::read(pipe.borrow(), &mut [0]).map(drop)
+}
+
+/// How often to try.
+const TURNS: u32 = 20;
+
+/// Removes the bridge, and the folders of hosts files, if nobody uses them. A process that has ended may hold its lock for a moment.
+fn remove(records: Option<&Dir>) -> Result<()> {
+    for _ in 0..TURNS {
+        if bridge::remove_unused()? {
+            break;
+        }
+        sys::nanosleep(10_000_000)?;
+    }
+    if let Some(records) = records {
+        // mydocker may have read it.
+        sys::lseek(records.fd(), 0, Whence::SET)?;
+        names::sweep_others(records);
+    }
+    Ok(())
+}
+
+/// In mydocker, at the end: that process has nothing to do.
+pub fn dismiss(pid: Pid, process: &Fd) -> Result<()> {
+    sys::pidfd_send_signal(process.borrow(), libc::SIGKILL)?;
+    match sys::wait4(pid, true) {
+        // It may have been killed before, and waited for among the orphans.
+        Err(e) if !e.is(Errno::ECHILD) => Err(e),
+        _ => Ok(()),
+    }
+}
