@@ -20,7 +20,7 @@ pub const THAWED: &[u8] = b"THAWED";
 pub fn explain(error: Error) -> Error {
     if error.is_one_of(&[Errno::EACCES, Errno::EPERM]) {
         error.with_hint(
-            "making a cgroup needs root, or on cgroup v2 a delegated one: \
+            "making a cgroup needs root, or one that root has given to you: on cgroup v2, \
              systemd-run --user --scope -p Delegate=yes mydocker run ..",
         )
     } else if error.is(Errno::EROFS) {

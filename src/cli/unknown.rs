@@ -47,13 +47,15 @@ list ls port: mydocker ps
 delete remove: mydocker rm
 bash sh shell: mydocker run -t sh
 prune system: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
-build history image images import load login logout pull push rmi save search tag: there are no images: mydocker \
-    help root says what there is
+build builder buildx history image images import load login logout manifest pull push rmi save search tag trust: there \
+    are no images: mydocker help root says what there is
 create: mydocker run -d --name NAME COMMAND
 start restart rename update: mydocker rm -f NAME, and run it again
 network volume: --network and -v are options of run
 compose: a line for each: mydocker run -d --name NAME
 events: mydocker ps; mydocker wait NAME
+config node secret service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
+context: ssh HOST mydocker ..
 info: mydocker check says what this host offers
 ";
 

@@ -218,8 +218,7 @@ fn delete(socket: &Fd, index: u32, group: Option<u32>) -> Result<()> {
     }
 }
 
-/// Removes mydocker's bridges in this network namespace, if nobody uses any of them: where the last mydocker that did was killed, it
-/// has left them. Returns whether nobody does.
+/// Removes mydocker's bridges in this network namespace, if nobody uses any of them. Returns whether nobody does.
 pub fn remove_unused() -> Result<bool> {
     let lock = sys::open(NAMESPACE, sys::OpenFlags::NONE)?;
     if sys::effective_ids().0 != 0 || !sys::lock_file(&lock, Lock::EX | Lock::NB)? {

@@ -28,7 +28,7 @@ impl ParentStep for GuardBridge {
             }
             None => {
                 drop(write);
-                sys::exit_group(match await_end(&read, records).and_then(|()| remove(records)) {
+                sys::exit_group(match await_end(&read, records).and_then(|()| remove_soon(records)) {
                     Ok(()) => 0,
                     Err(_) => 125,
                 });
@@ -51,20 +51,26 @@ fn await_end(pipe: &Fd, records: Option<&Dir>) -> Result<()> {
 /// How often to try.
 const TURNS: u32 = 20;
 
-/// Removes the bridge, and the folders of hosts files, if nobody uses them. A process that has ended may hold its lock for a moment.
-fn remove(records: Option<&Dir>) -> Result<()> {
+/// A process that has ended may hold its lock for a moment.
+fn remove_soon(records: Option<&Dir>) -> Result<()> {
     for _ in 0..TURNS {
-        if bridge::remove_unused()? {
+        if remove(records)? {
             break;
         }
         sys::nanosleep(10_000_000)?;
     }
+    Ok(())
+}
+
+/// Removes mydocker's bridges, and the hosts files of their containers beside `records`, as far as nobody uses them: where the last
+/// mydocker that did was killed, it has left them. Returns whether nobody uses any bridge.
+pub fn remove(records: Option<&Dir>) -> Result<bool> {
     if let Some(records) = records {
-        // mydocker may have read it.
+        // It may have been read.
         sys::lseek(records.fd(), 0, Whence::SET)?;
         names::sweep_others(records);
     }
-    Ok(())
+    bridge::remove_unused()
 }
 
 /// In mydocker, at the end: that process has nothing to do.

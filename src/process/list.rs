@@ -4,7 +4,7 @@ use crate::bytes::{self, Put};
 use crate::cgroup::directory::FREEZER_STATE;
 use crate::error::{Errno, Error, Result};
 use crate::log::{self, View};
-use crate::network::bridge;
+use crate::network::guard;
 use crate::process::keep;
 use crate::process::table::{Row, put_age, put_limit, put_size, put_table};
 use crate::state::{self, End, Record};
@@ -186,7 +186,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
             if record.end().is_none() {
                 // Its keeper was killed: what that would have removed.
                 record.end_leftovers(name)?;
-                bridge::remove_unused()?;
+                guard::remove(folder)?;
             }
             if let Some(folder) = folder {
                 state::remove(folder, name, &record.dir)?;
@@ -249,7 +249,7 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
 /// How many times to look whether all processes have stopped, with a pause of a millisecond.
 const FREEZE_TURNS: usize = 1000;
 
-/// Prints what it uses: once, or every second until it ends. It may do so for weeks, and nothing is freed here: what is
+/// Prints what it uses: once, or every second until it ends; without a cgroup, nothing changes. It may do so for weeks, and nothing is freed here: what is
 /// allocated is allocated once.
 fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let (process, ..) = running(record, name)?;
@@ -257,7 +257,8 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let processes = record.group_file(["cgroup.procs"; 2]);
     let cpu = record.group_file(["cpu.stat", "cpuacct.usage"]);
     let freezer = record.freezer();
-    if !record.has_groups() {
+    let is_counted = record.has_groups();
+    if !is_counted {
         sys::say(Error::refused(
             "it has no cgroup, so nothing is counted:",
             name.to_bytes(),
@@ -304,7 +305,7 @@ fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
         }
         sys::write_all(FdRef::STDOUT, &out)?;
         out.clear();
-        if order.once || sys::await_readable(process.borrow(), Some(1000))? {
+        if order.once || !is_counted || sys::await_readable(process.borrow(), Some(1000))? {
             return Ok(());
         }
     }

@@ -219,6 +219,8 @@ fn what_there_is_not() {
         ("versoin", "did you mean version?"),
         ("compose", "mydocker run -d --name NAME"),
         ("events", "mydocker wait NAME"),
+        ("swarm", "ssh HOST mydocker"),
+        ("context", "ssh HOST mydocker"),
     ] {
         mydocker(&[command, "x"]).finish().usage_error(&["unknown command", words]);
     }

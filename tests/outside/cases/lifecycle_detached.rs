@@ -1029,6 +1029,20 @@ fn what_it_uses() {
     records.remove(&name);
 }
 
+case!(what_is_not_counted, Needs::NAMESPACES);
+/// Without a cgroup there are no numbers, and no later ones to wait for.
+fn what_is_not_counted() {
+    let records = Records::new();
+    let name = unique_name();
+    records.probe(&["-d", "-i", "--no-limits", "--name", &name], &["hold"]).start().reap().success();
+    let once = records.call("stats", &[&name]);
+    assert!(once.code() == 0 && once.stderr_text().contains("nothing is counted"), "{once:?}");
+    let text = once.stdout_text();
+    let cells: Vec<&str> = text.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(cells, [&name, "-", "-", "-"]);
+    records.remove(&name);
+}
+
 case!(one_of_a_name_at_a_time, Needs::NAMESPACES | Needs::MEMORY | Needs::SLEEP);
 fn one_of_a_name_at_a_time() {
     let records = Records::new();
