@@ -152,14 +152,20 @@ fn exec(
     streams::check_passed(own.spec.passed)?;
     let (uid, _) = sys::effective_ids();
     let folder = || state::folder(own.spec.state, uid, environment, false);
+    let mut writable = Writable::default();
     if own.trace.is_some() {
-        // A copy that is executed later would begin the trace anew.
+        // What is wrong is said below, once there is a trace.
         let config = list::find(folder()?.as_ref(), name).and_then(|record| record.config());
-        if config.and_then(|config| cli::parse_options(&config.words)).is_ok_and(|run| run.spec.has_own_root()) {
-            sealed::become_copy(started_as, environment)?;
+        let run = config.and_then(|config| Ok((cli::parse_options(&config.words)?, config.directory)));
+        if let Ok((run, directory)) = run {
+            // A copy that is executed later would begin the trace anew.
+            if run.spec.has_own_root() {
+                sealed::become_copy(started_as, environment)?;
+            }
+            writable = Writable::of_other(&run.spec, directory);
         }
     }
-    begin_trace(own.trace, &own.spec, environment)?;
+    begin_trace(own.trace, writable, environment)?;
     let folder = folder()?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
@@ -192,7 +198,9 @@ fn exec(
             }
         }
         let request = cli::parse_options(&words)?;
-        request.spec.workdir = request.spec.workdir.or(directory);
+        if !container.spec.has_own_root() {
+            request.spec.workdir = request.spec.workdir.or(directory);
+        }
         let request: &'static Request = request;
         let groups = record.groups(pid, name)?;
         let (process, pid) = first_child.map_or((process, pid), |(child, pid)| (leak(child), pid));
@@ -202,7 +210,7 @@ fn exec(
             }
             None => None,
         };
-        let target = Target { spec: &container.spec, process, root, name, groups, environment: variables };
+        let target = Target { spec: &container.spec, process, root, name, directory, groups, environment: variables };
         let target: &'static Target = Box::leak(Box::new(target));
         let host = Host::look(&Spec::default(), environment);
         let plan = plan::exec::make(&request.spec, &own.spec, host, target, command)?;
@@ -217,12 +225,12 @@ fn leak(fd: Fd) -> FdRef<'static> {
     Box::leak(Box::new(fd)).borrow()
 }
 
-fn begin_trace(to: Option<TraceTo>, spec: &Spec, environment: &[&'static CStr]) -> Result<()> {
+fn begin_trace(to: Option<TraceTo>, mut writable: Writable, environment: &[&'static CStr]) -> Result<()> {
     let Some(to) = to else { return Ok(()) };
     let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
     let output = match to {
         TraceTo::Stderr => None,
-        TraceTo::File(path) => Some(Writable::of(spec).output(path)?),
+        TraceTo::File(path) => Some(writable.output(path)?),
     };
     trace::begin(output.as_ref().map(|(directory, name)| (directory.as_ref(), *name)), plain)
 }
@@ -243,7 +251,7 @@ fn run(
     streams::find_passed(&mut request.spec, environment)?;
     // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
     let callers = if request.spec.detach { sys::open_descriptors(3) } else { Vec::new() };
-    begin_trace(request.trace, &request.spec, environment)?;
+    begin_trace(request.trace, Writable::of(&request.spec), environment)?;
     let (mut front, mut kept, mut said) = (None, None, None);
     if request.spec.detach {
         let (uid, _) = sys::effective_ids();

@@ -28,6 +28,19 @@ impl Writable {
         Writable { tops: volumes.chain(root).collect(), ..Writable::default() }
     }
 
+    /// The same of a container whose mydocker was started in that `directory`.
+    pub fn of_other(spec: &Spec, directory: Option<&CStr>) -> Writable {
+        let mut writable = Writable::of(spec);
+        if let Some(directory) = directory {
+            for top in &mut writable.tops {
+                if !top.to_bytes().starts_with(b"/") {
+                    *top = bytes::c_string(&[directory.to_bytes(), b"/", top.to_bytes()]);
+                }
+            }
+        }
+        writable
+    }
+
     /// Which file a path leads to, if it is named below one of these.
     pub fn known(&mut self, path: &CStr) -> Result<Option<Identity>> {
         if sys::descriptor_named(path).is_some() {

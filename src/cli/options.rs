@@ -30,7 +30,7 @@ pub struct Row {
 pub struct Exec {
     /// It has the option, too.
     pub takes: bool,
-    /// The record keeps it, so that `exec` joins what it has made.
+    /// The record keeps it, so that `exec` joins what it has made, and knows what the container can write to.
     pub joins: bool,
 }
 
@@ -247,13 +247,13 @@ options! {
         read_only: "--read-only" Switch exec(joins)
             "make the root read-only"
             => |request, _| request.spec.read_only = true;
-        volume: "-v, --volume" Many("SRC:DST[:OPTS]")
+        volume: "-v, --volume" Many("SRC:DST[:OPTS]") exec(joins)
             "mount a host directory or file at DST; OPTS such as ro"
             => |request, words| each(request, words, |request, word| {
                 request.spec.volumes.push(volume::parse(word)?);
                 Ok(())
             })?;
-        mount: "--mount" Many("type=TYPE,KEY=VALUE")
+        mount: "--mount" Many("type=TYPE,KEY=VALUE") exec(joins)
             "the same in docker's words: type=bind,src=..,dst=..,ro or type=tmpfs,dst=..,tmpfs-size=.."
             => |request, words| each(request, words, |request, word| {
                 request.spec.volumes.push(volume::parse_mount(word)?);

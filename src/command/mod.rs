@@ -107,6 +107,7 @@ pub fn environment_of_exec(
     own: &Spec,
     host: &Host,
     variables: &[&'static CStr],
+    writable: &mut Writable,
 ) -> Result<Vec<&'static CStr>> {
     let mut environment = Environment { caller: host.environment, variables: variables.to_vec() };
     if spec.has_own_root() {
@@ -117,8 +118,7 @@ pub fn environment_of_exec(
             environment.set(b"TERM=xterm")?;
         }
     }
-    // The record does not say what the container can write to.
-    add_variables(&mut environment, own, &mut Writable::default())?;
+    add_variables(&mut environment, own, writable)?;
     if spec.has_own_root() {
         set_home(&mut environment, spec);
     }

@@ -19,6 +19,7 @@ use crate::sys::{CloneFlags, FdRef};
 use crate::sysctl::SetOomScoreAdj;
 use crate::terminal::{OpenTerminal, ReceiveTerminal};
 use crate::user::LookUpUser;
+use crate::writable::Writable;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -33,6 +34,8 @@ pub struct Target {
     pub root: Option<NotedRoot>,
     /// Its name.
     pub name: &'static CStr,
+    /// The directory that its mydocker was started in, if that is known.
+    pub directory: Option<&'static CStr>,
     /// Its groups.
     pub groups: Vec<&'static Group>,
     /// The environment of its command.
@@ -52,7 +55,8 @@ pub fn make(
     let new_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
     parts.find_input(spec, own_root)?;
-    let environment = command::environment_of_exec(spec, own, host, &target.environment)?;
+    let mut writable = Writable::of_other(target.spec, target.directory);
+    let environment = command::environment_of_exec(spec, own, host, &target.environment, &mut writable)?;
     parts.set_command(spec, own_root, super::joined(words), &environment);
     let parts: &'static Parts = parts;
 

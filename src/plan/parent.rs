@@ -56,8 +56,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         for_successor: joins,
     });
     if spec.name.is_some() {
-        let inherits = spec.workdir.is_none() && !spec.has_own_root();
-        let directory = inherits.then(sys::working_directory).and_then(Result::ok);
+        let directory = sys::working_directory().ok();
         steps.add(MakeRecord { spec, host, environment: &parts.environment, directory, kept: &parts.kept });
     }
     if spec.detach {

@@ -109,7 +109,7 @@ step! {
         pub host: &'static Host,
         /// The environment of the command.
         pub environment: &'static [&'static CStr],
-        /// The directory that mydocker was started in, where that is the command's.
+        /// The directory that mydocker was started in, if that can be told.
         pub directory: Option<Vec<u8>>,
         /// The record, if the keeper has made it.
         pub kept: &'static Slot<Held>,

@@ -68,7 +68,7 @@ pub type Freezer<Directory = Dir> = (Directory, &'static CStr, [&'static [u8]; 2
 
 /// What `exec` needs to know of a container.
 pub struct Config {
-    /// The directory that mydocker was started in, where that is the command's.
+    /// The directory that mydocker was started in, if that could be told.
     pub directory: Option<&'static CStr>,
     /// The options, as names and values.
     pub words: Vec<&'static str>,

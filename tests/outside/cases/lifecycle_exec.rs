@@ -2,7 +2,7 @@
 
 use crate::cases::lifecycle::Records;
 use crate::support::folder::Folder;
-use crate::support::harness::{mydocker_at, mydocker_file, probe_file, unique_name};
+use crate::support::harness::{mydocker, mydocker_at, mydocker_file, probe_file, probe_words, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::{Needs, on_v2};
 use crate::support::processes::{children, send, state, wait_for_end, wait_until};
@@ -584,4 +584,31 @@ fn many_at_once() {
     }
     assert_eq!(records.left(), [""; 0]);
     assert!(probe_file().exists() && state(pid).is_none());
+}
+
+case!(links_below_what_the_container_can_write_to, Needs::NAMESPACES);
+/// The volume is named from the directory that `run` was started in, the files from that of `exec`.
+fn links_below_what_the_container_can_write_to() {
+    let (records, host, folder) = (Records::new(), Folder::new(), Folder::new());
+    let name = unique_name();
+    host.write("file", b"SECRET=1\n");
+    std::fs::create_dir(folder.path("data")).expect("mkdir");
+    folder.write("data/own", b"OWN=1\n");
+    std::os::unix::fs::symlink(host.path("file"), folder.path("data/file")).expect("symlink");
+    std::os::unix::fs::symlink(host.as_path(), folder.path("data/folder")).expect("symlink");
+    let options = ["-d", "-i", "--no-limits", "-v", "./data:/mnt", "--name", &name];
+    let started = records.probe(&options, &["hold"]).with(|call| call.current_dir(folder.as_path())).start().reap();
+    started.success();
+    let exec = |option: &str, file: &str| {
+        let words = ["exec", "--state", &records.state(), &format!("{option}={file}"), &name].map(OsString::from);
+        let call = mydocker(&[&words[..], &probe_words(&["env"])].concat());
+        call.with(|call| call.current_dir(folder.path("data"))).finish()
+    };
+    assert!(exec("--env-file", "own").success().contains("OWN=1"));
+    exec("--env-file", "file").refused(125, &["file", "it leads out of what the container can write to"]);
+    assert_eq!(exec("--trace", "trace").code(), 0);
+    exec("--trace", "folder/trace").refused(125, &["folder", "it leads out of"]);
+    assert_eq!(std::fs::read_dir(host.as_path()).expect("list").count(), 1);
+    assert!(folder.path("data/trace").exists());
+    records.remove(&name);
 }

@@ -68,9 +68,7 @@ probe!("check-whoever-is-killed", |_| {
             !interfaces().iter().any(|name| name.starts_with('v') || name == "mydocker0")
         });
         wait_until("its rules are gone", || tool("nft list ruleset").is_empty());
-        wait_until("its names are gone", || {
-            std::fs::read_dir(&records).map_or(0, Iterator::count) == 0
-        });
+        wait_until("its names are gone", || std::fs::read_dir(&records).map_or(0, Iterator::count) == 0);
         wait_until("its processes are gone", || all[1..].iter().all(|&pid| has_ended(pid)));
         longest = longest.max(begin.elapsed());
         drop(connection);
