@@ -47,6 +47,8 @@ pub enum Kind {
     Limit,
     /// There is no file of that name, neither as a path nor in PATH.
     NotFound,
+    /// The command was found, and execve(2) has failed.
+    NotExecuted,
     /// The file exists, but its interpreter does not.
     Interpreter,
     /// The command line is wrong; `--help` would help.
@@ -129,6 +131,13 @@ impl Error {
         Error(Cause::new(Kind::NotFound, "execve", word, what))
     }
 
+    /// The same failure of the call that was to make a process the command.
+    pub fn not_executed(self) -> Self {
+        let cause = self.0.copy();
+        cause.kind = Kind::NotExecuted;
+        Error(cause)
+    }
+
     /// `file` exists, but not the interpreter that it names: execve(2), ENOENT.
     pub fn interpreter(file: &[u8], interpreter: &[u8]) -> Self {
         let cause = Cause::new(Kind::Interpreter, "execve", file, "");
@@ -193,10 +202,10 @@ impl Error {
 
     /// The exit status: 127 if the command was not found, 126 if it was found but not executed, 125 for everything else.
     pub fn status(self) -> i32 {
-        match (self.0.kind, self.0.what) {
-            (Kind::Said(status), _) => status.into(),
-            (Kind::NotFound, _) => 127,
-            (_, "execve") => 126,
+        match self.0.kind {
+            Kind::Said(status) => status.into(),
+            Kind::NotFound => 127,
+            Kind::NotExecuted | Kind::Interpreter => 126,
             _ => 125,
         }
     }
@@ -333,7 +342,9 @@ mod tests {
     #[test]
     fn statuses() {
         let call = |call| Error::call(call, Errno::ENOENT, b"", &[]);
-        assert_eq!(call("execve").status(), 126);
+        // mydocker's own copy.
+        assert_eq!(call("execve").status(), 125);
+        assert_eq!(call("execve").not_executed().status(), 126);
         assert_eq!(call("mount").status(), 125);
         assert_eq!(Error::interpreter(b"x", b"y").status(), 126);
         assert_eq!(Error::not_found(b"x").status(), 127);

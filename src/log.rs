@@ -27,7 +27,7 @@ const DRAIN_AT_MOST: usize = 1 << 20;
 
 /// The log, as the keeper writes it.
 pub struct Log {
-    pipe: Fd,
+    pipe: Option<Fd>,
     dir: Dir,
     file: Fd,
     /// Where the next piece begins.
@@ -111,17 +111,20 @@ impl Log {
         let end = if goes_on { sys::statx_fd(file.borrow())?.size } else { 0 };
         let half = log_size.unwrap_or(10 << 20) / 2;
         let buffer = alloc::vec![0; PIECE.min(half as usize)].leak();
-        Ok(Log { pipe, dir: Dir::open(Some(dir), c".")?, file, end, half, buffer, lost: 0, retry_at: 0 })
+        Ok(Log { pipe: Some(pipe), dir: Dir::open(Some(dir), c".")?, file, end, half, buffer, lost: 0, retry_at: 0 })
     }
 
     /// The descriptor to poll.
-    pub fn pipe(&self) -> FdRef<'_> {
-        self.pipe.borrow()
+    pub fn pipe(&self) -> Option<FdRef<'_>> {
+        self.pipe.as_ref().map(Fd::borrow)
     }
 
-    /// Takes one piece, and returns how long it was.
+    /// Takes one piece, and returns how long it was. What cannot be read any more is closed: nobody waits for room in it.
     pub fn take(&mut self) -> Result<usize> {
-        let n = sys::read(self.pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default())?;
+        let Some(pipe) = self.pipe.take() else { return Ok(0) };
+        let read = sys::read(pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default());
+        let n = read?;
+        self.pipe = Some(pipe);
         self.tell_loss();
         let buffer = core::mem::take(&mut self.buffer);
         if self.lost > 0 || !self.append(buffer, n) {
@@ -155,13 +158,15 @@ impl Log {
 
     /// Whether something is missing that the log does not speak of.
     pub fn has_lost(&self) -> bool {
-        self.lost > 0
+        self.lost > 0 || self.pipe.is_none()
     }
 
     /// Takes all that is there. In the PID namespace of another container, what the command has left behind may go on writing.
     pub fn drain(&mut self) -> Result<()> {
         let mut left = DRAIN_AT_MOST;
-        while left > 0 && sys::await_readable(self.pipe.borrow(), Some(0))? {
+        while let Some(pipe) = self.pipe().filter(|_| left > 0)
+            && sys::await_readable(pipe, Some(0))?
+        {
             left = left.saturating_sub(self.take()?);
         }
         // A line takes less room than most pieces.

@@ -9,6 +9,7 @@ mod cli;
 
 use cli::{Action, DryRun, Request, TraceTo};
 use core::ffi::{CStr, c_char, c_int, c_ulong};
+use mydocker::bytes;
 use mydocker::error::{Error, Result};
 use mydocker::host::Host;
 use mydocker::namespaces::NotedRoot;
@@ -264,7 +265,15 @@ fn run(
             Err(fd) => front = Some(fd),
         }
         if let Some(policy) = request.spec.restart {
-            match keep::restart(policy, &request.spec, environment, front.take())? {
+            // A later run passes on what this one does, and opens by its name what it does.
+            let is_named = |number: i32| {
+                let name = [b"/fd/", bytes::to_decimal(number as u64).as_slice()].concat();
+                started_as.iter().any(|word| bytes::position(word.to_bytes(), &name).is_some())
+            };
+            let first = 3 + request.spec.passed;
+            let unneeded: Vec<i32> =
+                callers.iter().copied().filter(|number| *number >= first && !is_named(*number)).collect();
+            match keep::restart(policy, &request.spec, environment, front.take(), &unneeded)? {
                 Ok(status) => return Ok(status),
                 Err((fd, record)) => {
                     if fd.is_none() {

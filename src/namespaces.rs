@@ -93,7 +93,7 @@ impl CloneChild {
             Err(e) if e.is_one_of(&[Errno::ENOSYS, Errno::E2BIG, Errno::EINVAL, Errno::EOPNOTSUPP]) => Ok(None),
             // The group could be created, but not entered: that takes write access to the common ancestor (cgroups(7)).
             Err(e) if e.is(Errno::EACCES) && self.groups.iter().any(|group| group.explicit) => {
-                Err(directory::explain(e))
+                Err(directory::explain(e, Version::V2))
             }
             Err(e) if e.is(Errno::EACCES) => Ok(None),
             other => other.map(Some),

@@ -7,6 +7,7 @@ use crate::step::{Parent, ParentStep, Slot};
 use crate::sys::{self, Dir};
 use crate::writable::Output;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 step! {
     /// Creates the file for the pid.
@@ -47,7 +48,7 @@ step! {
     /// Writes the name of the container into a file that must not exist yet.
     pub struct WriteCidFile {
         /// Where it is.
-        pub output: &'static Slot<Output>,
+        pub output: &'static Slot<(Dir, &'static CStr)>,
         /// The name, or what else tells it from others.
         pub id: &'static [u8],
     }
@@ -57,8 +58,8 @@ impl ParentStep for WriteCidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let hint = (Errno::EEXIST, "its container may still run: remove the file, or name another one");
         let Some((directory, name)) = self.output.take() else { return Ok(()) };
-        let path = sys::path_below(directory.as_ref(), name).concat();
-        sys::create(directory.as_ref().map(Dir::fd), name, self.id).map_err(|e| e.about(&path).hint_for(&[hint]))?;
+        let path = sys::path_below(Some(&directory), name).concat();
+        sys::create(Some(directory.fd()), name, self.id).map_err(|e| e.about(&path).hint_for(&[hint]))?;
         parent.cid_file = Some((directory, name));
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! `--step` say that it is for.
 
 use crate::bytes::{self, Address};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::names::Place;
 use crate::state::Held;
 use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, Poll, Ready, SharedWords, SigSet, SocketAddress};
@@ -217,7 +217,7 @@ pub struct Parent {
     /// The file for that pid.
     pub pid_file: Option<Fd>,
     /// The file with its name, once that is written.
-    pub cid_file: Option<(Option<Dir>, &'static CStr)>,
+    pub cid_file: Option<(Dir, &'static CStr)>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
     /// The number of a bridge that it has made,
@@ -240,6 +240,8 @@ pub struct Parent {
     pub guard: Option<(Pid, Fd, Fd)>,
     /// Its record, if it has a name.
     pub record: Option<Held>,
+    /// Warnings that nobody reads yet: they are printed at the end.
+    pub unsaid: Vec<Error>,
     /// What the child starts with: it has a copy of it.
     pub child: Child,
     /// Where it starts.
@@ -247,6 +249,11 @@ pub struct Parent {
 }
 
 impl Parent {
+    /// Prints a warning; where that has to wait for a reader, at the end.
+    pub fn warn(&mut self, warning: Error) {
+        self.unsaid.extend(sys::say_now(warning).err());
+    }
+
     /// Waits until `fd` can be read, or with `write` written to. `Ok(false)`: a signal asks for the end first. Then the child is
     /// not let go any more: it waits until it is killed. Meanwhile it takes the reports of what is created in the root: the child
     /// waits where their socket is full.

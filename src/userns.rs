@@ -35,7 +35,7 @@ pub struct Maps {
 impl Maps {
     /// Whether a user id of this host is one inside.
     pub fn has_user(&self, uid: u32) -> bool {
-        let is_in = |range: &Range| (range.start..range.start + range.count).contains(&uid.into());
+        let is_in = |range: &Range| (range.start..range.start.saturating_add(range.count)).contains(&uid.into());
         uid == self.uid || self.ranges.as_ref().is_some_and(|(users, _)| is_in(users))
     }
 
@@ -109,7 +109,7 @@ impl Ids {
         let has_tty = |line: &[u8]| {
             let mut numbers = bytes::words(line).map(|word| bytes::decimal(word).unwrap_or(0));
             let (first, count) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
-            (first..first + count).contains(&TTY)
+            (first..first.saturating_add(count)).contains(&TTY)
         };
         let map = sys::read_file(c"/proc/self/gid_map").unwrap_or_default();
         let setgroups = sys::read_file(c"/proc/self/setgroups").unwrap_or_default();

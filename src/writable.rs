@@ -64,14 +64,9 @@ impl Writable {
             return Ok((None, path));
         }
         let Some(top) = self.top_of(path)? else { return Ok((None, path)) };
-        let word = path.to_bytes();
-        let (above, name) = match word.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (word.get(..at.max(1)).unwrap_or_default(), word.get(at + 1..).unwrap_or_default()),
-            None => (&b"."[..], word),
-        };
-        let directory = Dir::open_path(bytes::c_string(&[above]))?;
+        let (directory, name) = in_directory(path)?;
         refuse_outside(directory.fd(), top, path)?;
-        Ok((Some(directory), bytes::c_string(&[name])))
+        Ok((Some(directory), name))
     }
 
     /// The outermost of these that the path is named below. What `..` leads out of again does not count.
@@ -110,6 +105,17 @@ impl Writable {
     }
 }
 
+/// The directory of a path, and the name there.
+fn in_directory(path: &CStr) -> Result<(Dir, &'static CStr)> {
+    let word = path.to_bytes();
+    let (above, name) = match word.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (word.get(..at.max(1)).unwrap_or_default(), word.get(at + 1..).unwrap_or_default()),
+        None => (&b"."[..], word),
+    };
+    let directory = Dir::open_path(bytes::c_string(&[above])).map_err(|e| e.about(word))?;
+    Ok((directory, bytes::c_string(&[name])))
+}
+
 /// No file.
 const NOWHERE: Identity = ((0, 0), 0);
 
@@ -123,8 +129,8 @@ pub struct Outputs {
     pub pid: Slot<Output>,
     /// of `--stats`,
     pub stats: Slot<Output>,
-    /// of `--cidfile`,
-    pub cid: Slot<Output>,
+    /// of `--cidfile`: a run that fails removes it again, and may have another working directory by then,
+    pub cid: Slot<(Dir, &'static CStr)>,
     /// and of `--log`.
     pub log: Slot<Output>,
 }
@@ -141,10 +147,14 @@ impl Outputs {
             _ => None,
         };
         let outputs = Outputs::default();
-        for (slot, path) in
-            [(&outputs.pid, spec.pid_file), (&outputs.stats, stats), (&outputs.cid, spec.cid_file), (&outputs.log, log)]
-        {
+        for (slot, path) in [(&outputs.pid, spec.pid_file), (&outputs.stats, stats), (&outputs.log, log)] {
             slot.set(path.map(|path| writable.output(path)).transpose()?);
+        }
+        if let Some(path) = spec.cid_file {
+            outputs.cid.set(Some(match writable.output(path)? {
+                (Some(directory), name) => (directory, name),
+                (None, path) => in_directory(path)?,
+            }));
         }
         Ok(outputs)
     }

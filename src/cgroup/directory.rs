@@ -16,13 +16,19 @@ pub const FREEZER_STATE: &CStr = c"freezer.state";
 /// v1: what is written to it so that the group goes on.
 pub const THAWED: &[u8] = b"THAWED";
 
-/// Why nothing can be made or written in the cgroup filesystem.
-pub fn explain(error: Error) -> Error {
+/// Why nothing can be made in a cgroup.
+pub fn explain(error: Error, version: Version) -> Error {
     if error.is_one_of(&[Errno::EACCES, Errno::EPERM]) {
-        error.with_hint(
-            "making a cgroup needs root, or one that root has given to you: on cgroup v2, \
-             systemd-run --user --scope -p Delegate=yes mydocker run ..",
-        )
+        error.with_hint(match version {
+            Version::V1 => {
+                "making a cgroup needs root, or one on which root has called chown for you: \
+                 --cgroup-parent names it, mydocker help limits"
+            }
+            Version::V2 => {
+                "making a cgroup needs root, or one that is delegated to you: \
+                 systemd-run --user --scope -p Delegate=yes mydocker run .."
+            }
+        })
     } else if error.is(Errno::EROFS) {
         error.with_hint("the cgroup filesystem is mounted read-only")
     } else {
@@ -32,7 +38,7 @@ pub fn explain(error: Error) -> Error {
 
 /// Creates the directory `name` in `parent`, and locks it: a directory of mydocker's that is not locked is a leftover. A
 /// leftover of the same name is removed first, because it has the limits of another run.
-pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
+pub fn create(parent: &Dir, name: &CStr, version: Version) -> Result<Dir> {
     // Only sweeps, and other runs of this name, can get in the way, each for a moment.
     for _ in 0..100 {
         // As long as it is not locked nobody else may open it: whoever holds a lock on it would keep this run waiting.
@@ -49,7 +55,7 @@ pub fn create(parent: &Dir, name: &CStr) -> Result<Dir> {
                 }
             },
             Err(e) if e.is(Errno::EEXIST) => remove_leftover(parent, name)?,
-            Err(e) => return Err(explain(e)),
+            Err(e) => return Err(explain(e, version)),
         }
     }
     Err(refused("cgroup", parent, name, "another process removes it as soon as it is created"))
@@ -185,28 +191,50 @@ fn end_and_remove(parent: &Dir, name: &CStr, dir: &Dir) -> Result<()> {
     }
 }
 
-/// SIGKILL to every process in the group, and again as long as any is left, since some may be forking; a hundred times at most: one
-/// may be in uninterruptible sleep, or outside this PID namespace. What is left is no failure: rmdir(2) says EBUSY.
+/// SIGKILL to every process in the group, and in those that it has made below, and again as long as any is left, since some may be
+/// forking; a hundred times at most: one may be in uninterruptible sleep, or outside this PID namespace. What is left is no failure:
+/// rmdir(2) says EBUSY.
 pub fn end_members(dir: &Dir) -> Result<()> {
-    // v1: SIGKILL does not reach what is frozen.
-    if dir.has(FREEZER_STATE)? {
-        dir.write(FREEZER_STATE, THAWED)?;
-    }
-    let mut buffer = [0u8; 4096];
     for _ in 0..100 {
-        let pids = dir.read(c"cgroup.procs", &mut buffer)?;
-        // The last line may be cut.
-        let Some(end) = pids.iter().rposition(|&b| b == b'\n') else { return Ok(()) };
-        for word in bytes::words(pids.get(..end).unwrap_or_default()) {
-            match bytes::decimal(word) {
-                // 0 stands for a process outside this PID namespace: it cannot be named from here.
-                Ok(0) | Err(_) => {}
-                Ok(pid) => sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?,
-            }
+        if !kill_members(dir)? {
+            return Ok(());
         }
         sys::nanosleep(1_000_000)?;
     }
     Ok(())
+}
+
+/// Returns whether there was any.
+fn kill_members(dir: &Dir) -> Result<bool> {
+    let mut buffer = [0u8; 4096];
+    // v2, from Linux 5.14 on: all that is below, at once.
+    if dir.has(c"cgroup.kill")? {
+        dir.write(c"cgroup.kill", b"1")?;
+        return Ok(bytes::field(dir.read(c"cgroup.events", &mut buffer)?, b"populated") == Some(b"1"));
+    }
+    // v1: SIGKILL does not reach what is frozen.
+    if dir.has(FREEZER_STATE)? {
+        dir.write(FREEZER_STATE, THAWED)?;
+    }
+    let pids = dir.read(c"cgroup.procs", &mut buffer)?;
+    // The last line may be cut.
+    let end = pids.iter().rposition(|&b| b == b'\n');
+    for word in bytes::words(end.and_then(|end| pids.get(..end)).unwrap_or_default()) {
+        match bytes::decimal(word) {
+            // 0 stands for a process outside this PID namespace: it cannot be named from here.
+            Ok(0) | Err(_) => {}
+            Ok(pid) => sys::kill(sys::Pid(pid as i32), libc::SIGKILL)?,
+        }
+    }
+    let mut any = end.is_some();
+    for below in sys::directory_names(&Dir::open(Some(dir), c".")?, b"")? {
+        any |= match Dir::open(Some(dir), below).and_then(|below| kill_members(&below)) {
+            // It has been removed meanwhile.
+            Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::ENODEV]) => false,
+            found => found?,
+        };
+    }
+    Ok(any)
 }
 
 /// The memory counters of a group when its container has ended.

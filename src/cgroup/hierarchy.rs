@@ -129,7 +129,6 @@ impl Hierarchy {
     /// Opens one of its cgroups, which the user may have named.
     pub fn open(&self, cgroup: &CStr) -> Result<Dir> {
         Dir::open(Some(&self.top), cgroup)
-            .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first, or name another with --cgroup-parent")]))
     }
 
     /// It is v1's with the freezer.

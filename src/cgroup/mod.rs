@@ -89,6 +89,12 @@ impl Group {
         })))
     }
 
+    /// The limit on its memory, as it was written. Nothing else of its settings ends a process.
+    pub fn memory_limit(&self) -> Option<&'static [u8]> {
+        let limit = |setting: &&Setting| [c"memory.max", c"memory.limit_in_bytes"].contains(&setting.file);
+        self.settings.iter().find(limit).map(|setting| setting.value)
+    }
+
     /// The file that a process joins it by, relative to the cgroup that it is in.
     pub fn joining_file(&self) -> &'static CStr {
         let file: &[u8] = if self.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };

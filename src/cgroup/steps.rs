@@ -5,7 +5,7 @@
 use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Hierarchy, Version};
-use crate::bytes::{self, Set};
+use crate::bytes::{self, Put, Set};
 use crate::error::{Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::mountinfo;
@@ -20,6 +20,8 @@ step! {
     pub struct OpenParentCgroup {
         /// The group that is to be created there.
         pub group: &'static Group,
+        /// All groups: the cgroup that the user has named is to be in the hierarchy of each.
+        pub all: &'static [&'static Group],
     }
 
     may_fail |step| !step.group.explicit
@@ -27,7 +29,15 @@ step! {
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let opened = self.group.hierarchy.open(self.group.parent);
+        let opened = self.group.hierarchy.open(self.group.parent).map_err(|e| {
+            let mut hint = b"make it first".to_vec();
+            for (at, group) in self.all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
+                hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });
+                hint.put(group.hierarchy.list.to_bytes());
+            }
+            hint.put(b"; or name another with --cgroup-parent");
+            e.hint_for(&[(Errno::ENOENT, str::from_utf8(hint.leak()).unwrap_or_default())])
+        });
         keep_unless_refused(self.group, opened, &self.group.parent_dir)
     }
 }
@@ -50,7 +60,7 @@ impl ParentStep for EnableController {
             return Ok(());
         }
         let Enable { file, word, explicit } = self.enable;
-        unless_refused(self.group.hierarchy.top.write(file, word).map_err(explain), *explicit)
+        unless_refused(self.group.hierarchy.top.write(file, word).map_err(|e| explain(e, Version::V2)), *explicit)
     }
 }
 
@@ -68,7 +78,7 @@ impl ParentStep for CreateCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
         let group = self.group;
         let Some(parent) = group.parent_dir.get() else { return Ok(()) };
-        keep_unless_refused(group, directory::create(parent, group.name), &group.dir)
+        keep_unless_refused(group, directory::create(parent, group.name, group.hierarchy.version), &group.dir)
     }
 }
 

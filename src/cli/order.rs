@@ -148,13 +148,26 @@ fn date(word: &[u8]) -> Option<u64> {
     match rest {
         b"" | b"Z" => {}
         [sign @ (b'+' | b'-'), hours @ .., b':', tens, ones] if hours.len() == 2 => {
-            let minutes = 60 * bytes::decimal(hours).ok()? + bytes::decimal(&[*tens, *ones]).ok()?;
+            let (hours, minutes) = (bytes::decimal(hours).ok()?, bytes::decimal(&[*tens, *ones]).ok()?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let minutes = 60 * hours + minutes;
             *(if *sign == b'+' { &mut ahead } else { &mut behind }) = minutes;
         }
         _ => return None,
     }
     let [year, month, day, hour, minute, second] = numbers;
-    if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    // A leap second has the number 60.
+    if !(1970..10_000).contains(&year) || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // Months from March on: the leap day is the last of its year.
@@ -181,8 +194,24 @@ mod tests {
         ] {
             assert_eq!(date(word.as_bytes()), Some(milliseconds), "{word}");
         }
-        for word in ["", "1970", "1970-1-1", "1969-12-31", "2026-13-01", "2026-11-26 21:24:54", "2026-11-26T21:24", "x"]
-        {
+        for word in [
+            "",
+            "1970",
+            "1970-1-1",
+            "1969-12-31",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-02-29",
+            "2100-02-29",
+            "2026-04-31",
+            "2026-11-26 21:24:54",
+            "2026-11-26T21:24",
+            "2026-11-26T24:00:00",
+            "2026-11-26T23:60:00",
+            "2026-11-26T23:59:61",
+            "2026-11-26T23:59:59+24:00",
+            "x",
+        ] {
             assert_eq!(date(word.as_bytes()), None, "{word}");
         }
     }

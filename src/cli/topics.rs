@@ -21,10 +21,14 @@ options the memory is limited to 200m, without swap; -m max lifts that.
 A limit that was asked for and cannot be applied ends the run with 125 before
 the command starts. A default one that this host cannot apply is left out.
 
-Root needs nothing for this. An ordinary user needs a cgroup v2 that is
-delegated:
+Root needs nothing for this. An ordinary user needs a cgroup that root has given
+away. On v2 systemd does that; on v1 root makes one in each hierarchy with a
+limit (memory and cpu, unless others are asked for):
 
     systemd-run --user --scope -p Delegate=yes mydocker run -m 100m sh
+
+    mkdir /sys/fs/cgroup/memory/own && chown USER /sys/fs/cgroup/memory/own
+    mydocker run --cgroup-parent /own -m 100m sh
 
 What was used, and what is in force: run --stats, mydocker stats NAME. What this
 host can limit: mydocker check.

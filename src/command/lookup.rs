@@ -13,6 +13,7 @@ pub fn exec(words: &'static [u8], command: &mut Command) -> Option<Error> {
     let error = execute(words, command)?;
     Some(match CStr::from_bytes_until_nul(words) {
         Ok(word) if is_not_found(error) => explain_missing(error, word, command.own_root),
+        _ if error.cause().kind == Kind::Call => error.not_executed(),
         _ => error,
     })
 }

@@ -312,7 +312,7 @@ impl ParentStep for MakeBridge {
             Err(e) if e.is(Errno::ENOENT) => {}
             // As in a container of docker's.
             Err(e) if e.is_one_of(&[Errno::EROFS, Errno::EACCES]) => {
-                sys::say(
+                parent.warn(
                     e.with_hint("IPv6 stays on: a container on the bridge could make itself the router of this host"),
                 );
             }
@@ -478,9 +478,9 @@ step! {
 }
 
 impl ParentStep for SayNotForwarded {
-    fn carry_out(&self, _: &mut Parent) -> Result<()> {
+    fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let hint = "the container reaches it and others on the bridge, and nothing outside: --network bridge,forward";
-        sys::say(Error::refused("this host forwards no packets", b"", hint));
+        parent.warn(Error::refused("this host forwards no packets", b"", hint));
         Ok(())
     }
 }

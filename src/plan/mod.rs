@@ -153,14 +153,14 @@ impl Parts {
         };
         let tells_names = matches!(spec.network, Network::Bridge(_)) && !spec.untold;
         // There its names stand behind its address.
-        let (own_name, uts_name): (&[u8], _) =
+        let (local, uts_name): (&[u8], _) =
             if tells_names && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }
         let gateway = parts.bridge.map_or(Address(0), |bridge| bridge.subnet.gateway());
         if own_root {
-            parts.etc_files = etc::files(spec, own_name, gateway, &parts.volumes)?;
+            parts.etc_files = etc::files(spec, hostname, local, gateway, &parts.volumes)?;
         } else {
             if tells_names || parts.uts_name.is_some() || !spec.hosts.is_empty() {
                 parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes, tells_names)?);

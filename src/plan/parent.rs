@@ -63,7 +63,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(DetachStreams { spec, file: &parts.outputs.log, log: &parts.log });
     }
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
-        steps.add(OpenParentCgroup { group });
+        steps.add(OpenParentCgroup { group, all: &parts.groups });
     }
     if let (Some(bridge), Some(names)) = (parts.bridge, parts.names) {
         steps.add(MakeHosts { spec, host, bridge, names });

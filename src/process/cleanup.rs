@@ -61,9 +61,16 @@ pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
     line.put(b"mydocker: out of memory: ");
     line.put_decimal(memory.kills);
     line.put(if memory.kills == 1 { b" process was" } else { b" processes were" });
-    line.put(b" killed; limit ");
-    line.put(group.settings.first().map_or(b"not known", |setting| setting.value));
-    line.put(b" bytes, peak ");
+    line.put(b" killed; ");
+    match group.memory_limit() {
+        Some(limit) => {
+            for part in [b"limit ", limit, b" bytes"] {
+                line.put(part);
+            }
+        }
+        None => line.put(b"no limit"),
+    }
+    line.put(b", peak ");
     match memory.peak {
         Some(peak) => {
             line.put_decimal(peak);
@@ -71,8 +78,10 @@ pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
         }
         None => line.put(b"not known"),
     }
-    let limit = group.settings.first().and_then(|setting| bytes::decimal(setting.value).ok());
-    if let (Some(limit), Some(peak)) = (limit, memory.peak)
+    let limit = group.memory_limit().and_then(|limit| bytes::decimal(limit).ok());
+    if limit.is_none() {
+        line.put(b": a cgroup above, or this host, had no more");
+    } else if let (Some(limit), Some(peak)) = (limit, memory.peak)
         && peak < limit / 8 * 7
     {
         line.put(b"; that limit was not reached: a cgroup above, or this host, had no more");

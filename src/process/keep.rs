@@ -40,6 +40,13 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
     }
 }
 
+fn close_all(numbers: &[i32]) -> Result<()> {
+    for &number in numbers {
+        sys::close_between(number, number)?;
+    }
+    Ok(())
+}
+
 /// The word that the command is executed.
 const HEARD: &[u8] = b"0";
 
@@ -53,9 +60,7 @@ pub fn tell_front(plan: &Plan) -> Result<()> {
     // Nor does it keep the caller's directory busy, or what that had open: all files that the options name are open by now. A later
     // run of the container has them from its keeper.
     sys::chdir(c"/")?;
-    for number in callers {
-        sys::close_between(number, number)?;
-    }
+    close_all(&callers)?;
     match sys::write_all(front.borrow(), HEARD) {
         Err(e) if e.is(Errno::EPIPE) => Err(Error::refused("whoever started it has ended", b"", "")),
         other => other,
@@ -91,12 +96,14 @@ pub fn policy(word: &str) -> Result<Option<Restart>> {
 }
 
 /// Runs the container again and again, each time in a child, so that nothing of one run is left in the next. In the keeper: the
-/// status, at the end for good. In each child: where to tell that the command is executed, and the record.
+/// status, at the end for good. In each child: where to tell that the command is executed, and the record. Of what the caller had open,
+/// no later run needs what is `unneeded`.
 pub fn restart(
     policy: Restart,
     spec: &Spec,
     environment: &[&'static CStr],
     mut front: Option<Fd>,
+    unneeded: &[i32],
 ) -> Result<core::result::Result<i32, (Option<Fd>, Held)>> {
     let keeper = sys::getpid();
     sys::set_signal_mask(BLOCKED)?;
@@ -121,6 +128,7 @@ pub fn restart(
         let unheard = front.take();
         if unheard.is_some() {
             close_streams(spec)?;
+            close_all(unneeded)?;
         }
         let ended = loop {
             no_more |= take_signal(&signals, Some(run))?;

@@ -126,11 +126,7 @@ pub fn carry_out(
     if started.is_err() {
         create::undo(parent);
         if let Some((directory, name)) = &parent.cid_file {
-            match directory {
-                // There is nobody to tell.
-                Some(directory) => drop(directory.unlink(name)),
-                None => sys::unlink_path(name),
-            }
+            directory.unlink(name).unwrap_or_else(|e| parent.unsaid.push(e));
         }
     }
     beside.end_signal = supervisor.end_signal();
@@ -164,6 +160,9 @@ pub fn carry_out(
             // A stderr that is closed is the caller's choice.
             Ok(()) | Err(_) => {}
         }
+    }
+    for warning in &parent.unsaid {
+        sys::say(*warning);
     }
     started.map_err(|e| if plan.parts.maps.is_some() { userns::explain(e) } else { e })?;
     for late in &[

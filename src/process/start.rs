@@ -34,6 +34,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         relay: None,
         guard: None,
         record: None,
+        unsaid: Vec::new(),
         child: Child {
             steps: plan.child,
             is_rehearsal: false,

@@ -133,12 +133,13 @@ impl Stop for Stops {
             }
         }
         let answer = match self.shared.get(ANSWER) {
-            0 => self.ask(who, at, purpose)?,
-            answer => answer,
+            0 => self.ask(who, at, purpose),
+            answer => Ok(answer),
         };
-        self.shared.set(ANSWER, answer);
+        // Who cannot ask ends the run: the other process is not to wait for that.
+        self.shared.set(ANSWER, answer.unwrap_or(QUIT));
         self.shared.set(BUSY, 0);
-        match answer {
+        match answer? {
             QUIT => Err(Error::refused("--step: stopped before", purpose.as_bytes(), "nothing was run")),
             _ => Ok(()),
         }

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::signals::{self, Fate};
 use crate::state;
 use crate::step::Parent;
-use crate::sys::{self, Fd, FdRef, Pid, Poll, SharedWords, SigSet, Signal, Wait};
+use crate::sys::{self, Fd, Pid, Poll, SharedWords, SigSet, Signal, Wait};
 use crate::terminal::Terminal;
 use alloc::vec::Vec;
 
@@ -231,7 +231,7 @@ impl Supervisor {
                 None => break,
             }
             let [stdin, stdout, master] = streams;
-            let log = Poll::new(self.log.as_ref().map(|log| log.pipe()), true, false);
+            let log = Poll::new(self.log.as_ref().and_then(|log| log.pipe()), true, false);
             let mut all = [Poll::new(self.signals.as_ref().map(Fd::borrow), true, false), log, stdin, stdout, master];
             match (sys::poll(&mut all, timeout)?, &mut self.terminal) {
                 (false, _) if self.ended.is_some() => break,
@@ -242,12 +242,11 @@ impl Supervisor {
             if signal.can_read() {
                 self.take_signal()?;
             }
-            if log.can_read()
-                && let Some(log) = &mut self.log
-            {
-                log.take()?;
+            // Whatever else fails, the signals are still to be taken.
+            let logged = self.log.as_mut().filter(|_| log.can_read()).map_or(Ok(()), |log| log.take().map(drop));
+            if let Err(e) = logged.and(self.relay(streams)) {
+                self.warning = Some(e);
             }
-            self.relay(streams)?;
         }
         while self.ended.is_none() {
             self.take_signal()?;
@@ -286,10 +285,21 @@ impl Supervisor {
         result
     }
 
-    /// Takes one signal, and acts on it.
+    /// Takes one signal, and acts on it. Where that fails, the next one still counts; but without the status of the command there is
+    /// nothing to wait for.
     fn take_signal(&mut self) -> Result<()> {
         let Some(signals) = &self.signals else { return Ok(()) };
         let signal = sys::take_signal(signals.borrow())?;
+        match self.act_on(signal) {
+            Err(e) if signal.number != libc::SIGCHLD => {
+                self.warning = Some(e);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn act_on(&mut self, signal: Signal) -> Result<()> {
         if signal.number != libc::SIGCHLD {
             self.see_successor()?;
         }
@@ -400,11 +410,9 @@ impl Supervisor {
                 let _ = log.note(&line);
                 return;
             }
-            let lost = Error::refused(LOST, b"", "");
             // Where nobody reads, it is said at the end: until then the signals are needed.
-            match sys::poll(&mut [Poll::new(Some(FdRef::STDERR), false, true)], Some(0)) {
-                Ok(true) => sys::say(lost),
-                _ => self.warning = Some(lost),
+            if let Err(lost) = sys::say_now(Error::refused(LOST, b"", "")) {
+                self.warning = Some(lost);
             }
         }
     }

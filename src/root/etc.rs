@@ -68,8 +68,15 @@ pub fn put_names(hostname: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// hosts, hostname and resolv.conf, except those that a volume replaces. `gateway`: this host's address on its bridge.
-pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume, Slot<Fd>)]) -> Result<Vec<EtcFile>> {
+/// hosts, hostname and resolv.conf, except those that a volume replaces. `local`: the name that hosts has for the container itself,
+/// at 127.0.0.1; `gateway`: this host's address on its bridge.
+pub fn files(
+    spec: &Spec,
+    hostname: &[u8],
+    local: &[u8],
+    gateway: Address,
+    volumes: &[(Volume, Slot<Fd>)],
+) -> Result<Vec<EtcFile>> {
     let mut files = Vec::new();
     for name in ["hosts", "hostname", "resolv.conf"] {
         let target = bytes::c_string(&[b"/etc/", name.as_bytes()]);
@@ -86,7 +93,7 @@ pub fn files(spec: &Spec, hostname: &[u8], gateway: Address, volumes: &[(Volume,
         match name {
             "hosts" if !spec.network.is_host() => {
                 content.put(b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-                content.put(&own_line(hostname));
+                content.put(&own_line(local));
             }
             "hostname" => {
                 content.put(hostname);

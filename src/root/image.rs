@@ -10,7 +10,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-/// A filesystem image, or a block device with a filesystem on it. An image is opened once, so that the file whose marks were read is the file that is mounted.
+/// A filesystem image, or a block device with a filesystem on it. An image is opened once, so
+/// that the file whose marks were read is the file that is mounted. A device is mounted by its name.
 pub struct Image {
     /// Its path on the host.
     pub path: &'static CStr,
@@ -68,7 +69,8 @@ impl Image {
     /// Opens it and looks for a mark. The kernel loads the module of a filesystem that is asked for by name; an image without a
     /// mark may hold any that the kernel has already.
     pub fn open(path: &'static CStr, known: Option<Identity>) -> Result<&'static Image> {
-        let file = sys::open(path, OpenFlags::NONE)?;
+        // What has come in its place, a FIFO perhaps, is not to be waited for.
+        let file = sys::open(path, OpenFlags::NONBLOCK)?;
         writable::check(known, &|| sys::statx_fd(file.borrow()), path)?;
         let has = |offset: u64, mark: &[u8]| -> Result<bool> {
             let mut bytes = [0u8; 8];
@@ -76,6 +78,10 @@ impl Image {
             Ok(bytes.get(..n).unwrap_or_default().starts_with(mark))
         };
         let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;
+        if known.is_some() && status.kind() == libc::S_IFBLK {
+            let hint = "the container could put another one there: name it where it cannot";
+            return Err(Error::refused("a device below what the container can write to:", path.to_bytes(), hint));
+        }
         let mut types = Vec::new();
         for &(name, offset, mark) in &MARKS {
             if has(offset, mark)? {

@@ -404,8 +404,12 @@ pub fn receive_error(pipe: FdRef) -> Result<Option<Error>> {
     // SAFETY: the kernel writes no more than the size of a Cause
     let n =
         unsafe { call!(read(pipe, CauseRoom(cause.as_mut_ptr()), size_of::<Cause>())) }.about_text(b"error pipe")?;
-    if n != size_of::<Cause>() {
+    if n == 0 {
         return Ok(None);
+    }
+    // It was written at once, and is smaller than PIPE_BUF: pipe(7).
+    if n != size_of::<Cause>() {
+        return Err(Error::refused("what the child has sent is no error", b"", ""));
     }
     // SAFETY: these are the bytes of a Cause that `send_error` wrote in a copy of this very program and its memory, so
     // that its &'static str mean the same here; nobody else holds the other end of the pipe

@@ -350,14 +350,20 @@ pub fn create_empty(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
     unsafe { call!(openat(dir.borrow(), name, flags, Mode(mode))) }.about_path(name).map(|fd| drop(Fd::own(fd)))
 }
 
-/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open.
+/// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open; or none.
 pub fn create(dir: Option<FdRef>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     let file = unsafe { call!(openat(dir.unwrap_or(FdRef::CWD), path, flags, Mode(0o644))) };
     let file = file.about_path(path).map(Fd::own)?;
-    fd::write_all(file.borrow(), content).map_err(|e| e.about(path.to_bytes()))?;
-    Ok(file)
+    match fd::write_all(file.borrow(), content) {
+        Ok(()) => Ok(file),
+        Err(e) => {
+            // SAFETY: a &CStr is NUL-terminated and outlives the call
+            let removed = unsafe { call!(unlinkat(dir.unwrap_or(FdRef::CWD), path, AtFlags::NONE)) }.about_path(path);
+            Err(removed.err().unwrap_or(e.about(path.to_bytes())))
+        }
+    }
 }
 
 /// openat(2) of a file that exists, and write(2) of `content` in one call, as files of /proc take it.

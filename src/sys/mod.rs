@@ -38,8 +38,8 @@ pub use flags::*;
 pub use fs::{
     Dir, NEW, chdir, chown, chroot, create, create_empty, create_file, descriptor_named, fchdir, fchmod, ftruncate,
     is_directory, mkdir, mknod, name_in_proc, open, open_in_root, open_to_append, open_without_links, openat, openat2,
-    path_below, path_of, read_file, read_up_to, readlink, symlink, try_ftruncate, umask, unlink, unlink_path,
-    working_directory, write_file,
+    path_below, path_of, read_file, read_up_to, readlink, symlink, try_ftruncate, umask, unlink, working_directory,
+    write_file,
 };
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};
@@ -62,8 +62,8 @@ pub use process::{
     set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
 };
 pub use signal::{
-    Ready, Signal, await_ready, reset_signal, say, set_signal_mask, setitimer, signalfd, take_signal, wait_for_signal,
-    write_last,
+    Ready, Signal, await_ready, reset_signal, say, say_now, set_signal_mask, setitimer, signalfd, take_signal,
+    wait_for_signal, write_last,
 };
 pub use stat::{
     Device, Identity, Place, Status, exists, has_access, is_cgroup, is_executable, is_on_cgroup, is_on_proc, is_pipe,

@@ -113,7 +113,18 @@ pub fn write_last(fd: FdRef, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Prints an error on stderr.
+/// Prints an error on stderr, unless that has to wait for a reader: then it is returned.
+pub fn say_now(error: Error) -> Result<()> {
+    match fd::poll(&mut [Poll::new(Some(FdRef::STDERR), false, true)], Some(0)) {
+        Ok(true) => {
+            say(error);
+            Ok(())
+        }
+        _ => Err(error),
+    }
+}
+
+/// Prints an error on stderr, when nothing is left to be cleaned up.
 pub fn say(error: Error) {
     let mut line = Vec::new();
     error.print(&mut line);

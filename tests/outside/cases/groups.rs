@@ -264,6 +264,10 @@ fn a_limit_above_is_met_first() {
     let outcome = probe(&["--cgroup-parent", &parent, "-m", "40m"], &["eat", &(100 << 20).to_string()]).finish();
     outcome.refused(137, &["41943040"]);
     assert!(!outcome.stderr_text().contains("not reached"), "{outcome:?}");
+    // A reservation is no limit.
+    let words = ["--cgroup-parent", &parent, "-m", "max", "--memory-reservation", "30m"];
+    let outcome = probe(&words, &["eat", &(100 << 20).to_string()]).finish();
+    outcome.refused(137, &["no limit, peak", "a cgroup above"]);
 }
 
 case!(the_callers_own_is_seen, Needs::ROOT | Needs::MEMORY | Needs::MOUNTED | Needs::PIDS_ON_V1);

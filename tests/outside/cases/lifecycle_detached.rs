@@ -62,7 +62,7 @@ case!(nothing_of_the_callers_stays_open, Needs::NAMESPACES | Needs::SH | Needs::
 /// Neither a lock that it holds, nor a pipe that somebody reads to its end, nor the directory that it is in.
 fn nothing_of_the_callers_stays_open() {
     let (records, folder) = (Records::new(), Folder::new());
-    for more in [&[][..], &["--preserve-fds", "1"]] {
+    for more in [&[][..], &["--preserve-fds", "1"], &["--restart", "always"]] {
         let name = unique_name();
         let (files, place) = (folder.write("held", b""), folder.as_path().to_path_buf());
         let run = records.run(&[&["-d", "--name", &name], more].concat(), &["sleep", "1000"]);
@@ -78,11 +78,16 @@ fn nothing_of_the_callers_stays_open() {
         });
         assert_eq!(run.start().reap().success(), format!("{name}\n"));
         let keeper = keeper_of(records.pid(&name));
-        wait_until("it has let go", || {
-            let links = fs::read_dir(format!("/proc/{keeper}/fd")).expect("fd").flatten();
-            let mut links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
-            !links.any(|to| to == std::path::Path::new(&files))
-        });
+        // A run of one that is started again has a keeper above it, which stays in the directory.
+        let restarts = more.contains(&"--restart");
+        let above = restarts.then(|| keeper_of(keeper));
+        for pid in [Some(keeper), above].into_iter().flatten() {
+            wait_until("it has let go", || {
+                let links = fs::read_dir(format!("/proc/{pid}/fd")).expect("fd").flatten();
+                let mut links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
+                !links.any(|to| to == std::path::Path::new(&files))
+            });
+        }
         assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).expect("cwd"), std::path::Path::new("/"));
         records.remove(&name);
     }
@@ -106,6 +111,21 @@ fn options_that_name_descriptors() {
     assert_eq!(records.call("wait", &[&name]).success(), "0\n");
     assert_eq!(fs::read_to_string(&files[1]).expect("read"), "of the file\n");
     wait_until("the record of --stats is there", || fs::read(&files[2]).is_ok_and(|text| !text.is_empty()));
+    records.remove(&name);
+    // A later run opens them, too.
+    let (paths, name) = ([&files[0], &files[1]].map(|file| crate::probes::c_string(file)), unique_name());
+    let options =
+        ["-d", "--name", &name, "--env-file", "/dev/fd/40", "--log", "/dev/fd/5", "--restart", "on-failure:1"];
+    let run = records.run(&options, &["sh", "-c", "echo \"$A\"; exit 3"]).before(move || {
+        for (path, number) in paths.iter().zip([40, 5]) {
+            // SAFETY: the calls take a string that ends with a NUL, and numbers
+            unsafe { libc::dup2(libc::open(path.as_ptr(), libc::O_RDWR | libc::O_APPEND), number) };
+        }
+        Ok(())
+    });
+    assert_eq!(run.start().reap().success(), format!("{name}\n"));
+    assert_eq!(records.call("wait", &[&name]).success(), "3\n");
+    assert_eq!(fs::read_to_string(&files[1]).expect("read"), "of the file\n".repeat(3));
     records.remove(&name);
 }
 

@@ -351,13 +351,16 @@ fn injected(records: &Records, inject: &str, name: &str, options: &[&str]) -> Ru
 }
 
 case!(whoever_starts_it_ends_before_it_hears, Needs::ROOT | Needs::STRACE | Needs::SLEEP);
-/// The command is executed, and nobody knows of it: it is ended, and not started again.
+/// The command is executed, and nobody knows of it: it is ended, and not started again. The file with its name is removed from the
+/// directory that it was named in.
 fn whoever_starts_it_ends_before_it_hears() {
-    let records = Records::new();
+    let (records, folder) = (Records::new(), Folder::new());
     for options in [&[][..], &["--restart", "always"], &["--restart", "on-failure:1"]] {
         let name = unique_name();
         // It leaves the caller's directory right before it tells.
-        let strace = injected(&records, "inject=chdir:signal=STOP:when=1", &name, options).start();
+        let options = [options, &["--cidfile", "cid"]].concat();
+        let strace = injected(&records, "inject=chdir:signal=STOP:when=1", &name, &options);
+        let strace = strace.with(|call| call.current_dir(folder.as_path())).start();
         wait_until("the command is executed", || {
             fs::exists(format!("{}/{name}/state", records.state())).expect("stat")
         });
@@ -373,6 +376,7 @@ fn whoever_starts_it_ends_before_it_hears() {
         // strace ends with the last of those that it follows.
         drop(strace.reap());
         assert_eq!(records.left(), [""; 0], "{options:?}");
+        assert!(!folder.path("cid").exists(), "{options:?}");
     }
 }
 

@@ -790,13 +790,22 @@ probe!("check-names", |_| {
     let left = || std::fs::read_dir(records.as_path()).expect("readdir").flatten().collect::<Vec<_>>();
     assert!(left().is_empty(), "{:?}", left());
     only_lo();
-    // Where all were killed, and their network is gone, the last one of another bridge removes what they had.
-    let killed = beside(&[], &["hold"]).start_ready();
+    // Where all were killed, and their network is gone, the last one of another bridge removes what they had. What cleans up behind
+    // the one that was killed above may still be at work, and has another folder.
+    let records = Folder::new();
+    let state = records.text("");
+    let beside = |words: &[&str]| root.probe(&["--state", &state, "--network", "bridge,forward"], words);
+    let left = || std::fs::read_dir(records.as_path()).expect("readdir").flatten().collect::<Vec<_>>();
+    let killed = beside(&["hold"]).start_ready();
+    send(killed.pid, libc::SIGSTOP);
+    wait_until("it has stopped", || crate::support::processes::state(killed.pid) == Some('T'));
+    // Among them the process that would remove it otherwise.
+    children(killed.pid).into_iter().for_each(|pid| send(pid, libc::SIGKILL));
     send(killed.pid, libc::SIGKILL);
     drop(killed.reap());
     assert_eq!(left().len(), 1);
     enter();
-    beside(&[], &["status", "0"]).finish().success();
+    beside(&["status", "0"]).finish().success();
     assert!(left().is_empty(), "{:?}", left());
 });
 
@@ -808,6 +817,8 @@ probe!("check-host-gateway", |_| {
     let hosts = ["--add-host", "up:host-gateway", "--add-host=six=::1"];
     let seen = root.probe_output(&[&options[..], &hosts].concat(), &["file", "/etc/hosts"]);
     assert!(seen.contains("\n10.97.0.1\tup\n::1\tsix\n"), "{seen}");
+    let named = [&options[..], &["--hostname", "some.where"]].concat();
+    assert_eq!(root.probe_output(&named, &["file", "/etc/hostname"]), "some.where\n");
     if std::fs::exists("/etc/hosts").is_ok_and(|there| there) {
         let seen = probe(&[&options[..], &hosts].concat(), &["file", "/etc/hosts"]).finish().success();
         assert!(seen.contains("\n10.97.0.1\tup\n::1\tsix\n"), "{seen}");

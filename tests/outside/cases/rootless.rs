@@ -5,8 +5,9 @@ use crate::probes::c_string;
 use crate::support::folder::Folder;
 use crate::support::harness::{Run, mydocker, mydocker_at, mydocker_file, pass_as, probe, probe_file};
 use crate::support::host::host;
-use crate::support::needs::Needs;
+use crate::support::needs::{Needs, on_v2};
 use crate::support::notes::note;
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs;
 use std::io;
@@ -350,7 +351,33 @@ fn a_limit_needs_a_delegated_group() {
     // The default limit is left out.
     shared_files.as_user(&[], &["status", "0"]).finish().silent(0);
     let outcome = shared_files.as_user(&["-m", "100m"], &["status", "0"]).finish();
-    outcome.refused(125, &["EACCES", "on cgroup v2 a delegated", "systemd-run --user --scope -p Delegate=yes"]);
+    let advice = match on_v2("memory") {
+        true => "systemd-run --user --scope -p Delegate=yes",
+        false => "--cgroup-parent names it, mydocker help limits",
+    };
+    outcome.refused(125, &["EACCES", advice]);
+}
+
+case!(a_group_of_v1_is_used, Needs::USER_NAMESPACES | Needs::ROOT | Needs::MEMORY_ON_V1 | Needs::MOUNTED);
+/// A directory that the user owns, in each hierarchy that the limits need.
+fn a_group_of_v1_is_used() {
+    let shared_files = SharedFiles::new();
+    let given = format!("given-{}", std::process::id());
+    let carriers = ["memory", "cpu"].into_iter().filter_map(|controller| host().carrier(controller));
+    // One hierarchy may carry both.
+    let made: BTreeSet<_> = carriers.filter(|carrier| !carrier.v2).map(|carrier| carrier.point.join(&given)).collect();
+    for group in &made {
+        fs::create_dir(group).expect("a group of the test's own");
+        std::os::unix::fs::chown(group, Some(USER), Some(USER)).expect("chown");
+    }
+    let options = ["--cgroup-parent", &format!("/{given}"), "-m", "100m"];
+    let outcome = shared_files.as_user(&options, &["limit", "memory", "memory.limit_in_bytes"]).finish();
+    // One of the two that it needs is not there: it says in which they are to be.
+    let without = format!("/{given}-not");
+    let missing = shared_files.as_user(&["--cgroup-parent", &without, "-m", "100m"], &["status", "0"]).finish();
+    made.into_iter().for_each(|group| fs::remove_dir(group).expect("nothing is left in it"));
+    assert_eq!(outcome.success(), "104857600\n");
+    missing.refused(125, &["ENOENT", "make it first, in each of these hierarchies: ", "memory"]);
 }
 
 case!(a_bridge_is_roots, Needs::USER_NAMESPACES | Needs::ROOT | Needs::BRIDGE);
