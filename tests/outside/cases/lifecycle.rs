@@ -598,6 +598,22 @@ fn processes_and_ipc_of_another_container() {
     records.probe(&["--pid", "container:lc-shared"], &["status", "0"]).finish().refused(125, &["no such container"]);
 }
 
+case!(orphans_in_a_group_below, Needs::ROOT | Needs::SLEEP | Needs::SH | Needs::MEMORY | Needs::MOUNTED);
+/// Likewise in a group that a privileged container has made in its own.
+fn orphans_in_a_group_below() {
+    let records = Records::new();
+    let first = records.waiting("lc-below");
+    let first_process = children(first.pid)[0];
+    let below = host().carrier("memory").expect("a hierarchy").point.join("below");
+    let below = below.to_str().expect("UTF-8");
+    let script = format!("mkdir '{below}' && {{ sleep 1000 & echo $! >'{below}/cgroup.procs'; }}");
+    let options = ["--privileged", "-m", "50m", "--pid", "container:lc-below"];
+    records.run(&options, &["sh", "-c", &script]).finish().silent(0);
+    let lives = |pid: &i32| state(*pid).is_some_and(|state| state != 'Z');
+    assert_eq!(children(first_process).into_iter().filter(lives).count(), 0);
+    first.finish().success();
+}
+
 case!(a_run_among_the_processes_of_another, Needs::ROOT | Needs::BUSYBOX | Needs::SLEEP);
 /// Its first process is made last, there; what is known of a run is known of that one.
 fn a_run_among_the_processes_of_another() {
