@@ -314,6 +314,7 @@ pub fn filter() -> Vec<u8> {
         Sysno::accept4,
         Sysno::connect,
         Sysno::getsockopt,
+        Sysno::setsockopt,
         Sysno::pipe2,
         Sysno::shutdown,
         Sysno::close,

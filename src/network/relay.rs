@@ -7,7 +7,7 @@
 use crate::bytes::{Put, to_decimal};
 use crate::error::{Error, Result};
 use crate::step::Listener;
-use crate::sys::{self, DatagramEnds, Epoll, Fd, FdRef, Now, Resource, SocketAddress};
+use crate::sys::{self, Connected, DatagramEnds, Epoll, Fd, FdRef, Now, Resource, SocketAddress};
 use alloc::vec::Vec;
 
 /// How many connections there may be, and how many senders of datagrams.
@@ -38,6 +38,8 @@ struct Way {
     has_ended: bool,
     /// The receiver knows.
     is_shut: bool,
+    /// The sender has reset the connection, which the kernel has told already.
+    is_reset: bool,
 }
 
 /// A connection: the caller's side, and that of the container.
@@ -236,9 +238,8 @@ impl Relay {
             if !sys::poll(&mut [sys::Poll::new(Some(inside.borrow()), false, true)], Some(0)).unwrap_or(false) {
                 return Some(false);
             }
-            if sys::is_connected(inside) {
-                connection.is_connecting = false;
-            } else {
+            let connected = sys::connected(inside);
+            if connected == Connected::No {
                 let targets = &self.listeners.get(connection.listener)?.targets;
                 let (next, target, is_done) = connect(targets, connection.target + 1)?;
                 if !self.epoll.try_add(&next, true, INSIDE | at as u64) {
@@ -246,6 +247,9 @@ impl Relay {
                 }
                 let [_, inside] = &mut connection.sides;
                 (*inside, connection.target, connection.is_connecting) = (next, target, !is_done);
+            } else {
+                let [_, back] = &mut connection.ways;
+                (connection.is_connecting, back.is_reset) = (false, connected == Connected::Reset);
             }
         }
         Some(true)
@@ -266,7 +270,14 @@ impl Relay {
         self.pending -= usize::from(connection.is_pending);
         let short = self.buffer.get_mut(..SHORT).unwrap_or_default();
         let has_ended = match is_accepted {
-            Some(true) => connection.move_on(side, short),
+            Some(true) => {
+                let has_ended = connection.move_on(side, short);
+                // A side has reset it, or something is lost: nobody is to take that for an end.
+                if has_ended.is_none() {
+                    connection.sides.iter().for_each(sys::reset_on_close);
+                }
+                has_ended
+            }
             other => other,
         };
         if has_ended.is_none_or(|has_ended| has_ended) {
@@ -393,7 +404,7 @@ fn deliver(targets: &[SocketAddress], first: usize, datagram: &[u8]) -> Option<(
 impl Way {
     fn new() -> Option<Way> {
         let (read, write) = sys::try_pipe2()?;
-        Some(Way { read, write, held: 0, is_bulk: false, has_ended: false, is_shut: false })
+        Some(Way { read, write, held: 0, is_bulk: false, has_ended: false, is_shut: false, is_reset: false })
     }
 
     /// Moves what there is from one socket to the other. Without `to_end`, no more has happened than that bytes have come: a short read
@@ -438,6 +449,9 @@ impl Way {
                 }
             }
             if self.has_ended && self.held == 0 && !self.is_shut {
+                if self.is_reset {
+                    return None;
+                }
                 self.is_shut = true;
                 sys::shut_down(to);
             }

@@ -352,11 +352,13 @@ flags! {
     one SocketOption {
         REUSEADDR = SO_ libc::SO_REUSEADDR,
         KEEPALIVE = SO_ libc::SO_KEEPALIVE,
+        LINGER = SO_ libc::SO_LINGER,
         ERROR = SO_ libc::SO_ERROR,
         PKTINFO = IP_ libc::IP_PKTINFO,
         V6ONLY = IPV6_ libc::IPV6_V6ONLY,
         RECVPKTINFO = IPV6_ libc::IPV6_RECVPKTINFO,
         INFO = TCP_ libc::TCP_INFO,
+        NODELAY = TCP_ libc::TCP_NODELAY,
     }
     /// shutdown(2).
     one Shutdown {

@@ -50,9 +50,9 @@ pub use mount::{
     open_loop_control, open_tree, open_tree_of_file, pivot_root, remount, remount_read_only,
 };
 pub use net::{
-    DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, fill, interface_index, is_connected,
-    is_end_received, padded, port_of, receive, receive_fd, receive_from, send, send_back, send_fd, set_interface_up,
-    shut_down, socket_to, socketpair, splice,
+    Connected, DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, connected, fill,
+    interface_index, is_connected, is_end_received, padded, port_of, receive, receive_fd, receive_from, reset_on_close,
+    send, send_back, send_fd, set_interface_up, shut_down, socket_to, socketpair, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{

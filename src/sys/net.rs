@@ -5,7 +5,7 @@ use super::fd::{Ends, Fd, FdRef};
 use super::flags::{
     Domain, EpollOperation, Ioctl, MessageFlags, OpenFlags, Shutdown, Socket, SocketLevel, SocketOption, SpliceFlags,
 };
-use super::gate::{Int, Now, Null, Object, Outcome, Print, call};
+use super::gate::{Int, Now, Null, Object, Outcome, Print, call, put_numbers};
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
 
@@ -167,6 +167,8 @@ pub fn bind_and_listen(socket: &Fd, address: &SocketAddress, with_v4: bool, data
         for option in [SocketOption::REUSEADDR, SocketOption::KEEPALIVE] {
             set_option(socket, SocketLevel::SOCKET, option, 1)?;
         }
+        // So do those: see `connect`.
+        set_option(socket, SocketLevel::TCP, SocketOption::NODELAY, 1)?;
         bind(socket, address)?;
         // SAFETY: the call takes numbers
         unsafe { call!(listen(socket.borrow(), 1024)) }.result().map(drop)
@@ -196,6 +198,16 @@ pub fn accept(socket: &Fd) -> Option<Fd> {
 /// socket(2) and connect(2), without waiting: the socket, and whether it is connected already.
 pub fn connect(address: &SocketAddress, datagrams: bool) -> Option<(Fd, bool)> {
     let socket = open_socket(address, datagrams).now().done().map(Fd::own)?;
+    if !datagrams {
+        // What has been passed on is not to wait for the receiver's acknowledgement of what was passed on before: whoever sends it has
+        // waited already, or does not want to (tcp(7)).
+        // SAFETY: the kernel reads one int
+        unsafe {
+            call!(setsockopt(socket.borrow(), SocketLevel::TCP, SocketOption::NODELAY, &Int(1), 4usize))
+                .now()
+                .done()?;
+        }
+    }
     // SAFETY: the kernel reads as much of the address as its size says
     let connected = unsafe { call!(connect(socket.borrow(), address, address.size())) };
     match connected.ok() {
@@ -213,9 +225,29 @@ fn option(socket: &Fd, level: SocketLevel, option: SocketOption) -> Option<i32> 
     asked.ok().map(|_| value.0)
 }
 
-/// getsockopt(2) SO_ERROR: whether a connect(2) that went on has worked.
+/// getsockopt(2) SO_ERROR: whether a connect(2) that went on has worked, and nothing has happened since.
 pub fn is_connected(socket: &Fd) -> bool {
-    option(socket, SocketLevel::SOCKET, SocketOption::ERROR) == Some(0)
+    connected(socket) == Connected::Yes
+}
+
+/// What has become of a connect(2) that went on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Connected {
+    /// It has worked.
+    Yes,
+    /// It has worked, and the other side has reset the connection since: what it has sent before that can still be read.
+    Reset,
+    /// It has failed.
+    No,
+}
+
+/// getsockopt(2) SO_ERROR, which tells an error once.
+pub fn connected(socket: &Fd) -> Connected {
+    match option(socket, SocketLevel::SOCKET, SocketOption::ERROR) {
+        Some(0) => Connected::Yes,
+        Some(libc::ECONNRESET) => Connected::Reset,
+        _ => Connected::No,
+    }
 }
 
 /// getsockopt(2) TCP_INFO: whether the kernel of the other side has received our end, and so all that came before it.
@@ -229,6 +261,21 @@ pub fn is_end_received(socket: &Fd) -> bool {
 pub fn shut_down(socket: &Fd) {
     // SAFETY: the call takes numbers
     let _ = unsafe { call!(shutdown(socket.borrow(), Shutdown::WR)) };
+}
+
+/// setsockopt(2) SO_LINGER without a time: close(2) resets the connection. One that has ended is reset by nobody.
+pub fn reset_on_close(socket: &Fd) {
+    let linger = Linger([1, 0]);
+    // SAFETY: the kernel reads one struct linger
+    let _ = unsafe { call!(setsockopt(socket.borrow(), SocketLevel::SOCKET, SocketOption::LINGER, &linger, 8usize)) };
+}
+
+/// struct linger: whether there is a time, and how long it is, in seconds.
+#[expect(dead_code, reason = "the kernel reads it")]
+struct Linger([i32; 2]);
+
+impl Object for Linger {
+    const PRINT: Option<Print> = Some(put_numbers);
 }
 
 /// splice(2) of at most `len` bytes, one of the two being a pipe; 0 at the end.

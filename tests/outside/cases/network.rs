@@ -194,6 +194,7 @@ probe!("check-relay", |_| {
         libc::SYS_socket,
         libc::SYS_connect,
         libc::SYS_getsockopt,
+        libc::SYS_setsockopt,
         libc::SYS_shutdown,
         libc::SYS_recvfrom,
         libc::SYS_recvmsg,

@@ -9,8 +9,9 @@ use crate::support::harness::probe;
 use crate::support::needs::Needs;
 use crate::support::processes::{self, anonymous_kib, children, wait_until};
 use rustix::net::SendFlags;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 fn number_of(variable: &str, usual: usize) -> usize {
@@ -129,9 +130,63 @@ probe!("check-short", |_| {
         processes::send(relay, libc::SIGCONT);
         come_back(&mut stream, &[before, b"ef"].concat());
     }
+    // Nor do two writes, of which the second would wait until the first is acknowledged.
+    // SAFETY: the call takes a pid
+    let process = unsafe { libc::syscall(libc::SYS_pidfd_open, relay, 0) };
+    let mut connected = 0;
+    for number in 3..64 {
+        // SAFETY: the call takes numbers
+        let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process, number, 0) } as i32;
+        if copy >= 0 {
+            // SAFETY: the descriptor is new, and nobody else's
+            let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+            if rustix::net::getpeername(&copy).is_ok_and(|peer| peer.is_some()) {
+                connected += 1;
+                assert!(rustix::net::sockopt::tcp_nodelay(&copy).expect("TCP_NODELAY"));
+            }
+        }
+    }
+    // SAFETY: nobody else uses it
+    drop(unsafe { OwnedFd::from_raw_fd(process as i32) });
+    assert_eq!(connected, 2);
     stream.shutdown(Shutdown::Write).expect("shutdown");
     assert_eq!(stream.read_to_end(&mut Vec::new()).expect("the end"), 0);
     container.finish().success();
+});
+
+case!(a_reset_is_no_end, Needs::ROOT);
+/// What came before it arrives, on either side.
+fn a_reset_is_no_end() {
+    in_own_network("check-reset-is-no-end");
+}
+probe!("check-reset-is-no-end", |_| {
+    let container = probe(&["-p", "8080:80"], &["reset-tcp"]).start_ready();
+    let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+    let mut received = Vec::new();
+    let error = stream.read_to_end(&mut received).expect_err("a reset");
+    assert_eq!((error.kind(), received.len()), (ErrorKind::ConnectionReset, 1000));
+    let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+    stream.write_all(&[7; 5000]).expect("send");
+    // Else the kernel might drop it with the connection.
+    stream.read_exact(&mut [0]).expect("it has come");
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(stream);
+    assert_eq!(container.finish().success(), "ready\n5000 ConnectionReset\n");
+});
+probe!("reset-tcp", |_| {
+    let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    let (mut stream, _) = listener.accept().expect("accept");
+    stream.write_all(&[1; 1000]).expect("send");
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(stream);
+    let (mut stream, _) = listener.accept().expect("accept");
+    let mut received = vec![0; 5000];
+    stream.read_exact(&mut received).expect("receive");
+    stream.write_all(&[1]).expect("send");
+    let error = stream.read(&mut [0]).expect_err("a reset");
+    println!("{} {:?}", received.len(), error.kind());
 });
 
 case!(a_caller_that_breaks_off_after_its_end, Needs::ROOT);
