@@ -190,7 +190,8 @@ impl Log {
         }
         let whole = piece.get(start..HEADER + len).unwrap_or_default();
         if self.end > 0 && self.end + whole.len() as u64 > self.half {
-            // An error allocates: at most one in a minute.
+            // An error allocates: at most one in a minute, whatever becomes of the clock that the header has.
+            let now = sys::monotonic() / 1000;
             if now < self.retry_at || self.begin_anew().is_err() {
                 if now >= self.retry_at {
                     self.retry_at = now + 60_000;
@@ -230,8 +231,14 @@ pub fn cut_last_piece(dir: &Dir) -> Result<()> {
         Err(e) if e.is(Errno::ENOENT) => return Ok(()),
         file => Reader::new(file?)?,
     };
-    while reader.next()?.is_some() {}
-    sys::ftruncate(&reader.file, reader.at as usize)
+    loop {
+        match reader.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => return sys::ftruncate(&reader.file, reader.at as usize),
+            // What cannot be read any more is kept as it is.
+            Err(_) => return dir.rename(LOG, OLD),
+        }
+    }
 }
 
 /// What to show of a log.
@@ -345,7 +352,7 @@ impl Reader {
     fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
         let mut is_fresh = false;
         loop {
-            if let Some((time, start, len)) = self.next_there() {
+            if let Some((time, start, len)) = self.next_there()? {
                 self.at = self.from + (start + len) as u64;
                 return Ok(self.buffer.get(start..start + len).map(|piece| (time, piece)));
             }
@@ -358,13 +365,26 @@ impl Reader {
     }
 
     /// The same, of what has been read: its time, where it begins, and how long it is.
-    fn next_there(&self) -> Option<(u64, usize, usize)> {
+    fn next_there(&self) -> Result<Option<(u64, usize, usize)>> {
         let at = self.at.wrapping_sub(self.from) as usize;
-        let (header, rest) = bytes::split_once(self.buffer.get(at..self.len)?, b'\n')?;
-        let (time, len) = bytes::split_once(header, b' ')?;
-        let (time, len) = (bytes::decimal(time).ok()?, bytes::decimal(len).ok()? as usize);
-        (len <= rest.len()).then_some((time, self.len - rest.len(), len))
+        let there = self.buffer.get(at..self.len).unwrap_or_default();
+        let Some((header, rest)) = bytes::split_once(there, b'\n') else {
+            // A piece of which not even the header is there in whole; but that is short.
+            return if there.len() < HEADER { Ok(None) } else { Err(damaged()) };
+        };
+        let numbers = bytes::split_once(header, b' ').map(|(time, len)| (bytes::decimal(time), bytes::decimal(len)));
+        match numbers {
+            Some((Ok(time), Ok(len))) if (len as usize) < PIECE => {
+                let len = len as usize;
+                Ok((len <= rest.len()).then_some((time, self.len - rest.len(), len)))
+            }
+            _ => Err(damaged()),
+        }
     }
+}
+
+fn damaged() -> Error {
+    Error::refused("the log is damaged: what follows cannot be shown", b"", "")
 }
 
 fn inode(file: &Fd) -> Result<u64> {

@@ -48,6 +48,12 @@ impl Dispositions {
     }
 }
 
+/// Whether SIGKILL has been sent to a process, which it has not reached yet.
+pub fn is_killed(pid: Pid) -> bool {
+    let pending = |status: &[u8]| bytes::hexadecimal(bytes::field(status, b"ShdPnd:")?).map(SigSet);
+    read(file_of(pid, b"/status\0").as_c_str().unwrap_or_default(), pending).is_some_and(|set| set.has(libc::SIGKILL))
+}
+
 /// Calls `find` with the whole file. Usually it fits into the buffer, and nothing is allocated; but the line of groups can have
 /// 65,536 of them.
 fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {

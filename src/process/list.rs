@@ -7,8 +7,9 @@ use crate::log::{self, View};
 use crate::network::guard;
 use crate::process::keep;
 use crate::process::table::{Row, put_age, put_limit, put_size, put_table};
+use crate::signals;
 use crate::state::{self, End, Record};
-use crate::sys::{self, Dir, FdRef, OpenFlags, Place};
+use crate::sys::{self, Dir, FdRef, OpenFlags, Place, Resource};
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -79,7 +80,10 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
         return if is_plain { sys::write_all(FdRef::STDOUT, &out) } else { put_table(rows) }.map(|()| status);
     }
     let mut status = 0;
-    for names in order.names.chunks(AT_ONCE) {
+    // As many as this process may look at together.
+    let most = sys::raise_limit(Resource::NOFILE, (order.names.len() * DESCRIPTORS + SPARE) as u64)? as usize;
+    let at_once = (most.saturating_sub(SPARE) / DESCRIPTORS).max(1);
+    for names in order.names.chunks(at_once) {
         // All are asked to end before the end of the first is waited for.
         let mut found = Vec::new();
         for name in names {
@@ -99,8 +103,9 @@ pub fn carry_out(order: &Order, environment: &[&'static CStr]) -> Result<i32> {
     Ok(status)
 }
 
-/// How many containers are looked at together: each takes three descriptors.
-const AT_ONCE: usize = 100;
+/// How many descriptors each container takes that is looked at together with others, and how many there are beside these.
+const DESCRIPTORS: usize = 3;
+const SPARE: usize = 16;
 
 /// A container that was found, and asked to end if that is the order.
 struct Found {
@@ -112,9 +117,9 @@ struct Found {
 
 /// A container that was asked to end.
 struct Ending {
-    /// Its first process, if it is given time.
+    /// Its first process, unless that has ended.
     process: Option<sys::Fd>,
-    /// When that is over, in milliseconds of the monotonic clock; `None`: never.
+    /// When its time is over, in milliseconds of the monotonic clock; `None`: never.
     until: Option<u64>,
 }
 
@@ -140,6 +145,9 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
         _ => false,
     };
     if is_end {
+        if record.alive && !record.is_seen()? {
+            return Err(Error::refused(UNSEEN, name.to_bytes(), ""));
+        }
         await_start(folder, name, &mut record)?;
     }
     let mut was_alive = record.alive;
@@ -151,8 +159,8 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
         end_restarts(order, folder, name, &mut record)?;
         record.continue_entered()?;
         // v1: no signal reaches what is frozen.
-        if record.process()?.is_some() && record.is_frozen() {
-            freeze(&record, name, false)?;
+        if record.process()?.is_some() {
+            record.thaw()?;
         }
     }
     let ending = match order.act {
@@ -172,7 +180,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
     let Found { mut record, was_alive, ending } = found;
     let is_ending = ending.is_some();
     if let Some(ending) = ending {
-        finish_end(&mut record, name, ending)?;
+        finish_end(&mut record, ending)?;
     }
     match order.act {
         Act::List => return Ok(()),
@@ -216,9 +224,16 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
 
 /// Stops or continues all that is in it, by its freezer; it takes whoever enters, too.
 fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
-    running(record, name)?;
+    let (_, pid, _) = running(record, name)?;
+    let mut hint = "";
     let what = match record.freezer() {
-        None => "it cannot be paused, without a limit on cgroup v2, or a freezer of v1:",
+        None => {
+            hint = match record.has_groups() {
+                false => "it was started with --no-limits, or by a user who may make no cgroup",
+                true => "on cgroup v1, root mounts the freezer before it starts: mount -t cgroup -o freezer",
+            };
+            "it cannot be paused:"
+        }
         Some(ref freezer) if state::has_stopped(freezer) == stop => match stop {
             true => "it is paused:",
             false => "it is not paused:",
@@ -235,6 +250,11 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
             };
             for _ in 0..FREEZE_TURNS {
                 if is_done()? {
+                    // v1: SIGKILL does not reach what is paused, and whoever has sent it may have looked before.
+                    if stop && file == FREEZER_STATE && signals::is_killed(pid) {
+                        record.thaw()?;
+                        return Err(Error::refused("it is ending:", name.to_bytes(), ""));
+                    }
                     return Ok(());
                 }
                 sys::nanosleep(1_000_000)?;
@@ -243,14 +263,14 @@ fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
             return Err(Error::refused("not all of it has stopped within a second:", name.to_bytes(), hint));
         }
     };
-    Err(Error::refused(what, name.to_bytes(), ""))
+    Err(Error::refused(what, name.to_bytes(), hint))
 }
 
 /// How many times to look whether all processes have stopped, with a pause of a millisecond.
 const FREEZE_TURNS: usize = 1000;
 
-/// Prints what it uses: once, or every second until it ends; without a cgroup, nothing changes. It may do so for weeks, and nothing is freed here: what is
-/// allocated is allocated once.
+/// Prints what it uses: once, or every second until it ends; without a cgroup, nothing changes. It may do so for weeks, and nothing is
+/// freed here: what is allocated is allocated once.
 fn stats(order: &Order, record: &Record, name: &CStr) -> Result<()> {
     let (process, ..) = running(record, name)?;
     let memory = Memory::of(record);
@@ -342,13 +362,7 @@ const KILLED: u64 = 128 + libc::SIGKILL as u64;
 /// Begins to end a container: by SIGKILL; or, with a `timeout`, as SIGTERM to its mydocker does.
 fn begin_end(record: &Record, name: &CStr, timeout: Option<Option<u32>>) -> Result<Ending> {
     let found = running(record, name);
-    if found.is_err()
-        && let (true, keeper) = record.has_just_ended()
-    {
-        // It has ended by itself. One that is stopped is to go on here, too.
-        if let Some(keeper) = keeper {
-            sys::kill(keeper, libc::SIGCONT)?;
-        }
+    if found.is_err() && continue_just_ended(record)? {
         return Ok(Ending { process: None, until: None });
     }
     let (process, _, keeper) = found?;
@@ -373,24 +387,48 @@ fn begin_end(record: &Record, name: &CStr, timeout: Option<Option<u32>>) -> Resu
             let until = timeout.map(|milliseconds| sys::monotonic() / 1000 + u64::from(milliseconds));
             Ok(Ending { process: Some(process), until })
         }
-        None => end_now(&process).map(|()| Ending { process: None, until: None }),
+        None => {
+            end_now(&process)?;
+            record.thaw()?;
+            Ok(Ending { process: Some(process), until: Some(0) })
+        }
     }
 }
 
-/// Waits for the end, and makes it one when the time is over.
-fn finish_end(record: &mut Record, name: &'static CStr, Ending { process, until }: Ending) -> Result<()> {
+/// Whether it has ended by itself, and its keeper is about to note that. One that is stopped is to go on.
+fn continue_just_ended(record: &Record) -> Result<bool> {
+    let (has_ended, keeper) = record.has_just_ended();
+    if let Some(keeper) = keeper {
+        sys::kill(keeper, libc::SIGCONT)?;
+    }
+    Ok(has_ended)
+}
+
+/// Waits for the end; after the timeout, SIGKILL makes it one.
+fn finish_end(record: &mut Record, Ending { process, until }: Ending) -> Result<()> {
     if let Some(process) = process {
-        let left = until.map(|until| until.saturating_sub(sys::monotonic() / 1000) as u32);
-        if !sys::await_readable(process.borrow(), left)? {
-            end_now(&process)?;
-            // It may have been paused meanwhile: v1.
-            if record.is_frozen() {
-                let _ = freeze(record, name, false);
+        let mut is_killed = false;
+        loop {
+            let left = until.map_or(TURN, |until| until.saturating_sub(sys::monotonic() / 1000).min(TURN));
+            let wait = if is_killed { TURN } else { left };
+            if sys::await_readable(process.borrow(), Some(wait as u32))? {
+                break;
+            }
+            if is_killed {
+                // v1: somebody may have paused it meanwhile.
+                record.thaw()?;
+            } else if left == 0 {
+                end_now(&process)?;
+                record.thaw()?;
+                is_killed = true;
             }
         }
     }
     record.wait()
 }
+
+/// How long, in milliseconds, to wait for its end until it is looked whether it is paused.
+const TURN: u64 = 100;
 
 /// SIGKILL, unless it has ended.
 fn end_now(process: &sys::Fd) -> Result<()> {
@@ -452,6 +490,8 @@ fn end_restarts(order: &Order, folder: &Dir, name: &CStr, record: &mut Record) -
     };
     let (mut signal, mut pause) = (libc::SIGTERM, 0);
     while record.alive && record.process()?.is_none() {
+        // The run below it may be stopped, with its container ended.
+        continue_just_ended(record)?;
         if left <= 0 {
             sys::pidfd_send_signal(keeper.borrow(), signal)?;
             (left, signal) = (SECOND, keep::KILL);
@@ -474,6 +514,9 @@ fn kill(record: &Record, name: &CStr, signal: i32) -> Result<()> {
     sys::pidfd_send_signal(process.borrow(), signal)
 }
 
+/// What is said of a container whose processes cannot be seen.
+const UNSEEN: &str = "its processes are in another PID namespace, where it was started:";
+
 /// The process of a container that runs.
 pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::Pid)> {
     let what = if !record.is_readable() {
@@ -487,6 +530,7 @@ pub fn running(record: &Record, name: &CStr) -> Result<(sys::Fd, sys::Pid, sys::
     } else {
         match record.process()? {
             Some(process) => return Ok(process),
+            None if !record.is_seen()? => UNSEEN,
             None => "it is ending:",
         }
     };
@@ -638,7 +682,7 @@ fn word_of(record: &Record, end: Option<End>, process: Option<sys::Pid>) -> &'st
         _ if !record.is_readable() => UNREADABLE,
         (true, _) if record.state.is_empty() => STARTING,
         (true, Some(_)) => RESTARTING,
-        (true, _) if process.is_none() => ENDING,
+        (true, _) if process.is_none() && record.is_seen().is_ok_and(|is_seen| is_seen) => ENDING,
         (true, _) if record.is_frozen() => PAUSED,
         (true, _) => RUNNING,
         (false, Some(_)) => EXITED,

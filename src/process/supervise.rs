@@ -309,6 +309,10 @@ impl Supervisor {
             self.timed_out = true;
             return self.end_for(pid, libc::SIGKILL);
         }
+        // A log that is longer than a file may be has lost what comes then: setrlimit(2), RLIMIT_FSIZE.
+        if signal.number == libc::SIGXFSZ && signal.is_from_kernel() {
+            return Ok(());
+        }
         // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command
         // that does something with it.
         if signal.number != libc::SIGCHLD

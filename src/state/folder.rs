@@ -1,6 +1,7 @@
 //! The folder of all records: where it is, and how a record is made in it, removed, and swept.
 
 use super::record::{Record, open_ours};
+use super::stat::{own_start, pid_namespace};
 use super::{CONFIG, CONFIG_END, FILES, Held, OURS, STATUS, note};
 use crate::bytes::{self, Put};
 use crate::environment;
@@ -144,21 +145,25 @@ impl ParentStep for MakeRecord {
 /// Makes the record of a container.
 pub fn make(spec: &Spec, uid: u32, environment: &[&'static CStr]) -> Result<Option<Held>> {
     let Some(folder) = folder(spec.state, uid, environment, true)? else { return Ok(None) };
+    let keeper = [sys::getpid().0 as u64, own_start(), pid_namespace()?];
+    if keeper[1] == 0 && !record::is_on() {
+        let hint = "mount -t proc proc /proc: by what it says of a process, others know who keeps the record";
+        return Err(Error::refused("no record can be kept without", b"/proc", hint));
+    }
     let name = bytes::c_string(&[spec.name.unwrap_or_default().as_bytes()]);
-    let dir = create(&folder, name)?;
+    let dir = create(&folder, name, keeper)?;
     Ok(Some((folder, name, dir)))
 }
 
-/// Makes the folder of a record, and locks it.
-fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
+/// Makes the folder of a record, and locks it. `keeper`: see [`KEEPER`](super::KEEPER).
+fn create(folder: &Dir, name: &'static CStr, keeper: [u64; 3]) -> Result<Dir> {
     for turn in 0..100 {
         match folder.mkdirat(name, OURS) {
-            Ok(()) => match begin(folder, name) {
-                // Another process took it for a leftover.
-                Err(e) if e.is(Errno::ENOENT) => {}
-                Err(e) => return remove_any(folder, name).and(Err(e)),
-                begun => return begun,
-            },
+            Ok(()) => {
+                if let Some(dir) = begin(folder, name, keeper)? {
+                    return Ok(dir);
+                }
+            }
             Err(e) if e.is(Errno::EEXIST) => match Record::open(folder, name)? {
                 Some(record) if record.alive => {
                     let hint = "choose another --name";
@@ -186,22 +191,45 @@ fn create(folder: &Dir, name: &'static CStr) -> Result<Dir> {
     Err(Error::refused("the record", name.to_bytes(), "another process removes it as soon as it is made"))
 }
 
-/// Locks a folder that has just been made, and makes room for the status.
-fn begin(folder: &Dir, name: &CStr) -> Result<Dir> {
-    let dir = Dir::open(Some(folder), name)?;
-    // Others hold it for a moment only, to see whether it is locked.
-    sys::lock_soon(&dir)?;
-    let file = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL)?;
-    sys::write_all(file.borrow(), &note::blank_status()).map_err(|e| e.about(b"status"))?;
-    Ok(dir)
+/// Locks a folder that has just been made, and makes room for the status. `None`: another process took it for a leftover, and may have
+/// made its own there.
+fn begin(folder: &Dir, name: &CStr, keeper: [u64; 3]) -> Result<Option<Dir>> {
+    // What is not locked may be another's by now: of that, nothing is removed but a folder that is empty.
+    let dir = match Dir::open(Some(folder), name) {
+        Err(e) if e.is(Errno::ENOENT) => return Ok(None),
+        Err(e) => return folder.rmdir(name).and(Err(e)),
+        Ok(dir) => dir,
+    };
+    // Others hold it for a moment only, to see whether it is locked; or it is the folder of one that runs.
+    match lock_in_turns(&dir) {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(e) => return folder.rmdir(name).and(Err(e)),
+    }
+    let made = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL);
+    match made {
+        Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EEXIST]) => return Ok(None),
+        _ => {}
+    }
+    let written = made
+        .and_then(|file| sys::write_all(file.borrow(), &note::blank_status(keeper)).map_err(|e| e.about(b"status")));
+    match written {
+        Ok(()) => Ok(Some(dir)),
+        Err(e) => remove(folder, name, &dir).and(Err(e)),
+    }
 }
 
-/// Removes whatever this process has made of a record.
-fn remove_any(folder: &Dir, name: &CStr) -> Result<()> {
-    match Dir::open(Some(folder), name) {
-        Err(e) if e.is(Errno::ENOENT) => Ok(()),
-        dir => remove(folder, name, &dir?),
+/// How often to try to lock a folder, with a pause of a millisecond.
+const LOCK_TURNS: u32 = 50;
+
+fn lock_in_turns(dir: &Dir) -> Result<bool> {
+    for _ in 0..LOCK_TURNS {
+        if sys::flock(dir)? {
+            return Ok(true);
+        }
+        sys::nanosleep(1_000_000)?;
     }
+    Ok(false)
 }
 
 /// Removes a record. That another process does so, too, is no failure.

@@ -62,6 +62,9 @@ const LOST_LOG: &[u8] = b"lost";
 /// Where the root of its first process is, if that is its mydocker's.
 const ROOT: [&[u8]; 3] = [b"root-mount", b"root-device", b"root-inode"];
 
+/// Who keeps it: the pid, when that process has started, and the namespace of that pid.
+const KEEPER: [&[u8]; 3] = [b"keeper", b"keeper-start", b"pid-namespace"];
+
 /// How much of its file is read: behind the status, lines of a key and a value, as in the state file.
 const STATUS_FILE_LEN: usize = 128;
 

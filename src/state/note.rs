@@ -1,8 +1,8 @@
 //! What a mydocker writes into its record: which process it is, and how it has ended.
 
 use super::folder::remove;
-use super::stat::{own_start, start_of};
-use super::{BLANK, BLANK_START, End, LOST_AT, LOST_LOG, RESTARTING, ROOT, STATE, STATUS, VERSION};
+use super::stat::start_of;
+use super::{BLANK, BLANK_START, End, KEEPER, LOST_AT, LOST_LOG, RESTARTING, ROOT, STATE, STATUS, VERSION};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Result};
@@ -79,16 +79,13 @@ fn root_of(pid: Pid) -> Result<Place> {
 }
 
 /// What the file of the status says from the start: no status, and this process, which keeps the record.
-pub(super) fn blank_status() -> Vec<u8> {
+pub(super) fn blank_status(keeper: [u64; 3]) -> Vec<u8> {
     let mut status = BLANK.to_vec();
     status.put(b"\n");
-    put_keeper(&mut status, sys::getpid(), own_start());
+    for (key, value) in KEEPER.into_iter().zip(keeper) {
+        put_line(&mut status, key, value);
+    }
     status
-}
-
-fn put_keeper(out: &mut Vec<u8>, keeper: Pid, start: u64) {
-    put_line(out, b"keeper", keeper.0 as u64);
-    put_line(out, b"keeper-start", start);
 }
 
 fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
@@ -113,7 +110,9 @@ pub fn about(spec: &Spec, words: &[u8]) -> Vec<u8> {
     put_line(&mut about, b"began", sys::realtime() / 1000);
     if spec.detach && spec.restart.is_some() {
         let keeper = sys::getppid();
-        put_keeper(&mut about, keeper, start_of(keeper));
+        let [pid, start, _] = KEEPER;
+        put_line(&mut about, pid, keeper.0 as u64);
+        put_line(&mut about, start, start_of(keeper));
     }
     let mut command = FixedBytes::<200>::new();
     for word in bytes::split(words.strip_suffix(b"\0").unwrap_or_default(), 0) {

@@ -1,9 +1,9 @@
 //! A record, as whoever looks for a container reads it.
 
-use super::stat::{Stat, stat};
+use super::stat::{Stat, pid_namespace, stat};
 use super::{
-    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, LOST_LOG, OURS, RESTARTING, ROOT, STATE, STATUS, STATUS_FILE_LEN,
-    STATUS_LEN, VERSION,
+    BLANK, BLANK_START, CONFIG, CONFIG_END, DAMAGED, KEEPER, LOST_LOG, OURS, RESTARTING, ROOT, STATE, STATUS,
+    STATUS_FILE_LEN, STATUS_LEN, VERSION,
 };
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::Group;
@@ -84,8 +84,8 @@ pub struct Record {
     status: Fd,
     /// What that file says; `None`: it is no plain file.
     line: Option<[u8; STATUS_LEN]>,
-    /// The pid of whoever has made it, and when that process has started.
-    keeper: [u64; 2],
+    /// Whoever has made it: see [`KEEPER`].
+    keeper: [u64; 3],
     /// Somebody keeps it.
     pub alive: bool,
     /// Its state file; empty while it starts.
@@ -212,6 +212,12 @@ impl Record {
         self.process_of(self.keeper[0], self.keeper[1])
     }
 
+    /// Whether its processes can be seen from here: in another PID namespace they have other pids, or none.
+    pub fn is_seen(&self) -> Result<bool> {
+        let [.., namespace] = self.keeper;
+        Ok(namespace == 0 || namespace == pid_namespace()?)
+    }
+
     /// The keeper that starts it again, if it has one.
     pub fn restarter(&self) -> Result<Option<Process>> {
         self.process_of(self.number(b"keeper"), self.number(b"keeper-start"))
@@ -322,6 +328,19 @@ impl Record {
         })
     }
 
+    /// Lets it go on if it is paused, without waiting until it does. It may have ended meanwhile.
+    pub fn thaw(&self) -> Result<()> {
+        if self.is_frozen()
+            && let Some((dir, file, [goes_on, _])) = self.freezer()
+        {
+            return match dir.write(file, goes_on) {
+                Err(e) if !e.is_one_of(&[Errno::ENOENT, Errno::ENODEV]) => Err(e),
+                _ => Ok(()),
+            };
+        }
+        Ok(())
+    }
+
     /// Its groups. On v2 it may have made groups of its own: then none that has children takes a process, and the one that
     /// its first process is in does.
     pub fn groups(&self, pid: Pid, name: &CStr) -> Result<Vec<&'static Group>> {
@@ -384,7 +403,7 @@ fn parse_config(config: &'static [u8]) -> Option<Config> {
 
 /// What the file of a status says: the status, and who keeps it. `None`: it is no plain file, or cut short, or says something else.
 /// Before there is a `state`, it may be empty: whoever made it was killed, or could not remove the rest.
-fn read_status(file: &Fd, state: &[u8]) -> Result<(Option<[u8; STATUS_LEN]>, [u64; 2])> {
+fn read_status(file: &Fd, state: &[u8]) -> Result<(Option<[u8; STATUS_LEN]>, [u64; 3])> {
     let mut buffer = [0; STATUS_FILE_LEN];
     let line = match sys::pread(file.borrow(), &mut buffer, 0) {
         Err(e) if e.is_one_of(ODD) => None,
@@ -396,7 +415,7 @@ fn read_status(file: &Fd, state: &[u8]) -> Result<(Option<[u8; STATUS_LEN]>, [u6
             .copied(),
     };
     let rest = buffer.get(STATUS_LEN..).unwrap_or_default();
-    Ok((line, [b"keeper".as_slice(), b"keeper-start"].map(|key| number_in(rest, key))))
+    Ok((line, KEEPER.map(|key| number_in(rest, key))))
 }
 
 /// The number in the line with this key.

@@ -72,6 +72,13 @@ pub(super) fn own_start() -> u64 {
     stat_of(b"self").ok().flatten().map_or(0, |stat| stat.start)
 }
 
+/// The inode of the PID namespace of this process.
+pub(super) fn pid_namespace() -> Result<u64> {
+    let hint = "it is known by what /proc says of its processes: mount -t proc proc /proc";
+    let status = sys::statx(c"/proc/self/ns/pid", true);
+    status.map(|status| status.inode).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))
+}
+
 /// Whether a process is on its way out. The first process of a container waits there until all others have ended.
 pub fn is_exiting(pid: Pid) -> Result<bool> {
     Ok(stat(pid)?.is_some_and(|stat| stat.is_exiting))

@@ -357,10 +357,11 @@ pub fn cpu_time_of_children() -> [u64; 2] {
     [user_s * 1_000_000 + user_us, system_s * 1_000_000 + system_us]
 }
 
-/// pidfd_open(2) of a process that may have ended: `None`.
+/// pidfd_open(2) of a process that may have ended: `None`. Its pid may be the number of a thread by now, which a kernel says in one of
+/// two ways; and one that has just ended is to some of them what a thread is.
 pub fn pidfd_if_alive(pid: Pid) -> Result<Option<Fd>> {
     match pidfd_open(pid) {
-        Err(e) if e.is(Errno::ESRCH) => Ok(None),
+        Err(e) if e.is_one_of(&[Errno::ESRCH, Errno::ENOENT, Errno::EINVAL]) => Ok(None),
         other => other.map(Some),
     }
 }

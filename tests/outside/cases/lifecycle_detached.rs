@@ -999,7 +999,7 @@ fn what_cannot_be_paused() {
     let records = Records::new();
     let name = unique_name();
     records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
-    records.call("pause", &[&name]).refused(125, &["it cannot be paused", "cgroup v2"]);
+    records.call("pause", &[&name]).refused(125, &["it cannot be paused", "--no-limits"]);
     records.remove(&name);
     records.call("pause", &[&name]).refused(125, &["no such container", &name]);
 }
@@ -1180,4 +1180,103 @@ fn it_is_ended_while_it_starts() {
         }
     }
     assert_eq!(records.left(), [""; 0]);
+}
+
+case!(a_log_that_is_damaged, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// What comes before that place is shown, and what follows is missed aloud.
+fn a_log_that_is_damaged() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "for n in 1 2 3; do echo line$n; sleep 0.05; done");
+    records.call("wait", &[&name]).success();
+    let file = records.folder_of(&name).join("log");
+    let mut log = fs::read(&file).expect("read");
+    let at = log.windows(6).position(|bytes| bytes == b"line1\n").expect("its first line") + 6;
+    log[at] = b'x';
+    fs::write(&file, log).expect("write");
+    records.call("logs", &[&name]).refused_after("line1\n", 125, &["damaged"]);
+    records.remove(&name);
+}
+
+case!(a_log_that_is_longer_than_a_file_may_be, Needs::NAMESPACES | Needs::SH);
+/// RLIMIT_FSIZE is the keeper's, too: the log loses what comes then, and the command goes on.
+fn a_log_that_is_longer_than_a_file_may_be() {
+    let records = Records::new();
+    let name = unique_name();
+    let script = "n=0; while [ $n -lt 2000 ]; do echo 0123456789; n=$((n+1)); done; exit 7";
+    let run = records.run(&["-d", "--name", &name], &["sh", "-c", script]).before(|| {
+        let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+        // SAFETY: the call reads the limit
+        match unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    });
+    run.start().reap().success();
+    assert_eq!(records.call("wait", &[&name]).success(), "7\n");
+    records.remove(&name);
+}
+
+case!(a_pause_while_it_is_killed, Needs::ROOT | Needs::STRACE | Needs::SLEEP | Needs::MEMORY | Needs::MOUNTED);
+/// v1: no signal reaches what is paused, and whoever sends one has looked before.
+fn a_pause_while_it_is_killed() {
+    let records = Records::new();
+    for verb in [&["rm", "-f"][..], &["kill"]] {
+        let name = unique_name();
+        records.detached_in(&name, &["-m", "30m"], &["sleep", "1000"]);
+        let inject = "inject=pidfd_send_signal:delay_enter=1000000:when=1";
+        let mut words: Vec<OsString> = ["-f", "-qq", "-o", "/dev/null", "-e", inject].map(OsString::from).into();
+        words.push(mydocker_file().into());
+        words.extend([verb[0], "--state", &records.state()].map(OsString::from));
+        words.extend(verb[1..].iter().chain([&name.as_str()]).map(OsString::from));
+        let killer = mydocker_at(&tool("strace").expect("strace"), &words).start();
+        // The first signal goes to the keeper, or to the container, and comes late.
+        wait_until("it is about to send", || {
+            children(killer.pid).first().is_some_and(|&pid| is_in_call(pid, libc::SYS_pidfd_send_signal))
+        });
+        let paused = records.call("pause", &[&name]);
+        assert!([0, 125].contains(&paused.code()), "{paused:?}");
+        killer.finish().success();
+        records.call("rm", &["-f", &name]);
+        assert_eq!(records.left(), [""; 0]);
+    }
+}
+
+case!(a_start_that_takes_long, Needs::ROOT | Needs::STRACE | Needs::SLEEP);
+/// Another container of the name takes its folder for a leftover, and keeps what it has.
+fn a_start_that_takes_long() {
+    let records = Records::new();
+    let name = unique_name();
+    let inject = "inject=mkdirat:delay_exit=500000";
+    let mut words: Vec<OsString> = ["-f", "-qq", "-o", "/dev/null", "-e", inject].map(OsString::from).into();
+    words.push(mydocker_file().into());
+    let options = ["run", "--state", &records.state(), "-d", "--no-limits", "--name", &name, "sleep", "1000"];
+    words.extend(options.map(OsString::from));
+    let folder = records.folder_of(&name);
+    fs::create_dir_all(records.state()).expect("mkdir");
+    let slow = mydocker_at(&tool("strace").expect("strace"), &words).start();
+    wait_until("its folder is there", || folder.exists());
+    records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
+    slow.reap().refused(125, &["a container of this name is already running", &name]);
+    assert_eq!(records.names(&["-f", "status=running"]), [name.as_str()]);
+    records.remove(&name);
+}
+
+case!(from_another_pid_namespace, Needs::ROOT | Needs::SCRIPT_TOOLS | Needs::SLEEP);
+/// There its processes have other pids, or none: nobody waits for their end, or takes others for them.
+fn from_another_pid_namespace() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--no-limits"], &["sleep", "1000"]);
+    for verb in [&["stop"][..], &["kill"], &["rm", "-f"], &["exec"], &["pause"]] {
+        let mut words: Vec<OsString> = ["-p", "--fork", "--kill-child", "--mount-proc"].map(OsString::from).into();
+        words.push(mydocker_file().into());
+        words.extend([verb[0], "--state", &records.state()].map(OsString::from));
+        words.extend(verb[1..].iter().chain([&name.as_str()]).map(OsString::from));
+        words.extend((verb[0] == "exec").then(|| "true".into()));
+        let there = mydocker_at(&tool("unshare").expect("unshare"), &words).finish();
+        there.refused(125, &["its processes are in another PID namespace", &name]);
+    }
+    assert_eq!(records.names(&["-f", "status=running"]), [name.as_str()]);
+    records.remove(&name);
 }

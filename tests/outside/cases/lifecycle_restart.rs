@@ -502,3 +502,21 @@ fn wrong_policies() {
         run(options, &["true"]).finish().usage_error(&["--restart needs -d, and no --rm"]);
     }
 }
+
+case!(a_run_that_is_stopped_when_its_container_ends, Needs::NAMESPACES | Needs::SH);
+/// It goes on, and notes how that has ended.
+fn a_run_that_is_stopped_when_its_container_ends() {
+    let records = Records::new();
+    let name = unique_name();
+    let script = "trap 'exit 3' USR1; echo ready; while :; do sleep 0.01; done";
+    records.detached(&name, &["--restart", "on-failure:1"], script);
+    wait_until("it is ready", || records.call("logs", &[&name]).stdout_text().contains("ready"));
+    let process = records.pid(&name);
+    let run = crate::cases::lifecycle_detached::keeper_of(process);
+    send(run, libc::SIGSTOP);
+    send(process, libc::SIGUSR1);
+    wait_until("it has ended", || state(process).is_none_or(|state| state == 'Z'));
+    records.call("stop", &[&name]).success();
+    assert_eq!(records.call("wait", &[&name]).success(), "3\n");
+    records.remove(&name);
+}
