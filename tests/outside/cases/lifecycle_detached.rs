@@ -1198,12 +1198,12 @@ fn a_log_that_is_damaged() {
     records.remove(&name);
 }
 
-case!(a_log_that_is_longer_than_a_file_may_be, Needs::NAMESPACES | Needs::SH);
+case!(a_log_that_is_longer_than_a_file_may_be, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
 /// RLIMIT_FSIZE is the keeper's, too: the log loses what comes then, and the command goes on.
 fn a_log_that_is_longer_than_a_file_may_be() {
     let records = Records::new();
     let name = unique_name();
-    let script = "n=0; while [ $n -lt 2000 ]; do echo 0123456789; n=$((n+1)); done; exit 7";
+    let script = "n=0; while [ $n -lt 2000 ]; do echo 0123456789; n=$((n+1)); done; sleep 0.5; exit 7";
     let run = records.run(&["-d", "--name", &name], &["sh", "-c", script]).before(|| {
         let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
         // SAFETY: the call reads the limit
