@@ -310,7 +310,8 @@ impl Supervisor {
             return self.end_for(pid, libc::SIGKILL);
         }
         // A log that is longer than a file may be has lost what comes then: setrlimit(2), RLIMIT_FSIZE.
-        if signal.number == libc::SIGXFSZ && signal.is_from_kernel() {
+        // The kernel sends it in the name of the process itself.
+        if signal.number == libc::SIGXFSZ && signal.sender == sys::getpid() {
             return Ok(());
         }
         // What mydocker's caller ignores (nohup) ends nothing, whether the user or a terminal sends it. It still reaches a command

@@ -1,5 +1,6 @@
 //! Signals: sigprocmask(2), sigaction(2), signalfd(2), sigtimedwait(2), setitimer(2); and what is written last, when a signal may end mydocker.
 
+use super::cred::Pid;
 use super::fd::{self, Fd, FdRef, Poll};
 use super::flags::{How, OpenFlags, SigSet, SignalNumber, Timer};
 use super::gate::{Null, Object, Print, SigInfo, call, word};
@@ -59,6 +60,8 @@ pub struct Signal {
     pub number: i32,
     /// Where it comes from: si_code, sigaction(2).
     code: i32,
+    /// Who has sent it, as seen from here; 0 if that is in another PID namespace, or the kernel.
+    pub sender: Pid,
 }
 
 impl Signal {
@@ -138,14 +141,14 @@ pub fn say(error: Error) {
 pub fn take_signal(signals: FdRef) -> Result<Signal> {
     // If the reader of a trace is stuck and this is a signal that asks for the end, the line of this call is not waited for.
     let patience = trace::set_patience(false);
-    // struct signalfd_siginfo begins as siginfo_t does: number, errno, code; 128 bytes
+    // struct signalfd_siginfo begins as siginfo_t does: number, errno, code; then the pid of the sender; 128 bytes
     let mut info = SigInfo::EMPTY;
     // SAFETY: the kernel writes as much as the structure is large
     unsafe { call!(read(signals, &mut info, size_of::<SigInfo>())) }.about_text(b"signalfd")?;
-    let [number, _, code, ..] = info.0;
+    let [number, _, code, sender, ..] = info.0;
     let number = number as i32;
     trace::set_patience(patience && !trace::ENDING.has(number));
-    Ok(Signal { number, code: code as i32 })
+    Ok(Signal { number, code: code as i32, sender: Pid(sender as i32) })
 }
 
 /// rt_sigtimedwait(2) without a timeout, for a signal of `set`, which must be blocked.
@@ -153,5 +156,6 @@ pub fn wait_for_signal(set: SigSet) -> Result<Signal> {
     let mut info = SigInfo::EMPTY;
     // SAFETY: the kernel reads one set of 8 bytes and writes one siginfo_t; a null pointer is no timeout
     let number = unsafe { call!(rt_sigtimedwait(&set, &mut info, Null, 8usize)) }.result()? as i32;
-    Ok(Signal { number, code: info.0[2] as i32 })
+    // siginfo_t has room before the pid: its addresses have 8 bytes.
+    Ok(Signal { number, code: info.0[2] as i32, sender: Pid(info.0[4] as i32) })
 }
