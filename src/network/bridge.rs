@@ -273,7 +273,8 @@ pub const NEEDS_ROOT: &str = "it needs root, with CAP_NET_ADMIN; slirp4netns and
 
 /// Why this kernel makes no interface of this kind.
 fn explain(error: Error, module: &'static str) -> Error {
-    error.hint_for(&[(Errno::EOPNOTSUPP, module), (Errno::EPERM, NEEDS_ROOT)])
+    let full = "a bridge has room for 1023 interfaces: use another one, --network bridge:NAME --subnet NETWORK";
+    error.hint_for(&[(Errno::EOPNOTSUPP, module), (Errno::EPERM, NEEDS_ROOT), (Errno::EXFULL, full)])
 }
 
 /// Makes an interface, of a kind that the kernel may have a module for.

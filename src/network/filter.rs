@@ -151,11 +151,13 @@ pub fn explain(error: Error) -> Error {
     ])
 }
 
-/// Makes a table `mydocker-PID` of this socket: what `address` sends elsewhere than over `bridge` gets the host's address.
+/// Makes a table `mydocker-PID-ADDRESS` of this socket (processes of several PID namespaces may have one pid): what `address` sends elsewhere than over `bridge` gets the host's address.
 pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     let family = libc::NFPROTO_IPV4;
     let mut name = b"mydocker-".to_vec();
     name.put_decimal(getpid().0 as u64);
+    name.put(b"-");
+    address.put(&mut name);
     name.put(b"\0");
     let mut requests = Requests::default();
     let batch = message(libc::AF_UNSPEC, libc::NFNL_SUBSYS_NFTABLES as u8);

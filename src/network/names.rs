@@ -1,7 +1,8 @@
 //! Names on a bridge, without a server: each container has an /etc/hosts with all of them in it.
 //!
-//! Beside the records there is a folder for each bridge, and in it the file `names` with a line for each container. Those whose own
-//! lines are the same have one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder
+//! Beside the records there is a folder for each bridge, and in it the file `names` with a line for each container, the oldest first.
+//! Whoever looks for a name gets the first line that has it: so one that has the name of an older one has a file of its own, where its
+//! own line stands first. Those whose own lines are the same have one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder
 //! that each of them locks as long as it runs, and it is mounted into each. A mount is of an inode: so the file is never replaced.
 //! Whoever comes or goes locks the folder of the bridge and writes the lines of all into each such file, with one write(2) and then
 //! ftruncate(2): for a moment a reader may see the end of the old text after the new lines.
@@ -56,6 +57,8 @@ pub struct Place {
     name: &'static CStr,
     /// What the file begins with.
     text: Vec<u8>,
+    /// Another container has one of its names: its line is to stand before those of others.
+    is_apart: bool,
     /// The number of the host's end of its pair of interfaces, once it has told its names.
     interface: Option<u32>,
 }
@@ -74,16 +77,40 @@ impl Place {
     }
 }
 
-/// The folder of a bridge, locked, and in it that of those who begin with `text`, with its file, and its lock shared. ENOENT: the last
-/// one on the bridge has just removed it.
-fn make_own(records: &Dir, bridge: &CStr, name: &CStr, text: &[u8]) -> Result<(Dir, Dir)> {
+/// The folder of a bridge, locked, and in it that of those whose file begins as this one's, with its file, and its lock shared. `text`:
+/// what that begins with. ENOENT: the last one on the bridge has just removed the folder.
+fn make_both(records: &Dir, bridge: &CStr, text: &[u8], words: &[u8]) -> Result<(Dir, Own)> {
     let folder = Dir::open(Some(records), bridge)?;
     sys::lock_soon(&folder)?;
-    let own = share(&folder, name, text);
+    let own = make_own(&folder, text, words);
     if own.is_err() {
         sweep(&folder, None, None).unwrap_or_default();
     }
     Ok((folder, own?))
+}
+
+/// The folder of its own file, the name of that folder, and whether nobody shares it.
+type Own = (Dir, &'static CStr, bool);
+
+fn make_own(folder: &Dir, text: &[u8], words: &[u8]) -> Result<Own> {
+    // FNV-1a, of 64 bits: two texts of one host hardly ever have the same number.
+    let number = text
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |number: u64, byte| (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let mut name = bytes::to_decimal(number);
+    let is_apart = have_one_of(&read(folder, NAMES)?, words);
+    if is_apart {
+        name.put(b"-");
+        name.put_decimal(sys::monotonic());
+    }
+    let name = bytes::c_string(&[&name]);
+    Ok((share(folder, name, text)?, name, is_apart))
+}
+
+/// Whether these lines have one of the words.
+fn have_one_of(lines: &[u8], words: &[u8]) -> bool {
+    let names = bytes::split(lines, b'\n').filter_map(|line| bytes::split_once(line, b'\t'));
+    names.flat_map(|(_, names)| bytes::words(names)).any(|name| bytes::words(words).any(|word| word == name))
 }
 
 fn share(folder: &Dir, name: &CStr, text: &[u8]) -> Result<Dir> {
@@ -132,15 +159,11 @@ impl ParentStep for MakeHosts {
             text.put(b"\n");
         }
         text.put(ALL);
-        // FNV-1a, of 64 bits: two texts of one host hardly ever have the same number.
-        let number = text
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325, |number: u64, byte| (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
-        let name = bytes::c_string(&[&bytes::to_decimal(number)]);
+        let words = words(self.spec);
         // The folder stays locked until all of it is there.
-        let (folder, own) = loop {
+        let (folder, (own, name, is_apart)) = loop {
             make_folder(&records, bridge)?;
-            match make_own(&records, bridge, name, &text) {
+            match make_both(&records, bridge, &text, &words) {
                 Err(e) if e.is(Errno::ENOENT) => {}
                 Err(e) => {
                     records.rmdir(bridge).unwrap_or_default();
@@ -149,8 +172,8 @@ impl ParentStep for MakeHosts {
                 Ok(both) => break both,
             }
         };
+        let place = Place { records, bridge, folder, own, name, text, is_apart, interface: None };
         // From here on `leave` removes it.
-        let place = Place { records, bridge, folder, own, name, text, interface: None };
         let Place { folder, own, .. } = parent.place.insert(place);
         self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
         unlock(folder)
@@ -193,6 +216,11 @@ impl ParentStep for TellNames {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let (Some(place), Some(address)) = (&mut parent.place, parent.address) else { return Ok(()) };
         place.interface = self.bridge.interface(address)?;
+        if place.is_apart {
+            place.text.truncate(place.text.len() - ALL.len());
+            put_line(address, &self.words, &mut place.text);
+            place.text.put(ALL);
+        }
         sys::lock_soon(&place.folder)?;
         tell(&place.folder, Some(place), self.bridge, address, &self.words).and(unlock(&place.folder))
     }
@@ -220,30 +248,38 @@ pub fn words(spec: &Spec) -> Vec<u8> {
 
 /// Puts the line of an address, which may be empty, into each file in the folder of a bridge, in place of an earlier one.
 fn tell(folder: &Dir, place: Option<&Place>, bridge: &Bridge, own: Address, words: &[u8]) -> Result<()> {
-    let mut lines = others(&read(folder, NAMES)?, own, &mut |address| Ok(bridge.interface(address)?.is_some()))?;
+    let turn = sys::getpid().0 as usize;
+    let mut lines = others(&read(folder, NAMES)?, own, turn, &mut |address| Ok(bridge.interface(address)?.is_some()))?;
     if !words.is_empty() {
-        own.put(&mut lines);
-        lines.put(b"\t");
-        lines.put(words);
-        lines.put(b"\n");
+        put_line(own, words, &mut lines);
     }
     write(folder, NAMES, &lines)?;
     sweep(folder, place, Some(&lines))
 }
 
-/// The lines of other addresses. The first ones are left out unless they are `alive`, and stand last from now on: so each has its turn.
-fn others(before: &[u8], own: Address, alive: &mut dyn FnMut(Address) -> Result<bool>) -> Result<Vec<u8>> {
-    let (mut lines, mut seen) = (Vec::new(), Vec::new());
-    for (at, line) in bytes::split(before, b'\n').enumerate() {
+fn put_line(address: Address, words: &[u8], lines: &mut Vec<u8>) {
+    address.put(lines);
+    for part in [b"\t", words, b"\n"] {
+        lines.put(part);
+    }
+}
+
+/// The lines of other addresses, in their order. Some of them are left out unless they are `alive`: by `turn`, each has its turn.
+fn others(before: &[u8], own: Address, turn: usize, alive: &mut dyn FnMut(Address) -> Result<bool>) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for line in bytes::split(before, b'\n') {
         let address = bytes::split_once(line, b'\t').and_then(|(address, _)| Address::parse(address));
-        let Some(address) = address.filter(|address| *address != own) else { continue };
-        if at >= AT_ONCE || alive(address)? {
-            let to = if at < AT_ONCE { &mut seen } else { &mut lines };
-            to.put(line);
-            to.put(b"\n");
+        all.extend(address.filter(|address| *address != own).map(|address| (address, line)));
+    }
+    let first = turn.wrapping_mul(AT_ONCE) % all.len().max(1);
+    let mut lines = Vec::new();
+    for (at, (address, line)) in all.iter().enumerate() {
+        let is_asked = (at + all.len() - first) % all.len() < AT_ONCE;
+        if !is_asked || alive(*address)? {
+            lines.put(line);
+            lines.put(b"\n");
         }
     }
-    lines.put(&seen);
     Ok(lines)
 }
 
@@ -357,19 +393,16 @@ mod tests {
         lines.put(b"what is no line\n");
         // Those of 10.88.0.49, which begins anew, and of the addresses above 39, which were killed, go.
         let mut asked = 0;
-        for _ in 0..7 {
-            lines = others(&lines, Address(0x0a58_0031), &mut |address| {
+        for turn in 0..20 {
+            lines = others(&lines, Address(0x0a58_0031), turn, &mut |address| {
                 asked += 1;
                 Ok(address.0 & 0xff < 40)
             })
             .unwrap_or_default();
         }
-        assert!(asked <= 7 * AT_ONCE);
-        let mut left: Vec<&[u8]> = bytes::split(&lines, b'\n').collect();
-        left.sort_unstable();
-        let mut expected: Vec<String> = (0..40).map(|n| format!("10.88.0.{n}\tname{n}")).collect();
-        expected.push(String::new());
-        expected.sort_unstable();
-        assert_eq!(left, expected.iter().map(String::as_bytes).collect::<Vec<_>>());
+        assert!(asked <= 20 * AT_ONCE);
+        // In their order.
+        let expected: String = (0..40).map(|n| format!("10.88.0.{n}\tname{n}\n")).collect();
+        assert_eq!(lines, expected.as_bytes());
     }
 }

@@ -1,7 +1,7 @@
 //! `--publish`: ports of the host that lead into the container.
 
 use super::relay::Relay;
-use crate::bytes::Put;
+use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::namespaces;
 use crate::privilege;
@@ -33,16 +33,15 @@ impl ParentStep for Listen {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let mut shown = Shown { out: &mut parent.ports, range: None };
         // A choice takes what the others leave.
-        let is_choice = |port: &&Port| port.host != port.host_last;
-        let choices = self.ports.iter().filter(is_choice);
+        let choices = self.ports.iter().filter(|port| is_choice(port));
         for port in self.ports.iter().filter(|port| !is_choice(port)).chain(choices) {
             let is_other = |other: &&Port| !core::ptr::eq(*other, port) && other.datagrams == port.datagrams;
             let is_own = || {
-                !is_choice(&port)
+                !is_choice(port)
                     && self.ports.iter().filter(is_other).any(|other| other.host == port.host && meet(other, port))
             };
             let (listener, both) = listen_on_one(port).map_err(|e| match e.is(Errno::EADDRINUSE) && is_own() {
-                true => e.about(port.word.as_bytes()).with_hint("another -p of this run has this port"),
+                true => about(e, port).with_hint("another -p of this run has this port"),
                 false => explain(e, port),
             })?;
             // Which one it is the kernel has chosen, or the first that was free.
@@ -163,8 +162,24 @@ fn listen(port: &Port) -> Result<(Listener, bool)> {
     Ok((Listener { socket, targets, datagrams: port.datagrams }, both))
 }
 
+/// An error of a port: the word of its option, and which of several ports it is.
+fn about(error: Error, port: &Port) -> Error {
+    let mut subject = port.word.as_bytes().to_vec();
+    let host = bytes::to_decimal(port.host.into());
+    if !is_choice(port) && port.host != 0 && bytes::position(&subject, &[&host, &b":"[..]].concat()).is_none() {
+        subject.put(b", port ");
+        subject.put(&host);
+    }
+    error.about(&subject)
+}
+
+/// It is the first port of a range that is free.
+fn is_choice(port: &Port) -> bool {
+    port.host != port.host_last
+}
+
 fn explain(error: Error, port: &Port) -> Error {
-    error.about(port.word.as_bytes()).hint_for(&[
+    about(error, port).hint_for(&[
         (
             Errno::EADDRINUSE,
             "another program has this port of the host: publish another one, or let the kernel choose: -p CONT",

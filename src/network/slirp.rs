@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::spec::Network;
 use crate::step::{Parent, ParentStep};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Fd, FdRef, MountFlags, OpenFlags, Pointers, SigSet, record};
+use crate::sys::{self, CloneFlags, Fd, FdRef, MountFlags, OpenFlags, Pointers, Poll, SigSet, record};
 use core::ffi::CStr;
 
 const SLIRP: &CStr = c"/usr/bin/slirp4netns";
@@ -124,7 +124,7 @@ impl ParentStep for StartPasta {
     }
 }
 
-/// Starts pasta, and kills it when the pipe is closed.
+/// Starts pasta, and kills it when the pipe is closed. It ends with it, too.
 fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<()> {
     let pid = match sys::fork(CloneFlags::NONE)? {
         None => {
@@ -141,8 +141,9 @@ fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<(
     // The directory of the caller is not to stay busy.
     sys::chdir(c"/")?;
     streams::leave(&FdRef::STREAMS)?;
-    sys::close_all_but(3, &[hang_up.borrow()])?;
-    sys::read(hang_up.borrow(), &mut [0])?;
+    let process = sys::pidfd_open(pid)?;
+    sys::close_all_but(3, &[hang_up.borrow(), process.borrow()])?;
+    sys::poll(&mut [hang_up.borrow(), process.borrow()].map(|fd| Poll::new(Some(fd), true, false)), None)?;
     sys::kill(pid, libc::SIGKILL)?;
     sys::wait4(pid, true).map(drop)
 }

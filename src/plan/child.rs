@@ -133,7 +133,21 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MountDev { with_nodes: !in_userns });
     }
     mount_volumes(&mut steps, &|volume| is_bind(volume) && !is_proc(volume));
-    if spec.user.is_some() && spec.network.is_new() {
+    let set_up_network = |steps: &mut Steps<dyn ChildStep>| match (spec.network, parts.bridge) {
+        (Network::None | Network::Slirp | Network::Pasta, _) => steps.add(BringUpLoopback),
+        (Network::Bridge(_), Some(bridge)) => {
+            steps.add(ConfigureInterfaces { setup: Slot::new(Some(Setup::new(bridge))) });
+        }
+        _ => {}
+    };
+    // Otherwise it is set up later: it waits for the address that the parent finds.
+    let sets_interface = spec.sysctls.iter().any(|(path, _)| bytes::has_part(path.to_bytes(), b'/', b"eth0"));
+    if sets_interface {
+        set_up_network(&mut steps);
+    }
+    // A network that others reach, or in which somebody is a user from the start.
+    let is_reached = !matches!(spec.network, Network::None) || !spec.ports.is_empty();
+    if spec.network.is_new() && (spec.user.is_some() || is_reached) {
         // As docker has it, a user may ping, and listen on any port, in a network of the container's own.
         steps.add(SetSysctl { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: b"0", explicit: false });
         if !in_userns {
@@ -193,12 +207,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let Some(name) = parts.uts_name {
         steps.add(SetHostname { name });
     }
-    match (spec.network, parts.bridge) {
-        (Network::None | Network::Slirp | Network::Pasta, _) => steps.add(BringUpLoopback),
-        (Network::Bridge(_), Some(bridge)) => {
-            steps.add(ConfigureInterfaces { setup: Slot::new(Some(Setup::new(bridge))) });
-        }
-        _ => {}
+    if !sets_interface {
+        set_up_network(&mut steps);
     }
     let mut confinement = Confinement::new(privilege, host, new_userns);
     if let Some(step) = confinement.drop_bounding_set.take() {

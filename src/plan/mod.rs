@@ -155,6 +155,12 @@ impl Parts {
         // There its names stand behind its address.
         let (local, uts_name): (&[u8], _) =
             if tells_names && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
+        if let (Network::Namespace(path, _), Some(port)) = (spec.network, spec.ports.first())
+            && sys::statx(path, true)?.identity() == sys::statx(c"/proc/self/ns/net", true)?.identity()
+        {
+            let says = "that network is this host's own, and its ports are this host's: leave out -p";
+            return Err(Error::refused(says, port.word.as_bytes(), ""));
+        }
         if let Network::Bridge(wanted) = &spec.network {
             parts.bridge = Some(Bridge::find(wanted, host.variable(b"MYDOCKER_SUBNET"))?);
         }

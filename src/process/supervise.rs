@@ -43,6 +43,8 @@ pub struct Supervisor {
     init: bool,
     /// The relay of published ports, until it has ended.
     relay: Option<Pid>,
+    /// The slirp4netns that connects it with the outside, or the guard of a pasta.
+    helper: Option<Pid>,
     /// The children that are not part of the container: those that mydocker was started with, and its helpers.
     spared_children: Vec<Pid>,
     /// The signals that mydocker's caller ignores. `None`: /proc cannot be read, or shows another PID namespace.
@@ -85,6 +87,7 @@ impl Supervisor {
             is_subreaper: plan.spec.host_pid,
             init: plan.spec.init,
             relay: parent.relay,
+            helper: parent.slirp.as_ref().map(|(pid, _)| *pid),
             spared_children,
             ignored: is_own_proc.then_some(plan.host.status.ignored),
             terminal: plan.parts.terminal.take(),
@@ -379,6 +382,11 @@ impl Supervisor {
             {
                 self.see_relay(how);
             }
+            if let Some(helper) = self.helper
+                && sys::wait4(helper, false)?.is_some()
+            {
+                self.see_helper();
+            }
             if self.ended.is_none() {
                 self.ended = sys::wait4(pid, false)?;
                 self.succeed()?;
@@ -393,6 +401,7 @@ impl Supervisor {
                     return self.end_orphans();
                 }
                 Ok(Some((ended, how))) if Some(ended) == self.relay => self.see_relay(how),
+                Ok(Some((ended, _))) if Some(ended) == self.helper => self.see_helper(),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 Err(e) if e.is(Errno::ECHILD) && self.ended.is_some() => return Ok(()),
@@ -405,20 +414,29 @@ impl Supervisor {
     fn see_relay(&mut self, how: Wait) {
         self.relay = None;
         if matches!(how, Wait::Signaled(_)) {
-            const LOST: &str = "the relay was killed: its ports are closed";
-            if let Some(log) = &mut self.log {
+            self.miss("the relay was killed: its ports are closed");
+        }
+    }
+
+    /// The program that connects it with the outside has ended, which it does not do as long as mydocker waits.
+    fn see_helper(&mut self) {
+        self.helper = None;
+        self.miss("slirp4netns or pasta has ended: the container reaches nothing outside any more");
+    }
+
+    /// Says what the container has lost.
+    fn miss(&mut self, what: &'static str) {
+        match &mut self.log {
+            Some(log) => {
                 let mut line = FixedBytes::new();
-                for part in ["mydocker: ", LOST, "\n"] {
+                for part in ["mydocker: ", what, "\n"] {
                     line.put(part.as_bytes());
                 }
                 // Without room the loss is the log's.
                 let _ = log.note(&line);
-                return;
             }
             // Where nobody reads, it is said at the end: until then the signals are needed.
-            if let Err(lost) = sys::say_now(Error::refused(LOST, b"", "")) {
-                self.warning = Some(lost);
-            }
+            None => self.warning = sys::say_now(Error::refused(what, b"", "")).err().or(self.warning),
         }
     }
 

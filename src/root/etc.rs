@@ -41,10 +41,27 @@ impl EtcFile {
 /// Where systemd-resolved keeps the servers that it asks itself.
 const SERVERS: &CStr = c"/run/systemd/resolve/resolv.conf";
 
-/// Whether the one server of a resolv.conf is the address of systemd-resolved, which does not listen in every network namespace.
+/// Whether the only servers of a resolv.conf are addresses of systemd-resolved, which does not listen in every network namespace.
 fn asks_only_resolved(file: &[u8]) -> bool {
-    let mut servers = bytes::split(file, b'\n').filter_map(|line| line.strip_prefix(b"nameserver")).map(bytes::trimmed);
-    servers.next() == Some(b"127.0.0.53") && servers.next().is_none()
+    let mut servers = bytes::split(file, b'\n').filter_map(|line| {
+        let mut words = bytes::words(line);
+        words.next().filter(|word| *word == b"nameserver").and_then(|_| words.next())
+    });
+    let is_resolved = |server: &[u8]| matches!(server, b"127.0.0.53" | b"127.0.0.54");
+    servers.next().is_some_and(is_resolved) && servers.all(is_resolved)
+}
+
+/// The servers of `--dns`, and of the host's file what docker takes from it, too: in which domains a name is looked for, and how.
+fn chosen_servers(servers: &[u8], of_host: &[u8]) -> Vec<u8> {
+    let mut content = servers.to_vec();
+    for line in bytes::split(of_host, b'\n') {
+        let word = bytes::words(line).next().unwrap_or_default();
+        if [&b"search"[..], b"domain", b"options"].contains(&word) {
+            content.put(line);
+            content.put(b"\n");
+        }
+    }
+    content
 }
 
 /// The line of /etc/hosts for the container itself. The first name is the full one: hostname -f.
@@ -99,7 +116,9 @@ pub fn files(
                 content.put(hostname);
                 content.put(b"\n");
             }
-            "resolv.conf" if explicit => content.put(&spec.dns),
+            "resolv.conf" if explicit => {
+                content = chosen_servers(&spec.dns, &sys::read_file(target).unwrap_or_default());
+            }
             // A copy of the host's, if the host has such a file.
             _ => match sys::read_file(target) {
                 Ok(copy) if asks_only_resolved(&copy) => content = sys::read_file(SERVERS).unwrap_or(copy),
@@ -214,7 +233,7 @@ pub fn own_servers(spec: &Spec, volumes: &[(Volume, Slot<Fd>)]) -> Result<Option
     let of_host = if has_place { sys::read_file(target).ok() } else { None };
     let content = match of_host {
         None => return EtcFile::no_place(target, explicit).map(|()| None),
-        Some(_) if explicit => Some(spec.dns.clone()),
+        Some(file) if explicit => Some(chosen_servers(&spec.dns, &file)),
         Some(file) if asks_only_resolved(&file) => sys::read_file(SERVERS).ok(),
         Some(_) => None,
     };

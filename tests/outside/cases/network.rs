@@ -716,6 +716,12 @@ probe!("check-slirp", |_| {
     send(container.pid, libc::SIGKILL);
     drop(container.reap());
     wait_until("slirp4netns has ended", || !std::path::Path::new(&format!("/proc/{slirp}")).exists());
+    // One that is killed is missed.
+    let container = probe(&["--network", "slirp4netns"], &["hold"]).start_ready();
+    let [_, slirp] = children(container.pid)[..] else { panic!("the command, and slirp4netns") };
+    send(slirp, libc::SIGKILL);
+    wait_until("it is missed", || container.errors_so_far().contains("slirp4netns or pasta has ended"));
+    assert_eq!(container.finish().code(), 0);
     let script = run(&["--network", "slirp4netns", "--dry-run=sh"], &["true"]).finish().success();
     assert!(script.contains("leave out --network slirp4netns"), "{script}");
     only_lo();
@@ -825,6 +831,62 @@ probe!("check-host-gateway", |_| {
         assert!(seen.contains("\n10.97.0.1\tup\n::1\tsix\n"), "{seen}");
     }
     only_lo();
+});
+
+network_case!(a_name_that_several_have, Needs::ROOT | Needs::BRIDGE, "check-same-names");
+probe!("check-same-names", |_| {
+    let records = Folder::new();
+    let (state, root) = (records.text(""), Root::with_directories());
+    let with = |more: &[&str], words: &[&str]| {
+        root.probe(&[&["--state", &state, "--network", "bridge,forward", "--hostname", "same"], more].concat(), words)
+    };
+    // Each finds itself by its own name, the first line of which counts, and the others by theirs.
+    let names = ["one", "two", "three"];
+    let all: Vec<Running> = names.iter().map(|name| with(&["--name", name], &["hold"]).start_ready()).collect();
+    let hosts = |container: &Running| {
+        let path = format!("/proc/{}/root/etc/hosts", children(container.pid)[0]);
+        std::fs::read_to_string(path).expect("/etc/hosts")
+    };
+    for (container, own) in all.iter().zip(names) {
+        let text = hosts(container);
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let lines: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
+        let of = |name: &str| lines.iter().find(|words| words[1..].contains(&name)).map(|words| words[0]);
+        assert_eq!(of("same"), of(own), "{text}");
+        assert_eq!(names.iter().filter_map(|name| of(name)).collect::<BTreeSet<_>>().len(), 3, "{text}");
+    }
+    for container in all {
+        container.finish().success();
+    }
+    let left = std::fs::read_dir(records.as_path()).expect("readdir").count();
+    assert_eq!(left, 0);
+    only_lo();
+});
+
+network_case!(what_a_network_of_its_own_allows, Needs::ROOT | Needs::BRIDGE, "check-sysctls");
+probe!("check-sysctls", |_| {
+    let options = ["--network", "bridge,forward"];
+    let read = |more: &[&str], file: &str| {
+        probe(&[&options[..], more].concat(), &["file", &format!("/proc/sys/net/{file}")]).finish().success()
+    };
+    // As docker has it, whoever a server becomes.
+    assert_eq!(read(&["--cap-drop", "ALL"], "ipv4/ip_unprivileged_port_start"), "0\n");
+    assert_eq!(read(&[], "ipv4/ping_group_range"), "0\t2147483647\n");
+    // Its interface is there.
+    let set = ["--sysctl", "net.ipv4.conf.eth0.rp_filter=2"];
+    assert_eq!(read(&set, "ipv4/conf/eth0/rp_filter"), "2\n");
+    only_lo();
+});
+
+network_case!(ports_of_the_hosts_own_network, Needs::ROOT, "check-own-ports");
+probe!("check-own-ports", |_| {
+    let run = run(&["--network", "ns:/proc/self/ns/net", "-p", "8080:80"], &["true"]);
+    refused(run, "its ports are this host's: leave out -p");
+    // Of several ports, it says which one is taken.
+    let taken = TcpListener::bind("0.0.0.0:8081").expect("bind");
+    let range = crate::support::harness::run(&["-p", "8080-8082:8080-8082"], &["true"]);
+    refused(range, "\"8080-8082:8080-8082, port 8081\": EADDRINUSE");
+    drop(taken);
 });
 
 network_case!(the_name_of_who_has_the_address_now, Needs::ROOT | Needs::BRIDGE, "check-names-again");

@@ -129,6 +129,11 @@ probe!("check-pasta", |_| {
             wait_until("pasta has ended", || has_ended(pid));
         }
     }
+    let container = probe(&network, &["hold"]).start_ready();
+    let [_, guard] = children(container.pid)[..] else { panic!("the command, and what ends pasta") };
+    send(children(guard)[0], libc::SIGKILL);
+    wait_until("it is missed", || container.errors_so_far().contains("slirp4netns or pasta has ended"));
+    assert_eq!(container.finish().code(), 0);
     let script = run(&["--network", "pasta", "--dry-run=sh"], &["true"]).finish().success();
     assert!(script.contains("leave out --network pasta"), "{script}");
     let calls = run(&["--network", "pasta", "--dry-run"], &["true"]).finish().success();
