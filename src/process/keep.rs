@@ -7,7 +7,7 @@ use crate::log::{self, Log};
 use crate::plan::Plan;
 use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{LogTo, Restart, Spec};
-use crate::state::{self, End, Held};
+use crate::state::{self, End, Held, Record};
 use crate::streams;
 use crate::sys::{self, CloneFlags, Dir, Fd, FdRef, Pid, SigSet, Wait};
 use crate::writable::Writable;
@@ -72,6 +72,11 @@ const PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 60_000;
 /// How long that is, in microseconds.
 const LONG: u64 = 10_000_000;
+
+/// The pause, in milliseconds, after the one `before`, which is 0 at first, and a run of so many microseconds.
+fn next_pause(before: u64, ran: u64) -> u64 {
+    if before == 0 || ran >= LONG { PAUSE_MS } else { LONGEST_PAUSE_MS.min(2 * before) }
+}
 
 /// Asks a keeper not to start its container again.
 pub const NO_MORE: i32 = libc::SIGUSR1;
@@ -143,6 +148,12 @@ pub fn restart(
             Wait::Signaled(signal) => (128 + signal, false),
         };
         was_killed = matches!(ended, Wait::Signaled(_));
+        if was_killed && let Some(record) = Record::open(folder, name)? {
+            match record.end_groups(name) {
+                // What stays, a later run of any container removes.
+                Ok(_) | Err(_) => {}
+            }
+        }
         if !state::has_run(dir)? {
             state::remove(folder, name, dir)?;
             return Ok(Ok(status));
@@ -163,7 +174,7 @@ pub fn restart(
         }
         restarts += 1;
         let now = sys::monotonic();
-        pause = if pause == 0 || now - began >= LONG { PAUSE_MS } else { LONGEST_PAUSE_MS.min(2 * pause) };
+        pause = next_pause(pause, now - began);
         state::note_pause(dir)?;
         let until = now / 1000 + pause;
         // Once more at its end: what came while this process was stopped counts.
@@ -235,4 +246,21 @@ fn close_streams(spec: &Spec) -> Result<()> {
         log => log.is_callers(),
     };
     streams::leave(if is_stream { &[FdRef::STDIN] } else { &FdRef::STREAMS })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses() {
+        let mut pause = 0;
+        let mut all = Vec::new();
+        for _ in 0..12 {
+            pause = next_pause(pause, 9_999_999);
+            all.push(pause);
+        }
+        assert_eq!(all, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000]);
+        assert_eq!(next_pause(60_000, 10_000_000), 100);
+    }
 }

@@ -356,10 +356,15 @@ impl Record {
     /// Ends what is left in its groups of a container whose keeper was killed, and removes them, as the sweep of a later run does.
     /// Returns whether there was a process. The freezer comes first: on v1 no signal reaches what is frozen.
     pub fn end_leftovers(&self, name: &CStr) -> Result<bool> {
-        let mut had_members = false;
         if self.alive || self.end().is_some() || !self.is_readable() {
             return Ok(false);
         }
+        self.end_groups(name)
+    }
+
+    /// The same, whoever keeps it.
+    pub fn end_groups(&self, name: &CStr) -> Result<bool> {
+        let mut had_members = false;
         for is_freezer in [true, false] {
             for (_, path) in self.group_paths().filter(|(kind, _)| (*kind == b'f') == is_freezer) {
                 let group = bytes::c_string(&[b"mydocker-", name.to_bytes()]);

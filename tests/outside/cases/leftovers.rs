@@ -41,7 +41,8 @@ case!(the_container_dies_with_mydocker, Needs::NAMESPACES | Needs::MEMORY);
 fn the_container_dies_with_mydocker() {
     kill(waiting_container(&["-m", "100m"]));
     kill(waiting_container(&["--no-limits"]));
-    kill(waiting_container(&["--pid", "host"]));
+    // Without a group: the sweep of another run would end what is left in one.
+    kill(waiting_container(&["--pid", "host", "--no-limits"]));
 }
 
 case!(later_runs_sweep, Needs::NAMESPACES | Needs::MEMORY | Needs::CPU);

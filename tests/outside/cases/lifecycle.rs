@@ -364,6 +364,8 @@ fn where_records_are() {
     {
         outcome.finish().refused(125, &["others may write", &open]);
     }
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).expect("chmod");
+    mydocker(&["ps", "--state", &open]).finish().refused(125, &["others may write", &open]);
     std::os::unix::fs::symlink(&named, folder.path("link")).expect("symlink");
     mydocker(&["ps", "--state", &folder.text("link")]).finish().refused(125, &["link", "ENOTDIR"]);
 }

@@ -62,7 +62,7 @@ case!(nothing_of_the_callers_stays_open, Needs::NAMESPACES | Needs::SH | Needs::
 /// Neither a lock that it holds, nor a pipe that somebody reads to its end, nor the directory that it is in.
 fn nothing_of_the_callers_stays_open() {
     let (records, folder) = (Records::new(), Folder::new());
-    for more in [&[][..], &["--preserve-fds", "1"], &["--restart", "always"]] {
+    for more in [&[][..], &["--preserve-fds", "1"], &["--restart", "always"], &["-p", "127.0.0.1::80"]] {
         let name = unique_name();
         let (files, place) = (folder.write("held", b""), folder.as_path().to_path_buf());
         let run = records.run(&[&["-d", "--name", &name], more].concat(), &["sleep", "1000"]);
@@ -88,7 +88,11 @@ fn nothing_of_the_callers_stays_open() {
                 !links.any(|to| to == std::path::Path::new(&files))
             });
         }
-        assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).expect("cwd"), std::path::Path::new("/"));
+        // Among the children is the command, which stays where it was started.
+        let command = records.pid(&name);
+        for pid in children(keeper).into_iter().filter(|pid| *pid != command).chain([keeper]) {
+            assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).expect("cwd"), std::path::Path::new("/"));
+        }
         records.remove(&name);
     }
 }
@@ -206,6 +210,13 @@ fn its_first_status_is_true() {
         records.run(&[&["-d", "--name", &name], options].concat(), &[command]).finish()
     };
     start(&[], "/no/such").refused(127, &["/no/such"]);
+    // Whatever its caller ignores.
+    let deaf = records.run(&["-d", "--name", &name], &["/no/such"]).before(|| {
+        // SAFETY: SIG_IGN is no handler, so signal stores two integers
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        Ok(())
+    });
+    deaf.finish().refused(127, &["/no/such"]);
     start(&[], "/").refused(126, &["/"]);
     start(&["--rootfs", "/no/root"], "true").refused(125, &["/no/root"]);
     records.run(&["-d", "--step"], &["true"]).finish().usage_error(&["--step"]);

@@ -612,3 +612,37 @@ fn links_below_what_the_container_can_write_to() {
     assert!(folder.path("data/trace").exists());
     records.remove(&name);
 }
+
+case!(a_session_of_its_own, Needs::ROOT | Needs::SH);
+/// Also where the PID namespace is the host's: `kill 0` and the terminal do not lead to the caller.
+fn a_session_of_its_own() {
+    let records = Records::new();
+    let name = unique_name();
+    records.probe(&["-d", "-i", "--no-limits", "--pid", "host", "--name", &name], &["hold"]).start().reap().success();
+    let script = "read -r line </proc/self/stat; set -- ${line##*) }; echo $3 $4; echo $$";
+    let seen = records.call("exec", &[&name, "sh", "-c", script]).success();
+    let numbers: Vec<&str> = seen.split_whitespace().collect();
+    // The group and the session are those of the shell.
+    assert!(numbers.len() == 3 && numbers.iter().all(|number| *number == numbers[2]), "{seen}");
+    records.remove(&name);
+}
+
+case!(the_umask_of_whoever_calls_exec, Needs::ROOT | Needs::SH | Needs::BUSYBOX);
+/// It does not reach a root of its own.
+fn the_umask_of_whoever_calls_exec() {
+    let records = Records::new();
+    let (root, name) = (Root::with_directories(), unique_name());
+    let options = ["-d", "-i", "--no-limits", "--name", &name, "--rootfs", &root.path()].map(OsString::from);
+    let run = [&["run", "--state", &records.state()].map(OsString::from)[..], &options].concat();
+    let words = ["/probe", "--probe", "hold"].map(OsString::from);
+    mydocker(&[&run[..], &words].concat()).start().reap().success();
+    let words = ["exec", "--state", &records.state(), &name, "/probe", "--probe", "touch", "/made"];
+    let exec = mydocker(&words).before(|| {
+        // SAFETY: umask is one system call
+        unsafe { libc::umask(0o077) };
+        Ok(())
+    });
+    exec.finish().success();
+    assert_eq!(fs::metadata(root.0.path("made")).expect("made").mode() & 0o777, 0o644);
+    records.remove(&name);
+}

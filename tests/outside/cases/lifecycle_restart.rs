@@ -196,6 +196,23 @@ fn a_run_that_is_killed_is_started_again() {
     records.remove(&name);
 }
 
+case!(a_run_that_is_killed_for_good, Needs::NAMESPACES | Needs::SLEEP);
+/// Its status is that of the signal.
+fn a_run_that_is_killed_for_good() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached_in(&name, &["--restart", "on-failure:1"], &["sleep", "1000"]);
+    let keeper = number(&records, &name, "keeper");
+    for _ in 0..2 {
+        wait_until("it runs", || records.names(&["-f", "status=running"]) == [name.as_str()]);
+        let pid = records.pid(&name);
+        send(children(keeper)[0], libc::SIGKILL);
+        assert!(wait_for_end(pid));
+    }
+    assert_eq!(records.call("wait", &[&name]).success(), "137\n");
+    records.remove(&name);
+}
+
 case!(a_restart_does_not_read_the_log, Needs::NAMESPACES | Needs::SH | Needs::STRACE);
 /// It goes on where the file ends, however long that is.
 fn a_restart_does_not_read_the_log() {

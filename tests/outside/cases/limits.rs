@@ -1,9 +1,10 @@
 //! Limits, read from outside while the command runs: explicit ones, defaults, and lifted ones.
 
-use crate::support::harness::{Running, probe, unique_name, waiting_container};
+use crate::support::harness::{Running, mydocker, probe, probe_words, unique_name, waiting_container};
 use crate::support::host::host;
 use crate::support::needs::{Needs, on_v2};
 use crate::support::roots::Root;
+use std::ffi::OsString;
 use std::fs;
 
 const MIB: u64 = 1 << 20;
@@ -149,6 +150,13 @@ fn the_callers_affinity_does_not_count() {
     let status = |options: &[&str]| probe(options, &["file", "/proc/self/status"]).before(to_cpu_0).finish().success();
     assert!(status(&["--cpu-set", "0-1"]).contains("Cpus_allowed_list:\t0-1\n"));
     assert!(status(&["--cpu-set", "1"]).contains("Cpus_allowed_list:\t1\n"));
+    // Nor does that of whoever calls exec.
+    let (records, name) = (crate::cases::lifecycle::Records::new(), unique_name());
+    records.probe(&["-d", "-i", "--name", &name, "--cpu-set", "0-1"], &["hold"]).start().reap().success();
+    let words =
+        [&["exec", "--state", &records.state(), &name].map(OsString::from)[..], &probe_words(&["cpus"])].concat();
+    assert_eq!(mydocker(&words).before(to_cpu_0).finish().success(), "0,1\n");
+    records.remove(&name);
 }
 
 case!(memory_nodes, Needs::NAMESPACES | Needs::CPUSET);

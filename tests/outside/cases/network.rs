@@ -529,6 +529,7 @@ probe!("check-killed-relay", |_| {
         let [_, relay] = children(container.pid)[..] else { panic!("two children") };
         send(relay, libc::SIGKILL);
         wait_until("it says so", || container.errors_so_far().contains("its ports are closed"));
+        assert!(TcpStream::connect("127.0.0.1:8080").is_err());
         assert!(!container.has_ended());
         assert_eq!(container.finish().code(), 0);
     }
@@ -605,6 +606,8 @@ probe!("check-killed", |_| {
     both.iter().for_each(|container| send(container.pid, libc::SIGKILL));
     drop(both.map(|container| container.reap()));
     wait_until("nothing of them is left", || interfaces() == ["lo"]);
+    // What removes their bridge may still be at work.
+    enter();
     let leads =
         probe(&["--network", "bridge,forward"], &["hold"]).with(|command| command.process_group(0)).start_ready();
     send(-leads.pid, libc::SIGKILL);
@@ -703,6 +706,10 @@ probe!("check-slirp", |_| {
         assert_eq!(probe(&options, &["ask-tcp", &address, "7"]).finish().success(), "7!\n");
     }
     answering.join().expect("the server");
+    // What listens on the host's own 127.0.0.1 is not reached by the address that stands for the host.
+    let own = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let by_host = format!("10.0.2.2:{}", own.local_addr().expect("getsockname").port());
+    assert_eq!(probe(&options, &["connects", &by_host]).finish().success(), "false\n");
     // A port leads into it as into any other; and what was killed leaves no process.
     let container = server(&["--network", "slirp4netns", "-p", "8080:80"], "2");
     assert_eq!(ask("127.0.0.1:8080", 3).expect("an answer"), "3!");
@@ -762,6 +769,9 @@ probe!("check-names", |_| {
     };
     let web = beside(&["--hostname", "web.example", "--add-host", "own:192.0.2.7"], &["serve-tcp", "80", "2"]);
     let web = web.start_ready();
+    // Whoever is in it may read it.
+    let as_user = beside(&["-u", "1000"], &["file", "/etc/hosts"]).finish().success();
+    assert!(as_user.contains("web.example"), "{as_user}");
     let other = beside(&["--name", &name], &["hold"]).start_ready();
     let seen = beside(&[], &["file", "/etc/hosts"]).finish().success();
     let address = |name: &str| seen.lines().find_map(|line| line.strip_suffix(name)).expect(name).to_string();
@@ -999,6 +1009,8 @@ probe!("check-bridges", |_| {
     refused(run(&["--network", "bridge:all"], &["true"]), "a name for an interface");
     refused(run(&["--network", "bridge,forward", "--ip", "10.99.0.1"], &["true"]), "--ip");
     refused(run(&["--network", "bridge,forward", "--ip", "10.88.0.1"], &["true"]), "--ip");
+    refused(run(&["--network", "bridge,forward", "--ip", "10.88.255.255"], &["true"]), "--ip");
+    refused(run(&["--network", "bridge,forward", "--ip", "10.88.0.0"], &["true"]), "--ip");
     refused(run(&["--network", "bridge:too-long-a-name-"], &["true"]), "15 bytes");
     refused(run(&["--network", "bridge:br%d"], &["true"]), "15 bytes");
     add_address_to_lo([10, 88, 0, 20]);

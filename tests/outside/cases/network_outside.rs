@@ -116,6 +116,14 @@ probe!("check-pasta", |_| {
     tool("ip route add default via 192.0.2.2");
     for user in [65534, 0] {
         let by_user = |run: Run| run.with(move |command| command.uid(user).gid(user));
+        // Its own 127.0.0.1 is not the host's.
+        let own = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = own.local_addr().expect("getsockname").to_string();
+        // pasta looks for new ports of the host once in a second.
+        let script = format!("sleep 2; exec \"$0\" --probe connects {address}");
+        let file = probe_file();
+        let words = ["sh", "-c", &script, file.to_str().expect("UTF-8")];
+        assert_eq!(by_user(run(&network, &words)).finish().success(), "false\n");
         let asked = by_user(probe(&network, &["ask-peer", "192.0.2.2:80"])).finish();
         assert_eq!(asked.success(), "192.0.2.1\n", "of user {user}");
         let options = [&network[..], &["-p", "8080:80"]].concat();

@@ -69,6 +69,7 @@ fn race(root: &Root, options: &[&str], start: &dyn Fn(&[&str]) -> Run) {
     drop(neighbour);
     note(format!("{options:?}: {refused} refused, {right} right"));
     assert_eq!(wrong, Vec::<String>::new(), "{options:?}: of {} runs", runs());
+    assert!(right > 0, "{options:?}: no run has come to its end");
 }
 
 fn root_with(make: impl Fn(&std::path::Path)) -> Root {

@@ -281,7 +281,14 @@ fn layers() {
     };
     // A mount with a mode and an owner of its own, one below it, a read-only one, and one with an odd path.
     let outer = point("outer");
-    mount("t", &outer, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=1770,uid=7,gid=8")).expect("mount");
+    mount(
+        "t",
+        &outer,
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        Some(c"mode=1770,uid=7,gid=8"),
+    )
+    .expect("mount");
     fs::write(folder.path("outer/file"), "outer\n").expect("write");
     let inner = point("outer/inner");
     mount_tmpfs(&inner);
@@ -314,7 +321,10 @@ fn layers() {
     assert_eq!(seen(&[&["write"], &all[..]].concat()), "ok\nok\nok\nEROFS\n");
     let mounts = seen(&["file", "/proc/self/mountinfo"]);
     let line = mount_at(&mounts, &outer);
-    assert!(line.contains(" - overlay ") && has_option(line, "nosuid") && has_option(line, "nodev"), "{line}");
+    assert!(line.contains(" - overlay "), "{line}");
+    for option in ["nosuid", "nodev", "noexec"] {
+        assert!(has_option(line, option), "{option}: {line}");
+    }
     for (path, content) in files.iter().zip(["outer\n", "inner\n", "odd\n", "above\n"]) {
         assert_eq!(fs::read_to_string(path).expect("read"), content, "{path} is unchanged");
     }

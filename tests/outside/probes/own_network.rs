@@ -152,6 +152,12 @@ fn address() -> std::net::IpAddr {
 }
 
 probe!("ask-tcp", |words| println!("{}", ask(words.text(0), words.number(1)).expect("an answer")));
+// Prints whether something listens there.
+probe!("connects", |words| {
+    let address = words.text(0).parse().expect("an address");
+    println!("{}", std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_secs(2)).is_ok());
+});
+
 /// Sends `len` bytes to an address, ends, and returns the answer.
 pub fn ask(address: &str, len: usize) -> std::io::Result<String> {
     use std::io::{Read, Write};
