@@ -12,18 +12,22 @@ ro: did you mean --read-only?
 gpus: --device /dev/nvidia0, and -v for its libraries
 platform: leave it out: with binfmt_misc a root for another machine runs
 l label label-file: nothing is kept about a container: leave it out
-a attach annotation cgroupns cpu-count cpu-percent detach-keys disable-content-trust expose health-cmd \
-    health-interval health-retries health-start-period health-start-interval health-timeout isolation no-healthcheck q \
-    quiet runtime sig-proxy storage-opt use-api-socket: leave it out
+a attach annotation cgroupns cpu-count cpu-percent cpu-rt-period cpu-rt-runtime detach-keys disable-content-trust expose \
+    io-maxbandwidth io-maxiops isolation kernel-memory kernel-memory-tcp memory-swappiness no-healthcheck oom-kill-disable \
+    q quiet runtime sig-proxy use-api-socket: leave it out
+health-cmd health-interval health-retries health-start-period health-start-interval health-timeout: leave it out: \
+    mydocker exec NAME COMMAND, from cron or a loop, looks into it
+storage-opt: --ephemeral=SIZE keeps its writes in so much memory
 device-cgroup-rule: name the device: --device
 dns-option dns-opt dns-search: -v FILE:/etc/resolv.conf
 domainname: --hostname NAME.DOMAIN
-ip6 link-local-ip: a bridge has no IPv6: --ip ADDRESS
-link network-alias: on --network bridge others find it by its --name or --hostname
+ip6: a bridge has no IPv6: --ip ADDRESS
+link-local-ip: --ip ADDRESS
+link net-alias network-alias: on --network bridge others find it by its --name or --hostname
 log-driver log-opt: run -d keeps a log: --log, --log-size
 volumes-from volume-driver: name the folder: -v SRC:DST
-blkio-weight blkio-weight-device cpu-rt-period cpu-rt-runtime device-read-bps device-read-iops device-write-bps \
-    device-write-iops kernel-memory memory-swappiness oom-kill-disable: set it for the cgroup that --cgroup-parent names
+blkio-weight blkio-weight-device device-read-bps device-read-iops device-write-bps device-write-iops: on cgroup v2, set it \
+    for the cgroup that --cgroup-parent names
 pull: there are no images: mydocker help root says what there is
 stop-timeout: mydocker stop -t SECONDS
 ";
@@ -31,32 +35,44 @@ stop-timeout: mydocker stop -t SECONDS
 /// Options of docker's other commands, and what to do instead.
 const OPTIONS_OF_OTHERS: &str = "\
 d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
-format no-trunc latest last size: --json prints all
+format no-trunc: --json prints all
+l latest last: mydocker ps -a lists them by name
+s size: du -s measures the folder that --rootfs names
+signal: run --stop-signal, or mydocker kill -s SIGNAL
 9 KILL TERM HUP INT: -s SIGNAL
 until: head or sed ends what is printed
 ";
 
 /// Commands of docker's, and what to do instead.
 const COMMANDS: &str = "\
-attach top: mydocker exec NAME COMMAND runs a command in it
-commit cp export: cp works in the folder that --rootfs names; mydocker exec NAME cat FILE prints any
+attach: mydocker logs -f NAME; with run -d -i its stdin is the FIFO of that name in its record
+top: mydocker exec NAME ps, or mydocker stats NAME
+cp: cp works in the folder that --rootfs names; mydocker exec NAME cat FILE prints any
+commit export save: copy the folder that --rootfs names: cp -a, or tar
 diff: compare the folder that --rootfs names with a copy
 container: leave it out
 inspect: mydocker ps -a --json; pgrep -af 'name[ =]NAME' prints how one with --name was started
 list ls port: mydocker ps
 delete remove: mydocker rm
 bash sh shell: mydocker run -t sh
-prune system: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
-build builder buildx history image images import load login logout manifest pull push rmi save search tag trust: there \
+prune: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
+system: mydocker check says what this host offers; mydocker ps -aq lists all containers
+build builder buildx history image images import load login logout manifest pull push rmi search tag trust: there \
     are no images: mydocker help root says what there is
 create: mydocker run -d --name NAME COMMAND
 start restart rename update: mydocker rm -f NAME, and run it again
-network volume: --network and -v are options of run
+network: the first run --network bridge:NAME --subnet 10.99.0.0/16 makes it, and the last one removes it
+volume: -v FOLDER:DST is an option of run: mkdir makes one
 compose: a line for each: mydocker run -d --name NAME
 events: mydocker ps; mydocker wait NAME
 config node secret service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
 context: ssh HOST mydocker ..
 info: mydocker check says what this host offers
+";
+
+/// Options of docker's that stand before the command.
+const BEFORE: &str = "\
+H host D debug l log-level c context tls tlscacert tlscert tlskey tlsverify config: there is no daemon: leave it out
 ";
 
 /// Beside those of `verbs.rs`.
@@ -87,8 +103,12 @@ pub fn is_command(word: &[u8]) -> bool {
 /// The error of a command that there is not.
 pub fn command(word: &[u8]) -> Error {
     let error = Error::usage("unknown command", word);
+    let name = split_once(word, b'=').map_or(word, |(name, _)| name);
     match word.starts_with(b"-") {
-        true => error.with_hint("options come behind the command, as in mydocker run -m 100m true"),
+        true => {
+            let hint = "options come behind the command, as in mydocker run -m 100m true";
+            explain(error.with_hint(hint), BEFORE, name, &[])
+        }
         false => explain(error, COMMANDS, word, &commands()),
     }
 }

@@ -22,6 +22,8 @@ tool() {
 decode() { point=$(printf "$(echo "$1" | sed 's/%/%%/g')x"); point=${point%x}; }
 # restrict PATH OPTIONS: the mount that is seen there and all in it get these, beside those that each has.
 restrict() {
+    # The run has followed a link, too.
+    set -- "$(readlink -f "$1")" "$2"
     tree=
     while read -r id _ _ _ point _; do
         decode "$point"
@@ -71,7 +73,7 @@ target() {
     there=$3
     until [ -e "$there" ] || [ -L "$there" ]; do there=${there%/*}; done
     [ "$(readlink -f "$there")" = "$(readlink -f "$1")${there#"$1"}" ] ||
-        stop "$there: a link leads it elsewhere: leave out the -v, --tmpfs or -w of it"
+        stop "$there: a link leads it elsewhere: leave out the -v, --tmpfs, --tz or -w of it"
     until [ -e "$3" ]; do
         there=$3
         until [ -e "${there%/*}" ]; do there=${there%/*}; done

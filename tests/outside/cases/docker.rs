@@ -195,7 +195,11 @@ fn what_there_is_not() {
         mydocker(&[option, "x"]).finish().usage_error(&["options come behind the command", option]);
     }
     for (command, words) in [
-        ("attach", "mydocker exec"),
+        ("attach", "mydocker logs -f NAME"),
+        ("top", "mydocker exec NAME ps"),
+        ("export", "--rootfs"),
+        ("system", "mydocker check"),
+        ("network", "--network bridge:NAME --subnet"),
         ("inspect", "mydocker ps"),
         ("start", "run it again"),
         ("rename", "run it again"),
@@ -228,6 +232,9 @@ fn what_there_is_not() {
         (&["exec", "-d", "x", "true"][..], "setsid -f mydocker exec"),
         (&["ps", "--format", "x"], "--json"),
         (&["ps", "--no-trunc"], "--json"),
+        (&["ps", "--latest"], "ps -a"),
+        (&["ps", "-s"], "du -s"),
+        (&["stop", "--signal", "INT", "x"], "--stop-signal"),
         (&["kill", "-9", "x"], "-s SIGNAL"),
     ] {
         mydocker(words).finish().usage_error(&["unknown option", says]);

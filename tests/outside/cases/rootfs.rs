@@ -260,7 +260,14 @@ fn resolved() {
     if Needs::BRIDGE.missing().is_none() && has_shm {
         crate::probes::own_network::enter();
         assert_eq!(of_host(&["--network", "bridge,forward"]), "nameserver 192.0.2.1\n");
-        assert_eq!(of_host(&["--network", "bridge,forward", "--dns", "192.0.2.7"]), "nameserver 192.0.2.7\n");
+        assert_eq!(of_host(&["--network", "bridge,forward", "--dns", "192.0.2.7"]), "nameserver 192.0.2.7\noptions edns0\n");
+    }
+    // In which domains a name is looked for, and how, is still the host's matter; and every form that a resolver takes is known.
+    for text in ["  nameserver\t127.0.0.53 # stub\n", "nameserver 127.0.0.53\nnameserver 127.0.0.54\n"] {
+        fs::write(&file, format!("search example\n{text}")).expect("write");
+        assert_eq!(seen(), "nameserver 192.0.2.1\n", "{text:?}");
+        let chosen = root.probe_output(&["--network", "host", "--dns", "192.0.2.7"], &["file", "/etc/resolv.conf"]);
+        assert_eq!(chosen, "nameserver 192.0.2.7\nsearch example\n");
     }
     // Where others are named too, they are meant.
     fs::write(&file, "nameserver 127.0.0.53\nnameserver 192.0.2.2\n").expect("write");

@@ -227,6 +227,7 @@ const SETS: &[(&str, Ends)] = &[
     ("UNFILTERED -v FOLDER/file:/etc/passwd:ro", Same),
     ("UNFILTERED -v FOLDER/a~b%41\\:/mnt:ro", Same),
     ("UNFILTERED -v FOLDER/data:/mnt -v /mnt:FOLDER/empty", Same),
+    ("UNFILTERED -v FOLDER/file:FOLDER/link:ro", Same),
     ("UNFILTERED -v FOLDER/data:/mnt -v FOLDER/empty:/mnt/below", Same),
     ("UNFILTERED -v FOLDER/empty:/mnt/below -v FOLDER/data:/mnt", Same),
     ("UNFILTERED --tmpfs /mnt:size=1m,mode=1777,exec", Same),
@@ -335,6 +336,7 @@ impl Scene {
         }
         fs::write(changes.join("file"), "root:x:0:0::/:\nsomeone:x:77:78::/home/someone:\n").expect("write");
         fs::write(changes.join("data/inside"), "").expect("write");
+        std::os::unix::fs::symlink("variables", changes.join("link")).expect("symlink");
         fs::write(changes.join("variables"), "# a comment\nFROM_FILE=a b\nHOME\n").expect("write");
         fs::write(changes.join("root/etc/passwd"), "root:x:0:0::/:\nsomeone:x:77:78::/home/someone:\n").expect("write");
         fs::write(changes.join("root/etc/group"), "one:x:81:someone\ntwo:x:82:root,someone\n").expect("write");
