@@ -228,7 +228,8 @@ fn leak(fd: Fd) -> FdRef<'static> {
 
 fn begin_trace(to: Option<TraceTo>, mut writable: Writable, environment: &[&'static CStr]) -> Result<()> {
     let Some(to) = to else { return Ok(()) };
-    let plain = environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
+    let has_no_colors = environment::get(environment, b"TERM") == Some(b"dumb");
+    let plain = has_no_colors || environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
     let output = match to {
         TraceTo::Stderr => None,
         TraceTo::File(path) => Some(writable.output(path)?),

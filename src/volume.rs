@@ -79,8 +79,10 @@ pub fn parse_zone(word: &str) -> Result<Volume> {
     };
     let is_above = bytes::split(word.as_bytes(), b'/').any(|part| matches!(part, b"" | b"." | b".."));
     if is_above || sys::is_directory(source) || !sys::exists(source) {
-        let what =
-            "--tz: this host has no such time zone; it is local, or a file below /usr/share/zoneinfo (package tzdata)";
+        let what = match word {
+            "local" => "--tz: this host has no /etc/localtime, which stands for",
+            _ => "--tz: this host has no such time zone; it is local, or a file below /usr/share/zoneinfo (package tzdata)",
+        };
         return Err(Error::usage(what, word.as_bytes()));
     }
     bind(source.to_bytes(), b"/etc/localtime", true)

@@ -217,13 +217,13 @@ options! {
             "write its pid on this host to FILE"
             => |request, word| request.spec.pid_file = Some(path(word));
         cidfile: "--cidfile" One("FILE")
-            "write its name to FILE, which is not to exist; without --name, mydocker's pid"
+            "write its name to FILE, which is not to exist; without --name and -d, mydocker's pid"
             => |request, word| request.spec.cid_file = Some(path(word));
         timeout: "--timeout" One("SECONDS")
             "end it by SIGKILL after so long, with status 137"
             => |request, word| {
                 let Some(seconds) = number(word, u32::MAX) else {
-                    return Err(Error::usage("--timeout is a number of seconds", word.as_bytes()));
+                    return Err(Error::usage("--timeout is a whole number of seconds", word.as_bytes()));
                 };
                 request.spec.timeout = Some(seconds).filter(|seconds| *seconds > 0);
             };

@@ -15,8 +15,8 @@ const PASTA: &CStr = c"/usr/bin/pasta";
 /// Whether the program that this network needs is there.
 pub fn check(network: Network) -> Result<()> {
     let (program, hint) = match network {
-        Network::Slirp => (SLIRP, "install the package slirp4netns"),
-        Network::Pasta => (PASTA, "install the package passt"),
+        Network::Slirp => (SLIRP, "it is looked for there alone: install the package slirp4netns"),
+        Network::Pasta => (PASTA, "it is looked for there alone: install the package passt"),
         _ => return Ok(()),
     };
     match sys::is_executable(program) {

@@ -80,6 +80,9 @@ pub fn read(words: &Words) -> Result<Privilege> {
                 privilege.no_new_privs = true;
             }
             "no-new-privileges=false" | "no-new-privileges:false" => privilege.no_new_privs = false,
+            other if ["apparmor", "label", "systempaths"].iter().any(|kind| other.starts_with(kind)) => {
+                return Err(Error::usage("no profile and no label is set here: leave it out", other.as_bytes()));
+            }
             other => {
                 let what = "--security-opt takes seccomp=unconfined or no-new-privileges=false";
                 return Err(Error::usage(what, other.as_bytes()));
