@@ -14,8 +14,8 @@ use mydocker::error::{Error, Result};
 use mydocker::host::Host;
 use mydocker::namespaces::NotedRoot;
 use mydocker::network::bridge::Bridge;
+use mydocker::plan;
 use mydocker::plan::exec::Target;
-use mydocker::plan::{self, Plan};
 use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
@@ -126,7 +126,9 @@ fn start(started_as: &[&'static CStr], environment: &'static [&'static CStr]) ->
         }
         Action::Check { json } => {
             let plan = |words: &[&[u8]]| match cli::parse(words)? {
-                Action::Run(request, command) => make_plan(&request.spec, command, environment),
+                Action::Run(request, command) => {
+                    plan::make(&request.spec, Host::look(&request.spec, environment), command)
+                }
                 _ => Err(Error::usage("not a run", b"")),
             };
             let (report, works) = show::check::check(json, &plan);
@@ -166,7 +168,9 @@ fn exec(
             writable = Writable::of_other(&run.spec, directory);
         }
     }
-    begin_trace(own.trace, writable, environment)?;
+    if let Some(to) = own.trace {
+        begin_trace(to, writable, environment)?;
+    }
     let folder = folder()?;
     let record = list::find(folder.as_ref(), name)?;
     let (process, pid, _) = list::running(&record, name)?;
@@ -226,8 +230,7 @@ fn leak(fd: Fd) -> FdRef<'static> {
     Box::leak(Box::new(fd)).borrow()
 }
 
-fn begin_trace(to: Option<TraceTo>, mut writable: Writable, environment: &[&'static CStr]) -> Result<()> {
-    let Some(to) = to else { return Ok(()) };
+fn begin_trace(to: TraceTo, mut writable: Writable, environment: &[&'static CStr]) -> Result<()> {
     let has_no_colors = environment::get(environment, b"TERM") == Some(b"dumb");
     let plain = has_no_colors || environment::get(environment, b"NO_COLOR").is_some_and(|value| !value.is_empty());
     let output = match to {
@@ -253,7 +256,9 @@ fn run(
     streams::find_passed(&mut request.spec, environment)?;
     // The keeper outlives its caller: what that has open (a lock, a pipe that somebody reads to its end) is not to stay so.
     let callers = if request.spec.detach { sys::open_descriptors(3) } else { Vec::new() };
-    begin_trace(request.trace, Writable::of(&request.spec), environment)?;
+    if let Some(to) = request.trace {
+        begin_trace(to, Writable::of(&request.spec), environment)?;
+    }
     let (mut front, mut kept, mut said) = (None, None, None);
     if request.spec.detach {
         let (uid, _) = sys::effective_ids();
@@ -328,7 +333,7 @@ fn run_once(
     }
     let request: &'static Request = request;
     let begun = request.spec.stats.map(|_| Begun::now());
-    let plan = make_plan(&request.spec, command, environment)?;
+    let plan = plan::make(&request.spec, Host::look(&request.spec, environment), command)?;
     plan.parts.front.set(front);
     plan.parts.kept.set(kept);
     if let Some(form) = request.dry_run {
@@ -341,17 +346,13 @@ fn run_once(
     let mut stops: Option<&'static dyn Stop> = None;
     if request.step {
         // A rehearsal uses a plan up.
-        let rehearsed = make_plan(&request.spec, command, environment)?;
+        let rehearsed = plan::make(&request.spec, Host::look(&request.spec, environment), command)?;
         let rehearsal = rehearse(rehearsed)?;
         // The run itself may be the last on its bridge, not this plan.
         rehearsed.parts.bridge.map_or(Ok(()), Bridge::forget)?;
         stops = Some(Stops::new(plan, rehearsal)?);
     }
     Ok(process::run(plan, stops, begun))
-}
-
-fn make_plan(spec: &'static Spec, command: &[&[u8]], environment: &'static [&'static CStr]) -> Result<&'static Plan> {
-    plan::make(spec, Host::look(spec, environment), command)
 }
 
 /// The strings of a vector that ends with a null pointer.

@@ -81,7 +81,9 @@ pub fn parse_zone(word: &str) -> Result<Volume> {
     if is_above || sys::is_directory(source) || !sys::exists(source) {
         let what = match word {
             "local" => "--tz: this host has no /etc/localtime, which stands for",
-            _ => "--tz: this host has no such time zone; it is local, or a file below /usr/share/zoneinfo (package tzdata)",
+            _ => {
+                "--tz: this host has no such time zone; it is local, or a file below /usr/share/zoneinfo (package tzdata)"
+            }
         };
         return Err(Error::usage(what, word.as_bytes()));
     }

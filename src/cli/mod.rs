@@ -219,7 +219,9 @@ pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
     if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
         return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
     }
-    sysctl::check(spec)?;
+    if !spec.sysctls.is_empty() {
+        sysctl::check(spec)?;
+    }
     Ok(request)
 }
 

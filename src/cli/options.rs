@@ -107,8 +107,11 @@ macro_rules! options {
     };
     // What becomes of the values of a field.
     (@put Many $field:expr, $words:pat_param, $put:expr) => {
-        let $words: &'static [&'static str] = &$field;
-        $put;
+        let words: &'static [&'static str] = &$field;
+        if !words.is_empty() {
+            let $words = words;
+            $put;
+        }
     };
     (@put $kind:ident $field:expr, $word:pat_param, $put:expr) => {
         if let Some(word) = $field {

@@ -108,8 +108,10 @@ impl Parts {
             return Err(Error::refused("no --group-add:", word.as_bytes(), hint));
         }
         let mut writable = Writable::of(spec);
-        parts.root = Root::find(spec, host, in_userns, &mut writable)?;
-        let own_root = parts.root.is_some();
+        let own_root = spec.has_own_root();
+        if own_root {
+            parts.root = Some(Root::find(spec, host, in_userns, &mut writable)?);
+        }
         parts.find_input(spec, own_root)?;
         let mut binds = Vec::new();
         if own_root && spec.host_ipc {
@@ -171,7 +173,10 @@ impl Parts {
             if tells_names || parts.uts_name.is_some() || !spec.hosts.is_empty() {
                 parts.etc_files.extend(etc::named_hosts(spec, uts_name, gateway, &parts.volumes, tells_names)?);
             }
-            parts.etc_files.extend(etc::own_servers(spec, &parts.volumes)?);
+            // Another container's network, and one that somebody has made, may lead outside.
+            if !spec.dns.is_empty() || !matches!(spec.network, Network::Host | Network::None) {
+                parts.etc_files.extend(etc::own_servers(spec, &parts.volumes)?);
+            }
         }
         if tells_names {
             let names: &'static Names = Box::leak(Box::default());
@@ -183,7 +188,9 @@ impl Parts {
         }
         let environment = command::environment(spec, host, own_root, hostname, &mut writable)?;
         parts.set_command(spec, own_root, words, &environment);
-        slirp::check(spec.network)?;
+        if matches!(spec.network, Network::Slirp | Network::Pasta) {
+            slirp::check(spec.network)?;
+        }
         parts.environment = environment;
         cgroup::find_groups(spec, host, &mut parts.hierarchies, &mut parts.groups)?;
         if parts.hierarchies.is_empty() && !own_root && spec.privilege.confined && !parts.ids.in_userns {

@@ -27,7 +27,7 @@ use crate::userns::MapIds;
 
 /// The steps of the parent.
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ParentStep> {
-    let joins = spec.pid_of.is_some();
+    let (joins, has_record) = (spec.pid_of.is_some(), spec.name.is_some());
     let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
         steps.add(AdoptOrphans);
@@ -55,7 +55,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         for_undo: parts.undo_on_failure,
         for_successor: joins,
     });
-    if spec.name.is_some() {
+    if has_record {
         let directory = sys::working_directory().ok();
         steps.add(MakeRecord { spec, host, environment: &parts.environment, directory, kept: &parts.kept });
     }
@@ -95,14 +95,15 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if matches!(spec.network, Network::Pasta) {
         steps.add(StartPasta { in_userns: parts.maps.is_some() });
     }
-    if !joins {
+    let tells = !spec.ports.is_empty() || spec.pid_file.is_some();
+    if tells && !joins {
         tell_pid(&mut steps, spec, parts);
     }
     create_groups(&mut steps, parts, Version::V1);
     if spec.tty {
         steps.add(ReceiveTerminal { terminal: &parts.terminal });
     }
-    if !joins {
+    if has_record && !joins {
         note(&mut steps, spec, parts);
     }
     // Late, so that a run that fails before makes no such file.
@@ -120,8 +121,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if joins {
         // Only now is the command's process there, and waits.
         steps.add(AwaitSuccessor);
-        tell_pid(&mut steps, spec, parts);
-        note(&mut steps, spec, parts);
+        if tells {
+            tell_pid(&mut steps, spec, parts);
+        }
+        if has_record {
+            note(&mut steps, spec, parts);
+        }
         steps.add(LetGo);
     }
     steps
@@ -141,11 +146,9 @@ fn tell_pid(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'sta
 
 /// Notes that process in its record.
 fn note(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'static Parts) {
-    if spec.name.is_some() {
-        // In a chroot no user namespace can be made: user_namespaces(7).
-        let shares_root = !spec.has_own_root() && parts.maps.is_none();
-        steps.add(NoteProcess { about: state::about(spec, parts.words), shares_root, groups: &parts.groups });
-    }
+    // In a chroot no user namespace can be made: user_namespaces(7).
+    let shares_root = !spec.has_own_root() && parts.maps.is_none();
+    steps.add(NoteProcess { about: state::about(spec, parts.words), shares_root, groups: &parts.groups });
 }
 
 /// The groups of one interface, with their limits.

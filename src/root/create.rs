@@ -5,7 +5,8 @@ use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
 
-const IN_READ_ONLY: &str = "it is missing in a root that is read-only: make it there, run once without --read-only, or use --ephemeral";
+const IN_READ_ONLY: &str =
+    "it is missing in a root that is read-only: make it there, run once without --read-only, or use --ephemeral";
 const NOT_CREATED: &str = "it is missing in the root, and cannot be created";
 
 /// The mode of a directory that is created.

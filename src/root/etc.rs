@@ -222,11 +222,6 @@ pub fn named_hosts(
 pub fn own_servers(spec: &Spec, volumes: &[(Volume, Slot<Fd>)]) -> Result<Option<EtcFile>> {
     let target = c"/etc/resolv.conf";
     let explicit = !spec.dns.is_empty();
-    // Another container's network, and one that somebody has made, may lead outside.
-    let is_hosts = matches!(spec.network, Network::Host | Network::None);
-    if !explicit && is_hosts {
-        return Ok(None);
-    }
     let is_replaced = volumes.iter().any(|(volume, _)| volume.target == target);
     let has_place = !is_replaced && !spec.host_ipc && sys::is_directory(SHM);
     // On the host's own files none is created.

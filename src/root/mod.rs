@@ -61,10 +61,7 @@ const NO_ROOT: &str = "--rootfs names a folder, or a file with a filesystem: myd
 
 impl Root {
     /// Looks at what the `spec` names.
-    pub fn find(spec: &Spec, host: &Host, in_userns: bool, writable: &mut Writable) -> Result<Option<&'static Root>> {
-        if spec.rootfs.is_none() && !spec.ephemeral {
-            return Ok(None);
-        }
+    pub fn find(spec: &Spec, host: &Host, in_userns: bool, writable: &mut Writable) -> Result<&'static Root> {
         let known = spec.rootfs.map_or(Ok(None), |path| writable.known(path))?;
         let source = match spec.rootfs {
             None => Source::Host,
@@ -93,7 +90,7 @@ impl Root {
             root.writes = Some(bytes::c_string(&[&options]));
             root.layers = layer::find(root, host, in_userns)?;
         }
-        Ok(Some(root))
+        Ok(root)
     }
 
     /// Whether what the child creates in it is created in a directory of the host's.

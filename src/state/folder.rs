@@ -145,7 +145,7 @@ impl ParentStep for MakeRecord {
 /// Makes the record of a container.
 pub fn make(spec: &Spec, uid: u32, environment: &[&'static CStr]) -> Result<Option<Held>> {
     let Some(folder) = folder(spec.state, uid, environment, true)? else { return Ok(None) };
-    let keeper = [sys::getpid().0 as u64, own_start(), pid_namespace()?];
+    let keeper = [sys::getpid().0 as u64, own_start()?, pid_namespace()?];
     if keeper[1] == 0 && !record::is_on() {
         let hint = "mount -t proc proc /proc: by what it says of a process, others know who keeps the record";
         return Err(Error::refused("no record can be kept without", b"/proc", hint));

@@ -67,9 +67,9 @@ pub(super) fn start_of(pid: Pid) -> u64 {
     stat(pid).ok().flatten().map_or(0, |stat| stat.start)
 }
 
-/// When this process has started.
-pub(super) fn own_start() -> u64 {
-    stat_of(b"self").ok().flatten().map_or(0, |stat| stat.start)
+/// When this process has started; 0 if there is no /proc to say so.
+pub(super) fn own_start() -> Result<u64> {
+    Ok(stat_of(b"self")?.map_or(0, |stat| stat.start))
 }
 
 /// The inode of the PID namespace of this process.

@@ -16,7 +16,7 @@ use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, tcgetattr};
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub struct Preparation {
     root: Option<(PathBuf, Vec<PathBuf>)>,
     /// A network of the run's own.
     network: Option<Network>,
+    /// Another one.
+    other_network: Option<File>,
     /// A container of another mydocker, and that mydocker.
     neighbour: Option<Child>,
     /// A container in the background.
@@ -147,6 +149,19 @@ impl Preparation {
         // The kernel's name for what a thread is in: in other threads, thread-self leads elsewhere.
         let own = fs::read_link("/proc/thread-self")?;
         std::os::unix::fs::symlink(Path::new("/proc").join(own).join("ns/net"), link)?;
+        Ok(preparation)
+    }
+
+    /// A network of the run's own, and another one, to which a link called `netns` leads.
+    pub fn networks(worker: &Worker) -> io::Result<Preparation> {
+        let other = Network::make()?;
+        let file = File::open("/proc/thread-self/ns/net")?;
+        drop(other);
+        let mut preparation = Preparation::network(worker)?;
+        let link = worker.folder.join("netns");
+        fs::remove_file(&link)?;
+        std::os::unix::fs::symlink(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()), link)?;
+        preparation.other_network = Some(file);
         Ok(preparation)
     }
 

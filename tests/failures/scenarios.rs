@@ -318,7 +318,7 @@ pub fn scenarios(folder: &Path) -> Vec<Scenario> {
             ..base("joined", "--no-limits --network ns:../netns", Needs::ROOT)
         },
         Scenario {
-            prepare: Preparation::network,
+            prepare: Preparation::networks,
             about: &["netns", "127.0.0.1::80"],
             only: &["openat"],
             ..base("joined_ports", "--no-limits --network ns:../netns -p 127.0.0.1::80", Needs::ROOT)

@@ -299,6 +299,13 @@ const TABLE: &[Row] = &[
     row(PARENT, "read", &["ip_forward>"], &[], FORWARDS),
     row(PARENT, "mkdirat", &["\".net-"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["\".net-"], &["ENOENT"], AGAIN),
+    row(
+        PARENT,
+        "openat",
+        &["-mydocker0>, \"names\", O_RDONLY"],
+        &["ENOENT"],
+        Either("before clone the directory is made again"),
+    ),
     row(PARENT, "openat", &["-mydocker0>, \"names\""], &["ENOENT"], Ends),
     row(PARENT, "openat", &["-mydocker0>, \""], &["ENOENT"], AGAIN),
     row(PARENT, "openat", &["-mydocker0/"], &["ENOENT"], Either("before clone the directory is made again")),
@@ -388,9 +395,17 @@ const TABLE: &[Row] = &[
     // The record of a container with a name.
     row(PARENT, "mkdirat", &["/records"], &["EEXIST"], AGAIN),
     row(PARENT, "openat", &["/records>, \"failures-name", "\"status\""], &["ENOENT"], AGAIN),
+    row(PARENT, "openat", &["\"/proc/self/stat\""], &["ENOENT"], Says("no record can be kept without")),
+    row(PARENT, "", &["\"/proc/self/stat\""], &[], Ends),
     row(PARENT, "openat", &["/stat\"", "O_PATH|O_DIRECTORY"], &[], FOR_EXEC),
     row(PARENT, "fstatfs", &["/stat>"], &[], FOR_EXEC),
-    row(PARENT, "read", &["/stat>"], &[], FOR_EXEC),
+    row(
+        PARENT,
+        "read",
+        &["/stat>"],
+        &[],
+        Either("its own start must be known; what a later exec would need is left out"),
+    ),
     row(
         PARENT,
         "flock",

@@ -260,7 +260,10 @@ fn resolved() {
     if Needs::BRIDGE.missing().is_none() && has_shm {
         crate::probes::own_network::enter();
         assert_eq!(of_host(&["--network", "bridge,forward"]), "nameserver 192.0.2.1\n");
-        assert_eq!(of_host(&["--network", "bridge,forward", "--dns", "192.0.2.7"]), "nameserver 192.0.2.7\noptions edns0\n");
+        assert_eq!(
+            of_host(&["--network", "bridge,forward", "--dns", "192.0.2.7"]),
+            "nameserver 192.0.2.7\noptions edns0\n"
+        );
     }
     // In which domains a name is looked for, and how, is still the host's matter; and every form that a resolver takes is known.
     for text in ["  nameserver\t127.0.0.53 # stub\n", "nameserver 127.0.0.53\nnameserver 127.0.0.54\n"] {
