@@ -3,7 +3,7 @@
 use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Error, Result};
-use crate::step::{Child, ChildStep, Parent, ParentStep};
+use crate::step::{Child, ChildStep, Parent, ParentStep, there};
 use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, OpenFlags, Pid, Place, Stack};
 use core::ffi::CStr;
 use core::mem;
@@ -212,7 +212,7 @@ step! {
 
 impl ChildStep for Appear {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let Some(successor) = child.successor.take() else { return Ok(()) };
+        let successor = there(child.successor.take(), "shared memory")?;
         // Nobody in the container is to change what is written there.
         successor.keep_from_children()?;
         // They are closed below: by their numbers, with all the others.

@@ -6,7 +6,7 @@ use crate::root::create::{DIRECTORY, FILE, create_missing};
 use crate::root::enter::restrict;
 use crate::root::own;
 use crate::spec::{Content, Volume};
-use crate::step::{Child, ChildStep, Slot};
+use crate::step::{Child, ChildStep, Slot, there};
 use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, record};
 use crate::writable;
 use alloc::vec::Vec;
@@ -325,7 +325,7 @@ impl MountVolume {
                     restrict(child, tree, path, attributes, self.propagation)?;
                 }
             }
-            (Content::Host { .. }, None) => {}
+            (Content::Host { .. }, None) => there(None, "volume")?,
         }
         Ok(tree)
     }

@@ -126,11 +126,6 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Opens one of its cgroups, which the user may have named.
-    pub fn open(&self, cgroup: &CStr) -> Result<Dir> {
-        Dir::open(Some(&self.top), cgroup)
-    }
-
     /// It is v1's with the freezer.
     pub fn has_freezer(&self) -> bool {
         self.version == Version::V1 && self.controllers.has(Controller::Freezer)

@@ -29,7 +29,7 @@ step! {
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let opened = self.group.hierarchy.open(self.group.parent).map_err(|e| {
+        let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent).map_err(|e| {
             let mut hint = b"make it first".to_vec();
             for (at, group) in self.all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
                 hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });

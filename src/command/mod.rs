@@ -8,7 +8,7 @@ use crate::environment::{self, DEFAULT_PATH, Environment, PATH_ASSIGNMENT};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot, there};
 use crate::sys::{self, Fd, FdRef, OpenFlags, Pointers, SharedWords};
 use crate::writable::{self, Writable};
 use alloc::vec::Vec;
@@ -81,7 +81,9 @@ pub fn environment(
             environment.set(bytes::c_string(&[b"PWD=", dir.to_bytes()]).to_bytes())?;
         }
     }
-    add_variables(&mut environment, spec, writable)?;
+    if !spec.env_files.is_empty() || !spec.env.is_empty() {
+        add_variables(&mut environment, spec, writable)?;
+    }
     if own_root {
         set_home(&mut environment, spec);
     }
@@ -282,7 +284,7 @@ step! {
 
 impl ChildStep for ReceiveCommand {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let Some(pipe) = &child.pipes.command_read else { return Ok(()) };
+        let pipe = there(child.pipes.command_read.as_ref(), "command pipe")?;
         let mut filled = 0;
         while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
             match sys::read(pipe.borrow(), room).map_err(|e| e.about(b"command pipe"))? {
@@ -322,9 +324,9 @@ step! {
 impl ChildStep for Execute {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let message: &'static [u8] = core::mem::take(&mut child.message).leak();
-        let Some((length, words)) = message.split_first_chunk::<4>() else { return Ok(()) };
+        let (length, words) = there(message.split_first_chunk::<4>(), "command")?;
         let words = words.get(..u32::from_ne_bytes(*length) as usize).unwrap_or_default();
-        let Some(mut command) = self.command.take() else { return Ok(()) };
+        let mut command = there(self.command.take(), "environment")?;
         if self.home_of_user
             && let Ok(home) = CStr::from_bytes_until_nul(core::mem::take(&mut child.user.home).leak())
         {

@@ -1,6 +1,6 @@
 //! Creates missing directories and files in a root, and removes them again if the command is not executed.
 
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
@@ -33,7 +33,8 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
             continue;
         }
         let last = end == path.len();
-        let Some(whole) = c_string_in(&mut buffer, &[path.get(..end).unwrap_or_default()]) else { return Ok(()) };
+        let too_long = || Error::call("openat2", Errno::ENAMETOOLONG, path, &[]);
+        let whole = c_string_in(&mut buffer, &[path.get(..end).unwrap_or_default()]).ok_or_else(too_long)?;
         let opened = match sys::openat2(whole, OpenFlags::PATH) {
             Err(e) if e.is(Errno::ENOENT) => {
                 let dir = match above.take() {
@@ -42,7 +43,7 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
                 };
                 let Ok(name) = CStr::from_bytes_with_nul(whole.to_bytes_with_nul().get(name_at..).unwrap_or_default())
                 else {
-                    return Ok(());
+                    return Err(too_long());
                 };
                 let mode = if last { mode } else { DIRECTORY };
                 let made = match mode & libc::S_IFMT {

@@ -95,8 +95,13 @@ impl Limits {
         MEMORY.read(words.memory, &mut self.memory)?;
         self.read_swap(words.swap)?;
         SHARES.read(words.shares, &mut self.shares)?;
-        read_list("--cpu-set", words.cpus, &mut self.cpus)?;
-        read_list("--cpu-mems", words.mems, &mut self.mems)?;
+        for (option, word, members) in
+            [("--cpu-set", words.cpus, &mut self.cpus), ("--cpu-mems", words.mems, &mut self.mems)]
+        {
+            if let Some(word) = word.filter(|word| *word != "all") {
+                *members = Some(read_list(option, word)?);
+            }
+        }
         RESERVATION.read(words.reservation, &mut self.reservation)?;
         if let (Some(reservation), Some(memory)) = (self.reservation, self.memory)
             && reservation.value > memory.value
@@ -255,14 +260,12 @@ impl Number {
     }
 }
 
-/// Makes `members` what the word of `option` asks for, if it names some.
-fn read_list(option: &'static str, word: Option<&'static str>, members: &mut Option<&'static [u8]>) -> Result<()> {
-    let Some(word) = word.filter(|word| *word != "all") else { return Ok(()) };
-    if !bytes::list(word.as_bytes()).is_ok_and(|set| !set.is_empty()) {
-        return Err(Error::usage(option, word.as_bytes()).with_hint("not a list of numbers, such as 0-2,5, or all"));
+/// The members that the word of `option` names.
+fn read_list(option: &'static str, word: &'static str) -> Result<&'static [u8]> {
+    match bytes::list(word.as_bytes()) {
+        Ok(set) if !set.is_empty() => Ok(word.as_bytes()),
+        _ => Err(Error::usage(option, word.as_bytes()).with_hint("not a list of numbers, such as 0-2,5, or all")),
     }
-    *members = Some(word.as_bytes());
-    Ok(())
 }
 
 /// The size of at least one byte that `option` takes.
