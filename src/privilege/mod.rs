@@ -81,7 +81,10 @@ pub fn read(words: &Words) -> Result<Privilege> {
             }
             "no-new-privileges=false" | "no-new-privileges:false" => privilege.no_new_privs = false,
             other if ["apparmor", "label", "systempaths"].iter().any(|kind| other.starts_with(kind)) => {
-                return Err(Error::usage("no profile and no label is set here: leave it out", other.as_bytes()));
+                return Err(Error::usage(
+                    "--security-opt sets no profile and no label here: leave it out",
+                    other.as_bytes(),
+                ));
             }
             other => {
                 let what = "--security-opt takes seccomp=unconfined or no-new-privileges=false";
