@@ -635,16 +635,16 @@ fn list(order: &Order, folder: &Dir, rows: &mut Vec<Row>, out: &mut Vec<u8>) -> 
                 put_size(usage, used);
                 put_limit(usage, limit);
             }
-            ports.put(ports_of(&record, word));
+            ports.put(used_by(&record, word, b"ports"));
             rows.push(cells.map(|cell| &*cell.leak()));
         }
     }
     Ok(status)
 }
 
-/// Its published ports, as long as it has them: in the pause before a restart nobody listens.
-fn ports_of<'a>(record: &'a Record, word: &str) -> &'a [u8] {
-    if [RUNNING, PAUSED].contains(&word) { record.field(b"ports") } else { b"" }
+/// Its published ports, or its address, as long as it has them: in the pause before a restart nobody listens.
+fn used_by<'a>(record: &'a Record, word: &str, key: &[u8]) -> &'a [u8] {
+    if [RUNNING, PAUSED].contains(&word) { record.field(key) } else { b"" }
 }
 
 /// Whether the filters let it pass: of each kind, one of them.
@@ -745,7 +745,8 @@ fn put_json(
         ("name", name.to_bytes()),
         ("state", word.as_bytes()),
         ("command", command.as_bytes()),
-        ("ports", ports_of(record, word)),
+        ("ports", used_by(record, word, b"ports")),
+        ("address", used_by(record, word, b"address")),
     ];
     for (key, value) in &strings {
         out.put(separator);

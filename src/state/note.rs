@@ -48,6 +48,14 @@ impl ParentStep for NoteProcess {
             }
             state.put(b"\n");
         }
+        if let Some(address) = parent.address {
+            let mut word = Vec::new();
+            address.put(&mut word);
+            // As long in a dry run, which does not know it.
+            state.put(b"address ");
+            state.put_column(&word, b"255.255.255.255".len());
+            state.put(b"\n");
+        }
         if !parent.ports.is_empty() {
             state.put(b"ports ");
             state.put(&parent.ports);

@@ -863,6 +863,8 @@ probe!("check-same-names", |_| {
         let lines: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
         let of = |name: &str| lines.iter().find(|words| words[1..].contains(&name)).map(|words| words[0]);
         assert_eq!(of("same"), of(own), "{text}");
+        let json = mydocker(&["ps", "--json", "--state", &state, "-f", &format!("name={own}")]).finish().success();
+        assert!(json.contains(&format!(",\"address\":\"{}\",", of(own).expect("an address"))), "{json}");
         assert_eq!(names.iter().filter_map(|name| of(name)).collect::<BTreeSet<_>>().len(), 3, "{text}");
     }
     for container in all {
