@@ -22,7 +22,7 @@ impl ParentStep for AdoptOrphans {
 }
 
 step! {
-    /// Lets nobody look into this process and the child: a container with --pid host sees both.
+    /// Lets nobody look into this process and the child: a container with --pid host could.
     ///
     /// Their working directory, their root and their open files are the host's (proc_pid_fd(5)). execve makes the command
     /// dumpable again. In a user namespace the files in /proc of a process that is not dumpable are not its owner's, who has to
@@ -273,7 +273,7 @@ step! {
         pub name: &'static CStr,
         /// Which root it has, if that is its mydocker's.
         pub noted: Option<Place>,
-        /// That /proc is mounted before all is done that needs a `self` in /proc.
+        /// Later steps need /proc/self, which that /proc does not have: the outer one stays open.
         pub keeps_outer: bool,
     }
 }

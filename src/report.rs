@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 step! {
-    /// Creates the file for the pid.
+    /// Creates the file of --pid-file.
     pub struct OpenPidFile {
         /// Where it is.
         pub output: &'static Slot<Output>,
@@ -26,7 +26,7 @@ impl ParentStep for OpenPidFile {
 }
 
 step! {
-    /// Writes the pid of the container on this host into that file.
+    /// Writes the container's pid on this host into the file of --pid-file.
     pub struct WritePidFile;
 }
 

@@ -106,7 +106,7 @@ pub fn fate(number: i32, heeded: bool) -> Fate {
     }
 }
 
-/// How often to look at a process whose next look may tell more, and the pause between, in nanoseconds: 128 ms in all.
+/// How often to read the status of a process that may be about to change it, and the pause between, in nanoseconds: 128 ms in all.
 const LOOKS: u32 = 64;
 const PAUSE: i64 = 2_000_000;
 

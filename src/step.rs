@@ -220,21 +220,21 @@ pub struct Parent {
     pub cid_file: Option<(Dir, &'static CStr)>,
     /// The file for the numbers at the end.
     pub stats_file: Option<Fd>,
-    /// The number of a bridge that it has made,
+    /// The number of the bridge that it has made.
     pub bridge: u32,
-    /// the address of the container on its bridge,
+    /// The address of the container on its bridge.
     pub address: Option<Address>,
-    /// and the socket that a packet filter belongs to.
+    /// The socket that its packet filter belongs to.
     pub filter: Option<Fd>,
-    /// The slirp4netns that connects it, or the guard of a pasta, which ends when this end of a pipe is closed,
+    /// The slirp4netns that connects it, or the guard of a pasta, which ends when this end of a pipe is closed.
     pub slirp: Option<(Pid, Fd)>,
-    /// Where its names are,
+    /// Where its names are.
     pub place: Option<Place>,
-    /// its published ports, as docker shows them,
+    /// Its published ports, as docker shows them.
     pub ports: Vec<u8>,
-    /// their sockets, until the relay has them,
+    /// The sockets of these ports, until the relay has them.
     pub listeners: Vec<Listener>,
-    /// and the relay.
+    /// The relay, once it is started.
     pub relay: Option<Pid>,
     /// What removes its bridge if mydocker is killed, by the end of a pipe.
     pub guard: Option<(Pid, Fd, Fd)>,
@@ -320,9 +320,9 @@ pub struct Child {
     pub is_rehearsal: bool,
     /// With `--step`: called before each of them.
     pub stops: Option<&'static dyn Stop>,
-    /// Where it notes the process that goes on in its place, in the PID namespace of a container that runs,
+    /// Where it notes the process that goes on in its place, in the PID namespace of a container that runs.
     pub successor: Option<SharedWords>,
-    /// and whether this is that process, beside which others can write to its pipes.
+    /// It is that process: others there can write to its pipes.
     pub has_appeared: bool,
     /// Its ends of the pipes.
     pub pipes: Pipes,

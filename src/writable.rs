@@ -125,13 +125,13 @@ pub type Output = (Option<Dir>, &'static CStr);
 /// The files that mydocker itself writes.
 #[derive(Default)]
 pub struct Outputs {
-    /// That of `--pid-file`,
+    /// The file of `--pid-file`.
     pub pid: Slot<Output>,
-    /// of `--stats`,
+    /// The file of `--stats`.
     pub stats: Slot<Output>,
-    /// of `--cidfile`: a run that fails removes it again, and may have another working directory by then,
+    /// The file of `--cidfile`: a run that fails removes it again, and may have another working directory by then.
     pub cid: Slot<(Dir, &'static CStr)>,
-    /// and of `--log`.
+    /// The file of `--log`.
     pub log: Slot<Output>,
 }
 

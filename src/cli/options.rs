@@ -175,7 +175,7 @@ options! {
             "memory plus swap; max or -1 lifts it"
             => |request, word| request.limits.swap = Some(word);
         memory_reservation: "--memory-reservation" One("BYTES")
-            "memory that is taken from it last when the host runs short"
+            "memory that is taken from it last when the host has too little"
             => |request, word| request.limits.reservation = Some(word);
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"

@@ -231,7 +231,7 @@ impl ParentStep for SendCommand {
 }
 
 step! {
-    /// Lets it go, by the end of the pipe.
+    /// Closes the pipe of the command: that lets it go.
     pub struct LetGo;
 }
 
@@ -278,7 +278,7 @@ impl ChildStep for CloseParentsEnds {
 }
 
 step! {
-    /// Waits for the command, and with it for the word to go.
+    /// Waits for the command: when it comes, the limits hold.
     pub struct ReceiveCommand;
 }
 
@@ -298,7 +298,7 @@ impl ChildStep for ReceiveCommand {
 }
 
 step! {
-    /// Lets no descriptor but the three streams reach the command, and those of --preserve-fds.
+    /// Lets only the three streams, and what --preserve-fds passes, reach the command.
     pub struct CloseDescriptors {
         /// The first that is not to reach it.
         pub first: i32,

@@ -18,7 +18,7 @@ impl ParentStep for GuardBridge {
         let (read, write) = sys::pipe2()?;
         match sys::fork(CloneFlags::NONE)? {
             Some(pid) => {
-                // SIGKILL for the whole group of mydocker is not for that process.
+                // SIGKILL to the process group of mydocker must not end that process, too.
                 sys::lead_group(pid)?;
                 if record::is_on() {
                     await_end(&read, records)?;

@@ -281,7 +281,7 @@ impl StartRelay {
         }
     }
 
-    /// Enters the network of the container, and gives up all privilege: from here on it can but relay.
+    /// Enters the network of the container, and gives up all privilege: from here on it can only relay.
     fn confine(&self, namespace: &Fd, kind: CloneFlags, mydocker: Pid) -> Result<()> {
         // The relay keeps the host's root. In a user namespace any process of the container could read its /proc/PID/root otherwise.
         sys::set_not_dumpable()?;

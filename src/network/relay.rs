@@ -323,7 +323,7 @@ impl Relay {
             let (Now::Done(len), ends) = sys::receive_from(&listener.socket, &mut self.buffer) else { return };
             let datagram = self.buffer.get(..len).unwrap_or_default();
             let last = sys::monotonic() / 1_000_000;
-            // His own place; or an empty one, or else that of the sender who has been silent longest.
+            // The sender's own place; or an empty one, or else that of the sender who has been silent longest.
             let rank = |slot: &Option<Flow>| match slot {
                 Some(flow) if flow.listener == at && flow.ends == ends => 0,
                 Some(flow) => flow.last + 2,

@@ -70,7 +70,7 @@ pub fn tell_front(plan: &Plan) -> Result<()> {
 /// The pause before the first restart, and before one of a container that had run long enough; it doubles up to the longest.
 const PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 60_000;
-/// How long that is, in microseconds.
+/// A run of so many microseconds is long enough.
 const LONG: u64 = 10_000_000;
 
 /// The pause, in milliseconds, after the one `before`, which is 0 at first, and a run of so many microseconds.

@@ -38,7 +38,7 @@ impl EtcFile {
     }
 }
 
-/// Where systemd-resolved keeps the servers that it asks itself.
+/// Where systemd-resolved lists the servers behind it.
 const SERVERS: &CStr = c"/run/systemd/resolve/resolv.conf";
 
 /// Whether the only servers of a resolv.conf are addresses of systemd-resolved, which does not listen in every network namespace.

@@ -140,7 +140,9 @@ fn processes(group: &Path) -> Vec<i32> {
 case!(only_the_command_is_in_them, Needs::NAMESPACES | Needs::MEMORY);
 fn only_the_command_is_in_them() {
     let running = waiting_container(&["-m", "100m", "--cpu-shares", "512"]);
-    for directory in host().directories(&running.directory_name()) {
+    let directories = host().directories(&running.directory_name());
+    assert!(!directories.is_empty());
+    for directory in directories {
         assert_eq!(processes(&directory), [running.command_pid()], "{}", directory.display());
     }
     running.finish().success();

@@ -1291,3 +1291,36 @@ fn from_another_pid_namespace() {
     assert_eq!(records.names(&["-f", "status=running"]), [name.as_str()]);
     records.remove(&name);
 }
+
+case!(what_is_asked_for_nothing, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// The defaults: ten seconds to stop in, and a log of ten million bytes.
+fn what_is_asked_for_nothing() {
+    let records = Records::new();
+    let name = unique_name();
+    let script = "trap 'sleep 2; exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+    records.detached(&name, &[], script);
+    await_log(&records, &name, "ready");
+    records.call("stop", &[&name]).success();
+    assert_eq!(records.call("wait", &[&name]).success(), "5\n");
+    records.remove(&name);
+    let name = unique_name();
+    let line = "0123456789".repeat(100);
+    records.detached(&name, &[], &format!("n=0; while [ $n -lt 3000 ]; do echo {line}; n=$((n+1)); done"));
+    records.call("wait", &[&name]).success();
+    assert_eq!(records.call("logs", &[&name]).success().len(), 3000 * 1001);
+    records.remove(&name);
+}
+
+case!(lines_since_a_moment, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+/// Between the first line and the second, and together with `--tail`, which counts what is left.
+fn lines_since_a_moment() {
+    let records = Records::new();
+    let name = unique_name();
+    records.detached(&name, &[], "echo one; sleep 1.2; echo two; echo three");
+    records.call("wait", &[&name]).success();
+    let times = records.call("logs", &["-t", &name]).success();
+    let of_two = times.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a time").to_string();
+    assert_eq!(records.call("logs", &["--since", &of_two, &name]).success(), "two\nthree\n");
+    assert_eq!(records.call("logs", &["--since", &of_two, "-n", "1", &name]).success(), "three\n");
+    records.remove(&name);
+}

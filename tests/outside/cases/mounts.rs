@@ -7,6 +7,7 @@ use crate::probes::own_mounts::{in_own_mounts, mount_tmpfs};
 use crate::support::folder::Folder;
 use crate::support::harness::{probe, run, waiting_container};
 use crate::support::needs::Needs;
+use crate::support::notes::note;
 use crate::support::processes::wait_until;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
@@ -15,7 +16,7 @@ case!(shared_memory_of_its_own, Needs::NAMESPACES);
 /// With an IPC namespace of its own, what is written to /dev/shm is not the host's, and does not stay.
 fn shared_memory_of_its_own() {
     if !std::path::Path::new("/dev/shm").is_dir() {
-        return;
+        return note("not seen here: there is no /dev/shm");
     }
     let file = format!("/dev/shm/{}", crate::support::harness::unique_name());
     let writes = |options: &[&str]| probe(options, &["write", &file]).finish().success();
@@ -32,7 +33,9 @@ fn shared_memory_of_its_own() {
 case!(its_name_resolves, Needs::NAMESPACES);
 /// Java and sudo want to resolve the hostname.
 fn its_name_resolves() {
-    let Ok(hosts) = std::fs::read_to_string("/etc/hosts") else { return };
+    let Ok(hosts) = std::fs::read_to_string("/etc/hosts") else {
+        return note("not seen here: there is no /etc/hosts");
+    };
     for (options, line) in [(["--name", "case-n"], "case-n"), (["--hostname", "a.b.c"], "a.b.c a")] {
         let seen = probe(&options, &["file", "/etc/hosts"]).finish().success();
         assert!(seen.starts_with(&hosts) && seen.ends_with(&format!("\n127.0.0.1\t{line}\n")), "{seen}");
