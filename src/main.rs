@@ -19,7 +19,7 @@ use mydocker::plan::exec::Target;
 use mydocker::process::rehearse::rehearse;
 use mydocker::process::stats::Begun;
 use mydocker::process::stops::Stops;
-use mydocker::process::{Beside, keep, list, sealed};
+use mydocker::process::{Beside, keep, named, sealed};
 use mydocker::spec::{Network, Spec};
 use mydocker::state::Config;
 use mydocker::step::Stop;
@@ -137,7 +137,7 @@ fn start(started_as: &[&'static CStr], environment: &'static [&'static CStr]) ->
         Action::Exec(options, name, command) => {
             exec(options, name, command, started_as, environment).map_err(|e| e.of_command("exec"))
         }
-        Action::Manage(order) => process::list::carry_out(&order, environment),
+        Action::Manage(order) => process::verbs::carry_out(&order, environment),
         Action::Print(text) => sys::write_all(FdRef::STDOUT, text).map(|()| 0),
         Action::Explain(text) => sys::write_all(FdRef::STDERR, text).map(|()| 125),
     }
@@ -158,7 +158,7 @@ fn exec(
     let mut writable = Writable::default();
     if own.trace.is_some() {
         // What is wrong is said below, once there is a trace.
-        let config = list::find(folder()?.as_ref(), name).and_then(|record| record.config());
+        let config = named::find(folder()?.as_ref(), name).and_then(|record| record.config());
         let run = config.and_then(|config| Ok((cli::parse_options(&config.words)?, config.directory)));
         if let Ok((run, directory)) = run {
             // A copy that is executed later would begin the trace anew.
@@ -172,8 +172,8 @@ fn exec(
         begin_trace(to, writable, environment)?;
     }
     let folder = folder()?;
-    let record = list::find(folder.as_ref(), name)?;
-    let (process, pid, _) = list::running(&record, name)?;
+    let record = named::find(folder.as_ref(), name)?;
+    let (process, pid, _) = named::running(&record, name)?;
     let process = leak(process);
     let carry_out = || {
         record.enter()?;
@@ -211,7 +211,7 @@ fn exec(
         let (process, pid) = first_child.map_or((process, pid), |(child, pid)| (leak(child), pid));
         let root = match record.root() {
             Some(noted) => {
-                Some(NotedRoot { way: list::open_in_proc(pid, process, "/root", OpenFlags::PATH, name)?, noted })
+                Some(NotedRoot { way: named::open_in_proc(pid, process, "/root", OpenFlags::PATH, name)?, noted })
             }
             None => None,
         };
@@ -222,7 +222,7 @@ fn exec(
         process::carry_out(plan, None, None, &mut Beside::default())
     };
     // Up to the end the record holds what `enter` has locked.
-    list::tell_end(process, pid, name, carry_out())
+    named::tell_end(process, pid, name, carry_out())
 }
 
 /// It stays open as long as this process.
@@ -321,7 +321,7 @@ fn run_once(
         if let Some((path, name)) = of {
             let (uid, _) = sys::effective_ids();
             let folder = state::folder(spec.state, uid, environment, false)?;
-            let (held, root) = list::namespace_of(folder.as_ref(), name, file)?;
+            let (held, root) = named::namespace_of(folder.as_ref(), name, file)?;
             *path = held;
             if file.is_empty() {
                 spec.pid_of_root = root;

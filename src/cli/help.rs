@@ -3,7 +3,7 @@
 use super::options::{GROUPS, ROWS, Row, Value};
 use super::verbs::Verb;
 use mydocker::bytes::{Put, split};
-use mydocker::process::list::Act;
+use mydocker::process::order::Act;
 
 /// `mydocker --help`.
 pub const HELP: &str = "\

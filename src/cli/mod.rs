@@ -15,7 +15,7 @@ use core::ffi::CStr;
 use mydocker::bytes::{Put, to_decimal};
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
-use mydocker::process::list::Order;
+use mydocker::process::order::Order;
 use mydocker::spec::{LogTo, StatsTo};
 use mydocker::{privilege, sys, sysctl};
 use options::{Given, ROWS};

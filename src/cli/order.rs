@@ -7,7 +7,8 @@ use mydocker::bytes;
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::log::View;
-use mydocker::process::list::{Order, STATES};
+use mydocker::process::order::Order;
+use mydocker::process::shown::STATES;
 use mydocker::sys::{self, SignalNumber};
 
 /// Parses the words after its name. `None`: its help is wanted.
@@ -66,8 +67,9 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
                 order.signal = signal.ok_or_else(|| Error::usage("no such signal", value.as_bytes()))?;
             }
             "--state" => order.state = Some(path(value)),
-            // --volumes, which is accepted for compatibility.
-            _ => {}
+            // Accepted for compatibility: there are none.
+            "--volumes" => {}
+            name => return Err(Error::usage("unknown option", name.as_bytes())),
         }
     }
     for word in split.command {

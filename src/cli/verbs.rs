@@ -1,7 +1,7 @@
 //! The commands about containers that have a record, and the rows of each.
 
 use super::options::{NOT_FOR_EXEC, Row, Value};
-use mydocker::process::list::Act;
+use mydocker::process::order::Act;
 
 /// One command.
 pub struct Verb {

@@ -2,15 +2,22 @@
 
 pub mod child;
 pub mod cleanup;
+mod ending;
 pub mod keep;
-pub mod list;
+mod list;
+pub mod named;
+pub mod order;
+mod pause;
 pub mod rehearse;
 pub mod sealed;
+pub mod shown;
 pub mod start;
 pub mod stats;
 pub mod stops;
 pub mod supervise;
-pub mod table;
+mod table;
+mod usage;
+pub mod verbs;
 
 use crate::error::{Error, Result};
 use crate::network::bridge::Bridge;
