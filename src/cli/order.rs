@@ -7,8 +7,9 @@ use mydocker::bytes;
 use mydocker::cgroup;
 use mydocker::error::{Error, Result};
 use mydocker::log::View;
-use mydocker::process::order::Order;
+use mydocker::process::order::{Act, Order};
 use mydocker::process::shown::STATES;
+use mydocker::signals;
 use mydocker::sys::{self, SignalNumber};
 
 /// Parses the words after its name. `None`: its help is wanted.
@@ -28,7 +29,7 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
         force: false,
         view: View::default(),
         timeout: Some(10_000),
-        signal: libc::SIGKILL,
+        signal: None,
         once: false,
         names: Vec::new(),
     };
@@ -62,9 +63,10 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
                 let too_long = |_| Error::usage("too many seconds", value.as_bytes());
                 order.timeout = Some(milliseconds.map_err(too_long)?);
             }
+            "--signal" if verb.act == Act::Stop => order.signal = Some(signals::to_stop_with(value)?),
             "--signal" => {
                 let signal = SignalNumber::named(value.as_bytes());
-                order.signal = signal.ok_or_else(|| Error::usage("no such signal", value.as_bytes()))?;
+                order.signal = Some(signal.ok_or_else(|| Error::usage("no such signal", value.as_bytes()))?);
             }
             "--state" => order.state = Some(path(value)),
             // Accepted for compatibility: there are none.

@@ -38,7 +38,6 @@ d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
 format no-trunc: --json prints all
 l latest last: mydocker ps -a lists them by name
 s size: du -s measures the folder that --rootfs names
-signal: run --stop-signal, or mydocker kill -s SIGNAL
 9 KILL TERM HUP INT: -s SIGNAL
 until: head or sed ends what is printed
 ";

@@ -65,6 +65,7 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS] NAME...",
         help: "Ends containers by SIGTERM; those that go on, by SIGKILL.",
         rows: &[
+            row("-s, --signal", Value::One, "SIGNAL", "instead of that, or of the one of --stop-signal"),
             row("-t, --time, --timeout", Value::One, "SECONDS", "how long they have; default 10; -1: no end"),
             STATE,
         ],

@@ -15,19 +15,18 @@ pub struct Ending {
     until: Option<u64>,
 }
 
-/// Begins to end a container: by SIGKILL; or, with a `timeout`, as SIGTERM to its mydocker does.
-pub fn begin_end(record: &Record, name: &CStr, timeout: Option<Option<u32>>) -> Result<Ending> {
+/// Begins to end a container: by SIGKILL; or, with a timeout in milliseconds, by the signal that is given, or the one that the
+/// container has asked for, or as SIGTERM to its mydocker does.
+pub fn begin_end(record: &Record, name: &CStr, gently: Option<(Option<u32>, Option<i32>)>) -> Result<Ending> {
     let found = running(record, name);
     if found.is_err() && continue_just_ended(record)? {
         return Ok(Ending { process: None, until: None });
     }
     let (process, _, keeper) = found?;
-    let signal = match record.number(b"stop") as i32 {
-        0 => libc::SIGTERM,
-        other => other,
-    };
+    let asked = Some(record.number(b"stop") as i32).filter(|asked| *asked != 0);
+    let signal = gently.and_then(|(_, signal)| signal).or(asked).unwrap_or(libc::SIGTERM);
     // SIGKILL is for the container, whose keeper is to clean up.
-    let timeout = timeout.filter(|_| signal != libc::SIGKILL);
+    let timeout = gently.map(|(timeout, _)| timeout).filter(|_| signal != libc::SIGKILL);
     if let Some(keeper) = sys::pidfd_if_alive(keeper)?
         // Its child still runs: it has not ended, and this is no other process.
         && record.process()?.is_some()

@@ -49,8 +49,8 @@ pub struct Order {
     pub view: View,
     /// `stop`: how many milliseconds it has until SIGKILL; `None`: as long as it takes.
     pub timeout: Option<u32>,
-    /// `kill`: what is sent.
-    pub signal: i32,
+    /// `kill`: what is sent, if not KILL. `stop`: what is sent, if not what the container has asked for.
+    pub signal: Option<i32>,
     /// `stats`: once, and not every second.
     pub once: bool,
     /// The names of the containers.

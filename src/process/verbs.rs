@@ -66,10 +66,11 @@ struct Found {
 /// Finds a container, and asks it to end if that is the order.
 fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Found> {
     let mut record = find(folder, name)?;
+    let signal = order.signal.unwrap_or(libc::SIGKILL);
     let is_end = match order.act {
         Act::Stop => true,
         Act::Remove => order.force,
-        Act::Kill => [libc::SIGKILL, libc::SIGTERM].contains(&order.signal),
+        Act::Kill => [libc::SIGKILL, libc::SIGTERM].contains(&signal),
         _ => false,
     };
     if is_end {
@@ -96,10 +97,10 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
         // As docker has it, one that has ended is stopped; and one may end in the pause before a restart.
         Act::Stop | Act::Remove if !record.alive => None,
         Act::Kill if was_alive && !record.alive => None,
-        Act::Stop => Some(begin_end(&record, name, Some(order.timeout))?),
+        Act::Stop => Some(begin_end(&record, name, Some((order.timeout, order.signal)))?),
         Act::Remove if order.force => Some(begin_end(&record, name, None)?),
         // As docker has it, nothing runs any more when it says so: rm can follow.
-        Act::Kill if order.signal == libc::SIGKILL => Some(begin_end(&record, name, None)?),
+        Act::Kill if signal == libc::SIGKILL => Some(begin_end(&record, name, None)?),
         _ => None,
     };
     Ok(Found { record, was_alive, ending })
@@ -144,7 +145,7 @@ fn act_on(order: &Order, folder: Option<&Dir>, name: &'static CStr, found: Found
         }
         Act::Stop => {}
         Act::Kill if is_ending || was_alive && !record.alive => {}
-        Act::Kill => kill(&record, name, order.signal)?,
+        Act::Kill => kill(&record, name, order.signal.unwrap_or(libc::SIGKILL))?,
         Act::Pause | Act::Unpause => freeze(&record, name, order.act == Act::Pause)?,
         Act::Stats => return usage::stats(order, &record, name),
     }

@@ -234,7 +234,6 @@ fn what_there_is_not() {
         (&["ps", "--no-trunc"], "--json"),
         (&["ps", "--latest"], "ps -a"),
         (&["ps", "-s"], "du -s"),
-        (&["stop", "--signal", "INT", "x"], "--stop-signal"),
         (&["kill", "-9", "x"], "-s SIGNAL"),
     ] {
         mydocker(words).finish().usage_error(&["unknown option", says]);

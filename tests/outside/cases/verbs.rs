@@ -225,6 +225,10 @@ const STOP: &[Row] = &[
     (Missing, "stop nobody", 125, "", "no such container: *nobody*", Missing, "1: no such container"),
     (Running, "stop -t soon $NAME", 125, "", "not a number: *soon*--help*", Running, "125: an invalid value of a flag"),
     (Missing, "stop", 125, "", "a NAME is missing*--help*", Missing, "1: it needs an argument"),
+    (Handling, "stop -s USR1 $NAME", 0, "$NAME\n", "", Exits(6), "that signal instead"),
+    (Handling, "stop --signal=SIGUSR1 -t 5 $NAME", 0, "$NAME\n", "", Exits(6), "--signal, beside --timeout"),
+    (Running, "stop -s KILL $NAME", 0, "$NAME\n", "", Killed, "at once"),
+    (Running, "stop -s NOPE $NAME", 125, "", "no such signal: *NOPE*--help*", Running, "1: an invalid signal"),
 ];
 
 case!(stop, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
