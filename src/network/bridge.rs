@@ -97,9 +97,11 @@ impl Bridge {
     /// Its number, if it is there. It is known by its hardware address, which holds its IPv4 address.
     fn look_up(&self) -> Result<Option<u32>> {
         let mut found = None;
-        let asked = self.ask_for(self.name.as_bytes(), &mut |index, attributes| {
+        let mut is_up = false;
+        let asked = self.ask_for(self.name.as_bytes(), &mut |index, flags, attributes| {
             let is_own = attribute(attributes, libc::IFLA_ADDRESS) == Some(&hardware_address(self.subnet.gateway()));
             found = Some((index, is_own));
+            is_up = flags & UP != 0;
         });
         match (asked, found) {
             (Err(e), _) if e.is(Errno::ENODEV) => Ok(None),
@@ -109,6 +111,12 @@ impl Bridge {
                             its network, --subnet";
                 Err(Error::refused("the interface", self.name.as_bytes(), hint))
             }
+            // It is up from the start: somebody has changed that.
+            (Ok(()), Some((_, true))) if !is_up => Err(Error::refused(
+                "the bridge is down:",
+                self.name.as_bytes(),
+                "bring it up again: ip link set NAME up",
+            )),
             (Ok(()), Some((index, true))) => Ok(Some(index)),
             (Ok(()), None) => Ok(None),
         }
@@ -126,20 +134,21 @@ impl Bridge {
     fn delete_end(&self, address: Address) -> Result<()> {
         let name = host_end(address);
         let mut own = None;
-        self.ask_for(&name, &mut |index, attributes| {
+        self.ask_for(&name, &mut |index, _, attributes| {
             own = (attribute(attributes, libc::IFLA_GROUP) == Some(&GROUP.to_ne_bytes())).then_some(index);
         })?;
         own.map_or(Ok(()), |index| delete(&self.socket, index, None))
     }
 
-    /// Asks for the interface of this name: its number, and its attributes.
-    fn ask_for(&self, name: &[u8], found: &mut dyn FnMut(u32, &[u8])) -> Result<()> {
+    /// Asks for the interface of this name: its number, its flags, and its attributes.
+    fn ask_for(&self, name: &[u8], found: &mut dyn FnMut(u32, u32, &[u8])) -> Result<()> {
         let mut requests = Requests::default();
         requests.begin(libc::RTM_GETLINK, ACK, &[&link(0, 0)]);
         requests.attribute(libc::IFLA_IFNAME, &with_nul(name));
         requests.ask(&self.socket, b"RTM_GETLINK", &mut |_, content| {
-            let index = content.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |index| u32::from_ne_bytes(*index));
-            found(index, content.get(LINK..).unwrap_or_default());
+            // struct ifinfomsg: the number at 4, the flags at 8
+            let word = |at: usize| content.get(at..)?.first_chunk().map(|word| u32::from_ne_bytes(*word));
+            found(word(4).unwrap_or(0), word(8).unwrap_or(0), content.get(LINK..).unwrap_or_default());
         })
     }
 

@@ -271,3 +271,18 @@ probe!("check-way-out", |_| {
     wait_until("no interface but lo is left", || interfaces() == ["lo"]);
     assert_eq!(tool("nft list ruleset"), "");
 });
+
+case!(a_bridge_that_is_down, NEEDS);
+/// Somebody has taken it down: a container on it would reach nobody, and nobody would say so.
+fn a_bridge_that_is_down() {
+    in_own_network("check-bridge-down");
+}
+probe!("check-bridge-down", |_| {
+    let first = probe(&["--network", "bridge,forward"], &["hold"]).start_ready();
+    tool("ip link set mydocker0 down");
+    let refused = probe(&["--network", "bridge,forward"], &["status", "0"]).finish();
+    refused.refused(125, &["the bridge is down", "mydocker0", "ip link set NAME up"]);
+    tool("ip link set mydocker0 up");
+    probe(&["--network", "bridge,forward"], &["status", "0"]).finish().silent(0);
+    first.finish().success();
+});
