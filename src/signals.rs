@@ -4,7 +4,7 @@
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Error, Result};
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, Pid, SigSet, SignalNumber};
+use crate::sys::{self, OpenFlags, Pid, SigSet, SignalNumber};
 use core::ffi::CStr;
 
 pub use crate::sys::trace::ENDING;
@@ -54,12 +54,25 @@ pub fn is_killed(pid: Pid) -> bool {
     read(file_of(pid, b"/status\0").as_c_str().unwrap_or_default(), pending).is_some_and(|set| set.has(libc::SIGKILL))
 }
 
-/// Calls `find` with the whole file. Usually it fits into the buffer, and nothing is allocated; but the line of groups can have
-/// 65,536 of them.
+/// Calls `find` with lines of the file until it has found what it looks for, which is some hundred bytes at most. Usually all of it fits
+/// into the buffer; but the line of groups can have 65,536 of them. Nothing is allocated.
 fn read<T>(path: &CStr, find: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     let mut buffer = [0u8; 4096];
     let start = sys::read_up_to(None, path, &mut buffer).ok()?;
-    if start.len() < 4096 { find(start) } else { find(&sys::read_file(path).ok()?) }
+    if start.len() < 4096 {
+        return find(start);
+    }
+    let file = sys::open(path, OpenFlags::NONE).ok()?;
+    let mut at = 0;
+    loop {
+        let n = sys::pread(file.borrow(), &mut buffer, at).ok().filter(|n| *n > 0)?;
+        // The last line may be cut; and there may be nothing but a part of one.
+        let end = buffer.get(..n)?.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        if let Some(found) = find(buffer.get(..end)?) {
+            return Some(found);
+        }
+        at += 2048;
+    }
 }
 
 /// The path of a file of `pid` in /proc; `name` ends with a NUL.

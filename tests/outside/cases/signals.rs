@@ -272,3 +272,21 @@ fn processes_below_the_command_end_too() {
     let outcome = running.finish_with_stdin_open();
     assert_eq!(outcome.code(), 128 + SIGTERM, "{outcome:?}");
 }
+
+case!(a_command_in_many_groups, Needs::ROOT);
+/// Its status in /proc is longer than what is read of it at once.
+fn a_command_in_many_groups() {
+    let in_groups = || {
+        let groups: Vec<libc::gid_t> = (100_000..101_500).collect();
+        // SAFETY: the kernel reads as many group ids as it is told
+        match unsafe { libc::setgroups(groups.len(), groups.as_ptr()) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    let run = probe(&["--no-limits", "--userns", "host", "--privileged"], &["catch", "15"]).before(in_groups);
+    let container = run.start_ready();
+    container.send(libc::SIGTERM);
+    container.await_output("got 15");
+    assert_eq!(container.finish().code(), 7);
+}
