@@ -106,6 +106,13 @@ impl Group {
         self.hierarchy.has_freezer()
     }
 
+    /// Closes this process's copy of its directory, and with it of the lock.
+    pub fn close_dir(&self) {
+        if let Some(dir) = self.dir.take() {
+            dir.close_copy();
+        }
+    }
+
     /// Its directory, if it exists.
     pub fn dir(&self) -> Option<&'static Dir> {
         self.dir.get()

@@ -409,10 +409,8 @@ step! {
 impl ChildStep for CloseLocks {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         for group in self.groups {
-            if group.hierarchy.version == Version::V2
-                && let Some(dir) = group.dir()
-            {
-                dir.close_copy();
+            if group.hierarchy.version == Version::V2 {
+                group.close_dir();
             }
         }
         Ok(())
