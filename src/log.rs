@@ -268,16 +268,19 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
     // It may have been `log` a moment ago.
     let mut old = if_there(open(OLD))?.map(Reader::new).transpose()?.filter(|old| old.inode != log.inode);
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
+    // The older half may be damaged, and the newer one not.
+    let mut damage = Ok(());
     if let Some(tail) = view.tail {
         if let Some(old) = &mut old {
-            printer.count(old)?;
+            damage = printer.count(old);
+            old.at = 0;
         }
         printer.count(&mut log)?;
         printer.skip = (printer.lines + u64::from(printer.in_line)).saturating_sub(tail);
         printer.in_line = false;
     }
     if let Some(old) = &mut old {
-        printer.print_all(old)?;
+        damage = printer.print_all(old);
     }
     loop {
         // Asked before the end is reached: what it wrote last is there then.
@@ -311,7 +314,7 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
                 let what = "the disk was full: lines are missing in the log of";
                 sys::say(Error::refused(what, name.to_bytes(), ""));
             }
-            return Ok(());
+            return damage;
         }
         sys::nanosleep(PAUSE)?;
     }

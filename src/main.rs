@@ -274,7 +274,7 @@ fn run(
             // A later run passes on what this one does, and opens by its name what it does.
             let is_named = |number: i32| {
                 let name = [b"/fd/", bytes::to_decimal(number as u64).as_slice()].concat();
-                started_as.iter().any(|word| bytes::position(word.to_bytes(), &name).is_some())
+                started_as.iter().chain(environment).any(|word| bytes::position(word.to_bytes(), &name).is_some())
             };
             let first = 3 + request.spec.passed;
             let unneeded: Vec<i32> =

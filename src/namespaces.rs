@@ -212,7 +212,7 @@ step! {
 
 impl ChildStep for Appear {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let successor = there(child.successor.take(), "shared memory")?;
+        let successor = there(child.successor.take(), "memory that both share")?;
         // Nobody in the container is to change what is written there.
         successor.keep_from_children()?;
         // They are closed below: by their numbers, with all the others.

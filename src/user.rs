@@ -122,7 +122,7 @@ const NOT_IN_GROUP: &str = "it is not in the /etc/group inside: name a number";
 /// Looks up `word`, which is as [`passwd::user_and_group`] reads it. A number need not be in the files. Where a group is
 /// given, there are no supplementary groups.
 fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
-    let wanted = there(passwd::user_and_group(word), "user")?;
+    let wanted = there(passwd::user_and_group(word), "words of -u")?;
     let number = passwd::id(wanted.user);
     let mut found = false;
     let mut name = [0u8; 256];

@@ -227,7 +227,9 @@ fn kill_members(dir: &Dir) -> Result<bool> {
         }
     }
     let mut any = end.is_some();
-    for below in sys::directory_names(&Dir::open(Some(dir), c".")?, b"")? {
+    // That one is closed before the next is opened.
+    let below = Dir::open(Some(dir), c".").and_then(|dir| sys::directory_names(&dir, b""))?;
+    for below in below {
         any |= match Dir::open(Some(dir), below).and_then(|below| kill_members(&below)) {
             // It has been removed meanwhile.
             Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::ENODEV]) => false,

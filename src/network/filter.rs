@@ -151,7 +151,8 @@ pub fn explain(error: Error) -> Error {
     ])
 }
 
-/// Makes a table `mydocker-PID-ADDRESS` of this socket (processes of several PID namespaces may have one pid): what `address` sends elsewhere than over `bridge` gets the host's address.
+/// Makes a table `mydocker-PID-ADDRESS` of this socket, for processes of several PID namespaces may have one pid: what `address` sends
+/// elsewhere than over `bridge` gets the host's address.
 pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     let family = libc::NFPROTO_IPV4;
     let mut name = b"mydocker-".to_vec();

@@ -1,8 +1,9 @@
 //! Names on a bridge, without a server: each container has an /etc/hosts with all of them in it.
 //!
 //! Beside the records there is a folder for each bridge, and in it the file `names` with a line for each container, the oldest first.
-//! Whoever looks for a name gets the first line that has it: so one that has the name of an older one has a file of its own, where its
-//! own line stands first. Those whose own lines are the same have one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder
+//! Whoever looks for a name gets the first line that has it: so one that has the name of an older one has a file of its own, where
+//! its own line stands first (two that start in the same moment may not know of each other). Those whose own lines are the same have
+//! one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder
 //! that each of them locks as long as it runs, and it is mounted into each. A mount is of an inode: so the file is never replaced.
 //! Whoever comes or goes locks the folder of the bridge and writes the lines of all into each such file, with one write(2) and then
 //! ftruncate(2): for a moment a reader may see the end of the old text after the new lines.
@@ -248,8 +249,9 @@ pub fn words(spec: &Spec) -> Vec<u8> {
 
 /// Puts the line of an address, which may be empty, into each file in the folder of a bridge, in place of an earlier one.
 fn tell(folder: &Dir, place: Option<&Place>, bridge: &Bridge, own: Address, words: &[u8]) -> Result<()> {
-    let turn = sys::getpid().0 as usize;
-    let mut lines = others(&read(folder, NAMES)?, own, turn, &mut |address| Ok(bridge.interface(address)?.is_some()))?;
+    let turn = (sys::getpid().0 as usize).wrapping_add(own.0 as usize);
+    let mut is_alive = |address| Ok(bridge.interface(address)?.is_some());
+    let mut lines = others(&read(folder, NAMES)?, own, words, turn, &mut is_alive)?;
     if !words.is_empty() {
         put_line(own, words, &mut lines);
     }
@@ -264,8 +266,15 @@ fn put_line(address: Address, words: &[u8], lines: &mut Vec<u8>) {
     }
 }
 
-/// The lines of other addresses, in their order. Some of them are left out unless they are `alive`: by `turn`, each has its turn.
-fn others(before: &[u8], own: Address, turn: usize, alive: &mut dyn FnMut(Address) -> Result<bool>) -> Result<Vec<u8>> {
+/// The lines of other addresses, in their order. Some of them are left out unless they are `alive`: by `turn`, each has its turn, and
+/// one that has a name of this container's is always asked for.
+fn others(
+    before: &[u8],
+    own: Address,
+    words: &[u8],
+    turn: usize,
+    alive: &mut dyn FnMut(Address) -> Result<bool>,
+) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for line in bytes::split(before, b'\n') {
         let address = bytes::split_once(line, b'\t').and_then(|(address, _)| Address::parse(address));
@@ -274,7 +283,7 @@ fn others(before: &[u8], own: Address, turn: usize, alive: &mut dyn FnMut(Addres
     let first = turn.wrapping_mul(AT_ONCE) % all.len().max(1);
     let mut lines = Vec::new();
     for (at, (address, line)) in all.iter().enumerate() {
-        let is_asked = (at + all.len() - first) % all.len() < AT_ONCE;
+        let is_asked = (at + all.len() - first) % all.len() < AT_ONCE || have_one_of(line, words);
         if !is_asked || alive(*address)? {
             lines.put(line);
             lines.put(b"\n");
@@ -394,13 +403,17 @@ mod tests {
         // Those of 10.88.0.49, which begins anew, and of the addresses above 39, which were killed, go.
         let mut asked = 0;
         for turn in 0..20 {
-            lines = others(&lines, Address(0x0a58_0031), turn, &mut |address| {
+            lines = others(&lines, Address(0x0a58_0031), b"own", turn, &mut |address| {
                 asked += 1;
                 Ok(address.0 & 0xff < 40)
             })
             .unwrap_or_default();
         }
         assert!(asked <= 20 * AT_ONCE);
+        // Whoever has its name is looked for at once.
+        let many: String = (0..50).map(|n| format!("10.88.0.{n}\tname{n}\n")).collect();
+        let left = others(many.as_bytes(), Address(3), b"same name30", 0, &mut |address| Ok(address.0 & 0xff != 30));
+        assert!(!left.unwrap_or_default().windows(6).any(|part| part == b"name30"));
         // In their order.
         let expected: String = (0..40).map(|n| format!("10.88.0.{n}\tname{n}\n")).collect();
         assert_eq!(lines, expected.as_bytes());

@@ -329,7 +329,6 @@ pub fn filter() -> Vec<u8> {
         Sysno::accept4,
         Sysno::connect,
         Sysno::getsockopt,
-        Sysno::setsockopt,
         Sysno::pipe2,
         Sysno::shutdown,
         Sysno::close,

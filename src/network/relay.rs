@@ -156,6 +156,12 @@ impl Relay {
             }
             sys::nanosleep(1_000_000)?;
         }
+        // Of what is lost, nobody is to take the end for that of the answer.
+        for Connection { sides, ways: [_, back], .. } in self.connections.iter().flatten() {
+            if !back.is_shut {
+                sides.iter().for_each(sys::reset_on_close);
+            }
+        }
         Ok(())
     }
 

@@ -137,15 +137,20 @@ fn guard(argv: &Pointers, places: [(FdRef, FdRef); 2], hang_up: &Fd) -> Result<(
     if record::is_on() {
         execute(PASTA, argv, places)?;
     }
-    sys::setsid()?;
-    // The directory of the caller is not to stay busy.
-    sys::chdir(c"/")?;
-    streams::leave(&FdRef::STREAMS)?;
-    let process = sys::pidfd_open(pid)?;
-    sys::close_all_but(3, &[hang_up.borrow(), process.borrow()])?;
-    sys::poll(&mut [hang_up.borrow(), process.borrow()].map(|fd| Poll::new(Some(fd), true, false)), None)?;
+    let watch = || {
+        sys::setsid()?;
+        // The directory of the caller is not to stay busy.
+        sys::chdir(c"/")?;
+        streams::leave(&FdRef::STREAMS)?;
+        let process = sys::pidfd_open(pid)?;
+        sys::close_all_but(3, &[hang_up.borrow(), process.borrow()])?;
+        sys::poll(&mut [hang_up.borrow(), process.borrow()].map(|fd| Poll::new(Some(fd), true, false)), None)
+    };
+    // Whatever fails, nobody else would end it.
+    let watched = watch();
     sys::kill(pid, libc::SIGKILL)?;
-    sys::wait4(pid, true).map(drop)
+    sys::wait4(pid, true)?;
+    watched.map(drop)
 }
 
 /// Gives slirp4netns mounts of its own. For its sandbox it makes its root alone private, and detaches all that is below: where

@@ -145,7 +145,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if sets_interface {
         set_up_network(&mut steps);
     }
-    // A network that others reach, or in which somebody is a user from the start.
+    // A network that others reach, or a command that runs as another user.
     let is_reached = !matches!(spec.network, Network::None) || !spec.ports.is_empty();
     if spec.network.is_new() && (spec.user.is_some() || is_reached) {
         // As docker has it, a user may ping, and listen on any port, in a network of the container's own.

@@ -123,8 +123,9 @@ const MACHINE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const MACHINE: u32 = 0xc000_00b7;
 
-/// The filter of a process that makes these calls alone, the most frequent first, and socket(2) for IPv4 and IPv6: by a path in a
-/// Unix socket it would reach this host. Everything else is EPERM. Source: seccomp(2).
+/// The filter of a process that makes these calls alone, the most frequent first, socket(2) for IPv4 and IPv6 (by a path in a
+/// Unix socket it would reach this host), and setsockopt(2) for the two options that it sets. Everything else is EPERM. Source:
+/// seccomp(2).
 pub fn only(calls: &[Sysno]) -> Vec<u8> {
     // BPF_LD | BPF_W | BPF_ABS; BPF_JMP | BPF_JEQ | BPF_K; BPF_RET | BPF_K. Offsets in struct seccomp_data.
     const LOAD: u16 = 0x20;
@@ -132,11 +133,12 @@ pub fn only(calls: &[Sysno]) -> Vec<u8> {
     const END: u16 = RETURN as u16;
     const NUMBER: u32 = 0;
     const ARCHITECTURE: u32 = 4;
-    const FIRST_ARGUMENT: u32 = 16;
+    const DOMAIN: u32 = 16;
+    const OPTION: u32 = 16 + 2 * 8;
     // SECCOMP_RET_KILL_PROCESS, and SECCOMP_RET_ERRNO with EPERM.
     const KILL: u32 = 0x8000_0000;
     const EPERM: u32 = 0x0005_0001;
-    let mut filter = Vec::with_capacity(8 * (calls.len() + 12));
+    let mut filter = Vec::with_capacity(8 * (calls.len() + 17));
     // What to do, how many of the next ones to leave out if it holds, and if not, and the operand.
     let mut put = |code: u16, yes: usize, no: u8, operand: u32| {
         filter.put(&code.to_ne_bytes());
@@ -147,15 +149,20 @@ pub fn only(calls: &[Sysno]) -> Vec<u8> {
     put(EQUAL, 1, 0, MACHINE);
     put(END, 0, 0, KILL);
     put(LOAD, 0, 0, NUMBER);
-    // Behind the calls come these six, and then the word that allows.
+    // Behind the calls come these eleven, and then the word that allows.
     for (call, after) in calls.iter().zip((0..calls.len()).rev()) {
-        put(EQUAL, after + 6, 0, call.id() as u32);
+        put(EQUAL, after + 11, 0, call.id() as u32);
     }
-    put(EQUAL, 1, 0, Sysno::socket.id() as u32);
+    put(EQUAL, 2, 0, Sysno::socket.id() as u32);
+    put(EQUAL, 5, 0, Sysno::setsockopt.id() as u32);
     put(END, 0, 0, EPERM);
-    put(LOAD, 0, 0, FIRST_ARGUMENT);
-    put(EQUAL, 2, 0, libc::AF_INET as u32);
-    put(EQUAL, 1, 0, libc::AF_INET6 as u32);
+    put(LOAD, 0, 0, DOMAIN);
+    put(EQUAL, 6, 0, libc::AF_INET as u32);
+    put(EQUAL, 5, 0, libc::AF_INET6 as u32);
+    put(END, 0, 0, EPERM);
+    put(LOAD, 0, 0, OPTION);
+    put(EQUAL, 2, 0, libc::SO_LINGER as u32);
+    put(EQUAL, 1, 0, libc::TCP_NODELAY as u32);
     put(END, 0, 0, EPERM);
     put(END, 0, 0, u32::from_ne_bytes(ALLOW));
     filter

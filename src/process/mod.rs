@@ -101,7 +101,12 @@ pub fn carry_out(
         }
         trace::set_phase(Phase::Wait);
         noted = state::note_running(plan.spec, parent);
-        if let Err(e) = keep::tell_front(plan) {
+        // From here on its file stays, and what it is in is not to stay busy.
+        let told = keep::tell_front(plan);
+        if told.is_ok() {
+            parent.cid_file = None;
+        }
+        if let Err(e) = told {
             // So it is not started again either.
             noted = state::note_unheard(parent);
             started = supervisor.end(parent, true).and(Err(e));

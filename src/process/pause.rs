@@ -17,7 +17,9 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
         None => {
             hint = match record.has_groups() {
                 false => "it was started with --no-limits, or by a user who may make no cgroup",
-                true => "on cgroup v1, root mounts the freezer before it starts: mount -t cgroup -o freezer",
+                true => {
+                    "on cgroup v1 it needs a cgroup of the freezer, which root mounts, and gives to an ordinary user"
+                }
             };
             "it cannot be paused:"
         }

@@ -209,10 +209,11 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Whether the end of the error pipe was that of the child, before execve. Of a reaper nobody can tell: it never executes anything.
+    /// Whether the end of the error pipe was that of the child, before execve. Of a reaper nobody can tell: it never executes anything;
+    /// nor where /proc is that of another PID namespace.
     pub fn has_ended_before_execve(&self) -> bool {
         let is_there = self.pid.filter(|_| self.ended.is_none());
-        !self.init && (self.ended_as_copy || is_there.is_some_and(state::has_ended_as_copy))
+        !self.init && self.ignored.is_some() && (self.ended_as_copy || is_there.is_some_and(state::has_ended_as_copy))
     }
 
     /// Forwards signals, and serves the terminal, until the command has ended.

@@ -176,8 +176,10 @@ impl ChildStep for MountLayer {
                     // Its root has been removed, or nobody else may go through what it is in: the kernel mounts it nowhere else.
                     Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EACCES]) => {
                         let hint = "its file was replaced on the host, or root may not reach it: what it covers is seen";
-                        // Where nobody reads it, the run ends with it: this process does not wait.
-                        return sys::say_now(Error::refused("left out of --ephemeral:", layer.lower.to_bytes(), hint));
+                        let warning = Error::refused("left out of --ephemeral:", layer.lower.to_bytes(), hint);
+                        // This process does not wait for a reader.
+                        return sys::say_now(warning)
+                            .map_err(|e| e.with_hint("its file was replaced on the host; and nobody reads this warning"));
                     }
                     other => other?,
                 }

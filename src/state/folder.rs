@@ -145,9 +145,10 @@ impl ParentStep for MakeRecord {
 /// Makes the record of a container.
 pub fn make(spec: &Spec, uid: u32, environment: &[&'static CStr]) -> Result<Option<Held>> {
     let Some(folder) = folder(spec.state, uid, environment, true)? else { return Ok(None) };
-    let keeper = [sys::getpid().0 as u64, own_start()?, pid_namespace()?];
+    let pid = sys::getpid();
+    let keeper = [pid.0 as u64, own_start(pid)?, pid_namespace()?];
     if keeper[1] == 0 && !record::is_on() {
-        let hint = "mount -t proc proc /proc: by what it says of a process, others know who keeps the record";
+        let hint = "mount -t proc proc /proc, in this PID namespace: by what it says of a process, others know who keeps the record";
         return Err(Error::refused("no record can be kept without", b"/proc", hint));
     }
     let name = bytes::c_string(&[spec.name.unwrap_or_default().as_bytes()]);
@@ -197,14 +198,14 @@ fn begin(folder: &Dir, name: &CStr, keeper: [u64; 3]) -> Result<Option<Dir>> {
     // What is not locked may be another's by now: of that, nothing is removed but a folder that is empty.
     let dir = match Dir::open(Some(folder), name) {
         Err(e) if e.is(Errno::ENOENT) => return Ok(None),
-        Err(e) => return folder.rmdir(name).and(Err(e)),
+        Err(e) => return Err(remove_empty(folder, name, e)),
         Ok(dir) => dir,
     };
     // Others hold it for a moment only, to see whether it is locked; or it is the folder of one that runs.
     match lock_in_turns(&dir) {
         Ok(true) => {}
         Ok(false) => return Ok(None),
-        Err(e) => return folder.rmdir(name).and(Err(e)),
+        Err(e) => return Err(remove_empty(folder, name, e)),
     }
     let made = dir.create_file(STATUS, OpenFlags::WRONLY | OpenFlags::EXCL);
     match made {
@@ -216,6 +217,13 @@ fn begin(folder: &Dir, name: &CStr, keeper: [u64; 3]) -> Result<Option<Dir>> {
     match written {
         Ok(()) => Ok(Some(dir)),
         Err(e) => remove(folder, name, &dir).and(Err(e)),
+    }
+}
+
+/// The first failure is the one to report.
+fn remove_empty(folder: &Dir, name: &CStr, error: Error) -> Error {
+    match folder.rmdir(name) {
+        Ok(()) | Err(_) => error,
     }
 }
 

@@ -19,6 +19,7 @@ pub fn first_child(parent: Pid) -> Result<Option<(Fd, Pid)>> {
 
 /// What proc_pid_stat(5) says of a process.
 pub(super) struct Stat {
+    pid: Pid,
     pub(super) parent: Pid,
     /// When it has started, in ticks.
     pub(super) start: u64,
@@ -52,6 +53,7 @@ fn stat_of(process: &[u8]) -> Result<Option<Stat>> {
 
 /// What such a file says.
 fn stat_in(file: &[u8]) -> Option<Stat> {
+    let pid = Pid(bytes::decimal(bytes::words(file).next()?).ok()? as i32);
     // The name of the program, in brackets, may hold blanks and brackets.
     let mut fields = bytes::words(file.get(file.iter().rposition(|byte| *byte == b')')? + 1..)?);
     let is_zombie = fields.next()? == b"Z";
@@ -59,7 +61,7 @@ fn stat_in(file: &[u8]) -> Option<Stat> {
     let parent = Pid(number(0)? as i32);
     let flags = number(4)?;
     let (is_exiting, is_copy) = (flags & EXITING != 0, flags & COPY != 0);
-    Some(Stat { parent, start: number(12)?, is_zombie, is_exiting, is_copy })
+    Some(Stat { pid, parent, start: number(12)?, is_zombie, is_exiting, is_copy })
 }
 
 /// When a process has started; 0 if that cannot be read.
@@ -67,9 +69,9 @@ pub(super) fn start_of(pid: Pid) -> u64 {
     stat(pid).ok().flatten().map_or(0, |stat| stat.start)
 }
 
-/// When this process has started; 0 if there is no /proc to say so.
-pub(super) fn own_start() -> Result<u64> {
-    Ok(stat_of(b"self")?.map_or(0, |stat| stat.start))
+/// When this process, which is `pid`, has started; 0 if there is no /proc of its PID namespace to say so.
+pub(super) fn own_start(pid: Pid) -> Result<u64> {
+    Ok(stat_of(b"self")?.filter(|stat| stat.pid == pid).map_or(0, |stat| stat.start))
 }
 
 /// The inode of the PID namespace of this process.

@@ -5,6 +5,7 @@ use crate::support::folder::Folder;
 use crate::support::harness::{mydocker, mydocker_at, mydocker_file, run, unique_name};
 use crate::support::host::{host, tool};
 use crate::support::needs::{Needs, is_virtual_host, on_v2};
+use crate::support::notes::note;
 use crate::support::processes::{
     anonymous_kib, children, is_in_call, send, state, status_field, wait_for_end, wait_until,
 };
@@ -62,7 +63,9 @@ case!(nothing_of_the_callers_stays_open, Needs::NAMESPACES | Needs::SH | Needs::
 /// Neither a lock that it holds, nor a pipe that somebody reads to its end, nor the directory that it is in.
 fn nothing_of_the_callers_stays_open() {
     let (records, folder) = (Records::new(), Folder::new());
-    for more in [&[][..], &["--preserve-fds", "1"], &["--restart", "always"], &["-p", "127.0.0.1::80"]] {
+    for more in
+        [&[][..], &["--preserve-fds", "1"], &["--restart", "always"], &["-p", "127.0.0.1::80"], &["--cidfile", "cid"]]
+    {
         let name = unique_name();
         let (files, place) = (folder.write("held", b""), folder.as_path().to_path_buf());
         let run = records.run(&[&["-d", "--name", &name], more].concat(), &["sleep", "1000"]);
@@ -85,7 +88,7 @@ fn nothing_of_the_callers_stays_open() {
             wait_until("it has let go", || {
                 let links = fs::read_dir(format!("/proc/{pid}/fd")).expect("fd").flatten();
                 let mut links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
-                !links.any(|to| to == std::path::Path::new(&files))
+                !links.any(|to| to == std::path::Path::new(&files) || to == folder.as_path())
             });
         }
         // Among the children is the command, which stays where it was started.
@@ -1193,19 +1196,25 @@ fn it_is_ended_while_it_starts() {
     assert_eq!(records.left(), [""; 0]);
 }
 
-case!(a_log_that_is_damaged, Needs::NAMESPACES | Needs::SH | Needs::SLEEP);
+case!(a_log_that_is_damaged, Needs::NAMESPACES | Needs::SH);
 /// What comes before that place is shown, and what follows is missed aloud.
 fn a_log_that_is_damaged() {
     let records = Records::new();
     let name = unique_name();
-    records.detached(&name, &[], "for n in 1 2 3; do echo line$n; sleep 0.05; done");
+    records.detached(&name, &[], "for n in 1 2 3; do echo line$n; done");
     records.call("wait", &[&name]).success();
     let file = records.folder_of(&name).join("log");
     let mut log = fs::read(&file).expect("read");
-    let at = log.windows(6).position(|bytes| bytes == b"line1\n").expect("its first line") + 6;
-    log[at] = b'x';
+    log.extend_from_slice(format!("{}\n", "no header ".repeat(5)).as_bytes());
     fs::write(&file, log).expect("write");
-    records.call("logs", &[&name]).refused_after("line1\n", 125, &["damaged"]);
+    records.call("logs", &[&name]).refused_after("line1\nline2\nline3\n", 125, &["damaged"]);
+    // The newer half is shown all the same.
+    fs::rename(&file, records.folder_of(&name).join("log.old")).expect("rename");
+    fs::write(&file, "1 6\nnewer\n").expect("write");
+    for words in [&[&name][..], &[&"-n".to_string(), &"9".to_string(), &name]] {
+        let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+        records.call("logs", &words).refused_after("line1\nline2\nline3\nnewer\n", 125, &["damaged"]);
+    }
     records.remove(&name);
 }
 
@@ -1246,7 +1255,11 @@ fn a_pause_while_it_is_killed() {
             children(killer.pid).first().is_some_and(|&pid| is_in_call(pid, libc::SYS_pidfd_send_signal))
         });
         let paused = records.call("pause", &[&name]);
+        // On a slow host it may come too late.
         assert!([0, 125].contains(&paused.code()), "{paused:?}");
+        if paused.code() != 0 {
+            note(format!("not seen here: a pause while {} is at work", verb[0]));
+        }
         killer.finish().success();
         records.call("rm", &["-f", &name]);
         assert_eq!(records.left(), [""; 0]);
@@ -1258,7 +1271,7 @@ case!(a_start_that_takes_long, Needs::ROOT | Needs::STRACE | Needs::SLEEP);
 fn a_start_that_takes_long() {
     let records = Records::new();
     let name = unique_name();
-    let inject = "inject=mkdirat:delay_exit=500000";
+    let inject = "inject=mkdirat:delay_exit=1500000";
     let mut words: Vec<OsString> = ["-f", "-qq", "-o", "/dev/null", "-e", inject].map(OsString::from).into();
     words.push(mydocker_file().into());
     let options = ["run", "--state", &records.state(), "-d", "--no-limits", "--name", &name, "sleep", "1000"];
@@ -1288,6 +1301,11 @@ fn from_another_pid_namespace() {
         let there = mydocker_at(&tool("unshare").expect("unshare"), &words).finish();
         there.refused(125, &["its processes are in another PID namespace", &name]);
     }
+    // Where /proc is that of another one, nobody could say who keeps a record.
+    let words = ["-p", "--fork", "--kill-child"].map(OsString::from);
+    let run = ["run", "--state", &records.state(), "-d", "--name", "elsewhere", "sleep", "1000"].map(OsString::from);
+    let words = [&words[..], &[mydocker_file().into()], &run].concat();
+    mydocker_at(&tool("unshare").expect("unshare"), &words).finish().refused(125, &["no record can be kept", "/proc"]);
     assert_eq!(records.names(&["-f", "status=running"]), [name.as_str()]);
     records.remove(&name);
 }

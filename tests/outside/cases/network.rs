@@ -194,7 +194,6 @@ probe!("check-relay", |_| {
         libc::SYS_socket,
         libc::SYS_connect,
         libc::SYS_getsockopt,
-        libc::SYS_setsockopt,
         libc::SYS_shutdown,
         libc::SYS_recvfrom,
         libc::SYS_recvmsg,
@@ -216,6 +215,9 @@ probe!("check-relay", |_| {
     // It keeps the host's root: sockets with a path would be reached.
     for (domain, may) in [(libc::AF_INET6, true), (libc::AF_UNIX, false), (libc::AF_NETLINK, false)] {
         assert_eq!(is_allowed(&filter, libc::SYS_socket, domain), may, "{domain}");
+    }
+    for (option, may) in [(libc::TCP_NODELAY, true), (libc::SO_LINGER, true), (libc::SO_ATTACH_FILTER, false)] {
+        assert_eq!(is_allowed(&filter, libc::SYS_setsockopt, option), may, "{option}");
     }
     assert_ne!(
         std::fs::read_link(format!("/proc/{relay}/ns/net")).expect("readlink"),
@@ -258,7 +260,7 @@ fn filter_of(pid: i32) -> Vec<libc::sock_filter> {
     }
 }
 
-/// Whether the filter lets a native call with this first argument through: the instructions that the relay's has.
+/// Whether the filter lets a native call with this first and this third argument through: the instructions that the relay's has.
 fn is_allowed(filter: &[libc::sock_filter], call: i64, argument: i32) -> bool {
     let machine = if cfg!(target_arch = "x86_64") { 0xc000_003e_u32 } else { 0xc000_00b7 };
     let (mut at, mut value) = (0, 0);
@@ -268,7 +270,7 @@ fn is_allowed(filter: &[libc::sock_filter], call: i64, argument: i32) -> bool {
         match (code, k) {
             (0x20, 0) => value = call as u32,
             (0x20, 4) => value = machine,
-            (0x20, 16) => value = argument as u32,
+            (0x20, 16 | 32) => value = argument as u32,
             (0x15, k) => at += usize::from(if value == k { jt } else { jf }),
             (0x06, k) => return k == 0x7fff_0000,
             other => panic!("{other:?} is no instruction of the relay's filter"),

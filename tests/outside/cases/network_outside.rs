@@ -88,6 +88,8 @@ probe!("check-whoever-is-killed", |_| {
         by_hand.is_none() || longest <= bound,
         "something was left for {longest:?}; a plain pair {longest_plain:?}"
     );
+    probe(&[&state, &["--network", "bridge,forward"][..]].concat(), &["status", "0"]).finish().silent(0);
+    assert_eq!(std::fs::read_dir(&records).map_or(0, Iterator::count), 0);
     assert_eq!(interfaces(), ["lo"]);
 });
 

@@ -189,6 +189,37 @@ probe!("reset-tcp", |_| {
     println!("{} {:?}", received.len(), error.kind());
 });
 
+case!(an_answer_that_is_cut_off, Needs::ROOT);
+/// The container ends while its caller does not read: what is lost then is no end.
+fn an_answer_that_is_cut_off() {
+    in_own_network("check-cut-off");
+}
+probe!("check-cut-off", |_| {
+    let container = probe(&["-p", "8080:80"], &["fill-and-end"]).start_ready();
+    let mut stream = TcpStream::connect("127.0.0.1:8080").expect("connect");
+    let outcome = container.finish().success();
+    let sent: usize = outcome.trim_start_matches("ready\n").trim().parse().expect("a number");
+    let mut received = Vec::new();
+    match stream.read_to_end(&mut received) {
+        Ok(count) => assert_eq!(count, sent, "it has come to its end"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    assert!(sent > 1 << 20, "{sent} bytes");
+});
+// Sends as much as there is room for, and ends.
+probe!("fill-and-end", |_| {
+    let listener = TcpListener::bind("0.0.0.0:80").expect("bind");
+    println!("ready");
+    std::io::stdout().flush().expect("flush");
+    let (mut stream, _) = listener.accept().expect("accept");
+    stream.set_write_timeout(Some(Duration::from_millis(500))).expect("SO_SNDTIMEO");
+    let mut sent = 0;
+    while let Ok(count) = stream.write(&[7; 65_536]) {
+        sent += count;
+    }
+    println!("{sent}");
+});
+
 case!(a_caller_that_breaks_off_after_its_end, Needs::ROOT);
 /// It has sent its end, and then a reset, and the server says nothing: the relay keeps nothing of it.
 fn a_caller_that_breaks_off_after_its_end() {
