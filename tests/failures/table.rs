@@ -209,6 +209,8 @@ const OF_VERBS: &[Row] = &[
     Row { scenarios: &["ps"], ..row(PARENT, "", &["/records/", "\"failures-name"], &["EACCES"], GONE) },
     Row { scenarios: &["ps"], ..row(PARENT, "", &["/cgroup/"], &[], UNKNOWN) },
     Row { scenarios: &["ps"], ..row(PARENT, "openat", &["/stat\""], &["ENOENT"], UNKNOWN) },
+    Row { scenarios: &["pause"], ..row(PARENT, "openat", &["/status\", O_RDONLY"], &[], KILLED_MEANWHILE) },
+    Row { scenarios: &["pause"], ..row(PARENT, "read", &["/status>"], &[], KILLED_MEANWHILE) },
     Row { scenarios: &["ps"], ..row(PARENT, "openat", &["\"state\""], &["ENOENT"], UNKNOWN) },
     Row {
         scenarios: &["rm"],
@@ -254,6 +256,7 @@ const NOT_NEEDED: Effect = Survived("an unreachable hierarchy matters only to an
 const ORPHANS: Effect = Survived("without this file of /proc, mydocker does not look for orphans");
 const SWEEP: Effect = Survived("the sweep is optional: it removes the leftovers of other runs");
 const AGAIN: Effect = Survived("the directory seems to be another run's, or swept: mydocker makes it again");
+const KILLED_MEANWHILE: Effect = Survived("one that is killed in the same moment stays paused, until it is removed");
 const FOR_EXEC: Effect = Survived("what a later exec would need is left out of the record");
 const DEFAULT: Effect = Survived("a default that this host cannot apply is left out");
 const NOT_SEEN: Effect = Survived("the record notes the root by its directory alone, which is mydocker's, too");

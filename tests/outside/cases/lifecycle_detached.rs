@@ -94,7 +94,11 @@ fn nothing_of_the_callers_stays_open() {
         // Among the children is the command, which stays where it was started.
         let command = records.pid(&name);
         for pid in children(keeper).into_iter().filter(|pid| *pid != command).chain([keeper]) {
-            assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).expect("cwd"), std::path::Path::new("/"));
+            match fs::read_link(format!("/proc/{pid}/cwd")) {
+                // An ordinary user may not look into a relay.
+                Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied && !host().root => {}
+                cwd => assert_eq!(cwd.expect("cwd"), std::path::Path::new("/")),
+            }
         }
         records.remove(&name);
     }
