@@ -27,7 +27,8 @@ limit (memory and cpu, unless others are asked for):
 
     systemd-run --user --scope -p Delegate=yes mydocker run -m 100m sh
 
-    cd /sys/fs/cgroup && mkdir memory/own cpu/own && chown USER memory/own cpu/own
+    cd /sys/fs/cgroup && mkdir memory/own cpu/own
+    chown USER memory/own cpu/own
     mydocker run --cgroup-parent /own -m 100m sh
 
 What was used, and what is in force: run --stats, mydocker stats NAME. What this
