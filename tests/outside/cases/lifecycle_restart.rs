@@ -196,7 +196,7 @@ fn a_run_that_is_killed_is_started_again() {
     records.remove(&name);
 }
 
-case!(a_run_that_is_killed_for_good, Needs::NAMESPACES | Needs::SLEEP);
+case!(a_run_that_is_killed_for_good, Needs::NAMESPACES | Needs::SLEEP | Needs::MOUNTED);
 /// Its status is that of the signal.
 fn a_run_that_is_killed_for_good() {
     let records = Records::new();
