@@ -3,7 +3,7 @@
 use super::{PREFIX, Version};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Dir};
+use crate::sys::{self, Dir, OpenFlags};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -207,9 +207,10 @@ pub fn end_members(dir: &Dir) -> Result<()> {
 /// Returns whether there was any.
 fn kill_members(dir: &Dir) -> Result<bool> {
     let mut buffer = [0u8; 4096];
-    // v2, from Linux 5.14 on: all that is below, at once.
-    if dir.has(c"cgroup.kill")? {
-        dir.write(c"cgroup.kill", b"1")?;
+    // v2, from Linux 5.14 on: all that is below, at once. The file can be written to, and not read. Where it is missing, or refuses that,
+    // each one is killed by itself.
+    let kill_all = || sys::write_all(dir.open_plain(c"cgroup.kill", OpenFlags::WRONLY)?.borrow(), b"1");
+    if dir.has(c"cgroup.kill")? && kill_all().is_ok() {
         return Ok(bytes::field(dir.read(c"cgroup.events", &mut buffer)?, b"populated") == Some(b"1"));
     }
     // v1: SIGKILL does not reach what is frozen.

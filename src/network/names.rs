@@ -2,11 +2,11 @@
 //!
 //! Beside the records there is a folder for each bridge, and in it the file `names` with a line for each container, the oldest first.
 //! Whoever looks for a name gets the first line that has it: so one that has the name of an older one has a file of its own, where
-//! its own line stands first (two that start in the same moment may not know of each other). Those whose own lines are the same have
-//! one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder
-//! that each of them locks as long as it runs, and it is mounted into each. A mount is of an inode: so the file is never replaced.
-//! Whoever comes or goes locks the folder of the bridge and writes the lines of all into each such file, with one write(2) and then
-//! ftruncate(2): for a moment a reader may see the end of the old text after the new lines.
+//! its own line stands first (two that start in the same moment may not know of each other). All others whose own lines are the same
+//! have one `hosts` in common, so that a start takes no longer the more of them there are: it is in a folder that each of them locks
+//! as long as it runs, and it is mounted into each. A mount is of an inode: so the file is never replaced. Whoever comes or goes locks
+//! the folder of the bridge and writes the lines of all into each such file, with one write(2) and then ftruncate(2): for a moment a
+//! reader may see the end of the old text after the new lines.
 
 use super::bridge::Bridge;
 use crate::bytes::{self, Address, Put};

@@ -15,30 +15,37 @@ pub struct Ending {
     until: Option<u64>,
 }
 
-/// Begins to end a container: by SIGKILL; or, with a timeout in milliseconds, by the signal that is given, or the one that the
-/// container has asked for, or as SIGTERM to its mydocker does.
-pub fn begin_end(record: &Record, name: &CStr, gently: Option<(Option<u32>, Option<i32>)>) -> Result<Ending> {
+/// How `stop` ends a container.
+pub struct Gently {
+    /// How many milliseconds it has until SIGKILL; `None`: as long as it takes.
+    pub timeout: Option<u32>,
+    /// The signal, if it is another than the container has asked for, or SIGTERM.
+    pub signal: Option<i32>,
+}
+
+/// Begins to end a container: gently, by a signal to its mydocker, or at once by SIGKILL.
+pub fn begin_end(record: &Record, name: &CStr, gently: Option<&Gently>) -> Result<Ending> {
     let found = running(record, name);
     if found.is_err() && continue_just_ended(record)? {
         return Ok(Ending { process: None, until: None });
     }
     let (process, _, keeper) = found?;
     let asked = Some(record.number(b"stop") as i32).filter(|asked| *asked != 0);
-    let signal = gently.and_then(|(_, signal)| signal).or(asked).unwrap_or(libc::SIGTERM);
+    let signal = gently.and_then(|gently| gently.signal).or(asked).unwrap_or(libc::SIGTERM);
     // SIGKILL is for the container, whose keeper is to clean up.
-    let timeout = gently.map(|(timeout, _)| timeout).filter(|_| signal != libc::SIGKILL);
+    let gently = gently.filter(|_| signal != libc::SIGKILL);
     if let Some(keeper) = sys::pidfd_if_alive(keeper)?
         // Its child still runs: it has not ended, and this is no other process.
         && record.process()?.is_some()
     {
-        if timeout.is_some() {
+        if gently.is_some() {
             sys::pidfd_send_signal(keeper.borrow(), signal)?;
         }
         // One that is stopped is to go on: it has to clean up.
         sys::pidfd_send_signal(keeper.borrow(), libc::SIGCONT)?;
     }
-    match timeout {
-        Some(timeout) => {
+    match gently {
+        Some(Gently { timeout, .. }) => {
             let until = timeout.map(|milliseconds| sys::monotonic() / 1000 + u64::from(milliseconds));
             Ok(Ending { process: Some(process), until })
         }
@@ -132,17 +139,16 @@ pub fn end_start(folder: Option<&Dir>, name: &CStr, record: &mut Record) -> Resu
 }
 
 /// Ends its restarts for good, and waits for the end of a pause, or of a start. A start that hangs gets the time that `stop` gives;
-/// then it is ended by SIGTERM, which its keeper passes on, or at last together with its keeper. `grace`: as the `timeout` of
-/// [`begin_end`].
-pub fn end_restarts(grace: Option<Option<u32>>, folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
+/// then it is ended by SIGTERM, which its keeper passes on, or at last together with its keeper.
+pub fn end_restarts(gently: Option<&Gently>, folder: &Dir, name: &CStr, record: &mut Record) -> Result<()> {
     let Some((keeper, ..)) = record.restarter()? else { return Ok(()) };
     for signal in [keep::NO_MORE, libc::SIGCONT] {
         sys::pidfd_send_signal(keeper.borrow(), signal)?;
     }
-    let mut left = match grace {
+    let mut left = match gently {
         None => SECOND,
-        Some(Some(milliseconds)) => i64::from(milliseconds) * (SECOND / 1000),
-        Some(None) => i64::MAX,
+        Some(Gently { timeout: Some(milliseconds), .. }) => i64::from(*milliseconds) * (SECOND / 1000),
+        Some(_) => i64::MAX,
     };
     let (mut signal, mut pause) = (libc::SIGTERM, 0);
     while record.alive && record.process()?.is_none() {

@@ -1,6 +1,6 @@
 //! The commands about containers that have a record: each reads records, and sends signals. None keeps anything.
 
-use super::ending::{Ending, await_start, begin_end, end_restarts, end_start, finish_end};
+use super::ending::{Ending, Gently, await_start, begin_end, end_restarts, end_start, finish_end};
 use super::named::{KILLED, NO_CONTAINER, UNSEEN, find, running};
 use super::order::{Act, Order};
 use super::pause::freeze;
@@ -67,6 +67,8 @@ struct Found {
 fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Found> {
     let mut record = find(folder, name)?;
     let signal = order.signal.unwrap_or(libc::SIGKILL);
+    let by_stop = Gently { timeout: order.timeout, signal: order.signal };
+    let gently = Some(&by_stop).filter(|_| order.act == Act::Stop);
     let is_end = match order.act {
         Act::Stop => true,
         Act::Remove => order.force,
@@ -85,8 +87,7 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
         was_alive |= record.end_leftovers(name)?;
     }
     if is_end && let Some(folder) = folder {
-        let grace = (order.act == Act::Stop).then_some(order.timeout);
-        end_restarts(grace, folder, name, &mut record)?;
+        end_restarts(gently, folder, name, &mut record)?;
         record.continue_entered()?;
         // v1: no signal reaches what is frozen.
         if record.process()?.is_some() {
@@ -97,7 +98,7 @@ fn begin(order: &Order, folder: Option<&Dir>, name: &'static CStr) -> Result<Fou
         // As docker has it, one that has ended is stopped; and one may end in the pause before a restart.
         Act::Stop | Act::Remove if !record.alive => None,
         Act::Kill if was_alive && !record.alive => None,
-        Act::Stop => Some(begin_end(&record, name, Some((order.timeout, order.signal)))?),
+        Act::Stop => Some(begin_end(&record, name, gently)?),
         Act::Remove if order.force => Some(begin_end(&record, name, None)?),
         // As docker has it, nothing runs any more when it says so: rm can follow.
         Act::Kill if signal == libc::SIGKILL => Some(begin_end(&record, name, None)?),
