@@ -81,7 +81,7 @@ pub fn value<'a>(variable: &'a CStr, key: &[u8]) -> Option<&'a [u8]> {
 
 /// The value of `key` in `environment`; like getenv(3), of its first assignment.
 pub fn get(environment: &[&'static CStr], key: &[u8]) -> Option<&'static [u8]> {
-    environment.iter().find_map(|variable| variable.to_bytes().strip_prefix(key)?.strip_prefix(b"="))
+    environment.iter().find_map(|variable| value(variable, key))
 }
 
 #[cfg(test)]

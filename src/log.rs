@@ -122,8 +122,7 @@ impl Log {
     /// Takes one piece, and returns how long it was. What cannot be read any more is closed: nobody waits for room in it.
     pub fn take(&mut self) -> Result<usize> {
         let Some(pipe) = self.pipe.take() else { return Ok(0) };
-        let read = sys::read(pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default());
-        let n = read?;
+        let n = sys::read(pipe.borrow(), self.buffer.get_mut(HEADER..).unwrap_or_default())?;
         self.pipe = Some(pipe);
         self.tell_loss();
         let buffer = core::mem::take(&mut self.buffer);
@@ -273,7 +272,6 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
     if let Some(tail) = view.tail {
         if let Some(old) = &mut old {
             damage = printer.count(old);
-            old.at = 0;
         }
         printer.count(&mut log)?;
         printer.skip = (printer.lines + u64::from(printer.in_line)).saturating_sub(tail);
@@ -410,16 +408,20 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    /// Counts the lines to its end, and goes back to its beginning.
+    /// Counts the lines to its end, or to where it is damaged, and goes back to its beginning.
     fn count(&mut self, reader: &mut Reader) -> Result<()> {
-        while let Some((time, piece)) = reader.next()? {
-            if time >= self.view.since {
-                self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.in_line = piece.last().is_some_and(|byte| *byte != b'\n');
+        let counted = loop {
+            match reader.next() {
+                Ok(Some((time, piece))) if time >= self.view.since => {
+                    self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    self.in_line = piece.last().is_some_and(|byte| *byte != b'\n');
+                }
+                Ok(Some(_)) => {}
+                end => break end.map(|_| ()),
             }
-        }
+        };
         reader.at = 0;
-        Ok(())
+        counted
     }
 
     /// Ends a line that is not whole.

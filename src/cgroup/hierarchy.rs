@@ -1,5 +1,6 @@
 //! Where this host has its cgroups: which hierarchy carries which controller, and where this process is in it.
 
+use super::Group;
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Result};
 use crate::host::Host;
@@ -126,6 +127,20 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
+    /// Opens one of its cgroups, which the user may have named. On v1 it is to be in the hierarchies of `all` groups: those are listed
+    /// where it does not exist.
+    pub fn open(&self, cgroup: &CStr, all: &[&Group]) -> Result<Dir> {
+        Dir::open(Some(&self.top), cgroup).map_err(|e| {
+            let mut hint = b"make it first".to_vec();
+            for (at, group) in all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
+                hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });
+                hint.put(group.hierarchy.list.to_bytes());
+            }
+            hint.put(b"; or name another with --cgroup-parent");
+            e.hint_for(&[(Errno::ENOENT, str::from_utf8(hint.leak()).unwrap_or_default())])
+        })
+    }
+
     /// It is v1's with the freezer.
     pub fn has_freezer(&self) -> bool {
         self.version == Version::V1 && self.controllers.has(Controller::Freezer)

@@ -5,7 +5,7 @@
 use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Hierarchy, Version};
-use crate::bytes::{self, Put, Set};
+use crate::bytes::{self, Set};
 use crate::error::{Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::mountinfo;
@@ -29,15 +29,7 @@ step! {
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let opened = Dir::open(Some(&self.group.hierarchy.top), self.group.parent).map_err(|e| {
-            let mut hint = b"make it first".to_vec();
-            for (at, group) in self.all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
-                hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });
-                hint.put(group.hierarchy.list.to_bytes());
-            }
-            hint.put(b"; or name another with --cgroup-parent");
-            e.hint_for(&[(Errno::ENOENT, str::from_utf8(hint.leak()).unwrap_or_default())])
-        });
+        let opened = self.group.hierarchy.open(self.group.parent, self.all);
         keep_unless_refused(self.group, opened, &self.group.parent_dir)
     }
 }

@@ -7,7 +7,6 @@ use super::limits::{Comparison, Settings};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::spec::limits::{Limit, Limits, PERIOD};
-use crate::sys::Dir;
 use alloc::vec::Vec;
 use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
@@ -94,9 +93,7 @@ pub fn choose_parent(
 ) -> Result<&'static CStr> {
     let Some(wanted) = wanted else { return nearest(hierarchy, needed) };
     // If it does not exist, this error names it.
-    Dir::open(Some(&hierarchy.top), wanted)
-        .map(|_| wanted)
-        .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first, or name another with --cgroup-parent")]))
+    hierarchy.open(wanted, &[]).map(|_| wanted)
 }
 
 /// Adds what must be enabled for a group in `parent`, from the top down. Limits that the user asked for need those of the

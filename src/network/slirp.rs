@@ -12,12 +12,11 @@ use core::ffi::CStr;
 const SLIRP: &CStr = c"/usr/bin/slirp4netns";
 const PASTA: &CStr = c"/usr/bin/pasta";
 
-/// Whether the program that this network needs is there.
+/// Whether the program is there that this network needs, which is one of the two.
 pub fn check(network: Network) -> Result<()> {
     let (program, hint) = match network {
-        Network::Slirp => (SLIRP, "it is looked for there alone: install the package slirp4netns"),
         Network::Pasta => (PASTA, "it is looked for there alone: install the package passt"),
-        _ => return Ok(()),
+        _ => (SLIRP, "it is looked for there alone: install the package slirp4netns"),
     };
     match sys::is_executable(program) {
         true => Ok(()),
