@@ -90,7 +90,7 @@ impl Error {
         let cause = Cause::new(Kind::Call, call, b"", "");
         cause.errno = errno;
         cause.subject.put(text);
-        if !path.is_empty() {
+        if path.iter().any(|part| !part.is_empty()) {
             cause.subject.put_quoted(path);
         }
         Error(cause)
@@ -190,6 +190,13 @@ impl Error {
         }
         let cause = self.0.copy();
         cause.usual_hint = command;
+        Error(cause)
+    }
+
+    /// The same failure with this text, as it is, as its subject.
+    pub fn about_text(self, text: &[u8]) -> Self {
+        let cause = self.0.copy();
+        cause.subject = Subject::plain(text);
         Error(cause)
     }
 

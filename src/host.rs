@@ -1,6 +1,6 @@
 //! What this host offers, and what mydocker has been started with, as data. Only what a run needs is read.
 
-use crate::bytes::{self, Set};
+use crate::bytes;
 use crate::error::Result;
 use crate::mountinfo::{self, Mount};
 use crate::spec::{Capabilities, Content, Limits, Spec, Volume};
@@ -90,8 +90,8 @@ pub struct Status {
     pub inheritable: Capabilities,
     /// It has supplementary groups.
     pub has_groups: bool,
-    /// The CPUs that it may run on, if /proc tells.
-    pub cpus: Option<Set>,
+    /// The list of the CPUs that it may run on, if /proc tells.
+    pub cpus: Option<&'static [u8]>,
 }
 
 /// Whether another process or another host answers for a filesystem of this type.
@@ -128,7 +128,7 @@ impl Status {
             bounding: Capabilities(set(b"CapBnd:").unwrap_or(Capabilities::ALL.0)),
             permitted: Capabilities(set(b"CapPrm:").unwrap_or(Capabilities::ALL.0)),
             inheritable: Capabilities(set(b"CapInh:").unwrap_or(Capabilities::ALL.0)),
-            cpus: bytes::field(file, b"Cpus_allowed_list:").and_then(|list| bytes::list(list).ok()),
+            cpus: bytes::field(file, b"Cpus_allowed_list:").map(|list| &*list.to_vec().leak()),
             has_groups: bytes::field(file, b"Groups:").is_none_or(|groups| !groups.is_empty()),
         }
     }

@@ -59,13 +59,9 @@ pub fn is_below(mount: &Mount, top: u64, all: &[Mount]) -> bool {
 
 /// `mount`, the mount that it is in, and so on, as far as `all` lists them.
 fn with_parents<'m, 'a>(mount: &'m Mount<'a>, all: &'m [Mount<'a>]) -> impl Iterator<Item = &'m Mount<'a>> {
+    let parent_of = |mount: &&Mount| all.iter().find(|other| other.id == mount.parent && other.id != mount.id);
     // The ids of a damaged file may lead in a circle.
-    core::iter::successors(Some(mount), |mount| parent_of(mount, all)).take(1 + all.len())
-}
-
-/// The mount that `mount` is in, if `all` lists it.
-fn parent_of<'m, 'a>(mount: &Mount, all: &'m [Mount<'a>]) -> Option<&'m Mount<'a>> {
-    all.iter().find(|other| other.id == mount.parent && other.id != mount.id)
+    core::iter::successors(Some(mount), parent_of).take(1 + all.len())
 }
 
 /// Whether no path leads to `mount`, because another one of `all` covers it. The order of the lines does not tell: what an initramfs
@@ -76,16 +72,15 @@ pub fn is_hidden(mount: &Mount, all: &[Mount]) -> bool {
         return true;
     }
     with_parents(mount, all).any(|below| {
-        // What is mounted on the same parent, on a directory above; or what is mounted on the root, and not the root itself.
-        let covers =
-            |other: &Mount| other.parent == below.parent && other.id != below.id && is_above(other.point, below.point);
-        all.iter().any(covers) || below.point == b"/" && parent_of(below, all).is_some()
+        // What is mounted on the same parent, on a directory above that is not the root.
+        let covers = |other: &Mount| {
+            let is_above = other.point != b"/" && below.point.get(other.point.len()) == Some(&b'/');
+            other.parent == below.parent && other.id != below.id && is_above && below.point.starts_with(other.point)
+        };
+        // What is mounted on the root, and not the root itself.
+        let is_on_root = below.point == b"/" && with_parents(below, all).nth(1).is_some();
+        is_on_root || all.iter().any(covers)
     })
-}
-
-/// Whether the directory `above`, which is not the root, is one above `point`.
-fn is_above(above: &[u8], point: &[u8]) -> bool {
-    above != b"/" && point.starts_with(above) && point.get(above.len()) == Some(&b'/')
 }
 
 /// A field with its `\ooo` escapes decoded, as a path for a call. The kernel escapes blank, tab, newline and backslash; this

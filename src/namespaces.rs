@@ -3,8 +3,8 @@
 use crate::cgroup::directory;
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Error, Result};
-use crate::step::{Child, ChildStep, Parent, ParentStep, there};
-use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, OpenFlags, Pid, Place, Stack};
+use crate::step::{Child, ChildStep, Parent, ParentStep, missing};
+use crate::sys::{self, CloneFlags, Fd, FdRef, Loop, OpenFlags, Pid, Place, Stack, magic};
 use core::ffi::CStr;
 use core::mem;
 
@@ -212,7 +212,7 @@ step! {
 
 impl ChildStep for Appear {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let successor = there(child.successor.take(), "memory that both share")?;
+        let successor = child.successor.take().ok_or_else(|| missing("memory that both share"))?;
         // Nobody in the container is to change what is written there.
         successor.keep_from_children()?;
         // They are closed below: by their numbers, with all the others.
@@ -311,7 +311,7 @@ impl ChildStep for JoinProcesses {
         sys::chroot()?;
         sys::fchdir(&directory, c".")?;
         // The container may have mounted something else there.
-        if !sys::is_on_proc(proc.borrow())? && !child.is_rehearsal {
+        if sys::filesystem(proc.borrow())? != magic::PROC && !child.is_rehearsal {
             return Err(Error::refused("no --pid container:", self.name.to_bytes(), "it has no /proc"));
         }
         child.proc = Some(proc);

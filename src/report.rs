@@ -58,7 +58,7 @@ impl ParentStep for WriteCidFile {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let hint = (Errno::EEXIST, "its container may still run: remove the file, or name another one");
         let Some((directory, name)) = self.output.take() else { return Ok(()) };
-        let path = sys::path_below(Some(&directory), name).concat();
+        let path = sys::path_below(Some(&directory), name);
         sys::create(Some(directory.fd()), name, self.id).map_err(|e| e.about(&path).hint_for(&[hint]))?;
         parent.cid_file = Some((directory, name));
         Ok(())

@@ -397,8 +397,8 @@ pub trait Stop {
 }
 
 /// What an earlier step was to leave: it stands before this one in the plan. A step that did nothing without it would go unnoticed.
-pub fn there<T>(left: Option<T>, what: &'static str) -> Result<T> {
-    left.ok_or_else(|| Error::refused("mydocker itself is wrong: no earlier step has left the", what.as_bytes(), ""))
+pub fn missing(what: &'static str) -> Error {
+    Error::refused("mydocker itself is wrong: no earlier step has left the", what.as_bytes(), "")
 }
 
 /// What one step leaves for a later one.

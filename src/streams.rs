@@ -12,20 +12,19 @@ use crate::userns::Maps;
 use core::ffi::CStr;
 
 /// Refuses a directory or an O_PATH descriptor as a stream: through `/proc/self/fd/0/..` it leads to every file of this host.
-pub fn check() -> Result<()> {
-    FdRef::STREAMS
-        .iter()
-        .zip(["stdin", "stdout", "stderr"])
-        .try_for_each(|(stream, name)| check_one(*stream, name.as_bytes()))
-}
-
-fn check_one(stream: FdRef, name: &[u8]) -> Result<()> {
-    if sys::is_directory_or_path(stream).map_err(|e| e.about(name))? {
-        let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
-        return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", name, hint));
+pub fn check(streams: &[(FdRef, &[u8])]) -> Result<()> {
+    for &(stream, name) in streams {
+        if sys::is_directory_or_path(stream).map_err(|e| e.about(name))? {
+            let hint = "the command could reach this host through it: open a file or a pipe there, or /dev/null";
+            return Err(Error::refused("a directory, or an O_PATH descriptor, as a stream:", name, hint));
+        }
     }
     Ok(())
 }
+
+/// The three standard streams.
+pub const STANDARD: [(FdRef<'static>, &[u8]); 3] =
+    [(FdRef::STDIN, b"stdin"), (FdRef::STDOUT, b"stdout"), (FdRef::STDERR, b"stderr")];
 
 /// Refuses such a descriptor among those from 3 on that are passed to the command, and a number that is not open: mydocker's own
 /// descriptors would get it.
@@ -33,7 +32,7 @@ pub fn check_passed(count: i32) -> Result<()> {
     for number in 3..3 + count {
         let name = bytes::to_decimal(number as u64);
         match FdRef::inherited(number) {
-            Some(stream) => check_one(stream, &name)?,
+            Some(stream) => check(&[(stream, &name)])?,
             None => {
                 return Err(Error::refused(
                     "a descriptor to pass is not open:",

@@ -3,8 +3,8 @@
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::passwd;
-use crate::step::{Child, ChildStep, User, there};
-use crate::sys::{self, Fd, FdRef, OpenFlags, record};
+use crate::step::{Child, ChildStep, User, missing};
+use crate::sys::{self, Fd, FdRef, OpenFlags, magic, record};
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -122,7 +122,7 @@ const NOT_IN_GROUP: &str = "it is not in the /etc/group inside: name a number";
 /// Looks up `word`, which is as [`passwd::user_and_group`] reads it. A number need not be in the files. Where a group is
 /// given, there are no supplementary groups.
 fn look_up(found_user: &mut User, word: &[u8], open: Open) -> Result<()> {
-    let wanted = there(passwd::user_and_group(word), "words of -u")?;
+    let wanted = passwd::user_and_group(word).ok_or_else(|| missing("words of -u"))?;
     let number = passwd::id(wanted.user);
     let mut found = false;
     let mut name = [0u8; 256];
@@ -217,7 +217,7 @@ fn each_line(path: &CStr, open: Open, see: &mut dyn FnMut(&[u8])) -> Result<()> 
     };
     let status = sys::statx_fd(file.borrow()).map_err(|e| e.about(path.to_bytes()))?;
     // A link into /proc leads to a file of the kernel.
-    if status.kind() != libc::S_IFREG || status.size > LARGEST || sys::is_on_proc(file.borrow())? {
+    if status.kind() != libc::S_IFREG || status.size > LARGEST || sys::filesystem(file.borrow())? == magic::PROC {
         return Ok(());
     }
     let (mut content, mut buffer) = (Vec::new(), [0; 16 * 1024]);

@@ -5,7 +5,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Cause, Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, Dir, FdRef, OpenFlags, Pid, Pointers, SigSet, Wait};
+use crate::sys::{self, Dir, FdRef, OpenFlags, Pid, Pointers, SigSet, Wait, magic};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -66,8 +66,8 @@ impl Maps {
         }
         let pid = bytes::to_decimal(child.0 as u64);
         let proc = Dir::open(None, bytes::c_string(&[b"/proc/", &pid]))?;
-        if !sys::is_on_proc(proc.fd())? {
-            return Err(Error::refused("not the kernel's:", proc.path(), "is /proc mounted?"));
+        if sys::filesystem(proc.fd())? != magic::PROC {
+            return Err(Error::refused("not the kernel's:", proc.path, "is /proc mounted?"));
         }
         proc.write(c"uid_map", only(self.inside(self.uid), self.uid))?;
         // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
@@ -116,7 +116,7 @@ impl Ids {
         Ids {
             in_userns,
             has_tty_group: bytes::split(&map, b'\n').any(has_tty),
-            may_leave_groups: bytes::trimmed(&setgroups) != b"deny",
+            may_leave_groups: setgroups.trim_ascii() != b"deny",
         }
     }
 }
@@ -191,7 +191,7 @@ fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
     bytes::split(file, b'\n').find_map(|line| {
         let mut fields = bytes::split(line, b':');
         let (owner, start, count) = (fields.next()?, fields.next()?, fields.next()?);
-        let (start, count) = (bytes::decimal(start).ok()?, bytes::decimal(bytes::trimmed(count)).ok()?);
+        let (start, count) = (bytes::decimal(start).ok()?, bytes::decimal(count.trim_ascii()).ok()?);
         let is_theirs = Some(owner) == name || bytes::decimal(owner) == Ok(uid.into());
         (is_theirs && count > 0).then_some(Range { start, count })
     })
@@ -260,7 +260,7 @@ pub fn explain(error: Error) -> Error {
 pub fn forbidden() -> Option<&'static str> {
     USERNS_SWITCHES.iter().find_map(|(file, value, hint)| {
         let mut buffer = [0u8; 16];
-        sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| bytes::trimmed(is) == *value).then_some(*hint)
+        sys::read_up_to(None, file, &mut buffer).is_ok_and(|is| is.trim_ascii() == *value).then_some(*hint)
     })
 }
 

@@ -6,8 +6,8 @@ use crate::root::create::{DIRECTORY, FILE, create_missing};
 use crate::root::enter::restrict;
 use crate::root::own;
 use crate::spec::{Content, Volume};
-use crate::step::{Child, ChildStep, Slot, there};
-use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, record};
+use crate::step::{Child, ChildStep, Slot, missing};
+use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, magic, record};
 use crate::writable;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -275,7 +275,7 @@ impl ChildStep for MountVolume {
             }
             other => other?,
         };
-        if sys::is_on_proc(target.borrow())? {
+        if sys::filesystem(target.borrow())? == magic::PROC {
             let hint = "it leads to /proc, where nothing can be mounted";
             return Err(Error::refused("no place for a mount:", path.to_bytes(), hint));
         }
@@ -325,7 +325,7 @@ impl MountVolume {
                     restrict(child, tree, path, attributes, self.propagation)?;
                 }
             }
-            (Content::Host { .. }, None) => there(None, "volume")?,
+            (Content::Host { .. }, None) => return Err(missing("volume")),
         }
         Ok(tree)
     }

@@ -11,4 +11,4 @@ mod split;
 pub use address::{Address, Subnet, parse_v6};
 pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size, to_decimal};
 pub use put::{FixedBytes, Put, Sink, commands_a_terminal};
-pub use split::{Parts, below, c_string, clean_path, field, has_part, position, split, split_once, trimmed, words};
+pub use split::{Parts, below, c_string, clean_path, field, has_part, path_in, position, split, split_once, words};

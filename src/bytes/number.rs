@@ -24,18 +24,13 @@ pub fn decimal(bytes: &[u8]) -> Result<u64, Malformed> {
         if !byte.is_ascii_digit() {
             return Err(Malformed::Form);
         }
-        match with_digit(n, *byte) {
+        match n.checked_mul(10).and_then(|n| n.checked_add(u64::from(byte - b'0'))) {
             Some(next) => n = next,
             // A later byte may still show that this is no number at all.
             None => is_too_large = true,
         }
     }
     if is_too_large { Err(Malformed::Overflow) } else { Ok(n) }
-}
-
-/// `n` with one more decimal digit behind it; `None` if the number is too large.
-fn with_digit(n: u64, digit: u8) -> Option<u64> {
-    n.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
 }
 
 /// Parses hexadecimal digits without a prefix, as /proc/PID/status writes sets of signals and capabilities. No digits
@@ -65,12 +60,17 @@ pub fn size(bytes: &[u8]) -> Result<u64, Malformed> {
     // Nine digits tell one byte of a gigabyte from the next.
     let fraction = match decimal(fraction) {
         Err(Malformed::Form) => return Err(Malformed::Form),
-        _ => (0..9).fold(0, |n, at| 10 * n + u64::from(fraction.get(at).map_or(0, |digit| digit - b'0'))),
+        _ => first_digits(fraction, 9),
     };
     // A fraction of a byte is nothing. Any other unit is 2^10 at least: 2^9 of it and of 10^9 cancel out, which leaves 61 bits.
     let fraction = if shift == 0 { 0 } else { (fraction << (shift - 9)) / 5u64.pow(9) };
     let size = decimal(whole)?.checked_mul(1 << shift).and_then(|size| size.checked_add(fraction));
     size.filter(|size| *size <= i64::MAX as u64).ok_or(Malformed::Overflow)
+}
+
+/// The number that the first `count` of these `digits` make, with zeros behind them if there are fewer.
+fn first_digits(digits: &[u8], count: usize) -> u64 {
+    (0..count).fold(0, |n, at| 10 * n + u64::from(digits.get(at).map_or(0, |digit| digit - b'0')))
 }
 
 /// The power of two that a unit such as `m`, `mb` or `mib` stands for.
@@ -87,11 +87,9 @@ pub fn cpus(bytes: &[u8]) -> Result<u64, Malformed> {
     if whole.is_empty() && fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
         return Err(Malformed::Form);
     }
-    let mut micros = if whole.is_empty() { 0 } else { decimal(whole)? };
-    for at in 0..5 {
-        micros = with_digit(micros, fraction.get(at).copied().unwrap_or(b'0')).ok_or(Malformed::Overflow)?;
-    }
-    Ok(micros)
+    let whole = if whole.is_empty() { 0 } else { decimal(whole)? };
+    let micros = whole.checked_mul(100_000).and_then(|micros| micros.checked_add(first_digits(fraction, 5)));
+    micros.ok_or(Malformed::Overflow)
 }
 
 /// A set of CPUs or memory nodes, made by [`list`]. Two lists with the same members are equal, however they are written.

@@ -75,13 +75,8 @@ pub fn field<'a>(file: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     split(file, b'\n').find_map(|line| {
         let value = line.strip_prefix(key)?;
         value.first().filter(|byte| byte.is_ascii_whitespace())?;
-        Some(trimmed(value))
+        Some(value.trim_ascii())
     })
-}
-
-/// `bytes` without the blanks and newlines around them: files of /proc and /sys end with a newline.
-pub fn trimmed(bytes: &[u8]) -> &[u8] {
-    bytes.trim_ascii()
 }
 
 /// The parts, joined, as a C string, up to the first NUL. The memory is never freed.
@@ -97,6 +92,16 @@ pub fn below<'a>(path: &'a [u8], top: &[u8]) -> Option<&'a [u8]> {
     // Only the root itself ends with a slash.
     let top = top.strip_suffix(b"/").unwrap_or(top);
     path.strip_prefix(top).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// The path of `name` in the directory `dir`, in parts; `name` itself if there is no directory.
+pub fn path_in<'a>(dir: &'a [u8], name: &'a [u8]) -> [&'a [u8]; 3] {
+    match name.strip_prefix(b".").unwrap_or(name) {
+        _ if dir.is_empty() => [name, b"", b""],
+        [] => [dir, b"", b""],
+        [b'/', rest @ ..] => [dir, b"/", rest],
+        _ => [dir, b"/", name],
+    }
 }
 
 /// `path` as an absolute path without empty parts, `.` and `..`. Like docker, it does not look at the file system: `..`

@@ -63,13 +63,13 @@ pub fn create(parent: &Dir, name: &CStr, version: Version) -> Result<Dir> {
 
 /// What is in the way of the directory `name` in `parent`.
 fn refused(says: &'static str, parent: &Dir, name: &CStr, hint: &'static str) -> Error {
-    Error::refused(says, &[parent.path(), b"/", name.to_bytes()].concat(), hint)
+    Error::refused(says, &[parent.path, b"/", name.to_bytes()].concat(), hint)
 }
 
 /// Once it is locked, everybody may look into it.
 fn show(dir: Option<Dir>) -> Result<Option<Dir>> {
     if let Some(dir) = &dir {
-        sys::fchmod(dir.fd(), OURS | 0o755).map_err(|e| e.about(dir.path()))?;
+        sys::fchmod(dir.fd(), OURS | 0o755).map_err(|e| e.about(dir.path))?;
     }
     Ok(dir)
 }
@@ -165,7 +165,7 @@ pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
 /// The directory `name`, locked, if it is a leftover of ours.
 fn leftover(parent: &Dir, name: &CStr) -> Option<Dir> {
     let dir = lock(parent, name).ok()??;
-    sys::mode(dir.fd(), dir.path()).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
+    sys::mode(dir.fd(), dir.path).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
 }
 
 /// Removes `name` if it is a leftover of ours.
@@ -258,7 +258,7 @@ pub fn memory(dir: &Dir, version: Version) -> Option<Memory> {
     let kills = bytes::decimal(bytes::field(dir.read(events, &mut buffer).ok()?, b"oom_kill")?).ok()?;
     let peak = match kills {
         0 => None,
-        _ => dir.read(peak, &mut buffer).ok().and_then(|peak| bytes::decimal(bytes::trimmed(peak)).ok()),
+        _ => dir.read(peak, &mut buffer).ok().and_then(|peak| bytes::decimal(peak.trim_ascii()).ok()),
     };
     Some(Memory { kills, peak })
 }

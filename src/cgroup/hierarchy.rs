@@ -62,7 +62,7 @@ impl Controllers {
 
     /// Those in a list of the kernel's names, which commas divide in /proc/PID/cgroup, and blanks in the files of v2.
     pub fn in_list(list: &[u8], divider: u8) -> Controllers {
-        let list = bytes::trimmed(list);
+        let list = list.trim_ascii();
         Controllers::that_are(&|controller| bytes::has_part(list, divider, controller.name().as_bytes()))
     }
 

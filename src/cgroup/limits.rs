@@ -38,7 +38,7 @@ pub fn v1(
             None => {
                 let path = bytes::c_string(&[parent.to_bytes(), b"/", file.to_bytes()]);
                 let mut buffer = [0u8; 4096];
-                hierarchy.top.read(path, &mut buffer).map(|list| &*bytes::trimmed(list).to_vec().leak())
+                hierarchy.top.read(path, &mut buffer).map(|list| &*list.trim_ascii().to_vec().leak())
             }
         };
         let [cpus, mems] = if hierarchy.noprefix { [c"cpus", c"mems"] } else { [c"cpuset.cpus", c"cpuset.mems"] };
@@ -128,7 +128,7 @@ impl Setting {
     }
 
     fn compare(&self, file: &'static CStr, got: &[u8]) -> Result<()> {
-        let got = bytes::trimmed(got);
+        let got = got.trim_ascii();
         if same(self.comparison, self.value, got) {
             return Ok(());
         }

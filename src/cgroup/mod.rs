@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Limit, Limits, Spec};
 use crate::step::Slot;
-use crate::sys::{self, Dir};
+use crate::sys::{self, Dir, magic};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -212,9 +212,9 @@ fn group(
 ) -> Result<&'static Group> {
     // Controllers are enabled in files of v2. On v1 nothing is written before the new directory has shown a cgroup.procs.
     if hierarchy.version == Version::V2
-        && !sys::is_on_cgroup(hierarchy.top.fd()).map_err(|e| e.about(hierarchy.top.path()))?
+        && !magic::CGROUPS.contains(&sys::filesystem(hierarchy.top.fd()).map_err(|e| e.about(hierarchy.top.path))?)
     {
-        return Err(Error::refused("no cgroup at", hierarchy.top.path(), "another mount is there"));
+        return Err(Error::refused("no cgroup at", hierarchy.top.path, "another mount is there"));
     }
     let wanted = parent.map(|path| {
         let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
@@ -237,7 +237,7 @@ fn group(
     };
     let Settings(settings) = settings;
     let below = parent.to_bytes().get(1..).unwrap_or_default();
-    let path = bytes::c_string(&[hierarchy.top.path(), below, b"/", name.to_bytes()]);
+    let path = bytes::c_string(&[hierarchy.top.path, below, b"/", name.to_bytes()]);
     Ok(Box::leak(Box::new(Group {
         hierarchy,
         name,

@@ -5,7 +5,7 @@
 use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Hierarchy, Version};
-use crate::bytes::{self, Set};
+use crate::bytes;
 use crate::error::{Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::mountinfo;
@@ -174,9 +174,9 @@ impl ChildStep for SetAffinity {
 
 impl SetAffinity {
     /// To a list of CPUs. `None`: `own`, the CPUs of this process, has them all; or there are more CPUs than a mask has.
-    pub fn new(list: &[u8], own: Option<&Set>) -> Option<SetAffinity> {
+    pub fn new(list: &[u8], own: Option<&[u8]>) -> Option<SetAffinity> {
         let set = bytes::list(list).ok()?;
-        if own.is_some_and(|own| own.has_all(&set)) {
+        if own.and_then(|own| bytes::list(own).ok()).is_some_and(|own| own.has_all(&set)) {
             return None;
         }
         let mut mask = Box::new(CpuMask([0; 16]));
@@ -280,7 +280,7 @@ impl MountCgroup {
                 is_mounted = true;
             }
         }
-        let point = bytes::c_string(&[hierarchy.top.path()]);
+        let point = bytes::c_string(&[hierarchy.top.path]);
         is_mounted.then_some(MountCgroup { hierarchy, group, point, flags, bound })
     }
 }

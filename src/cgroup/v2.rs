@@ -116,7 +116,7 @@ pub fn enable(
             if holds_processes(hierarchy, dir)? {
                 return Err(Error::refused(
                     "cgroup",
-                    &[hierarchy.top.path(), dir.get(1..).unwrap_or_default()].concat(),
+                    &[hierarchy.top.path, dir.get(1..).unwrap_or_default()].concat(),
                     "it holds processes, so its children cannot have controllers; name another with --cgroup-parent",
                 ));
             }
@@ -136,7 +136,7 @@ fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> 
         let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {
             return Err(Error::refused(
                 "no cgroup above the caller's can have children:",
-                hierarchy.top.path(),
+                hierarchy.top.path,
                 "name one without processes with --cgroup-parent",
             ));
         };
@@ -201,13 +201,13 @@ fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {
         let path = file(dir, name);
         let value = match hierarchy.top.read(path, &mut buffer) {
             Err(e) if e.is(Errno::ENOENT) => continue,
-            other => bytes::trimmed(other?),
+            other => other?.trim_ascii(),
         };
         // cpu.max keeps its period when its quota is lifted.
         if value != *unlimited && !value.starts_with(b"max ") {
             return Err(Error::refused(
                 "the caller's cgroup has a limit, and cannot have children:",
-                &[hierarchy.top.path(), path.to_bytes().get(1..).unwrap_or_default()].concat(),
+                &[hierarchy.top.path, path.to_bytes().get(1..).unwrap_or_default()].concat(),
                 "name a cgroup to use with --cgroup-parent",
             ));
         }

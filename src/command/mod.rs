@@ -8,7 +8,7 @@ use crate::environment::{self, DEFAULT_PATH, Environment, PATH_ASSIGNMENT};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Child, ChildStep, Parent, ParentStep, Slot, there};
+use crate::step::{Child, ChildStep, Parent, ParentStep, Slot, missing};
 use crate::sys::{self, Fd, FdRef, OpenFlags, Pointers, SharedWords};
 use crate::writable::{self, Writable};
 use alloc::vec::Vec;
@@ -284,7 +284,7 @@ step! {
 
 impl ChildStep for ReceiveCommand {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let pipe = there(child.pipes.command_read.as_ref(), "command pipe")?;
+        let pipe = child.pipes.command_read.as_ref().ok_or_else(|| missing("command pipe"))?;
         let mut filled = 0;
         while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
             match sys::read(pipe.borrow(), room).map_err(|e| e.about(b"command pipe"))? {
@@ -324,9 +324,9 @@ step! {
 impl ChildStep for Execute {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let message: &'static [u8] = core::mem::take(&mut child.message).leak();
-        let (length, words) = there(message.split_first_chunk::<4>(), "command")?;
+        let (length, words) = message.split_first_chunk::<4>().ok_or_else(|| missing("command"))?;
         let words = words.get(..u32::from_ne_bytes(*length) as usize).unwrap_or_default();
-        let mut command = there(self.command.take(), "environment")?;
+        let mut command = self.command.take().ok_or_else(|| missing("environment"))?;
         if self.home_of_user
             && let Ok(home) = CStr::from_bytes_until_nul(core::mem::take(&mut child.user.home).leak())
         {

@@ -559,5 +559,5 @@ impl ChildStep for ConfigureInterfaces {
 
 /// Whether this host forwards packets.
 pub fn forwards() -> bool {
-    record::make(|| sys::read_file(FORWARD)).is_ok_and(|content| bytes::trimmed(&content) != b"0")
+    record::make(|| sys::read_file(FORWARD)).is_ok_and(|content| content.trim_ascii() != b"0")
 }

@@ -176,7 +176,7 @@ impl ParentStep for MakeHosts {
         let place = Place { records, bridge, folder, own, name, text, is_apart, interface: None };
         // From here on `leave` removes it.
         let Place { folder, own, .. } = parent.place.insert(place);
-        self.names.path.set(Some(bytes::c_string(&[own.path(), b"/hosts"])));
+        self.names.path.set(Some(bytes::c_string(&[own.path, b"/hosts"])));
         unlock(folder)
     }
 }
@@ -330,7 +330,7 @@ fn remove(folder: &Dir, name: &CStr, own: &Dir) -> Result<()> {
 fn read(dir: &Dir, name: &CStr) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let file = dir.create_file(name, OpenFlags::NONE)?;
-    sys::read_to_end(file.borrow(), &mut text).map_err(|e| e.about(dir.path())).map(|()| text)
+    sys::read_to_end(file.borrow(), &mut text).map_err(|e| e.about(dir.path)).map(|()| text)
 }
 
 /// Writes a file in its place.
@@ -338,7 +338,7 @@ fn write(dir: &Dir, name: &CStr, text: &[u8]) -> Result<Fd> {
     let file = dir.create_file(name, OpenFlags::WRONLY)?;
     sys::write_all(file.borrow(), text)
         .and_then(|()| sys::ftruncate(&file, text.len()))
-        .map_err(|e| e.about(dir.path()))
+        .map_err(|e| e.about(dir.path))
         .map(|()| file)
 }
 

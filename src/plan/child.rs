@@ -245,7 +245,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     for group in &parts.groups {
         steps.add(JoinCgroup { group, file: group.joining_file() });
     }
-    if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
+    if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus)) {
         steps.add(step);
     }
     if has_namespace {

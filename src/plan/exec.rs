@@ -92,7 +92,7 @@ pub fn make(
     for group in &target.groups {
         child.add(JoinCgroup { group, file: group.joining_file() });
     }
-    if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus.as_ref())) {
+    if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus)) {
         child.add(step);
     }
     if let Some(input) = &parts.input {

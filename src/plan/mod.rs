@@ -211,7 +211,7 @@ impl Parts {
 
     /// Looks at the three streams.
     fn find_input(&mut self, spec: &Spec, own_root: bool) -> Result<()> {
-        streams::check()?;
+        streams::check(&streams::STANDARD)?;
         // With a terminal, or detached, the command does not have the caller's stdin.
         if (own_root || spec.read_only) && !spec.tty && !spec.detach {
             self.input = Input::find(self.maps, self.ids.in_userns)?;

@@ -35,7 +35,7 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
                 let mut buffer = [0; 256];
                 let file = if file == FREEZER_STATE { file } else { c"cgroup.events" };
                 let text = dir.read_plain(file, &mut buffer)?;
-                Ok(bytes::field(text, b"frozen").unwrap_or(bytes::trimmed(text)) == value)
+                Ok(bytes::field(text, b"frozen").unwrap_or(text.trim_ascii()) == value)
             };
             for _ in 0..FREEZE_TURNS {
                 if is_done()? {

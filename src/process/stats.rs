@@ -95,7 +95,7 @@ pub fn record(begun: &Begun, to: StatsTo, plan: &Plan, ending: &Ending) -> Vec<u
     if let Some(error) = ending.error {
         error.print(&mut message);
     }
-    put_string(&mut out, bytes::trimmed(message.strip_prefix(&b"mydocker: "[..]).unwrap_or_default()));
+    put_string(&mut out, message.strip_prefix(&b"mydocker: "[..]).unwrap_or_default().trim_ascii());
     begin_field(&mut out, json, "ports");
     put_string(&mut out, ending.ports);
     let [user, system] = sys::cpu_time_of_children();
@@ -168,7 +168,7 @@ impl Counter {
                 let content = content(group, file, &mut buffer);
                 let number = match key {
                     Some(key) => bytes::field(content, key).unwrap_or_default(),
-                    None => bytes::trimmed(content),
+                    None => content.trim_ascii(),
                 };
                 if let Ok(number) = bytes::decimal(number) {
                     return Some(if *key == Some(THROTTLED_TIME) { number / 1000 } else { number });
@@ -194,7 +194,7 @@ fn put_limits(out: &mut Vec<u8>, json: bool, plan: &Plan) {
             out.put(b",\"value\":");
             out.put_json(setting.value);
             out.put(b",\"in_force\":");
-            put_string(out, bytes::trimmed(held));
+            put_string(out, held.trim_ascii());
             out.put(if setting.explicit { b",\"asked\":true}" } else { b",\"asked\":false}" });
         }
     }

@@ -95,7 +95,7 @@ fn count_lines(file: &sys::Fd) -> Option<u64> {
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    bytes::decimal(bytes::trimmed(text)).ok()
+    bytes::decimal(text.trim_ascii()).ok()
 }
 
 /// The files that say how much memory is in use, and how much may be.

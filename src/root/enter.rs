@@ -8,7 +8,7 @@ use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo::{self, Mount};
 use crate::step::{Child, ChildStep, Own};
-use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, magic};
 use crate::writable;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -131,7 +131,7 @@ pub fn restrict(
 /// The same before Linux 5.12: each mount by itself, as the container's /proc lists them. `None`: it has no /proc yet.
 fn restrict_one_by_one(child: &mut Child, tree: &Fd, path: &CStr, attributes: MountAttr) -> Option<Result<()>> {
     let mounts = sys::open(own::enter(child, c"/proc/self/mountinfo").ok()?, OpenFlags::NONE).ok()?;
-    if !sys::is_on_proc(mounts.borrow()).ok()? {
+    if sys::filesystem(mounts.borrow()).ok()? != magic::PROC {
         return None;
     }
     let mut file = Vec::new();

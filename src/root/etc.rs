@@ -8,7 +8,7 @@ use crate::bytes::{self, Address, Put, parse_v6};
 use crate::error::{Errno, Error, Result};
 use crate::spec::{Network, Spec, Volume};
 use crate::step::{Child, ChildStep, Slot};
-use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags};
+use crate::sys::{self, Fd, MountAttr, MountFlags, OpenFlags, magic};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -271,7 +271,7 @@ impl ChildStep for BindEtcFile {
             return leave_out();
         }
         // A link may lead to /proc, where nothing is to be mounted.
-        if sys::is_on_proc(target.borrow())? {
+        if sys::filesystem(target.borrow())? == magic::PROC {
             return leave_out();
         }
         if let Some(tree) = tree.and_then(Slot::take) {

@@ -165,7 +165,7 @@ pub fn thermal_counters() -> Vec<&'static CStr> {
     }
     // A list such as 0-3,8-11: its last number is the highest. CPUs between may be offline.
     let present = sys::read_file(c"/sys/devices/system/cpu/present").unwrap_or_default();
-    let highest = bytes::trimmed(&present).rsplit(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+    let highest = &present.trim_ascii().rsplit(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
     let mut found = Vec::new();
     for cpu in 0..=bytes::decimal(highest).unwrap_or(0) {
         let path = of_cpu(cpu);

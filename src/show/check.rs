@@ -98,7 +98,7 @@ pub fn check(json: bool, plan: &Planner) -> (Vec<u8>, bool) {
             let is_the_fix = !error.is(Errno::EACCES) && (has_namespaces || !matches!(trial.how, How::Run(_)));
             error.print_with(if is_the_fix { trial.fix } else { "" }, &mut found);
         }
-        let found = bytes::trimmed(found.strip_prefix(&b"mydocker: "[..]).unwrap_or(&found));
+        let found = found.strip_prefix(&b"mydocker: "[..]).unwrap_or(&found).trim_ascii();
         if json {
             out.put(if out.is_empty() { b"{\"checks\":[{\"name\":" } else { b",{\"name\":" });
             out.put_json(trial.name.as_bytes());
@@ -219,7 +219,7 @@ fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
         ));
     };
     found.put(if hierarchy.version == Version::V1 { b"v1, " } else { b"v2, " });
-    match hierarchy.top.path() {
+    match hierarchy.top.path {
         path if path.starts_with(b"/") => found.put_escaped(path),
         _ => found.put(b"mounted nowhere"),
     }

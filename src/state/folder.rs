@@ -265,7 +265,7 @@ fn is_at(folder: &Dir, name: &CStr, dir: &Dir) -> Result<bool> {
         Err(e) if e.is(Errno::ENOENT) => return Ok(false),
         there => there?,
     };
-    let status = |dir: &Dir| sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()));
+    let status = |dir: &Dir| sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path));
     let (there, own) = (status(&there)?, status(dir)?);
     Ok(there.identity() == own.identity())
 }

@@ -9,7 +9,7 @@ use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED, end_leftover};
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, Place, Status, record};
+use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, Place, Status, magic, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -98,7 +98,7 @@ pub(super) fn open_ours(folder: &Dir, name: &CStr) -> Result<Option<Dir>> {
         Err(e) if e.is(Errno::ENOENT) => Ok(None),
         dir => {
             let dir = dir?;
-            let status = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path()))?;
+            let status = sys::statx_fd(dir.fd()).map_err(|e| e.about(dir.path))?;
             if record::is_on() {
                 return Ok(Some(dir));
             }
@@ -270,7 +270,7 @@ impl Record {
         let mut config = Vec::new();
         let file = self.dir.open_plain(CONFIG, OpenFlags::NONE)?;
         sys::read_to_end(file.borrow(), &mut config).map_err(|e| e.about(CONFIG.to_bytes()))?;
-        parse_config(config.leak()).ok_or_else(|| Error::refused(DAMAGED, self.dir.path(), ""))
+        parse_config(config.leak()).ok_or_else(|| Error::refused(DAMAGED, self.dir.path, ""))
     }
 
     /// The root that its mydocker had, which is its own, too. `None`: it has another.
@@ -324,7 +324,7 @@ impl Record {
             let mut value = [0; 16];
             // What is no control file, as a FIFO, has no offsets.
             let read = sys::open(path, OpenFlags::NONBLOCK).and_then(|file| sys::pread(file.borrow(), &mut value, 0));
-            read.is_ok_and(|n| bytes::trimmed(value.get(..n).unwrap_or_default()) != goes_on)
+            read.is_ok_and(|n| value.get(..n).unwrap_or_default().trim_ascii() != goes_on)
         })
     }
 
@@ -374,7 +374,7 @@ impl Record {
                     Err(e) if e.is(Errno::ENOENT) => continue,
                     parent => parent?,
                 };
-                if sys::is_on_cgroup(parent.fd())? {
+                if magic::CGROUPS.contains(&sys::filesystem(parent.fd())?) {
                     had_members |= end_leftover(&parent, group)?;
                 }
             }
@@ -462,7 +462,7 @@ fn read_state(file: &Fd) -> Result<Vec<u8>> {
 
 /// Whether this freezer has stopped what is in it, or is about to.
 pub fn has_stopped((dir, file, [goes_on, _]): &Freezer) -> bool {
-    dir.read_plain(file, &mut [0; 16]).is_ok_and(|value| bytes::trimmed(value) != *goes_on)
+    dir.read_plain(file, &mut [0; 16]).is_ok_and(|value| value.trim_ascii() != *goes_on)
 }
 
 /// Where below its group on v2 the first process of the container `name` is.

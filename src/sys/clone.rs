@@ -126,10 +126,8 @@ pub fn clone<T>(
     let make = || unsafe { raw_clone(call.number, first, second, start::<T>, argument) };
     // SAFETY: the registers are those that `make` uses
     let outcome = unsafe { gate::enter_by(call, &[first, second, 0, 0, 0, 0], &make) };
-    match outcome.ok() {
-        Some(pid) => Ok(Pid(pid as i32)),
-        None => Err(explain(outcome.failure(wanted.names().as_bytes(), &[]))),
-    }
+    let pid = outcome.result().map_err(|e| explain(e.about_text(wanted.names().as_bytes())))?;
+    Ok(Pid(pid as i32))
 }
 
 /// The errors of clone(2) and clone3(2).

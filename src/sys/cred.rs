@@ -2,6 +2,7 @@
 
 use super::fd::FdRef;
 use super::flags::{Capability, KeyctlOperation, Prctl, SeccompFlags, SeccompOperation};
+use super::gate::About::Text;
 use super::gate::{Arg, Null, Object, Print, Show, call};
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
@@ -62,7 +63,7 @@ pub fn effective_ids() -> (u32, u32) {
 /// kernel knows none of that number.
 pub fn drop_from_bounding_set(capability: Capability) -> Result<bool> {
     // SAFETY: this operation takes a number
-    match unsafe { call!(prctl(Prctl::CAPBSET_DROP, capability)) }.about_text(b"PR_CAPBSET_DROP") {
+    match unsafe { call!(prctl(Prctl::CAPBSET_DROP, capability)) }.about(Text(b"PR_CAPBSET_DROP")) {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::EINVAL) => Ok(false),
         Err(e) => Err(e.hint_for(&[(Errno::EPERM, "it needs CAP_SETPCAP; --privileged drops nothing")])),
@@ -111,7 +112,7 @@ pub fn capset(set: u64) -> Result<()> {
 /// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session keyring without a name. A kernel may have no keyrings.
 pub fn join_session_keyring() -> Result<()> {
     // SAFETY: this operation takes the address of a name, or null
-    match unsafe { call!(keyctl(KeyctlOperation::JOIN_SESSION_KEYRING, Null)) }.about_text(b"JOIN_SESSION_KEYRING") {
+    match unsafe { call!(keyctl(KeyctlOperation::JOIN_SESSION_KEYRING, Null)) }.about(Text(b"JOIN_SESSION_KEYRING")) {
         Err(e) if e.is(Errno::ENOSYS) => Ok(()),
         other => other.map(drop),
     }
@@ -120,7 +121,7 @@ pub fn join_session_keyring() -> Result<()> {
 /// prctl(2) PR_SET_NO_NEW_PRIVS: execve(2) gives no privilege, from here on and for all children.
 pub fn set_no_new_privs() -> Result<()> {
     // SAFETY: this operation takes numbers
-    unsafe { call!(prctl(Prctl::SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.about_text(b"PR_SET_NO_NEW_PRIVS").map(drop)
+    unsafe { call!(prctl(Prctl::SET_NO_NEW_PRIVS, 1, 0, 0, 0)) }.about(Text(b"PR_SET_NO_NEW_PRIVS")).map(drop)
 }
 
 /// prctl(2) PR_GET_NO_NEW_PRIVS.
@@ -155,7 +156,7 @@ pub fn load_filter(instructions: &[u8]) -> Result<()> {
     let program = libc::sock_fprog { len: (instructions.len() / 8) as u16, filter };
     // SAFETY: the kernel reads one struct sock_fprog, and the instructions that it points to, as many as it says
     unsafe { call!(seccomp(SeccompOperation::SET_MODE_FILTER, SeccompFlags::SPEC_ALLOW, &program)) }
-        .about_text(b"SECCOMP_SET_MODE_FILTER")
+        .about(Text(b"SECCOMP_SET_MODE_FILTER"))
         .map(drop)
         .map_err(explain_seccomp)
 }

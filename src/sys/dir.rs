@@ -3,6 +3,7 @@
 use super::fd::{self, FdRef};
 use super::flags::Whence;
 use super::fs::Dir;
+use super::gate::About::In;
 use super::gate::{Null, call};
 use super::record;
 use crate::bytes;
@@ -52,7 +53,7 @@ fn read_names(dir: &Dir, kind: u8, prefix: &[u8], names: &mut Vec<&'static CStr>
     // The kernel leaves gaps between the names, which a trace would show.
     let mut buffer = [0u8; NAMES];
     // SAFETY: the buffer is ours to write and as long as NAMES says
-    let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), NAMES)) }.about_path_in(Some(dir), c".")?;
+    let n = unsafe { call!(getdents64(dir.fd(), buffer.as_mut_slice(), NAMES)) }.about(In(dir.path, c"."))?;
     let mut rest = buffer.get(..n).unwrap_or_default();
     // struct linux_dirent64: inode (8 bytes), offset (8), length of the record (2), type (1), name with a NUL
     while let Some((header, name)) = rest.split_first_chunk::<19>() {
@@ -88,8 +89,11 @@ pub fn open_descriptors(first: i32) -> Vec<i32> {
 /// is its answer for anything else that is open.
 pub fn is_directory_or_path(stream: FdRef) -> Result<bool> {
     // SAFETY: the kernel writes nothing where the buffer has no room
-    match unsafe { call!(getdents64(stream, Null, 0usize)) }.result() {
-        Err(e) if e.is(Errno::ENOTDIR) => Ok(false),
+    let looked = unsafe { call!(getdents64(stream, Null, 0usize)) };
+    if looked.is(Errno::ENOTDIR) {
+        return Ok(false);
+    }
+    match looked.result() {
         Err(e) if !e.is_one_of(&[Errno::EBADF, Errno::EINVAL]) => Err(e),
         _ => Ok(true),
     }

@@ -1,7 +1,8 @@
 //! Descriptors, and the calls that work on any of them: read(2), write(2), pipe(2), poll(2), dup(2), close_range(2).
 
 use super::flags::{CloseRangeFlags, Fcntl, Memfd, OpenFlags, Seals, Whence};
-use super::gate::{Arg, Null, Object, Outcome, Print, Show, Timespec, call, put_numbers};
+use super::gate::About::Text;
+use super::gate::{Arg, Null, Object, Print, Show, Timespec, call, put_numbers};
 use crate::bytes;
 use crate::error::{Cause, Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -140,7 +141,7 @@ pub fn is_sealed(fd: &Fd) -> bool {
 pub fn sealed_copy(file: &Fd) -> Result<Fd> {
     let create = |flags: Memfd| {
         // SAFETY: the name ends with a NUL
-        unsafe { call!(memfd_create(c"mydocker", flags)) }.about_text(b"mydocker").map(Fd::own)
+        unsafe { call!(memfd_create(c"mydocker", flags)) }.about(Text(b"mydocker")).map(Fd::own)
     };
     let flags = Memfd::CLOEXEC | Memfd::ALLOW_SEALING;
     let copy = match create(flags | Memfd::EXEC) {
@@ -151,7 +152,7 @@ pub fn sealed_copy(file: &Fd) -> Result<Fd> {
     loop {
         // SAFETY: the kernel copies from one descriptor to the other, from where it is in the first
         let sent =
-            unsafe { call!(sendfile(copy.borrow(), file.borrow(), Null, 1usize << 20)) }.about_text(b"mydocker")?;
+            unsafe { call!(sendfile(copy.borrow(), file.borrow(), Null, 1usize << 20)) }.about(Text(b"mydocker"))?;
         if sent == 0 {
             break;
         }
@@ -160,7 +161,7 @@ pub fn sealed_copy(file: &Fd) -> Result<Fd> {
     let mut busy = 0;
     loop {
         // SAFETY: F_ADD_SEALS takes flags
-        match unsafe { call!(fcntl(copy.borrow(), Fcntl::ADD_SEALS, seals)) }.about_text(b"mydocker") {
+        match unsafe { call!(fcntl(copy.borrow(), Fcntl::ADD_SEALS, seals)) }.about(Text(b"mydocker")) {
             // The kernel itself holds a page, as while it moves it; it has waited for 150 ms.
             Err(e) if e.is(Errno::EBUSY) && busy < 20 => busy += 1,
             sealed => return sealed.map(|_| copy),
@@ -238,20 +239,17 @@ impl From<Ends> for (Fd, Fd) {
 /// pipe2(2), close-on-exec: the end to read from, the end to write to.
 pub fn pipe2() -> Result<(Fd, Fd)> {
     let mut ends = Ends::default();
-    make_pipe(&mut ends).result()?;
+    // SAFETY: the kernel writes two descriptors into an array of two
+    unsafe { call!(pipe2(&mut ends, OpenFlags::CLOEXEC)) }.result()?;
     Ok(ends.into())
 }
 
 /// The same for a process that makes pipes again and again: a failure allocates no error.
 pub fn try_pipe2() -> Option<(Fd, Fd)> {
     let mut ends = Ends::default();
-    make_pipe(&mut ends).ok()?;
+    // SAFETY: as above
+    unsafe { call!(pipe2(&mut ends, OpenFlags::CLOEXEC)) }.ok()?;
     Some(ends.into())
-}
-
-fn make_pipe(ends: &mut Ends) -> Outcome {
-    // SAFETY: the kernel writes two descriptors into an array of two
-    unsafe { call!(pipe2(ends, OpenFlags::CLOEXEC)) }
 }
 
 /// dup3(2) without flags: `target` becomes a copy of `fd` that stays open across execve.
@@ -373,7 +371,7 @@ impl Arg for CauseRoom {
 /// PIPE_BUF.
 pub fn send_error(pipe: FdRef, error: Error) -> Result<()> {
     // SAFETY: the kernel reads one Cause, of the size that it is told
-    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about_text(b"error pipe").map(drop)
+    unsafe { call!(write(pipe, error.cause(), size_of::<Cause>())) }.about(Text(b"error pipe")).map(drop)
 }
 
 /// Sends the message of an error, behind its status, through a pipe that others may write to as well.
@@ -403,7 +401,7 @@ pub fn receive_error(pipe: FdRef) -> Result<Option<Error>> {
     let mut cause = core::mem::MaybeUninit::<Cause>::uninit();
     // SAFETY: the kernel writes no more than the size of a Cause
     let n =
-        unsafe { call!(read(pipe, CauseRoom(cause.as_mut_ptr()), size_of::<Cause>())) }.about_text(b"error pipe")?;
+        unsafe { call!(read(pipe, CauseRoom(cause.as_mut_ptr()), size_of::<Cause>())) }.about(Text(b"error pipe"))?;
     if n == 0 {
         return Ok(None);
     }

@@ -20,6 +20,7 @@ macro_rules! flags {
     ($($(#[$doc:meta])* $kind:ident $type:ident { $($(#[$note:meta])* $name:ident = $prefix:ident $value:expr,)* })*) => { $(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(transparent)]
         pub struct $type(pub(super) u64);
 
         #[allow(dead_code)]

@@ -2,19 +2,21 @@
 
 use super::fd::{self, Fd, FdRef};
 use super::flags::{Access, AtFlags, OpenFlags, ResolveFlags};
+use super::gate::About::{In, Path};
 use super::gate::{Mode, Object, Outcome, Print, call, word};
 use super::record;
-use super::stat::{Device, is_on_proc, statx_fd};
+use super::stat::{Device, filesystem, magic, statx_fd};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// An open directory, with the path by which messages name it.
+/// An open directory.
 pub struct Dir {
     fd: Fd,
-    path: &'static [u8],
+    /// The path by which messages name it.
+    pub path: &'static [u8],
 }
 
 impl Dir {
@@ -34,7 +36,7 @@ impl Dir {
     /// Opens `path`; `below` a directory, or from the working directory.
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
-        Ok(Dir { fd, path: bytes::c_string(&path_below(below, path)).to_bytes() })
+        Ok(Dir { fd, path: path_below(below, path).leak() })
     }
 
     /// Opens `path`, which may be one that the caller can search, and not read. It is not to lead through a magic link of /proc.
@@ -60,11 +62,6 @@ impl Dir {
         self.fd.borrow()
     }
 
-    /// The path by which messages name it.
-    pub fn path(&self) -> &'static [u8] {
-        self.path
-    }
-
     /// openat(2) of a file in it.
     pub fn openat(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
         open_below(Some(self), name, flags)
@@ -78,28 +75,26 @@ impl Dir {
     /// mkdirat(2).
     pub fn mkdirat(&self, name: &CStr, mode: u32) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(mkdirat(self.fd(), name, Mode(mode))) }.about_path_in(Some(self), name).map(drop)
+        unsafe { call!(mkdirat(self.fd(), name, Mode(mode))) }.about(In(self.path, name)).map(drop)
     }
 
     /// unlinkat(2) of a directory.
     pub fn rmdir(&self, name: &CStr) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(unlinkat(self.fd(), name, AtFlags::REMOVEDIR)) }.about_path_in(Some(self), name).map(drop)
+        unsafe { call!(unlinkat(self.fd(), name, AtFlags::REMOVEDIR)) }.about(In(self.path, name)).map(drop)
     }
 
     /// openat(2) of a plain file in it, which is created if it is missing, for its owner alone.
     pub fn create_file(&self, name: &CStr, flags: OpenFlags) -> Result<Fd> {
         let flags = flags | PLAIN | OpenFlags::CREAT | OpenFlags::CLOEXEC;
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(openat(self.fd(), name, flags, Mode(0o600))) }.about_path_in(Some(self), name).map(Fd::own)
+        unsafe { call!(openat(self.fd(), name, flags, Mode(0o600))) }.about(In(self.path, name)).map(Fd::own)
     }
 
     /// mknodat(2) of a FIFO in it.
     pub fn mkfifo(&self, name: &CStr) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(mknodat(self.fd(), name, Mode(libc::S_IFIFO | 0o600), 0)) }
-            .about_path_in(Some(self), name)
-            .map(drop)
+        unsafe { call!(mknodat(self.fd(), name, Mode(libc::S_IFIFO | 0o600), 0)) }.about(In(self.path, name)).map(drop)
     }
 
     /// A file in it, written whole: whoever reads it sees the old one or the new one.
@@ -111,19 +106,19 @@ impl Dir {
     /// The file [`NEW`] in it, to be renamed.
     pub fn write_new(&self, content: &[u8]) -> Result<()> {
         let file = self.create_file(NEW, OpenFlags::WRONLY | OpenFlags::TRUNC)?;
-        fd::write_all(file.borrow(), content).map_err(|e| e.about(&path_below(Some(self), NEW).concat()))
+        fd::write_all(file.borrow(), content).map_err(|e| e.about(&path_below(Some(self), NEW)))
     }
 
     /// renameat(2) within it.
     pub fn rename(&self, from: &CStr, to: &CStr) -> Result<()> {
         // SAFETY: each &CStr is NUL-terminated and outlives the call
-        unsafe { call!(renameat(self.fd(), from, self.fd(), to)) }.about_path_in(Some(self), to).map(drop)
+        unsafe { call!(renameat(self.fd(), from, self.fd(), to)) }.about(In(self.path, to)).map(drop)
     }
 
     /// unlinkat(2) of a file; that it is not there is no failure.
     pub fn unlink(&self, name: &CStr) -> Result<()> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        match unsafe { call!(unlinkat(self.fd(), name, AtFlags::NONE)) }.about_path_in(Some(self), name) {
+        match unsafe { call!(unlinkat(self.fd(), name, AtFlags::NONE)) }.about(In(self.path, name)) {
             Err(e) if !e.is(Errno::ENOENT) => Err(e),
             _ => Ok(()),
         }
@@ -132,7 +127,7 @@ impl Dir {
     /// faccessat(2): whether `name` is there.
     pub fn has(&self, name: &CStr) -> Result<bool> {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        match unsafe { call!(faccessat(self.fd(), name, Access::F_OK)) }.about_path_in(Some(self), name) {
+        match unsafe { call!(faccessat(self.fd(), name, Access::F_OK)) }.about(In(self.path, name)) {
             Ok(_) => Ok(true),
             Err(e) if e.is(Errno::ENOENT) || e.is(Errno::ENODEV) => Ok(false),
             Err(e) => Err(e),
@@ -146,7 +141,7 @@ impl Dir {
         self.write_value(&file, name, value)?;
         let len = buffer.len();
         // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
-        let n = unsafe { call!(pread64(file.borrow(), &mut *buffer, len, 0usize)) }.about_path_in(Some(self), name)?;
+        let n = unsafe { call!(pread64(file.borrow(), &mut *buffer, len, 0usize)) }.about(In(self.path, name))?;
         Ok(buffer.get(..n).unwrap_or_default())
     }
 
@@ -158,16 +153,13 @@ impl Dir {
 
     fn write_value(&self, file: &Fd, name: &CStr, value: &[u8]) -> Result<()> {
         // SAFETY: the pointer and the length are those of one slice
-        let written = unsafe { call!(write(file.borrow(), value, value.len())) };
-        match written.ok() {
-            Some(_) => Ok(()),
-            None => {
-                let mut subject = Vec::new();
-                subject.put_quoted(&[value]);
-                subject.put(b" to ");
-                Err(written.failure(&subject, &path_below(Some(self), name)))
-            }
-        }
+        unsafe { call!(write(file.borrow(), value, value.len())) }.result().map(drop).map_err(|e| {
+            let mut subject = Vec::new();
+            subject.put_quoted(&[value]);
+            subject.put(b" to ");
+            subject.put_quoted(&[&path_below(Some(self), name)]);
+            e.about_text(&subject)
+        })
     }
 
     /// The file `name`, as much as fits into `buffer`: control files are shorter.
@@ -189,22 +181,9 @@ const PLAIN: OpenFlags = OpenFlags::from_bits((libc::O_NOFOLLOW | libc::O_NONBLO
 /// What a file is called until it is whole.
 pub const NEW: &CStr = c"new";
 
-/// The path of `name` in a directory, in parts; without a directory, `name` itself.
-pub fn path_below<'a>(below: Option<&Dir>, name: &'a CStr) -> [&'a [u8]; 3] {
-    let name = name.to_bytes();
-    let Some(dir) = below else { return [name, b"", b""] };
-    match name.strip_prefix(b".").unwrap_or(name) {
-        [] => [dir.path, b"", b""],
-        [b'/', rest @ ..] => [dir.path, b"/", rest],
-        _ => [dir.path, b"/", name],
-    }
-}
-
-impl Outcome {
-    /// The value, or the failure with the path of `name`, which begins at `below` if it is not absolute.
-    pub(super) fn about_path_in(self, below: Option<&Dir>, name: &CStr) -> Result<usize> {
-        self.about_parts(&path_below(below, name))
-    }
+/// The path of `name` in a directory; without a directory, `name` itself.
+pub fn path_below(below: Option<&Dir>, name: &CStr) -> Vec<u8> {
+    bytes::path_in(below.map_or(b"", |dir| dir.path), name.to_bytes()).concat()
 }
 
 fn at(dir: Option<&Fd>) -> FdRef<'_> {
@@ -213,10 +192,10 @@ fn at(dir: Option<&Fd>) -> FdRef<'_> {
 
 /// openat(2) of `path`, below a directory or from the working directory.
 pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
-    let dir = below.map_or(FdRef::CWD, Dir::fd);
+    let (dir, above) = below.map_or((FdRef::CWD, &b""[..]), |dir| (dir.fd(), dir.path));
     above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about_path_in(below, path).map(Fd::own)
+        unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about(In(above, path)).map(Fd::own)
     })
 }
 
@@ -228,7 +207,7 @@ pub fn open(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 /// openat(2) of what is in an open directory.
 pub fn openat(dir: &Fd, name: &CStr, flags: OpenFlags) -> Result<Fd> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(openat(dir.borrow(), name, flags | OpenFlags::CLOEXEC)) }.about_path(name).map(Fd::own)
+    unsafe { call!(openat(dir.borrow(), name, flags | OpenFlags::CLOEXEC)) }.about(Path(name)).map(Fd::own)
 }
 
 /// openat(2) of a file to write to, which is created if it is missing, and emptied. It may stand where others can write: so a
@@ -241,10 +220,10 @@ pub fn create_file(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
     let (file, kind, is_own) = create_named(below, path, OpenFlags::NONE)?;
     if !is_own && !record::is_on() {
         let hint = "others could read or change it: remove it, or name another file";
-        return Err(Error::refused("it belongs to another user:", &path_below(below, path).concat(), hint));
+        return Err(Error::refused("it belongs to another user:", &path_below(below, path), hint));
     }
     if kind == libc::S_IFREG || record::is_on() {
-        let about = |e: Error| e.about(&path_below(below, path).concat());
+        let about = |e: Error| e.about(&path_below(below, path));
         ftruncate(&file, 0).map_err(about)?;
         fchmod(file.borrow(), 0o600).map_err(about)?;
     }
@@ -257,11 +236,11 @@ fn duplicate_named(number: usize, path: &CStr) -> Result<Fd> {
 
 /// Opens a file to write to, which has no other name. Also returns its kind, and whether it is the caller's own.
 fn create_named(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd, u32, bool)> {
-    let dir = below.map_or(FdRef::CWD, Dir::fd);
+    let (dir, above) = below.map_or((FdRef::CWD, &b""[..]), |dir| (dir.fd(), dir.path));
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::NONBLOCK | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
     let file = above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(openat(dir, path, flags | more, Mode(0o600))) }.about_path_in(below, path).map(Fd::own)
+        unsafe { call!(openat(dir, path, flags | more, Mode(0o600))) }.about(In(above, path)).map(Fd::own)
     })
     .map_err(|e| {
         e.hint_for(&[
@@ -274,7 +253,7 @@ fn create_named(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd
     let own = unsafe { call!(geteuid()) }.result()?;
     if status.kind() == libc::S_IFREG && status.links != 1 && !record::is_on() {
         let hint = "it may be any file of this host: remove it, or name another file";
-        return Err(Error::refused("it has another name:", &path_below(below, path).concat(), hint));
+        return Err(Error::refused("it has another name:", &path_below(below, path), hint));
     }
     Ok((file, status.kind(), status.uid as usize == own || status.kind() == libc::S_IFCHR))
 }
@@ -334,7 +313,7 @@ fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
         drop(fd);
         loop {
             // SAFETY: a literal, NUL-terminated
-            let null = unsafe { call!(openat(FdRef::CWD, c"/dev/null", OpenFlags::RDWR)) }.about_path(c"/dev/null")?;
+            let null = unsafe { call!(openat(FdRef::CWD, c"/dev/null", OpenFlags::RDWR)) }.about(Path(c"/dev/null"))?;
             if null > 2 {
                 drop(Fd::own(null));
                 break;
@@ -347,7 +326,7 @@ fn above_the_streams(open: &dyn Fn() -> Result<Fd>) -> Result<Fd> {
 pub fn create_empty(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(openat(dir.borrow(), name, flags, Mode(mode))) }.about_path(name).map(|fd| drop(Fd::own(fd)))
+    unsafe { call!(openat(dir.borrow(), name, flags, Mode(mode))) }.about(Path(name)).map(|fd| drop(Fd::own(fd)))
 }
 
 /// openat(2) with O_CREAT and O_EXCL, and write(2): a small file, whole, which stays open; or none.
@@ -355,12 +334,12 @@ pub fn create(dir: Option<FdRef>, path: &CStr, content: &[u8]) -> Result<Fd> {
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::CLOEXEC;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     let file = unsafe { call!(openat(dir.unwrap_or(FdRef::CWD), path, flags, Mode(0o644))) };
-    let file = file.about_path(path).map(Fd::own)?;
+    let file = file.about(Path(path)).map(Fd::own)?;
     match fd::write_all(file.borrow(), content) {
         Ok(()) => Ok(file),
         Err(e) => {
             // SAFETY: a &CStr is NUL-terminated and outlives the call
-            let removed = unsafe { call!(unlinkat(dir.unwrap_or(FdRef::CWD), path, AtFlags::NONE)) }.about_path(path);
+            let removed = unsafe { call!(unlinkat(dir.unwrap_or(FdRef::CWD), path, AtFlags::NONE)) }.about(Path(path));
             Err(removed.err().unwrap_or(e.about(path.to_bytes())))
         }
     }
@@ -375,9 +354,9 @@ pub fn write_file(path: &CStr, content: &[u8]) -> Result<()> {
 /// struct open_how of openat2(2).
 #[repr(C)]
 struct OpenHow {
-    flags: u64,
+    flags: OpenFlags,
     mode: u64,
-    resolve: u64,
+    resolve: ResolveFlags,
 }
 
 impl Object for OpenHow {
@@ -403,9 +382,9 @@ pub fn open_without_links(path: &CStr, flags: OpenFlags) -> Result<Fd> {
 }
 
 fn openat2_at(dir: FdRef, path: &CStr, flags: OpenFlags, resolve: ResolveFlags) -> Result<Fd> {
-    let how = OpenHow { flags: (flags | OpenFlags::CLOEXEC).bits(), mode: 0, resolve: resolve.bits() };
+    let how = OpenHow { flags: flags | OpenFlags::CLOEXEC, mode: 0, resolve };
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
-    unsafe { call!(openat2(dir, path, &how, size_of::<OpenHow>())) }.about_path(path).map(Fd::own)
+    unsafe { call!(openat2(dir, path, &how, size_of::<OpenHow>())) }.about(Path(path)).map(Fd::own)
 }
 
 /// openat2(2) below `root`, as if that were the root of the process.
@@ -431,7 +410,7 @@ fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
         _ => e,
     })?;
     if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !HAS_PROC.load(Relaxed) {
-        if !is_on_proc(file.borrow())? {
+        if filesystem(file.borrow())? != magic::PROC {
             return Err(Error::refused("not the kernel's:", path.to_bytes(), NO_PROC));
         }
         HAS_PROC.store(true, Relaxed);
@@ -457,26 +436,26 @@ pub fn read_up_to<'a>(below: Option<&Dir>, path: &CStr, buffer: &'a mut [u8]) ->
 /// mkdirat(2), below `dir` or from the working directory.
 pub fn mkdir(dir: Option<&Fd>, path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.about_path(path).map(drop)
+    unsafe { call!(mkdirat(at(dir), path, Mode(mode))) }.about(Path(path)).map(drop)
 }
 
 /// mknodat(2): a device; or, with S_IFREG and no number, an empty file.
 pub fn mknod(dir: Option<&Fd>, path: &CStr, mode: u32, device: Device) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.about_path(path).map(drop)
+    unsafe { call!(mknodat(at(dir), path, Mode(mode), device.0)) }.about(Path(path)).map(drop)
 }
 
 /// symlinkat(2).
 pub fn symlink(to: &CStr, dir: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(symlinkat(to, dir.borrow(), path)) }.about_path(path).map(drop)
+    unsafe { call!(symlinkat(to, dir.borrow(), path)) }.about(Path(path)).map(drop)
 }
 
 /// unlinkat(2) of what has been created below `dir`: a directory, or else a file.
 pub fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
     let unlinkat = |flags: AtFlags| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.about_path(name).map(drop)
+        unsafe { call!(unlinkat(dir.borrow(), name, flags)) }.about(Path(name)).map(drop)
     };
     match unlinkat(AtFlags::REMOVEDIR) {
         Err(e) if e.is(Errno::ENOTDIR) => unlinkat(AtFlags::NONE),
@@ -487,7 +466,7 @@ pub fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
 /// fchownat(2).
 pub fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about_path(path).map(drop)
+    unsafe { call!(fchownat(FdRef::CWD, path, uid, gid, AtFlags::NONE)) }.about(Path(path)).map(drop)
 }
 
 /// unlinkat(2) of a file that mydocker has just made, on a way out that has its own failure to tell. One that stays harms nobody.
@@ -518,7 +497,7 @@ pub fn path_of(fd: FdRef) -> Result<Vec<u8>> {
     let mut path = ::alloc::vec![0u8; libc::PATH_MAX as usize];
     let len = path.len();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the buffer is ours to write and as long as `len` says
-    let n = unsafe { call!(readlinkat(FdRef::CWD, name, path.as_mut_slice(), len)) }.about_path(name);
+    let n = unsafe { call!(readlinkat(FdRef::CWD, name, path.as_mut_slice(), len)) }.about(Path(name));
     path.truncate(n.map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_PROC)]))?);
     Ok(path)
 }
@@ -533,7 +512,7 @@ pub fn readlink<'a>(dir: Option<&Fd>, name: &CStr, buffer: &'a mut [u8]) -> Resu
     let len = buffer.len();
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the slice is ours to write, and as long as `len` says
     let dir = dir.map_or(FdRef::CWD, Fd::borrow);
-    let n = unsafe { call!(readlinkat(dir, name, &mut *buffer, len)) }.about_path(name)?;
+    let n = unsafe { call!(readlinkat(dir, name, &mut *buffer, len)) }.about(Path(name))?;
     Ok(buffer.get(..n).unwrap_or_default())
 }
 
@@ -541,7 +520,7 @@ pub fn readlink<'a>(dir: Option<&Fd>, name: &CStr, buffer: &'a mut [u8]) -> Resu
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
     unsafe { call!(chdir(path)) }
-        .about_path(path)
+        .about(Path(path))
         .map(drop)
         .map_err(|e| e.hint_for(&[(Errno::ENOENT, "the working directory does not exist")]))
 }
@@ -549,7 +528,7 @@ pub fn chdir(path: &CStr) -> Result<()> {
 /// fchdir(2); `path` names the directory in messages.
 pub fn fchdir(fd: &Fd, path: &CStr) -> Result<()> {
     // SAFETY: the call takes an open descriptor
-    unsafe { call!(fchdir(fd.borrow())) }.about_path(path).map(drop)
+    unsafe { call!(fchdir(fd.borrow())) }.about(Path(path)).map(drop)
 }
 
 /// chroot(2) into the working directory.

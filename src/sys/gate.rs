@@ -4,7 +4,7 @@
 //! arguments say both what goes into the registers and how they are shown. An observer can be set with `observe`: that of
 //! `--trace` makes each call and prints it, that of `--dry-run` records each call and makes none.
 
-use crate::bytes::{Put, Sink};
+use crate::bytes::{self, Put, Sink};
 use crate::error::{Error, Result};
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
@@ -290,22 +290,20 @@ impl Outcome {
 
     /// The value, or the failure, which names nothing but the call.
     pub fn result(self) -> Result<usize> {
-        if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", &[])) }
+        self.about(Text(b""))
     }
 
-    /// The value, or the failure with `text`, as it is.
-    pub fn about_text(self, text: &[u8]) -> Result<usize> {
-        if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(text, &[])) }
-    }
-
-    /// The value, or the failure with a path in quotes.
-    pub fn about_path(self, path: &CStr) -> Result<usize> {
-        self.about_parts(&[path.to_bytes()])
-    }
-
-    /// The value, or the failure with a path in quotes, which is given in parts.
-    pub fn about_parts(self, path: &[&[u8]]) -> Result<usize> {
-        if self.value < ERRORS { Ok(self.value) } else { Err(self.failure(b"", path)) }
+    /// The value, or the failure, which names what the call was about.
+    pub fn about(self, object: About) -> Result<usize> {
+        if self.value < ERRORS {
+            return Ok(self.value);
+        }
+        let (text, quoted) = match object {
+            Text(text) => (text, [&b""[..]; 3]),
+            Path(path) => (&b""[..], [path.to_bytes(), b"", b""]),
+            In(dir, name) => (&b""[..], bytes::path_in(dir, name.to_bytes())),
+        };
+        Err(Error::call(self.call.name, errno(self.value), text, &quoted))
     }
 
     /// The value; `None` where the call would have had to wait (EAGAIN). That is no failure, and allocates no error.
@@ -318,7 +316,7 @@ impl Outcome {
 
     /// Whether it has failed with `expected`.
     pub fn is(self, expected: Errno) -> bool {
-        self.value >= ERRORS && errno(self.value) == expected
+        self.value == -(expected.into_raw() as isize) as usize
     }
 
     /// What a call that never waits has come to. A failure allocates no error: such calls are made for each event.
@@ -329,12 +327,19 @@ impl Outcome {
             _ => Now::Failed,
         }
     }
-
-    /// The failure, with `text`, and with `quoted` parts.
-    pub(super) fn failure(self, text: &[u8], quoted: &[&[u8]]) -> Error {
-        Error::call(self.call.name, errno(self.value), text, quoted)
-    }
 }
+
+/// What a call was about, for the message of its failure.
+#[derive(Clone, Copy)]
+pub enum About<'a> {
+    /// Words, which are printed as they are.
+    Text(&'a [u8]),
+    /// A path, or the name of something else, which is quoted.
+    Path(&'a CStr),
+    /// A name in the directory of this path, or without a directory if that is empty; quoted as one path.
+    In(&'a [u8], &'a CStr),
+}
+use About::{In, Path, Text};
 
 /// See [`Outcome::now`].
 pub enum Now {
@@ -428,7 +433,7 @@ pub(super) fn observe_no_more() {
     OBSERVER.store(core::ptr::null_mut(), Relaxed);
 }
 
-/// Enters the kernel. It does not look at registers that the call has no argument in.
+/// Enters the kernel, which does not look at registers that the call has no argument in.
 ///
 /// # Safety
 /// The registers must hold what the man page of the call asks for, and what they point to must live as long as the call.
@@ -442,24 +447,6 @@ unsafe fn enter(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: 
     };
     // SAFETY: as above
     unsafe { enter_by(call, &registers, &make) }
-}
-
-/// Enters the kernel by a call of five arguments at most.
-///
-/// # Safety
-/// As for `enter`.
-unsafe fn enter_five(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: usize) -> Outcome {
-    // SAFETY: the caller of this function has made the same promises
-    unsafe { enter(call, a, b, c, d, e, 0) }
-}
-
-/// Enters the kernel by a call of three arguments at most.
-///
-/// # Safety
-/// As for `enter`.
-unsafe fn enter_three(call: &'static Call, a: usize, b: usize, c: usize) -> Outcome {
-    // SAFETY: the caller of this function has made the same promises
-    unsafe { enter(call, a, b, c, 0, 0, 0) }
 }
 
 /// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again; only the trace, whose own calls are not shown, does that itself.
@@ -491,25 +478,25 @@ pub trait Arguments {
 }
 
 macro_rules! arguments {
-    ($enter:ident; $($type:ident $arg:ident),*; $($rest:expr),*) => {
+    ($($type:ident $arg:ident),*; $($rest:expr),*) => {
         impl<$($type: Arg),*> Arguments for ($($type,)*) {
             unsafe fn enter<N: Named>(self) -> Outcome {
                 let call = const { &Call { number: N::NUMBER, name: N::NAME, arguments: &[$($type::SHOW),*] } };
                 let ($($arg,)*) = &self;
                 // SAFETY: the caller of this function has made the same promises; `self`, which holds what the registers point
                 // to, outlives the call
-                unsafe { $enter(call, $($arg.reg(),)* $($rest),*) }
+                unsafe { enter(call, $($arg.reg(),)* $($rest),*) }
             }
         }
     };
 }
-arguments!(enter_three; ; 0, 0, 0);
-arguments!(enter_three; A a; 0, 0);
-arguments!(enter_three; A a, B b; 0);
-arguments!(enter_three; A a, B b, C c;);
-arguments!(enter_five; A a, B b, C c, D d; 0);
-arguments!(enter_five; A a, B b, C c, D d, E e;);
-arguments!(enter; A a, B b, C c, D d, E e, F f;);
+arguments!(; 0, 0, 0, 0, 0, 0);
+arguments!(A a; 0, 0, 0, 0, 0);
+arguments!(A a, B b; 0, 0, 0, 0);
+arguments!(A a, B b, C c; 0, 0, 0);
+arguments!(A a, B b, C c, D d; 0, 0);
+arguments!(A a, B b, C c, D d, E e; 0);
+arguments!(A a, B b, C c, D d, E e, F f;);
 
 /// `call!(mkdirat(dir, name, mode))`: an [`Outcome`].
 macro_rules! call {

@@ -3,6 +3,7 @@
 
 use super::clone::Address;
 use super::flags::{Advice, MapFlags, Prot};
+use super::gate::About::Text;
 use super::gate::call;
 use crate::error::Result;
 use core::alloc::{GlobalAlloc, Layout};
@@ -97,7 +98,7 @@ impl SharedWords {
         let (prot, flags) = (Prot::READ | Prot::WRITE, MapFlags::SHARED | MapFlags::ANONYMOUS);
         // SAFETY: a new mapping, at an address that the kernel chooses
         let at = unsafe { call!(mmap(0usize, size_of::<[AtomicI32; 4]>(), prot, flags, -1, 0usize)) }
-            .about_text(b"shared")?;
+            .about(Text(b"shared"))?;
         // SAFETY: a mapping of zeros, larger than this and aligned to a page, which nobody unmaps
         Ok(SharedWords(unsafe { &*(at as *const [AtomicI32; 4]) }))
     }

@@ -3,6 +3,7 @@
 use super::fd::{Fd, FdRef};
 use super::flags::Lock;
 use super::fs::Dir;
+use super::gate::About::In;
 use super::gate::{Outcome, call};
 use super::time::nanosleep;
 use crate::error::{Errno, Error, Result};
@@ -29,12 +30,12 @@ pub fn lock(dir: &Dir, how: Lock) -> Result<bool> {
     if outcome.is(Errno::EWOULDBLOCK) {
         return Ok(false);
     }
-    outcome.about_path_in(Some(dir), c".").map(|_| true)
+    outcome.about(In(dir.path, c".")).map(|_| true)
 }
 
 /// Locks a directory that others hold for moments only.
 pub fn lock_soon(dir: &Dir) -> Result<()> {
-    lock_file_soon(dir.fd(), Lock::EX, dir.path(), "is a mydocker stopped?")
+    lock_file_soon(dir.fd(), Lock::EX, dir.path, "is a mydocker stopped?")
 }
 
 /// Locks what others hold for moments only. All signals may be blocked meanwhile, and one of the others may have been stopped: so

@@ -66,8 +66,8 @@ pub use signal::{
     wait_for_signal, write_last,
 };
 pub use stat::{
-    Device, Identity, Place, Status, exists, has_access, is_cgroup, is_executable, is_on_cgroup, is_on_proc, is_pipe,
-    mode, mount_id, mount_id_at, place_of, place_of_root, space, statx, statx_fd,
+    Device, Identity, Place, Status, exists, filesystem, has_access, is_cgroup, is_executable, is_pipe, magic, mode,
+    mount_id, mount_id_at, place_of, place_of_root, space, statx, statx_fd,
 };
 pub use time::{monotonic, nanosleep, realtime};
 pub use tty::{

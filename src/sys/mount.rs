@@ -6,6 +6,7 @@ use super::flags::{
     OpenTreeFlags, UmountFlags,
 };
 use super::fs::{self, Dir};
+use super::gate::About::{Path, Text};
 use super::gate::{Null, Object, Print, call, word};
 use super::module::once_loaded;
 use super::stat::Device;
@@ -17,7 +18,7 @@ use core::ffi::CStr;
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
     once_loaded(&[Errno::ENODEV], &mut || {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
-        unsafe { call!(mount(source, target, fstype, flags, data)) }.about_path(target).map(drop)
+        unsafe { call!(mount(source, target, fstype, flags, data)) }.about(Path(target)).map(drop)
     })
     .map_err(|e| {
         e.hint_for(&[(
@@ -40,7 +41,7 @@ pub fn remount_read_only(point: &CStr, kept: MountFlags) -> Result<()> {
 /// umount2(2) MNT_DETACH: the mount leaves the tree now, and is unmounted when no process uses it.
 pub fn detach(path: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.about_path(path).map(drop)
+    unsafe { call!(umount2(path, UmountFlags::DETACH)) }.about(Path(path)).map(drop)
 }
 
 /// pivot_root(2) of the working directory onto itself: it becomes the root, and the old root is mounted on top of it.
@@ -62,29 +63,33 @@ pub fn open_tree_of_file(path: &CStr) -> Result<Fd> {
 fn clone_mount(path: &CStr, flags: OpenTreeFlags) -> Result<Fd> {
     let flags = OpenTreeFlags::CLONE | OpenTreeFlags::CLOEXEC | flags;
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(open_tree(FdRef::CWD, path, flags)) }.about_path(path).map(Fd::own)
+    unsafe { call!(open_tree(FdRef::CWD, path, flags)) }.about(Path(path)).map(Fd::own)
 }
 
 /// move_mount(2) of `tree`, from `open_tree`, onto `target`, from `openat2`; `path` names the target in messages.
 pub fn move_mount(tree: &Fd, target: &Fd, path: &CStr) -> Result<()> {
     let flags = MoveMountFlags::F_EMPTY_PATH | MoveMountFlags::T_EMPTY_PATH;
     // SAFETY: literals, NUL-terminated
-    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.about_path(path).map(drop)
+    unsafe { call!(move_mount(tree.borrow(), c"", target.borrow(), c"", flags)) }.about(Path(path)).map(drop)
 }
 
 /// struct mount_attr of mount_setattr(2).
 #[repr(C)]
 struct MountAttributes {
-    set: u64,
-    clear: u64,
-    propagation: u64,
+    set: MountAttr,
+    clear: MountAttr,
+    propagation: MountFlags,
     user_namespace: u64,
 }
 
 impl MountAttributes {
-    fn set(attributes: MountAttr, propagation: MountFlags) -> MountAttributes {
-        MountAttributes { set: attributes.bits(), clear: 0, propagation: propagation.bits(), user_namespace: 0 }
-    }
+    /// It changes nothing.
+    const NONE: Self = MountAttributes {
+        set: MountAttr::NONE,
+        clear: MountAttr::NONE,
+        propagation: MountFlags::NONE,
+        user_namespace: 0,
+    };
 }
 
 impl Object for MountAttributes {
@@ -104,10 +109,10 @@ impl Object for MountAttributes {
 /// is one. `path` names it in messages. ENOSYS: this kernel is older than 5.12.
 pub fn mount_setattr(tree: &Fd, attributes: MountAttr, propagation: MountFlags, path: &CStr) -> Result<()> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::RECURSIVE;
-    let attributes = MountAttributes::set(attributes, propagation);
+    let attributes = MountAttributes { set: attributes, propagation, ..MountAttributes::NONE };
     // SAFETY: a literal, NUL-terminated; the structure has the size that is passed
     unsafe { call!(mount_setattr(tree.borrow(), c"", flags, &attributes, size_of::<MountAttributes>())) }
-        .about_path(path)
+        .about(Path(path))
         .map(drop)
         .map_err(fs::needs_5_12)
 }
@@ -116,10 +121,10 @@ pub fn mount_setattr(tree: &Fd, attributes: MountAttr, propagation: MountFlags, 
 /// older than 5.12.
 pub fn mount_read_only(point: &CStr, recursive: bool) -> Result<bool> {
     let flags = if recursive { AtFlags::RECURSIVE } else { AtFlags::NONE };
-    let attributes = MountAttributes::set(MountAttr::RDONLY, MountFlags::NONE);
+    let attributes = MountAttributes { set: MountAttr::RDONLY, ..MountAttributes::NONE };
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the structure has the size that is passed
     match unsafe { call!(mount_setattr(FdRef::CWD, point, flags, &attributes, size_of::<MountAttributes>())) }
-        .about_path(point)
+        .about(Path(point))
     {
         Ok(_) => Ok(true),
         Err(e) if e.is(Errno::ENOSYS) => Ok(false),
@@ -130,7 +135,7 @@ pub fn mount_read_only(point: &CStr, recursive: bool) -> Result<bool> {
 /// fsopen(2): a context to mount this type of filesystem. ENODEV: the kernel has neither the filesystem nor a module of it.
 pub fn fsopen(fstype: &CStr) -> Result<Fd> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(fsopen(fstype, FsOpenFlags::CLOEXEC)) }.about_path(fstype).map(Fd::own)
+    unsafe { call!(fsopen(fstype, FsOpenFlags::CLOEXEC)) }.about(Path(fstype)).map(Fd::own)
 }
 
 /// A filesystem that is mounted nowhere: fsopen(2), fsconfig(2) for each of `options`, which commas divide, fsmount(2).
@@ -139,7 +144,7 @@ pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
     for option in bytes::split(options, b',').filter(|option| !option.is_empty()) {
         let option = bytes::c_string(&[option]);
         // SAFETY: a &CStr is NUL-terminated and outlives the call; a flag has no value
-        unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, option, Null, 0)) }.about_path(option)?;
+        unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, option, Null, 0)) }.about(Path(option))?;
     }
     // The descriptor of fsmount is like one of O_PATH: getdents64 refuses it. So the directory is opened again.
     Dir::open(Some(&Dir::of(fsmount(&context, fstype, MountAttr::NONE)?, fstype)), c".")
@@ -148,9 +153,9 @@ pub fn detached_mount(fstype: &'static CStr, options: &[u8]) -> Result<Dir> {
 /// fsconfig(2) FSCONFIG_CMD_CREATE and fsmount(2): the root of a mount that is attached nowhere.
 fn fsmount(context: &Fd, fstype: &CStr, attributes: MountAttr) -> Result<Fd> {
     // SAFETY: this command takes neither key nor value
-    unsafe { call!(fsconfig(context.borrow(), FsConfig::CMD_CREATE, Null, Null, 0)) }.about_path(fstype)?;
+    unsafe { call!(fsconfig(context.borrow(), FsConfig::CMD_CREATE, Null, Null, 0)) }.about(Path(fstype))?;
     // SAFETY: the call takes an open descriptor and flags
-    unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, attributes)) }.about_path(fstype).map(Fd::own)
+    unsafe { call!(fsmount(context.borrow(), FsMountFlags::CLOEXEC, attributes)) }.about(Path(fstype)).map(Fd::own)
 }
 
 /// What mount(2) does, on the directory `target`, whatever path leads there: fsopen(2), fsconfig(2) for each of the `options`,
@@ -167,11 +172,11 @@ pub fn mount_on(
         // Without a source, programs that list mounts call it `none`.
         for (key, value) in [(c"source", fstype)].iter().chain(options) {
             // SAFETY: a &CStr is NUL-terminated and outlives the call
-            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_STRING, *key, *value, 0)) }.about_path(key)?;
+            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_STRING, *key, *value, 0)) }.about(Path(key))?;
         }
         if attributes.has(MountAttr::RDONLY) {
             // SAFETY: a literal, NUL-terminated; a flag has no value
-            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, c"ro", Null, 0)) }.about_path(c"ro")?;
+            unsafe { call!(fsconfig(context.borrow(), FsConfig::SET_FLAG, c"ro", Null, 0)) }.about(Path(c"ro"))?;
         }
         fsmount(&context, fstype, attributes)
     };
@@ -264,8 +269,8 @@ impl Loop {
         let mut others = 0;
         loop {
             // SAFETY: this request takes no argument
-            let number =
-                unsafe { call!(ioctl(control.borrow(), Ioctl::LOOP_CTL_GET_FREE)) }.about_text(b"LOOP_CTL_GET_FREE")?;
+            let number = unsafe { call!(ioctl(control.borrow(), Ioctl::LOOP_CTL_GET_FREE)) }
+                .about(Text(b"LOOP_CTL_GET_FREE"))?;
             let mut name = FixedBytes::new();
             name.put(b"/dev/loop");
             name.put_decimal(number as u64);
@@ -276,7 +281,7 @@ impl Loop {
             config.0[0] = file.borrow().number() as u32;
             config.0[15] = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
             // SAFETY: the kernel reads one struct loop_config
-            let configured = unsafe { call!(ioctl(device.borrow(), Ioctl::LOOP_CONFIGURE, &config)) }.about_path(path);
+            let configured = unsafe { call!(ioctl(device.borrow(), Ioctl::LOOP_CONFIGURE, &config)) }.about(Path(path));
             if configured.is_err() && made {
                 fs::unlink_path(node);
             }

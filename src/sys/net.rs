@@ -5,6 +5,7 @@ use super::fd::{Ends, Fd, FdRef};
 use super::flags::{
     Domain, EpollOperation, Ioctl, MessageFlags, OpenFlags, Shutdown, Socket, SocketLevel, SocketOption, SpliceFlags,
 };
+use super::gate::About::Text;
 use super::gate::{Int, Now, Null, Object, Outcome, Print, call, put_numbers};
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
@@ -45,7 +46,7 @@ impl Object for IfIndex {
 pub fn interface_index(socket: &Fd, name: &[u8]) -> Result<u32> {
     let mut request = IfIndex { name: padded(name), index: 0, rest: [0; 20] };
     // SAFETY: the kernel reads and writes one struct ifreq
-    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCGIFINDEX, &mut request)) }.about_parts(&[name])?;
+    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCGIFINDEX, &mut request)) }.result().map_err(|e| e.about(name))?;
     Ok(request.index)
 }
 
@@ -62,10 +63,13 @@ pub fn padded(name: &[u8]) -> [u8; 16] {
 pub fn set_interface_up(name: &[u8]) -> Result<()> {
     let request = IfReq { name: padded(name), flags: libc::IFF_UP as u16, rest: [0; 22] };
     // SAFETY: the call takes numbers
-    let socket = unsafe { call!(socket(Domain::INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.about_text(b"AF_INET");
+    let socket = unsafe { call!(socket(Domain::INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.about(Text(b"AF_INET"));
     let socket = socket.map(Fd::own)?;
     // SAFETY: the kernel reads one struct ifreq
-    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.about_parts(&[name]).map(drop)
+    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }
+        .result()
+        .map(drop)
+        .map_err(|e| e.about(name))
 }
 
 /// An address and a port: struct sockaddr_in or struct sockaddr_in6.
@@ -462,7 +466,7 @@ pub fn send_fd(socket: FdRef, fd: FdRef, bytes: &[u8]) -> Result<()> {
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     with_message(&mut rights, part, |message| {
         // SAFETY: the parts of the message outlive the closure, and the kernel writes to none of them
-        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about_text(b"SCM_RIGHTS").map(drop)
+        unsafe { call!(sendmsg(socket, &*message, MessageFlags::NONE)) }.about(Text(b"SCM_RIGHTS")).map(drop)
     })
 }
 
@@ -473,7 +477,7 @@ pub fn receive_fd(socket: FdRef, bytes: &mut [u8]) -> Result<Option<Fd>> {
     let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     let n = with_message(&mut rights, part, |message| {
         // SAFETY: the parts of the message outlive the closure, and are ours to write
-        unsafe { call!(recvmsg(socket, message, MessageFlags::CMSG_CLOEXEC)) }.about_text(b"SCM_RIGHTS")
+        unsafe { call!(recvmsg(socket, message, MessageFlags::CMSG_CLOEXEC)) }.about(Text(b"SCM_RIGHTS"))
     })?;
     let has_fd = n > 0 && rights.len == RIGHTS_LEN && rights.kind == libc::SCM_RIGHTS;
     Ok(has_fd.then(|| Fd::own(rights.fd as usize)))

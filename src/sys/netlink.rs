@@ -2,6 +2,7 @@
 
 use super::fd::{Fd, read};
 use super::flags::{Domain, NetlinkFamily, Socket};
+use super::gate::About::Text;
 use super::gate::{Null, call};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -10,7 +11,7 @@ use ::alloc::vec::Vec;
 pub fn netlink(family: NetlinkFamily) -> Result<Fd> {
     // SAFETY: the call takes numbers
     let socket = unsafe { call!(socket(Domain::NETLINK, Socket::DGRAM | Socket::CLOEXEC, family)) };
-    socket.about_text(b"AF_NETLINK").map(Fd::own)
+    socket.about(Text(b"AF_NETLINK")).map(Fd::own)
 }
 
 /// Requests that the kernel gets in one datagram, one behind the other. It answers each.
@@ -126,7 +127,7 @@ impl Requests {
     fn write(&self, socket: &Fd, text: &'static [u8]) -> Result<()> {
         let bytes = self.bytes.as_slice();
         // SAFETY: the pointer and the length are those of one slice; without an address the kernel itself is meant
-        unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), 0u32, Null, 0u32)) }.about_text(text).map(drop)
+        unsafe { call!(sendto(socket.borrow(), bytes, bytes.len(), 0u32, Null, 0u32)) }.about(Text(text)).map(drop)
     }
 
     /// Sends one request for data, with NLM_F_ACK or NLM_F_DUMP, which say where the answer ends. Gives each message of it to

@@ -3,6 +3,7 @@
 use super::cred::Pid;
 use super::fd::{Fd, FdRef, Poll};
 use super::flags::{CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
+use super::gate::About::{Path, Text};
 use super::gate::{Int, Null, Object, Outcome, Print, SigInfo, StringsAt, call};
 use super::heap::SharedWords;
 use super::signal::{self, Ready};
@@ -16,7 +17,7 @@ use core::ffi::{CStr, c_char};
 /// getpid(2).
 pub fn getpid() -> Pid {
     // SAFETY: the call takes nothing, and cannot fail
-    Pid(unsafe { call!(getpid()) }.ok().map_or(0, |pid| pid as i32))
+    Pid(unsafe { call!(getpid()) }.result().map_or(0, |pid| pid as i32))
 }
 
 /// setsid(2): this process leads a new session, and in it a new process group, and has no controlling terminal.
@@ -163,7 +164,7 @@ impl Pointers {
 pub fn execve(path: &CStr, argv: &Pointers, envp: &Pointers) -> Option<Error> {
     // SAFETY: both lists end with a null pointer, and the strings in them are 'static
     unsafe { call!(execve(path, StringsAt(argv.slots.as_ptr()), Environment(envp.slots.as_ptr()))) }
-        .about_path(path)
+        .about(Path(path))
         .map_err(|e| {
             e.hint_for(&[
                 (Errno::EACCES, "no execute permission"),
@@ -195,32 +196,31 @@ pub fn exit_group(status: i32) -> ! {
 /// prctl(2) PR_SET_PDEATHSIG: SIGKILL when the parent dies.
 pub fn die_with_parent() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.about_text(b"PR_SET_PDEATHSIG").map(drop)
+    unsafe { call!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.about(Text(b"PR_SET_PDEATHSIG")).map(drop)
 }
 
 /// prctl(2) PR_SET_CHILD_SUBREAPER: orphans below become our children.
 pub fn set_child_subreaper() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.about_text(b"PR_SET_CHILD_SUBREAPER").map(drop)
+    unsafe { call!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.about(Text(b"PR_SET_CHILD_SUBREAPER")).map(drop)
 }
 
 /// prctl(2) PR_SET_DUMPABLE 0: only a process that may trace this one can open its files in /proc/PID.
 pub fn set_not_dumpable() -> Result<()> {
     // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_DUMPABLE, Dumpable::DISABLE)) }.about_text(b"PR_SET_DUMPABLE").map(drop)
+    unsafe { call!(prctl(Prctl::SET_DUMPABLE, Dumpable::DISABLE)) }.about(Text(b"PR_SET_DUMPABLE")).map(drop)
 }
 
 /// prctl(2) PR_SET_NAME: what proc_pid_comm(5) shows.
 pub fn set_name(name: &CStr) -> Result<()> {
     // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(prctl(Prctl::SET_NAME, name)) }.about_text(b"PR_SET_NAME").map(drop)
+    unsafe { call!(prctl(Prctl::SET_NAME, name)) }.about(Text(b"PR_SET_NAME")).map(drop)
 }
 
 /// unshare(2).
 pub fn unshare(flags: CloneFlags) -> Result<()> {
     // SAFETY: the call takes flags
-    let outcome = unsafe { call!(unshare(flags)) };
-    if outcome.ok().is_some() { Ok(()) } else { Err(outcome.failure(flags.names().as_bytes(), &[])) }
+    unsafe { call!(unshare(flags)) }.result().map(drop).map_err(|e| e.about_text(flags.names().as_bytes()))
 }
 
 /// pidfd_open(2): a descriptor of a process, which can be read once the process has ended.
@@ -247,7 +247,7 @@ pub fn enter_own_mount_namespace() -> Result<bool> {
 /// sethostname(2).
 pub fn sethostname(name: &[u8]) -> Result<()> {
     // SAFETY: the pointer and the length are those of one slice
-    unsafe { call!(sethostname(name, name.len())) }.about_parts(&[name]).map(drop)
+    unsafe { call!(sethostname(name, name.len())) }.result().map(drop).map_err(|e| e.about(name))
 }
 
 /// uname(2): the name of the host.
@@ -288,7 +288,7 @@ impl Object for Limits {
 pub fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
     // SAFETY: the kernel reads one struct rlimit64, and writes none
     unsafe { call!(prlimit64(0, resource, &Limits([soft, hard]), Null)) }
-        .about_text(resource.name().as_bytes())
+        .about(Text(resource.name().as_bytes()))
         .map(drop)
 }
 
@@ -296,7 +296,7 @@ pub fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
 pub fn raise_limit(resource: Resource, wanted: u64) -> Result<u64> {
     let mut limits = Limits([0; 2]);
     // SAFETY: the kernel writes one struct rlimit64
-    unsafe { call!(prlimit64(0, resource, Null, &mut limits)) }.about_text(resource.name().as_bytes())?;
+    unsafe { call!(prlimit64(0, resource, Null, &mut limits)) }.about(Text(resource.name().as_bytes()))?;
     let Limits([soft, hard]) = limits;
     if soft >= wanted || soft == hard {
         return Ok(soft);
@@ -378,8 +378,7 @@ pub fn pidfd_send_signal(process: FdRef, signal: i32) -> Result<()> {
 /// setns(2) into namespaces of a process, or into the one that a file stands for.
 pub fn setns(of: FdRef, flags: CloneFlags) -> Result<()> {
     // SAFETY: the call takes an open descriptor and flags
-    let outcome = unsafe { call!(setns(of, flags)) };
-    if outcome.ok().is_some() { Ok(()) } else { Err(outcome.failure(flags.names().as_bytes(), &[])) }
+    unsafe { call!(setns(of, flags)) }.result().map(drop).map_err(|e| e.about_text(flags.names().as_bytes()))
 }
 
 /// kill(2). That there is no such process any more is no failure.

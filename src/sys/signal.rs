@@ -3,6 +3,7 @@
 use super::cred::Pid;
 use super::fd::{self, Fd, FdRef, Poll};
 use super::flags::{How, OpenFlags, SigSet, SignalNumber, Timer};
+use super::gate::About::Text;
 use super::gate::{Null, Object, Print, SigInfo, call, word};
 use super::trace;
 use crate::bytes::Put;
@@ -144,7 +145,7 @@ pub fn take_signal(signals: FdRef) -> Result<Signal> {
     // struct signalfd_siginfo begins as siginfo_t does: number, errno, code; then the pid of the sender; 128 bytes
     let mut info = SigInfo::EMPTY;
     // SAFETY: the kernel writes as much as the structure is large
-    unsafe { call!(read(signals, &mut info, size_of::<SigInfo>())) }.about_text(b"signalfd")?;
+    unsafe { call!(read(signals, &mut info, size_of::<SigInfo>())) }.about(Text(b"signalfd"))?;
     let [number, _, code, sender, ..] = info.0;
     let number = number as i32;
     trace::set_patience(patience && !trace::ENDING.has(number));

@@ -2,6 +2,7 @@
 
 use super::fd::{Fd, FdRef};
 use super::flags::{Access, AtFlags, StatxMask};
+use super::gate::About::Path;
 use super::gate::{Object, call};
 use crate::error::{Errno, Result};
 use core::ffi::CStr;
@@ -49,6 +50,8 @@ pub struct Status {
     pub inode: u64,
     /// The device that it is a node of.
     pub rdev: Device,
+    /// The id that mountinfo has for the mount that it is in; 0 before Linux 5.8, which does not tell.
+    pub mount: u64,
 }
 
 impl Status {
@@ -65,13 +68,12 @@ impl Status {
 
 impl Object for libc::statx {}
 impl Object for libc::stat {}
-impl Object for libc::statfs {}
 
-/// An object of zeros for the kernel to fill.
-fn zeroed<T: Object>() -> T {
-    // SAFETY: the only types above are structures of numbers, for which zeros are a value
-    unsafe { core::mem::zeroed() }
-}
+/// struct statfs of 64-bit architectures: its type, the size of a block, how many there are, how many of them are free, ...
+#[repr(C)]
+struct StatFs([u64; 15]);
+
+impl Object for StatFs {}
 
 /// statx(2) of `path`; of what a symbolic link leads to with `follow`, else of the link itself.
 pub fn statx(path: &CStr, follow: bool) -> Result<Status> {
@@ -85,7 +87,11 @@ pub fn statx_fd(fd: FdRef) -> Result<Status> {
 }
 
 fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
-    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS)?;
+    // SAFETY: it is a structure of numbers, for which zeros are a value
+    let mut status: libc::statx = unsafe { core::mem::zeroed() };
+    let mask = StatxMask::BASIC_STATS | StatxMask::MNT_ID;
+    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
+    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about(Path(path))?;
     Ok(Status {
         mode: u32::from(status.stx_mode),
         uid: status.stx_uid,
@@ -95,14 +101,8 @@ fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
         device: (status.stx_dev_major, status.stx_dev_minor),
         inode: status.stx_ino,
         rdev: Device(status.stx_rdev_major << 8 | status.stx_rdev_minor),
+        mount: status.stx_mnt_id,
     })
-}
-
-fn call_statx(fd: FdRef, path: &CStr, flags: AtFlags, mask: StatxMask) -> Result<libc::statx> {
-    let mut status = zeroed::<libc::statx>();
-    // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
-    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about_path(path)?;
-    Ok(status)
 }
 
 /// A place in the mounts.
@@ -132,79 +132,68 @@ pub fn place_of_root() -> Result<Place> {
 }
 
 fn place(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Place> {
-    let status = call_statx(fd, path, flags, StatxMask::BASIC_STATS | StatxMask::MNT_ID)?;
-    let file = ((status.stx_dev_major, status.stx_dev_minor), status.stx_ino);
-    Ok(Place { file, mount: status.stx_mnt_id })
+    statx_at(fd, path, flags).map(|status| Place { file: status.identity(), mount: status.mount })
 }
 
 /// statx(2): the id that mountinfo has for the mount that an open file is in; `path` names it in messages.
 pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
-    let status = call_statx(fd.borrow(), c"", AtFlags::EMPTY_PATH, StatxMask::MNT_ID);
-    status.map(|status| status.stx_mnt_id).map_err(|e| e.about(path.to_bytes()))
+    statx_fd(fd.borrow()).map(|status| status.mount).map_err(|e| e.about(path.to_bytes()))
 }
 
 /// The same for the mount that `path` leads to without a link.
 pub fn mount_id_at(path: &CStr) -> Result<u64> {
-    call_statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxMask::MNT_ID).map(|status| status.stx_mnt_id)
+    statx(path, false).map(|status| status.mount)
 }
 
 /// The mode of an open file: fstat(2); `path` names it in messages.
 pub fn mode(fd: FdRef, path: &[u8]) -> Result<u32> {
-    let mut status = zeroed::<libc::stat>();
+    // SAFETY: it is a structure of numbers, for which zeros are a value
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
     // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
     unsafe { call!(fstat(fd, &mut status)) }.result().map_err(|e| e.about(path))?;
     Ok(status.st_mode)
 }
 
-/// fstatfs(2): whether an open file is on a filesystem of the type of /proc.
-#[allow(clippy::unnecessary_cast)] // f_type is signed with glibc, and not with musl
-pub fn is_on_proc(fd: FdRef) -> Result<bool> {
-    Ok(filesystem(fd)? == libc::PROC_SUPER_MAGIC as u64)
+/// The types of filesystems, of <linux/magic.h>.
+pub mod magic {
+    /// proc(5).
+    pub const PROC: u64 = 0x9fa0;
+    /// cgroups(7), v1 and v2.
+    pub const CGROUPS: [u64; 2] = [0x27_e0eb, 0x6367_7270];
+    /// That of pipe(2).
+    pub const PIPEFS: u64 = 0x5049_5045;
 }
 
-/// fstatfs(2): whether an open directory is one of cgroups.
-#[allow(clippy::unnecessary_cast)] // as above
-pub fn is_on_cgroup(dir: FdRef) -> Result<bool> {
-    let found = filesystem(dir)?;
-    Ok([libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&found))
-}
-
-#[allow(clippy::unnecessary_cast)] // as above
-fn filesystem(fd: FdRef) -> Result<u64> {
-    let mut status = zeroed::<libc::statfs>();
+/// fstatfs(2): the type of the filesystem that an open file is on: see [`magic`].
+pub fn filesystem(fd: FdRef) -> Result<u64> {
+    let mut status = StatFs([0; 15]);
     // SAFETY: the kernel fills one struct statfs
     unsafe { call!(fstatfs(fd, &mut status)) }.result()?;
-    Ok(status.f_type as u64)
+    Ok(status.0[0])
 }
 
 /// fstatfs(2): how many bytes the filesystem of an open file has, and how many of them are free.
-#[allow(clippy::unnecessary_cast)] // f_bsize is signed with glibc, and not with musl
 pub fn space(fd: &Fd) -> Result<(u64, u64)> {
-    let mut status = zeroed::<libc::statfs>();
+    let mut status = StatFs([0; 15]);
     // SAFETY: the kernel fills one struct statfs
     unsafe { call!(fstatfs(fd.borrow(), &mut status)) }.result()?;
-    let size = status.f_bsize as u64;
-    Ok((status.f_blocks * size, status.f_bfree * size))
+    let [_, size, blocks, free, ..] = status.0;
+    Ok((blocks * size, free * size))
 }
 
 /// fstatfs(2): whether a descriptor is one of pipe(2). A FIFO with a name, or a descriptor that is not open, is not.
 pub fn is_pipe(fd: FdRef) -> Result<bool> {
     match filesystem(fd) {
         Err(e) if e.is(Errno::EBADF) => Ok(false),
-        found => Ok(found? == PIPEFS_MAGIC),
+        found => Ok(found? == magic::PIPEFS),
     }
 }
 
-/// Of <linux/magic.h>.
-const PIPEFS_MAGIC: u64 = 0x5049_5045;
-
 /// statfs(2): whether `path` is in a cgroup filesystem.
-#[allow(clippy::unnecessary_cast)] // as above
 pub fn is_cgroup(path: &CStr) -> bool {
-    let mut status = zeroed::<libc::statfs>();
+    let mut status = StatFs([0; 15]);
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statfs
-    let found = unsafe { call!(statfs(path, &mut status)) }.ok().is_some();
-    found && [libc::CGROUP_SUPER_MAGIC as u64, libc::CGROUP2_SUPER_MAGIC as u64].contains(&(status.f_type as u64))
+    unsafe { call!(statfs(path, &mut status)) }.ok().is_some() && magic::CGROUPS.contains(&status.0[0])
 }
 
 /// faccessat(2): whether there is something at `path`.

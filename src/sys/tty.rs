@@ -4,6 +4,7 @@ use super::cred::Pid;
 use super::fd::{Fd, FdRef};
 use super::flags::{Ioctl, OpenFlags};
 use super::fs;
+use super::gate::About::Text;
 use super::gate::{Int, Object, call};
 use super::stat;
 use crate::error::Result;
@@ -92,7 +93,7 @@ pub fn tcgets(fd: FdRef) -> Option<Termios> {
 /// TCSETS: at once. (TCSETSW waits until the output is read, which may be never.)
 pub fn tcsets(fd: FdRef, termios: &Termios) -> Result<()> {
     // SAFETY: the kernel reads one struct termios
-    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.about_text(b"TCSETS").map(drop)
+    unsafe { call!(ioctl(fd, Ioctl::TCSETS, termios)) }.about(Text(b"TCSETS")).map(drop)
 }
 
 /// TIOCGWINSZ. `None`: not a terminal.
@@ -106,7 +107,7 @@ pub fn window_size(fd: FdRef) -> Option<WindowSize> {
 /// TIOCSWINSZ.
 pub fn set_window_size(fd: FdRef, size: &WindowSize) -> Result<()> {
     // SAFETY: the kernel reads one struct winsize
-    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.about_text(b"TIOCSWINSZ").map(drop)
+    unsafe { call!(ioctl(fd, Ioctl::TIOCSWINSZ, size)) }.about(Text(b"TIOCSWINSZ")).map(drop)
 }
 
 /// Opens a new pseudo-terminal of the devpts that `ptmx` belongs to, and unlocks it: the master.
@@ -114,7 +115,7 @@ pub fn open_pty(ptmx: &CStr) -> Result<Fd> {
     // O_NONBLOCK: a terminal whose program does not read is full, and a write to it must not block the relay.
     let master = fs::open(ptmx, OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::NONBLOCK)?;
     // SAFETY: the kernel reads one int
-    unsafe { call!(ioctl(master.borrow(), Ioctl::TIOCSPTLCK, &Int(0))) }.about_text(b"TIOCSPTLCK")?;
+    unsafe { call!(ioctl(master.borrow(), Ioctl::TIOCSPTLCK, &Int(0))) }.about(Text(b"TIOCSPTLCK"))?;
     Ok(master)
 }
 
@@ -122,7 +123,7 @@ pub fn open_pty(ptmx: &CStr) -> Result<Fd> {
 pub fn open_peer(master: FdRef) -> Result<Fd> {
     let flags = OpenFlags::RDWR | OpenFlags::NOCTTY | OpenFlags::CLOEXEC;
     // SAFETY: this request takes flags
-    unsafe { call!(ioctl(master, Ioctl::TIOCGPTPEER, flags)) }.about_text(b"TIOCGPTPEER").map(Fd::own)
+    unsafe { call!(ioctl(master, Ioctl::TIOCGPTPEER, flags)) }.about(Text(b"TIOCGPTPEER")).map(Fd::own)
 }
 
 /// Opens a stream again to write to it, by its path in /proc/self/fd, if it is a terminal or a pipe. O_NONBLOCK belongs to the
@@ -140,13 +141,13 @@ pub fn open_again(stream: FdRef) -> Option<Fd> {
 /// TIOCSCTTY: makes `slave` the controlling terminal of the session that this process leads.
 pub fn control(slave: FdRef) -> Result<()> {
     // SAFETY: this request takes a number
-    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about_text(b"TIOCSCTTY").map(drop)
+    unsafe { call!(ioctl(slave, Ioctl::TIOCSCTTY, 0)) }.about(Text(b"TIOCSCTTY")).map(drop)
 }
 
 /// TIOCSPGRP: puts the group that this process leads into the foreground of the terminal on stdin. SIGTTOU must be blocked.
 pub fn to_foreground(own: Pid) -> Result<()> {
     // SAFETY: the kernel reads one int
-    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about_text(b"TIOCSPGRP").map(drop)
+    unsafe { call!(ioctl(FdRef::STDIN, Ioctl::TIOCSPGRP, &Int(own.0))) }.about(Text(b"TIOCSPGRP")).map(drop)
 }
 
 /// TIOCGPGRP: the foreground group of the terminal that `fd` is one side of.

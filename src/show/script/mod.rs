@@ -360,7 +360,7 @@ impl Translator {
                 self.command("mkdir ~^set -- ~ \"$@\"", &[path, then, path]);
             }
             Sysno::write if call.number(0) == libc::STDERR_FILENO as usize => {
-                self.line("echo ~ >&2", &[bytes::trimmed(call.bytes(1))]);
+                self.line("echo ~ >&2", &[call.bytes(1).trim_ascii()]);
             }
             Sysno::write => {
                 let path = self.of_fd(call, 0);
