@@ -33,7 +33,7 @@ impl Environment<'_> {
         let has_value = key.len() < assignment.len();
         let variable = match has_value {
             true => Some(c_string(&[assignment])),
-            false => self.caller.iter().copied().find(|variable| value(variable, key).is_some()),
+            false => self.caller.iter().copied().find(|variable| has_key(variable, key)),
         };
         self.unset(key);
         self.variables.extend(variable);
@@ -42,7 +42,7 @@ impl Environment<'_> {
 
     /// Removes a variable.
     pub fn unset(&mut self, key: &[u8]) {
-        while let Some(at) = self.variables.iter().position(|variable| value(variable, key).is_some()) {
+        while let Some(at) = self.variables.iter().position(|variable| has_key(variable, key)) {
             self.variables.remove(at);
         }
     }
@@ -74,14 +74,14 @@ fn key(assignment: &[u8]) -> &[u8] {
     split(assignment, b'=').next().unwrap_or_default()
 }
 
-/// The value, if `variable` is `key=value`.
-pub fn value<'a>(variable: &'a CStr, key: &[u8]) -> Option<&'a [u8]> {
-    variable.to_bytes().strip_prefix(key)?.strip_prefix(b"=")
+/// Whether `variable` is `key=value`, with this key.
+pub fn has_key(variable: &'static CStr, key: &[u8]) -> bool {
+    get(&[variable], key).is_some()
 }
 
 /// The value of `key` in `environment`; like getenv(3), of its first assignment.
 pub fn get(environment: &[&'static CStr], key: &[u8]) -> Option<&'static [u8]> {
-    environment.iter().find_map(|variable| value(variable, key))
+    environment.iter().find_map(|variable| variable.to_bytes().strip_prefix(key)?.strip_prefix(b"="))
 }
 
 #[cfg(test)]

@@ -33,9 +33,10 @@ impl Host {
             || spec.read_only
             || spec.volumes.iter().any(is_read_only);
         let read = || sys::read_file(c"/proc/self/mountinfo").map(|file| mountinfo::parse(file.leak()));
+        let pid = sys::getpid();
         let status = Status::read();
         Box::leak(Box::new(Host {
-            pid: sys::getpid(),
+            pid,
             ids: status.ids.unwrap_or_else(sys::effective_ids),
             environment,
             mounts: if needs_mounts { read() } else { Ok(Vec::new()) },
@@ -116,7 +117,7 @@ impl Status {
         let set = |key: &[u8]| bytes::field(file, key).and_then(bytes::hexadecimal);
         // Real, effective, saved, and that of the filesystem.
         let id = |key: &[u8]| {
-            let effective = bytes::words(bytes::field(file, key)?).nth(1)?;
+            let effective = bytes::split(bytes::field(file, key)?, b'\t').nth(1)?;
             u32::try_from(bytes::decimal(effective).ok()?).ok()
         };
         let ignored = set(b"SigIgn:").unwrap_or(SigSet::ALL.0);

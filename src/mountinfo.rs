@@ -30,26 +30,25 @@ pub struct Mount<'a> {
 
 /// The mounts of the whole file, in its order. Malformed lines are left out.
 pub fn parse(file: &[u8]) -> Vec<Mount<'_>> {
-    // At once as long as it gets: the heap gives nothing back.
+    let number = |field: &[u8]| u32::try_from(decimal(field).ok()?).ok();
+    let parse_line = |line| {
+        // The kernel escapes a blank inside a field, so every blank is a divider.
+        let mut fields = split(line, b' ');
+        let id = number(fields.next()?)?;
+        let parent = number(fields.next()?)?;
+        let root = fields.nth(1)?;
+        let point = fields.next()?;
+        let options = fields.next()?;
+        // The optional fields (7), of which there may be any number, end with a lone "-".
+        fields.find(|field| field == b"-")?;
+        let fstype = fields.next()?;
+        let super_options = fields.nth(1)?;
+        Some(Mount { id, parent, root, point, options, fstype, super_options })
+    };
+    // As long as it gets, from the start: the heap gives nothing back.
     let mut mounts = Vec::with_capacity(split(file, b'\n').count());
     mounts.extend(split(file, b'\n').filter_map(parse_line));
     mounts
-}
-
-fn parse_line(line: &[u8]) -> Option<Mount<'_>> {
-    // The kernel escapes a blank inside a field, so every blank is a divider.
-    let mut fields = split(line, b' ');
-    let number = |field: &[u8]| u32::try_from(decimal(field).ok()?).ok();
-    let id = number(fields.next()?)?;
-    let parent = number(fields.next()?)?;
-    let root = fields.nth(1)?;
-    let point = fields.next()?;
-    let options = fields.next()?;
-    // The optional fields (7), of which there may be any number, end with a lone "-".
-    fields.find(|field| field == b"-")?;
-    let fstype = fields.next()?;
-    let super_options = fields.nth(1)?;
-    Some(Mount { id, parent, root, point, options, fstype, super_options })
 }
 
 /// Whether `mount` has the id `top`, or is mounted in that one, however deep. `all` are the mounts of the whole file.

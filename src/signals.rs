@@ -177,6 +177,8 @@ step! {
     pub struct BlockSignals {
         /// SIGCHLD is ignored, as a caller may have it: then children vanish without a status, wait(2).
         pub ignores_children: bool,
+        /// The other signals that the caller ignores: they do not ask for the end.
+        pub ignored: SigSet,
     }
 }
 
@@ -185,6 +187,7 @@ impl ParentStep for BlockSignals {
         if self.ignores_children {
             sys::reset_signal(libc::SIGCHLD)?;
         }
+        parent.ending = SigSet(parent.ending.0 & !self.ignored.0);
         sys::set_signal_mask(BLOCKED)?;
         parent.signals = Some(sys::signalfd(AWAITED)?);
         Ok(())

@@ -344,8 +344,8 @@ pub struct Child {
     pub user: User,
     /// The side of its terminal that programs see.
     pub terminal: Option<Fd>,
-    /// The command as it comes down the pipe, behind four bytes with its length. The parent has made room for it.
-    pub message: Vec<u8>,
+    /// The words of the command, each with a NUL after it, once they have come down the pipe. The parent has made room for them.
+    pub words: Vec<u8>,
 }
 
 /// /proc, /sys and /dev of a root of its own: first the directories, and then what has been mounted on them. Whoever can write
@@ -358,18 +358,6 @@ pub struct Own {
     pub sys: Option<Fd>,
     /// /dev.
     pub dev: Option<Fd>,
-}
-
-impl Own {
-    /// All of them, with their paths.
-    pub fn all(&mut self) -> [(&'static CStr, &mut Option<Fd>); 3] {
-        [(c"/proc", &mut self.proc), (c"/sys", &mut self.sys), (c"/dev", &mut self.dev)]
-    }
-
-    /// The one at `path`.
-    pub fn at(&mut self, path: &CStr) -> Option<&mut Option<Fd>> {
-        self.all().into_iter().find(|(own, _)| *own == path).map(|(_, slot)| slot)
-    }
 }
 
 /// Whom the command runs as: root by default.

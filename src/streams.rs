@@ -1,7 +1,7 @@
 //! The three standard streams: what they may be; and a file as stdin, which the command can read and not write to.
 
 use crate::bytes;
-use crate::environment::{get, value};
+use crate::environment::{get, has_key};
 use crate::error::{Errno, Error, Result};
 use crate::root::enter::restrict;
 use crate::spec::Spec;
@@ -61,7 +61,7 @@ pub fn find_passed(spec: &mut Spec, environment: &[&'static CStr]) -> Result<()>
         spec.passed = spec.passed.max(count as i32);
         // A reaper is the first process, and the command the second.
         spec.listening = alloc::vec![if spec.init { c"LISTEN_PID=2" } else { c"LISTEN_PID=1" }];
-        let of_caller = |name: &[u8]| environment.iter().copied().find(|variable| value(variable, name).is_some());
+        let of_caller = |name: &[u8]| environment.iter().copied().find(|variable| has_key(variable, name));
         spec.listening.extend(of_caller(b"LISTEN_FDS"));
         spec.listening.extend(of_caller(b"LISTEN_FDNAMES"));
     }

@@ -5,7 +5,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Cause, Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::step::{Child, ChildStep, Parent, ParentStep};
-use crate::sys::{self, Dir, FdRef, OpenFlags, Pid, Pointers, SigSet, Wait, magic};
+use crate::sys::{self, AtFlags, Dir, FdRef, OpenFlags, Pid, Pointers, SigSet, Wait, magic};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -73,7 +73,7 @@ impl Maps {
         // Without this the kernel refuses the map of groups: by leaving a group, a process could get access to a file whose
         // mode denies that group (user_namespaces(7)).
         proc.write(c"setgroups", b"deny")?;
-        proc.write(c"gid_map", only(self.inside(self.gid), self.gid)).map(|()| true)
+        proc.write(c"gid_map", only(self.inside(self.gid), self.gid)).map(|_| true)
     }
 }
 
@@ -101,7 +101,8 @@ impl Ids {
     pub fn of_caller() -> Ids {
         // USER_NS_INIT_INO of linux/nsfs.h: the number of the host's own, and of no other.
         const INITIAL: u64 = 0xEFFF_FFFD;
-        let in_userns = sys::statx(c"/proc/self/ns/user", true).is_ok_and(|status| status.inode != INITIAL);
+        let in_userns =
+            sys::statx(FdRef::CWD, c"/proc/self/ns/user", AtFlags::NONE).is_ok_and(|status| status.inode != INITIAL);
         if !in_userns {
             return Ids { in_userns, has_tty_group: true, may_leave_groups: true };
         }

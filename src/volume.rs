@@ -7,7 +7,7 @@ use crate::root::enter::restrict;
 use crate::root::own;
 use crate::spec::{Content, Volume};
 use crate::step::{Child, ChildStep, Slot, missing};
-use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, magic, record};
+use crate::sys::{self, AtFlags, Fd, FdRef, Identity, MountAttr, MountFlags, OpenFlags, magic, record};
 use crate::writable;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -190,7 +190,7 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
 /// A device of the host, or a directory of its /dev with all that are in it. The mount is read-only, so that no process inside
 /// can change its mode on the host; that does not limit writes to the device itself.
 pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
-    let is_device = match sys::statx(path, true)?.kind() {
+    let is_device = match sys::statx(FdRef::CWD, path, AtFlags::NONE)?.kind() {
         libc::S_IFDIR => path.to_bytes().starts_with(b"/dev/"),
         kind => matches!(kind, libc::S_IFCHR | libc::S_IFBLK),
     };

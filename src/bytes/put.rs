@@ -62,7 +62,7 @@ macro_rules! put_by_sink {
         }
 
         fn put_decimal(&mut self, n: u64) {
-            put_decimal(self.sink(), n);
+            put_digits(self.sink(), n, 10, 1);
         }
 
         fn put_hex(&mut self, n: u64) {
@@ -113,10 +113,6 @@ impl<S: Sink> Put for S {
 
 impl Put for dyn Sink + '_ {
     put_by_sink!();
-}
-
-fn put_decimal(out: &mut dyn Sink, n: u64) {
-    put_digits(out, n, 10, 1);
 }
 
 /// Appends the digits of `n` to this base, 8 to 16, and zeros before them so that there are `least` digits.

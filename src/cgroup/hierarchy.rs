@@ -1,6 +1,5 @@
 //! Where this host has its cgroups: which hierarchy carries which controller, and where this process is in it.
 
-use super::Group;
 use crate::bytes::{self, Put};
 use crate::error::{Errno, Result};
 use crate::host::Host;
@@ -127,20 +126,6 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Opens one of its cgroups, which the user may have named. On v1 it is to be in the hierarchies of `all` groups: those are listed
-    /// where it does not exist.
-    pub fn open(&self, cgroup: &CStr, all: &[&Group]) -> Result<Dir> {
-        Dir::open(Some(&self.top), cgroup).map_err(|e| {
-            let mut hint = b"make it first".to_vec();
-            for (at, group) in all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
-                hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });
-                hint.put(group.hierarchy.list.to_bytes());
-            }
-            hint.put(b"; or name another with --cgroup-parent");
-            e.hint_for(&[(Errno::ENOENT, str::from_utf8(hint.leak()).unwrap_or_default())])
-        })
-    }
-
     /// It is v1's with the freezer.
     pub fn has_freezer(&self) -> bool {
         self.version == Version::V1 && self.controllers.has(Controller::Freezer)
@@ -167,13 +152,14 @@ pub fn find(explicit: Controllers, wanted: Wanted, host: &Host) -> Result<Vec<&'
         drop(detached(Version::V2, b"")?);
         own = sys::read_file(c"/proc/self/cgroup")?;
     }
+    let lines = own_lines(&own);
     let mounts = host.mounts.as_ref().map_err(|e| *e)?;
     let mut found: Vec<&'static Hierarchy> = Vec::new();
     for &controller in &Controller::ALL {
         let is_left_out = controller == Controller::Freezer && wanted == Wanted::Limits;
         if !is_left_out && !found.iter().any(|hierarchy| hierarchy.controllers.has(controller)) {
             let has_v2 = found.iter().any(|hierarchy| hierarchy.version == Version::V2);
-            match hierarchy_of(controller, has_v2, &own, mounts) {
+            match hierarchy_of(controller, has_v2, &lines, mounts) {
                 Ok(Some(hierarchy)) => found.push(hierarchy),
                 Err(e) if explicit.has(controller) => return Err(e),
                 Ok(None) | Err(_) => {}
@@ -181,7 +167,7 @@ pub fn find(explicit: Controllers, wanted: Wanted, host: &Host) -> Result<Vec<&'
         }
     }
     if wanted == Wanted::All {
-        find_others(&own, mounts, &mut found)?;
+        find_others(&lines, mounts, &mut found)?;
     }
     Ok(found)
 }
@@ -190,35 +176,37 @@ pub fn find(explicit: Controllers, wanted: Wanted, host: &Host) -> Result<Vec<&'
 pub fn freezer(host: &Host) -> Result<Option<&'static Hierarchy>> {
     let own = sys::read_file(c"/proc/self/cgroup")?;
     let mounts = host.mounts.as_ref().map_err(|e| *e)?;
-    hierarchy_of(Controller::Freezer, false, &own, mounts)
+    hierarchy_of(Controller::Freezer, false, &own_lines(&own), mounts)
 }
 
 /// The hierarchy of a controller that none found so far carries.
 fn hierarchy_of(
     controller: Controller,
     has_v2: bool,
-    own: &[u8],
+    own: &[OwnLine],
     mounts: &[Mount],
 ) -> Result<Option<&'static Hierarchy>> {
     // A controller that a v1 hierarchy has taken is on a line of its own; the rest is on v2's.
     let name = controller.name().as_bytes();
     let is_freezer = controller == Controller::Freezer;
-    let line = match own_line(own, name) {
+    // That of v2 is empty, as if it named one without a name.
+    let line_of = |controller| own.iter().find(|line| bytes::has_part(line.controllers, b',', controller));
+    let line = match line_of(name) {
         None if has_v2 || is_freezer => None,
-        None => own_line(own, b""),
+        None => line_of(b""),
         line => line,
     };
     let Some(line) = line else { return Ok(None) };
-    let found = open(&line, name, mounts, !is_freezer)?;
+    let found = open(line, name, mounts, !is_freezer)?;
     Ok(found.filter(|hierarchy| hierarchy.controllers.has(controller)).map(|found| &*Box::leak(found)))
 }
 
 /// Adds the hierarchies of the lines that have none among the found ones, and are mounted.
-fn find_others(own: &[u8], mounts: &[Mount], found: &mut Vec<&'static Hierarchy>) -> Result<()> {
-    for line in bytes::split(own, b'\n').filter_map(parse_own_line) {
+fn find_others(own: &[OwnLine], mounts: &[Mount], found: &mut Vec<&'static Hierarchy>) -> Result<()> {
+    for line in own {
         let first = bytes::split(line.controllers, b',').next().unwrap_or_default();
         if !found.iter().any(|hierarchy| hierarchy.list.to_bytes() == line.controllers)
-            && let Some(other) = open(&line, first, mounts, false)?
+            && let Some(other) = open(line, first, mounts, false)?
         {
             found.push(Box::leak(other));
         }
@@ -256,16 +244,14 @@ pub struct OwnLine<'a> {
     pub path: &'a [u8],
 }
 
-/// The line that has `controller` in its list. That of v2 is empty, as if it named one without a name.
-pub fn own_line<'a>(file: &'a [u8], controller: &[u8]) -> Option<OwnLine<'a>> {
-    let mut lines = bytes::split(file, b'\n').filter_map(parse_own_line);
-    lines.find(|line| bytes::has_part(line.controllers, b',', controller))
-}
-
-fn parse_own_line(line: &[u8]) -> Option<OwnLine<'_>> {
-    let (_id, rest) = bytes::split_once(line, b':')?;
-    let (controllers, path) = bytes::split_once(rest, b':')?;
-    Some(OwnLine { controllers, path })
+/// The lines of that file.
+fn own_lines(file: &[u8]) -> Vec<OwnLine<'_>> {
+    let parse = |line| {
+        let (_id, rest) = bytes::split_once(line, b':')?;
+        let (controllers, path) = bytes::split_once(rest, b':')?;
+        Some(OwnLine { controllers, path })
+    };
+    bytes::split(file, b'\n').filter_map(parse).collect()
 }
 
 /// Where a hierarchy is mounted: the first writable mount that shows the process's own `path`, or else the first read-only one.
@@ -277,10 +263,15 @@ pub fn mounted<'a>(
     path: &'a [u8],
 ) -> Option<(Mount<'a>, &'a [u8])> {
     let mut found = None;
-    for mount in mounts {
-        if version.is_of(mount, controller)
-            && !mountinfo::is_hidden(mount, mounts)
-            && let Some(below) = strip_root(path, mountinfo::unescape(mount.root).to_bytes())
+    // A path that is outside the cgroup namespace (`/..`) no mount shows.
+    let mounts_that_show = if leads_up(path) { &[] } else { mounts };
+    for mount in mounts_that_show {
+        if !version.is_of(mount, controller) || mountinfo::is_hidden(mount, mounts) {
+            continue;
+        }
+        let root = mountinfo::unescape(mount.root).to_bytes();
+        if !leads_up(root)
+            && let Some(below) = bytes::below(path, root)
         {
             let is_writable = !bytes::has_part(mount.options, b',', b"ro");
             if is_writable || found.is_none() {
@@ -292,11 +283,6 @@ pub fn mounted<'a>(
         }
     }
     found
-}
-
-/// The path without the root of the mount. A mount whose root is outside the cgroup namespace (`/..`) does not show it.
-fn strip_root<'a>(path: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
-    if leads_up(root) || leads_up(path) { None } else { bytes::below(path, root) }
 }
 
 /// Whether the path leaves the cgroup namespace.
@@ -335,11 +321,13 @@ mod tests {
     #[test]
     fn own_paths() {
         let file = b"4:cpu,cpuacct:/a:b\n3:cpuset:/\n1:name=systemd:/x\n0::/user/1\n";
-        let path = |controller: &str| own_line(file, controller.as_bytes()).map(|line| line.path.to_vec());
-        assert_eq!(path("cpu"), Some(b"/a:b".to_vec()));
-        assert_eq!(path("cpuset"), Some(b"/".to_vec()));
-        assert_eq!(path("memory"), None);
-        assert_eq!(path(""), Some(b"/user/1".to_vec()));
+        let lines = own_lines(file);
+        let found: Vec<_> = lines.iter().map(|line| (line.controllers, line.path)).collect();
+        assert_eq!(
+            found,
+            [(&b"cpu,cpuacct"[..], &b"/a:b"[..]), (b"cpuset", b"/"), (b"name=systemd", b"/x"), (b"", b"/user/1")]
+        );
+        assert!(own_lines(b"4:cpu\nx\n").is_empty());
     }
 
     #[test]
@@ -354,7 +342,10 @@ mod tests {
             ("/a", "/..", None),
             ("/../x", "/", None),
         ] {
-            assert_eq!(strip_root(path.as_bytes(), root.as_bytes()), below.map(str::as_bytes), "{path} {root}");
+            let line = format!("36 35 0:30 {root} /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu");
+            let mounts = mountinfo::parse(line.as_bytes());
+            let found = mounted(&mounts, Version::V1, b"cpu", path.as_bytes()).map(|(_, below)| below);
+            assert_eq!(found, below.map(str::as_bytes), "{path} {root}");
         }
         assert_eq!(below_top(&[b"/"]), c".");
         assert_eq!(below_top(&[b""]), c".");

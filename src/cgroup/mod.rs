@@ -30,6 +30,8 @@ pub struct Group {
     pub hierarchy: &'static Hierarchy,
     /// The name of its directory.
     pub name: &'static CStr,
+    /// The file that a process joins it by, relative to the cgroup that it is in: `NAME/tasks`, or `NAME/cgroup.procs`.
+    pub joining_file: &'static CStr,
     /// Its path on this host, or `None` if its hierarchy is mounted nowhere.
     pub path: Option<&'static CStr>,
     /// The cgroup that it is created in, relative to the top of the hierarchy: "." or "./a/b".
@@ -75,6 +77,7 @@ impl Group {
         Ok(Box::leak(Box::new(Group {
             hierarchy,
             name: c".",
+            joining_file: if version == Version::V1 { c"./tasks" } else { c"./cgroup.procs" },
             path: None,
             parent: c".",
             enable: Vec::new(),
@@ -93,17 +96,6 @@ impl Group {
     pub fn memory_limit(&self) -> Option<&'static [u8]> {
         let limit = |setting: &&Setting| [c"memory.max", c"memory.limit_in_bytes"].contains(&setting.file);
         self.settings.iter().find(limit).map(|setting| setting.value)
-    }
-
-    /// The file that a process joins it by, relative to the cgroup that it is in.
-    pub fn joining_file(&self) -> &'static CStr {
-        let file: &[u8] = if self.hierarchy.version == Version::V1 { b"/tasks" } else { b"/cgroup.procs" };
-        bytes::c_string(&[self.name.to_bytes(), file])
-    }
-
-    /// It has the freezer of v1, by which it is paused.
-    pub fn has_freezer(&self) -> bool {
-        self.hierarchy.has_freezer()
     }
 
     /// Closes this process's copy of its directory, and with it of the lock.
@@ -222,17 +214,17 @@ fn group(
     });
     let limits: &Limits = &spec.limits;
     let (mut enable, mut settings) = (Vec::new(), Settings::default());
-    let parent = match hierarchy.version {
+    let (parent, file) = match hierarchy.version {
         Version::V1 => {
             let parent = wanted.unwrap_or(hierarchy.own);
             limits::v1(limits, controllers, hierarchy, parent, &mut settings)?;
-            parent
+            (parent, &b"/tasks"[..])
         }
         Version::V2 => {
             let parent = v2::choose_parent(hierarchy, wanted, controllers)?;
             v2::enable(hierarchy, parent, controllers, explicit, &mut enable)?;
             v2::settings(limits, controllers, &mut settings);
-            parent
+            (parent, &b"/cgroup.procs"[..])
         }
     };
     let Settings(settings) = settings;
@@ -241,11 +233,12 @@ fn group(
     Ok(Box::leak(Box::new(Group {
         hierarchy,
         name,
+        joining_file: bytes::c_string(&[name.to_bytes(), file]),
         path: Some(path).filter(|path| path.to_bytes().starts_with(b"/")),
         parent,
         enable,
         has_memory: controllers.has(Controller::Memory),
-        shown: !spec.privilege.confined || !hierarchy.has_freezer() || !settings.is_empty(),
+        shown: !spec.privilege.confined || !settings.is_empty() || !hierarchy.has_freezer(),
         explicit: wanted.is_some() || settings.iter().any(|setting| setting.explicit),
         settings,
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),

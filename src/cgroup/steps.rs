@@ -5,7 +5,7 @@
 use super::directory::{self, explain};
 use super::limits::Setting;
 use super::{Enable, Group, Hierarchy, Version};
-use crate::bytes;
+use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Kind, Result};
 use crate::host::Host;
 use crate::mountinfo;
@@ -29,8 +29,17 @@ step! {
 
 impl ParentStep for OpenParentCgroup {
     fn carry_out(&self, _: &mut Parent) -> Result<()> {
-        let opened = self.group.hierarchy.open(self.group.parent, self.all);
-        keep_unless_refused(self.group, opened, &self.group.parent_dir)
+        let group = self.group;
+        let opened = Dir::open(Some(&group.hierarchy.top), group.parent).map_err(|e| {
+            let mut hint = b"make it first".to_vec();
+            for (at, group) in self.all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
+                hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });
+                hint.put(group.hierarchy.list.to_bytes());
+            }
+            hint.put(b"; or name another with --cgroup-parent");
+            e.hint_for(&[(Errno::ENOENT, str::from_utf8(hint.leak()).unwrap_or_default())])
+        });
+        keep_unless_refused(group, opened, &group.parent_dir)
     }
 }
 
@@ -52,7 +61,8 @@ impl ParentStep for EnableController {
             return Ok(());
         }
         let Enable { file, word, explicit } = self.enable;
-        unless_refused(self.group.hierarchy.top.write(file, word).map_err(|e| explain(e, Version::V2)), *explicit)
+        let enabled = self.group.hierarchy.top.write(file, word).map(drop);
+        unless_refused(enabled.map_err(|e| explain(e, Version::V2)), *explicit)
     }
 }
 
@@ -123,8 +133,6 @@ step! {
     pub struct JoinCgroup {
         /// The group.
         pub group: &'static Group,
-        /// `NAME/tasks`, or `NAME/cgroup.procs`.
-        pub file: &'static CStr,
     }
 
     may_fail |step| !step.group.explicit
@@ -137,14 +145,14 @@ impl ChildStep for JoinCgroup {
             return Ok(());
         }
         let Some(parent) = group.parent_dir.get() else { return Ok(()) };
-        match parent.write(self.file, b"0") {
+        match parent.write(group.joining_file, b"0") {
             // The parent creates it after clone, and may have left it out; or the kernel does not take this process, as cpu
             // does not take one with a realtime policy.
             Err(_) if !group.explicit => {
                 group.not_joined.set(true);
                 Ok(())
             }
-            joined => joined.map_err(explain_join),
+            joined => joined.map(drop).map_err(explain_join),
         }
     }
 }
@@ -290,16 +298,19 @@ impl ChildStep for MountCgroup {
         if self.group.is_some_and(|group| group.left_out.get()) {
             return Ok(());
         }
+        let Hierarchy { version, list, .. } = self.hierarchy;
         let mounted = match self.bound {
             Some(path) => sys::mount(path, self.point, c"", MountFlags::BIND, None),
-            None => mount_cgroup(self.hierarchy.version, self.point, self.flags, self.hierarchy.list),
+            None => sys::mount(
+                c"cgroup",
+                self.point,
+                version.fstype(),
+                self.flags,
+                Some(*list).filter(|list| !list.is_empty()),
+            ),
         };
         unless(mounted, &NO_PLACE)
     }
-}
-
-fn mount_cgroup(version: Version, point: &CStr, flags: MountFlags, list: &CStr) -> Result<()> {
-    sys::mount(c"cgroup", point, version.fstype(), flags, (version == Version::V1).then_some(list))
 }
 
 /// The place is below a mount that has been detached; or the kernel knows no cgroup namespaces, or not in a user namespace, or the
@@ -368,7 +379,7 @@ impl ChildStep for MountCgroups {
         let in_memory = self.groups.iter().any(|(_, point)| *point != POINT);
         if in_memory {
             for list in &self.listed {
-                unless(mount_cgroup(Version::V1, POINT, self.flags, list), &NO_PLACE)?;
+                unless(sys::mount(c"cgroup", POINT, c"cgroup", self.flags, Some(list)), &NO_PLACE)?;
             }
             let flags = self.flags.without(MountFlags::RDONLY);
             sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k"))?;
@@ -381,7 +392,9 @@ impl ChildStep for MountCgroups {
             if in_memory {
                 sys::mkdir(None, point, 0o755)?;
             }
-            unless(mount_cgroup(group.hierarchy.version, point, self.flags, group.hierarchy.list), &NO_PLACE)?;
+            let Hierarchy { version, list, .. } = group.hierarchy;
+            let list = Some(*list).filter(|list| !list.is_empty());
+            unless(sys::mount(c"cgroup", point, version.fstype(), self.flags, list), &NO_PLACE)?;
         }
         if in_memory {
             sys::remount_read_only(POINT, self.flags)?;

@@ -7,6 +7,7 @@ use super::limits::{Comparison, Settings};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::spec::limits::{Limit, Limits, PERIOD};
+use crate::sys::Dir;
 use alloc::vec::Vec;
 use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
@@ -93,7 +94,10 @@ pub fn choose_parent(
 ) -> Result<&'static CStr> {
     let Some(wanted) = wanted else { return nearest(hierarchy, needed) };
     // If it does not exist, this error names it.
-    hierarchy.open(wanted, &[]).map(|_| wanted)
+    let opened = Dir::open(Some(&hierarchy.top), wanted);
+    opened
+        .map(|_| wanted)
+        .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first; or name another with --cgroup-parent")]))
 }
 
 /// Adds what must be enabled for a group in `parent`, from the top down. Limits that the user asked for need those of the

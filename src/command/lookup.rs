@@ -10,22 +10,23 @@ use core::ffi::CStr;
 /// Becomes the command with these words, each with a NUL after it; returns only the reason why not. (`None`: calls are
 /// recorded, and it would have worked.)
 pub fn exec(words: &'static [u8], command: &mut Command) -> Option<Error> {
-    let error = execute(words, command)?;
-    Some(match CStr::from_bytes_until_nul(words) {
-        Ok(word) if is_not_found(error) => explain_missing(error, word, command.own_root),
-        _ if error.cause().kind == Kind::Call => error.not_executed(),
+    let (argv, envp, path) = (&mut command.argv, &command.envp, command.path);
+    let Some(whole) = fill(argv, words) else { return Some(Error::not_found(b"")) };
+    let mut error = search(whole, path, argv, envp)?;
+    let has_blanks = whole.to_bytes().iter().any(|byte| BLANKS.contains(byte));
+    if argv.len() == 1 && is_not_found(error) && has_blanks {
+        error = exec_divided(whole, command, error)?;
+    }
+    Some(match error.cause().kind {
+        Kind::NotFound => explain_missing(error, whole, command.own_root),
+        Kind::Call => error.not_executed(),
         _ => error,
     })
 }
 
-fn execute(words: &'static [u8], command: &mut Command) -> Option<Error> {
+/// The old way, `run "ls -l"`: only where nothing has the whole word as its name, which is the `error`.
+fn exec_divided(whole: &CStr, command: &mut Command, error: Error) -> Option<Error> {
     let Command { room, argv, envp, path, .. } = command;
-    let Some(whole) = fill(argv, words) else { return Some(Error::not_found(b"")) };
-    let error = search(whole, path, argv, envp)?;
-    if argv.len() != 1 || !is_not_found(error) || !whole.to_bytes().iter().any(|byte| BLANKS.contains(byte)) {
-        return Some(error);
-    }
-    // The old way, `run "ls -l"`: only where nothing has the whole word as its name.
     let room = core::mem::take(room);
     let mut after_blank = true;
     let mut len = 0;
@@ -40,6 +41,7 @@ fn execute(words: &'static [u8], command: &mut Command) -> Option<Error> {
         after_blank = end;
     }
     let room: &'static [u8] = room;
+    argv.clear();
     match fill(argv, room.get(..len).unwrap_or_default()) {
         None => Some(error),
         Some(first) => match search(first, path, argv, envp)? {
@@ -54,7 +56,6 @@ pub const BLANKS: [u8; 2] = [b' ', b'\t'];
 
 /// Points at each word; returns the first.
 fn fill(argv: &mut Pointers, words: &'static [u8]) -> Option<&'static CStr> {
-    argv.clear();
     let mut first = None;
     let mut rest = words;
     while let Ok(word) = CStr::from_bytes_until_nul(rest) {

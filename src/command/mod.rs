@@ -5,11 +5,11 @@ pub mod lookup;
 
 use crate::bytes;
 use crate::environment::{self, DEFAULT_PATH, Environment, PATH_ASSIGNMENT};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot, missing};
-use crate::sys::{self, Fd, FdRef, OpenFlags, Pointers, SharedWords};
+use crate::sys::{self, CloseRangeFlags, Fd, FdRef, OpenFlags, Pointers, SharedWords};
 use crate::writable::{self, Writable};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -26,11 +26,14 @@ pub struct Command {
     pub path: &'static [u8],
     /// It has a root of its own.
     pub own_root: bool,
+    /// HOME is that of the user, which the child finds.
+    pub home_of_user: bool,
 }
 
 impl Command {
     /// The command with these words, each with a NUL after it, and this environment. There is room for one more variable.
-    pub fn new(words: &'static [u8], environment: &[&'static CStr], own_root: bool) -> Command {
+    pub fn new(spec: &Spec, words: &'static [u8], environment: &[&'static CStr]) -> Command {
+        let own_root = spec.has_own_root();
         let mut envp = Pointers::with_capacity(environment.len() + 1);
         for variable in environment {
             envp.push(variable);
@@ -42,6 +45,9 @@ impl Command {
             envp,
             path: environment::get(environment, b"PATH").unwrap_or(DEFAULT_PATH),
             own_root,
+            home_of_user: (own_root || spec.user.is_some())
+                && !spec.unset_env.contains(&"HOME")
+                && environment::get(environment, b"HOME").is_none(),
         }
     }
 }
@@ -208,13 +214,10 @@ step! {
 impl ParentStep for SendCommand {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(pipe) = parent.pipes.command_write.take() else { return Ok(()) };
-        let mut message = Vec::with_capacity(4 + self.words.len());
-        message.extend_from_slice(&(self.words.len() as u32).to_ne_bytes());
-        message.extend_from_slice(self.words);
-        let sent = match message.len() <= libc::PIPE_BUF {
-            true => sys::write_all(pipe.borrow(), &message).map(|()| true),
+        let sent = match self.words.len() <= libc::PIPE_BUF {
+            true => sys::write_all(pipe.borrow(), self.words).map(|()| true),
             // More than the pipe may hold, and the child may still be busy with a mount that hangs.
-            false => send_patiently(parent, pipe.borrow(), &message),
+            false => send_patiently(parent, pipe.borrow(), self.words),
         };
         match sent.map_err(|e| e.about(b"command pipe")) {
             Ok(false) => {
@@ -286,7 +289,7 @@ impl ChildStep for ReceiveCommand {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let pipe = child.pipes.command_read.as_ref().ok_or_else(|| missing("command pipe"))?;
         let mut filled = 0;
-        while let Some(room) = child.message.get_mut(filled..).filter(|room| !room.is_empty()) {
+        while let Some(room) = child.words.get_mut(filled..).filter(|room| !room.is_empty()) {
             match sys::read(pipe.borrow(), room).map_err(|e| e.about(b"command pipe"))? {
                 // The parent has ended, and with it the reason to go on.
                 0 => sys::exit_group(125),
@@ -307,7 +310,14 @@ step! {
 
 impl ChildStep for CloseDescriptors {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        sys::close_on_exec(self.first, child.pipes.error_write.as_ref().map(Fd::borrow))
+        match sys::close_range(self.first, i32::MAX, CloseRangeFlags::CLOEXEC) {
+            // Before Linux 5.11, which marks none, all are closed but that one, which is close-on-exec from birth.
+            Err(e) if e.is(Errno::EINVAL) => {
+                let error_pipe = child.pipes.error_write.as_ref().map(Fd::borrow);
+                sys::close_all_but(self.first, error_pipe.as_slice())
+            }
+            other => other,
+        }
     }
 }
 
@@ -316,18 +326,14 @@ step! {
     pub struct Execute {
         /// The command, but for its words.
         pub command: &'static Slot<Command>,
-        /// HOME is that of the user.
-        pub home_of_user: bool,
     }
 }
 
 impl ChildStep for Execute {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        let message: &'static [u8] = core::mem::take(&mut child.message).leak();
-        let (length, words) = message.split_first_chunk::<4>().ok_or_else(|| missing("command"))?;
-        let words = words.get(..u32::from_ne_bytes(*length) as usize).unwrap_or_default();
+        let words: &'static [u8] = core::mem::take(&mut child.words).leak();
         let mut command = self.command.take().ok_or_else(|| missing("environment"))?;
-        if self.home_of_user
+        if command.home_of_user
             && let Ok(home) = CStr::from_bytes_until_nul(core::mem::take(&mut child.user.home).leak())
         {
             command.envp.push(home);

@@ -288,7 +288,12 @@ fn explain(error: Error, module: &'static str) -> Error {
 
 /// Makes an interface, of a kind that the kernel may have a module for.
 fn make(requests: &Requests, socket: &Fd, text: &'static [u8]) -> Result<()> {
-    sys::once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, text))
+    match requests.send(socket, text) {
+        Err(e) if e.is(Errno::EOPNOTSUPP) => {
+            sys::again_once_loaded(&[Errno::EOPNOTSUPP], &mut || requests.send(socket, text))
+        }
+        other => other,
+    }
 }
 
 step! {
@@ -457,13 +462,17 @@ step! {
 impl ParentStep for Masquerade {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let Some(address) = parent.address else { return Ok(()) };
-        sys::once_loaded(&filter::MISSING, &mut || {
+        let mut masquerade = || -> Result<()> {
             let socket = sys::netlink(NetlinkFamily::NETFILTER)?;
             filter::masquerade(&socket, address, self.bridge.name)?;
             parent.filter = Some(socket);
             Ok(())
-        })
-        .map_err(filter::explain)
+        };
+        let done = match masquerade() {
+            Err(e) if e.is_one_of(&filter::MISSING) => sys::again_once_loaded(&filter::MISSING, &mut masquerade),
+            other => other,
+        };
+        done.map_err(filter::explain)
     }
 }
 

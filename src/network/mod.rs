@@ -22,7 +22,7 @@ step! {
 
 impl ChildStep for BringUpLoopback {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        sys::set_interface_up(b"lo")
+        sys::set_loopback_up()
     }
 }
 

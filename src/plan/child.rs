@@ -147,7 +147,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
     // A network that others reach, or a command that runs as another user.
     let is_reached = !matches!(spec.network, Network::None) || !spec.ports.is_empty();
-    if spec.network.is_new() && (spec.user.is_some() || is_reached) {
+    if (spec.user.is_some() || is_reached) && spec.network.is_new() {
         // As docker has it, a user may ping, and listen on any port, in a network of the container's own.
         steps.add(SetSysctl { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: b"0", explicit: false });
         if !in_userns {
@@ -243,7 +243,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     // The barrier: the limits hold.
     steps.add(ReceiveCommand);
     for group in &parts.groups {
-        steps.add(JoinCgroup { group, file: group.joining_file() });
+        steps.add(JoinCgroup { group });
     }
     if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus)) {
         steps.add(step);
@@ -337,7 +337,7 @@ pub fn become_command(
         steps.add(CloseDescriptors { first });
     }
     steps.add(ResetSignals { ignored: host.status.ignored });
-    steps.add(Execute { command: &parts.command, home_of_user: parts.home_of_user });
+    steps.add(Execute { command: &parts.command });
 }
 
 /// Whether a place lies in memory of the container's own: then a directory that is missing can be made there.

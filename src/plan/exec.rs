@@ -2,10 +2,10 @@
 //! `run`.
 
 use super::child::become_command;
-use super::{Parts, Plan, namespaces};
+use super::{Parts, Plan};
 use crate::cgroup::Group;
 use crate::cgroup::steps::{JoinCgroup, SetAffinity};
-use crate::command::{self, CloseParentsEnds, MakePipes, ReceiveCommand, SendCommand};
+use crate::command::{self, CloseParentsEnds, Command, MakePipes, ReceiveCommand, SendCommand};
 use crate::error::Result;
 use crate::host::Host;
 use crate::namespaces::{CloneChild, CopyMounts, EnterItsRoot, JoinNamespaces, NotedRoot, SetNotDumpable};
@@ -51,17 +51,17 @@ pub fn make(
     words: &[&[u8]],
 ) -> Result<&'static Plan> {
     let parts: &mut Parts = Box::leak(Box::default());
-    parts.find_ids(spec, host);
+    parts.find_namespaces(spec, host, true)?;
     let new_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
-    parts.find_input(spec, own_root)?;
     let mut writable = Writable::of_other(target.spec, target.directory);
     let environment = command::environment_of_exec(spec, own, host, &target.environment, &mut writable)?;
-    parts.set_command(spec, own_root, super::joined(words), &environment);
+    parts.words = [&words.join(&0)[..], b"\0"].concat().leak();
+    parts.command.set(Some(Command::new(spec, parts.words, &environment)));
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.
-    let all = namespaces(spec, new_userns, true);
+    let all = parts.namespaces;
     let appears = all.has(CloneFlags::NEWPID);
     let process = target.process;
     let mut parent = Steps::<dyn ParentStep>::default();
@@ -70,7 +70,7 @@ pub fn make(
         parent.add(SetOomScoreAdj { value });
     }
     parent.add(SetNotDumpable);
-    parent.add(BlockSignals { ignores_children: host.status.ignores_children });
+    parent.add(BlockSignals { ignores_children: host.status.ignores_children, ignored: host.status.ignored });
     parent.add(MakePipes {
         for_terminal: spec.tty,
         for_input: parts.input.is_some(),
@@ -90,7 +90,7 @@ pub fn make(
         child.add(JoinNamespaces { process, flags: CloneFlags::NEWUSER });
     }
     for group in &target.groups {
-        child.add(JoinCgroup { group, file: group.joining_file() });
+        child.add(JoinCgroup { group });
     }
     if let Some(step) = spec.limits.cpus.and_then(|list| SetAffinity::new(list, host.status.cpus)) {
         child.add(step);

@@ -7,7 +7,6 @@ pub mod parent;
 use crate::bytes::{self, Address};
 use crate::cgroup::{self, Group, Hierarchy};
 use crate::command::{self, Command};
-use crate::environment;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::Log;
@@ -21,7 +20,7 @@ use crate::spec::{Network, Spec, Volume};
 use crate::state::Held;
 use crate::step::{ChildStep, Listed, ParentStep, Slot};
 use crate::streams::{self, Input};
-use crate::sys::{self, CloneFlags, Fd, Identity};
+use crate::sys::{self, AtFlags, CloneFlags, Fd, FdRef, Identity};
 use crate::terminal::Terminal;
 use crate::userns::{Ids, Maps};
 use crate::volume;
@@ -75,8 +74,6 @@ pub struct Parts {
     pub command: Slot<Command>,
     /// The environment of the command.
     pub environment: Vec<&'static CStr>,
-    /// HOME is that of the user.
-    pub home_of_user: bool,
     /// The bridge that it is on.
     pub bridge: Option<&'static Bridge>,
     /// Its names on the bridge.
@@ -96,9 +93,9 @@ pub struct Parts {
 }
 
 impl Parts {
-    fn find(spec: &Spec, host: &Host, words: &'static [u8]) -> Result<&'static Parts> {
+    fn find(spec: &Spec, host: &Host, command: &[&[u8]]) -> Result<&'static Parts> {
         let parts: &mut Parts = Box::leak(Box::default());
-        parts.find_ids(spec, host);
+        parts.find_namespaces(spec, host, false)?;
         let in_userns = parts.ids.in_userns;
         if let (Some(word), false) = (spec.groups.first(), parts.ids.may_leave_groups) {
             let hint = match parts.maps {
@@ -112,7 +109,6 @@ impl Parts {
         if own_root {
             parts.root = Some(Root::find(spec, host, in_userns, &mut writable)?);
         }
-        parts.find_input(spec, own_root)?;
         let mut binds = Vec::new();
         if own_root && spec.host_ipc {
             binds.push(c"/dev/shm");
@@ -158,7 +154,8 @@ impl Parts {
         let (local, uts_name): (&[u8], _) =
             if tells_names && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
         if let (Network::Namespace(path, _), Some(port)) = (spec.network, spec.ports.first())
-            && sys::statx(path, true)?.identity() == sys::statx(c"/proc/self/ns/net", true)?.identity()
+            && sys::statx(FdRef::CWD, path, AtFlags::NONE)?.identity()
+                == sys::statx(FdRef::CWD, c"/proc/self/ns/net", AtFlags::NONE)?.identity()
         {
             let says = "that network is this host's own, and its ports are this host's: leave out -p";
             return Err(Error::refused(says, port.word.as_bytes(), ""));
@@ -187,7 +184,8 @@ impl Parts {
             parts.names = Some(names);
         }
         let environment = command::environment(spec, host, own_root, hostname, &mut writable)?;
-        parts.set_command(spec, own_root, words, &environment);
+        parts.words = [&command.join(&0)[..], b"\0"].concat().leak();
+        parts.command.set(Some(Command::new(spec, parts.words, &environment)));
         if matches!(spec.network, Network::Slirp | Network::Pasta) {
             slirp::check(spec.network)?;
         }
@@ -197,35 +195,35 @@ impl Parts {
             parts.hierarchies = cgroup::find_callers(host);
         }
         parts.undo_on_failure = parts.root.is_some_and(Root::is_written_to) && !spec.read_only;
-        parts.namespaces = namespaces(spec, parts.maps.is_some(), false);
         Ok(parts)
     }
 
-    /// Only root needs no user namespace of its own.
-    fn find_ids(&mut self, spec: &Spec, host: &Host) {
+    /// The namespaces that the container does not share with the host, with `joined` those of other containers, too; what it can do
+    /// with ids; and the file that is its stdin.
+    fn find_namespaces(&mut self, spec: &Spec, host: &Host, joined: bool) -> Result<()> {
+        streams::check(&streams::STANDARD)?;
+        // Only root needs no user namespace of its own.
         if !spec.host_user && host.ids.0 != 0 {
             self.maps = Some(Maps::find(host, spec.keep_id));
         }
         self.ids = self.maps.map_or_else(Ids::of_caller, Ids::mapped);
-    }
-
-    /// Looks at the three streams.
-    fn find_input(&mut self, spec: &Spec, own_root: bool) -> Result<()> {
-        streams::check(&streams::STANDARD)?;
         // With a terminal, or detached, the command does not have the caller's stdin.
-        if (own_root || spec.read_only) && !spec.tty && !spec.detach {
+        if (spec.has_own_root() || spec.read_only) && !spec.tty && !spec.detach {
             self.input = Input::find(self.maps, self.ids.in_userns)?;
         }
+        let shares_network = match spec.network {
+            Network::None | Network::Bridge(_) | Network::Slirp | Network::Pasta => false,
+            Network::Host => true,
+            Network::Namespace(..) | Network::Container(_) => !joined,
+        };
+        let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
+        self.namespaces = CloneFlags::NEWNS
+            | unless(spec.host_uts, CloneFlags::NEWUTS)
+            | unless(spec.host_ipc || !joined && spec.ipc_of.is_some(), CloneFlags::NEWIPC)
+            | unless(spec.host_pid || !joined && spec.pid_of.is_some(), CloneFlags::NEWPID)
+            | unless(shares_network, CloneFlags::NEWNET)
+            | unless(self.maps.is_none(), CloneFlags::NEWUSER);
         Ok(())
-    }
-
-    /// The command is `words`, with this environment.
-    fn set_command(&mut self, spec: &Spec, own_root: bool, words: &'static [u8], environment: &[&'static CStr]) {
-        self.words = words;
-        self.command.set(Some(Command::new(words, environment, own_root)));
-        self.home_of_user = (own_root || spec.user.is_some())
-            && !spec.unset_env.contains(&"HOME")
-            && environment::get(environment, b"HOME").is_none();
     }
 
     /// The directory of the host that is its root, or nothing if that is an image.
@@ -238,30 +236,9 @@ impl Parts {
     }
 }
 
-/// The namespaces that the container does not share with the host; with `joined` those of other containers, too.
-fn namespaces(spec: &Spec, new_userns: bool, joined: bool) -> CloneFlags {
-    let unless = |is_shared: bool, flag: CloneFlags| if is_shared { CloneFlags::default() } else { flag };
-    CloneFlags::NEWNS
-        | unless(spec.host_uts, CloneFlags::NEWUTS)
-        | unless(spec.host_ipc || !joined && spec.ipc_of.is_some(), CloneFlags::NEWIPC)
-        | unless(spec.host_pid || !joined && spec.pid_of.is_some(), CloneFlags::NEWPID)
-        | unless(spec.network.is_host() || !joined && !spec.network.is_new(), CloneFlags::NEWNET)
-        | unless(!new_userns, CloneFlags::NEWUSER)
-}
-
-/// The words, each with a NUL after it.
-fn joined(command: &[&[u8]]) -> &'static [u8] {
-    let mut words = Vec::new();
-    for word in command {
-        words.extend_from_slice(word);
-        words.push(0);
-    }
-    words.leak()
-}
-
 /// Makes the plan for `command`, at least one word, none with a NUL.
 pub fn make(spec: &'static Spec, host: &'static Host, command: &[&[u8]]) -> Result<&'static Plan> {
-    let parts = Parts::find(spec, host, joined(command))?;
+    let parts = Parts::find(spec, host, command)?;
     let parent = parent::steps(spec, host, parts).into();
     let child = child::steps(spec, host, parts).into();
     Ok(Box::leak(Box::new(Plan { spec, host, parent, child, parts })))

@@ -48,7 +48,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(Listen { ports: &spec.ports });
     }
     // What is opened up to here may hang, on a filesystem of a network or of another process: there a signal ends mydocker.
-    steps.add(BlockSignals { ignores_children: host.status.ignores_children });
+    steps.add(BlockSignals { ignores_children: host.status.ignores_children, ignored: host.status.ignored });
     steps.add(MakePipes {
         for_terminal: spec.tty,
         for_input: parts.input.is_some(),

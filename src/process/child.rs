@@ -23,14 +23,13 @@ pub fn main(child: &mut Child) -> ! {
 
 /// Walks the steps of the child. Only the last one, execve, does not come back.
 fn walk(child: &mut Child) -> Result<()> {
-    trace::set_who(Who::Child);
-    if child.stops.is_some() {
-        // A parent that is killed at a stop takes the child with it.
-        sys::die_with_parent()?;
-    }
     for (listed, at) in child.steps.iter().zip(1..) {
-        trace::note(listed.purpose);
+        trace::begin_step(Who::Child, listed.purpose);
         if let Some(stops) = child.stops {
+            if at == 1 {
+                // A parent that is killed at a stop takes the child with it.
+                sys::die_with_parent()?;
+            }
             stops.before("child", at, listed.purpose)?;
         }
         listed.step.carry_out(child)?;

@@ -9,7 +9,7 @@ use crate::signals::{self, AWAITED, BLOCKED};
 use crate::spec::{LogTo, Restart, Spec};
 use crate::state::{self, End, Held, Record};
 use crate::streams;
-use crate::sys::{self, CloneFlags, Dir, Fd, FdRef, Pid, SigSet, Wait};
+use crate::sys::{self, CloneFlags, CloseRangeFlags, Dir, Fd, FdRef, Pid, SigSet, Wait};
 use crate::writable::Writable;
 use core::ffi::CStr;
 
@@ -42,7 +42,7 @@ pub fn detach(name: &str) -> Result<core::result::Result<i32, Fd>> {
 
 fn close_all(numbers: &[i32]) -> Result<()> {
     for &number in numbers {
-        sys::close_between(number, number)?;
+        sys::close_range(number, number, CloseRangeFlags::NONE)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::signals;
 use crate::step::{Child, Own, Parent, Pipes, Stop, User};
 use crate::sys;
-use crate::sys::trace::{self, Phase};
+use crate::sys::trace::{self, Who};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
     Box::leak(Box::new(Parent {
         pipes: Pipes::default(),
         signals: None,
-        ending: signals::ENDING.without(plan.host.status.ignored),
+        ending: signals::ENDING,
         pid: None,
         is_held: false,
         go: None,
@@ -51,7 +51,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
             workdir_is_users: false,
             user: if plan.spec.user.is_some() { User::with_room() } else { User::default() },
             terminal: None,
-            message: alloc::vec![0; 4 + plan.parts.words.len()],
+            words: alloc::vec![0; plan.parts.words.len()],
         },
         child_main: child::main,
     }))
@@ -59,9 +59,8 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
 
 /// Walks the steps of the parent. Where one fails, a child that waits for the command sees the end of the pipe.
 pub fn walk(plan: &Plan, parent: &mut Parent) -> Result<()> {
-    trace::set_phase(Phase::Start);
     let walked = plan.parent.iter().zip(1..).try_for_each(|(listed, at)| {
-        trace::note(listed.purpose);
+        trace::begin_step(Who::Parent, listed.purpose);
         if let Some(stops) = parent.child.stops {
             stops.before("parent", at, listed.purpose)?;
         }

@@ -519,7 +519,7 @@ impl Supervisor {
         sys::kill(pid, libc::SIGKILL)?;
         // v1: no signal reaches what is paused, until it goes on. And no PID namespace ends before an `exec` into it that is stopped. What
         // of this cannot be done is no reason not to do the rest.
-        for dir in self.groups.iter().filter(|group| group.has_freezer()).filter_map(|group| group.dir()) {
+        for dir in self.groups.iter().filter(|group| group.hierarchy.has_freezer()).filter_map(|group| group.dir()) {
             let _ = dir.write(FREEZER_STATE, THAWED);
         }
         if let Some(folder) = self.record {

@@ -71,12 +71,16 @@ step! {
     may_fail |step| step.may_be_missing
 }
 
-/// Where it is.
+/// Where shared memory is mounted.
 pub const SHM: &CStr = c"/dev/shm";
 
 impl ChildStep for MountShm {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        mount_memory(child, self.options, self.may_be_missing)
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        match sys::mount(c"shm", own::enter(child, SHM)?, c"tmpfs", flags, Some(self.options)) {
+            Err(e) if self.may_be_missing && e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR]) => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -91,15 +95,7 @@ step! {
 
 impl ChildStep for MountRoomForFiles {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
-        mount_memory(child, c"mode=755,size=1m", true)
-    }
-}
-
-fn mount_memory(child: &mut Child, options: &CStr, may_be_missing: bool) -> Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    match sys::mount(c"shm", own::enter(child, SHM)?, c"tmpfs", flags, Some(options)) {
-        Err(e) if may_be_missing && e.is_one_of(&[Errno::ENOENT, Errno::ENOTDIR]) => Ok(()),
-        other => other,
+        MountShm { options: c"mode=755,size=1m", may_be_missing: true }.carry_out(child)
     }
 }
 

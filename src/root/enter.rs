@@ -8,7 +8,7 @@ use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo::{self, Mount};
 use crate::step::{Child, ChildStep, Own};
-use crate::sys::{self, Fd, Identity, MountAttr, MountFlags, OpenFlags, magic};
+use crate::sys::{self, AtFlags, Fd, FdRef, Identity, MountAttr, MountFlags, OpenFlags, magic};
 use crate::writable;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -22,12 +22,8 @@ step! {
 
 impl ChildStep for MakeMountsSlave {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        make_mounts_slave()
+        sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None)
     }
-}
-
-fn make_mounts_slave() -> Result<()> {
-    sys::mount(c"none", c"/", c"", MountFlags::REC | MountFlags::SLAVE, None)
 }
 
 step! {
@@ -59,7 +55,7 @@ impl ChildStep for BindRoot {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         sys::mount(self.path, STAGE, c"", MountFlags::BIND | MountFlags::REC, None)
             .map_err(|e| e.about(self.path.to_bytes()))?;
-        writable::check(self.known, &|| sys::statx(STAGE, true), self.path)
+        writable::check(self.known, &|| sys::statx(FdRef::CWD, STAGE, AtFlags::NONE), self.path)
     }
 }
 
@@ -187,7 +183,7 @@ impl ChildStep for EnterRoot {
         // user_namespaces(7).)
         let place = sys::open(self.path, OpenFlags::PATH | OpenFlags::DIRECTORY)?;
         if !self.new_userns && sys::enter_own_mount_namespace()? {
-            make_mounts_slave()?;
+            MakeMountsSlave.carry_out(child)?;
         }
         // The root is bound there.
         sys::fchdir(&place, self.path)

@@ -6,7 +6,7 @@ use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::mountinfo;
 use crate::step::{Child, ChildStep};
-use crate::sys::{self, Identity, MountFlags, OpenFlags};
+use crate::sys::{self, AtFlags, FdRef, Identity, MountFlags, OpenFlags};
 use crate::writable;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -108,7 +108,7 @@ impl Layer {
             sys::fchdir(&lower, self.lower)?;
         }
         // The top of an overlay has the owner and the mode of the upper directory: make them those of the lower.
-        let top = sys::statx(c".", true)?;
+        let top = sys::statx(FdRef::CWD, c".", AtFlags::NONE)?;
         writable::check(self.known, &|| Ok(top), self.lower)?;
         sys::mkdir(None, self.upper, top.mode & 0o7777)?;
         if (top.uid, top.gid) != (0, 0) {
@@ -131,7 +131,7 @@ impl Layer {
         sys::mount(self.lower, self.target, c"", MountFlags::BIND, None)?;
         // Of a filesystem of a process, perhaps nobody else may ask even that, or nobody answers.
         let hidden = [Errno::EACCES, Errno::ENOTCONN];
-        let is_same = match (sys::statx_fd(wanted.borrow()), sys::statx(self.target, true)) {
+        let is_same = match (sys::statx_fd(wanted.borrow()), sys::statx(FdRef::CWD, self.target, AtFlags::NONE)) {
             (Ok(wanted), Ok(found)) => wanted.identity() == found.identity(),
             (Err(wanted), Err(found)) => wanted.is_one_of(&hidden) && found.is_one_of(&hidden),
             _ => false,

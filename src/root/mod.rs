@@ -19,7 +19,7 @@ use crate::bytes::{self, Put};
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::sys::{self, Identity};
+use crate::sys::{self, AtFlags, FdRef, Identity};
 use crate::writable::Writable;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -65,7 +65,10 @@ impl Root {
         let known = spec.rootfs.map_or(Ok(None), |path| writable.known(path))?;
         let source = match spec.rootfs {
             None => Source::Host,
-            Some(path) => match sys::statx(path, true).map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_ROOT)]))?.kind() {
+            Some(path) => match sys::statx(FdRef::CWD, path, AtFlags::NONE)
+                .map_err(|e| e.hint_for(&[(Errno::ENOENT, NO_ROOT)]))?
+                .kind()
+            {
                 libc::S_IFDIR => Source::Directory(path),
                 libc::S_IFREG | libc::S_IFBLK => Source::Image(Image::open(path, known)?),
                 _ => {

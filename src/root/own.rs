@@ -3,9 +3,21 @@
 
 use crate::bytes::{FixedBytes, Put};
 use crate::error::{Error, Result};
-use crate::step::{Child, ChildStep};
+use crate::step::{Child, ChildStep, Own};
 use crate::sys::{self, Fd};
 use core::ffi::CStr;
+
+impl Own {
+    /// All of them, with their paths.
+    pub fn all(&mut self) -> [(&'static CStr, &mut Option<Fd>); 3] {
+        [(c"/proc", &mut self.proc), (c"/sys", &mut self.sys), (c"/dev", &mut self.dev)]
+    }
+
+    /// The one at `path`.
+    pub fn at(&mut self, path: &CStr) -> Option<&mut Option<Fd>> {
+        self.all().into_iter().find(|(own, _)| *own == path).map(|(_, slot)| slot)
+    }
+}
 
 /// By which path a call reaches `path`. If it is below a directory of the container's own, that becomes the working directory, and
 /// the path is relative to it.

@@ -33,7 +33,7 @@ impl ParentStep for NoteProcess {
             let Some(dir) = group.dir() else { continue };
             state.put(match group.hierarchy.version {
                 Version::V2 => b"group 2 ",
-                Version::V1 if group.has_freezer() => b"group f ",
+                Version::V1 if group.hierarchy.has_freezer() => b"group f ",
                 Version::V1 => b"group 1 ",
             });
             match group.path {

@@ -9,7 +9,7 @@ use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED, end_leftover};
 use crate::error::{Errno, Error, Result};
-use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Pid, Place, Status, magic, record};
+use crate::sys::{self, AtFlags, Dir, Fd, FdRef, Lock, OpenFlags, Pid, Place, Status, magic, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -137,7 +137,11 @@ fn continue_entered(status: Status) -> Result<()> {
 /// The same as [`Record::continue_entered`] for the keeper, who holds the record's folder open by this number.
 pub fn continue_entered_in(folder: i32) -> Result<()> {
     let number = bytes::to_decimal(folder as u64);
-    continue_entered(sys::statx(bytes::c_string(&[b"/proc/self/fd/", &number, b"/", STATUS.to_bytes()]), false)?)
+    continue_entered(sys::statx(
+        FdRef::CWD,
+        bytes::c_string(&[b"/proc/self/fd/", &number, b"/", STATUS.to_bytes()]),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
 }
 
 impl Record {

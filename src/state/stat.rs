@@ -2,7 +2,7 @@
 
 use crate::bytes;
 use crate::error::{Errno, Result};
-use crate::sys::{self, Fd, Pid};
+use crate::sys::{self, AtFlags, Fd, FdRef, Pid};
 
 /// The oldest child of a process, if it has one: proc_pid_task_tid_children(5).
 pub fn first_child(parent: Pid) -> Result<Option<(Fd, Pid)>> {
@@ -77,7 +77,7 @@ pub(super) fn own_start(pid: Pid) -> Result<u64> {
 /// The inode of the PID namespace of this process.
 pub(super) fn pid_namespace() -> Result<u64> {
     let hint = "it is known by what /proc says of its processes: mount -t proc proc /proc";
-    let status = sys::statx(c"/proc/self/ns/pid", true);
+    let status = sys::statx(FdRef::CWD, c"/proc/self/ns/pid", AtFlags::NONE);
     status.map(|status| status.inode).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))
 }
 

@@ -49,7 +49,7 @@ impl FdRef<'static> {
     /// Standard error.
     pub const STDERR: Self = FdRef(2, PhantomData);
     /// AT_FDCWD: a relative path begins at the working directory.
-    pub(super) const CWD: Self = FdRef(libc::AT_FDCWD as usize, PhantomData);
+    pub const CWD: Self = FdRef(libc::AT_FDCWD as usize, PhantomData);
     /// -1: no descriptor.
     pub const NONE: Self = FdRef(usize::MAX, PhantomData);
     /// The three standard streams.
@@ -259,15 +259,6 @@ pub fn dup3(fd: FdRef, target: FdRef) -> Result<()> {
     unsafe { call!(dup3(fd, target, OpenFlags::NONE)) }.result().map(drop)
 }
 
-/// Marks every descriptor from `first` on close-on-exec: close_range(2). Before Linux 5.11, which cannot mark, it closes all
-/// but `kept`, which is close-on-exec from birth.
-pub fn close_on_exec(first: i32, kept: Option<FdRef>) -> Result<()> {
-    match close_range(first, i32::MAX, CloseRangeFlags::CLOEXEC) {
-        Err(e) if e.is(Errno::EINVAL) => close_all_but(first, kept.as_slice()),
-        other => other,
-    }
-}
-
 /// The descriptor that a trace is written to; 0 without `--trace`. The child has a copy of it, as of everything.
 static OF_TRACE: AtomicI32 = AtomicI32::new(0);
 
@@ -293,13 +284,10 @@ pub fn close_all_but(mut first: i32, kept: &[FdRef]) -> Result<()> {
     close_range(first, i32::MAX, CloseRangeFlags::NONE)
 }
 
-/// Closes the descriptors from `first` to `last`.
-pub fn close_between(first: i32, last: i32) -> Result<()> {
-    close_range(first, last, CloseRangeFlags::NONE)
-}
-
-fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
-    // SAFETY: the call takes numbers; the callers above close only descriptors that their process no longer uses
+/// close_range(2): closes the descriptors from `first` to `last`, or with CLOEXEC marks them (Linux 5.11). Nobody owns one of them any
+/// more.
+pub fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
+    // SAFETY: the call takes numbers
     unsafe { call!(close_range(first, last, flags)) }.result().map(drop)
 }
 

@@ -36,7 +36,8 @@ impl Dir {
     /// Opens `path`; `below` a directory, or from the working directory.
     pub fn open(below: Option<&Dir>, path: &CStr) -> Result<Dir> {
         let fd = open_below(below, path, OpenFlags::DIRECTORY)?;
-        Ok(Dir { fd, path: path_below(below, path).leak() })
+        let above = below.map_or(&b""[..], |dir| dir.path);
+        Ok(Dir { fd, path: bytes::path_in(above, path.to_bytes()).concat().leak() })
     }
 
     /// Opens `path`, which may be one that the caller can search, and not read. It is not to lead through a magic link of /proc.
@@ -137,29 +138,25 @@ impl Dir {
     /// write(2) of `value` to the control file `name`, in one call, and pread(2) of what it holds afterwards, which is
     /// returned: control files are written and read whole.
     pub fn write_and_read_back<'a>(&self, name: &CStr, value: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-        let file = self.openat(name, OpenFlags::RDWR)?;
-        self.write_value(&file, name, value)?;
+        let file = self.write(name, value)?;
         let len = buffer.len();
         // SAFETY: the slice is ours to write for the time of the call, and as long as `len` says
         let n = unsafe { call!(pread64(file.borrow(), &mut *buffer, len, 0usize)) }.about(In(self.path, name))?;
         Ok(buffer.get(..n).unwrap_or_default())
     }
 
-    /// write(2) of `value` to the control file `name`.
-    pub fn write(&self, name: &CStr, value: &[u8]) -> Result<()> {
+    /// write(2) of `value` to the control file `name`, which is returned open.
+    pub fn write(&self, name: &CStr, value: &[u8]) -> Result<Fd> {
         let file = open_below(Some(self), name, OpenFlags::RDWR)?;
-        self.write_value(&file, name, value)
-    }
-
-    fn write_value(&self, file: &Fd, name: &CStr, value: &[u8]) -> Result<()> {
         // SAFETY: the pointer and the length are those of one slice
-        unsafe { call!(write(file.borrow(), value, value.len())) }.result().map(drop).map_err(|e| {
+        unsafe { call!(write(file.borrow(), value, value.len())) }.result().map_err(|e| {
             let mut subject = Vec::new();
             subject.put_quoted(&[value]);
             subject.put(b" to ");
             subject.put_quoted(&[&path_below(Some(self), name)]);
             e.about_text(&subject)
-        })
+        })?;
+        Ok(file)
     }
 
     /// The file `name`, as much as fits into `buffer`: control files are shorter.
@@ -192,7 +189,7 @@ fn at(dir: Option<&Fd>) -> FdRef<'_> {
 
 /// openat(2) of `path`, below a directory or from the working directory.
 pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<Fd> {
-    let (dir, above) = below.map_or((FdRef::CWD, &b""[..]), |dir| (dir.fd(), dir.path));
+    let (dir, above) = below.map_or((FdRef::CWD, &b""[..]), |dir| (dir.fd.borrow(), dir.path));
     above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about(In(above, path)).map(Fd::own)
@@ -236,7 +233,7 @@ fn duplicate_named(number: usize, path: &CStr) -> Result<Fd> {
 
 /// Opens a file to write to, which has no other name. Also returns its kind, and whether it is the caller's own.
 fn create_named(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd, u32, bool)> {
-    let (dir, above) = below.map_or((FdRef::CWD, &b""[..]), |dir| (dir.fd(), dir.path));
+    let (dir, above) = below.map_or((FdRef::CWD, &b""[..]), |dir| (dir.fd.borrow(), dir.path));
     let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::NONBLOCK | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
     let file = above_the_streams(&|| {
         // SAFETY: a &CStr is NUL-terminated and outlives the call

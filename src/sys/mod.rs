@@ -30,9 +30,9 @@ pub use clone::{Stack, clone};
 pub use cred::*;
 pub use dir::{directory_names, first_directory_names, is_directory_or_path, open_descriptors, some_directory_names};
 pub use fd::{
-    Fd, FdRef, Poll, await_readable, close_all_but, close_between, close_on_exec, dup3, is_sealed, lseek, may_write,
-    pipe2, poll, pread, pwrite_all, read, read_now, read_to_end, reader_is_gone, receive_error, receive_message,
-    sealed_copy, send_error, send_message, set_nonblocking, try_pipe2, write, write_all, write_now,
+    Fd, FdRef, Poll, await_readable, close_all_but, close_range, dup3, is_sealed, lseek, may_write, pipe2, poll, pread,
+    pwrite_all, read, read_now, read_to_end, reader_is_gone, receive_error, receive_message, sealed_copy, send_error,
+    send_message, set_nonblocking, try_pipe2, write, write_all, write_now,
 };
 pub use flags::*;
 pub use fs::{
@@ -44,7 +44,7 @@ pub use fs::{
 pub use gate::Now;
 pub use heap::{Bump, SharedWords};
 pub use lock::{flock, lock, lock_file, lock_file_soon, lock_soon};
-pub use module::once_loaded;
+pub use module::again_once_loaded;
 pub use mount::{
     Loop, NO_IMAGE, detach, detached_mount, fsopen, mount, mount_on, mount_read_only, mount_setattr, move_mount,
     open_loop_control, open_tree, open_tree_of_file, pivot_root, remount, remount_read_only,
@@ -52,7 +52,7 @@ pub use mount::{
 pub use net::{
     Connected, DatagramEnds, EVENTS, Epoll, SocketAddress, accept, bind_and_listen, connect, connected, fill,
     interface_index, is_connected, is_end_received, padded, port_of, receive, receive_fd, receive_from, reset_on_close,
-    send, send_back, send_fd, set_interface_up, shut_down, socket_to, socketpair, splice,
+    send, send_back, send_fd, set_loopback_up, shut_down, socket_to, socketpair, splice,
 };
 pub use netlink::{Requests, netlink};
 pub use process::{

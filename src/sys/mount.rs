@@ -8,7 +8,7 @@ use super::flags::{
 use super::fs::{self, Dir};
 use super::gate::About::{Path, Text};
 use super::gate::{Null, Object, Print, call, word};
-use super::module::once_loaded;
+use super::module::again_once_loaded;
 use super::stat::Device;
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Result};
@@ -16,11 +16,15 @@ use core::ffi::CStr;
 
 /// mount(2). The kernel may load a module for the filesystem.
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
-    once_loaded(&[Errno::ENODEV], &mut || {
+    let mut mount = || {
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(mount(source, target, fstype, flags, data)) }.about(Path(target)).map(drop)
-    })
-    .map_err(|e| {
+    };
+    let mounted = match mount() {
+        Err(e) if e.is(Errno::ENODEV) => again_once_loaded(&[Errno::ENODEV], &mut mount),
+        other => other,
+    };
+    mounted.map_err(|e| {
         e.hint_for(&[(
             Errno::EINVAL,
             "is it a mount point? For a chroot, bind the root onto itself before: mount --bind DIR DIR",

@@ -5,7 +5,7 @@ use super::fd::{Ends, Fd, FdRef};
 use super::flags::{
     Domain, EpollOperation, Ioctl, MessageFlags, OpenFlags, Shutdown, Socket, SocketLevel, SocketOption, SpliceFlags,
 };
-use super::gate::About::Text;
+use super::gate::About::{Path, Text};
 use super::gate::{Int, Now, Null, Object, Outcome, Print, call, put_numbers};
 use crate::bytes::Put;
 use crate::error::{Errno, Result};
@@ -59,17 +59,14 @@ pub fn padded(name: &[u8]) -> [u8; 16] {
     padded
 }
 
-/// ioctl(2) SIOCSIFFLAGS on a socket: sets IFF_UP on an interface.
-pub fn set_interface_up(name: &[u8]) -> Result<()> {
-    let request = IfReq { name: padded(name), flags: libc::IFF_UP as u16, rest: [0; 22] };
+/// ioctl(2) SIOCSIFFLAGS on a socket: sets IFF_UP on the interface lo.
+pub fn set_loopback_up() -> Result<()> {
+    let request = IfReq { name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0", flags: libc::IFF_UP as u16, rest: [0; 22] };
     // SAFETY: the call takes numbers
     let socket = unsafe { call!(socket(Domain::INET, Socket::DGRAM | Socket::CLOEXEC, 0)) }.about(Text(b"AF_INET"));
     let socket = socket.map(Fd::own)?;
     // SAFETY: the kernel reads one struct ifreq
-    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }
-        .result()
-        .map(drop)
-        .map_err(|e| e.about(name))
+    unsafe { call!(ioctl(socket.borrow(), Ioctl::SIOCSIFFLAGS, &request)) }.about(Path(c"lo")).map(drop)
 }
 
 /// An address and a port: struct sockaddr_in or struct sockaddr_in6.

@@ -75,23 +75,18 @@ struct StatFs([u64; 15]);
 
 impl Object for StatFs {}
 
-/// statx(2) of `path`; of what a symbolic link leads to with `follow`, else of the link itself.
-pub fn statx(path: &CStr, follow: bool) -> Result<Status> {
-    let flags = if follow { AtFlags::NONE } else { AtFlags::SYMLINK_NOFOLLOW };
-    statx_at(FdRef::CWD, path, flags)
-}
-
 /// statx(2) of an open file.
 pub fn statx_fd(fd: FdRef) -> Result<Status> {
-    statx_at(fd, c"", AtFlags::EMPTY_PATH)
+    statx(fd, c"", AtFlags::EMPTY_PATH)
 }
 
-fn statx_at(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
+/// statx(2) of `path`, from `dir` on.
+pub fn statx(dir: FdRef, path: &CStr, flags: AtFlags) -> Result<Status> {
     // SAFETY: it is a structure of numbers, for which zeros are a value
     let mut status: libc::statx = unsafe { core::mem::zeroed() };
     let mask = StatxMask::BASIC_STATS | StatxMask::MNT_ID;
     // SAFETY: a &CStr is NUL-terminated and outlives the call; the kernel fills one struct statx
-    unsafe { call!(statx(fd, path, flags, mask, &mut status)) }.about(Path(path))?;
+    unsafe { call!(statx(dir, path, flags, mask, &mut status)) }.about(Path(path))?;
     Ok(Status {
         mode: u32::from(status.stx_mode),
         uid: status.stx_uid,
@@ -132,7 +127,7 @@ pub fn place_of_root() -> Result<Place> {
 }
 
 fn place(fd: FdRef, path: &CStr, flags: AtFlags) -> Result<Place> {
-    statx_at(fd, path, flags).map(|status| Place { file: status.identity(), mount: status.mount })
+    statx(fd, path, flags).map(|status| Place { file: status.identity(), mount: status.mount })
 }
 
 /// statx(2): the id that mountinfo has for the mount that an open file is in; `path` names it in messages.
@@ -142,7 +137,7 @@ pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
 
 /// The same for the mount that `path` leads to without a link.
 pub fn mount_id_at(path: &CStr) -> Result<u64> {
-    statx(path, false).map(|status| status.mount)
+    statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|status| status.mount)
 }
 
 /// The mode of an open file: fstat(2); `path` names it in messages.

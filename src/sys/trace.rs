@@ -121,13 +121,10 @@ pub fn set_who(who: Who) {
     WHO.store(who as u8, Relaxed);
 }
 
-/// The next phase begins.
-pub fn set_phase(phase: Phase) {
-    PHASE.store(phase as u8, Relaxed);
-}
-
-/// A line that is no call: what the next calls are for.
-pub fn note(purpose: &str) {
+/// A step of `who` begins: what its calls are for.
+pub fn begin_step(who: Who, purpose: &str) {
+    WHO.store(who as u8, Relaxed);
+    PHASE.store(Phase::Start as u8, Relaxed);
     if BEGUN.load(Relaxed) != 0 {
         let mut line = Line::EMPTY;
         line.begin();
@@ -136,6 +133,11 @@ pub fn note(purpose: &str) {
         line.end();
         write(&line.bytes, line.len);
     }
+}
+
+/// The next phase begins.
+pub fn set_phase(phase: Phase) {
+    PHASE.store(phase as u8, Relaxed);
 }
 
 /// The execve of a child has worked: writes its line, if there is one that has not failed.

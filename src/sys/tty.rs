@@ -2,7 +2,7 @@
 
 use super::cred::Pid;
 use super::fd::{Fd, FdRef};
-use super::flags::{Ioctl, OpenFlags};
+use super::flags::{AtFlags, Ioctl, OpenFlags};
 use super::fs;
 use super::gate::About::Text;
 use super::gate::{Int, Object, call};
@@ -131,7 +131,7 @@ pub fn open_peer(master: FdRef) -> Result<Fd> {
 pub fn open_again(stream: FdRef) -> Option<Fd> {
     let name = fs::name_in_proc(stream);
     let path = name.as_c_str()?;
-    let is_pipe = || stat::statx(path, true).is_ok_and(|status| status.kind() == libc::S_IFIFO);
+    let is_pipe = || stat::statx(FdRef::CWD, path, AtFlags::NONE).is_ok_and(|status| status.kind() == libc::S_IFIFO);
     match tcgets(stream).is_some() || is_pipe() {
         true => fs::open(path, OpenFlags::WRONLY | OpenFlags::NOCTTY | OpenFlags::NONBLOCK).ok(),
         false => None,
