@@ -1,6 +1,5 @@
 //! Numbers and lists of numbers: of the command line, of /proc and of cgroup files.
 
-use super::put::Put;
 use super::split::{split, split_once};
 use alloc::vec::Vec;
 
@@ -37,13 +36,6 @@ pub fn decimal(bytes: &[u8]) -> Result<u64, Malformed> {
 /// are 0; `None` if a byte is not a digit or the number needs more than 64 bits.
 pub fn hexadecimal(bytes: &[u8]) -> Option<u64> {
     bytes.iter().try_fold(0u64, |n, digit| Some(n.checked_mul(16)? | u64::from(char::from(*digit).to_digit(16)?)))
-}
-
-/// `n` in decimal.
-pub fn to_decimal(n: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.put_decimal(n);
-    out
 }
 
 /// Parses a size in bytes as docker writes it: a decimal number, which may have a fraction, with an optional unit
@@ -175,7 +167,6 @@ mod tests {
         assert_eq!(decimal(b"18446744073709551615"), Ok(u64::MAX));
         assert_eq!(decimal(b"18446744073709551616"), Err(Malformed::Overflow));
         assert_eq!(decimal(b"99999999999999999999x"), Err(Malformed::Form));
-        assert_eq!(to_decimal(120), b"120");
     }
 
     #[test]

@@ -115,6 +115,13 @@ impl Put for dyn Sink + '_ {
     put_by_sink!();
 }
 
+/// `n` in decimal.
+pub fn to_decimal(n: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_decimal(n);
+    out
+}
+
 /// Appends the digits of `n` to this base, 8 to 16, and zeros before them so that there are `least` digits.
 fn put_digits(out: &mut dyn Sink, n: u64, base: u64, least: usize) {
     // As many as the largest number has to the smallest base.

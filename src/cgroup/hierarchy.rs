@@ -245,10 +245,11 @@ pub struct OwnLine<'a> {
 }
 
 /// The lines of that file.
-fn own_lines(file: &[u8]) -> Vec<OwnLine<'_>> {
-    let parse = |line| {
-        let (_id, rest) = bytes::split_once(line, b':')?;
-        let (controllers, path) = bytes::split_once(rest, b':')?;
+fn own_lines<'a>(file: &'a [u8]) -> Vec<OwnLine<'a>> {
+    let parse = |line: &'a [u8]| {
+        // The path may have colons in it.
+        let mut fields = line.splitn(3, |byte| *byte == b':');
+        let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         Some(OwnLine { controllers, path })
     };
     bytes::split(file, b'\n').filter_map(parse).collect()
@@ -269,10 +270,9 @@ pub fn mounted<'a>(
         if !version.is_of(mount, controller) || mountinfo::is_hidden(mount, mounts) {
             continue;
         }
+        // Where its root is outside, the path is not in it.
         let root = mountinfo::unescape(mount.root).to_bytes();
-        if !leads_up(root)
-            && let Some(below) = bytes::below(path, root)
-        {
+        if let Some(below) = bytes::below(path, root) {
             let is_writable = !bytes::has_part(mount.options, b',', b"ro");
             if is_writable || found.is_none() {
                 found = Some((*mount, below));

@@ -125,7 +125,7 @@ pub fn find_groups(
     hierarchies: &mut Vec<&'static Hierarchy>,
     groups: &mut Vec<&'static Group>,
 ) -> Result<()> {
-    let limits = &spec.limits;
+    let (limits, name) = (&spec.limits, name_of(spec, host));
     // The controllers that the limits need. With `explicit`, only the limits count that the user asked for.
     let needed = |explicit: bool| {
         let counts = |limit: Option<Limit>| limit.is_some_and(|limit| limit.explicit || !explicit);
@@ -163,7 +163,6 @@ pub fn find_groups(
             return Err(Error::refused("controller", controller.name().as_bytes(), hint));
         }
     }
-    let name = name_of(spec, host);
     for &hierarchy in &*hierarchies {
         let needed = all & hierarchy.controllers;
         let explicit = explicit & hierarchy.controllers;

@@ -232,8 +232,11 @@ step! {
 impl ChildStep for DetachCgroups {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
         for point in &self.mounts {
-            // It is locked, or below one that has been detached.
-            unless(sys::detach(point), &[Errno::EINVAL, Errno::ENOENT])?;
+            match sys::detach(point) {
+                // It is locked, or below one that has been detached.
+                Err(e) if e.is_one_of(&[Errno::EINVAL, Errno::ENOENT]) => {}
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -309,21 +312,16 @@ impl ChildStep for MountCgroup {
                 Some(*list).filter(|list| !list.is_empty()),
             ),
         };
-        unless(mounted, &NO_PLACE)
+        match mounted {
+            Err(e) if e.is_one_of(&NO_PLACE) => Ok(()),
+            other => other,
+        }
     }
 }
 
 /// The place is below a mount that has been detached; or the kernel knows no cgroup namespaces, or not in a user namespace, or the
 /// controller is mounted together with others.
 const NO_PLACE: [Errno; 3] = [Errno::ENOENT, Errno::EPERM, Errno::EBUSY];
-
-/// Goes on without it where it has failed for one of these reasons.
-fn unless(done: Result<()>, reasons: &[Errno]) -> Result<()> {
-    match done {
-        Err(e) if e.is_one_of(reasons) => Ok(()),
-        other => other,
-    }
-}
 
 /// Where cgroups are mounted, relative to /sys.
 const POINT: &CStr = c"fs/cgroup";
@@ -379,7 +377,10 @@ impl ChildStep for MountCgroups {
         let in_memory = self.groups.iter().any(|(_, point)| *point != POINT);
         if in_memory {
             for list in &self.listed {
-                unless(sys::mount(c"cgroup", POINT, c"cgroup", self.flags, Some(list)), &NO_PLACE)?;
+                match sys::mount(c"cgroup", POINT, c"cgroup", self.flags, Some(list)) {
+                    Err(e) if e.is_one_of(&NO_PLACE) => {}
+                    other => other?,
+                }
             }
             let flags = self.flags.without(MountFlags::RDONLY);
             sys::mount(c"cgroup", POINT, c"tmpfs", flags, Some(c"mode=755,size=64k"))?;
@@ -394,7 +395,10 @@ impl ChildStep for MountCgroups {
             }
             let Hierarchy { version, list, .. } = group.hierarchy;
             let list = Some(*list).filter(|list| !list.is_empty());
-            unless(sys::mount(c"cgroup", point, version.fstype(), self.flags, list), &NO_PLACE)?;
+            match sys::mount(c"cgroup", point, version.fstype(), self.flags, list) {
+                Err(e) if e.is_one_of(&NO_PLACE) => {}
+                other => other?,
+            }
         }
         if in_memory {
             sys::remount_read_only(POINT, self.flags)?;

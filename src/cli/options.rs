@@ -3,12 +3,12 @@
 
 use argh::FromArgs;
 use core::ffi::CStr;
-use mydocker::bytes::{c_string, decimal, split};
+use mydocker::bytes::{Put, c_string, decimal, split, to_decimal};
 use mydocker::error::{Error, Result};
 use mydocker::process::keep;
 use mydocker::root::etc;
 use mydocker::spec::{LimitWords, LogTo, Spec, StatsTo, limits};
-use mydocker::{cgroup, log, network, passwd, privilege, signals, sysctl, ulimit, volume};
+use mydocker::{cgroup, log, network, passwd, privilege, signals, sys, sysctl, ulimit, volume};
 
 /// One option, as the command line and the documents know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +155,101 @@ macro_rules! options {
             }
         }
     };
+}
+
+/// The row that has `name`, with its dashes, among its names.
+pub fn find(rows: &'static [Row], name: &[u8]) -> Option<&'static Row> {
+    rows.iter().find(|row| row.names().any(|known| known.as_bytes() == name))
+}
+
+/// Parses the options, as the normaliser spells them, and checks what concerns several of them.
+pub fn parse_options(words: &[&str]) -> Result<&'static mut Request> {
+    let request = Box::leak(Box::<Request>::default());
+    match Given::from_args(&["mydocker run"], words) {
+        Ok(given) => Box::leak(Box::new(given)).put_into(request)?,
+        // The normaliser lets nothing through that argh does not know.
+        Err(_) => return Err(Error::usage("not understood", b"")),
+    }
+    let spec = &mut request.spec;
+    for pair in words.chunks(2) {
+        if let [name, value] = pair
+            && find(ROWS, name.as_bytes()).is_some_and(|row| row.exec.joins)
+        {
+            spec.words.extend([name, value].map(|word| &*String::from(*word).leak()));
+        }
+    }
+    if spec.keep_id {
+        let (uid, gid) = sys::effective_ids();
+        if uid == 0 {
+            return Err(Error::usage("--userns keep-id is for an ordinary user, and this is root", b"keep-id"));
+        }
+        if spec.user.is_none() {
+            let mut ids = to_decimal(uid.into());
+            ids.put(b":");
+            ids.put_decimal(gid.into());
+            spec.user = str::from_utf8(ids.leak()).ok();
+        }
+    }
+    if !spec.groups.is_empty() {
+        spec.user.get_or_insert("0");
+    }
+    spec.limits.read(&request.limits)?;
+    spec.privilege = privilege::read(&request.privilege)?;
+    if let Some(word) = request.needs_own_root.filter(|_| !spec.has_own_root()) {
+        return Err(Error::usage("this needs a root of its own, --rootfs or --ephemeral", word.as_bytes()));
+    }
+    if let Some(dir) = spec.workdir.map(|dir| dir.to_bytes()).filter(|dir| !dir.starts_with(b"/"))
+        && spec.has_own_root()
+    {
+        return Err(Error::usage("--workdir is not an absolute path in the container", dir));
+    }
+    let devices = spec.devices.iter().map(|[_, target]| *target);
+    let targets: Vec<_> = spec.volumes.iter().map(|volume| volume.target).chain(devices).collect();
+    let mut targets = targets.iter();
+    while let Some(target) = targets.next() {
+        // Of two only the later would be seen, as docker has it.
+        if targets.as_slice().contains(target) {
+            return Err(Error::usage("two mounts at one place", target.to_bytes()));
+        }
+    }
+    if let Some(port) = spec.ports.first().filter(|_| spec.network.is_host()) {
+        return Err(Error::usage("with --network host its ports are the host's: leave out -p", port.word.as_bytes()));
+    }
+    if spec.restart.is_some() && (spec.remove || !spec.detach) {
+        return Err(Error::usage("--restart needs -d, and no --rm", b""));
+    }
+    let has_own_log = matches!(spec.log, LogTo::Own);
+    if !spec.detach && (!has_own_log || spec.log_size.is_some()) {
+        return Err(Error::usage("--log and --log-size need -d", b""));
+    }
+    if !has_own_log && spec.log_size.is_some() {
+        return Err(Error::usage("--log-size is not for --log", b""));
+    }
+    if spec.shm_size.is_some() && spec.host_ipc {
+        return Err(Error::usage("--shm-size is not for --ipc host", b""));
+    }
+    if request.limits.none && spec.cgroup_parent.is_some() {
+        return Err(Error::usage("--cgroup-parent is not for --no-limits", b""));
+    }
+    if request.step && request.dry_run.is_some() {
+        return Err(Error::usage("--dry-run makes no call: leave out --step", b""));
+    }
+    if spec.detach && request.dry_run == Some(DryRun::Script) {
+        return Err(Error::usage("a script stays in the foreground, and keeps no record: leave out -d", b""));
+    }
+    // A dry run shows the steps as without -d.
+    spec.detach &= request.dry_run.is_none();
+    spec.untold = request.dry_run == Some(DryRun::Script);
+    if spec.detach && (request.step || matches!(spec.stats, Some(StatsTo::Text | StatsTo::Json))) {
+        return Err(Error::usage("-d leaves the terminal: no --step, and --stats only into a FILE", b""));
+    }
+    if let Some(hostname) = spec.hostname.filter(|_| spec.host_uts) {
+        return Err(Error::usage("--hostname with --uts host would rename the host", hostname.as_bytes()));
+    }
+    if !spec.sysctls.is_empty() {
+        sysctl::check(spec)?;
+    }
+    Ok(request)
 }
 
 /// Takes the words of an option that can be given many times, one by one.

@@ -1,7 +1,7 @@
 //! From the spellings that users type to the one that argh takes: aliases, `--name=value`, `-it`, `-m100m`; and where
 //! COMMAND begins.
 
-use super::options::{Row, Value};
+use super::options::{Row, Value, find};
 use super::unknown;
 use mydocker::bytes::split_once;
 use mydocker::error::{Error, Result};
@@ -75,11 +75,6 @@ pub fn normalise<'a>(rows: &'static [Row], words: &'a [&'a [u8]], operands: Oper
         }
     };
     Ok(SplitArgs { options, command, help: false })
-}
-
-/// The row that has `name`, with its dashes, among its names.
-pub fn find(rows: &'static [Row], name: &[u8]) -> Option<&'static Row> {
-    rows.iter().find(|row| row.names().any(|known| known.as_bytes() == name))
 }
 
 /// The words that are left, and the options that were taken from them.

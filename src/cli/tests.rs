@@ -1,5 +1,6 @@
-use super::options::{Row, Value};
+use super::options::{Given, Row, Value};
 use super::*;
+use argh::FromArgs;
 use mydocker::spec::{Network, StatsTo};
 
 /// The request of `run LINE true`, or the error's message with its subject.

@@ -1,7 +1,6 @@
 //! What to do instead of an option or a command that there is not: docker's have a line of their own, a near spelling is named.
 
-use super::options::Row;
-use super::spelling::find;
+use super::options::{Row, find};
 use mydocker::bytes::{has_part, split, split_once};
 use mydocker::error::Error;
 

@@ -28,6 +28,18 @@ use crate::userns::MapIds;
 /// The steps of the parent.
 pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) -> Steps<dyn ParentStep> {
     let (joins, has_record) = (spec.pid_of.is_some(), spec.name.is_some());
+    // The groups of one interface, with their limits.
+    let create_groups = |steps: &mut Steps<dyn ParentStep>, version| {
+        for group in parts.groups.iter().filter(|group| group.hierarchy.version == version) {
+            for enable in &group.enable {
+                steps.add(EnableController { group, enable });
+            }
+            steps.add(CreateCgroup { group });
+            for setting in &group.settings {
+                steps.add(ApplyLimit { group, setting });
+            }
+        }
+    };
     let mut steps = Steps::<dyn ParentStep>::default();
     if spec.host_pid {
         steps.add(AdoptOrphans);
@@ -68,7 +80,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if let (Some(bridge), Some(names)) = (parts.bridge, parts.names) {
         steps.add(MakeHosts { spec, host, bridge, names });
     }
-    create_groups(&mut steps, parts, Version::V2);
+    create_groups(&mut steps, Version::V2);
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
     if let Some(maps) = parts.maps {
         steps.add(MapIds { maps });
@@ -99,7 +111,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     if tells && !joins {
         tell_pid(&mut steps, spec, parts);
     }
-    create_groups(&mut steps, parts, Version::V1);
+    create_groups(&mut steps, Version::V1);
     if spec.tty {
         steps.add(ReceiveTerminal { terminal: &parts.terminal });
     }
@@ -149,17 +161,4 @@ fn note(steps: &mut Steps<dyn ParentStep>, spec: &'static Spec, parts: &'static 
     // In a chroot no user namespace can be made: user_namespaces(7).
     let shares_root = !spec.has_own_root() && parts.maps.is_none();
     steps.add(NoteProcess { about: state::about(spec, parts.words), shares_root, groups: &parts.groups });
-}
-
-/// The groups of one interface, with their limits.
-fn create_groups(steps: &mut Steps<dyn ParentStep>, parts: &'static Parts, version: Version) {
-    for group in parts.groups.iter().filter(|group| group.hierarchy.version == version) {
-        for enable in &group.enable {
-            steps.add(EnableController { group, enable });
-        }
-        steps.add(CreateCgroup { group });
-        for setting in &group.settings {
-            steps.add(ApplyLimit { group, setting });
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::STAGE;
 use super::create::{DIRECTORY, create_missing};
+use super::kernel::flags_of;
 use super::own;
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
@@ -155,7 +156,7 @@ fn restrict_one(child: &mut Child, mount: &Mount, all: &[Mount], attributes: Mou
         }
         Err(e) => return Err(e),
     };
-    let mut flags = MountFlags::of_options(mount.options);
+    let mut flags = flags_of(mount);
     if attributes.has(MountAttr::NODEV) {
         flags = flags | MountFlags::NODEV;
     }

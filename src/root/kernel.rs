@@ -4,7 +4,7 @@ use super::own;
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
-use crate::mountinfo;
+use crate::mountinfo::{self, Mount};
 use crate::step::{Child, ChildStep};
 use crate::sys::{self, Device, MountAttr, MountFlags, OpenFlags};
 use alloc::vec::Vec;
@@ -203,6 +203,25 @@ step! {
     }
 }
 
+/// The flags of a mount, from its options in mountinfo: what it forbids, and how it keeps times.
+pub fn flags_of(mount: &Mount) -> MountFlags {
+    const KEPT: [(&[u8], MountFlags); 6] = [
+        (b"nosuid", MountFlags::NOSUID),
+        (b"nodev", MountFlags::NODEV),
+        (b"noexec", MountFlags::NOEXEC),
+        (b"noatime", MountFlags::NOATIME),
+        (b"nodiratime", MountFlags::NODIRATIME),
+        (b"relatime", MountFlags::RELATIME),
+    ];
+    let mut flags = MountFlags::NONE;
+    for (name, flag) in &KEPT {
+        if bytes::has_part(mount.options, b',', name) {
+            flags = flags | *flag;
+        }
+    }
+    flags
+}
+
 impl MakeSysReadOnly {
     /// Finds the mounts. Where mountinfo cannot be read, only /sys is known.
     pub fn new(host: &Host) -> MakeSysReadOnly {
@@ -213,7 +232,7 @@ impl MakeSysReadOnly {
         }
         for mount in all {
             if bytes::below(mount.point, SYS.to_bytes()).is_some() || mount.fstype.starts_with(b"cgroup") {
-                let (point, flags) = (mountinfo::unescape(mount.point), MountFlags::of_options(mount.options));
+                let (point, flags) = (mountinfo::unescape(mount.point), flags_of(mount));
                 mounts.push(ReadOnly { point, flags });
             }
         }

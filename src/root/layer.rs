@@ -1,5 +1,6 @@
 //! Writes that go to memory: an overlay over the root, and one over each mount in it.
 
+use super::kernel::flags_of;
 use super::{LOWER, MERGED, Root, STAGE, Source};
 use crate::bytes;
 use crate::error::{Errno, Error, Result};
@@ -57,7 +58,7 @@ pub fn find(root: &Root, host: &Host, in_userns: bool) -> Result<Vec<&'static La
         {
             continue;
         }
-        let flags = MountFlags::of_options(mount.options) & FORBIDDING;
+        let flags = flags_of(mount) & FORBIDDING;
         let layer = Layer::new(layers.len(), point, below, flags, in_userns, None);
         // A mount comes after its parent, whose path is a prefix of its own.
         let before = layers.iter().filter(|other| other.target <= layer.target).count();

@@ -93,7 +93,19 @@ impl Limits {
         self.memory = Some(Limit { value: 200 << 20, explicit: false });
         self.shares = Some(Limit { value: 2048, explicit: false });
         MEMORY.read(words.memory, &mut self.memory)?;
-        self.read_swap(words.swap)?;
+        // Swap on top of the memory: none by default, and unlimited where the memory is.
+        if let Some(memory) = self.memory {
+            self.swap = Some(Limit { value: memory.value, explicit: false });
+            SWAP.read(words.swap, &mut self.swap)?;
+            if let Some(total) = &mut self.swap {
+                total.value = total.value.checked_sub(memory.value).ok_or_else(|| {
+                    let word = words.swap.unwrap_or_default();
+                    Error::usage("--memory-swap is less than the memory limit", word.as_bytes())
+                })?;
+            }
+        } else if let Some(word) = words.swap.filter(|word| !SWAP.lifted_by.contains(&word.as_bytes())) {
+            return Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()));
+        }
         SHARES.read(words.shares, &mut self.shares)?;
         for (option, word, members) in
             [("--cpu-set", words.cpus, &mut self.cpus), ("--cpu-mems", words.mems, &mut self.mems)]
@@ -122,27 +134,6 @@ impl Limits {
         }
         PIDS.read(words.pids, &mut self.pids)?;
         self.count_pids = words.count;
-        Ok(())
-    }
-
-    /// Swap on top of the memory: none by default, and unlimited where the memory is.
-    fn read_swap(&mut self, word: Option<&str>) -> Result<()> {
-        let Some(memory) = self.memory else {
-            return match word {
-                Some(word) if !SWAP.lifted_by.contains(&word.as_bytes()) => {
-                    Err(Error::usage("--memory-swap needs a memory limit", word.as_bytes()))
-                }
-                _ => Ok(()),
-            };
-        };
-        self.swap = Some(Limit { value: memory.value, explicit: false });
-        SWAP.read(word, &mut self.swap)?;
-        let Some(total) = &mut self.swap else { return Ok(()) };
-        let Some(value) = total.value.checked_sub(memory.value) else {
-            let word = word.unwrap_or_default();
-            return Err(Error::usage("--memory-swap is less than the memory limit", word.as_bytes()));
-        };
-        total.value = value;
         Ok(())
     }
 }

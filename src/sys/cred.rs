@@ -1,11 +1,12 @@
-//! The ids of a process, and what it may do: credentials(7), capabilities(7), seccomp(2).
+//! The ids of a process, and what it may do: credentials(7), capabilities(7), prctl(2), seccomp(2).
 
 use super::fd::FdRef;
-use super::flags::{Capability, KeyctlOperation, Prctl, SeccompFlags, SeccompOperation};
+use super::flags::{Capability, Dumpable, KeyctlOperation, Prctl, SeccompFlags, SeccompOperation, SignalNumber};
 use super::gate::About::Text;
 use super::gate::{Arg, Null, Object, Print, Show, call};
 use crate::bytes::Put;
 use crate::error::{Errno, Error, Result};
+use core::ffi::CStr;
 
 /// A process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,30 @@ pub fn join_session_keyring() -> Result<()> {
         Err(e) if e.is(Errno::ENOSYS) => Ok(()),
         other => other.map(drop),
     }
+}
+
+/// prctl(2) PR_SET_PDEATHSIG: SIGKILL when the parent dies.
+pub fn die_with_parent() -> Result<()> {
+    // SAFETY: this operation takes a number
+    unsafe { call!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.about(Text(b"PR_SET_PDEATHSIG")).map(drop)
+}
+
+/// prctl(2) PR_SET_CHILD_SUBREAPER: orphans below become our children.
+pub fn set_child_subreaper() -> Result<()> {
+    // SAFETY: this operation takes a number
+    unsafe { call!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.about(Text(b"PR_SET_CHILD_SUBREAPER")).map(drop)
+}
+
+/// prctl(2) PR_SET_DUMPABLE 0: only a process that may trace this one can open its files in /proc/PID.
+pub fn set_not_dumpable() -> Result<()> {
+    // SAFETY: this operation takes a number
+    unsafe { call!(prctl(Prctl::SET_DUMPABLE, Dumpable::DISABLE)) }.about(Text(b"PR_SET_DUMPABLE")).map(drop)
+}
+
+/// prctl(2) PR_SET_NAME: what proc_pid_comm(5) shows.
+pub fn set_name(name: &CStr) -> Result<()> {
+    // SAFETY: a &CStr is NUL-terminated and outlives the call
+    unsafe { call!(prctl(Prctl::SET_NAME, name)) }.about(Text(b"PR_SET_NAME")).map(drop)
 }
 
 /// prctl(2) PR_SET_NO_NEW_PRIVS: execve(2) gives no privilege, from here on and for all children.

@@ -444,27 +444,6 @@ flags! {
     }
 }
 
-impl MountFlags {
-    /// Those in the options of a mount, as mountinfo shows them: what it forbids, and how it keeps times.
-    pub fn of_options(options: &[u8]) -> MountFlags {
-        const KEPT: [(&[u8], MountFlags); 6] = [
-            (b"nosuid", MountFlags::NOSUID),
-            (b"nodev", MountFlags::NODEV),
-            (b"noexec", MountFlags::NOEXEC),
-            (b"noatime", MountFlags::NOATIME),
-            (b"nodiratime", MountFlags::NODIRATIME),
-            (b"relatime", MountFlags::RELATIME),
-        ];
-        let mut flags = MountFlags::NONE;
-        for (name, flag) in &KEPT {
-            if crate::bytes::has_part(options, b',', name) {
-                flags = flags | *flag;
-            }
-        }
-        flags
-    }
-}
-
 impl core::ops::BitAnd for MountFlags {
     type Output = Self;
     fn bitand(self, other: Self) -> Self {

@@ -56,10 +56,10 @@ pub use net::{
 };
 pub use netlink::{Requests, netlink};
 pub use process::{
-    CpuMask, Pointers, Wait, cpu_time_of_children, die_with_parent, enter_own_mount_namespace, execve, exit_group,
-    fork, fork_beside, getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, pidfd_if_alive,
-    pidfd_open, pidfd_send_signal, raise_limit, sched_setaffinity, set_child_subreaper, set_limit, set_name,
-    set_not_dumpable, sethostname, setns, setsid, spawn, stop, stop_group, tgkill, uname, unshare, wait_any, wait4,
+    CpuMask, Pointers, Wait, cpu_time_of_children, enter_own_mount_namespace, execve, exit_group, fork, fork_beside,
+    getpid, getppid, has_stopped, hostname, kill, kill_group, lead_group, pidfd_if_alive, pidfd_open,
+    pidfd_send_signal, raise_limit, sched_setaffinity, set_limit, sethostname, setns, setsid, spawn, stop, stop_group,
+    tgkill, uname, unshare, wait_any, wait4,
 };
 pub use signal::{
     Ready, Signal, await_ready, reset_signal, say, say_now, set_signal_mask, setitimer, signalfd, take_signal,

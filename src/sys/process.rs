@@ -2,7 +2,7 @@
 
 use super::cred::Pid;
 use super::fd::{Fd, FdRef, Poll};
-use super::flags::{CloneFlags, Dumpable, IdType, Prctl, Resource, SigSet, SignalNumber, Usage, WaitOptions};
+use super::flags::{CloneFlags, IdType, Resource, SigSet, SignalNumber, Usage, WaitOptions};
 use super::gate::About::{Path, Text};
 use super::gate::{Int, Null, Object, Outcome, Print, SigInfo, StringsAt, call};
 use super::heap::SharedWords;
@@ -191,30 +191,6 @@ pub fn exit_group(status: i32) -> ! {
         // SAFETY: the call takes a number and does not return
         let _ = unsafe { call!(exit_group(status)) };
     }
-}
-
-/// prctl(2) PR_SET_PDEATHSIG: SIGKILL when the parent dies.
-pub fn die_with_parent() -> Result<()> {
-    // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_PDEATHSIG, SignalNumber::KILL)) }.about(Text(b"PR_SET_PDEATHSIG")).map(drop)
-}
-
-/// prctl(2) PR_SET_CHILD_SUBREAPER: orphans below become our children.
-pub fn set_child_subreaper() -> Result<()> {
-    // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_CHILD_SUBREAPER, 1)) }.about(Text(b"PR_SET_CHILD_SUBREAPER")).map(drop)
-}
-
-/// prctl(2) PR_SET_DUMPABLE 0: only a process that may trace this one can open its files in /proc/PID.
-pub fn set_not_dumpable() -> Result<()> {
-    // SAFETY: this operation takes a number
-    unsafe { call!(prctl(Prctl::SET_DUMPABLE, Dumpable::DISABLE)) }.about(Text(b"PR_SET_DUMPABLE")).map(drop)
-}
-
-/// prctl(2) PR_SET_NAME: what proc_pid_comm(5) shows.
-pub fn set_name(name: &CStr) -> Result<()> {
-    // SAFETY: a &CStr is NUL-terminated and outlives the call
-    unsafe { call!(prctl(Prctl::SET_NAME, name)) }.about(Text(b"PR_SET_NAME")).map(drop)
 }
 
 /// unshare(2).
