@@ -48,7 +48,7 @@ const NO_EFFECT: [&[u8]; 10] =
 
 /// Reads `SRC:DST` or `SRC:DST:ro,z`.
 pub fn parse(word: &str) -> Result<Volume> {
-    const FORM: &str = "a volume is SRC:DST or SRC:DST:OPTS, with options such as ro";
+    const FORM: &str = "a volume is SRC:DST or SRC:DST:OPTS, with options such as ro; without SRC: --tmpfs DST";
     let mut parts = bytes::split(word.as_bytes(), b':');
     let (source, target, options, rest) = (parts.next(), parts.next(), parts.next(), parts.next());
     let (Some(source), Some(target), None) = (source.filter(|source| !source.is_empty()), target, rest) else {
@@ -60,7 +60,7 @@ pub fn parse(word: &str) -> Result<Volume> {
             b"ro" => read_only = true,
             b"rw" => read_only = false,
             other if NO_EFFECT.contains(&other) => {}
-            _ => return Err(Error::usage(FORM, word.as_bytes())),
+            other => return Err(Error::usage("a volume has no option like this, but ro", other)),
         }
     }
     bind(source, target, read_only)
@@ -127,7 +127,7 @@ pub fn parse_mount(word: &str) -> Result<Volume> {
             Ok(Volume { target: target_path(target)?, content })
         }
         b"bind" | b"tmpfs" => refused("--mount with what belongs to the other type"),
-        _ => refused("--mount takes type=bind or type=tmpfs"),
+        _ => refused("--mount takes type=bind or type=tmpfs; there are no named volumes"),
     }
 }
 
@@ -195,7 +195,8 @@ pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
         kind => matches!(kind, libc::S_IFCHR | libc::S_IFBLK),
     };
     if !is_device {
-        return Err(Error::refused("no device:", path.to_bytes(), "--device takes one of the host's"));
+        let hint = "--device takes one of the host's, or a folder below /dev; -v /dev:/dev, with --privileged, brings all";
+        return Err(Error::refused("no device:", path.to_bytes(), hint));
     }
     Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })
 }

@@ -79,9 +79,10 @@ and reaches what its user reaches. With --rootfs it is one. These undo it:
 MKNOD, PERFMON or BPF; as root, --pid host; and what you hand in, such as
 -v /:/host or a disk.
 
-The command has docker's capabilities without MKNOD, cannot gain others, and a
-filter refuses rarely needed system calls; /sys and the cgroups are read-only.
-An ordinary user's run is in a user namespace, too.
+The command has docker's capabilities without MKNOD, and a filter refuses rarely
+needed system calls; /sys and the cgroups are read-only. It cannot gain others:
+sudo fails, unless --security-opt no-new-privileges=false is given. An ordinary
+user's run is in a user namespace, too.
 
 What root in a container leaves in a directory or a volume is root's on the
 host, set-user-ID files too: keep it below a directory that only root may enter,

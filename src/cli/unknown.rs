@@ -13,7 +13,7 @@ platform: leave it out: with binfmt_misc a root for another machine runs
 l label label-file: nothing is kept about a container: leave it out
 a attach annotation cgroupns cpu-count cpu-percent cpu-rt-period cpu-rt-runtime detach-keys disable-content-trust expose \
     io-maxbandwidth io-maxiops isolation kernel-memory kernel-memory-tcp memory-swappiness no-healthcheck oom-kill-disable \
-    q quiet runtime sig-proxy use-api-socket: leave it out
+    q quiet rmi runtime sig-proxy systemd use-api-socket: leave it out
 health-cmd health-interval health-retries health-start-period health-start-interval health-timeout: leave it out: \
     mydocker exec NAME COMMAND, from cron or a loop, looks into it
 storage-opt: --ephemeral=SIZE keeps its writes in so much memory
@@ -28,16 +28,22 @@ volumes-from volume-driver: name the folder: -v SRC:DST
 blkio-weight blkio-weight-device device-read-bps device-read-iops device-write-bps device-write-iops: on cgroup v2, set it \
     for the cgroup that --cgroup-parent names
 pull: there are no images: mydocker help root says what there is
+secret: -v FILE:/run/secrets/NAME:ro
+replace: mydocker rm -f NAME, before
+pod: --network container:NAME
+it ti: -it
 stop-timeout: mydocker stop -t SECONDS
 ";
 
 /// Options of docker's other commands, and what to do instead.
 const OPTIONS_OF_OTHERS: &str = "\
 d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
-format no-trunc: --json prints all
-l latest last: mydocker ps -a lists them by name
+format no-trunc: -q prints the names, --json all
+n l latest last: mydocker ps -a lists them by name
 s size: du -s measures the folder that --rootfs names
 9 KILL TERM HUP INT: -s SIGNAL
+T index details condition: leave it out
+a all: mydocker ps -aq prints the name of each
 until: head or sed ends what is printed
 ";
 
@@ -55,17 +61,20 @@ delete remove: mydocker rm
 bash sh shell: mydocker run -t sh
 prune: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
 system: mydocker check says what this host offers; mydocker ps -aq lists all containers
-build builder buildx history image images import load login logout manifest pull push rmi search tag trust: there \
+bake build builder buildx history image images import load init login logout manifest pull push rmi sbom scout search tag trust: there \
     are no images: mydocker help root says what there is
 create: mydocker run -d --name NAME COMMAND
 start restart rename update: mydocker rm -f NAME, and run it again
 network: the first run --network bridge:NAME --subnet 10.99.0.0/16 makes it, and the last one removes it
 volume: -v FOLDER:DST is an option of run: mkdir makes one
-compose: a line for each: mydocker run -d --name NAME
+compose down up: a line for each: mydocker run -d --name NAME
 events: mydocker ps; mydocker wait NAME
-config node secret service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
+node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
 context: ssh HOST mydocker ..
 info: mydocker check says what this host offers
+config secret: -v FILE:/run/secrets/NAME:ro is an option of run
+man: mydocker help, or man mydocker
+pod: run --network container:NAME shares its network
 ";
 
 /// Options of docker's that stand before the command.
@@ -83,7 +92,14 @@ pub fn option(rows: &'static [Row], name: &[u8], word: &[u8]) -> Error {
         names.extend(row.names().filter(|known| known.len() > 4));
     }
     let known = if find(rows, b"--rootfs").is_some() { OPTIONS } else { OPTIONS_OF_OTHERS };
-    explain(Error::usage("unknown option", word), known, name, &names)
+    let error = Error::usage("unknown option", word);
+    // `-rm`: a hyphen is missing.
+    if let Some(row) = find(rows, &[b"-", word].concat()) {
+        return error.with_hint(did_you_mean(row.name()));
+    }
+    // `-HUP` is one word to kill, and not three letters.
+    let name = if hint_of(known, word).is_some() { word } else { name };
+    explain(error, known, name, &names)
 }
 
 /// Every command.
@@ -120,16 +136,20 @@ pub fn topic(word: &[u8]) -> Error {
 
 /// Adds what is said about docker's `name`, or the nearest of `names`.
 fn explain(error: Error, known: &'static str, name: &[u8], names: &[&'static str]) -> Error {
-    let bare = name.get(name.iter().take_while(|b| **b == b'-').count()..).unwrap_or_default();
+    match hint_of(known, name).or_else(|| near(names, name).map(did_you_mean)) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// What one of these lists says of a name.
+fn hint_of(known: &'static str, name: &[u8]) -> Option<&'static str> {
+    let bare = name.get(name.iter().take_while(|b| **b == b'-').count()..)?;
     let hint = split(known.as_bytes(), b'\n').find_map(|line| {
         let (names, hint) = split_once(line, b':')?;
         has_part(names, b' ', bare).then_some(hint.trim_ascii_start())
     });
-    let hint = hint.and_then(|hint| str::from_utf8(hint).ok());
-    match hint.or_else(|| near(names, name).map(did_you_mean)) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    str::from_utf8(hint?).ok()
 }
 
 fn did_you_mean(name: &str) -> &'static str {

@@ -129,6 +129,8 @@ fn explain_missing(error: Error, name: &CStr, own_root: bool) -> Error {
         error.with_hint("not found in PATH, but in the working directory: ./NAME")
     } else if is_image {
         error.with_hint("not found as a program, and there are no images: mydocker help root says what there is")
+    } else if word.starts_with("\u{2014}".as_bytes()) || word.starts_with("\u{2013}".as_bytes()) {
+        error.with_hint("not found; an option begins with two hyphens, and not with a dash")
     } else if word.starts_with(b"-") {
         error.with_hint("not found; options come first")
     } else if own_root && sys::exists(c"/bin/sh") {

@@ -52,7 +52,8 @@ pub fn read(words: &Words) -> Result<Privilege> {
                 Some(one) => set |= one.0,
                 None => {
                     return Err(
-                        Error::usage("unknown capability", name.as_bytes()).with_hint("capabilities(7) lists them")
+                        Error::usage("unknown capability", name.as_bytes())
+                            .with_hint("capabilities(7) lists them, and each takes an option of its own")
                     );
                 }
             }
@@ -80,7 +81,10 @@ pub fn read(words: &Words) -> Result<Privilege> {
                 privilege.no_new_privs = true;
             }
             "no-new-privileges=false" | "no-new-privileges:false" => privilege.no_new_privs = false,
-            other if ["apparmor", "label", "systempaths"].iter().any(|kind| other.starts_with(kind)) => {
+            other if other.starts_with("systempaths") => {
+                return Err(Error::usage("only --privileged shows what is masked in /proc and /sys", other.as_bytes()));
+            }
+            other if ["apparmor", "label"].iter().any(|kind| other.starts_with(kind)) => {
                 return Err(Error::usage(
                     "--security-opt sets no profile and no label here: leave it out",
                     other.as_bytes(),

@@ -52,9 +52,11 @@ impl ChildStep for ChangeDirectoryAsUser {
 
 fn enter(path: &'static CStr) -> Result<()> {
     let opened = sys::openat2(path, OpenFlags::PATH | OpenFlags::DIRECTORY);
-    let dir = opened.map_err(|e| match e.is(Errno::ENOENT) {
-        true => e.with_hint("no such directory; only run creates it, in a root of its own: --rootfs, --ephemeral"),
-        false => e,
+    let dir = opened.map_err(|e| {
+        e.hint_for(&[
+            (Errno::ENOENT, "no such directory; only run creates it, in a root of its own: --rootfs, --ephemeral"),
+            (Errno::ENOTDIR, "it, or a part of it, is a file"),
+        ])
     })?;
     sys::fchdir(&dir, path)
 }

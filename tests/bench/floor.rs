@@ -251,7 +251,7 @@ unsafe fn ask(record: *const c_char, pid: *const c_char, files: &[*const c_char]
         let directory = libc::open(record, libc::O_RDONLY | libc::O_DIRECTORY);
         for above in [c"..", c"."] {
             libc::close(libc::openat(directory, above.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY));
-            libc::syscall(libc::SYS_statx, directory, c"".as_ptr(), libc::AT_EMPTY_PATH, 0x7ff, buffer);
+            libc::syscall(libc::SYS_statx, directory, c"".as_ptr(), libc::AT_EMPTY_PATH, 0x17ff, buffer);
         }
         libc::flock(directory, libc::LOCK_SH | libc::LOCK_NB);
         for file in [c"status", c"state", c"config"] {
@@ -416,7 +416,7 @@ fn ask_of_caller(files: &[(&CStr, usize)]) -> c_int {
             }
             libc::close(file);
         }
-        libc::syscall(libc::SYS_statx, libc::AT_FDCWD, c"/proc/self/ns/user".as_ptr(), 0, 0x7ff, buffer);
+        libc::syscall(libc::SYS_statx, libc::AT_FDCWD, c"/proc/self/ns/user".as_ptr(), 0, 0x17ff, buffer);
         for stream in 0..3 {
             libc::syscall(libc::SYS_getdents64, stream, null::<u8>(), 0);
         }
