@@ -60,7 +60,12 @@ pub fn parse(word: &str) -> Result<Volume> {
             b"ro" => read_only = true,
             b"rw" => read_only = false,
             other if NO_EFFECT.contains(&other) => {}
-            other => return Err(Error::usage("a volume has no option like this, but ro", other)),
+            _ => {
+                return Err(Error::usage(
+                    "SRC:DST:OPTS of a volume takes ro, or z, cached and the like",
+                    word.as_bytes(),
+                ));
+            }
         }
     }
     bind(source, target, read_only)
@@ -190,12 +195,15 @@ fn target_path(word: &[u8]) -> Result<&'static CStr> {
 /// A device of the host, or a directory of its /dev with all that are in it. The mount is read-only, so that no process inside
 /// can change its mode on the host; that does not limit writes to the device itself.
 pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
-    let is_device = match sys::statx(FdRef::CWD, path, AtFlags::NONE)?.kind() {
+    let found = sys::statx(FdRef::CWD, path, AtFlags::NONE)
+        .map_err(|e| e.hint_for(&[(Errno::ENOENT, "this host does not have it: its driver may be a module")]))?;
+    let is_device = match found.kind() {
         libc::S_IFDIR => path.to_bytes().starts_with(b"/dev/"),
         kind => matches!(kind, libc::S_IFCHR | libc::S_IFBLK),
     };
     if !is_device {
-        let hint = "--device takes one of the host's, or a folder below /dev; -v /dev:/dev, with --privileged, brings all";
+        let hint =
+            "--device takes one of the host's, or a folder below /dev; -v /dev:/dev, with --privileged, brings all";
         return Err(Error::refused("no device:", path.to_bytes(), hint));
     }
     Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })

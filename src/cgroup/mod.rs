@@ -141,8 +141,9 @@ pub fn find_groups(
     if all == Controllers::NONE {
         return Ok(());
     }
-    // By its name it can be paused. The parent that the user has named may not exist there.
-    let with_freezer = spec.name.is_some() && spec.cgroup_parent.is_none();
+    // By its name it can be paused.
+    let limited = all;
+    let with_freezer = spec.name.is_some();
     if with_freezer {
         all = Controllers::that_are(&|controller| all.has(controller) || controller == Controller::Freezer);
     }
@@ -170,7 +171,17 @@ pub fn find_groups(
         if needed == Controllers::NONE && !in_each {
             continue;
         }
-        let parent = spec.cgroup_parent.filter(|_| needed != Controllers::NONE);
+        let parent = spec.cgroup_parent.filter(|_| needed != Controllers::NONE).map(|path| {
+            let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
+            hierarchy::below_top(&[above, path.as_bytes()])
+        });
+        // Where it holds no limit, and can only be paused, the parent that the user has named need not exist.
+        if let Some(parent) = parent
+            && (needed & limited) == Controllers::NONE
+            && !hierarchy.top.has(parent).unwrap_or(false)
+        {
+            continue;
+        }
         let group = |all| group(hierarchy, spec, parent, name, all, explicit);
         // First with the defaults; if the host refuses one of those, only with what the user asked for.
         let found = match group(all) {
@@ -196,7 +207,7 @@ pub fn find_callers(host: &Host) -> Vec<&'static Hierarchy> {
 fn group(
     hierarchy: &'static Hierarchy,
     spec: &Spec,
-    parent: Option<&str>,
+    wanted: Option<&'static CStr>,
     name: &'static CStr,
     controllers: Controllers,
     explicit: Controllers,
@@ -207,10 +218,6 @@ fn group(
     {
         return Err(Error::refused("no cgroup at", hierarchy.top.path, "another mount is there"));
     }
-    let wanted = parent.map(|path| {
-        let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
-        hierarchy::below_top(&[above, path.as_bytes()])
-    });
     let limits: &Limits = &spec.limits;
     let (mut enable, mut settings) = (Vec::new(), Settings::default());
     let (parent, file) = match hierarchy.version {
@@ -227,6 +234,7 @@ fn group(
         }
     };
     let Settings(settings) = settings;
+    let is_only_paused = hierarchy.has_freezer() && settings.is_empty();
     let below = parent.to_bytes().get(1..).unwrap_or_default();
     let path = bytes::c_string(&[hierarchy.top.path, below, b"/", name.to_bytes()]);
     Ok(Box::leak(Box::new(Group {
@@ -237,8 +245,8 @@ fn group(
         parent,
         enable,
         has_memory: controllers.has(Controller::Memory),
-        shown: !spec.privilege.confined || !settings.is_empty() || !hierarchy.has_freezer(),
-        explicit: wanted.is_some() || settings.iter().any(|setting| setting.explicit),
+        shown: !spec.privilege.confined || !is_only_paused,
+        explicit: wanted.is_some() && !is_only_paused || settings.iter().any(|setting| setting.explicit),
         settings,
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),
         dir: Slot::default(),

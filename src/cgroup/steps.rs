@@ -32,7 +32,9 @@ impl ParentStep for OpenParentCgroup {
         let group = self.group;
         let opened = Dir::open(Some(&group.hierarchy.top), group.parent).map_err(|e| {
             let mut hint = b"make it first".to_vec();
-            for (at, group) in self.all.iter().filter(|group| group.hierarchy.version == Version::V1).enumerate() {
+            for (at, group) in
+                self.all.iter().filter(|group| group.explicit && group.hierarchy.version == Version::V1).enumerate()
+            {
                 hint.put(if at == 0 { b", in each of these hierarchies: " } else { b" and " });
                 hint.put(group.hierarchy.list.to_bytes());
             }

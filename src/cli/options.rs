@@ -157,6 +157,8 @@ macro_rules! options {
     };
 }
 
+const NO_FILE: &str = "no file: /dev/stdout and /dev/stderr are the streams";
+
 /// The row that has `name`, with its dashes, among its names.
 pub fn find(rows: &'static [Row], name: &[u8]) -> Option<&'static Row> {
     rows.iter().find(|row| row.names().any(|known| known.as_bytes() == name))
@@ -573,6 +575,7 @@ options! {
             "print every system call as it returns, on stderr or to FILE"
             => |request, word| request.trace = Some(match word {
                 "" => TraceTo::Stderr,
+                "-" => return Err(Error::usage(NO_FILE, word.as_bytes())),
                 file => TraceTo::File(path(file)),
             });
         dry_run: "--dry-run" Optional("sh")
@@ -592,6 +595,7 @@ options! {
                 request.spec.stats = Some(match word {
                     "" => StatsTo::Text,
                     "json" => StatsTo::Json,
+                    "-" => return Err(Error::usage(NO_FILE, word.as_bytes())),
                     file => StatsTo::File(path(file)),
                 });
             };

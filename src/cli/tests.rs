@@ -170,7 +170,7 @@ fn wrong_values() {
             "--mac-address is six bytes, the first of them even, such as 02:42:00:00:00:07, not: \"03:42:00:00:00:07\"",
         ),
         ("--network host -p 80", "with --network host its ports are the host's: leave out -p: \"80\""),
-        ("--pid none", "--pid takes host or container:NAME: \"none\""),
+        ("--pid none", "--pid takes host or container:NAME; its own are the default: \"none\""),
         ("--ipc none", "--ipc takes private, host or container:NAME: \"none\""),
         ("--uts none", "--uts takes host: \"none\""),
         ("--userns none", "--userns takes auto, host or keep-id: \"none\""),

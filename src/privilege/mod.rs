@@ -51,10 +51,8 @@ pub fn read(words: &Words) -> Result<Privilege> {
                 Some(Capabilities::ALL) => all = true,
                 Some(one) => set |= one.0,
                 None => {
-                    return Err(
-                        Error::usage("unknown capability", name.as_bytes())
-                            .with_hint("capabilities(7) lists them, and each takes an option of its own")
-                    );
+                    return Err(Error::usage("unknown capability", name.as_bytes())
+                        .with_hint("capabilities(7) lists them, and each takes an option of its own"));
                 }
             }
         }

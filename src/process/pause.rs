@@ -18,7 +18,7 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
             hint = match record.has_groups() {
                 false => "it was started with --no-limits, or by a user who may make no cgroup",
                 true => {
-                    "on cgroup v1 it needs a cgroup of the freezer, which root mounts, and gives to an ordinary user"
+                    "on cgroup v1 it needs a cgroup of the freezer, which root mounts, and gives to an ordinary user; a --cgroup-parent has to be there, too"
                 }
             };
             "it cannot be paused:"

@@ -34,7 +34,7 @@ fn folders(named: Option<&'static CStr>, uid: u32, environment: &[&'static CStr]
     folders
 }
 
-const OTHER_FOLDER: &str = "no record can be kept there: name another folder with --state DIR";
+const OTHER_FOLDER: &str = "it cannot be the folder of records: --state DIR names another";
 
 /// The folder of all records of this user. If it does not exist, `create` makes it; without `create` the result is `None`.
 pub fn folder(

@@ -4,6 +4,7 @@ use super::shell::{fill, put_item};
 use super::{Translator, is_detached};
 use crate::bytes::{self, Put, to_decimal};
 use crate::capabilities::CAPABILITIES;
+use crate::command::lookup::BLANKS;
 use crate::sys::Resource;
 use crate::sys::record::Recorded;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use core::ffi::CStr;
 pub(super) const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 36] = [
+const OWN_VARIABLES: [&[u8]; 41] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -50,6 +51,11 @@ const OWN_VARIABLES: [&[u8]; 36] = [
     b"made",
     b"root",
     b"functions",
+    b"ip",
+    b"nsenter",
+    b"flock",
+    b"nft",
+    b"group",
 ];
 
 /// Whether a shell passes the variable `name` on as it was.
@@ -95,6 +101,11 @@ impl Translator {
     /// the one that the tools are in.
     pub(super) fn execute(&mut self, call: &Recorded) {
         self.argv = call.strings(1);
+        if let [word] = self.argv[..]
+            && word.iter().any(|byte| BLANKS.contains(byte))
+        {
+            self.stop(b"mydocker divides one word at its blanks, if no program has that name: write the words apart");
+        }
         if self.notes_cgroup() || !self.perhaps_joined.is_empty() {
             self.line("unset own_cgroup own_groups", &[]);
         }
@@ -152,9 +163,13 @@ impl Translator {
             return;
         }
         fill(line, "\"$setpriv\"^ -- ", &[&options]);
-        let hint: &[u8] = match self.uid {
-            Some(_) => b"leave out -u, and use --privileged",
-            None => b"--privileged does without",
+        let hint: &[u8] = match (self.uid, self.is_confined) {
+            (Some(b"0"), true) => b"leave out -u and --group-add, and use --privileged",
+            (Some(_), true) => b"leave out -u, and use --privileged",
+            (None, true) => b"--privileged does without",
+            (Some(b"0"), false) => b"leave out -u, --group-add and --cap-drop",
+            (Some(_), false) => b"leave out -u and --cap-drop",
+            (None, false) => b"leave out --cap-drop",
         };
         self.line(
             "setpriv=$(tool setpriv --bounding-set '^')\n\"$setpriv\"^ -- true || stop '^'",

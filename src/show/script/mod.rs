@@ -94,6 +94,10 @@ const CHILDS_OWN: &[Sysno] = &[
     Sysno::pidfd_open,
 ];
 
+/// Makes a cgroup that perhaps cannot be made.
+const MAY_MAKE: &str = "mkdir ~ 2>/dev/null && set -- ~ \"$@\" || [ ! -e ~ ] ||
+    stop 'its cgroup is there: it runs, or a script was killed: --name chooses another'";
+
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let rehearsal = rehearse(plan)?;
@@ -101,6 +105,7 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
         bridge: plan.parts.bridge.map_or("", |bridge| bridge.name),
         // The script goes to other directories: no path in it is relative to the caller's.
         directory: sys::working_directory()?.leak(),
+        is_confined: plan.spec.privilege.confined,
         ..Translator::default()
     };
     for step in &rehearsal.parent {
@@ -170,7 +175,7 @@ pub fn script(plan: &Plan) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     fill(&mut out, BEGIN, &[FUNCTIONS.as_bytes(), &parent, &all.parts]);
     if !all.enter.is_empty() {
-        out.put(b"tool nsenter --net 'leave out --network ns:' >/dev/null\n");
+        out.put(b"nsenter=$(tool nsenter --net 'leave out --network ns:')\n");
     }
     fill(&mut out, UNSHARE, &[needed, &namespaces, &all.enter, &namespaces, rest]);
     for argument in &all.argv {
@@ -269,6 +274,8 @@ struct Translator {
     limits: Vec<u8>,
     /// Signals that are ignored here, and not by the command.
     reset_signals: Vec<u8>,
+    /// The container is not privileged.
+    is_confined: bool,
     /// The environment of whoever asks for the script.
     caller: &'static [&'static CStr],
     /// The command,
@@ -355,9 +362,12 @@ impl Translator {
                         .stop(b"the cgroups are mounted nowhere, so they have no path: mount them, or --no-limits");
                 }
                 self.group_may_fail |= self.may_fail;
-                // With && a failure would not end the script: `set -e` looks only at the last command of such a list.
-                let then: &[u8] = if self.may_fail { b" && " } else { b"\n" };
-                self.command("mkdir ~^set -- ~ \"$@\"", &[path, then, path]);
+                match self.may_fail {
+                    // One that is there belongs to somebody: a default limit is left out only where none can be made.
+                    true => self.line(MAY_MAKE, &[path, path, path]),
+                    // With && a failure would not end the script: `set -e` looks only at the last command of such a list.
+                    false => self.line("mkdir ~\nset -- ~ \"$@\"", &[path, path]),
+                }
             }
             Sysno::write if call.number(0) == libc::STDERR_FILENO as usize => {
                 self.line("echo ~ >&2", &[call.bytes(1).trim_ascii()]);
@@ -492,7 +502,7 @@ impl Translator {
                 if path.is_empty() {
                     self.stop(b"a shell does not hold the network of a container: --network ns:/proc/PID/ns/net");
                 } else {
-                    fill(&mut self.enter, "nsenter --net=~ ", &[path]);
+                    fill(&mut self.enter, "\"$nsenter\" --net=~ ", &[path]);
                     self.line("# nsenter, at the end: a shell cannot join it and go on.", &[]);
                 }
             }
@@ -560,7 +570,7 @@ impl Translator {
             }
             // The old root is still needed for the tools; at the end the new one is moved over it.
             Sysno::umount2 if call.bytes(0) == b"." => {}
-            Sysno::umount2 => self.line("umount -l ~ 2>/dev/null || :", &[call.bytes(0)]),
+            Sysno::umount2 => self.line("umount -n -l ~ 2>/dev/null || :", &[call.bytes(0)]),
             Sysno::fchdir => {
                 let path = self.of_fd(call, 0);
                 self.directory = path;
@@ -575,28 +585,40 @@ impl Translator {
             Sysno::setns => self.line("at_the_top", &[]),
             Sysno::setsid => {
                 self.leads_session = true;
-                self.line("# setsid, at the end. Ctrl-C does not reach it: here is no mydocker that passes it on.", &[]);
+                self.line(
+                    "# setsid, at the end. Ctrl-C does not reach it: here is no mydocker that passes it on.",
+                    &[],
+                );
             }
             Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
+            // Not every hostname(1) takes every name.
             Sysno::sethostname => self.line(
-                "command -v hostname >/dev/null || stop 'hostname is missing here: --uts host does without'\nhostname -- ~",
-                &[call.bytes(0)],
+                "{ hostname -- ~ || echo ~ >/proc/sys/kernel/hostname; } 2>/dev/null ||\n    \
+                 stop 'the hostname cannot be set: --uts host does without'",
+                &[call.bytes(0), call.bytes(0)],
             ),
             Sysno::prlimit64 => self.limit(call),
             Sysno::sched_setaffinity => {
                 let mut list = Vec::new();
                 CpuMask::members(call.bytes(2)).for_each(|cpu| put_item(&mut list, &to_decimal(cpu)));
-                self.line("taskset=$(tool taskset -c 'leave out --cpu-set')\n\"$taskset\" -p -c ^ $$ >/dev/null", &[&list]);
+                self.line(
+                    "taskset=$(tool taskset -c 'leave out --cpu-set')\n\"$taskset\" -p -c ^ $$ >/dev/null",
+                    &[&list],
+                );
             }
             Sysno::ioctl if call.number(1) == Ioctl::SIOCSIFFLAGS.bits() as usize => self.line(LO_UP, &[]),
             Sysno::ioctl if call.number(1) == Ioctl::TIOCGPTPEER.bits() as usize => {
                 self.stop(b"a shell cannot make a terminal: leave out -t");
             }
             Sysno::clone => self.stop(b"a shell is no PID 1 that passes signals on: leave out --init"),
-            Sysno::seccomp => self.stop(b"a shell cannot load the filter of system calls: --security-opt seccomp=unconfined does without"),
+            Sysno::seccomp => self.stop(
+                b"a shell cannot load the filter of system calls: --security-opt seccomp=unconfined does without",
+            ),
             Sysno::unshare => {
                 // Behind it, each is the top of what is seen.
-                if let Some(name) = self.perhaps_joined.first().and_then(|group| group.rsplit(|byte| *byte == b'/').next()) {
+                if let Some(name) =
+                    self.perhaps_joined.first().and_then(|group| group.rsplit(|byte| *byte == b'/').next())
+                {
                     self.line("own_groups=$(grep /~$ /proc/self/cgroup) || :\nexport own_groups", &[name]);
                 }
                 self.line(REST, &[]);

@@ -84,6 +84,9 @@ impl Translator {
                 false if has_volumes => b"/sys/stage",
                 false => b"/sys",
             });
+            if self.stage == Some(b"/") {
+                self.stop(b"the root of this host is no new root for a shell: leave out --rootfs /");
+            }
         }
         let (bound, target) = (self.on_host(source), self.on_host(place));
         // A path that this kernel does not have is left out.

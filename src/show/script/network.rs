@@ -14,28 +14,32 @@ pub(super) const LO_UP: &str = r#"{ ip link set lo up || ifconfig lo up; } 2>/de
     stop 'ip and ifconfig are missing here: --network host does without'"#;
 
 /// What a bridge needs: the tools, and the lock that lets nobody remove it. The descriptor leads back into the network of this host.
-const BRIDGE: &str = r#"tool ip netns 'install iproute2, or leave out --network bridge' >/dev/null
-tool nsenter --net 'leave out --network bridge' >/dev/null
-tool flock '' 'leave out --network bridge' >/dev/null
+const BRIDGE: &str = r#"ip=$(tool ip netns 'install iproute2, or leave out --network bridge')
+flock=$(tool flock '' 'leave out --network bridge')
 exec 3</proc/self/ns/net
-flock -s 3
+"$flock" -s 3
 group=^
-leave() { flock -x -n 3 && ip link del group $group 2>/dev/null || :; }"#;
+leave() { "$flock" -x -n 3 && "$ip" link del group $group 2>/dev/null || :; }"#;
 
 /// Makes a pair of interfaces from within the new namespace.
-const PAIR: &str = r"exec 4</proc/self/ns/net
-nsenter --net=/proc/self/fd/3 ip link add ~ up master ~ type veth peer name ~ address ^ netns /proc/self/fd/4 ||
-    stop 'no pair of interfaces: is the address taken? --ip chooses another'";
+const PAIR: &str = r#"ip=$(tool ip netns 'install iproute2, or leave out --network bridge')
+nsenter=$(tool nsenter --net 'leave out --network bridge')
+exec 4</proc/self/ns/net
+"$nsenter" --net=/proc/self/fd/3 "$ip" link add ~ up master ~ type veth peer name ~ address ^ netns /proc/self/fd/4 ||
+    stop 'no pair of interfaces: is the address taken? --ip chooses another'"#;
 
 /// The way out. The table of mydocker has the flag `owner`, for which nft would have to stay.
 const MASQUERADE: &str = r#"# Others can change this table, and it stays if the script is killed. That of mydocker is its socket's own: nft cannot keep it.
-tool nft -f 'install nftables, or leave out --network bridge' >/dev/null
-nft -f - <<'END' || stop 'no table: another script has this address (--ip), or one was killed (nft delete table ip mydocker-^)'
+nft=$(tool nft -f 'install nftables, or leave out --network bridge')
+"$nft" -f - <<'END' || stop 'no table: another script has this address (--ip), or one was killed (nft delete table ip mydocker-^)'
 create table ip mydocker-^
 add chain ip mydocker-^ postrouting { type nat hook postrouting priority 100; }
 add rule ip mydocker-^ postrouting ip saddr ^ oifname != "^" masquerade
 END
-leave() { nft delete table ip mydocker-^; flock -x -n 3 && ip link del group $group 2>/dev/null || :; }"#;
+leave() {
+    "$nft" delete table ip mydocker-^
+    "$flock" -x -n 3 && "$ip" link del group $group 2>/dev/null || :
+}"#;
 
 /// An IPv4 address of a request.
 fn dotted(bytes: &[u8]) -> Vec<u8> {
@@ -95,24 +99,24 @@ impl Translator {
                     None => {
                         let address = hardware_address(behind(LINK));
                         self.line(
-                            "ip link show dev ~ 2>/dev/null | grep -q ^ || \
-                             ip link add dev ~ up address ^ group $group type bridge",
+                            "\"$ip\" link show dev ~ 2>/dev/null | grep -q ^ || \
+                             \"$ip\" link add dev ~ up address ^ group $group type bridge",
                             &[name, &address, name, &address],
                         );
                     }
                 }
             }
             libc::RTM_NEWLINK if content.len() >= LINK => {
-                self.line("ip link set ~ up", &[if word(4) == 1 { b"lo" } else { device }]);
+                self.line("\"$ip\" link set ~ up", &[if word(4) == 1 { b"lo" } else { device }]);
             }
             libc::RTM_NEWADDR => {
                 let prefix = content.get(1).map_or(0, |prefix| u64::from(*prefix));
                 let local = attribute(behind(ADDRESS), libc::IFA_LOCAL).unwrap_or_default();
-                self.line("ip addr replace ^/^ dev ~", &[&dotted(local), &to_decimal(prefix), device]);
+                self.line("\"$ip\" addr replace ^/^ dev ~", &[&dotted(local), &to_decimal(prefix), device]);
             }
             libc::RTM_NEWROUTE => {
                 let gateway = attribute(behind(ROUTE), libc::RTA_GATEWAY).unwrap_or_default();
-                self.line("ip route add default via ^", &[&dotted(gateway)]);
+                self.line("\"$ip\" route add default via ^", &[&dotted(gateway)]);
             }
             NEW_RULE => {
                 if let [address, name] = filter::compared(content)[..] {

@@ -11,11 +11,12 @@ stop() { echo "$0: $1" >&2; exit 125; }
 mount() { command mount -n "$@"; }
 # Whether it has a cgroup of its own in the hierarchy of a controller.
 owns() { case $own_groups in *[:,]"$1"[:,]*) ;; *) return 1 ;; esac; }
-# tool NAME OPTION HINT: the NAME in PATH, not one in the shell, if it has OPTION.
+# tool NAME OPTION HINT: the NAME in PATH, not one in the shell, if it has OPTION. The PATH of a user may lack the last two folders.
 tool() {
-    folders=$PATH:
+    folders=$PATH:/usr/sbin:/sbin:
     while [ "$folders" ] && ! [ -x "${folders%%:*}/$1" ]; do folders=${folders#*:}; done
-    "${folders%%:*}/$1" --help 2>&1 | grep -q -e "$2" || stop "$1 $2 is missing here: $3"
+    [ "$folders" ] || stop "$1 is missing here: $3"
+    [ ! "$2" ] || "${folders%%:*}/$1" --help 2>&1 | grep -q -e "$2" || stop "$1 $2 is missing here: $3"
     echo "${folders%%:*}/$1"
 }
 # decode WORD: sets point; mountinfo has \040 for a blank.

@@ -915,6 +915,41 @@ fn paused_and_not() {
     assert!(host().directories(&format!("mydocker-{name}")).is_empty());
 }
 
+case!(
+    paused_below_a_named_parent,
+    Needs::ROOT | Needs::MEMORY_ON_V1 | Needs::CPU | Needs::FREEZER | Needs::SH | Needs::SLEEP
+);
+/// The cgroup that `--cgroup-parent` names has to be in the hierarchy of the freezer, too; a run does not need that.
+fn paused_below_a_named_parent() {
+    let parent = format!("outside-{}", unique_name());
+    let make = |controller: &str| {
+        let group = host().carrier(controller).expect("a hierarchy").directory(&format!("/{parent}"));
+        if !group.exists() {
+            std::fs::create_dir(&group).expect("a group of the test's own");
+        }
+        group
+    };
+    let mut made = vec![make("memory"), make("cpu")];
+    let records = Records::new();
+    let options = ["--cgroup-parent", &format!("/{parent}"), "-m", "50m"];
+    let start = || {
+        let name = unique_name();
+        records.detached(&name, &options, "exec sleep 1000");
+        name
+    };
+    let without = start();
+    records.call("pause", &[&without]).refused(125, &["cannot be paused", "--cgroup-parent"]);
+    made.push(make("freezer"));
+    let with = start();
+    let paused = records.call("pause", &[&with]);
+    for name in [&without, &with] {
+        records.call("rm", &["-f", name]).success();
+    }
+    made.dedup();
+    made.iter().for_each(|group| std::fs::remove_dir(group).expect("nothing is left in it"));
+    assert_eq!(paused.success(), format!("{with}\n"));
+}
+
 case!(the_end_of_what_is_paused, Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::SH | Needs::SLEEP);
 /// On v1 no signal reaches it: whoever ends it lets it go on.
 fn the_end_of_what_is_paused() {

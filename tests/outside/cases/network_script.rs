@@ -25,6 +25,17 @@ fn script_of(options: &[&str], command: &[&str]) -> String {
 fn shell(script: &str) -> Command {
     let mut command = Command::new(tool("dash").unwrap_or_else(|| "sh".into()));
     command.arg("-c").arg(script);
+    without_high_descriptors(command)
+}
+
+/// That of busybox prefers tools of its own, which lack what a bridge needs.
+fn shell_of_busybox(script: &str) -> Option<Command> {
+    let mut command = Command::new(tool("busybox")?);
+    command.args(["sh", "-c", script]);
+    Some(without_high_descriptors(command))
+}
+
+fn without_high_descriptors(mut command: Command) -> Command {
     // SAFETY: close_range with CLOSE_RANGE_CLOEXEC only sets flags
     unsafe {
         command.pre_exec(|| {
@@ -103,6 +114,9 @@ probe!("check-script-bridge", |_| {
         assert!(real[0].contains("eth0 inet 10.") && real[0].contains("default via 10."), "{real:?}");
         assert!(real[2].contains("masquerade"), "{real:?}");
         assert_eq!(seen(&mut shell(&script)), real, "{options:?}\n{script}");
+        if let Some(mut shell) = shell_of_busybox(&script) {
+            assert_eq!(seen(&mut shell), real, "busybox: {options:?}\n{script}");
+        }
     }
 });
 

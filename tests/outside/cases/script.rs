@@ -205,6 +205,10 @@ const SETS: &[(&str, Ends)] = &[
     ("UNFILTERED --pids-limit 77", Same),
     ("UNFILTERED --cgroup-parent /PARENT", Same),
     ("UNFILTERED --hostname other", Same),
+    // Debian's hostname(1) does not take it.
+    ("UNFILTERED --hostname an_other", Same),
+    ("UNFILTERED --rootfs / --ephemeral", Same),
+    ("UNFILTERED --rootfs /", Stops("leave out --rootfs /")),
     ("UNFILTERED --uts host", Same),
     ("UNFILTERED --ipc host", Same),
     ("UNFILTERED --network host", Same),
@@ -771,6 +775,15 @@ fn with_busybox_alone() {
     scene.path = Some(tools);
     scene.shell = vec![busybox.into_os_string(), "sh".into()];
     same_or_stops(&scene, &sets(), &["leave out", "does without", "lift"]);
+    // What is missing is named, and the advice is about what was given.
+    for (options, says, says_not) in [
+        ("--ulimit nofile=9", "prlimit is missing here: leave out --ulimit", "above"),
+        ("--cap-drop NET_RAW", "leave out --cap-drop", "--privileged does"),
+    ] {
+        let compared = scene.compare(&format!("--privileged --no-limits {options}"), &unique_name());
+        let said = String::from_utf8_lossy(&compared.output.stderr).into_owned();
+        assert!(said.contains(says) && !said.contains(says_not), "{options}: {said}");
+    }
     // busybox has no tool for what a confined container needs: most of the sets only say something without that.
     scene.unfiltered = "--privileged";
     same_or_stops(&scene, &sets(), &["leave out", "does without", "lift"]);
@@ -879,6 +892,29 @@ fn the_script_ends_like_the_command() {
     }
 }
 
+case!(a_path_without_sbin, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS | Needs::NO_INITRAMFS);
+/// As Debian gives it to ordinary users; chroot is there.
+fn a_path_without_sbin() {
+    let root = Root::with_directories();
+    let text = script(
+        &["--privileged", "--no-limits", "--rootfs", &root.path()],
+        &["/probe", "--probe", "status", "3"].map(OsString::from),
+    );
+    let shell = tool("dash").unwrap_or_else(|| "sh".into());
+    let mut command = Command::new(shell);
+    command.arg("-c").arg(text).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    let output = without_high_descriptors(&mut command).output().expect("a shell");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+case!(one_word_with_blanks, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS);
+/// A run divides it, if no program has that name: a shell does not.
+fn one_word_with_blanks() {
+    let output = run_script(&script(&["--privileged", "--no-limits"], &["exit 3".into()]));
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("write the words apart"), "{output:?}");
+}
+
 case!(a_relative_path, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS);
 /// It is that of whoever prints the script, wherever that runs.
 fn a_relative_path() {
@@ -926,10 +962,17 @@ fn no_command() {
 }
 
 case!(a_cgroup_that_is_there, Needs::ROOT | Needs::SH | Needs::MEMORY | Needs::MOUNTED | Needs::SCRIPT_TOOLS);
-/// A step of the parent that fails ends the script with 125, and it removes what it has made, and nothing else.
+/// A step of the parent that fails ends the script with 125, and it removes what it has made, and nothing else. That of a default
+/// limit belongs to somebody, too.
 fn a_cgroup_that_is_there() {
+    for limit in [&["-m", "100m"][..], &[]] {
+        a_cgroup_that_is_there_with(limit);
+    }
+}
+
+fn a_cgroup_that_is_there_with(limit: &[&str]) {
     let name = unique_name();
-    let text = script(&["--privileged", "--name", &name, "-m", "100m"], &["true".into()]);
+    let text = script(&[&["--privileged", "--name", &name], limit].concat(), &["true".into()]);
     // The path is in quotes where a shell needs them.
     let makes = |line: &&str| line.contains("mkdir /") || line.contains("mkdir '/");
     let of_memory = |line: &&str| makes(line) && line.contains("memory");
