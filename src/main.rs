@@ -22,7 +22,7 @@ use mydocker::process::stops::Stops;
 use mydocker::process::{Beside, keep, named, sealed};
 use mydocker::spec::{Network, Spec};
 use mydocker::state::Config;
-use mydocker::step::Stop;
+use mydocker::step::{Held, Stop};
 use mydocker::sys::{Fd, FdRef, OpenFlags, trace};
 use mydocker::writable::Writable;
 use mydocker::{environment, process, show, state, streams, sys};
@@ -308,7 +308,7 @@ fn run_once(
     command: &[&[u8]],
     environment: &'static [&'static CStr],
     front: Option<(Fd, Vec<i32>)>,
-    kept: Option<state::Held>,
+    kept: Option<Held>,
 ) -> Result<i32> {
     let spec = &mut request.spec;
     let of = match spec.network {

@@ -6,8 +6,6 @@
 
 use crate::bytes::{self, Address};
 use crate::error::{Error, Result};
-use crate::network::names::Place;
-use crate::state::Held;
 use crate::sys::{self, Dir, Fd, FdRef, Loop, Pid, Poll, Ready, SharedWords, SigSet, SocketAddress};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -229,7 +227,7 @@ pub struct Parent {
     /// The slirp4netns that connects it, or the guard of a pasta, which ends when this end of a pipe is closed.
     pub slirp: Option<(Pid, Fd)>,
     /// Where its names are.
-    pub place: Option<Place>,
+    pub hosts_file: Option<HostsFile>,
     /// Its published ports, as docker shows them.
     pub ports: Vec<u8>,
     /// The sockets of these ports, until the relay has them.
@@ -301,6 +299,29 @@ impl Parent {
 fn is_same(a: &Fd, b: &Fd) -> bool {
     matches!((sys::statx_fd(a.borrow()), sys::statx_fd(b.borrow())), (Ok(a), Ok(b)) if a.identity() == b.identity())
 }
+
+/// Where the hosts file of a container on a bridge is.
+pub struct HostsFile {
+    /// The folder of all records.
+    pub records: Dir,
+    /// The name of the folder of the bridge in it.
+    pub bridge: &'static CStr,
+    /// That folder. It stays as long as the container's is in it.
+    pub folder: Dir,
+    /// The folder in that one with the file of this container, which shares its lock.
+    pub own: Dir,
+    /// The name of that folder.
+    pub name: &'static CStr,
+    /// What the file begins with.
+    pub text: Vec<u8>,
+    /// Another container has one of its names: its line is to stand before those of others.
+    pub is_apart: bool,
+    /// The number of the host's end of its pair of interfaces, once it has told its names.
+    pub interface: Option<u32>,
+}
+
+/// A record that is held: the folder of all records, its name, and its own folder, locked.
+pub type Held = (Dir, &'static CStr, Dir);
 
 /// A port of the host, and where it leads to.
 pub struct Listener {

@@ -234,7 +234,7 @@ fn group(
         }
     };
     let Settings(settings) = settings;
-    let is_only_paused = hierarchy.has_freezer() && settings.is_empty();
+    let is_only_paused = settings.is_empty() && hierarchy.has_freezer();
     let below = parent.to_bytes().get(1..).unwrap_or_default();
     let path = bytes::c_string(&[hierarchy.top.path, below, b"/", name.to_bytes()]);
     Ok(Box::leak(Box::new(Group {

@@ -405,7 +405,7 @@ impl ParentStep for ConnectToBridge {
 
 /// What to say of an address that is taken: the names of the container that has it, or that of the interface.
 fn who_has(parent: &Parent, address: Address) -> &'static str {
-    let names = parent.place.as_ref().and_then(|place| place.names_of(address));
+    let names = parent.hosts_file.as_ref().and_then(|place| place.names_of(address));
     let mut hint = b"another container on the bridge has this address: ".to_vec();
     hint.put(&names.unwrap_or(host_end(address)));
     str::from_utf8(hint.leak()).unwrap_or_default()

@@ -14,7 +14,7 @@ step! {
 
 impl ParentStep for GuardBridge {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let records = parent.place.as_ref().map(names::Place::records);
+        let records = parent.hosts_file.as_ref().map(|file| &file.records);
         let (read, write) = sys::pipe2()?;
         match sys::fork(CloneFlags::NONE)? {
             Some(pid) => {

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::root::etc;
 use crate::spec::Spec;
 use crate::state;
-use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
+use crate::step::{Child, ChildStep, HostsFile, Parent, ParentStep, Slot};
 use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Whence};
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -44,32 +44,7 @@ pub struct Names {
     pub tree: Slot<Fd>,
 }
 
-/// Where the file of a container is.
-pub struct Place {
-    /// The folder of all records.
-    records: Dir,
-    /// The name of the folder of the bridge in it.
-    bridge: &'static CStr,
-    /// That folder. It stays as long as the container's is in it.
-    folder: Dir,
-    /// The folder in that one with the file of this container, which shares its lock.
-    own: Dir,
-    /// The name of that folder.
-    name: &'static CStr,
-    /// What the file begins with.
-    text: Vec<u8>,
-    /// Another container has one of its names: its line is to stand before those of others.
-    is_apart: bool,
-    /// The number of the host's end of its pair of interfaces, once it has told its names.
-    interface: Option<u32>,
-}
-
-impl Place {
-    /// The folder of all records.
-    pub const fn records(&self) -> &Dir {
-        &self.records
-    }
-
+impl HostsFile {
     /// The names of the container on the bridge that has this address.
     pub fn names_of(&self, address: Address) -> Option<Vec<u8>> {
         let lines = read(&self.folder, NAMES).ok()?;
@@ -173,9 +148,9 @@ impl ParentStep for MakeHosts {
                 Ok(both) => break both,
             }
         };
-        let place = Place { records, bridge, folder, own, name, text, is_apart, interface: None };
+        let file = HostsFile { records, bridge, folder, own, name, text, is_apart, interface: None };
         // From here on `leave` removes it.
-        let Place { folder, own, .. } = parent.place.insert(place);
+        let HostsFile { folder, own, .. } = parent.hosts_file.insert(file);
         self.names.path.set(Some(bytes::c_string(&[own.path, b"/hosts"])));
         unlock(folder)
     }
@@ -215,15 +190,15 @@ step! {
 
 impl ParentStep for TellNames {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let (Some(place), Some(address)) = (&mut parent.place, parent.address) else { return Ok(()) };
-        place.interface = self.bridge.interface(address)?;
-        if place.is_apart {
-            place.text.truncate(place.text.len() - ALL.len());
-            put_line(address, &self.words, &mut place.text);
-            place.text.put(ALL);
+        let (Some(file), Some(address)) = (&mut parent.hosts_file, parent.address) else { return Ok(()) };
+        file.interface = self.bridge.interface(address)?;
+        if file.is_apart {
+            file.text.truncate(file.text.len() - ALL.len());
+            put_line(address, &self.words, &mut file.text);
+            file.text.put(ALL);
         }
-        sys::lock_soon(&place.folder)?;
-        tell(&place.folder, Some(place), self.bridge, address, &self.words).and(unlock(&place.folder))
+        sys::lock_soon(&file.folder)?;
+        tell(&file.folder, Some(file), self.bridge, address, &self.words).and(unlock(&file.folder))
     }
 }
 
@@ -247,8 +222,8 @@ pub fn words(spec: &Spec) -> Vec<u8> {
     words
 }
 
-/// Puts the line of an address, which may be empty, into each file in the folder of a bridge, in place of an earlier one.
-fn tell(folder: &Dir, place: Option<&Place>, bridge: &Bridge, own: Address, words: &[u8]) -> Result<()> {
+/// Puts the line of an address, which may be empty, into each file in the folder of a bridge, in file of an earlier one.
+fn tell(folder: &Dir, file: Option<&HostsFile>, bridge: &Bridge, own: Address, words: &[u8]) -> Result<()> {
     let turn = (sys::getpid().0 as usize).wrapping_add(own.0 as usize);
     let mut is_alive = |address| Ok(bridge.interface(address)?.is_some());
     let mut lines = others(&read(folder, NAMES)?, own, words, turn, &mut is_alive)?;
@@ -256,7 +231,7 @@ fn tell(folder: &Dir, place: Option<&Place>, bridge: &Bridge, own: Address, word
         put_line(own, words, &mut lines);
     }
     write(folder, NAMES, &lines)?;
-    sweep(folder, place, Some(&lines))
+    sweep(folder, file, Some(&lines))
 }
 
 fn put_line(address: Address, words: &[u8], lines: &mut Vec<u8>) {
@@ -293,13 +268,13 @@ fn others(
 }
 
 /// Removes from the folder of a bridge what nobody uses. Puts the lines of all, if they are given, into each file that is used: that of
-/// this process, too, as long as it has a place.
-fn sweep(folder: &Dir, place: Option<&Place>, lines: Option<&[u8]>) -> Result<()> {
+/// this process, too, as long as it has a file.
+fn sweep(folder: &Dir, file: Option<&HostsFile>, lines: Option<&[u8]>) -> Result<()> {
     // It may have been read to its end.
     sys::lseek(folder.fd(), 0, Whence::SET)?;
-    let mut is_used = place.is_some();
+    let mut is_used = file.is_some();
     for name in sys::directory_names(folder, b"")? {
-        if place.is_some_and(|place| place.name == name) {
+        if file.is_some_and(|file| file.name == name) {
             continue;
         }
         let dir = Dir::open(Some(folder), name)?;
@@ -315,7 +290,7 @@ fn sweep(folder: &Dir, place: Option<&Place>, lines: Option<&[u8]>) -> Result<()
             }
         }
     }
-    if let (Some(Place { own, text, .. }), Some(lines)) = (place, lines) {
+    if let (Some(HostsFile { own, text, .. }), Some(lines)) = (file, lines) {
         write(own, HOSTS, &[text, lines].concat())?;
     }
     if is_used { Ok(()) } else { folder.unlink(NAMES) }
@@ -344,20 +319,20 @@ fn write(dir: &Dir, name: &CStr, text: &[u8]) -> Result<Fd> {
 
 /// Takes its names back. The last one on the bridge removes its folder.
 pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
-    let (Some(place), Some(bridge)) = (parent.place.take(), bridge) else { return Ok(()) };
-    let Place { records, folder, own, .. } = &place;
+    let (Some(file), Some(bridge)) = (parent.hosts_file.take(), bridge) else { return Ok(()) };
+    let HostsFile { records, folder, own, .. } = &file;
     sys::lock_soon(folder)?;
-    let mut left = sys::flock(own).and_then(|alone| if alone { remove(folder, place.name, own) } else { Ok(()) });
+    let mut left = sys::flock(own).and_then(|alone| if alone { remove(folder, file.name, own) } else { Ok(()) });
     // Its interfaces end a moment after the container. From then on another one may have the address, and the line of it.
     let address = parent.address.unwrap_or(Address(0));
-    let is_own = bridge.interface(address).map(|found| found.is_none() || found == place.interface);
+    let is_own = bridge.interface(address).map(|found| found.is_none() || found == file.interface);
     let told = is_own.and_then(|is_own| tell(folder, None, bridge, if is_own { address } else { Address(0) }, b""));
     left = left.and(told);
     if left.is_err() {
         // What has failed may be what nobody needs any more.
         left = left.and(sweep(folder, None, None));
     }
-    match records.rmdir(place.bridge) {
+    match records.rmdir(file.bridge) {
         Err(e) if e.is(Errno::ENOTEMPTY) => left,
         other => {
             sweep_others(records);

@@ -28,7 +28,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         address: None,
         filter: None,
         slirp: None,
-        place: None,
+        hosts_file: None,
         ports: Vec::new(),
         listeners: Vec::new(),
         relay: None,

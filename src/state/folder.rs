@@ -2,13 +2,13 @@
 
 use super::record::{Record, open_ours};
 use super::stat::{own_start, pid_namespace};
-use super::{CONFIG, CONFIG_END, FILES, Held, OURS, STATUS, note};
+use super::{BLANK, CONFIG, CONFIG_END, FILES, KEEPER, OURS, STATUS, put_line};
 use crate::bytes::{self, Put};
 use crate::environment;
 use crate::error::{Errno, Error, Result};
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Parent, ParentStep, Slot};
+use crate::step::{Held, Parent, ParentStep, Slot};
 use crate::sys::{self, Dir, Lock, OpenFlags, record};
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -212,8 +212,8 @@ fn begin(folder: &Dir, name: &CStr, keeper: [u64; 3]) -> Result<Option<Dir>> {
         Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EEXIST]) => return Ok(None),
         _ => {}
     }
-    let written = made
-        .and_then(|file| sys::write_all(file.borrow(), &note::blank_status(keeper)).map_err(|e| e.about(b"status")));
+    let written =
+        made.and_then(|file| sys::write_all(file.borrow(), &blank_status(keeper)).map_err(|e| e.about(b"status")));
     match written {
         Ok(()) => Ok(Some(dir)),
         Err(e) => remove(folder, name, &dir).and(Err(e)),
@@ -301,4 +301,14 @@ fn sweep_one(folder: &Dir, name: &CStr) -> Result<()> {
         },
         _ => Ok(()),
     }
+}
+
+/// What the file of the status says from the start: no status, and this process, which keeps the record.
+fn blank_status(keeper: [u64; 3]) -> Vec<u8> {
+    let mut status = BLANK.to_vec();
+    status.put(b"\n");
+    for (key, value) in KEEPER.into_iter().zip(keeper) {
+        put_line(&mut status, key, value);
+    }
+    status
 }

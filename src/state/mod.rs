@@ -14,7 +14,9 @@ mod note;
 mod record;
 mod stat;
 
-use crate::sys::{Dir, NEW};
+use crate::bytes::{Put, to_decimal};
+use crate::sys::NEW;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 pub use folder::{MakeRecord, folder, make, make_up_name, remove, sweep};
@@ -74,5 +76,15 @@ const BLANK: [u8; STATUS_LEN] = [b' '; STATUS_LEN];
 /// The same, but for the last word.
 const BLANK_START: &[u8] = &[b' '; LOST_AT];
 
-/// A record that is held: the folder of all records, its name, and its own folder, locked.
-pub type Held = (Dir, &'static CStr, Dir);
+/// Puts a line of a key and a number.
+fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    put_number(out, key, value, 10);
+}
+
+/// The same, with blanks behind the number up to this `width`: as long in a dry run, which does not know the process.
+fn put_number(out: &mut Vec<u8>, key: &[u8], value: u64, width: usize) {
+    out.put(key);
+    out.put(b" ");
+    out.put_column(&to_decimal(value), width);
+    out.put(b"\n");
+}

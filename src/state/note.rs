@@ -2,7 +2,9 @@
 
 use super::folder::remove;
 use super::stat::start_of;
-use super::{BLANK, BLANK_START, End, KEEPER, LOST_AT, LOST_LOG, RESTARTING, ROOT, STATE, STATUS, VERSION};
+use super::{
+    BLANK_START, End, KEEPER, LOST_AT, LOST_LOG, RESTARTING, ROOT, STATE, STATUS, VERSION, put_line, put_number,
+};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::cgroup::{Group, Version};
 use crate::error::{Errno, Result};
@@ -84,28 +86,6 @@ fn root_of(pid: Pid) -> Result<Place> {
         Err(e) if !e.is_one_of(&[Errno::EACCES, Errno::EPERM, Errno::ENOENT]) => Err(e),
         Err(_) => Ok(Place { mount: 0, ..sys::place_of_root()? }),
     }
-}
-
-/// What the file of the status says from the start: no status, and this process, which keeps the record.
-pub(super) fn blank_status(keeper: [u64; 3]) -> Vec<u8> {
-    let mut status = BLANK.to_vec();
-    status.put(b"\n");
-    for (key, value) in KEEPER.into_iter().zip(keeper) {
-        put_line(&mut status, key, value);
-    }
-    status
-}
-
-fn put_line(out: &mut Vec<u8>, key: &[u8], value: u64) {
-    put_number(out, key, value, 10);
-}
-
-/// As long in a dry run, which does not know the process.
-fn put_number(out: &mut Vec<u8>, key: &[u8], value: u64, width: usize) {
-    out.put(key);
-    out.put(b" ");
-    out.put_column(&bytes::to_decimal(value), width);
-    out.put(b"\n");
 }
 
 /// What the state file says beside the process and its groups.
