@@ -271,7 +271,7 @@ fn run(
             Err(fd) => front = Some(fd),
         }
         if let Some(policy) = request.spec.restart {
-            // A later run passes on what this one does, and opens by its name what it does.
+            // Later runs pass on the same descriptors as this one, and open those again that an option names.
             let is_named = |number: i32| {
                 let name = [b"/fd/", bytes::to_decimal(number as u64).as_slice()].concat();
                 started_as.iter().chain(environment).any(|word| bytes::position(word.to_bytes(), &name).is_some())

@@ -45,7 +45,7 @@ pub fn parse(file: &[u8]) -> Vec<Mount<'_>> {
         let super_options = fields.nth(1)?;
         Some(Mount { id, parent, root, point, options, fstype, super_options })
     };
-    // As long as it gets, from the start: the heap gives nothing back.
+    // The vector has its final size from the start: the heap gives nothing back.
     let mut mounts = Vec::with_capacity(split(file, b'\n').count());
     mounts.extend(split(file, b'\n').filter_map(parse_line));
     mounts

@@ -206,17 +206,17 @@ pub struct Parent {
     pub ending: SigSet,
     /// The child, once there is one.
     pub pid: Option<Pid>,
-    /// It is not let go any more, and waits for its command until it is killed.
+    /// The child is not let go any more: it waits for its command until it is killed.
     pub is_held: bool,
     /// The pipe of the command, whose end lets it go where the command alone does not.
     pub go: Option<Fd>,
     /// What the child has reported that it has created: the name, and the directory that it is in.
     pub created: Vec<(Rc<Fd>, &'static CStr)>,
-    /// The file for that pid.
+    /// The file of `--pid-file`.
     pub pid_file: Option<Fd>,
-    /// The file with its name, once that is written.
+    /// The file of `--cidfile`, once that is written.
     pub cid_file: Option<(Dir, &'static CStr)>,
-    /// The file for the numbers at the end.
+    /// The file of `--stats`.
     pub stats_file: Option<Fd>,
     /// The number of the bridge that it has made.
     pub bridge: u32,

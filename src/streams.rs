@@ -6,8 +6,7 @@ use crate::error::{Errno, Error, Result};
 use crate::root::enter::restrict;
 use crate::spec::Spec;
 use crate::step::{Child, ChildStep};
-use crate::sys::record::OVERFLOW_ID;
-use crate::sys::{self, Access, Fd, FdRef, MountAttr, MountFlags, OpenFlags, Status, Whence};
+use crate::sys::{self, Access, Fd, FdRef, MountAttr, MountFlags, OVERFLOW_ID, OpenFlags, Status, Whence};
 use crate::userns::Maps;
 use core::ffi::CStr;
 

@@ -154,7 +154,7 @@ impl ChildStep for AwaitIds {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let Some(pipe) = &child.pipes.command_read else { return Ok(()) };
         let mut byte = [0];
-        match sys::read(pipe.borrow(), &mut byte).map_err(|e| e.about(b"command pipe"))? {
+        match sys::read(pipe.borrow(), &mut byte).map_err(|e| e.about_text(b"command pipe"))? {
             // The parent has ended.
             0 => sys::exit_group(125),
             _ => Ok(()),
@@ -198,8 +198,8 @@ fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
     })
 }
 
-/// `newuidmap PID 0 ID 1 1 START COUNT`, or with the id that is kept between two parts of the range. It runs as root, and checks for itself that the range is the caller's.
-/// It may ask a directory service, and so take long. `Ok(false)`: one of the `ending` signals came first.
+/// `newuidmap PID 0 ID 1 1 START COUNT`, or with the id that is kept between two parts of the range. It runs as root, and checks for
+/// itself that the range is the caller's. It may ask a directory service, and so take long. `Ok(false)`: one of the `ending` signals came first.
 fn map(program: &'static CStr, child: Pid, [inside, id]: [u64; 2], range: Range, ending: SigSet) -> Result<bool> {
     let mut words = Vec::new();
     let mut argv = Pointers::with_capacity(11);

@@ -49,7 +49,7 @@ impl Writable {
         let Some(top) = self.top_of(path)? else { return Ok(None) };
         // A magic link of /proc leads into the mounts of another process, where the same path is something else.
         let file = match sys::openat2(path, OpenFlags::PATH) {
-            // Whoever opens it says what is to be done; one that comes meanwhile is refused.
+            // The step that opens the file says what is to be done. A file that is made there until then is refused.
             Err(e) if e.is(Errno::ENOENT) => return Ok(Some(NOWHERE)),
             file => file?,
         };

@@ -165,7 +165,7 @@ pub fn leftovers(parent: &Dir, own: &CStr, turn: usize) -> Vec<&'static CStr> {
 /// The directory `name`, locked, if it is a leftover of ours.
 fn leftover(parent: &Dir, name: &CStr) -> Option<Dir> {
     let dir = lock(parent, name).ok()??;
-    sys::mode(dir.fd(), dir.path).is_ok_and(|mode| mode & OURS != 0).then_some(dir)
+    sys::statx_fd(dir.fd()).is_ok_and(|status| status.mode & OURS != 0).then_some(dir)
 }
 
 /// Removes `name` if it is a leftover of ours.

@@ -116,7 +116,7 @@ pub struct Hierarchy {
     /// Its mount point, or the descriptor of a mount that is attached nowhere.
     pub top: Dir,
     /// The caller's cgroup, relative to `top`: "." or "./a/b".
-    pub own: &'static CStr,
+    pub callers: &'static CStr,
     /// Which of the controllers it carries.
     pub controllers: Controllers,
     /// v1: the list of all its controllers, by which mount(2) knows it; empty on v2.
@@ -126,7 +126,7 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// It is v1's with the freezer.
+    /// Whether it is that of v1 with the freezer.
     pub fn has_freezer(&self) -> bool {
         self.version == Version::V1 && self.controllers.has(Controller::Freezer)
     }
@@ -232,8 +232,8 @@ fn open(line: &OwnLine, controller: &[u8], mounts: &[Mount], may_mount: bool) ->
         Version::V1 => Controllers::in_list(line.controllers, b','),
         Version::V2 => Controllers::in_list(top.read(c"cgroup.controllers", &mut buffer)?, b' '),
     };
-    let (own, list) = (below_top(&[below]), bytes::c_string(&[line.controllers]));
-    Ok(Some(Box::new(Hierarchy { version, top, own, controllers, list, noprefix })))
+    let (callers, list) = (below_top(&[below]), bytes::c_string(&[line.controllers]));
+    Ok(Some(Box::new(Hierarchy { version, top, callers, controllers, list, noprefix })))
 }
 
 /// A line of /proc/self/cgroup: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for v2.
@@ -244,8 +244,8 @@ pub struct OwnLine<'a> {
     pub path: &'a [u8],
 }
 
-/// The lines of that file.
-fn own_lines<'a>(file: &'a [u8]) -> Vec<OwnLine<'a>> {
+/// The lines of /proc/self/cgroup; malformed ones are skipped.
+pub fn own_lines<'a>(file: &'a [u8]) -> Vec<OwnLine<'a>> {
     let parse = |line: &'a [u8]| {
         // The path may have colons in it.
         let mut fields = line.splitn(3, |byte| *byte == b':');

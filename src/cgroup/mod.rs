@@ -73,7 +73,7 @@ impl Group {
         let version = if top.has(c"tasks")? { Version::V1 } else { Version::V2 };
         let (controllers, list) = (Controllers::NONE, c"");
         let hierarchy: &Hierarchy =
-            Box::leak(Box::new(Hierarchy { version, top, own: c".", controllers, list, noprefix: false }));
+            Box::leak(Box::new(Hierarchy { version, top, callers: c".", controllers, list, noprefix: false }));
         Ok(Box::leak(Box::new(Group {
             hierarchy,
             name: c".",
@@ -172,7 +172,7 @@ pub fn find_groups(
             continue;
         }
         let parent = spec.cgroup_parent.filter(|_| needed != Controllers::NONE).map(|path| {
-            let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.own.to_bytes() };
+            let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.callers.to_bytes() };
             hierarchy::below_top(&[above, path.as_bytes()])
         });
         // Where it holds no limit, and can only be paused, the parent that the user has named need not exist.
@@ -199,7 +199,7 @@ pub fn find_groups(
 /// The hierarchies in which the caller is below the top: without groups of its own a container is shown the caller's there.
 pub fn find_callers(host: &Host) -> Vec<&'static Hierarchy> {
     let mut found = hierarchy::find(Controllers::NONE, Wanted::Limits, host).unwrap_or_default();
-    found.retain(|hierarchy| hierarchy.own != c".");
+    found.retain(|hierarchy| hierarchy.callers != c".");
     found
 }
 
@@ -222,7 +222,7 @@ fn group(
     let (mut enable, mut settings) = (Vec::new(), Settings::default());
     let (parent, file) = match hierarchy.version {
         Version::V1 => {
-            let parent = wanted.unwrap_or(hierarchy.own);
+            let parent = wanted.unwrap_or(hierarchy.callers);
             limits::v1(limits, controllers, hierarchy, parent, &mut settings)?;
             (parent, &b"/tasks"[..])
         }

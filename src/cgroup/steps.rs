@@ -280,7 +280,7 @@ impl MountCgroup {
         in_userns: bool,
         detached: &mut Vec<&'static CStr>,
     ) -> Option<MountCgroup> {
-        if group.map_or(hierarchy.own == c".", |group| !group.shown) {
+        if group.map_or(hierarchy.callers == c".", |group| !group.shown) {
             return None;
         }
         let bound = group.and_then(|group| group.path).filter(|_| in_userns);

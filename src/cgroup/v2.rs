@@ -134,7 +134,7 @@ pub fn enable(
 
 /// From the caller's cgroup upwards, the first that can have children with the `needed` controllers.
 fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> {
-    let mut dir = hierarchy.own.to_bytes();
+    let mut dir = hierarchy.callers.to_bytes();
     while !can_have_children(hierarchy, dir, needed)? {
         refuse_to_leave_limits(hierarchy, dir)?;
         let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {

@@ -219,7 +219,7 @@ impl ParentStep for SendCommand {
             // More than the pipe may hold, and the child may still be busy with a mount that hangs.
             false => send_patiently(parent, pipe.borrow(), self.words),
         };
-        match sent.map_err(|e| e.about(b"command pipe")) {
+        match sent.map_err(|e| e.about_text(b"command pipe")) {
             Ok(false) => {
                 core::mem::forget(pipe);
                 Ok(())
@@ -290,7 +290,7 @@ impl ChildStep for ReceiveCommand {
         let pipe = child.pipes.command_read.as_ref().ok_or_else(|| missing("command pipe"))?;
         let mut filled = 0;
         while let Some(room) = child.words.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match sys::read(pipe.borrow(), room).map_err(|e| e.about(b"command pipe"))? {
+            match sys::read(pipe.borrow(), room).map_err(|e| e.about_text(b"command pipe"))? {
                 // The parent has ended, and with it the reason to go on.
                 0 => sys::exit_group(125),
                 n => filled += n,

@@ -397,7 +397,7 @@ impl ParentStep for ConnectToBridge {
         parent.address = Some(address);
         // The child waits for these four bytes.
         match &parent.pipes.command_write {
-            Some(pipe) => sys::write_all(pipe.borrow(), &address.bytes()).map_err(|e| e.about(b"command pipe")),
+            Some(pipe) => sys::write_all(pipe.borrow(), &address.bytes()).map_err(|e| e.about_text(b"command pipe")),
             None => Ok(()),
         }
     }
@@ -549,7 +549,7 @@ impl ChildStep for ConfigureInterfaces {
     fn carry_out(&self, child: &mut Child) -> Result<()> {
         let (Some(pipe), Some(mut setup)) = (&child.pipes.command_read, self.setup.take()) else { return Ok(()) };
         let mut address = [0; 4];
-        if sys::read(pipe.borrow(), &mut address).map_err(|e| e.about(b"command pipe"))? == 0 {
+        if sys::read(pipe.borrow(), &mut address).map_err(|e| e.about_text(b"command pipe"))? == 0 {
             // The parent has ended.
             sys::exit_group(125);
         }

@@ -63,14 +63,13 @@ fn remove_soon(records: Option<&Dir>) -> Result<()> {
 }
 
 /// Removes mydocker's bridges, and the hosts files of their containers beside `records`, as far as nobody uses them: where the last
-/// mydocker that did was killed, it has left them. Returns whether nobody uses any bridge.
+/// mydocker that did was killed, it has left them. Returns whether none is left.
 pub fn remove(records: Option<&Dir>) -> Result<bool> {
-    if let Some(records) = records {
-        // It may have been read.
-        sys::lseek(records.fd(), 0, Whence::SET)?;
-        names::sweep_others(records);
-    }
-    bridge::remove_unused()
+    let is_unused = bridge::remove_unused()?;
+    let Some(records) = records else { return Ok(is_unused) };
+    // It may have been read.
+    sys::lseek(records.fd(), 0, Whence::SET)?;
+    Ok(names::sweep_others(records) && is_unused)
 }
 
 /// In mydocker, at the end: that process has nothing to do.

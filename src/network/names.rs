@@ -342,14 +342,15 @@ pub fn leave(parent: &mut Parent, bridge: Option<&Bridge>) -> Result<()> {
 }
 
 /// Removes the folders of other bridges, each of whose containers was killed: perhaps nobody ever comes to such a bridge again. Whoever
-/// fails here leaves it to the next one.
-pub fn sweep_others(records: &Dir) {
+/// fails here leaves it to the next one. Returns whether none is left.
+pub fn sweep_others(records: &Dir) -> bool {
+    let mut is_left = false;
     for bridge in sys::directory_names(records, PREFIX).unwrap_or_default() {
         let Ok(folder) = Dir::open(Some(records), bridge) else { continue };
-        if sys::flock(&folder).is_ok_and(|alone| alone) && sweep(&folder, None, None).is_ok() {
-            records.rmdir(bridge).unwrap_or_default();
-        }
+        let is_empty = sys::flock(&folder).is_ok_and(|alone| alone) && sweep(&folder, None, None).is_ok();
+        is_left |= !is_empty || records.rmdir(bridge).is_err();
     }
+    !is_left
 }
 
 #[cfg(test)]

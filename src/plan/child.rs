@@ -261,7 +261,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(SetOomScoreAdj { value });
     }
     if !own_root && spec.pid_of.is_some() {
-        // Up to here this process had its names in the host's.
+        // Up to here this process needed the host's /proc, for the names of its descriptors.
         steps.add(MountProc { in_userns });
     }
     let in_memory = |path| is_in_memory(path, &parts.volumes, spec.host_ipc);

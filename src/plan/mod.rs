@@ -149,7 +149,7 @@ impl Parts {
             None => b"",
         };
         let tells_names = matches!(spec.network, Network::Bridge(_)) && !spec.untold;
-        // There its names stand behind its address.
+        // On a bridge its names stand behind its address on the bridge, and not behind 127.0.0.1.
         let (local, uts_name): (&[u8], _) =
             if tells_names && parts.uts_name.is_some() { (b"", None) } else { (hostname, parts.uts_name) };
         if let (Network::Namespace(path, _), Some(port)) = (spec.network, spec.ports.first())

@@ -1,4 +1,4 @@
-//! What the parent does, in this order. On v2 the groups come before clone, for the child is born in its own; on v1 they are
+//! What the parent does, in this order. On v2 the groups come before clone, for the child is born in its own cgroup; on v1 they are
 //! created while the child mounts, for it joins them after the word to go.
 
 use super::Parts;

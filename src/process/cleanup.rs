@@ -46,7 +46,7 @@ pub fn turn(plan: &Plan) -> u32 {
 fn in_parent<T>(plan: &Plan, hierarchy: &'static Hierarchy, f: &dyn Fn(&Dir) -> T) -> Option<T> {
     match plan.parts.groups.iter().find(|group| core::ptr::eq(group.hierarchy, hierarchy)) {
         Some(group) => group.parent_dir.get().map(f),
-        None => Dir::open(Some(&hierarchy.top), hierarchy.own).ok().as_ref().map(f),
+        None => Dir::open(Some(&hierarchy.top), hierarchy.callers).ok().as_ref().map(f),
     }
 }
 

@@ -75,7 +75,7 @@ pub fn carry_out(
     let mut spared_children = if plan.spec.host_pid { cleanup::own_children() } else { Vec::new() };
     let parent = start::parent(plan, stops);
     let started = start::walk(plan, parent);
-    // They end by themselves.
+    // The relay, the guard of the bridge and slirp4netns end by themselves.
     spared_children.extend(parent.relay);
     spared_children.extend(parent.guard.as_ref().map(|(pid, ..)| *pid));
     spared_children.extend(parent.slirp.as_ref().map(|(pid, _)| *pid));
@@ -84,7 +84,7 @@ pub fn carry_out(
     // Until execve has worked, an error is the result; from then on the command's status is, and an error only a warning
     // beside it.
     let mut started = started.and_then(|()| supervisor.await_exec(parent));
-    // In the foreground the status says so. It is asked only where something else is to be said of it.
+    // In the foreground the status tells whether the child ended before execve. Only the record and --stats need to know it here.
     let is_told = plan.spec.detach || begun.is_some();
     let executed = started.is_ok() && !(is_told && supervisor.has_ended_before_execve());
     let mut executed_at = None;
@@ -101,7 +101,7 @@ pub fn carry_out(
         }
         trace::set_phase(Phase::Wait);
         noted = state::note_running(plan.spec, parent);
-        // From here on its file stays, and what it is in is not to stay busy.
+        // From here on the file of --cidfile stays. Its directory is closed, so that its filesystem can be unmounted.
         let told = keep::tell_front(plan);
         if told.is_ok() {
             parent.cid_file = None;
@@ -160,7 +160,7 @@ pub fn carry_out(
     let unconnected = network::end(parent);
     let own_bridge = plan.parts.bridge;
     let left = names::leave(parent, own_bridge).and(unconnected).and(own_bridge.map_or(Ok(()), Bridge::leave));
-    // It is to be there if mydocker is killed up to here.
+    // The guard of the bridge is needed up to here, in case mydocker is killed.
     let left = left.and(parent.guard.take().map_or(Ok(()), |(pid, process, _)| guard::dismiss(pid, &process)));
     let removed = cleanup::remove_groups(plan).and(left);
     let reason = memory.as_ref().map(|_| &state::OUT_OF_MEMORY).or(supervisor.timed_out().then_some(&state::TIMED_OUT));

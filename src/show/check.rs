@@ -224,7 +224,7 @@ fn locate(name: &str, plan: &Planner, found: &mut Vec<u8>) -> Result<()> {
         _ => found.put(b"mounted nowhere"),
     }
     found.put(b", own group ");
-    found.put_escaped(hierarchy.own.to_bytes());
+    found.put_escaped(hierarchy.callers.to_bytes());
     Ok(())
 }
 

@@ -29,11 +29,11 @@ impl Stack {
         // SAFETY: a new mapping, at an address that the kernel chooses
         let base = unsafe { call!(mmap(0usize, STACK_SIZE + GUARD_SIZE, prot, flags, -1, 0usize)) }
             .result()
-            .map_err(|e| e.about(b"child stack"))? as *mut u8;
+            .map_err(|e| e.about_text(b"child stack"))? as *mut u8;
         // SAFETY: the lowest pages of the mapping just made, which nothing refers to yet
         unsafe { call!(mprotect(Address(base), GUARD_SIZE, Prot::NONE)) }
             .result()
-            .map_err(|e| e.about(b"guard of the child stack"))?;
+            .map_err(|e| e.about_text(b"guard of the child stack"))?;
         Ok(Stack { base })
     }
 }

@@ -12,6 +12,9 @@ use core::ffi::CStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(pub i32);
 
+/// What an id that a user namespace does not have is shown as: user_namespaces(7).
+pub const OVERFLOW_ID: u32 = 65534;
+
 /// The errors of calls that take an id.
 fn explain_id(error: Error) -> Error {
     const HINT: &str = "this id is not in the user namespace: the caller is 0 there, or itself with --userns keep-id, \

@@ -372,7 +372,7 @@ pub fn send_message(pipe: FdRef, error: Error) -> Result<()> {
 /// Receives what [`send_message`] has sent: whether it is not the end of file, and the error, if it is one.
 pub fn receive_message(pipe: FdRef) -> Result<(bool, Option<Error>)> {
     let mut buffer = [0; 1024];
-    let n = read(pipe, &mut buffer).map_err(|e| e.about(b"error pipe"))?;
+    let n = read(pipe, &mut buffer).map_err(|e| e.about_text(b"error pipe"))?;
     let start = b"mydocker: ";
     let error = bytes::split(buffer.get(..n).unwrap_or_default(), b'\n').find_map(|line| {
         let at = bytes::position(line, start)?;

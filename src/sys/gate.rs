@@ -367,17 +367,17 @@ pub fn errno(value: usize) -> Errno {
 }
 
 /// A function that every call is given to instead of the kernel. It makes the call, or does not, and returns the result.
-pub type Observer = fn(Made) -> usize;
+pub type Observer = fn(Attempt) -> usize;
 
-/// A call on its way to the kernel.
-pub struct Made<'a> {
+/// A call that an observer is given, and may make.
+pub struct Attempt<'a> {
     /// The call.
     pub call: &'static Call,
     registers: &'a [usize; 6],
     make: &'a dyn Fn() -> usize,
 }
 
-impl<'a> Made<'a> {
+impl<'a> Attempt<'a> {
     /// Makes it, once.
     pub fn make(&self) -> usize {
         (self.make)()
@@ -449,7 +449,7 @@ unsafe fn enter(call: &'static Call, a: usize, b: usize, c: usize, d: usize, e: 
     unsafe { enter_by(call, &registers, &make) }
 }
 
-/// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again; only the trace, whose own calls are not shown, does that itself.
+/// Enters the kernel by `make`, or gives the call to the observer. An interrupted call is made again, here or by the trace.
 ///
 /// # Safety
 /// As for `enter`.
@@ -458,7 +458,7 @@ pub(super) unsafe fn enter_by(call: &'static Call, registers: &[usize; 6], make:
     if !observer.is_null() {
         // SAFETY: `observe` has stored this very type, and nothing else is stored but null
         let observer = unsafe { core::mem::transmute::<*mut (), Observer>(observer) };
-        return Outcome { call, value: observer(Made { call, registers, make }) };
+        return Outcome { call, value: observer(Attempt { call, registers, make }) };
     }
     loop {
         match make() {

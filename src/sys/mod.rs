@@ -1,9 +1,9 @@
 //! The kernel, typed: one wrapper for each call, by the kernel's name, in families as the man pages have them. A failure says
 //! the call, what it was about and the errno, and stands beside its explanation; no caller has to say it again.
 //!
-//! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`stat`], [`fs`], [`dir`], [`lock`], [`mount`], [`process`],
-//! [`signal`], [`time`], [`tty`], [`cred`], [`net`], [`netlink`], [`module`], [`heap`] and [`clone`] are the families; [`trace`]
-//! shows calls and [`record`] notes them. No two of them import each other, not even through others.
+//! From the bottom up: [`gate`] enters the kernel; [`flags`] names its constants; [`fd`], [`stat`], [`fs`], [`dir`], [`lock`],
+//! [`mount`], [`process`], [`signal`], [`time`], [`tty`], [`cred`], [`net`], [`netlink`], [`module`], [`heap`] and [`clone`] are
+//! the families; [`trace`] shows calls and [`record`] notes them. No two of them import each other, not even through others.
 
 pub mod clone;
 pub mod cred;
@@ -66,7 +66,7 @@ pub use signal::{
     wait_for_signal, write_last,
 };
 pub use stat::{
-    Device, Identity, Place, Status, exists, filesystem, has_access, is_cgroup, is_executable, is_pipe, magic, mode,
+    Device, Identity, Place, Status, exists, filesystem, has_access, is_cgroup, is_executable, is_pipe, magic,
     mount_id, mount_id_at, place_of, place_of_root, space, statx, statx_fd,
 };
 pub use time::{monotonic, nanosleep, realtime};

@@ -1,8 +1,8 @@
-//! `--dry-run`: every call is noted and not made, and answered as if it had worked. Only calls that look at mydocker's own
-//! memory, clock, ids and streams are made, or ask what is at a path of this host, because they change nothing.
+//! `--dry-run`: every call is noted and not attempt, and answered as if it had worked. Only calls that look at mydocker's own
+//! memory, clock, ids and streams are attempt, or ask what is at a path of this host, because they change nothing.
 
 use super::flags::{Ioctl, OpenFlags, OpenTreeFlags, ResolveFlags, SigSet};
-use super::gate::{self, Argument, Call, Made, Show};
+use super::gate::{self, Argument, Attempt, Call, Show};
 use crate::bytes::{Put, c_string, decimal, to_decimal};
 use ::alloc::vec::Vec;
 use core::cell::UnsafeCell;
@@ -77,7 +77,7 @@ fn recorder() -> Option<&'static mut Recorder> {
     unsafe { (*RECORDER.0.get()).as_mut() }
 }
 
-/// From here on no call is made.
+/// From here on no call is attempt.
 pub fn begin() {
     // SAFETY: mydocker has one thread, and `recorder` lends the cell only within this file, to no caller of this function
     unsafe { *RECORDER.0.get() = Some(Recorder::default()) };
@@ -127,26 +127,26 @@ pub fn take() -> Vec<Recorded> {
 }
 
 /// The observer.
-fn note_and_answer(made: Made) -> usize {
+fn note_and_answer(attempt: Attempt) -> usize {
     // The heap grows while calls are noted: its mappings are not part of the run.
-    let is_of_heap = made.register(3) & (libc::MAP_STACK | libc::MAP_SHARED) as usize == 0;
-    if made.call.number == Sysno::mmap && is_of_heap {
-        return made.make();
+    let is_of_heap = attempt.register(3) & (libc::MAP_STACK | libc::MAP_SHARED) as usize == 0;
+    if attempt.call.number == Sysno::mmap && is_of_heap {
+        return attempt.make();
     }
-    let Some(recorder) = recorder() else { return made.make() };
-    if matches!(made.call.number, Sysno::clock_gettime | Sysno::getrusage | Sysno::exit_group) {
-        return made.make();
+    let Some(recorder) = recorder() else { return attempt.make() };
+    if matches!(attempt.call.number, Sysno::clock_gettime | Sysno::getrusage | Sysno::exit_group) {
+        return attempt.make();
     }
-    let registers = core::array::from_fn(|at| made.register(at));
+    let registers = core::array::from_fn(|at| attempt.register(at));
     let none = Noted { value: Argument::Number(0), bytes: b"", file: b"" };
-    let mut recorded = Recorded { call: made.call, answer: 0, registers, arguments: [none; 6] };
-    for (at, (noted, show)) in recorded.arguments.iter_mut().zip(made.call.arguments).enumerate() {
-        noted.value = keep(made.argument(at, None));
+    let mut recorded = Recorded { call: attempt.call, answer: 0, registers, arguments: [none; 6] };
+    for (at, (noted, show)) in recorded.arguments.iter_mut().zip(attempt.call.arguments).enumerate() {
+        noted.value = keep(attempt.argument(at, None));
         let descriptor = match (show, noted.value) {
             (Show::Descriptor, Argument::Number(number)) => Some(number),
             (_, Argument::Bytes(bytes)) => {
                 noted.bytes = bytes;
-                fd_within(&made, bytes)
+                fd_within(&attempt, bytes)
             }
             _ => None,
         };
@@ -154,7 +154,7 @@ fn note_and_answer(made: Made) -> usize {
             noted.file = recorder.path_of(number);
         }
     }
-    let answer = recorder.answer(&made, &recorded);
+    let answer = recorder.answer(&attempt, &recorded);
     recorded.answer = answer;
     recorder.calls.push(recorded);
     answer
@@ -222,8 +222,8 @@ impl Recorder {
     }
 
     /// The content of the pipe that the first argument of a call is an end of.
-    fn pipe_of(&mut self, made: &Made) -> Option<&mut Vec<u8>> {
-        let pipe = self.find(made.register(0))?.pipe?;
+    fn pipe_of(&mut self, attempt: &Attempt) -> Option<&mut Vec<u8>> {
+        let pipe = self.find(attempt.register(0))?.pipe?;
         self.pipes.get_mut(pipe)
     }
 
@@ -238,9 +238,9 @@ impl Recorder {
     }
 
     /// Makes a statx(2) of the working directory. It returns false if this host does not have that directory yet.
-    fn is_directory_of_host(&self, made: &Made) -> bool {
+    fn is_directory_of_host(&self, attempt: &Attempt) -> bool {
         let path = self.directory.unwrap_or(c".").as_ptr() as usize;
-        let (a, c, d, e) = (made.register(0), made.register(2), made.register(3), made.register(4));
+        let (a, c, d, e) = (attempt.register(0), attempt.register(2), attempt.register(3), attempt.register(4));
         // SAFETY: the registers are those of a statx(2) on its way, with another string that a NUL ends
         if unsafe { syscalls::syscall5(Sysno::statx, a, path, c, d, e) }.is_err() {
             return false;
@@ -252,27 +252,27 @@ impl Recorder {
         let (uid, gid) = (own(Sysno::geteuid), own(Sysno::getegid));
         if uid != 0 {
             // In its user namespace its own ids are 0, and those that are not mapped there are the overflow ids.
-            let inside = |id: u32, own: u32| if id == own { 0 } else { OVERFLOW_ID };
+            let inside = |id: u32, own: u32| if id == own { 0 } else { super::cred::OVERFLOW_ID };
             (status.stx_uid, status.stx_gid) = (inside(status.stx_uid, uid), inside(status.stx_gid, gid));
         }
         true
     }
 
-    fn answer(&mut self, made: &Made, recorded: &Recorded) -> usize {
-        match made.call.number {
+    fn answer(&mut self, attempt: &Attempt, recorded: &Recorded) -> usize {
+        match attempt.call.number {
             // Questions about mydocker itself: its memory, its process group, its user, and whether its streams are terminals or pipes.
-            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::geteuid => made.make(),
-            Sysno::ioctl if asks_a_stream(made) => made.make(),
-            Sysno::fstatfs if made.register(0) < 3 => made.make(),
-            Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => made.make(),
+            Sysno::mmap | Sysno::mprotect | Sysno::getpgid | Sysno::geteuid => attempt.make(),
+            Sysno::ioctl if asks_a_stream(attempt) => attempt.make(),
+            Sysno::fstatfs if attempt.register(0) < 3 => attempt.make(),
+            Sysno::statx if recorded.bytes(1).starts_with(b"/proc/self/fd/") => attempt.make(),
             // The root that mydocker itself is in.
-            Sysno::statx if recorded.bytes(1) == b"/" => made.make(),
+            Sysno::statx if recorded.bytes(1) == b"/" => attempt.make(),
             // A mount of a single file, attached nowhere.
-            Sysno::open_tree if made.register(2) as u64 & OpenTreeFlags::RECURSIVE.bits() == 0 => self.open(b"//"),
+            Sysno::open_tree if attempt.register(2) as u64 & OpenTreeFlags::RECURSIVE.bits() == 0 => self.open(b"//"),
             // A path of this host, of something that is mounted: perhaps of a single file.
-            Sysno::openat2 if is_file_of_host(made) => (-libc::ENOTDIR) as usize,
+            Sysno::openat2 if is_file_of_host(attempt) => (-libc::ENOTDIR) as usize,
             Sysno::openat | Sysno::openat2 | Sysno::open_tree => {
-                let is_cwd = made.register(0) as i32 == libc::AT_FDCWD;
+                let is_cwd = attempt.register(0) as i32 == libc::AT_FDCWD;
                 let directory = self.directory.filter(|_| is_cwd).map_or(b"".as_slice(), CStr::to_bytes);
                 let path = join(directory, recorded.path(0));
                 let other = path.strip_prefix(b"/proc/self/fd/").and_then(|number| decimal(number).ok());
@@ -281,42 +281,42 @@ impl Recorder {
                 let process = path.strip_prefix(b"/proc/").and_then(|rest| rest.strip_suffix(b"/root"));
                 self.open(if process.is_some_and(|pid| decimal(pid).is_ok()) { b"/" } else { path })
             }
-            Sysno::fcntl if made.register(1) as i32 == libc::F_DUPFD_CLOEXEC => self.open(recorded.file(0)),
+            Sysno::fcntl if attempt.register(1) as i32 == libc::F_DUPFD_CLOEXEC => self.open(recorded.file(0)),
             Sysno::fsopen => self.open(b"anon_inode:[fscontext]"),
             // The top of a mount that is attached nowhere yet.
             Sysno::fsmount => self.open(b"/"),
             Sysno::move_mount => {
-                self.set(Descriptor { number: made.register(0), path: Some(recorded.file(2)), pipe: None });
+                self.set(Descriptor { number: attempt.register(0), path: Some(recorded.file(2)), pipe: None });
                 0
             }
             Sysno::socket => self.open(b"socket"),
             Sysno::pidfd_open => self.open(b"anon_inode:[pidfd]"),
             Sysno::signalfd4 => self.open(b"signals"),
             Sysno::pipe2 | Sysno::socketpair => {
-                let is_pipe = made.call.number == Sysno::pipe2;
+                let is_pipe = attempt.call.number == Sysno::pipe2;
                 let path: &[u8] = if is_pipe { b"pipe" } else { b"socket" };
                 let pipe = Some(self.pipes.len());
                 self.pipes.push(Vec::new());
                 let ends = [self.open_end(path, pipe) as i32, self.open_end(path, pipe) as i32];
                 // SAFETY: both calls write two descriptors through their last argument
-                unsafe { *(made.register(if is_pipe { 0 } else { 3 }) as *mut [i32; 2]) = ends };
+                unsafe { *(attempt.register(if is_pipe { 0 } else { 3 }) as *mut [i32; 2]) = ends };
                 0
             }
-            Sysno::ioctl if made.register(1) == Ioctl::TIOCGPTPEER.bits() as usize => self.open(b"terminal"),
-            Sysno::ioctl if made.register(1) == Ioctl::LOOP_CTL_GET_FREE.bits() as usize => UNKNOWN_LOOP,
+            Sysno::ioctl if attempt.register(1) == Ioctl::TIOCGPTPEER.bits() as usize => self.open(b"terminal"),
+            Sysno::ioctl if attempt.register(1) == Ioctl::LOOP_CTL_GET_FREE.bits() as usize => UNKNOWN_LOOP,
             Sysno::close => {
-                self.set(Descriptor { number: made.register(0), path: None, pipe: None });
+                self.set(Descriptor { number: attempt.register(0), path: None, pipe: None });
                 0
             }
             Sysno::write => {
-                match self.pipe_of(made) {
+                match self.pipe_of(attempt) {
                     Some(pipe) => pipe.put(recorded.bytes(1)),
                     None => self.values.push((recorded.file(0), recorded.bytes(1))),
                 }
-                made.register(2)
+                attempt.register(2)
             }
-            Sysno::read if let Some(content) = self.pipe_of(made) => {
-                let len = fill(made, content);
+            Sysno::read if let Some(content) = self.pipe_of(attempt) => {
+                let len = fill(attempt, content);
                 *content = content.split_off(len);
                 len
             }
@@ -324,16 +324,16 @@ impl Recorder {
             Sysno::pread64 | Sysno::read => {
                 let name = recorded.file(0).strip_suffix(b".effective").unwrap_or(recorded.file(0));
                 let written = self.values.iter().rfind(|(path, _)| *path == name);
-                written.map_or(0, |(_, value)| fill(made, value))
+                written.map_or(0, |(_, value)| fill(attempt, value))
             }
             Sysno::recvmsg => {
                 let fd = self.open(b"terminal");
                 // SAFETY: the second argument is a struct msghdr whose control data has room for one descriptor
-                unsafe { super::net::answer_rights(made.register(1), fd) };
+                unsafe { super::net::answer_rights(attempt.register(1), fd) };
                 1
             }
             // Where the recorded run is in a directory of this host, that is what it asks about.
-            Sysno::statx if recorded.bytes(1) == b"." && self.is_directory_of_host(made) => 0,
+            Sysno::statx if recorded.bytes(1) == b"." && self.is_directory_of_host(attempt) => 0,
             Sysno::fchdir => {
                 self.directory = Some(c_string(&[recorded.file(0)]));
                 0
@@ -343,10 +343,10 @@ impl Recorder {
                 0
             }
             Sysno::statx => {
-                let is_file = recorded.bytes(1).is_empty() && self.is_open_for_reading(made.register(0));
+                let is_file = recorded.bytes(1).is_empty() && self.is_open_for_reading(attempt.register(0));
                 let mode = if is_file { libc::S_IFREG | 0o644 } else { libc::S_IFDIR | 0o755 };
                 // SAFETY: the fifth argument is a struct statx that the kernel would fill
-                let status = unsafe { &mut *(made.register(4) as *mut libc::statx) };
+                let status = unsafe { &mut *(attempt.register(4) as *mut libc::statx) };
                 status.stx_mode = mode as u16;
                 if recorded.file(0) == b"/dev/null" {
                     status.stx_mode = (libc::S_IFCHR | 0o666) as u16;
@@ -358,19 +358,19 @@ impl Recorder {
                 let is_proc = recorded.file(0).starts_with(b"/proc/");
                 // SAFETY: the second argument is a struct statfs that the kernel would fill
                 unsafe {
-                    (*(made.register(1) as *mut libc::statfs)).f_type =
+                    (*(attempt.register(1) as *mut libc::statfs)).f_type =
                         if is_proc { libc::PROC_SUPER_MAGIC as _ } else { 0 }
                 };
                 0
             }
             Sysno::statfs => {
                 // SAFETY: the second argument is a struct statfs that the kernel would fill
-                unsafe { (*(made.register(1) as *mut libc::statfs)).f_type = libc::CGROUP2_SUPER_MAGIC as _ };
+                unsafe { (*(attempt.register(1) as *mut libc::statfs)).f_type = libc::CGROUP2_SUPER_MAGIC as _ };
                 0
             }
             Sysno::rt_sigtimedwait => {
                 // SAFETY: the first argument is a set of signals
-                let set = unsafe { *(made.register(0) as *const SigSet) };
+                let set = unsafe { *(attempt.register(0) as *const SigSet) };
                 set.into_iter().next().unwrap_or_default() as usize
             }
             // The child is recorded as the process that clone returns 0 to, which becomes the command; the parent as the one
@@ -384,29 +384,26 @@ impl Recorder {
             }
             Sysno::wait4 => UNKNOWN_PID,
             Sysno::getpid if self.in_child => UNKNOWN_PID,
-            Sysno::getpid => made.make(),
+            Sysno::getpid => attempt.make(),
             Sysno::dup3 => {
-                let number = made.register(1);
+                let number = attempt.register(1);
                 self.set(Descriptor { number, path: Some(recorded.file(0)), pipe: None });
                 number
             }
             // What can be written to has room.
             // SAFETY: the first argument is one or more of struct pollfd
-            Sysno::ppoll if unsafe { *(made.register(0) as *const libc::pollfd) }.events == libc::POLLOUT => 1,
+            Sysno::ppoll if unsafe { *(attempt.register(0) as *const libc::pollfd) }.events == libc::POLLOUT => 1,
             Sysno::umask => 0o022,
             _ => 0,
         }
     }
 }
 
-/// What an id that a user namespace does not have is shown as: user_namespaces(7).
-pub const OVERFLOW_ID: u32 = 65534;
-
 /// The descriptor in a structure that an argument points to: the cgroup of clone3, the file of a loop device.
-fn fd_within(made: &Made, bytes: &[u8]) -> Option<usize> {
-    match made.call.number {
+fn fd_within(attempt: &Attempt, bytes: &[u8]) -> Option<usize> {
+    match attempt.call.number {
         Sysno::clone3 => bytes.last_chunk().map(|fd| u64::from_ne_bytes(*fd) as usize),
-        Sysno::ioctl if made.register(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => {
+        Sysno::ioctl if attempt.register(1) == Ioctl::LOOP_CONFIGURE.bits() as usize => {
             bytes.first_chunk().map(|fd| u32::from_ne_bytes(*fd) as usize)
         }
         _ => None,
@@ -414,14 +411,14 @@ fn fd_within(made: &Made, bytes: &[u8]) -> Option<usize> {
 }
 
 /// Whether it only asks about one of the three standard streams.
-fn asks_a_stream(made: &Made) -> bool {
-    let request = Ioctl::from_bits(made.register(1) as u64);
-    made.register(0) <= 2 && [Ioctl::TCGETS, Ioctl::TIOCGWINSZ, Ioctl::TIOCGPGRP].contains(&request)
+fn asks_a_stream(attempt: &Attempt) -> bool {
+    let request = Ioctl::from_bits(attempt.register(1) as u64);
+    attempt.register(0) <= 2 && [Ioctl::TCGETS, Ioctl::TIOCGWINSZ, Ioctl::TIOCGPGRP].contains(&request)
 }
 
 /// Whether it opens a directory by a path without links, and this host has something else there.
-fn is_file_of_host(made: &Made) -> bool {
-    let [directory, path, how, size] = core::array::from_fn(|at| made.register(at));
+fn is_file_of_host(attempt: &Attempt) -> bool {
+    let [directory, path, how, size] = core::array::from_fn(|at| attempt.register(at));
     // SAFETY: the third argument is a struct open_how, which begins with the flags
     let [flags, _, resolve] = unsafe { *(how as *const [u64; 3]) };
     let is_place = OpenFlags::from_bits(flags).has(OpenFlags::PATH | OpenFlags::DIRECTORY);
@@ -440,10 +437,10 @@ fn is_file_of_host(made: &Made) -> bool {
 }
 
 /// Fills the buffer of a read.
-fn fill(made: &Made, content: &[u8]) -> usize {
-    let len = content.len().min(made.register(2));
+fn fill(attempt: &Attempt, content: &[u8]) -> usize {
+    let len = content.len().min(attempt.register(2));
     // SAFETY: the second and third argument are a buffer and its length
-    unsafe { core::ptr::copy_nonoverlapping(content.as_ptr(), made.register(1) as *mut u8, len) };
+    unsafe { core::ptr::copy_nonoverlapping(content.as_ptr(), attempt.register(1) as *mut u8, len) };
     len
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel says of a file, and of the filesystem that it is on: statx(2), fstat(2), statfs(2), faccessat(2).
+//! What the kernel says of a file, and of the filesystem that it is on: statx(2), statfs(2), faccessat(2).
 
 use super::fd::{Fd, FdRef};
 use super::flags::{Access, AtFlags, StatxMask};
@@ -67,7 +67,6 @@ impl Status {
 }
 
 impl Object for libc::statx {}
-impl Object for libc::stat {}
 
 /// struct statfs of 64-bit architectures: its type, the size of a block, how many there are, how many of them are free, ...
 #[repr(C)]
@@ -138,15 +137,6 @@ pub fn mount_id(fd: &Fd, path: &CStr) -> Result<u64> {
 /// The same for the mount that `path` leads to without a link.
 pub fn mount_id_at(path: &CStr) -> Result<u64> {
     statx(FdRef::CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|status| status.mount)
-}
-
-/// The mode of an open file: fstat(2); `path` names it in messages.
-pub fn mode(fd: FdRef, path: &[u8]) -> Result<u32> {
-    // SAFETY: it is a structure of numbers, for which zeros are a value
-    let mut status: libc::stat = unsafe { core::mem::zeroed() };
-    // SAFETY: the kernel fills one struct stat, which is libc's on 64-bit architectures
-    unsafe { call!(fstat(fd, &mut status)) }.result().map_err(|e| e.about(path))?;
-    Ok(status.st_mode)
 }
 
 /// The types of filesystems, of <linux/magic.h>.

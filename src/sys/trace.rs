@@ -4,7 +4,7 @@
 use super::Dir;
 use super::fd::{Fd, FdRef};
 use super::flags::SigSet;
-use super::gate::{self, INTERRUPTED, Made};
+use super::gate::{self, Attempt, INTERRUPTED};
 use crate::bytes::{Put, Sink};
 use crate::error::{Error, Result, put_errno};
 use core::ffi::CStr;
@@ -41,7 +41,7 @@ pub enum Phase {
     Start,
     /// The command runs.
     Wait,
-    /// Removes what was made.
+    /// Removes what was attempt.
     End,
 }
 
@@ -151,27 +151,27 @@ pub fn show_execve() {
 }
 
 fn pending() -> Option<&'static Pending> {
-    // SAFETY: either null or the mapping that `begin` has made, which nobody unmaps
+    // SAFETY: either null or the mapping that `begin` has attempt, which nobody unmaps
     unsafe { PENDING.load(Relaxed).as_ref() }
 }
 
 /// The observer: makes a call and shows it.
-fn show_as_it_returns(made: Made) -> usize {
+fn show_as_it_returns(attempt: Attempt) -> usize {
     loop {
-        match made.call.number {
-            Sysno::exit_group => show(&made, None),
-            Sysno::execve => keep_for_later(&made),
+        match attempt.call.number {
+            Sysno::exit_group => show(&attempt, None),
+            Sysno::execve => keep_for_later(&attempt),
             _ => {}
         }
-        let value = made.make();
-        if made.call.number == Sysno::execve
+        let value = attempt.make();
+        if attempt.call.number == Sysno::execve
             && let Some(pending) = pending()
         {
             pending.len.store(0, Relaxed);
         }
         // The child of a fork returns here as well; its parent prints the clone.
-        if !(made.call.number == Sysno::clone && value == 0) {
-            show(&made, Some(value));
+        if !(attempt.call.number == Sysno::clone && value == 0) {
+            show(&attempt, Some(value));
         }
         if value != INTERRUPTED {
             return value;
@@ -180,19 +180,19 @@ fn show_as_it_returns(made: Made) -> usize {
 }
 
 /// Puts the line of an execve where the parent finds it.
-fn keep_for_later(made: &Made) {
+fn keep_for_later(attempt: &Attempt) {
     let Some(pending) = pending() else { return };
     let mut line = Line::EMPTY;
-    line.put_call(made, Some(0));
+    line.put_call(attempt, Some(0));
     // SAFETY: one process at a time is on its way into execve, and the parent reads only after the length is set
     unsafe { *pending.bytes.get() = line.bytes };
     pending.len.store(line.len, Relaxed);
 }
 
 /// Writes one line; without a value, that of a call that does not return.
-fn show(made: &Made, value: Option<usize>) {
+fn show(attempt: &Attempt, value: Option<usize>) {
     let mut line = Line::EMPTY;
-    line.put_call(made, value);
+    line.put_call(attempt, value);
     write(&line.bytes, line.len);
 }
 
@@ -259,18 +259,18 @@ impl Line {
     }
 
     /// Puts a whole line.
-    fn put_call(&mut self, made: &Made, value: Option<usize>) {
+    fn put_call(&mut self, attempt: &Attempt, value: Option<usize>) {
         self.begin();
-        self.put(made.call.name.as_bytes());
+        self.put(attempt.call.name.as_bytes());
         self.put(b"(");
-        for (at, show) in made.call.arguments.iter().enumerate() {
+        for (at, show) in attempt.call.arguments.iter().enumerate() {
             self.put(if at == 0 { b"" } else { b", " });
-            show.put(&made.argument(at, value), self);
+            show.put(&attempt.argument(at, value), self);
         }
         self.put(b")");
         if let Some(value) = value {
             self.put(b" = ");
-            self.put_result(made.call.number, value);
+            self.put_result(attempt.call.number, value);
         }
         self.end();
     }

@@ -3,11 +3,12 @@
 #![expect(clippy::octal_escapes, reason = "a NUL between two words, and a number at the beginning of the second one")]
 
 use mydocker::bytes::{self, FixedBytes, Put};
-use mydocker::cgroup::hierarchy::{mounted, own_line};
+use mydocker::cgroup::hierarchy::{OwnLine, mounted, own_lines};
 use mydocker::cgroup::limits::{Comparison, same};
 use mydocker::cgroup::{Controller, Controllers, Version};
 use mydocker::environment::Environment;
 use mydocker::error::Error;
+use mydocker::root::kernel::flags_of;
 use mydocker::show::script::put_word;
 use mydocker::sys::gate::{Arg, Show};
 use mydocker::sys::{self, record, trace};
@@ -227,7 +228,7 @@ fn read_mountinfo(input: &[u8]) {
         );
         mountinfo::is_hidden(mount, &all);
         assert!(!mountinfo::is_hidden(mount, &[]));
-        let flags = sys::MountFlags::of_options(mount.options);
+        let flags = flags_of(mount);
         let mut names = Vec::new();
         flags.put(&mut names);
         assert!(!names.is_empty());
@@ -253,10 +254,11 @@ fn cgroups() -> Vec<Vec<u8>> {
 
 fn read_cgroup(input: &[u8]) {
     let (own, mounts) = bytes::split_once(input, 0).unwrap_or((input, b""));
-    let mounts = mountinfo::parse(mounts);
+    let (mounts, lines) = (mountinfo::parse(mounts), own_lines(own));
     for controller in Controller::ALL {
         for (name, version) in [(controller.name(), Version::V1), ("", Version::V2)] {
-            let Some(line) = own_line(own, name.as_bytes()) else { continue };
+            let is_of = |line: &&OwnLine| bytes::has_part(line.controllers, b',', name.as_bytes());
+            let Some(line) = lines.iter().find(is_of) else { continue };
             let set = Controllers::in_list(line.controllers, b',');
             assert!(name.is_empty() || set.has(controller));
             let found = mounted(&mounts, version, controller.name().as_bytes(), line.path);
@@ -362,9 +364,9 @@ fn print_traces() -> Act {
         let _ = sys::mkdir(None, path, number as u32).map_err(print_error);
         let _ = sys::mount(path, path, path, sys::MountFlags::from_bits(number), Some(path)).map_err(print_error);
         let _ = sys::symlink(path, &null, path).map_err(print_error);
-        let _ = sys::statx(path, false).map_err(print_error);
+        let _ = sys::statx(sys::FdRef::CWD, path, sys::AtFlags::SYMLINK_NOFOLLOW).map_err(print_error);
         sys::write_all(null.borrow(), input).ok().expect("a write to /dev/null");
-        trace::note(std::str::from_utf8(input).unwrap_or("a purpose"));
+        trace::begin_step(trace::Who::Parent, std::str::from_utf8(input).unwrap_or("a purpose"));
     })
 }
 

@@ -368,7 +368,7 @@ impl Shown {
         match version {
             Version::V1 => {
                 let top = Dir::open(None, c"/").unwrap_or_else(|_| panic!("no root"));
-                let hierarchy = Hierarchy { version, top, own: c".", controllers, list: c"", noprefix: false };
+                let hierarchy = Hierarchy { version, top, callers: c".", controllers, list: c"", noprefix: false };
                 let done = limits::v1(&limits, controllers, &hierarchy, c".", &mut settings);
                 done.unwrap_or_else(|_| panic!("{}", self.options));
             }
