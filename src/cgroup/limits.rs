@@ -79,6 +79,15 @@ impl Settings {
         self.0.push(Setting { file, effective, value, comparison, explicit });
     }
 
+    /// Limits the processes to `most`, which is the caller's own limit: one that has been asked for and is lower stays.
+    pub fn at_most(&mut self, most: u64, limits: &Limits) {
+        if limits.pids.is_none_or(|limit| limit.value > most) {
+            let file = c"pids.max";
+            self.0.retain(|setting| setting.file != file);
+            self.add(file, None, bytes::to_decimal(most).leak(), Comparison::Exact, true);
+        }
+    }
+
     /// Adds the limit on processes; `max` for a group that only counts them.
     pub fn pids(&mut self, limits: &Limits) {
         let file = c"pids.max";
@@ -149,7 +158,7 @@ impl Setting {
                 "the controller is not available in this cgroup"
             }
         } else if is_list && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV]) {
-            "not among the CPUs or memory nodes that the parent cgroup has; on v1 a new one has none before its cpuset.cpus and cpuset.mems are written"
+            "not among the CPUs or memory nodes that the parent cgroup has"
         } else if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
             "more than the parent cgroup's own quota allows"
         } else {

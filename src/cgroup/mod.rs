@@ -176,10 +176,9 @@ pub fn find_groups(
             hierarchy::below_top(&[above, path.as_bytes()])
         });
         // Where it holds no limit, and can only be paused, the parent that the user has named need not exist.
-        if let Some(parent) = parent
-            && (needed & limited) == Controllers::NONE
-            && !hierarchy.top.has(parent).unwrap_or(false)
-        {
+        let is_limited = (needed & limited) != Controllers::NONE;
+        let parent = parent.filter(|parent| is_limited || hierarchy.top.has(parent).unwrap_or(false));
+        if spec.cgroup_parent.is_some() && parent.is_none() && !in_each {
             continue;
         }
         let group = |all| group(hierarchy, spec, parent, name, all, explicit);
@@ -220,19 +219,23 @@ fn group(
     }
     let limits: &Limits = &spec.limits;
     let (mut enable, mut settings) = (Vec::new(), Settings::default());
-    let (parent, file) = match hierarchy.version {
+    let (parent, file, processes) = match hierarchy.version {
         Version::V1 => {
             let parent = wanted.unwrap_or(hierarchy.callers);
             limits::v1(limits, controllers, hierarchy, parent, &mut settings)?;
-            (parent, &b"/tasks"[..])
+            (parent, &b"/tasks"[..], None)
         }
         Version::V2 => {
-            let parent = v2::choose_parent(hierarchy, wanted, controllers)?;
+            let (parent, processes) = v2::choose_parent(hierarchy, wanted, controllers)?;
             v2::enable(hierarchy, parent, controllers, explicit, &mut enable)?;
             v2::settings(limits, controllers, &mut settings);
-            (parent, &b"/cgroup.procs"[..])
+            (parent, &b"/cgroup.procs"[..], processes)
         }
     };
+    let is_explicit = settings.0.iter().any(|setting| setting.explicit);
+    if let Some(most) = processes {
+        settings.at_most(most, limits);
+    }
     let Settings(settings) = settings;
     let is_only_paused = settings.is_empty() && hierarchy.has_freezer();
     let below = parent.to_bytes().get(1..).unwrap_or_default();
@@ -246,7 +249,7 @@ fn group(
         enable,
         has_memory: controllers.has(Controller::Memory),
         shown: !spec.privilege.confined || !is_only_paused,
-        explicit: wanted.is_some() && !is_only_paused || settings.iter().any(|setting| setting.explicit),
+        explicit: wanted.is_some() && !is_only_paused || is_explicit,
         settings,
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),
         dir: Slot::default(),

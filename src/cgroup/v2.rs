@@ -86,17 +86,18 @@ fn log2(mut x: f64) -> f64 {
 }
 
 /// Where a group can be created: in the caller's cgroup or the nearest ancestor that can have children with the `needed`
-/// controllers; or in exactly the `wanted` one.
+/// controllers; or in exactly the `wanted` one. Also returns the limit on processes of the cgroups below an ancestor, which the group
+/// is to have: see [`processes_of`].
 pub fn choose_parent(
     hierarchy: &Hierarchy,
     wanted: Option<&'static CStr>,
     needed: Controllers,
-) -> Result<&'static CStr> {
+) -> Result<(&'static CStr, Option<u64>)> {
     let Some(wanted) = wanted else { return nearest(hierarchy, needed) };
     // If it does not exist, this error names it.
     let opened = Dir::open(Some(&hierarchy.top), wanted);
     opened
-        .map(|_| wanted)
+        .map(|_| (wanted, None))
         .map_err(|e| e.hint_for(&[(Errno::ENOENT, "make it first; or name another with --cgroup-parent")]))
 }
 
@@ -133,10 +134,12 @@ pub fn enable(
 }
 
 /// From the caller's cgroup upwards, the first that can have children with the `needed` controllers.
-fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> {
+fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<(&'static CStr, Option<u64>)> {
     let mut dir = hierarchy.callers.to_bytes();
+    let mut processes = None;
     while !can_have_children(hierarchy, dir, needed)? {
         refuse_to_leave_limits(hierarchy, dir)?;
+        processes = [processes, processes_of(hierarchy, dir)?].into_iter().flatten().min();
         let Some(slash) = dir.iter().rposition(|&b| b == b'/') else {
             return Err(Error::refused(
                 "no cgroup above the caller's can have children:",
@@ -146,7 +149,7 @@ fn nearest(hierarchy: &Hierarchy, needed: Controllers) -> Result<&'static CStr> 
         };
         dir = dir.get(..slash).unwrap_or_default();
     }
-    Ok(bytes::c_string(&[dir]))
+    Ok((bytes::c_string(&[dir]), processes))
 }
 
 /// For "./a/b": the ends of ".", "./a" and "./a/b".
@@ -194,9 +197,18 @@ const LIMITS: &[(&[u8], &[u8])] = &[
     (b"/cpu.max", b"max 100000"),
     (b"/cpuset.cpus", b""),
     (b"/cpuset.mems", b""),
-    (b"/pids.max", b"max"),
     (b"/io.max", b""),
 ];
+
+/// The limit on processes of a cgroup. systemd gives one to each service and each scope (DefaultTasksMax=): a group that is created
+/// above gets it as its own.
+fn processes_of(hierarchy: &Hierarchy, dir: &[u8]) -> Result<Option<u64>> {
+    let mut buffer = [0u8; 32];
+    match hierarchy.top.read(file(dir, b"/pids.max"), &mut buffer) {
+        Err(e) if e.is(Errno::ENOENT) => Ok(None),
+        other => other.map(|limit| bytes::decimal(limit.trim_ascii()).ok()),
+    }
+}
 
 /// A group that is created above a limited cgroup would escape the limits of the caller.
 fn refuse_to_leave_limits(hierarchy: &Hierarchy, dir: &[u8]) -> Result<()> {

@@ -45,7 +45,12 @@ pub fn parse(verb: &'static Verb, words: &[&[u8]]) -> Result<Option<Order>> {
                 Some((b"status", word)) => match STATES.iter().find(|state| state.as_bytes() == word) {
                     Some(state) => order.states.push(state),
                     None => {
-                        return Err(Error::usage("no status of a container", word).with_hint(STATES.join(", ").leak()));
+                        let mut all = String::new();
+                        for state in STATES {
+                            all.push_str(if all.is_empty() { "" } else { ", " });
+                            all.push_str(state);
+                        }
+                        return Err(Error::usage("no status of a container", word).with_hint(all.leak()));
                     }
                 },
                 _ => return Err(Error::usage("--filter takes name=PART or status=WORD, not", value.as_bytes())),

@@ -41,7 +41,7 @@ d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
 format no-trunc: -q prints the names, --json all
 n l latest last: mydocker ps -a lists them by name
 s size: du -s measures the folder that --rootfs names
-9 KILL TERM HUP INT: -s SIGNAL
+9 KILL TERM HUP INT: mydocker kill -s SIGNAL
 T index details condition: leave it out
 a all: mydocker ps -aq prints the name of each
 until: head or sed ends what is printed
@@ -56,22 +56,20 @@ commit export save: copy the folder that --rootfs names: cp -a, or tar
 diff: compare the folder that --rootfs names with a copy
 container: leave it out
 inspect: mydocker ps -a --json; pgrep -af 'name[ =]NAME' prints how one with --name was started
-list ls port: mydocker ps
 delete remove: mydocker rm
+down: mydocker rm -f NAME..
 bash sh shell: mydocker run -t sh
 prune: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
-system: mydocker check says what this host offers; mydocker ps -aq lists all containers
 bake build builder buildx history image images import load init login logout manifest pull push rmi sbom scout search tag trust: there \
     are no images: mydocker help root says what there is
-create: mydocker run -d --name NAME COMMAND
 start restart rename update: mydocker rm -f NAME, and run it again
 network: the first run --network bridge:NAME --subnet 10.99.0.0/16 makes it, and the last one removes it
 volume: -v FOLDER:DST is an option of run: mkdir makes one
-compose down up: a line for each: mydocker run -d --name NAME
-events: mydocker ps; mydocker wait NAME
+compose create up: a line for each: mydocker run -d --name NAME COMMAND
+events list ls port: mydocker ps; mydocker wait NAME
 node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
 context: ssh HOST mydocker ..
-info: mydocker check says what this host offers
+info system: mydocker check says what this host offers; mydocker ps -aq lists all containers
 config secret: -v FILE:/run/secrets/NAME:ro is an option of run
 man: mydocker help, or man mydocker
 pod: run --network container:NAME shares its network

@@ -16,6 +16,8 @@ use core::ffi::CStr;
 
 /// What is to be executed, in room that is made before clone: the child allocates little.
 pub struct Command {
+    /// The words, each with a NUL after it, which the parent sends.
+    pub words: &'static [u8],
     /// Room for as many bytes as the words have, for the command of one word that is split at its blanks.
     pub room: &'static mut [u8],
     /// Room for as many pointers as either has words.
@@ -31,14 +33,21 @@ pub struct Command {
 }
 
 impl Command {
-    /// The command with these words, each with a NUL after it, and this environment. There is room for one more variable.
-    pub fn new(spec: &Spec, words: &'static [u8], environment: &[&'static CStr]) -> Command {
+    /// The command with these words, none of which has a NUL in it, and this environment. There is room for one more variable.
+    pub fn new(spec: &Spec, command: &[&[u8]], environment: &[&'static CStr]) -> Command {
         let own_root = spec.has_own_root();
+        let mut words = Vec::new();
+        for word in command {
+            words.extend_from_slice(word);
+            words.push(0);
+        }
+        let words: &'static [u8] = words.leak();
         let mut envp = Pointers::with_capacity(environment.len() + 1);
         for variable in environment {
             envp.push(variable);
         }
         Command {
+            words,
             room: alloc::vec![0; words.len()].leak(),
             // At the most each blank begins another word.
             argv: Pointers::with_capacity(words.iter().filter(|b| **b == 0 || lookup::BLANKS.contains(b)).count()),

@@ -51,13 +51,14 @@ pub fn make(
     words: &[&[u8]],
 ) -> Result<&'static Plan> {
     let parts: &mut Parts = Box::leak(Box::default());
-    parts.find_namespaces(spec, host, true)?;
+    parts.find_namespaces_and_input(spec, host, true)?;
     let new_userns = parts.maps.is_some();
     let own_root = spec.has_own_root();
     let mut writable = Writable::of_other(target.spec, target.directory);
     let environment = command::environment_of_exec(spec, own, host, &target.environment, &mut writable)?;
-    parts.words = [&words.join(&0)[..], b"\0"].concat().leak();
-    parts.command.set(Some(Command::new(spec, parts.words, &environment)));
+    let command = Command::new(spec, words, &environment);
+    parts.words = command.words;
+    parts.command.set(Some(command));
     let parts: &'static Parts = parts;
 
     // The parent enters no more than it must: it sees the host, to look after its child.

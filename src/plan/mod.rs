@@ -94,7 +94,7 @@ pub struct Parts {
 impl Parts {
     fn find(spec: &Spec, host: &Host, command: &[&[u8]]) -> Result<&'static Parts> {
         let parts: &mut Parts = Box::leak(Box::default());
-        parts.find_namespaces(spec, host, false)?;
+        parts.find_namespaces_and_input(spec, host, false)?;
         let in_userns = parts.ids.in_userns;
         if let (Some(word), false) = (spec.groups.first(), parts.ids.may_leave_groups) {
             let hint = match parts.maps {
@@ -183,8 +183,9 @@ impl Parts {
             parts.names = Some(names);
         }
         let environment = command::environment(spec, host, own_root, hostname, &mut writable)?;
-        parts.words = [&command.join(&0)[..], b"\0"].concat().leak();
-        parts.command.set(Some(Command::new(spec, parts.words, &environment)));
+        let command = Command::new(spec, command, &environment);
+        parts.words = command.words;
+        parts.command.set(Some(command));
         if matches!(spec.network, Network::Slirp | Network::Pasta) {
             slirp::check(spec.network)?;
         }
@@ -198,8 +199,8 @@ impl Parts {
     }
 
     /// The namespaces that the container does not share with the host, with `joined` those of other containers, too; what it can do
-    /// with ids; and the file that is its stdin.
-    fn find_namespaces(&mut self, spec: &Spec, host: &Host, joined: bool) -> Result<()> {
+    /// with ids; and the file that is its stdin. Refuses a directory as a stream.
+    fn find_namespaces_and_input(&mut self, spec: &Spec, host: &Host, joined: bool) -> Result<()> {
         streams::check(&streams::STANDARD)?;
         // Only root needs no user namespace of its own.
         if !spec.host_user && host.ids.0 != 0 {

@@ -16,7 +16,7 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
     let what = match record.freezer() {
         None => {
             hint = match record.has_groups() {
-                false => "it was started with --no-limits, or by a user who may make no cgroup",
+                false => "it has no cgroup: it was started with --no-limits, or this host gave it none",
                 true => {
                     "on cgroup v1 it needs a cgroup of the freezer, which root mounts, and gives to an ordinary user; a --cgroup-parent has to be there, too"
                 }

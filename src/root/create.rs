@@ -5,7 +5,8 @@ use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
 
-const IN_READ_ONLY: &str = "it is missing in a mount that is read-only (the root with --read-only, a volume with :ro, /sys): make it in its source";
+const IN_READ_ONLY: &str = "it is missing in a mount that is read-only: make it in the source of that, \
+    or for the root use --ephemeral without --read-only";
 const NOT_CREATED: &str = "it is missing in the root, and cannot be created";
 
 /// The mode of a directory that is created.

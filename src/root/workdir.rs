@@ -55,7 +55,7 @@ fn enter(path: &'static CStr) -> Result<()> {
     let dir = opened.map_err(|e| {
         e.hint_for(&[
             (Errno::ENOENT, "no such directory; only run creates it, in a root of its own: --rootfs, --ephemeral"),
-            (Errno::ENOTDIR, "it, or a part of it, is a file"),
+            (Errno::ENOTDIR, "it, or a part of it, is no directory"),
         ])
     })?;
     sys::fchdir(&dir, path)

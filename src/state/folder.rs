@@ -212,8 +212,13 @@ fn begin(folder: &Dir, name: &CStr, keeper: [u64; 3]) -> Result<Option<Dir>> {
         Err(e) if e.is_one_of(&[Errno::ENOENT, Errno::EEXIST]) => return Ok(None),
         _ => {}
     }
-    let written =
-        made.and_then(|file| sys::write_all(file.borrow(), &blank_status(keeper)).map_err(|e| e.about(b"status")));
+    let written = made.and_then(|file| {
+        sys::write_all(file.borrow(), &blank_status(keeper)).map_err(|e| {
+            let hint =
+                "no room for a record: mydocker rm removes those of ended containers, --state DIR names another folder";
+            e.about(&sys::path_below(Some(&dir), STATUS)).hint_for(&[(Errno::ENOSPC, hint), (Errno::EDQUOT, hint)])
+        })
+    });
     match written {
         Ok(()) => Ok(Some(dir)),
         Err(e) => remove(folder, name, &dir).and(Err(e)),

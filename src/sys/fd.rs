@@ -247,7 +247,7 @@ pub fn pipe2() -> Result<(Fd, Fd)> {
 /// The same for a process that makes pipes again and again: a failure allocates no error.
 pub fn try_pipe2() -> Option<(Fd, Fd)> {
     let mut ends = Ends::default();
-    // SAFETY: as above
+    // SAFETY: the kernel writes two descriptors into an array of two
     unsafe { call!(pipe2(&mut ends, OpenFlags::CLOEXEC)) }.ok()?;
     Some(ends.into())
 }
@@ -284,8 +284,8 @@ pub fn close_all_but(mut first: i32, kept: &[FdRef]) -> Result<()> {
     close_range(first, i32::MAX, CloseRangeFlags::NONE)
 }
 
-/// close_range(2): closes the descriptors from `first` to `last`, or with CLOEXEC marks them (Linux 5.11). Nobody owns one of them any
-/// more.
+/// close_range(2): closes the descriptors from `first` to `last`, or with CLOEXEC marks them (Linux 5.11). Who calls it without
+/// CLOEXEC uses none of them any more.
 pub fn close_range(first: i32, last: i32, flags: CloseRangeFlags) -> Result<()> {
     // SAFETY: the call takes numbers
     unsafe { call!(close_range(first, last, flags)) }.result().map(drop)

@@ -243,7 +243,7 @@ fn create_named(below: Option<&Dir>, path: &CStr, more: OpenFlags) -> Result<(Fd
         e.hint_for(&[
             (Errno::ELOOP, "it is a symbolic link, which is not followed: name the file itself, or /dev/fd/N"),
             (Errno::ENXIO, NO_READER),
-            (Errno::ENOENT, "mydocker makes this file, and not its directory"),
+            (Errno::ENOENT, "its directory is missing, or takes no new files"),
         ])
     })?;
     let status = statx_fd(file.borrow())?;

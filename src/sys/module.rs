@@ -26,7 +26,7 @@ pub fn again_once_loaded(missing: &[Errno], attempt: &mut dyn FnMut() -> Result<
         nanosleep(pause)?;
         pause *= 2;
         match attempt() {
-            Err(e) if e.is_one_of(missing) => {}
+            Err(e) if e.is_one_of(missing) && pause < 1_000_000_000 => {}
             other => return other,
         }
     }

@@ -1,4 +1,4 @@
-//! Processes: fork(2), wait(2), execve(2), prctl(2), unshare(2), CPU times.
+//! Processes: fork(2), wait(2), execve(2), unshare(2), CPU times.
 
 use super::cred::Pid;
 use super::fd::{Fd, FdRef, Poll};

@@ -281,8 +281,8 @@ pub const LIMITS: &[&str] = &[
     "On v1 the container has one cgroup in each hierarchy that holds a limit of it, a child of the caller's; the child process \
      joins them before it becomes the command. Making one takes root, as a rule. On v2 it has a single one, and is born in it \
      where clone3(2) works. A v2 cgroup that has processes cannot have children with controllers: then its parent is the nearest \
-     cgroup above the caller's that can; if the container would escape a limit of the caller's by that, it gets no cgroup. An \
-     ordinary user can do this where a cgroup has been delegated to them. --cgroup-parent names another cgroup on both.",
+     cgroup above the caller's that can; it has the caller's pids.max then, and if the container would escape another limit of \
+     the caller's by that, it gets no cgroup. An ordinary user can do this where a cgroup has been delegated to them. --cgroup-parent names another cgroup on both.",
     "max, or -1 where the option takes it, writes nothing, so that the limits of the cgroups above are those that count. The kills \
      that a run reports are oom_kill in memory.oom_control on v1 and in memory.events on v2. mydocker pause writes to \
      freezer.state on v1 and to cgroup.freeze on v2.",

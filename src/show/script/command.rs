@@ -14,7 +14,7 @@ use core::ffi::CStr;
 pub(super) const C_LIBRARYS: [usize; 2] = [32, 33];
 
 /// Variables that a shell sets itself, and those of the script.
-const OWN_VARIABLES: [&[u8]; 41] = [
+const OWN_VARIABLES: [&[u8]; 42] = [
     b"PWD",
     b"OLDPWD",
     b"SHLVL",
@@ -56,6 +56,7 @@ const OWN_VARIABLES: [&[u8]; 41] = [
     b"flock",
     b"nft",
     b"group",
+    b"others",
 ];
 
 /// Whether a shell passes the variable `name` on as it was.
@@ -104,7 +105,16 @@ impl Translator {
         if let [word] = self.argv[..]
             && word.iter().any(|byte| BLANKS.contains(byte))
         {
-            self.stop(b"mydocker divides one word at its blanks, if no program has that name: write the words apart");
+            const DIVIDED: &str =
+                "mydocker divides one word at its blanks, if no program has that name: write the words apart";
+            match word.contains(&b'/') {
+                false => self.stop(DIVIDED.as_bytes()),
+                true if word.starts_with(b"/") => {
+                    let file = [self.root.unwrap_or_default(), word].concat();
+                    self.line("[ -e ~ ] || stop ~", &[&file, DIVIDED.as_bytes()]);
+                }
+                true => {}
+            }
         }
         if self.notes_cgroup() || !self.perhaps_joined.is_empty() {
             self.line("unset own_cgroup own_groups", &[]);

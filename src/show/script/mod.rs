@@ -96,7 +96,7 @@ const CHILDS_OWN: &[Sysno] = &[
 
 /// Makes a cgroup that perhaps cannot be made.
 const MAY_MAKE: &str = "mkdir ~ 2>/dev/null && set -- ~ \"$@\" || [ ! -e ~ ] ||
-    stop 'its cgroup is there: it runs, or a script was killed: --name chooses another'";
+    stop 'its cgroup is there: it runs, or was killed: --name chooses another'";
 
 /// The script.
 pub fn script(plan: &Plan) -> Result<Vec<u8>> {
@@ -593,8 +593,8 @@ impl Translator {
             Sysno::umask => self.command("umask ^", &[&octal(call.number(0))]),
             // Not every hostname(1) takes every name.
             Sysno::sethostname => self.line(
-                "{ hostname -- ~ || echo ~ >/proc/sys/kernel/hostname; } 2>/dev/null ||\n    \
-                 stop 'the hostname cannot be set: --uts host does without'",
+                "hostname -- ~ 2>/dev/null || echo ~ >/proc/sys/kernel/hostname ||\n    \
+                 stop 'this name cannot be set here: leave out --hostname, or use --name with --uts host'",
                 &[call.bytes(0), call.bytes(0)],
             ),
             Sysno::prlimit64 => self.limit(call),

@@ -14,16 +14,18 @@ pub(super) const LO_UP: &str = r#"{ ip link set lo up || ifconfig lo up; } 2>/de
     stop 'ip and ifconfig are missing here: --network host does without'"#;
 
 /// What a bridge needs: the tools, and the lock that lets nobody remove it. The descriptor leads back into the network of this host.
-const BRIDGE: &str = r#"ip=$(tool ip netns 'install iproute2, or leave out --network bridge')
-flock=$(tool flock '' 'leave out --network bridge')
+const BRIDGE: &str = r#"flock=$(tool flock '' 'leave out --network bridge')
 exec 3</proc/self/ns/net
 "$flock" -s 3
 group=^
-leave() { "$flock" -x -n 3 && "$ip" link del group $group 2>/dev/null || :; }"#;
+leave_bridge() { "$flock" -x -n 3 && "$ip" link del group $group 2>/dev/null || :; }
+leave() { leave_bridge; }"#;
+
+/// The shell may have an ip of its own, which lacks what a bridge needs.
+const IP: &str = "ip=$(tool ip netns 'install iproute2, or leave out --network bridge')";
 
 /// Makes a pair of interfaces from within the new namespace.
-const PAIR: &str = r#"ip=$(tool ip netns 'install iproute2, or leave out --network bridge')
-nsenter=$(tool nsenter --net 'leave out --network bridge')
+const PAIR: &str = r#"nsenter=$(tool nsenter --net 'leave out --network bridge')
 exec 4</proc/self/ns/net
 "$nsenter" --net=/proc/self/fd/3 "$ip" link add ~ up master ~ type veth peer name ~ address ^ netns /proc/self/fd/4 ||
     stop 'no pair of interfaces: is the address taken? --ip chooses another'"#;
@@ -36,10 +38,7 @@ create table ip mydocker-^
 add chain ip mydocker-^ postrouting { type nat hook postrouting priority 100; }
 add rule ip mydocker-^ postrouting ip saddr ^ oifname != "^" masquerade
 END
-leave() {
-    "$nft" delete table ip mydocker-^
-    "$flock" -x -n 3 && "$ip" link del group $group 2>/dev/null || :
-}"#;
+leave() { "$nft" delete table ip mydocker-^; leave_bridge; }"#;
 
 /// An IPv4 address of a request.
 fn dotted(bytes: &[u8]) -> Vec<u8> {
@@ -75,6 +74,7 @@ impl Translator {
     pub(super) fn requests(&mut self, call: &Recorded) {
         let bridge = self.bridge.as_bytes();
         if !core::mem::replace(&mut self.is_locked, true) {
+            self.line(IP, &[]);
             self.line(BRIDGE, &[&to_decimal(GROUP.into())]);
         }
         netlink::for_each_message(call.bytes(1), &mut |kind, content| self.request(kind, content, bridge));
@@ -93,6 +93,8 @@ impl Translator {
                 match data.and_then(|peer| peer.get(LINK..)) {
                     Some(peer) => {
                         let parts = [name, bridge, name_in(peer), &hardware_address(peer)];
+                        fill(&mut self.pair, IP, &[]);
+                        self.pair.put(b"\n");
                         fill(&mut self.pair, PAIR, &parts);
                         self.line("# In the child: the namespace of the other end must be there.", &[]);
                     }

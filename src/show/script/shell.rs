@@ -74,7 +74,7 @@ target() {
     there=$3
     until [ -e "$there" ] || [ -L "$there" ]; do there=${there%/*}; done
     [ "$(readlink -f "$there")" = "$(readlink -f "$1")${there#"$1"}" ] ||
-        stop "$there: a link leads it elsewhere: leave out the -v, --tmpfs, --tz or -w of it"
+        stop "$there: a link leads it elsewhere: remove the link, or leave out the -v, --tmpfs, --tz or -w of it"
     until [ -e "$3" ]; do
         there=$3
         until [ -e "${there%/*}" ]; do there=${there%/*}; done

@@ -288,6 +288,30 @@ fn the_callers_own_is_seen() {
     assert!(!group.exists(), "the group is empty again");
 }
 
+case!(a_limit_on_processes_comes_along, Needs::ROOT | Needs::MEMORY_ON_V2);
+/// systemd gives one to each service and each scope, and mydocker's own processes are in there: the container's group is beside it, and
+/// has the same limit.
+fn a_limit_on_processes_comes_along() {
+    let root = &host().carrier("memory").expect("a hierarchy").point;
+    let group = root.join(format!("outside-{}", unique_name()));
+    fs::write(root.join("cgroup.subtree_control"), "+memory +pids").expect("the controllers of the root");
+    fs::create_dir(&group).expect("a group of the test's own");
+    let made = Parents(vec![group.clone()]);
+    fs::write(group.join("pids.max"), "77").expect("a limit on it");
+    let seen = |options: &[&str]| {
+        let procs = fs::OpenOptions::new().write(true).open(group.join("cgroup.procs")).expect("cgroup.procs");
+        let join = move || rustix::io::write(&procs, b"0").map(drop).map_err(Into::into);
+        probe(options, &["limit", "pids", "pids.max"]).before(join).finish().success()
+    };
+    assert_eq!(seen(&["-m", "100m"]), "77\n");
+    assert_eq!(seen(&[]), "77\n");
+    assert_eq!(seen(&["--pids-limit", "20"]), "20\n");
+    // As below it, where the smaller one would be met first.
+    assert_eq!(seen(&["--pids-limit", "100"]), "77\n");
+    drop(made);
+    assert!(!group.exists(), "the group is empty again");
+}
+
 case!(a_limited_group_is_not_left, Needs::ROOT | Needs::MEMORY_ON_V2);
 /// A v2 cgroup that holds processes cannot have children with controllers. A cgroup higher up would escape the caller's
 /// limit, so mydocker refuses, and names the way out.

@@ -939,6 +939,13 @@ fn paused_below_a_named_parent() {
     };
     let without = start();
     records.call("pause", &[&without]).refused(125, &["cannot be paused", "--cgroup-parent"]);
+    // A privileged container has a group in each hierarchy all the same: what it makes there does not stay.
+    let words = ["mkdir", "/sys/fs/cgroup/freezer/made-inside"];
+    let freezer = host().carrier("freezer").expect("a hierarchy").directory("/made-inside");
+    let own = unique_name();
+    let privileged = [&options[..], &["--privileged", "--name", &own]].concat();
+    crate::support::harness::run(&privileged, &words).finish();
+    assert!(!freezer.exists(), "it is in the host's own group");
     made.push(make("freezer"));
     let with = start();
     let paused = records.call("pause", &[&with]);

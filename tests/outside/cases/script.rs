@@ -910,9 +910,15 @@ fn a_path_without_sbin() {
 case!(one_word_with_blanks, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS);
 /// A run divides it, if no program has that name: a shell does not.
 fn one_word_with_blanks() {
-    let output = run_script(&script(&["--privileged", "--no-limits"], &["exit 3".into()]));
-    assert_eq!(output.status.code(), Some(125), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("write the words apart"), "{output:?}");
+    let folder = Folder::new();
+    let file = folder.write("a program", b"#!/bin/sh\nexit 4\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("chmod");
+    for (word, status) in [("exit 3", 125), ("/bin/sh -c", 125), (file.as_str(), 4)] {
+        let output = run_script(&script(&["--privileged", "--no-limits"], &[word.into()]));
+        assert_eq!(output.status.code(), Some(status), "{word} {output:?}");
+        let is_told = String::from_utf8_lossy(&output.stderr).contains("write the words apart");
+        assert_eq!(is_told, status == 125, "{word} {output:?}");
+    }
 }
 
 case!(a_relative_path, Needs::ROOT | Needs::SH | Needs::SCRIPT_TOOLS);

@@ -4,10 +4,15 @@
 //! These cases need not wait to see that nothing else arrives: mydocker takes its signals one after the other, the
 //! lower number first, so once a later WINCH has arrived inside, the signal before it has been dealt with.
 
+use crate::support::folder::Folder;
 use crate::support::harness::{Running, probe, run, waiting_container};
 use crate::support::needs::Needs;
-use crate::support::processes::wait_for_end;
+use crate::support::processes::{is_in_call, wait_for_end, wait_until};
 use libc::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use rustix::fs::{CWD, FileType, mknodat};
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 
 const END_SIGNALS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -168,6 +173,36 @@ fn what_nohup_ignores_ends_nothing() {
             assert_eq!(arrived(start("10"), signal), [""; 0], "{options:?} signal {signal}");
         }
     }
+}
+
+case!(what_nohup_ignores_ends_no_start, Needs::NAMESPACES);
+/// Here mydocker waits for room in the pipe of `--pid-file`, before the command has begun.
+fn what_nohup_ignores_ends_no_start() {
+    let folder = Folder::new();
+    let path = folder.text("fifo");
+    mknodat(CWD, path.as_str(), FileType::Fifo, 0o600.into(), 0).expect("mkfifo");
+    let mut fifo =
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("the pipe");
+    while fifo.write(&[b'x'; 4096]).is_ok() {}
+    let ignore = || {
+        // SAFETY: SIG_IGN is no handler, so signal stores two integers
+        unsafe { libc::signal(SIGTERM, libc::SIG_IGN) };
+        Ok(())
+    };
+    let option = format!("--pid-file={path}");
+    let starting = probe(&[&option], &["status", "3"]).before(ignore).start();
+    wait_until("it waits", || is_in_call(starting.pid, libc::SYS_ppoll));
+    starting.send(SIGTERM);
+    // Whatever it does with that it does at once.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    while matches!(fifo.read(&mut [0; 4096]), Ok(n) if n > 0) {}
+    starting.finish().silent(3);
+    // One that nobody ignores ends it.
+    while fifo.write(&[b'x'; 4096]).is_ok() {}
+    let starting = probe(&[&option], &["status", "3"]).start();
+    wait_until("it waits", || is_in_call(starting.pid, libc::SYS_ppoll));
+    starting.send(SIGTERM);
+    assert_eq!(starting.finish().code(), 128 + SIGTERM);
 }
 
 case!(whatever_is_caught_arrives, Needs::NAMESPACES);
