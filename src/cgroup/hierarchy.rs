@@ -247,10 +247,10 @@ pub struct OwnLine<'a> {
 /// The lines of /proc/self/cgroup; malformed ones are skipped.
 pub fn own_lines<'a>(file: &'a [u8]) -> Vec<OwnLine<'a>> {
     let parse = |line: &'a [u8]| {
-        // The path may have colons in it.
-        let mut fields = line.splitn(3, |byte| *byte == b':');
-        let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(OwnLine { controllers, path })
+        let mut fields = bytes::split(line, b':');
+        let (id, controllers) = (fields.next()?, fields.next()?);
+        // The path is the rest, and may have colons in it.
+        Some(OwnLine { controllers, path: line.get(id.len() + controllers.len() + 2..)? })
     };
     bytes::split(file, b'\n').filter_map(parse).collect()
 }

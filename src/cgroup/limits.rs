@@ -49,7 +49,7 @@ pub fn v1(
         settings.add(mems, None, or_of_parent(limits.mems, mems)?, Comparison::List, explicit);
     }
     if controllers.has(Controller::Pids) {
-        settings.pids(limits);
+        settings.pids(limits.pids, None, limits.count_pids);
     }
     Ok(())
 }
@@ -79,20 +79,14 @@ impl Settings {
         self.0.push(Setting { file, effective, value, comparison, explicit });
     }
 
-    /// Limits the processes to `most`, which is the caller's own limit: one that has been asked for and is lower stays.
-    pub fn at_most(&mut self, most: u64, limits: &Limits) {
-        if limits.pids.is_none_or(|limit| limit.value > most) {
-            let file = c"pids.max";
-            self.0.retain(|setting| setting.file != file);
-            self.add(file, None, bytes::to_decimal(most).leak(), Comparison::Exact, true);
-        }
-    }
-
-    /// Adds the limit on processes; `max` for a group that only counts them.
-    pub fn pids(&mut self, limits: &Limits) {
+    /// Adds the limit on processes: the lower one of `own` and `callers`. `max` for a group that only `counts` them.
+    pub fn pids(&mut self, own: Option<Limit>, callers: Option<u64>, counts: bool) {
+        let callers = callers.map(|value| Limit { value, explicit: true });
+        let lower =
+            if own.is_none_or(|own| callers.is_some_and(|callers| callers.value < own.value)) { callers } else { own };
         let file = c"pids.max";
-        self.number(file, limits.pids, Comparison::Exact);
-        if limits.pids.is_none() && limits.count_pids {
+        self.number(file, lower, Comparison::Exact);
+        if lower.is_none() && counts {
             self.add(file, None, b"max", Comparison::Exact, false);
         }
     }

@@ -219,23 +219,19 @@ fn group(
     }
     let limits: &Limits = &spec.limits;
     let (mut enable, mut settings) = (Vec::new(), Settings::default());
-    let (parent, file, processes) = match hierarchy.version {
+    let (parent, file) = match hierarchy.version {
         Version::V1 => {
             let parent = wanted.unwrap_or(hierarchy.callers);
             limits::v1(limits, controllers, hierarchy, parent, &mut settings)?;
-            (parent, &b"/tasks"[..], None)
+            (parent, &b"/tasks"[..])
         }
         Version::V2 => {
             let (parent, processes) = v2::choose_parent(hierarchy, wanted, controllers)?;
             v2::enable(hierarchy, parent, controllers, explicit, &mut enable)?;
-            v2::settings(limits, controllers, &mut settings);
-            (parent, &b"/cgroup.procs"[..], processes)
+            v2::settings(limits, controllers, processes, &mut settings);
+            (parent, &b"/cgroup.procs"[..])
         }
     };
-    let is_explicit = settings.0.iter().any(|setting| setting.explicit);
-    if let Some(most) = processes {
-        settings.at_most(most, limits);
-    }
     let Settings(settings) = settings;
     let is_only_paused = settings.is_empty() && hierarchy.has_freezer();
     let below = parent.to_bytes().get(1..).unwrap_or_default();
@@ -249,7 +245,7 @@ fn group(
         enable,
         has_memory: controllers.has(Controller::Memory),
         shown: !spec.privilege.confined || !is_only_paused,
-        explicit: wanted.is_some() && !is_only_paused || is_explicit,
+        explicit: wanted.is_some() && !is_only_paused || explicit != Controllers::NONE,
         settings,
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),
         dir: Slot::default(),

@@ -12,8 +12,9 @@ use alloc::vec::Vec;
 use core::f64::consts::LOG2_10;
 use core::ffi::CStr;
 
-/// Adds what is written to its files.
-pub fn settings(limits: &Limits, controllers: Controllers, settings: &mut Settings) {
+/// Adds what is written to its files. `processes`: the caller's limit
+/// on them, from [`choose_parent`].
+pub fn settings(limits: &Limits, controllers: Controllers, processes: Option<u64>, settings: &mut Settings) {
     if controllers.has(Controller::Memory) {
         settings.number(c"memory.max", limits.memory, Comparison::Bytes);
         settings.number(c"memory.swap.max", limits.swap, Comparison::Bytes);
@@ -37,8 +38,9 @@ pub fn settings(limits: &Limits, controllers: Controllers, settings: &mut Settin
             settings.add(c"cpuset.mems", Some(c"cpuset.mems.effective"), list, Comparison::List, true);
         }
     }
-    if controllers.has(Controller::Pids) {
-        settings.pids(limits);
+    match controllers.has(Controller::Pids) {
+        true => settings.pids(limits.pids, processes, limits.count_pids),
+        false => settings.pids(None, processes, false),
     }
 }
 

@@ -372,7 +372,7 @@ impl Shown {
                 let done = limits::v1(&limits, controllers, &hierarchy, c".", &mut settings);
                 done.unwrap_or_else(|_| panic!("{}", self.options));
             }
-            Version::V2 => v2::settings(&limits, controllers, &mut settings),
+            Version::V2 => v2::settings(&limits, controllers, None, &mut settings),
         }
         settings.0.iter().filter(|setting| setting.explicit).map(written).collect()
     }
