@@ -256,6 +256,10 @@ impl Parent {
     /// not let go any more: it waits until it is killed. Meanwhile it takes the reports of what is created in the root: the child
     /// waits where their socket is full.
     pub fn await_ready(&mut self, fd: FdRef, write: bool) -> Result<bool> {
+        // An earlier wait has taken that signal.
+        if self.is_held {
+            return Ok(false);
+        }
         loop {
             let reports = self.pipes.undo_receive.as_ref().map(Fd::borrow);
             match sys::await_ready(self.ending, Poll::new(Some(fd), !write, write), reports)? {

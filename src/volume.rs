@@ -202,8 +202,7 @@ pub fn device([path, target]: [&'static CStr; 2]) -> Result<Volume> {
         kind => matches!(kind, libc::S_IFCHR | libc::S_IFBLK),
     };
     if !is_device {
-        let hint =
-            "--device takes one of the host's, or a folder below /dev; -v /dev:/dev, with --privileged, brings all";
+        let hint = "--device takes one of the host's, or a folder below /dev; --privileged -v /dev:/dev brings all";
         return Err(Error::refused("no device:", path.to_bytes(), hint));
     }
     Ok(Volume { content: Content::Host { source: path, read_only: true, devices: true }, target })

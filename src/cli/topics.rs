@@ -32,8 +32,8 @@ limit (memory and cpu, unless others are asked for):
     mydocker run --cgroup-parent /own -m 100m sh
 
 (A new one in cpuset needs its cpuset.cpus and cpuset.mems written first, one in
-freezer lets pause work.) What was used, and what is in force: run --stats, mydocker stats NAME. What this
-host can limit: mydocker check.
+freezer lets pause work.) What was used, and what is in force: run --stats,
+mydocker stats NAME. What this host can limit: mydocker check.
 ",
     },
     Topic {

@@ -43,7 +43,7 @@ n l latest last: mydocker ps -a lists them by name
 s size: du -s measures the folder that --rootfs names
 9 KILL TERM HUP INT: mydocker kill -s SIGNAL
 T index details condition: leave it out
-a all: mydocker ps -aq prints the name of each
+a all: mydocker ps -aq names all
 until: head or sed ends what is printed
 ";
 
@@ -71,7 +71,7 @@ node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker r
 context: ssh HOST mydocker ..
 info system: mydocker check says what this host offers; mydocker ps -aq lists all containers
 config secret: -v FILE:/run/secrets/NAME:ro is an option of run
-man: mydocker help, or man mydocker
+man: mydocker help
 pod: run --network container:NAME shares its network
 ";
 

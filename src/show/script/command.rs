@@ -174,11 +174,9 @@ impl Translator {
         }
         fill(line, "\"$setpriv\"^ -- ", &[&options]);
         let hint: &[u8] = match (self.uid, self.is_confined) {
-            (Some(b"0"), true) => b"leave out -u and --group-add, and use --privileged",
-            (Some(_), true) => b"leave out -u, and use --privileged",
+            (Some(_), true) => b"leave out -u and --group-add, and use --privileged",
             (None, true) => b"--privileged does without",
-            (Some(b"0"), false) => b"leave out -u, --group-add and --cap-drop",
-            (Some(_), false) => b"leave out -u and --cap-drop",
+            (Some(_), false) => b"leave out -u, --group-add and --cap-drop",
             (None, false) => b"leave out --cap-drop",
         };
         self.line(
