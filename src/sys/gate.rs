@@ -265,7 +265,7 @@ pub trait Named {
     const NAME: &'static str;
 }
 
-/// What the kernel has returned. The methods turn it into a `Result`; they differ in what the error names as its object.
+/// What the kernel has returned. The methods turn it into a `Result`, or into what needs no error.
 #[must_use]
 #[derive(Clone, Copy)]
 pub struct Outcome {
