@@ -288,7 +288,7 @@ fn the_callers_own_is_seen() {
     assert!(!group.exists(), "the group is empty again");
 }
 
-case!(a_limit_on_processes_comes_along, Needs::ROOT | Needs::MEMORY_ON_V2);
+case!(a_limit_on_processes_comes_along, Needs::ROOT | Needs::MEMORY_ON_V2 | Needs::MOUNTED);
 /// systemd gives one to each service and each scope, and mydocker's own processes are in there: the container's group is beside it, and
 /// has the same limit.
 fn a_limit_on_processes_comes_along() {
