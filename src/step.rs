@@ -218,6 +218,8 @@ pub struct Parent {
     pub cid_file: Option<(Dir, &'static CStr)>,
     /// The file of `--stats`.
     pub stats_file: Option<Fd>,
+    /// The folder of all records, for its hosts file.
+    pub records: Option<Dir>,
     /// The number of the bridge that it has made.
     pub bridge: u32,
     /// The address of the container on its bridge.

@@ -2,6 +2,9 @@
 
 use super::{bridge, names};
 use crate::error::{Errno, Result};
+use crate::host::Host;
+use crate::spec::Spec;
+use crate::state;
 use crate::step::{Parent, ParentStep};
 use crate::sys::{self, CloneFlags, Dir, Fd, Pid, Whence, record};
 
@@ -9,12 +12,22 @@ step! {
     /// Leaves the bridge in the care of another process: a mydocker that is killed removes nothing.
     ///
     /// That one waits for the end of a pipe, which mydocker holds.
-    pub struct GuardBridge;
+    pub struct GuardBridge {
+        /// The container.
+        pub spec: &'static Spec,
+        /// The host.
+        pub host: &'static Host,
+        /// It has a hosts file beside the records.
+        pub has_names: bool,
+    }
 }
 
 impl ParentStep for GuardBridge {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let records = parent.hosts_file.as_ref().map(|file| &file.records);
+        if self.has_names {
+            parent.records = state::folder(self.spec.state, self.host.ids.0, self.host.environment, true)?;
+        }
+        let records = parent.records.as_ref();
         let (read, write) = sys::pipe2()?;
         match sys::fork(CloneFlags::NONE)? {
             Some(pid) => {
@@ -48,16 +61,13 @@ fn await_end(pipe: &Fd, records: Option<&Dir>) -> Result<()> {
     sys::read(pipe.borrow(), &mut [0]).map(drop)
 }
 
-/// How often to try.
-const TURNS: u32 = 20;
-
-/// A process that has ended may hold its lock for a moment.
+/// A process that is on its way out holds its locks until it is gone: on a busy host that takes a while. So it tries for five seconds,
+/// and pauses twice as long each time, for others may use the bridge.
 fn remove_soon(records: Option<&Dir>) -> Result<()> {
-    for _ in 0..TURNS {
-        if remove(records)? {
-            break;
-        }
-        sys::nanosleep(10_000_000)?;
+    let mut pause = 10_000_000;
+    while !remove(records)? && pause < 4_000_000_000 {
+        sys::nanosleep(pause)?;
+        pause *= 2;
     }
     Ok(())
 }

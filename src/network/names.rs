@@ -11,10 +11,8 @@
 use super::bridge::Bridge;
 use crate::bytes::{self, Address, Put};
 use crate::error::{Errno, Result};
-use crate::host::Host;
 use crate::root::etc;
 use crate::spec::Spec;
-use crate::state;
 use crate::step::{Child, ChildStep, HostsFile, Parent, ParentStep, Slot};
 use crate::sys::{self, Dir, Fd, Lock, OpenFlags, Whence};
 use alloc::vec::Vec;
@@ -113,8 +111,6 @@ step! {
     pub struct MakeHosts {
         /// The container.
         pub spec: &'static Spec,
-        /// The host.
-        pub host: &'static Host,
         /// Its bridge.
         pub bridge: &'static Bridge,
         /// Its names.
@@ -124,9 +120,7 @@ step! {
 
 impl ParentStep for MakeHosts {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let Some(records) = state::folder(self.spec.state, self.host.ids.0, self.host.environment, true)? else {
-            return Ok(());
-        };
+        let Some(records) = parent.records.take() else { return Ok(()) };
         // A bridge of the same name in another network namespace is another one.
         let inode = bytes::to_decimal(self.bridge.namespace);
         let bridge = bytes::c_string(&[PREFIX, &inode, b"-", self.bridge.name.as_bytes()]);

@@ -77,8 +77,12 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     for group in parts.groups.iter().filter(|group| group.parent != c".") {
         steps.add(OpenParentCgroup { group, all: &parts.groups });
     }
+    if parts.bridge.is_some() {
+        // Before the first thing that it removes.
+        steps.add(GuardBridge { spec, host, has_names: parts.names.is_some() });
+    }
     if let (Some(bridge), Some(names)) = (parts.bridge, parts.names) {
-        steps.add(MakeHosts { spec, host, bridge, names });
+        steps.add(MakeHosts { spec, bridge, names });
     }
     create_groups(&mut steps, Version::V2);
     steps.add(CloneChild { flags: parts.namespaces, groups: &parts.groups });
@@ -86,7 +90,6 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         steps.add(MapIds { maps });
     }
     if let (Some(bridge), Network::Bridge(wanted)) = (parts.bridge, spec.network) {
-        steps.add(GuardBridge);
         if bridge.index.is_none() {
             steps.add(MakeBridge { bridge });
         }

@@ -24,6 +24,7 @@ pub fn parent(plan: &Plan, stops: Option<&'static dyn Stop>) -> &'static mut Par
         cid_file: None,
         pid_file: None,
         stats_file: None,
+        records: None,
         bridge: 0,
         address: None,
         filter: None,

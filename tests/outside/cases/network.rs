@@ -622,7 +622,7 @@ probe!("check-killed-guard", |_| {
     // Then mydocker itself removes it, as ever; --pid host, where it waits for any child.
     for options in [&[][..], &["--pid", "host"]] {
         let container = probe(&[&["--network", "bridge,forward"], options].concat(), &["hold"]).start_ready();
-        let [_, guard] = children(container.pid)[..] else { panic!("PID 1, and what removes the bridge") };
+        let [guard, _] = children(container.pid)[..] else { panic!("what removes the bridge, and PID 1") };
         for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
             send(guard, signal);
         }
@@ -766,7 +766,7 @@ probe!("check-names", |_| {
         root.probe(&[&["--state", &state, "--network", "bridge,forward"], more].concat(), words)
     };
     let hosts = |container: &Running| {
-        let first = children(container.pid)[0];
+        let first = children(container.pid)[1];
         std::fs::read_to_string(format!("/proc/{first}/root/etc/hosts")).expect("/etc/hosts")
     };
     let web = beside(&["--hostname", "web.example", "--add-host", "own:192.0.2.7"], &["serve-tcp", "80", "2"]);
@@ -782,7 +782,7 @@ probe!("check-names", |_| {
     assert!(!seen.contains("192.0.2.7"), "{seen}");
     // Those with the same lines of their own have one file.
     let file = |container: &Running| {
-        let path = format!("/proc/{}/root/etc/hosts", children(container.pid)[0]);
+        let path = format!("/proc/{}/root/etc/hosts", children(container.pid)[1]);
         std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).expect("stat"))
     };
     let same = beside(&["--hostname", "same"], &["hold"]).start_ready();
@@ -856,7 +856,7 @@ probe!("check-same-names", |_| {
     let names = ["one", "two", "three"];
     let all: Vec<Running> = names.iter().map(|name| with(&["--name", name], &["hold"]).start_ready()).collect();
     let hosts = |container: &Running| {
-        let path = format!("/proc/{}/root/etc/hosts", children(container.pid)[0]);
+        let path = format!("/proc/{}/root/etc/hosts", children(container.pid)[1]);
         std::fs::read_to_string(path).expect("/etc/hosts")
     };
     for (container, own) in all.iter().zip(names) {
@@ -914,11 +914,11 @@ probe!("check-names-again", |_| {
     let other = beside(&[]);
     let first = beside(&own);
     let hosts = || {
-        let path = format!("/proc/{}/root/etc/hosts", children(other.pid)[0]);
+        let path = format!("/proc/{}/root/etc/hosts", children(other.pid)[1]);
         std::fs::read_to_string(path).expect("/etc/hosts")
     };
     // Its container has ended, and another one has the address before mydocker takes the name back.
-    let container = children(first.pid)[0];
+    let container = children(first.pid)[1];
     send(first.pid, libc::SIGSTOP);
     send(container, libc::SIGKILL);
     wait_until("its interface is gone", || interfaces().len() == 3);
@@ -975,7 +975,7 @@ probe!("check-bridge-made", |_| {
         std::fs::read_to_string(&made).is_ok_and(|calls| calls.contains("stopped by SIGSTOP"))
     });
     let keeper = children(early.pid)[0];
-    let [_, guard] = children(keeper)[..] else { panic!("PID 1, and what removes the bridge") };
+    let [guard, _] = children(keeper)[..] else { panic!("what removes the bridge, and PID 1") };
     send(guard, libc::SIGKILL);
     send(keeper, libc::SIGKILL);
     drop(early.reap());

@@ -30,7 +30,7 @@ fn has_ended(pid: i32) -> bool {
 }
 
 case!(whoever_is_killed_leaves_nothing, NEEDS);
-/// mydocker itself, PID 1 or the relay, at a random moment, every second time with an open connection; with MYDOCKER_KILLED so often,
+/// mydocker itself, what guards the bridge, PID 1 or the relay, at a random moment, every second time with an open connection; with MYDOCKER_KILLED so often,
 /// and then nothing is left after 200 ms.
 fn whoever_is_killed_leaves_nothing() {
     in_own_network("check-whoever-is-killed");
