@@ -127,7 +127,10 @@ fn parse_check<'a>(words: &[&[u8]]) -> Result<Action<'a>> {
     match core::str::from_utf8(first).unwrap_or_default() {
         "-h" | "--help" => Ok(Action::Print(help::CHECK_HELP.as_bytes())),
         "--json" if words.len() == 1 => Ok(Action::Check { json: true }),
-        _ => Err(Error::usage("check takes --json, not", words.last().unwrap_or(first))),
+        _ => {
+            let wrong = words.iter().find(|word| **word != b"--json").unwrap_or(first);
+            Err(Error::usage("check takes --json, not", wrong))
+        }
     }
 }
 

@@ -38,11 +38,11 @@ stop-timeout: mydocker stop -t SECONDS
 /// Options of docker's other commands, and what to do instead.
 const OPTIONS_OF_OTHERS: &str = "\
 d detach: setsid -f mydocker exec NAME COMMAND >FILE 2>&1
-format no-trunc: -q prints the names, --json all
+format no-trunc: --json prints all, mydocker ps -q the names
 n l latest last: mydocker ps -a lists them by name
 s size: du -s measures the folder that --rootfs names
 9 KILL TERM HUP INT: mydocker kill -s SIGNAL
-T index details condition: leave it out
+T index details condition detach-keys: leave it out
 a all: mydocker ps -aq names all
 until: head or sed ends what is printed
 ";
