@@ -66,7 +66,8 @@ start restart rename update: mydocker rm -f NAME, and run it again
 network: the first run --network bridge:NAME --subnet 10.99.0.0/16 makes it, and the last one removes it
 volume: -v FOLDER:DST is an option of run: mkdir makes one
 compose create up: a line for each: mydocker run -d --name NAME COMMAND
-events list ls port: mydocker ps; mydocker wait NAME
+list ls port: mydocker ps
+events: mydocker ps; mydocker wait NAME
 node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
 context: ssh HOST mydocker ..
 info system: mydocker check says what this host offers; mydocker ps -aq lists all containers

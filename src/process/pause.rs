@@ -48,6 +48,10 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
                 }
                 sys::nanosleep(1_000_000)?;
             }
+            if !stop {
+                let hint = "that of another container, which --cgroup-parent names: it goes on with that one";
+                return Err(Error::refused("a cgroup above it is paused:", name.to_bytes(), hint));
+            }
             let hint = "a process in it waits for a device; mydocker unpause lets the others go on";
             return Err(Error::refused("not all of it has stopped within a second:", name.to_bytes(), hint));
         }

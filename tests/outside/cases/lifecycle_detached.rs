@@ -957,6 +957,23 @@ fn paused_below_a_named_parent() {
     assert_eq!(paused.success(), format!("{with}\n"));
 }
 
+case!(paused_with_the_one_above, Needs::ROOT | Needs::MEMORY_ON_V1 | Needs::FREEZER | Needs::SH | Needs::SLEEP);
+/// A container below the cgroup of another one is paused with it, and goes on with it.
+fn paused_with_the_one_above() {
+    let records = Records::new();
+    let (outer, inner) = (unique_name(), unique_name());
+    records.detached(&outer, &["-m", "50m"], "exec sleep 1000");
+    let parent = format!("mydocker-{outer}");
+    records.detached(&inner, &["-m", "20m", "--cgroup-parent", &parent], "exec sleep 1000");
+    records.call("pause", &[&outer]).success();
+    records.call("unpause", &[&inner]).refused(125, &["a cgroup above it is paused", &inner]);
+    records.call("unpause", &[&outer]).success();
+    for name in [&inner, &outer] {
+        records.call("rm", &["-f", name]).success();
+    }
+    assert!(host().directories(&parent).is_empty());
+}
+
 case!(the_end_of_what_is_paused, Needs::ROOT | Needs::MEMORY | Needs::FREEZER | Needs::SH | Needs::SLEEP);
 /// On v1 no signal reaches it: whoever ends it lets it go on.
 fn the_end_of_what_is_paused() {
