@@ -72,7 +72,6 @@ node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker r
 context: ssh HOST mydocker ..
 info system: mydocker check says what this host offers; mydocker ps -aq lists all containers
 config secret: -v FILE:/run/secrets/NAME:ro is an option of run
-man: mydocker help
 pod: run --network container:NAME shares its network
 ";
 

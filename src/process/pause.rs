@@ -49,7 +49,7 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
                 sys::nanosleep(1_000_000)?;
             }
             if !stop {
-                let hint = "that of another container, which --cgroup-parent names: it goes on with that one";
+                let hint = "unpause the container of that one";
                 return Err(Error::refused("a cgroup above it is paused:", name.to_bytes(), hint));
             }
             let hint = "a process in it waits for a device; mydocker unpause lets the others go on";

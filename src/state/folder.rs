@@ -214,7 +214,7 @@ fn begin(folder: &Dir, name: &CStr, keeper: [u64; 3]) -> Result<Option<Dir>> {
     }
     let written = made.and_then(|file| {
         sys::write_all(file.borrow(), &blank_status(keeper)).map_err(|e| {
-            let hint = "no room for a record: mydocker rm removes others, --state DIR names another folder";
+            let hint = "no room for a record: mydocker rm removes others, --state DIR is another folder";
             e.about(&sys::path_below(Some(&dir), STATUS)).hint_for(&[(Errno::ENOSPC, hint), (Errno::EDQUOT, hint)])
         })
     });
