@@ -198,8 +198,10 @@ fn range(file: &[u8], name: Option<&[u8]>, uid: u32) -> Option<Range> {
     })
 }
 
-/// `newuidmap PID 0 ID 1 1 START COUNT`, or with the id that is kept between two parts of the range. It runs as root, and checks for
-/// itself that the range is the caller's. It may ask a directory service, and so take long. `Ok(false)`: one of the `ending` signals came first.
+/// `newuidmap PID 0 ID 1 1 START COUNT`, or with the id that is kept between two parts of the range.
+///
+/// The program runs as root, and checks for itself that the range is the caller's. It may ask a directory service,
+/// and so take long. `Ok(false)`: one of the `ending` signals came first.
 fn map(program: &'static CStr, child: Pid, [inside, id]: [u64; 2], range: Range, ending: SigSet) -> Result<bool> {
     let mut words = Vec::new();
     let mut argv = Pointers::with_capacity(11);

@@ -344,6 +344,7 @@ mod tests {
         fn numbers_print_as_std_prints_them(n in any::<u64>(), shift in 0u32..64) {
             for n in [n >> shift, u64::MAX >> shift, 1 << shift] {
                 prop_assert_eq!(put(|out| out.put_decimal(n)), n.to_string());
+                prop_assert_eq!(to_decimal(n), n.to_string().into_bytes());
                 prop_assert_eq!(put(|out| out.put_hex(n)), format!("{n:#x}"));
                 let octal = if n == 0 { "0".to_string() } else { format!("0{n:o}") };
                 prop_assert_eq!(put(|out| out.put_octal(n)), octal);

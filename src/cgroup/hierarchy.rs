@@ -264,13 +264,13 @@ pub fn mounted<'a>(
     path: &'a [u8],
 ) -> Option<(Mount<'a>, &'a [u8])> {
     let mut found = None;
-    // A path that is outside the cgroup namespace (`/..`) no mount shows.
+    // No mount shows a path that is outside the cgroup namespace (`/..`).
     let mounts_that_show = if leads_up(path) { &[] } else { mounts };
     for mount in mounts_that_show {
         if !version.is_of(mount, controller) || mountinfo::is_hidden(mount, mounts) {
             continue;
         }
-        // Where its root is outside, the path is not in it.
+        // A mount whose own root is outside the namespace does not contain the path: `below` finds nothing.
         let root = mountinfo::unescape(mount.root).to_bytes();
         if let Some(below) = bytes::below(path, root) {
             let is_writable = !bytes::has_part(mount.options, b',', b"ro");

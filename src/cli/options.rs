@@ -534,7 +534,10 @@ options! {
         pid: "--pid" One("host") exec(joins)
             "share the processes of the host, or container:NAME's"
             => |request, word| match of_container(word)? {
-                None => request.spec.host_pid = is_host(word, "", "--pid takes host or container:NAME; its own are the default")?,
+                None => {
+                    request.spec.host_pid =
+                        is_host(word, "", "--pid takes host or container:NAME; its own are the default")?;
+                }
                 name => request.spec.pid_of = name.map(|name| (name, name)),
             };
         ipc: "--ipc" One("private|host") exec(joins)
