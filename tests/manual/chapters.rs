@@ -1,4 +1,4 @@
-//! What the man pages alone say: it is made here, and no part of the program.
+//! The chapters that only the man pages have. They are not part of the program.
 
 use mydocker::cgroup::limits::{self, Setting, Settings};
 use mydocker::cgroup::{Controller, Controllers, Hierarchy, Version, v2};
@@ -40,46 +40,46 @@ pub const VARIABLES: &[Entry] = &[
     },
     Entry {
         names: &["XDG_RUNTIME_DIR"],
-        text: "an ordinary user's records are in the folder mydocker there, if this is an absolute path",
+        text: "if this is an absolute path, the records of an ordinary user are in its subfolder mydocker",
         of_records: true,
         pages: &[],
     },
     Entry {
         names: &["MYDOCKER_SUBNET"],
-        text: "the network of a bridge, such as 10.88.0.0/16, unless --subnet names one",
+        text: "the network of a bridge, unless --subnet names one; default 10.88.0.0/16",
         of_records: false,
         pages: &[],
     },
     Entry {
         names: &["NO_COLOR"],
-        text: "if it is set and not empty, --trace prints no colours, not even to a terminal",
+        text: "if it is set and not empty, --trace prints no colours to a terminal",
         of_records: false,
         pages: &["exec"],
     },
     Entry {
         names: &["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"],
-        text: "socket activation, sd_listen_fds(3): if LISTEN_PID is the pid of mydocker, the command gets the descriptors from 3 \
-               on, as many as LISTEN_FDS says, and these variables, with its own pid as LISTEN_PID",
+        text: "socket activation, sd_listen_fds(3): if LISTEN_PID is the pid of mydocker, the command inherits LISTEN_FDS \
+               descriptors, from 3 on, and these variables, with its own pid as LISTEN_PID",
         of_records: false,
         pages: &[],
     },
     Entry {
         names: &["PATH"],
-        text: "where the command is looked for; in a root of its own, where docker looks: /usr/local/sbin, /usr/local/bin, \
-               /usr/sbin, /usr/bin, /sbin and /bin",
+        text: "the directories in which the command is looked up; in a root of its own these are docker's: /usr/local/sbin, \
+               /usr/local/bin, /usr/sbin, /usr/bin, /sbin and /bin",
         of_records: false,
         pages: &[],
     },
     Entry {
         names: &["HOME"],
-        text: "is passed on, like all other variables, if the command has no root of its own, and no -u names a user; else the \
-               command gets the home of its user",
+        text: "passed to the command, like all other variables, if the command has no root of its own and -u is not given; \
+               otherwise HOME is the home directory of the command's user",
         of_records: false,
         pages: &[],
     },
     Entry {
         names: &["TERM"],
-        text: "is passed on likewise; in a root of its own it is xterm with -t, unless -e sets it",
+        text: "passed to a command without a root of its own; in a root of its own, with -t, it is xterm unless -e sets it",
         of_records: false,
         pages: &[],
     },
@@ -89,38 +89,38 @@ pub const VARIABLES: &[Entry] = &[
 pub const FILES: &[Entry] = &[
     Entry {
         names: &["/run/mydocker/NAME"],
-        text: "the record of root's container of this name; those of an ordinary user are in $XDG_RUNTIME_DIR/mydocker, or else in \
-               /tmp/mydocker-UID",
+        text: "the record of a container that root started with this name; the records of an ordinary user are in \
+               $XDG_RUNTIME_DIR/mydocker, or in /tmp/mydocker-UID",
         of_records: true,
         pages: &[],
     },
     Entry {
         names: &["/run/mydocker/NAME/log", "/run/mydocker/NAME/log.old"],
-        text: "what a container has written that was started with -d, each piece with its time",
+        text: "the output of a container that was started with -d, each piece with its time",
         of_records: false,
         pages: &["logs"],
     },
     Entry {
         names: &["/run/mydocker/NAME/stdin"],
-        text: "with -d and -i: the FIFO that is its stdin",
+        text: "with -d and -i, or -d and -t: the FIFO that is the stdin of the command",
         of_records: false,
         pages: &[],
     },
     Entry {
         names: &["/sys/fs/cgroup/.../mydocker-NAME"],
-        text: "the cgroups of a container, children of the cgroup of its caller; without a name they have mydocker's pid",
+        text: "the cgroups of a container, children of the caller's cgroups; without --name, NAME is mydocker's pid",
         of_records: false,
         pages: &["exec", "stats"],
     },
     Entry {
         names: &["cgroup.freeze", "freezer.state"],
-        text: "in its cgroup, what stops it: that of cgroup v2, and that of v1",
+        text: "the files of its cgroup that pause and resume it, on cgroup v2 and on cgroup v1",
         of_records: false,
         pages: &["pause", "unpause"],
     },
     Entry {
         names: &["/etc/subuid", "/etc/subgid"],
-        text: "the ids that an ordinary user's container may have, mapped by newuidmap(1) and newgidmap(1)",
+        text: "the range of ids that an ordinary user may use inside, mapped by newuidmap(1) and newgidmap(1)",
         of_records: false,
         pages: &[],
     },
@@ -131,35 +131,36 @@ pub const FILES: &[Entry] = &[
 pub fn statuses(page: Page) -> &'static [(&'static str, &'static str)] {
     match page {
         "" => &[
-            ("that of the command", "for run and exec, whose pages say more"),
-            ("0", "it has done what it was told to do"),
-            ("1", "check: mydocker run does not work without options on this host"),
+            ("that of the command", "run and exec; their pages say more"),
+            ("0", "success"),
+            ("1", "check: on this host, mydocker run without options does not work"),
             ("125", "mydocker itself failed, and a line on stderr says why"),
         ],
         "run" => OF_COMMAND,
         "exec" => OF_EXEC,
         "check" => &[
-            ("0", "mydocker run works without options"),
-            ("1", "it does not"),
+            ("0", "mydocker run without options works"),
+            ("1", "mydocker run without options does not work"),
             ("125", "the command line is wrong, or the report could not be written"),
         ],
-        "ps" => &[("0", "the list is printed, also if it is empty"), FAILED],
-        "logs" => &[("0", "the log is printed"), FAILED],
-        "stats" => &[("0", "the numbers are printed"), FAILED],
+        "ps" => &[("0", "the list was printed, even if it is empty"), FAILED],
+        "logs" => &[("0", "the log was printed"), FAILED],
+        "stats" => &[("0", "the numbers were printed"), FAILED],
         "wait" => &[
-            ("0", "all containers have ended, and the status of each is printed, whatever it is"),
+            ("0", "all containers have ended, and their statuses were printed, whatever they are"),
             (
                 "125",
-                "there is no such container, or its keeper was killed, which counts as 137; the others are waited for",
+                "one of the containers does not exist, or its keeper was killed (its status is then printed as 137); the \
+                 others were waited for",
             ),
         ],
         "rm" => &[
-            ("0", "they are removed; with -f also if there is no such container, which a line on stderr says"),
-            ("125", "it failed for one of them at least, and a line on stderr says why; the others are removed"),
+            ("0", "they were removed; with -f also if a container does not exist, and then a line on stderr says so"),
+            ("125", "at least one of them was not removed, and a line on stderr says why; the others were removed"),
         ],
         _ => &[
-            ("0", "it is done for every container"),
-            ("125", "it failed for one of them at least, and a line on stderr says why; for the others it is done"),
+            ("0", "success for every container"),
+            ("125", "failure for at least one container, and a line on stderr says why; the others were dealt with"),
         ],
     }
 }
@@ -180,34 +181,37 @@ const OF_COMMAND: &[(&str, &str)] = &[
 const OF_EXEC: &[(&str, &str)] = {
     let [exited, _, signalled, failed, rest @ ..] = OF_COMMAND else { unreachable!() };
     let [cannot, missing] = rest else { unreachable!() };
-    &[*exited, *signalled, ("137", "also: the container has ended meanwhile"), *failed, *cannot, *missing]
+    &[*exited, *signalled, ("137", "also: the container ended while the command ran"), *failed, *cannot, *missing]
 };
 
 /// What a page says about signals.
 pub fn signals(page: Page) -> Option<&'static str> {
     Some(match page {
         "" | "run" => {
-            "TERM, INT, HUP, QUIT and what else would end a process end the container; what the command catches, ignores or blocks \
-             reaches it instead. USR1, USR2, WINCH and CONT reach it in any case. TSTP stops mydocker and the command. CHLD, PIPE \
-             and URG are not passed on. If mydocker is killed by KILL, so is the container."
+            "TERM, INT, HUP, QUIT and all other signals whose default is to end a process end the container, unless the command \
+             catches, ignores or blocks the signal: then mydocker passes it on to the command. USR1, USR2, WINCH and CONT are \
+             always passed on. TSTP stops mydocker and the command. CHLD, PIPE and URG are not passed on. If KILL ends mydocker, \
+             the container ends, too."
         }
         "exec" => {
-            "As with mydocker run, for the command alone: what would end a process ends the command, unless it catches, ignores or \
-             blocks the signal, and then gets it. The other processes of the container get nothing."
+            "As with mydocker run, but for the command of exec alone: a signal that would end a process ends the command, unless \
+             the command catches, ignores or blocks it: then exec passes it on. The other processes of the container get no \
+             signal."
         }
         "stop" => {
-            "TERM, or what run --stop-signal named, goes to the mydocker that keeps the container, which ends it or passes the \
-             signal on, as mydocker-run(1) says. After the time comes KILL."
+            "stop sends TERM, or the signal of run --stop-signal, to the mydocker process that keeps the container. That process \
+             ends the container, or passes the signal on, as mydocker-run(1) says. If the container still runs after the time \
+             of -t, it gets KILL."
         }
         "kill" => {
-            "The signal goes to the first process of the container. The kernel delivers none there that this process has no \
-             handler for, but for KILL and STOP. KILL and TERM also end the restarts of run --restart, and let a paused container \
-             go on."
+            "The signal goes to the first process of the container. That process is PID 1 there: the kernel delivers only the \
+             signals that it has a handler for, and KILL and STOP. KILL and TERM also end the restarts of run --restart, and \
+             unpause a paused container."
         }
         "pause" => {
-            "A paused container gets its signals when it goes on. mydocker stop, kill with KILL or TERM, and rm -f let it go on."
+            "A paused container receives signals when it is unpaused. mydocker stop, kill with KILL or TERM, and rm -f unpause it."
         }
-        "rm" => "With -f, a container that runs gets KILL.",
+        "rm" => "With -f, a running container gets KILL.",
         _ => return None,
     })
 }
@@ -224,14 +228,14 @@ pub fn examples(page: Page) -> &'static [(&'static str, &'static str)] {
             ),
             (
                 "mydocker run -d --name web -p 8080:80 --rootfs root /bin/httpd -f",
-                "A server in the background, which port 8080 of the host leads to.",
+                "A server in the background, on port 8080 of the host.",
             ),
             ("mydocker run --stats=json -m 100m make", "A build, and what it used."),
             ("mydocker run --dry-run sh", "What would be done, step by step."),
             ("systemd-run --user --scope -p Delegate=yes mydocker run -m 100m sh", "An ordinary user, with a limit."),
         ],
         "check" => &[
-            ("mydocker check", "What works on this host, and what to do for the rest."),
+            ("mydocker check", "What works on this host, and how to get the rest to work."),
             ("mydocker check --json", "The same for a program."),
         ],
         "exec" => &[
@@ -239,10 +243,10 @@ pub fn examples(page: Page) -> &'static [(&'static str, &'static str)] {
             ("mydocker exec -u 1000 -w /srv web ls -l", "A command as another user, in another directory."),
         ],
         "ps" => &[
-            ("mydocker ps -a", "Those that have ended, too."),
+            ("mydocker ps -a", "All containers, also those that have ended."),
             (
                 "mydocker ps -a --filter status=exited -q | xargs -r mydocker rm",
-                "Removes the records of those that have ended.",
+                "Removes the records of all containers that have ended.",
             ),
         ],
         "logs" => &[
@@ -251,14 +255,14 @@ pub fn examples(page: Page) -> &'static [(&'static str, &'static str)] {
         ],
         "wait" => &[("status=$(mydocker wait job)", "Waits for a container, and keeps its status.")],
         "stop" => &[
-            ("mydocker stop web db", "Ends two containers; both are asked at once."),
+            ("mydocker stop web db", "Ends two containers; both get the signal before stop waits for the first."),
             ("mydocker stop -t 60 db", "Gives it a minute."),
         ],
         "kill" => &[
             ("mydocker kill web", "Ends it at once."),
             ("mydocker kill -s HUP web", "Asks a server to read its configuration again."),
         ],
-        "pause" => &[("mydocker pause web", "Stops all its processes.")],
+        "pause" => &[("mydocker pause web", "Freezes all its processes.")],
         "unpause" => &[("mydocker unpause web", "Lets them go on.")],
         "stats" => &[
             ("mydocker stats web", "A line every second."),
@@ -274,19 +278,21 @@ pub fn examples(page: Page) -> &'static [(&'static str, &'static str)] {
 
 /// What holds for every limit: paragraphs.
 pub const LIMITS: &[&str] = &[
-    "A limit is a file of a cgroup. mydocker writes to it before the command starts, and reads it back: if the kernel holds \
-     another value than the one that was asked for, nothing is run. Each controller is used where this host has it: in a hierarchy \
-     of cgroup v1 if one carries it (/proc/self/cgroup lists those), and on v2 otherwise. So on a hybrid host the limits of one \
+    "A limit is a file of a cgroup. mydocker writes the value to it before the command starts, and reads it back: if the kernel \
+     has changed the value, nothing is run. mydocker uses each controller where this host has it: in a hierarchy of cgroup v1 if \
+     one has that controller (/proc/self/cgroup lists them), and otherwise in cgroup v2. So on a hybrid host the limits of one \
      run may be in both.",
-    "On v1 the container has one cgroup in each hierarchy that holds a limit of it, a child of the caller's; the child process \
-     joins them before it becomes the command. Making one takes root, as a rule. On v2 it has a single one, and is born in it \
-     where clone3(2) works. A v2 cgroup that has processes cannot have children with controllers: then its parent is the nearest \
-     cgroup above the caller's that can; it has the caller's pids.max then, and if the container would escape another limit of \
-     the caller's by that, it gets no cgroup. An ordinary user can do this where a cgroup has been delegated to them. --cgroup-parent names another cgroup on both.",
-    "max, or -1 where the option takes it, writes nothing, so that the limits of the cgroups above are those that count. The kills \
-     that a run reports are oom_kill in memory.oom_control on v1 and in memory.events on v2. mydocker pause writes to \
-     freezer.state on v1 and to cgroup.freeze on v2.",
-    "What each option writes:",
+    "On v1 the container has one cgroup in each hierarchy in which it is limited, a child of the caller's cgroup there. The child \
+     process joins them before it executes the command. As a rule only root can make one.",
+    "On v2 the container has one cgroup, and where clone3(2) works its first process is created in it. A v2 cgroup that has \
+     processes cannot have children with controllers. If the caller's cgroup is such a one, the container's cgroup is made in the \
+     nearest cgroup above that can have children. It then gets the caller's pids.max as well; and if the container would escape \
+     another limit of the caller's cgroup there, it gets no cgroup. An ordinary user can make cgroups where one has been \
+     delegated to them. --cgroup-parent names another parent, on both versions.",
+    "With max, or -1 where the option takes it, mydocker writes nothing, and only the limits of the cgroups above hold. The number \
+     of OOM kills that a run reports is oom_kill in memory.oom_control on v1, and in memory.events on v2. mydocker pause writes \
+     to freezer.state on v1 and to cgroup.freeze on v2.",
+    "Each option writes these files:",
 ];
 
 /// Limits as they may be asked for, and what becomes of them.
@@ -306,53 +312,54 @@ pub fn shown() -> Vec<Shown> {
         Shown {
             options: "-m 100m",
             words: LimitWords { memory: Some("100m"), ..none() },
-            differs: "The kernel rounds down to whole pages. The least is 1m. The default is 200m.",
+            differs: "The kernel rounds down to whole pages. The minimum is 1m, and the default 200m.",
         },
         Shown {
             options: "-m 100m --memory-swap 150m",
             words: LimitWords { memory: Some("100m"), swap: Some("150m"), ..none() },
-            differs: "v1 limits memory and swap together, v2 swap alone: there mydocker writes the difference. The default is no \
-                      swap. A kernel that does not account swap has neither file: then the default is left out, and the option \
-                      ends the run. -m max lifts the limit of swap, too.",
+            differs: "v1 limits memory and swap together. v2 limits swap alone, so mydocker writes the difference there. The \
+                      default is no swap. A kernel that does not account swap has neither file: the default is left out then, \
+                      and with the option nothing is run. -m max also lifts the limit on swap.",
         },
         Shown {
             options: "--memory-reservation 50m",
             words: LimitWords { reservation: Some("50m"), ..none() },
-            differs: "On v1 the kernel takes memory first from cgroups that have more than their soft limit, when the host runs \
-                      short. On v2 it takes it last from those that have less than this; that protects only as far as the cgroups \
-                      above are protected, too.",
+            differs: "When the host runs short of memory: on v1 the kernel first reclaims from cgroups that use more than this \
+                      value; on v2 it reclaims last from cgroups that use less. On v2 that protects a cgroup only as far as the \
+                      cgroups above it are protected.",
         },
         Shown {
             options: "-c 512",
             words: LimitWords { shares: Some("512"), ..none() },
             differs: "v1 has shares from 2 to 262144, and the kernel's default is 1024. v2 has weights from 1 to 10000, and the \
-                      default is 100: mydocker converts as runc and crun do, so that 1024 shares are 100. On v1 a number out of \
-                      this range ends the run, because the kernel changes it; on v2 it is the least or the greatest weight. The \
-                      default is 2048 shares.",
+                      kernel's default is 100. mydocker converts shares to a weight as runc and crun do: 1024 shares are 100. On \
+                      v1 a number out of the range ends the run, because the kernel changes it; on v2 it becomes the smallest or \
+                      the largest weight. mydocker's default is 2048 shares.",
         },
         Shown {
             options: "--cpu-set 0-2 --cpu-mems 0",
             words: LimitWords { cpus: Some("0-2"), mems: Some("0"), ..none() },
-            differs: "On v1 both lists must be there before a process can join: one that is not given is that of the cgroup above. \
-                      In a hierarchy that is mounted with noprefix the files are called cpus and mems. On v2 a list that is not \
-                      given is not written; and because the file keeps what the cgroup above does not have, mydocker compares the \
-                      second one. A CPU or node that the cgroup above does not have ends the run on both.",
+            differs: "On v1 both lists must be set before a process can join. If one is not given, mydocker writes that of the \
+                      cgroup above. In a hierarchy that is mounted with noprefix the files are called cpus and mems. On v2 a list \
+                      that is not given is not written. The file there also keeps CPUs that the cgroup above does not have, so \
+                      mydocker compares the effective list. On both versions a CPU or node that the cgroup above does not have \
+                      ends the run.",
         },
         Shown {
             options: "--cpus 1.5",
             words: LimitWords { quota: Some("1.5"), ..none() },
-            differs: "The same as --cpu-quota 150000. v1 refuses a part of the time that is more than that of the cgroup above, \
-                      and the run ends; v2 takes it, and the smaller one holds.",
+            differs: "The same as --cpu-quota 150000. If the cgroup above has less CPU time, v1 refuses the value, and nothing is \
+                      run; v2 accepts it, and the smaller limit holds.",
         },
         Shown {
             options: "--cpu-quota 50000 --cpu-period 200000",
             words: LimitWords { cpu_quota: Some("50000"), cpu_period: Some("200000"), ..none() },
-            differs: "A quarter of a CPU, in longer periods. What differs is as with --cpus.",
+            differs: "A quarter of a CPU, in longer periods. The difference between the versions is that of --cpus.",
         },
         Shown {
             options: "--pids-limit 100",
             words: LimitWords { pids: Some("100"), ..none() },
-            differs: "Processes and threads; beyond that fork(2) fails with EAGAIN. There is no difference.",
+            differs: "Processes and threads; beyond the limit fork(2) fails with EAGAIN. The versions do not differ.",
         },
     ]
 }
