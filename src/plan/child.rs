@@ -216,9 +216,10 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
 
     let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shown).collect();
-    // An ordinary user can make none on v1: without one, a container that is not confined stays where its caller is.
-    if in_userns && !privilege.confined && shown.iter().any(|group| group.hierarchy.version == Version::V1) {
-        shown.clear();
+    // On v1 an ordinary user may be unable to make one of a default limit. Without any, a container that is not confined stays where
+    // its caller is.
+    if in_userns && !privilege.confined {
+        shown.retain(|group| group.explicit || group.hierarchy.version == Version::V2);
     }
     // A privileged container may make groups below its own.
     let flags = if privilege.confined { USUAL | MountFlags::RDONLY } else { USUAL };

@@ -372,11 +372,20 @@ fn a_group_of_v1_is_used() {
     }
     let options = ["--cgroup-parent", &format!("/{given}"), "-m", "100m"];
     let outcome = shared_files.as_user(&options, &["limit", "memory", "memory.limit_in_bytes"]).finish();
+    // A privileged one is the top of what it sees, and may make others below.
+    let (shared_files, root) = own_root();
+    let seen = |more: &[&str]| {
+        let words = ["limit-seen", "memory", "memory.limit_in_bytes", "memory.max"];
+        shared_files.in_root(&root, &[&options[..], more].concat(), &words).finish()
+    };
+    let (confined, privileged) = (seen(&[]), seen(&["--privileged"]));
     // One of the two that it needs is not there: it says in which they are to be.
     let without = format!("/{given}-not");
     let missing = shared_files.as_user(&["--cgroup-parent", &without, "-m", "100m"], &["status", "0"]).finish();
     made.into_iter().for_each(|group| fs::remove_dir(group).expect("nothing is left in it"));
     assert_eq!(outcome.success(), "104857600\n");
+    assert_eq!(confined.success(), "1 ro / 104857600\n");
+    assert_eq!(privileged.success(), "1 rw / 104857600\n");
     missing.refused(125, &["ENOENT", "make it first, in each of these hierarchies: ", "memory"]);
 }
 
