@@ -81,9 +81,9 @@ ci:
 manual:
     cargo run --quiet --example manual -- {{target}}/dist
 
-# target/lesson.html: the lesson, for the printer
-lesson:
-    tests/manual/print
+# target/lesson.html: the lesson, for the printer; with --questions, without the answers
+lesson *ARGS:
+    tests/manual/print {{ARGS}}
 
 # PREFIX/bin/mydocker, its man pages and its completions
 install PREFIX="/usr/local":

@@ -261,7 +261,11 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
     let open = |file| record.dir.open_plain(file, OpenFlags::NONE);
     // Between two names of a file there is a moment without `log`; and a keeper may have been killed in it.
     let Some(log) = if_there(open(LOG))?.map_or_else(|| if_there(open(OLD)), |log| Ok(Some(log)))? else {
-        return Err(Error::refused("it keeps no log:", name.to_bytes(), "only run -d does, without --log"));
+        return Err(Error::refused(
+            "it keeps no log:",
+            name.to_bytes(),
+            "only run -d does; with --log its output is in that FILE",
+        ));
     };
     let mut log = Reader::new(log)?;
     // It may have been `log` a moment ago.
@@ -269,6 +273,7 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
     // The older half may be damaged, and the newer one not.
     let mut damage = Ok(());
+    let mut may_warn_at = 0;
     if let Some(tail) = view.tail {
         if let Some(old) = &mut old {
             damage = printer.count(old);
@@ -295,8 +300,13 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
             }
             if log.inode != last {
                 printer.end_line()?;
-                let what = "it has written faster than this reads: lines may be missing:";
-                sys::say(Error::refused(what, name.to_bytes(), ""));
+                // At most once in ten seconds, or the terminal shows little else.
+                let now = sys::monotonic();
+                if now >= may_warn_at {
+                    may_warn_at = now + 10_000_000;
+                    let what = "it has written faster than this reads: lines may be missing:";
+                    sys::say(Error::refused(what, name.to_bytes(), ""));
+                }
                 if log.inode != next {
                     printer.print_all(&mut log)?;
                 }

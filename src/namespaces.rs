@@ -22,7 +22,7 @@ impl ParentStep for AdoptOrphans {
 }
 
 step! {
-    /// Lets nobody look into this process and the child: a container with --pid host could.
+    /// Lets nobody look into this process and the child: without this a container with --pid host could.
     ///
     /// Their working directory, their root and their open files are the host's (proc_pid_fd(5)). execve makes the command
     /// dumpable again. In a user namespace the files in /proc of a process that is not dumpable are not its owner's, who has to
@@ -354,7 +354,7 @@ pub fn enter(namespace: &Fd, word: &CStr, kind: CloneFlags) -> Result<()> {
     })
 }
 
-const ONLY_ITS_ROOT: &str = "only root of its user namespace may join it, as mydocker exec does";
+const ONLY_ITS_ROOT: &str = "without root no other container may join it; mydocker exec runs a command in it";
 
 fn explain_end(error: Error) -> Error {
     error.hint_for(&[

@@ -209,7 +209,7 @@ impl ParentStep for StartTimer {
 }
 
 step! {
-    /// Leads a session and a process group of its own: no signal from inside reaches the caller's.
+    /// Leads a session and a process group of its own: no signal from inside reaches the caller's group.
     ///
     /// kill(2) of the group that one is in knows no namespaces. The caller's terminal sends the signals of its keys to mydocker
     /// alone, which passes them on: a group of its own in the caller's session would have to be in the terminal's foreground

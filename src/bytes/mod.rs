@@ -9,6 +9,6 @@ mod put;
 mod split;
 
 pub use address::{Address, Subnet, parse_v6};
-pub use number::{Malformed, Set, cpus, decimal, hexadecimal, list, size};
+pub use number::{Malformed, Set, cpus, decimal, fingerprint, hexadecimal, list, size};
 pub use put::{FixedBytes, Put, Sink, commands_a_terminal, to_decimal};
 pub use split::{Parts, below, c_string, clean_path, field, has_part, path_in, position, split, split_once, words};

@@ -38,6 +38,12 @@ pub fn hexadecimal(bytes: &[u8]) -> Option<u64> {
     bytes.iter().try_fold(0u64, |n, digit| Some(n.checked_mul(16)? | u64::from(char::from(*digit).to_digit(16)?)))
 }
 
+/// A number for a text, FNV-1a of 64 bits: two texts hardly ever have the same one.
+pub fn fingerprint(text: &[u8]) -> u64 {
+    text.iter()
+        .fold(0xcbf2_9ce4_8422_2325, |number: u64, byte| (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// Parses a size in bytes as docker writes it: a decimal number, which may have a fraction, with an optional unit
 /// `b k m g t`, in either case, in powers of 1024, and after that `b` or `ib`, as in `100MB`. The largest size is `i64::MAX`,
 /// which is the largest that the kernel stores.

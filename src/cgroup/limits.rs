@@ -39,7 +39,7 @@ pub fn v1(
                 let path = bytes::c_string(&[parent.to_bytes(), b"/", file.to_bytes()]);
                 let mut buffer = [0u8; 4096];
                 let read = hierarchy.top.read(path, &mut buffer);
-                let hint = "make the cgroup of --cgroup-parent in the hierarchy of cpuset, too";
+                let hint = "as root, make the cgroup of --cgroup-parent in the hierarchy of cpuset, too";
                 read.map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)])).map(|list| &*list.trim_ascii().to_vec().leak())
             }
         };
@@ -152,7 +152,7 @@ impl Setting {
                 "the controller is not available in this cgroup"
             }
         } else if is_list && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV]) {
-            "not among the CPUs or memory nodes that the parent cgroup has"
+            "not among the CPUs or memory nodes of the parent cgroup; a new one has none before root writes them"
         } else if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
             "more than the parent cgroup's own quota allows"
         } else {

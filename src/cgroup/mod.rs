@@ -142,7 +142,9 @@ pub fn find_groups(
         return Ok(());
     }
     // By its name it can be paused.
-    let limited = all;
+    let limited = Controllers::that_are(&|controller| {
+        all.has(controller) && (controller != Controller::Pids || limits.pids.is_some())
+    });
     let with_freezer = spec.name.is_some();
     if with_freezer {
         all = Controllers::that_are(&|controller| all.has(controller) || controller == Controller::Freezer);
@@ -175,7 +177,7 @@ pub fn find_groups(
             let above = if path.as_bytes().starts_with(b"/") { b"" } else { hierarchy.callers.to_bytes() };
             hierarchy::below_top(&[above, path.as_bytes()])
         });
-        // Where it holds no limit, and can only be paused, the parent that the user has named need not exist.
+        // Where it holds no limit, and is only paused or counted, the parent that the user has named need not exist.
         let is_limited = (needed & limited) != Controllers::NONE;
         let parent = parent.filter(|parent| is_limited || hierarchy.top.has(parent).unwrap_or(false));
         if spec.cgroup_parent.is_some() && parent.is_none() && !in_each {

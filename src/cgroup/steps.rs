@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 step! {
-    /// Opens the cgroup that its own is created in.
+    /// Opens the parent of the container's cgroup.
     pub struct OpenParentCgroup {
         /// The group that is to be created there.
         pub group: &'static Group,

@@ -272,7 +272,7 @@ options! {
             "memory plus swap; max or -1 lifts it"
             => |request, word| request.limits.swap = Some(word);
         memory_reservation: "--memory-reservation" One("BYTES")
-            "memory that is taken from it last when the host has too little"
+            "memory that the host reclaims last when it runs short"
             => |request, word| request.limits.reservation = Some(word);
         cpu_shares: "-c, --cpu-shares" One("N")
             "weight against other cgroups; default 2048"
@@ -296,7 +296,7 @@ options! {
             "processes and threads; max or -1 lifts it"
             => |request, word| request.limits.pids = Some(word);
         no_limits: "--no-limits" Switch
-            "none of these limits, and no cgroup"
+            "no limits, and no cgroup"
             => |request, _| request.limits.none = true;
         cgroup_parent: "--cgroup-parent" One("PATH")
             "where its cgroups are made: absolute, or relative to the caller's cgroup"
@@ -305,7 +305,7 @@ options! {
                 request.spec.cgroup_parent = Some(word);
             };
         name: "--name" One("NAME")
-            "its name in ps, of its cgroups, and its hostname"
+            "its name in ps, its hostname, and in the name of its cgroups"
             => |request, word| {
                 cgroup::check_name(word)?;
                 request.spec.name = Some(word);
@@ -317,10 +317,10 @@ options! {
             "write its pid on this host to FILE"
             => |request, word| request.spec.pid_file = Some(path(word));
         cidfile: "--cidfile" One("FILE")
-            "write its name to FILE, which is not to exist; without --name and -d, mydocker's pid"
+            "write its name to FILE, which must not exist; without --name and -d, mydocker's pid"
             => |request, word| request.spec.cid_file = Some(path(word));
         timeout: "--timeout" One("SECONDS")
-            "end it by SIGKILL after so long, with status 137"
+            "kill it after SECONDS, with status 137"
             => |request, word| {
                 let Some(seconds) = number(word, u32::MAX) else {
                     return Err(Error::usage("--timeout is a whole number of seconds", word.as_bytes()));
@@ -328,7 +328,7 @@ options! {
                 request.spec.timeout = Some(seconds).filter(|seconds| *seconds > 0);
             };
         stop_signal: "--stop-signal" One("SIGNAL")
-            "what stop sends it, such as QUIT; default TERM"
+            "the signal that stop sends, such as QUIT; default TERM"
             => |request, word| request.spec.stop_signal = Some(signals::to_stop_with(word)?);
     }
     "Root" {
@@ -383,13 +383,13 @@ options! {
     }
     "Process" {
         entrypoint: "--entrypoint" One("CMD")
-            "a word in front of COMMAND, which may then be left out"
+            "a word before COMMAND; put -- before options of CMD"
             => |request, word| request.entrypoint = Some(word);
         tty: "-t, --tty" Switch exec(takes)
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch exec(takes)
-            "with run -d: stdin is a FIFO in its record; without -d it always passes through"
+            "stdin always passes through; run -d makes it a FIFO in its record"
             => |request, _| request.spec.interactive = true;
         detach: "-d, --detach" Switch
             "run it in the background, and print its name"
@@ -402,7 +402,7 @@ options! {
                 file => LogTo::File(path(file)),
             };
         log_size: "--log-size" One("BYTES")
-            "with -d: how long its log may get; default 10m"
+            "with -d: the maximum size of its log; default 10m"
             => |request, word| {
                 let size = limits::size("--log-size", word)?;
                 if size < log::LEAST {
@@ -414,7 +414,7 @@ options! {
             "set a variable; K alone keeps the caller's value"
             => |request, words| request.spec.env = words;
         unsetenv: "--unsetenv" Many("NAME")
-            "leave out a variable of the caller's, or a default one"
+            "remove a variable of the caller's, or a default one"
             => |request, words| {
                 if let Some(word) = words.iter().find(|word| word.contains('=')) {
                     return Err(Error::usage("--unsetenv takes a NAME, not", word.as_bytes()));
@@ -428,7 +428,7 @@ options! {
                 Ok(())
             })?;
         workdir: "-w, --workdir" One("DIR") exec(takes, joins)
-            "working directory; run makes one that is missing in a root of its own"
+            "working directory; in a root of its own run creates it"
             => |request, word| request.spec.workdir = Some(path(word));
         user: "-u, --user" One("USER[:GROUP]") exec(takes, joins)
             "the user to run as: ids, or names from the container's files"
@@ -439,10 +439,10 @@ options! {
                 request.spec.user = Some(word);
             };
         group_add: "--group-add" Many("GROUP") exec(joins)
-            "a group beside those of the user: an id or a name"
+            "a further group: an id or a name"
             => |request, words| request.spec.groups = words;
         umask: "--umask" One("MODE") exec(joins)
-            "the bits that its new files do not get, such as 027"
+            "permissions that its new files do not get, such as 027"
             => |request, word| {
                 let is_mode = word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit());
                 let mode = u32::from_str_radix(word, 8).ok().filter(|mode| is_mode && *mode <= 0o777);
@@ -452,7 +452,7 @@ options! {
                 request.spec.umask = Some(mode);
             };
         oom_score_adj: "--oom-score-adj" One("N") exec(joins)
-            "from -1000 to 1000, how soon it is killed for want of memory"
+            "from -1000 to 1000: how soon the kernel kills it if memory runs out"
             => |request, word| {
                 if number(word.strip_prefix("-").unwrap_or(word), 1000).is_none() {
                     return Err(Error::usage("--oom-score-adj is a number from -1000 to 1000", word.as_bytes()));
@@ -469,7 +469,7 @@ options! {
                 Ok(())
             })?;
         preserve_fds: "--preserve-fds" One("N") exec(takes)
-            "pass it the N descriptors from 3 on, beside the three streams"
+            "pass it N descriptors from 3 on, too"
             => |request, word| {
                 let Some(count) = number(word, MOST_PASSED) else {
                     return Err(Error::usage("--preserve-fds is how many descriptors, such as 1", word.as_bytes()));
@@ -526,7 +526,7 @@ options! {
                 Ok(())
             })?;
         sysctl: "--sysctl" Many("NAME=VALUE")
-            "set what is its own: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*"
+            "set a parameter of its own: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*"
             => |request, words| each(request, words, |request, word| {
                 request.spec.sysctls.push(sysctl::parse(word)?);
                 Ok(())
@@ -589,7 +589,7 @@ options! {
                 other => return Err(Error::usage("--dry-run takes =sh, not", other.as_bytes())),
             });
         step: "--step" Switch
-            "stop before each step; say where to look"
+            "stop before each step, and suggest where to look"
             => |request, _| request.step = true;
         stats: "--stats" Optional("json|FILE")
             "print what it used at the end: as text, as JSON, or to FILE"

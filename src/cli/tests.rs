@@ -164,7 +164,7 @@ fn wrong_values() {
             "--network bridges",
             "--network takes none, host, bridge[:NAME][,forward], slirp4netns, pasta, container:NAME or ns:PATH, not: \"bridges\": a network of its own is bridge:NAME",
         ),
-        ("--ip 10.88.0.2", "this needs --network bridge: \"10.88.0.2\""),
+        ("--ip 10.88.0.2", "--subnet, --ip and --mac-address need --network bridge: \"10.88.0.2\""),
         (
             "--network bridge --mac-address 03:42:00:00:00:07",
             "--mac-address is six bytes, the first of them even, such as 02:42:00:00:00:07, not: \"03:42:00:00:00:07\"",

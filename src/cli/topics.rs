@@ -50,8 +50,8 @@ of one file, a static busybox:
     mydocker run --rootfs root -t /bin/sh
 
 In a root of its own the container has its own /proc, /sys, /dev and /dev/shm,
-and /etc/hosts, hostname and resolv.conf. -v SRC:DST[:ro] shows a file or a
-directory of the host in it, --tmpfs DST memory.
+and /etc/hosts, hostname and resolv.conf: what it writes to these three is lost.
+-v SRC:DST[:ro] shows a file or a directory of the host in it, --tmpfs memory.
 ",
     },
     Topic {

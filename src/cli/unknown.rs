@@ -50,11 +50,11 @@ until: head or sed ends what is printed
 /// Commands of docker's, and what to do instead.
 const COMMANDS: &str = "\
 attach: mydocker logs -f NAME; with run -d -i its stdin is the FIFO of that name in its record
-top: mydocker exec NAME ps, or mydocker stats NAME
-cp: cp works in the folder that --rootfs names; mydocker exec NAME cat FILE prints any
+top: mydocker exec NAME ps; where it has no ps, pgrep -a --ns PID, with the PID of mydocker ps
+cp: cp works in the folder that --rootfs names, and in that of a -v; elsewhere mydocker exec NAME sh -c 'cat >FILE' <FILE
 commit export save: copy the folder that --rootfs names: cp -a, or tar
 diff: compare the folder that --rootfs names with a copy
-container: leave it out
+container: leave it out: mydocker help COMMAND
 inspect: mydocker ps -a --json; pgrep -af 'name[ =]NAME' prints how one with --name was started
 delete remove: mydocker rm
 down: mydocker rm -f NAME..
@@ -65,12 +65,13 @@ bake build builder buildx history image images import load init login logout man
 start restart rename update: mydocker rm -f NAME, and run it again
 network: the first run --network bridge:NAME --subnet 10.99.0.0/16 makes it, and the last one removes it
 volume: -v FOLDER:DST is an option of run: mkdir makes one
-compose create up: a line for each: mydocker run -d --name NAME COMMAND
+compose up: a line for each: mydocker run -d --name NAME COMMAND
+create: mydocker run -d --name NAME COMMAND makes it and starts it
 list ls port: mydocker ps
 events: mydocker ps; mydocker wait NAME
 node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
 context: ssh HOST mydocker ..
-info system: mydocker check says what this host offers; mydocker ps -aq lists all containers
+df info system: mydocker check says what this host offers, mydocker ps -aq lists all containers
 config secret: -v FILE:/run/secrets/NAME:ro is an option of run
 pod: run --network container:NAME shares its network
 ";

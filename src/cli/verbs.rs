@@ -32,8 +32,8 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS]",
         help: "Lists the containers that have a name.",
         rows: &[
-            row("-a, --all", Value::Switch, "", "those that have ended, too"),
-            row("-q, --quiet", Value::Switch, "", "the names alone"),
+            row("-a, --all", Value::Switch, "", "also those that have ended"),
+            row("-q, --quiet", Value::Switch, "", "only the names"),
             JSON,
             row("-f, --filter", Value::Many, "KEY=WORD", "only those of name=PART, or status=WORD"),
             STATE,
@@ -43,11 +43,11 @@ pub static VERBS: &[Verb] = &[
     Verb {
         name: "logs",
         usage: "[OPTIONS] NAME",
-        help: "Prints what a container has written that was started with -d.",
+        help: "Prints the output of a container that was started with -d.",
         rows: &[
-            row("-f, --follow", Value::Switch, "", "go on until it ends"),
-            row("-n, --tail", Value::One, "N", "the last N lines alone"),
-            row("--since", Value::One, "TIME", "only what came after it: a date, or how long ago: 90s, 1h30m, 2d"),
+            row("-f, --follow", Value::Switch, "", "wait for more until it ends"),
+            row("-n, --tail", Value::One, "N", "only the last N lines"),
+            row("--since", Value::One, "TIME", "only what came later: a date, or how long ago: 90s, 1h30m, 2d"),
             row("-t, --timestamps", Value::Switch, "", "each line with its time"),
             STATE,
         ],
@@ -63,10 +63,15 @@ pub static VERBS: &[Verb] = &[
     Verb {
         name: "stop",
         usage: "[OPTIONS] NAME...",
-        help: "Ends containers by SIGTERM; those that go on, by SIGKILL.",
+        help: "Sends containers SIGTERM and, if they do not end, SIGKILL.",
         rows: &[
-            row("-s, --signal", Value::One, "SIGNAL", "instead of that, or of the one of --stop-signal"),
-            row("-t, --time, --timeout", Value::One, "SECONDS", "how long they have; default 10; -1: no end"),
+            row("-s, --signal", Value::One, "SIGNAL", "instead of SIGTERM, or of run --stop-signal"),
+            row(
+                "-t, --time, --timeout",
+                Value::One,
+                "SECONDS",
+                "how long it waits before SIGKILL; default 10; -1: for ever",
+            ),
             STATE,
         ],
         act: Act::Stop,
@@ -81,14 +86,14 @@ pub static VERBS: &[Verb] = &[
     Verb {
         name: "pause",
         usage: "[OPTIONS] NAME...",
-        help: "Stops all processes of containers, by the freezer of their cgroup.",
+        help: "Freezes all processes of containers.",
         rows: &[STATE],
         act: Act::Pause,
     },
     Verb {
         name: "unpause",
         usage: "[OPTIONS] NAME...",
-        help: "Lets containers go on that are paused.",
+        help: "Resumes paused containers.",
         rows: &[STATE],
         act: Act::Unpause,
     },
@@ -96,7 +101,7 @@ pub static VERBS: &[Verb] = &[
         name: "stats",
         usage: "[OPTIONS] NAME",
         help: "Prints what a container uses, every second until it ends.",
-        rows: &[row("--no-stream", Value::Switch, "", "once"), JSON, STATE],
+        rows: &[row("--no-stream", Value::Switch, "", "print once"), JSON, STATE],
         act: Act::Stats,
     },
     Verb {
@@ -104,7 +109,7 @@ pub static VERBS: &[Verb] = &[
         usage: "[OPTIONS] NAME...",
         help: "Removes the records of containers that have ended.",
         rows: &[
-            row("-f, --force", Value::Switch, "", "ends those that run, by SIGKILL; one that is missing is no error"),
+            row("-f, --force", Value::Switch, "", "kill those that run; a missing one is no error"),
             row("-v, --volumes", Value::Switch, "", "accepted for compatibility"),
             STATE,
         ],

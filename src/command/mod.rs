@@ -211,7 +211,7 @@ impl ParentStep for MakePipes {
 }
 
 step! {
-    /// Sends the command: the limits hold, and it may go on.
+    /// Sends the command: the limits hold, and the child may go on.
     pub struct SendCommand {
         /// The words, each with a NUL after it.
         pub words: &'static [u8],

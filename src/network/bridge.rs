@@ -10,7 +10,7 @@ use crate::error::{Errno, Error, Result};
 use crate::spec::BridgeWanted;
 use crate::step::{Child, ChildStep, Parent, ParentStep, Slot};
 use crate::sys::netlink::{ACK, attribute};
-use crate::sys::{self, Fd, Lock, NetlinkFamily, Requests, record};
+use crate::sys::{self, Fd, Lock, NetlinkFamily, Pid, Requests, record};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -355,6 +355,8 @@ step! {
         pub bridge: &'static Bridge,
         /// The address of the container, if one is given.
         pub address: Option<Address>,
+        /// Its name, if it has one.
+        pub name: Option<&'static str>,
         /// Its hardware address, likewise.
         pub mac: Option<[u8; 6]>,
     }
@@ -365,25 +367,21 @@ impl ParentStep for ConnectToBridge {
         let Some(pid) = parent.pid else { return Ok(()) };
         let subnet = self.bridge.subnet;
         let index = self.bridge.index.unwrap_or(parent.bridge);
-        // Those who start at the same time try different addresses first, for their pids differ.
-        let first = if parent.child.is_rehearsal { 0 } else { pid.0 as u32 };
-        let (mut tried, mut waited, mut has_removed) = (0, 0, false);
+        // A container with a name tries the same address each time, for whoever has looked up its name keeps that. Others that start
+        // at the same time try different ones, for their pids differ.
+        let first = match self.name {
+            _ if parent.child.is_rehearsal => 0,
+            Some(name) => bytes::fingerprint(name.as_bytes()) as u32,
+            None => pid.0 as u32,
+        };
+        let mut tried = 0;
         let address = loop {
             let address = self.address.unwrap_or(subnet.address(first.wrapping_add(tried)));
-            match self.connect(index, address, pid.0 as u32) {
+            let is_its_own = tried == 0 && (self.address.is_some() || self.name.is_some());
+            let connect = if is_its_own { Self::connect_once_free } else { Self::connect };
+            match connect(self, index, address, pid) {
                 Ok(()) => break address,
                 Err(e) if e.is(Errno::EEXIST) && self.address.is_none() && tried < subnet.room() => tried += 1,
-                // The network of one that has ended goes a moment later.
-                Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && waited < WAIT_AT_MOST => {
-                    sys::nanosleep(10_000_000)?;
-                    waited += 1;
-                }
-                // A connection that its server has closed, and its client does not acknowledge any more, holds a network for some 100
-                // seconds longer. Whoever has the address starts, or masquerades it.
-                Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && !has_removed && !is_used(address)? => {
-                    has_removed = true;
-                    self.bridge.delete_end(address).map_err(|_| e)?;
-                }
                 Err(e) if e.is(Errno::EEXIST) => {
                     let hint = match self.address {
                         Some(_) => who_has(parent, address),
@@ -426,7 +424,32 @@ fn is_used(address: Address) -> Result<bool> {
 }
 
 impl ConnectToBridge {
-    fn connect(&self, bridge: u32, address: Address, pid: u32) -> Result<()> {
+    /// With an address that the container is to have: whoever had it may just have ended.
+    fn connect_once_free(&self, bridge: u32, address: Address, pid: Pid) -> Result<()> {
+        let (mut waited, mut has_removed) = (0, false);
+        loop {
+            match self.connect(bridge, address, pid) {
+                // Another container has the same first address.
+                Err(e) if e.is(Errno::EEXIST) && self.address.is_none() && filter::is_masqueraded(address)? => {
+                    return Err(e);
+                }
+                // The network of one that has ended goes a moment later.
+                Err(e) if e.is(Errno::EEXIST) && waited < WAIT_AT_MOST => {
+                    sys::nanosleep(10_000_000)?;
+                    waited += 1;
+                }
+                // A connection that its server has closed, and its client does not acknowledge any more, holds a network for some 100
+                // seconds longer. Whoever has the address starts, or masquerades it.
+                Err(e) if e.is(Errno::EEXIST) && !has_removed && !is_used(address)? => {
+                    has_removed = true;
+                    self.bridge.delete_end(address).map_err(|_| e)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn connect(&self, bridge: u32, address: Address, pid: Pid) -> Result<()> {
         let mut requests = Requests::default();
         requests.begin(libc::RTM_NEWLINK, CREATE, &[&link(0, UP)]);
         requests.attribute(libc::IFLA_IFNAME, &with_nul(&host_end(address)));
@@ -441,7 +464,7 @@ impl ConnectToBridge {
         requests.extend(&link(0, 0));
         requests.attribute(libc::IFLA_IFNAME, b"eth0\0");
         requests.attribute(libc::IFLA_ADDRESS, &self.mac.unwrap_or(hardware_address(address)));
-        requests.attribute(libc::IFLA_NET_NS_PID, &pid.to_ne_bytes());
+        requests.attribute(libc::IFLA_NET_NS_PID, &pid.0.to_ne_bytes());
         requests.end_attribute(peer);
         requests.end_attribute(data);
         requests.end_attribute(info);
@@ -498,7 +521,7 @@ step! {
 
 impl ParentStep for SayNotForwarded {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let hint = "the container reaches it and others on the bridge, and nothing outside: --network bridge,forward";
+        let hint = "the container reaches it and others on the bridge, and nothing outside; --network bridge,forward changes that";
         parent.warn(Error::refused("this host forwards no packets", b"", hint));
         Ok(())
     }

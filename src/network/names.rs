@@ -67,11 +67,8 @@ fn make_both(records: &Dir, bridge: &CStr, text: &[u8], words: &[u8]) -> Result<
 type Own = (Dir, &'static CStr, bool);
 
 fn make_own(folder: &Dir, text: &[u8], words: &[u8]) -> Result<Own> {
-    // FNV-1a, of 64 bits: two texts of one host hardly ever have the same number.
-    let number = text
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |number: u64, byte| (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
-    let mut name = bytes::to_decimal(number);
+    // Two texts of one host hardly ever have the same number.
+    let mut name = bytes::to_decimal(bytes::fingerprint(text));
     let is_apart = have_one_of(&read(folder, NAMES)?, words);
     if is_apart {
         name.put(b"-");

@@ -2,7 +2,7 @@
 //! ordinary users too.
 
 use crate::bytes;
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::spec::Network;
 use crate::step::{Parent, ParentStep};
 use crate::streams;
@@ -18,10 +18,16 @@ pub fn check(network: Network) -> Result<()> {
         Network::Pasta => (PASTA, "it is looked for there alone: install the package passt"),
         _ => (SLIRP, "it is looked for there alone: install the package slirp4netns"),
     };
-    match sys::is_executable(program) {
-        true => Ok(()),
-        false => Err(Error::refused("there is no", program.to_bytes(), hint)),
+    if !sys::is_executable(program) {
+        return Err(Error::refused("there is no", program.to_bytes(), hint));
     }
+    // Both open it, and say nothing where mydocker could read it.
+    sys::open(c"/dev/net/tun", OpenFlags::RDWR).map(drop).map_err(|e| {
+        e.hint_for(&[
+            (Errno::EACCES, "users need its mode to be 666: chmod 666 /dev/net/tun"),
+            (Errno::ENOENT, "modprobe tun"),
+        ])
+    })
 }
 
 step! {
@@ -167,8 +173,7 @@ fn leave_mounts() -> Result<()> {
 fn await_start(parent: &mut Parent, ready: Fd, tell: Fd, program: &CStr) -> Result<()> {
     drop(tell);
     if parent.await_ready(ready.borrow(), false)? && sys::read(ready.borrow(), &mut [0])? == 0 && !record::is_on() {
-        let hint = "it says why when it is started by hand; it needs /dev/net/tun, for ordinary users with mode 666, \
-                    and pasta a default route of the host";
+        let hint = "it says why when it is started by hand; pasta needs a default route of the host";
         return Err(Error::refused("it has ended at once:", program.to_bytes(), hint));
     }
     Ok(())

@@ -54,7 +54,7 @@ pub fn parse(word: &'static str) -> Result<Network> {
 pub fn bridge_of<'a>(spec: &'a mut Spec, word: &str) -> Result<&'a mut BridgeWanted> {
     match &mut spec.network {
         Network::Bridge(wanted) => Ok(wanted),
-        _ => Err(Error::usage("this needs --network bridge", word.as_bytes())),
+        _ => Err(Error::usage("--subnet, --ip and --mac-address need --network bridge", word.as_bytes())),
     }
 }
 

@@ -93,7 +93,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         if bridge.index.is_none() {
             steps.add(MakeBridge { bridge });
         }
-        steps.add(ConnectToBridge { bridge, address: wanted.address, mac: wanted.mac });
+        steps.add(ConnectToBridge { bridge, address: wanted.address, name: spec.name, mac: wanted.mac });
         steps.add(Masquerade { bridge });
         if parts.names.is_some() {
             steps.add(TellNames { bridge, words: names::words(spec) });

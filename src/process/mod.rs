@@ -128,6 +128,10 @@ pub fn carry_out(
     let ended = supervisor.end(parent, kill);
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
+    if let Some(line) = &memory {
+        // Nobody reads the stderr of a keeper, and a container that is started again shows nothing of it.
+        supervisor.note(&[line]);
+    }
     let orphans = supervisor.end_orphans();
     // Close our copies, or recvmsg never sees the end.
     drop((parent.pipes.input_send.take(), parent.pipes.undo_send.take()));

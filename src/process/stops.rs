@@ -7,8 +7,9 @@ use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
 use crate::signals;
 use crate::step::Stop;
-use crate::sys::{self, Fd, OpenFlags, Pid, Poll, Ready, SharedWords};
+use crate::sys::{self, CloneFlags, Fd, OpenFlags, Pid, Poll, Ready, SharedWords};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// The terminal, and the state that both processes share.
 pub struct Stops {
@@ -18,6 +19,10 @@ pub struct Stops {
     shared: SharedWords,
     /// The container's groups.
     groups: &'static [&'static Group],
+    /// The command that enters its namespaces, without the pid,
+    enter: Vec<u8>,
+    /// and whether it takes a program of another root.
+    has_own_root: bool,
     /// The steps of each process, with their calls.
     rehearsal: &'static Rehearsal,
 }
@@ -38,11 +43,30 @@ impl Stops {
         // A signal must not end mydocker between two stops: it could not undo what has been done.
         sys::set_signal_mask(signals::BLOCKED)?;
         let terminal = sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint("--step needs a terminal"))?;
+        let mut enter = b"nsenter".to_vec();
+        let flags = plan.parts.namespaces;
+        if flags.has(CloneFlags::NEWUSER) {
+            // A user may enter what belongs to this user namespace, and not what is the host's.
+            for (flag, option) in [
+                (CloneFlags::NEWUSER, " --preserve-credentials -U"),
+                (CloneFlags::NEWNS, " -m"),
+                (CloneFlags::NEWUTS, " -u"),
+                (CloneFlags::NEWIPC, " -i"),
+                (CloneFlags::NEWNET, " -n"),
+                (CloneFlags::NEWPID, " -p"),
+            ] {
+                enter.put(if flags.has(flag) { option.as_bytes() } else { b"" });
+            }
+        } else {
+            enter.put(b" -a");
+        }
         let stops = Stops {
             terminal,
             signals: sys::signalfd(signals::ENDING)?,
             shared: SharedWords::map()?,
             groups: &plan.parts.groups,
+            enter,
+            has_own_root: plan.spec.has_own_root(),
             rehearsal,
         };
         Ok(Box::leak(Box::new(stops)))
@@ -66,8 +90,13 @@ impl Stops {
         if pid != 0 {
             out.put(b"\r\n  look: ls -l /proc/");
             out.put_decimal(pid as u64);
-            out.put(b"/ns; nsenter -a -t ");
+            out.put(b"/ns; ");
+            out.put(&self.enter);
+            out.put(b" -t ");
             out.put_decimal(pid as u64);
+            if self.has_own_root {
+                out.put(b" PROGRAM");
+            }
             for group in self.groups {
                 if let Some(path) = group.path
                     && sys::exists(path)
@@ -104,8 +133,10 @@ impl Stops {
                 (0, _) | (_, b'q' | 3 | 4) => return Ok(QUIT),
                 (_, b'c') => return Ok(GO_ON),
                 (_, b'\n' | b'\r') => return Ok(0),
-                // No answer: it is shown again.
-                _ => {}
+                _ => {
+                    out.clear();
+                    out.put(b"\r\nNot understood. [Enter: do it, c: on to the end, q: undo and quit] ");
+                }
             }
         }
     }

@@ -427,18 +427,22 @@ impl Supervisor {
 
     /// Says what the container has lost.
     fn miss(&mut self, what: &'static str) {
-        match &mut self.log {
-            Some(log) => {
-                let mut line = FixedBytes::new();
-                for part in ["mydocker: ", what, "\n"] {
-                    line.put(part.as_bytes());
-                }
-                // Without room the loss is the log's.
-                let _ = log.note(&line);
-            }
+        if !self.note(&[b"mydocker: ", what.as_bytes(), b"\n"]) {
             // Where nobody reads, it is said at the end: until then the signals are needed.
-            None => self.warning = sys::say_now(Error::refused(what, b"", "")).err().or(self.warning),
+            self.warning = sys::say_now(Error::refused(what, b"", "")).err().or(self.warning);
         }
+    }
+
+    /// Writes a line into the log, if there is one.
+    pub fn note(&mut self, parts: &[&[u8]]) -> bool {
+        let Some(log) = &mut self.log else { return false };
+        let mut line = FixedBytes::new();
+        for part in parts {
+            line.put(part);
+        }
+        // Without room the loss is the log's.
+        let _ = log.note(&line);
+        true
     }
 
     /// Whether what is in the error pipe comes from the child alone. Others can write to the pipe of a process that is in the

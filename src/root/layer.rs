@@ -188,7 +188,7 @@ impl ChildStep for MountLayer {
             }
             Err(e) if e.is(Errno::ENODEV) => Err(e.with_hint("this kernel has no overlay: modprobe overlay")),
             Err(e) if e.is(Errno::EINVAL) && layer.in_userns => Err(e.with_hint(
-                "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /",
+                "in a user namespace no overlay can be on a folder with mounts of the host below it, such as /: use --rootfs DIR",
             )),
             Err(e) if e.is(Errno::EINVAL) => Err(e.with_hint(
                 "the kernel takes no overlay on this filesystem, as on two overlays: use a copy of the folder on another one",

@@ -59,7 +59,7 @@ pub fn folder(
             Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
                 found = Err(e.with_hint(match is_only {
                     true => OTHER_FOLDER,
-                    false => "no record can be kept: mkdir /run (or mount -t tmpfs tmpfs /run), or name a folder with --state DIR",
+                    false => "no record can be kept, nor in /run: mkdir /run (or mount -t tmpfs tmpfs /run), or name a folder with --state DIR",
                 }))
             }
             Err(_) => {}
@@ -171,7 +171,7 @@ fn create(folder: &Dir, name: &'static CStr, keeper: [u64; 3]) -> Result<Dir> {
                     return Err(Error::refused("a container of this name is already running:", name.to_bytes(), hint));
                 }
                 Some(record) if record.is_detached() => {
-                    let hint = "mydocker rm removes its record";
+                    let hint = "mydocker rm removes its record, and rm -f whatever there is, if anything";
                     return Err(Error::refused("a container of this name has run:", name.to_bytes(), hint));
                 }
                 // A mydocker in the foreground that was killed has left it.

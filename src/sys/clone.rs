@@ -135,7 +135,7 @@ pub(super) fn explain(error: Error) -> Error {
     error.hint_for(&[
         (
             Errno::EPERM,
-            "making namespaces needs root (CAP_SYS_ADMIN), or a user namespace, which --userns host forbids",
+            "this needs CAP_SYS_ADMIN: without root leave out --userns host; in a container start that one with --privileged",
         ),
         (Errno::EINVAL, "this kernel lacks one of these namespaces"),
         (Errno::EAGAIN, "a limit on processes is reached (RLIMIT_NPROC, pids.max)"),

@@ -194,6 +194,11 @@ pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<
         // SAFETY: a &CStr is NUL-terminated and outlives the call
         unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about(In(above, path)).map(Fd::own)
     })
+    .map_err(|e| match path.to_bytes() {
+        b"/dev/null" => e.hint_for(&[(Errno::ENOENT, "mknod -m 666 /dev/null c 1 3")]),
+        name if name.starts_with(b"/proc/self/") => e.hint_for(&[(Errno::ENOENT, NO_PROC)]),
+        _ => e,
+    })
 }
 
 /// openat(2) of a path on the host.
@@ -403,10 +408,7 @@ const NO_PROC: &str = "is /proc mounted?";
 /// Opens a file to read it. What is read from /proc is what the kernel says: where something else is mounted there, or nothing,
 /// whoever made that tree could say what it likes. The first file that is read there tells.
 fn open_to_read(below: Option<&Dir>, path: &CStr) -> Result<Fd> {
-    let file = open_below(below, path, OpenFlags::NONE).map_err(|e| match e.is(Errno::ENOENT) {
-        true if path.to_bytes().starts_with(b"/proc/self/") => e.with_hint(NO_PROC),
-        _ => e,
-    })?;
+    let file = open_below(below, path, OpenFlags::NONE)?;
     if below.is_none() && path.to_bytes().starts_with(b"/proc/") && !HAS_PROC.load(Relaxed) {
         if filesystem(file.borrow())? != magic::PROC {
             return Err(Error::refused("not the kernel's:", path.to_bytes(), NO_PROC));

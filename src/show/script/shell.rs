@@ -135,7 +135,7 @@ exec "$unshare" --cgroup sh -c "$rest" "$0" "$made" "$@""#;
 pub(super) const CLOSE: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 others=
 for file in /proc/self/fd/??*; do [ ! -e "$file" ] || others="$others ${file##*/}>&-"; done
-[ ! "$others" ] || stop "descriptors are open that sh cannot close: in bash exec$others does, before the script""#;
+[ ! "$others" ] || stop "sh cannot close descriptors above 9: in bash, first type: exec$others""#;
 
 /// A line that ends a here-document, and is not in its text.
 pub(super) fn delimiter(text: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use crate::cases::lifecycle::Records;
 use crate::probes::own_mounts::in_own_mounts;
 use crate::support::folder::Folder;
-use crate::support::harness::{Run, mydocker_at, mydocker_file, run, unique_name};
+use crate::support::harness::{Run, mydocker_at, mydocker_file, probe_file, run, unique_name};
 use crate::support::host::tool;
 use crate::support::needs::Needs;
 use crate::support::processes::{
@@ -66,6 +66,21 @@ fn it_is_started_again_after_it_has_failed() {
         records.remove(&name);
         let _ = fs::remove_file(mark.trim_start_matches("MARK="));
     }
+}
+
+case!(why_it_was_killed, Needs::NAMESPACES | Needs::SH | Needs::MEMORY);
+/// What a restart hides from `ps` is in the log, of the first run too.
+fn why_it_was_killed() {
+    let records = Records::new();
+    let name = unique_name();
+    let eat = format!("{} --probe eat {}; exit 3", probe_file().display(), 100 << 20);
+    records.detached(&name, &["-m", "20m", "--restart", "on-failure:1"], &eat);
+    records.call("wait", &[&name]).success();
+    let log = records.call("logs", &[&name]).success();
+    let told =
+        log.lines().filter(|line| line.starts_with("mydocker: out of memory: 1 process was killed; limit 20971520"));
+    assert_eq!(told.count(), 2, "{log}");
+    records.remove(&name);
 }
 
 case!(why_it_is_not_started_again, Needs::NAMESPACES | Needs::SH);

@@ -8,7 +8,7 @@ use crate::probes::own_network::{
 };
 use crate::support::folder::Folder;
 use crate::support::harness::{
-    Run, Running, mydocker, mydocker_at, mydocker_file, probe, probe_words, run, unique_name,
+    Run, Running, mydocker, mydocker_at, mydocker_file, probe, probe_file, probe_words, run, unique_name,
 };
 use crate::support::host::{host, tool};
 use crate::support::needs::Needs;
@@ -487,6 +487,32 @@ probe!("check-again", |_| {
     for _ in 0..10 {
         run(&["--network", "bridge,forward", "--ip", "10.88.0.9"], &probe_words(&["status", "0"])).finish().silent(0);
     }
+    send(other.pid, libc::SIGTERM);
+    drop(other.finish());
+    only_lo();
+});
+
+network_case!(a_name_keeps_its_address, Needs::ROOT | Needs::BRIDGE | Needs::SH, "check-address-of-name");
+/// Whoever has looked up a name keeps the address: it is the same after a restart, and in the next run, unless another one has it.
+probe!("check-address-of-name", |_| {
+    let (records, on_bridge) = (Records::new(), ["--network", "bridge,forward"]);
+    // While it runs the bridge stays.
+    let other = server(&on_bridge, "1");
+    let command = format!("{} --probe address; exit 1", probe_file().display());
+    records.detached("web", &[&on_bridge[..], &["--restart", "on-failure:3"]].concat(), &command);
+    records.call("wait", &["web"]).success();
+    let log = records.call("logs", &["web"]).success();
+    let addresses: BTreeSet<&str> = log.lines().collect();
+    assert_eq!((log.lines().count(), addresses.len()), (4, 1), "{log}");
+    records.remove("web");
+    let address = addresses.first().expect("an address").to_string();
+    let named = |name| records.probe(&[&on_bridge[..], &["--name", name]].concat(), &["address"]).finish().success();
+    assert_eq!(named("web").trim(), address);
+    assert_ne!(named("db").trim(), address);
+    let holder = server(&[&on_bridge[..], &["--ip", &address]].concat(), "1");
+    assert_ne!(named("web").trim(), address);
+    assert_eq!(ask(&format!("{address}:80"), 3).expect("an answer"), "3!");
+    holder.finish().success();
     send(other.pid, libc::SIGTERM);
     drop(other.finish());
     only_lo();
@@ -1140,7 +1166,7 @@ probe!("check-names-as-user", |_| {
     for option in ["--pid", "--ipc", "--network"] {
         let outcome = as_user(probe(&[&base[..], &[option, &of]].concat(), &["status", "0"])).start().reap();
         assert_eq!(outcome.code(), 125, "{option} {outcome:?}");
-        for part in [format!("\"{name}\": "), "only root of its user namespace may join it".into()] {
+        for part in [format!("\"{name}\": "), "without root no other container may join it".into()] {
             assert!(outcome.stderr_text().contains(&part), "{option} {}", outcome.stderr_text());
         }
     }

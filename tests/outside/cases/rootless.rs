@@ -15,7 +15,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
-const USER: u32 = 65534;
+pub const USER: u32 = 65534;
 
 /// mydocker and the probe at paths that every user can read.
 pub struct SharedFiles {
@@ -41,7 +41,7 @@ impl SharedFiles {
     }
 
     /// The same, as an ordinary user.
-    fn as_user(&self, options: &[&str], words: &[&str]) -> Run {
+    pub fn as_user(&self, options: &[&str], words: &[&str]) -> Run {
         self.become_user(self.probe(options, words))
     }
 
@@ -379,11 +379,16 @@ fn a_group_of_v1_is_used() {
         shared_files.in_root(&root, &[&options[..], more].concat(), &words).finish()
     };
     let (confined, privileged) = (seen(&[]), seen(&["--privileged"]));
+    // Where nothing is limited and processes are only counted, none need be there.
+    let counted = shared_files.as_user(&[&options[..], &["--stats"]].concat(), &["status", "0"]).finish();
     // One of the two that it needs is not there: it says in which they are to be.
     let without = format!("/{given}-not");
     let missing = shared_files.as_user(&["--cgroup-parent", &without, "-m", "100m"], &["status", "0"]).finish();
     made.into_iter().for_each(|group| fs::remove_dir(group).expect("nothing is left in it"));
     assert_eq!(outcome.success(), "104857600\n");
+    assert_eq!(counted.code(), 0, "{counted:?}");
+    let told = counted.stderr_text();
+    assert!(told.lines().any(|line| line.starts_with("peak_pids") && line.ends_with("null")), "{told}");
     assert_eq!(confined.success(), "1 ro / 104857600\n");
     assert_eq!(privileged.success(), "1 rw / 104857600\n");
     missing.refused(125, &["ENOENT", "make it first, in each of these hierarchies: ", "memory"]);

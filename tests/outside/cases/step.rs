@@ -1,14 +1,17 @@
 //! `--step`: mydocker stops before each step of the plan, prints what comes and where to look, and continues, to the
 //! end or back.
 
+use crate::cases::rootless::{SharedFiles, USER};
 use crate::support::folder::Folder;
-use crate::support::harness::{probe, probe_words, run, unique_name};
+use crate::support::harness::{Run, probe, probe_words, run, unique_name};
 use crate::support::host::host;
 use crate::support::needs::Needs;
 use crate::support::processes::{children, wait_for_end};
 use crate::support::table::{Step, parse_table};
 use crate::support::user_terminal::{InTerminal, in_terminal};
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 const PROMPT: &str = "q: undo and quit] ";
 
@@ -97,7 +100,7 @@ fn it_stops_before_every_step_of_the_plan() {
 }
 
 case!(what_is_no_answer_does_nothing, Needs::NAMESPACES | Needs::TERMINAL);
-/// The step is shown again, and is not carried out.
+/// It says so, asks again, and does not carry the step out.
 fn what_is_no_answer_does_nothing() {
     let mut inside = in_terminal(probe(&["--step"], &["status", "7"]));
     for (stop, keys) in [&b"?\n"[..], b"help\n", b"\n", b"c\n"].into_iter().enumerate() {
@@ -105,9 +108,11 @@ fn what_is_no_answer_does_nothing() {
         inside.press(keys);
     }
     assert_eq!(inside.running.finish_with_stdin_open().code(), 7);
-    let stops = stops_on(&inside.terminal.screen());
+    let screen = inside.terminal.screen();
+    let stops = stops_on(&screen);
     let numbers: Vec<&str> = stops.iter().filter_map(|(line, _)| line.split(" of ").next()).collect();
-    assert_eq!(numbers, ["parent 1", "parent 1", "parent 1", "parent 2"]);
+    assert_eq!(numbers, ["parent 1", "parent 2"]);
+    assert_eq!(screen.matches("Not understood.").count(), 2);
 }
 
 case!(c_goes_on_to_the_end, Needs::NAMESPACES | Needs::TERMINAL);
@@ -176,7 +181,29 @@ fn a_signal_or_the_end_is_a_q() {
 case!(what_it_points_at_is_there, Needs::NAMESPACES | Needs::TERMINAL | Needs::MEMORY | Needs::MOUNTED);
 fn what_it_points_at_is_there() {
     let name = unique_name();
-    let mut inside = in_terminal(probe(&["--name", &name, "-m", "100m", "--step"], &["status", "0"]));
+    let run = probe(&["--name", &name, "-m", "100m", "--step"], &["status", "0"]);
+    let (namespaces, groups) = look_around(run, &name, None);
+    assert!(namespaces > 5 && groups > 5, "{namespaces} and {groups}");
+}
+
+case!(what_it_points_at_can_be_entered, Needs::ROOT | Needs::USER_NAMESPACES | Needs::TERMINAL | Needs::NSENTER);
+/// A user may not enter what is the host's, such as its cgroup namespace, or its network.
+fn what_it_points_at_can_be_entered() {
+    let (shared_files, name) = (SharedFiles::new(), unique_name());
+    for network in ["none", "host"] {
+        let options = ["--no-limits", "--hostname", &name, "--network", network, "--step"];
+        for (user, run) in
+            [(0, probe(&options, &["status", "0"])), (USER, shared_files.as_user(&options, &["status", "0"]))]
+        {
+            let (namespaces, _) = look_around(run, &name, Some(user));
+            assert!(namespaces > 5, "{namespaces}");
+        }
+    }
+}
+
+/// Follows what each stop points at, and enters its namespaces as `user`: how many namespaces and groups there were.
+fn look_around(run: Run, name: &str, user: Option<u32>) -> (usize, usize) {
+    let mut inside = in_terminal(run);
     let mut stops = 0;
     let (mut namespaces, mut groups) = (0, 0);
     while !has_ended(&inside) {
@@ -192,6 +219,11 @@ fn what_it_points_at_is_there() {
                         let theirs = fs::read_link(format!("{path}/mnt")).expect("its namespaces");
                         assert_ne!(theirs, fs::read_link("/proc/self/ns/mnt").expect("ours"));
                         namespaces += 1;
+                    } else if let Some(user) = user.filter(|_| command.starts_with("nsenter")) {
+                        let entered =
+                            Command::new("sh").args(["-c", &format!("{command} true")]).uid(user).gid(user).output();
+                        let entered = entered.expect("sh");
+                        assert!(entered.status.success(), "{command}: {entered:?}");
                     } else if let Some(word) = command.strip_prefix("ls ") {
                         // A path that contains a blank is still one word of a shell.
                         let path = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')).expect("quotes");
@@ -205,7 +237,7 @@ fn what_it_points_at_is_there() {
         }
     }
     assert_eq!(inside.running.finish_with_stdin_open().code(), 0);
-    assert!(namespaces > 5 && groups > 5, "{namespaces} and {groups}");
+    (namespaces, groups)
 }
 
 case!(with_a_terminal_of_its_own, Needs::NAMESPACES | Needs::TERMINAL);

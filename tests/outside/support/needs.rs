@@ -61,6 +61,8 @@ numbered_needs! {
     TOP,
     PGREP,
     PSTREE,
+    /// The nsenter of util-linux: it has -a.
+    NSENTER,
     TIMEOUT,
     /// The tests run on the host's console: nobody else is disturbed there.
     CONSOLE,
@@ -176,6 +178,7 @@ impl Needs {
             (Needs::TOP, "top"),
             (Needs::PGREP, "pgrep"),
             (Needs::PSTREE, "pstree"),
+            (Needs::NSENTER, "nsenter"),
             (Needs::TIMEOUT, "timeout"),
             (Needs::MKSQUASHFS, "mksquashfs"),
             (Needs::BUSYBOX, "busybox"),
