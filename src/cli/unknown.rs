@@ -50,8 +50,8 @@ until: head or sed ends what is printed
 /// Commands of docker's, and what to do instead.
 const COMMANDS: &str = "\
 attach: mydocker logs -f NAME; with run -d -i its stdin is the FIFO of that name in its record
-top: mydocker exec NAME ps; where it has no ps, pgrep -a --ns PID, with the PID of mydocker ps
-cp: cp works in the folder that --rootfs names, and in that of a -v; elsewhere mydocker exec NAME sh -c 'cat >FILE' <FILE
+top: mydocker exec NAME ps, or pgrep -a --ns PID, with the PID of mydocker ps
+cp: cp works in the folder that --rootfs names, or a -v; mydocker exec NAME cat FILE prints any
 commit export save: copy the folder that --rootfs names: cp -a, or tar
 diff: compare the folder that --rootfs names with a copy
 container: leave it out: mydocker help COMMAND
@@ -65,8 +65,7 @@ bake build builder buildx history image images import load init login logout man
 start restart rename update: mydocker rm -f NAME, and run it again
 network: the first run --network bridge:NAME --subnet 10.99.0.0/16 makes it, and the last one removes it
 volume: -v FOLDER:DST is an option of run: mkdir makes one
-compose up: a line for each: mydocker run -d --name NAME COMMAND
-create: mydocker run -d --name NAME COMMAND makes it and starts it
+compose create up: mydocker run -d --name NAME COMMAND, a line for each container
 list ls port: mydocker ps
 events: mydocker ps; mydocker wait NAME
 node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others

@@ -47,15 +47,18 @@ impl Stops {
         let flags = plan.parts.namespaces;
         if flags.has(CloneFlags::NEWUSER) {
             // A user may enter what belongs to this user namespace, and not what is the host's.
-            for (flag, option) in [
-                (CloneFlags::NEWUSER, " --preserve-credentials -U"),
-                (CloneFlags::NEWNS, " -m"),
-                (CloneFlags::NEWUTS, " -u"),
-                (CloneFlags::NEWIPC, " -i"),
-                (CloneFlags::NEWNET, " -n"),
-                (CloneFlags::NEWPID, " -p"),
+            enter.put(b" --preserve-credentials");
+            for (flag, letter) in [
+                (CloneFlags::NEWUSER, b'U'),
+                (CloneFlags::NEWNS, b'm'),
+                (CloneFlags::NEWUTS, b'u'),
+                (CloneFlags::NEWIPC, b'i'),
+                (CloneFlags::NEWNET, b'n'),
+                (CloneFlags::NEWPID, b'p'),
             ] {
-                enter.put(if flags.has(flag) { option.as_bytes() } else { b"" });
+                if flags.has(flag) {
+                    enter.put(&[b' ', b'-', letter]);
+                }
             }
         } else {
             enter.put(b" -a");

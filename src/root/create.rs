@@ -5,8 +5,8 @@ use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
 
-const IN_READ_ONLY: &str = "it is missing in a mount that is read-only: mkdir it on the host, in the root or \
-    the volume that it belongs to, or use --ephemeral instead of --read-only";
+const IN_READ_ONLY: &str = "it is missing, and this is read-only: mkdir it on the host, in the root or the \
+    volume, or use --ephemeral instead of --read-only";
 const NOT_CREATED: &str = "it is missing in the root, and cannot be created";
 
 /// The mode of a directory that is created.

@@ -34,11 +34,13 @@ const OTHERS: [(u64, &[u8], &str); 11] = [
     (257, b"ustar", "it is a tar archive: tar -xf it into a folder, and use that"),
     (0, b"070701", "it is a cpio archive: cpio -id into a folder, and use that"),
     (0, b"PK\x03\x04", "it is a zip archive: unzip it into a folder, and use that"),
-    (0, b"QFI\xfb", "it is a qcow2 image: qemu-img convert -O raw makes one that can be mounted"),
-    (0, b"KDMV", "it is a vmdk image: qemu-img convert -O raw makes one that can be mounted"),
+    (0, b"QFI\xfb", OF_A_MACHINE),
+    (0, b"KDMV", OF_A_MACHINE),
     (512, b"EFI PART", PARTITIONED),
     (510, b"\x55\xaa", PARTITIONED),
 ];
+
+const OF_A_MACHINE: &str = "it is a qcow2 or vmdk image: qemu-img convert -O raw makes one that can be mounted";
 
 const PARTITIONED: &str = "it is a disk with partitions: losetup -P -f --show makes a device of each, such as /dev/loop0p1, to use as --rootfs";
 

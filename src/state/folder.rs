@@ -171,7 +171,7 @@ fn create(folder: &Dir, name: &'static CStr, keeper: [u64; 3]) -> Result<Dir> {
                     return Err(Error::refused("a container of this name is already running:", name.to_bytes(), hint));
                 }
                 Some(record) if record.is_detached() => {
-                    let hint = "mydocker rm removes its record, and rm -f whatever there is, if anything";
+                    let hint = "mydocker rm removes its record";
                     return Err(Error::refused("a container of this name has run:", name.to_bytes(), hint));
                 }
                 // A mydocker in the foreground that was killed has left it.

@@ -94,8 +94,14 @@ impl MountSnapshot {
 
     /// Fails if the mounts have changed, or if a process with `marker` in its environment lives.
     fn compare(&self, marker: &str) -> Result<(), Failed> {
-        if mounts() != self.mounts {
-            return Err(format!("the mounts have changed:\n{}\nwere\n{}", mounts(), self.mounts).into());
+        let now = mounts();
+        if now != self.mounts {
+            let only_in = |text: &str, other: &str| {
+                text.lines().filter(|line| !other.lines().any(|it| it == *line)).collect::<Vec<_>>().join("\n")
+            };
+            let (new, gone) = (only_in(&now, &self.mounts), only_in(&self.mounts, &now));
+            let what = "the mounts have changed (or did something else here mount or unmount meanwhile?)";
+            return Err(format!("{what}\nnew:\n{new}\ngone:\n{gone}").into());
         }
         let alive = marked_processes(marker);
         if !alive.is_empty() {

@@ -493,8 +493,8 @@ probe!("check-again", |_| {
 });
 
 network_case!(a_name_keeps_its_address, Needs::ROOT | Needs::BRIDGE | Needs::SH, "check-address-of-name");
-/// Whoever has looked up a name keeps the address: it is the same after a restart, and in the next run, unless another one has it.
 probe!("check-address-of-name", |_| {
+    // Whoever has looked up a name keeps the address: it is the same after a restart, and in the next run, unless another one has it.
     let (records, on_bridge) = (Records::new(), ["--network", "bridge,forward"]);
     // While it runs the bridge stays.
     let other = server(&on_bridge, "1");

@@ -640,6 +640,7 @@ impl Drop for Parents {
 fn same_or_stops(scene: &Scene, sets: &[(&'static str, Ends)], words: &[&str]) {
     let mut wrong = String::new();
     let mut ended = [0; 3];
+    let mut reasons = BTreeMap::new();
     for (options, _) in sets {
         let name = unique_name();
         let parents = Parents::of(options, &name);
@@ -652,7 +653,8 @@ fn same_or_stops(scene: &Scene, sets: &[(&'static str, Ends)], words: &[&str]) {
             // What the run refuses, the script does not do either.
             (_, Some(_)) if refused => ended[2] += 1,
             (_, Some(message)) if words.iter().any(|word| message.contains(word)) => {
-                note(format!("{options}: {message}"));
+                let reason = message.split_once("/script: ").map_or(message.as_str(), |(_, reason)| reason);
+                *reasons.entry(reason.trim_end().to_string()).or_insert(0) += 1;
                 ended[1] += 1;
             }
             (difference, _) => {
@@ -661,7 +663,10 @@ fn same_or_stops(scene: &Scene, sets: &[(&'static str, Ends)], words: &[&str]) {
             }
         }
     }
-    note(format!("{} the same, {} stop, {} refused by both", ended[0], ended[1], ended[2]));
+    note(format!("scripts: {} do what the run does, {} stop, {} of neither", ended[0], ended[1], ended[2]));
+    for (reason, count) in reasons {
+        note(format!("    {count} stop, as they are to: {reason}"));
+    }
     assert!(wrong.is_empty(), "{wrong}");
     // The few sets of a virtual host may all be such that busybox alone cannot do.
     assert!(ended[0] > 0 || is_virtual_host());
