@@ -195,8 +195,9 @@ pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<
         unsafe { call!(openat(dir, path, flags | OpenFlags::CLOEXEC)) }.about(In(above, path)).map(Fd::own)
     })
     .map_err(|e| match path.to_bytes() {
-        b"/dev/null" => e.hint_for(&[(Errno::ENOENT, "mknod -m 666 /dev/null c 1 3")]),
-        name if name.starts_with(b"/proc/self/") => e.hint_for(&[(Errno::ENOENT, NO_PROC)]),
+        _ if !e.is(Errno::ENOENT) => e,
+        b"/dev/null" => e.with_hint("mknod -m 666 /dev/null c 1 3"),
+        name if name.starts_with(b"/proc/self/") => e.with_hint(NO_PROC),
         _ => e,
     })
 }
