@@ -108,10 +108,13 @@ probe!("check-pasta", |_| {
     // Where udev does not do it, an ordinary user may not open it.
     let folder = Folder::in_memory();
     let device = folder.text("tun");
-    tool(&format!("mknod -m 666 {device} c 10 200"));
+    tool(&format!("mknod -m 600 {device} c 10 200"));
     tool(&format!("mount --bind {device} /dev/net/tun"));
     let outside = Outside::new();
     let network = ["--network", "pasta"];
+    let as_user = run(&network, &["true"]).with(|command| command.uid(65534).gid(65534)).finish();
+    as_user.refused(125, &["\"/dev/net/tun\"", "EACCES", "chmod 666 /dev/net/tun"]);
+    tool(&format!("chmod 666 {device}"));
     let refused = run(&network, &["true"]).finish();
     assert_eq!(refused.code(), 125, "{refused:?}");
     assert!(refused.stderr_text().contains("a default route"), "{refused:?}");
