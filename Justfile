@@ -81,7 +81,7 @@ ci:
 manual:
     cargo run --quiet --example manual -- {{target}}/dist
 
-# target/lesson.html: the lesson, for the printer; with --questions, without the answers
+# target/lesson.html: the lesson, for the printer; with --questions, target/lesson-questions.html, without the answers
 lesson *ARGS:
     tests/manual/print {{ARGS}}
 

@@ -73,10 +73,10 @@ fn write_filter() {
     fs::write(Path::new(&variable("OUT_DIR")).join("filter"), bytes).expect("OUT_DIR is writable");
 }
 
-/// `OUT_DIR/errnos.rs`: what is printed of an errno, `ENOENT (No such file or directory)`, at the place of its number. A text for
-/// each takes half the room of a name and a description. Those of STREAMS and XENIX, which no call here returns, stay numbers.
+/// `OUT_DIR/errnos`: a line for each number with what is printed of it, `ENOENT (No such file or directory)`. Those of STREAMS and
+/// XENIX, which no call here returns, stay numbers.
 fn write_errnos() {
-    let unused = [45..=53, 55..=57, 59..=60, 63..=65, 68..=70, 73..=73, 78..=79, 81..=83, 85..=86, 118..=120];
+    let unused = [45..=53, 55..=57, 59..=60, 63..=64, 68..=70, 73..=73, 78..=79, 81..=83, 85..=86, 118..=120];
     let text = |number: i32| {
         if unused.iter().any(|range| range.contains(&number)) {
             return String::new();
@@ -87,7 +87,7 @@ fn write_errnos() {
     // Those from 512 on stay in the kernel: <linux/errno.h>.
     let mut texts: Vec<String> = (0..512).map(text).collect();
     while texts.pop_if(|last| last.is_empty()).is_some() {}
-    fs::write(Path::new(&variable("OUT_DIR")).join("errnos.rs"), format!("&{texts:?}")).expect("OUT_DIR is writable");
+    fs::write(Path::new(&variable("OUT_DIR")).join("errnos"), texts.join("\n")).expect("OUT_DIR is writable");
 }
 
 /// The toolchain's prebuilt std carries 36 KB of tables for unwinding, which `panic = "abort"` never does.

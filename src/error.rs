@@ -2,7 +2,7 @@
 //! small and `Copy`, so that the child sends it through the error pipe in one write, which pipe(7) keeps in one piece up to
 //! `PIPE_BUF` bytes.
 
-use crate::bytes::{FixedBytes, Put, Sink};
+use crate::bytes::{FixedBytes, Put, Sink, split};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 pub use syscalls::Errno;
@@ -258,8 +258,8 @@ impl Error {
 /// Puts `ENOENT (No such file or directory)`; where there is no name, the number behind `unnamed`.
 pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
     let number = errno.into_raw().unsigned_abs();
-    match ERRNOS.get(number as usize) {
-        Some(text) if !text.is_empty() => out.put(text.as_bytes()),
+    match split(ERRNOS, b'\n').nth(number as usize) {
+        Some(text) if !text.is_empty() => out.put(text),
         _ => {
             out.put(unnamed);
             out.put_decimal(number.into());
@@ -267,8 +267,8 @@ pub fn put_errno(errno: Errno, unnamed: &[u8], out: &mut dyn Sink) {
     }
 }
 
-/// What build.rs has made of the table of the crate `syscalls`: a text for each number, empty where there is no errno.
-static ERRNOS: &[&str] = include!(concat!(env!("OUT_DIR"), "/errnos.rs"));
+/// What build.rs has made of the table of the crate `syscalls`: a line for each number, empty where there is no errno.
+static ERRNOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/errnos"));
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,8 @@ pub struct Log {
     lost: u64,
     /// When to try again to begin a new file.
     retry_at: u64,
+    /// The last piece ends in the middle of a line.
+    in_line: bool,
 }
 
 step! {
@@ -80,7 +82,7 @@ impl ParentStep for DetachStreams {
             LogTo::Own => {
                 let (pipe, write) = sys::pipe2()?;
                 self.log.set(Some(Box::leak(Box::new(Log::open(
-                    pipe,
+                    Some(pipe),
                     dir,
                     self.spec.log_size,
                     self.spec.restart.is_some(),
@@ -105,13 +107,18 @@ impl ChildStep for JoinErrors {
 
 impl Log {
     /// The log of the record in `dir`, of what comes out of `pipe`. It `goes_on` where an earlier run of the container has left it.
-    pub fn open(pipe: Fd, dir: &Dir, log_size: Option<u64>, goes_on: bool) -> Result<Log> {
+    pub fn open(pipe: Option<Fd>, dir: &Dir, log_size: Option<u64>, goes_on: bool) -> Result<Log> {
         let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
         // There are whole pieces: see `cut_last_piece`.
         let end = if goes_on { sys::statx_fd(file.borrow())?.size } else { 0 };
+        let mut last = *b"\n";
+        if end > 0 {
+            sys::pread(dir.open_plain(LOG, OpenFlags::NONE)?.borrow(), &mut last, end - 1)?;
+        }
         let half = log_size.unwrap_or(10 << 20) / 2;
         let buffer = alloc::vec![0; PIECE.min(half as usize)].leak();
-        Ok(Log { pipe: Some(pipe), dir: Dir::open(Some(dir), c".")?, file, end, half, buffer, lost: 0, retry_at: 0 })
+        let (dir, in_line) = (Dir::open(Some(dir), c".")?, last != *b"\n");
+        Ok(Log { pipe, dir, file, end, half, buffer, lost: 0, retry_at: 0, in_line })
     }
 
     /// The descriptor to poll.
@@ -126,6 +133,8 @@ impl Log {
         self.pipe = Some(pipe);
         self.tell_loss();
         let buffer = core::mem::take(&mut self.buffer);
+        self.in_line =
+            n.checked_sub(1).and_then(|last| buffer.get(HEADER + last)).map_or(self.in_line, |last| *last != b'\n');
         if self.lost > 0 || !self.append(buffer, n) {
             self.lost += n as u64;
         }
@@ -136,23 +145,30 @@ impl Log {
     /// Says in the log what is missing there, if there is room again for that.
     fn tell_loss(&mut self) {
         if self.lost > 0 {
-            let mut note = FixedBytes::<200>::new();
-            note.put(b"mydocker: the log has lost ");
-            note.put_decimal(self.lost);
-            note.put(b" bytes: no room\n");
-            if self.note(&note) {
-                self.lost = 0;
+            let lost = core::mem::take(&mut self.lost);
+            self.note(&[b"mydocker: the log has lost ", &bytes::to_decimal(lost), b" bytes: no room\n"]);
+            if self.lost > 0 {
+                self.lost = lost;
             }
         }
     }
 
-    /// Appends a line of the keeper's own; `false` as for [`Log::append`].
-    pub fn note(&mut self, line: &FixedBytes<200>) -> bool {
-        let mut piece = [0; HEADER + 200];
-        if let Some(room) = piece.get_mut(HEADER..).and_then(|room| room.get_mut(..line.as_bytes().len())) {
-            room.copy_from_slice(line.as_bytes());
+    /// Appends a line of the keeper's own. Without room it counts among what is lost.
+    pub fn note(&mut self, parts: &[&[u8]]) {
+        let mut line = FixedBytes::<200>::new();
+        line.put(if self.in_line { b"\n" } else { b"" });
+        for part in parts {
+            line.put(part);
         }
-        self.append(&mut piece, line.as_bytes().len())
+        let line = line.as_bytes();
+        let mut piece = [0; HEADER + 200];
+        if let Some(room) = piece.get_mut(HEADER..).and_then(|room| room.get_mut(..line.len())) {
+            room.copy_from_slice(line);
+        }
+        match self.append(&mut piece, line.len()) {
+            true => self.in_line = false,
+            false => self.lost += line.len() as u64,
+        }
     }
 
     /// Whether something is missing that the log does not speak of.
@@ -264,7 +280,7 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
         return Err(Error::refused(
             "it keeps no log:",
             name.to_bytes(),
-            "only run -d does; with --log its output is in that FILE",
+            "only run -d without --log does; with --log FILE its output is in FILE",
         ));
     };
     let mut log = Reader::new(log)?;

@@ -22,7 +22,7 @@ impl ParentStep for AdoptOrphans {
 }
 
 step! {
-    /// Lets nobody look into this process and the child: without this a container with --pid host could.
+    /// Keeps a container with --pid host from looking into this process and the child.
     ///
     /// Their working directory, their root and their open files are the host's (proc_pid_fd(5)). execve makes the command
     /// dumpable again. In a user namespace the files in /proc of a process that is not dumpable are not its owner's, who has to
@@ -52,9 +52,6 @@ step! {
 impl ParentStep for CloneChild {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
         let stack = Stack::map()?;
-        if let Some(stops) = parent.child.stops {
-            stops.before_clone();
-        }
         mem::swap(&mut parent.pipes, &mut parent.child.pipes);
         let v2 = self.groups.iter().find(|group| group.hierarchy.version == Version::V2);
         let pid = match v2.and_then(|group| group.dir()).map(|dir| self.clone_into(parent, &stack, dir.fd())) {

@@ -262,6 +262,9 @@ impl Parent {
         if self.is_held {
             return Ok(false);
         }
+        if let Some(stops) = self.child.stops {
+            stops.turn_to_child();
+        }
         loop {
             let reports = self.pipes.undo_receive.as_ref().map(Fd::borrow);
             match sys::await_ready(self.ending, Poll::new(Some(fd), !write, write), reports)? {
@@ -402,10 +405,10 @@ pub struct User {
 
 /// `--step`: asks the user before each step.
 pub trait Stop {
-    /// To be called before clone: from here on the child waits for [`Stop::child_is`].
-    fn before_clone(&self);
     /// The child exists.
     fn child_is(&self, pid: Pid);
+    /// The parent waits for the child, or has no more steps: up to here the child's steps wait, so that the order is always the same.
+    fn turn_to_child(&self);
 
     /// Asks whether to carry out the step `at`, from 1 on, of the process `who`.
     fn before(&self, who: &'static str, at: usize, purpose: &'static str) -> Result<()>;

@@ -73,7 +73,12 @@ impl ChildStep for SetSysctl {
             Err(e) if e.is(Errno::ENOENT) => {
                 Err(e.with_hint("this kernel has no such parameter, or not for a namespace"))
             }
-            other => other.map_err(|e| e.hint_for(&[(Errno::EINVAL, "it does not take this value")])),
+            other => other.map_err(|e| {
+                e.hint_for(&[
+                    (Errno::EINVAL, "it does not take this value"),
+                    (Errno::EACCES, "this one is the host's, or a -u's: sysctl on the host sets it"),
+                ])
+            }),
         }
     }
 }

@@ -8,7 +8,12 @@ use crate::sys::{self, Resource};
 
 /// Reads `NAME=SOFT` or `NAME=SOFT:HARD`; `-1` and `unlimited` are no limit.
 pub fn parse(word: &str) -> Result<Ulimit> {
-    let malformed = || Error::usage("--ulimit is NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024", word.as_bytes());
+    let malformed = || {
+        Error::usage(
+            "--ulimit is NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024, numbers without a unit",
+            word.as_bytes(),
+        )
+    };
     let (name, values) = bytes::split_once(word.as_bytes(), b'=').ok_or_else(malformed)?;
     let Some(resource) = Resource::named(name) else {
         return Err(Error::usage("--ulimit does not know the limit", name));

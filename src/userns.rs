@@ -223,8 +223,8 @@ fn map(program: &'static CStr, child: Pid, [inside, id]: [u64; 2], range: Range,
         Some(Wait::Exited(0)) => Ok(true),
         None => Ok(false),
         _ => {
-            let hint = "it refused: is the range in /etc/subuid and /etc/subgid, is the file set-user-ID, and does nobody trace it \
-                 (unshare -r strace ..)?";
+            let hint = "it refused: is the range in /etc/subuid and /etc/subgid, is the file set-user-ID, and is this not run under strace \
+                 (unshare -r strace works)?";
             Err(Error::refused("user namespace:", &[program.to_bytes(), &words].concat(), hint))
         }
     }

@@ -222,7 +222,7 @@ step! {
 
 impl ChildStep for OpenVolume {
     fn carry_out(&self, _: &mut Child) -> Result<()> {
-        let hint = "it is a path, which must be there before the run, and no named volume: mkdir";
+        let hint = "it is a path, and no named volume: make it before the run, with mkdir, or touch for a file";
         let tree = sys::open_tree(self.source).map_err(|e| e.hint_for(&[(Errno::ENOENT, hint)]))?;
         writable::check(self.known, &|| sys::statx_fd(tree.borrow()), self.source)?;
         self.tree.set(Some(tree));

@@ -152,7 +152,7 @@ impl Setting {
                 "the controller is not available in this cgroup"
             }
         } else if is_list && error.is_one_of(&[Errno::ERANGE, Errno::EINVAL, Errno::EACCES, Errno::ENODEV]) {
-            "not among the CPUs or memory nodes of the parent cgroup; a new one has none before root writes them"
+            "not among the CPUs or memory nodes that the parent cgroup has, if it has any yet"
         } else if file.starts_with(b"cpu.cfs") && error.is(Errno::EINVAL) {
             "more than the parent cgroup's own quota allows"
         } else {

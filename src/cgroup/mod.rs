@@ -141,10 +141,11 @@ pub fn find_groups(
     if all == Controllers::NONE {
         return Ok(());
     }
-    // By its name it can be paused.
+    // Those that hold a limit: the pids may only be counted.
     let limited = Controllers::that_are(&|controller| {
         all.has(controller) && (controller != Controller::Pids || limits.pids.is_some())
     });
+    // By its name it can be paused.
     let with_freezer = spec.name.is_some();
     if with_freezer {
         all = Controllers::that_are(&|controller| all.has(controller) || controller == Controller::Freezer);
@@ -183,7 +184,7 @@ pub fn find_groups(
         if spec.cgroup_parent.is_some() && parent.is_none() && !in_each {
             continue;
         }
-        let group = |all| group(hierarchy, spec, parent, name, all, explicit);
+        let group = |all| group(hierarchy, spec, parent, name, all, (explicit, is_limited));
         // First with the defaults; if the host refuses one of those, only with what the user asked for.
         let found = match group(all) {
             Err(_) if all != explicit && explicit != Controllers::NONE => group(explicit),
@@ -204,14 +205,15 @@ pub fn find_callers(host: &Host) -> Vec<&'static Hierarchy> {
     found
 }
 
-/// The group with these controllers in one hierarchy.
+/// The group with these controllers in one hierarchy. `explicit` are those of limits that the user asked for; a group that is not
+/// `is_limited` only counts, or can only be paused.
 fn group(
     hierarchy: &'static Hierarchy,
     spec: &Spec,
     wanted: Option<&'static CStr>,
     name: &'static CStr,
     controllers: Controllers,
-    explicit: Controllers,
+    (explicit, is_limited): (Controllers, bool),
 ) -> Result<&'static Group> {
     // Controllers are enabled in files of v2. On v1 nothing is written before the new directory has shown a cgroup.procs.
     if hierarchy.version == Version::V2
@@ -247,7 +249,7 @@ fn group(
         enable,
         has_memory: controllers.has(Controller::Memory),
         shown: !spec.privilege.confined || !is_only_paused,
-        explicit: wanted.is_some() && !is_only_paused || explicit != Controllers::NONE,
+        explicit: wanted.is_some() && is_limited || explicit != Controllers::NONE,
         settings,
         parent_dir: Slot::new(if parent == c"." { Some(&hierarchy.top) } else { None }),
         dir: Slot::default(),

@@ -305,7 +305,7 @@ options! {
                 request.spec.cgroup_parent = Some(word);
             };
         name: "--name" One("NAME")
-            "its name in ps, its hostname, and in the name of its cgroups"
+            "its name in ps, its hostname, and part of the names of its cgroups"
             => |request, word| {
                 cgroup::check_name(word)?;
                 request.spec.name = Some(word);
@@ -333,7 +333,7 @@ options! {
     }
     "Root" {
         rootfs: "--rootfs" One("PATH") exec(joins)
-            "use a directory, or a file or device with a filesystem in it, as its root"
+            "its root: a directory; or a file or device with a filesystem in it, where writes go to memory"
             => |request, word| request.spec.rootfs = Some(path(word));
         ephemeral: "--ephemeral" Optional("SIZE") exec(joins)
             "writes go to memory, and are lost at exit; default SIZE half of -m"
@@ -389,7 +389,7 @@ options! {
             "a terminal of its own, for an interactive shell; implies -i"
             => |request, _| request.spec.tty = true;
         interactive: "-i, --interactive" Switch exec(takes)
-            "stdin always passes through; run -d makes it a FIFO in its record"
+            "with run -d: stdin is a FIFO in its record, not /dev/null; else it always passes through"
             => |request, _| request.spec.interactive = true;
         detach: "-d, --detach" Switch
             "run it in the background, and print its name"

@@ -13,13 +13,13 @@ pub const TOPICS: [Topic; 4] = [
     Topic {
         name: "limits",
         text: "\
-A run has a cgroup of its own, or on cgroup v1 one in each hierarchy that holds
-a limit of it (with a name, one more to pause it; --privileged, in all). The
-command is in it from its first instruction, and it is gone at the end. Without
-options the memory is limited to 200m, without swap; -m max lifts that.
-
+Without options the memory is limited to 200m, without swap; -m max lifts that.
 A limit that was asked for and cannot be applied ends the run with 125 before
 the command starts. A default one that this host cannot apply is left out.
+
+A run has a cgroup of its own: one on v2, and on v1 one in each hierarchy where
+it has a limit (with a name, also in freezer; with --privileged, in all). The
+command is in it from its first instruction, and it is gone at the end.
 
 Root needs nothing for this. An ordinary user needs a cgroup that root has given
 away. On v2 systemd does that; on v1 root makes one in each hierarchy with a
@@ -31,9 +31,10 @@ limit (memory and cpu, unless others are asked for):
     chown USER memory/own cpu/own
     mydocker run --cgroup-parent /own -m 100m sh
 
-(A new one in cpuset needs its cpuset.cpus and cpuset.mems written first, one in
-freezer lets pause work.) What was used, and what is in force: run --stats,
-mydocker stats NAME. What this host can limit: mydocker check.
+(In cpuset, write its cpuset.cpus and cpuset.mems first; one in freezer lets
+pause work. All are gone when the host boots.) What was used, and what is in
+force: run --stats, mydocker stats NAME. What this host can limit: mydocker
+check.
 ",
     },
     Topic {
@@ -42,16 +43,18 @@ mydocker stats NAME. What this host can limit: mydocker check.
 Without --rootfs the command sees the files of the host, and as root it can
 change them. --ephemeral keeps its writes in memory, --read-only forbids them.
 
---rootfs takes a directory, or a file or device with a filesystem in it. There
+--rootfs takes a directory, which keeps what is written to it; or a file or a
+device with a filesystem in it, where writes go to memory and are lost. There
 are no images to pull: unpack one (debootstrap, docker export), or make a root
 of one file, a static busybox:
 
-    mkdir -p root/bin && cp \"$(busybox which busybox)\" root/bin/sh
-    mydocker run --rootfs root -t /bin/sh
+    mkdir -p root/bin && cp \"$(busybox which busybox)\" root/bin
+    mydocker run --rootfs root -t /bin/busybox sh
 
 In a root of its own the container has its own /proc, /sys, /dev and /dev/shm,
 and /etc/hosts, hostname and resolv.conf: what it writes to these three is lost.
--v SRC:DST[:ro] shows a file or a directory of the host in it, --tmpfs memory.
+-v SRC:DST[:ro] shows a file or a directory of the host in it; with --tmpfs DST,
+DST is a directory in memory.
 ",
     },
     Topic {

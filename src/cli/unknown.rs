@@ -51,11 +51,11 @@ until: head or sed ends what is printed
 const COMMANDS: &str = "\
 attach: mydocker logs -f NAME; with run -d -i its stdin is the FIFO of that name in its record
 top: mydocker exec NAME ps, or pgrep -a --ns PID, with the PID of mydocker ps
-cp: cp works in the folder that --rootfs names, or a -v; mydocker exec NAME cat FILE prints any
+cp: on the host cp works in the folder that --rootfs names, or a -v; mydocker exec NAME cat FILE prints any
 commit export save: copy the folder that --rootfs names: cp -a, or tar
 diff: compare the folder that --rootfs names with a copy
-container: leave it out: mydocker help COMMAND
-inspect: mydocker ps -a --json; pgrep -af 'name[ =]NAME' prints how one with --name was started
+container: leave this word out, as in mydocker ps
+inspect: mydocker ps -a --json; while it runs, pgrep -af 'name[ =]NAME' prints how it was started
 delete remove: mydocker rm
 down: mydocker rm -f NAME..
 bash sh shell: mydocker run -t sh
@@ -70,7 +70,7 @@ list ls port: mydocker ps
 events: mydocker ps; mydocker wait NAME
 node service stack swarm: it knows one host: a scheduler, or ssh HOST mydocker run .., starts it on others
 context: ssh HOST mydocker ..
-df info system: mydocker check says what this host offers, mydocker ps -aq lists all containers
+df info system: mydocker check says what this host offers; for prune: mydocker ps -aq --filter status=exited | xargs -r mydocker rm
 config secret: -v FILE:/run/secrets/NAME:ro is an option of run
 pod: run --network container:NAME shares its network
 ";

@@ -134,9 +134,13 @@ impl Bridge {
     fn delete_end(&self, address: Address) -> Result<()> {
         let name = host_end(address);
         let mut own = None;
-        self.ask_for(&name, &mut |index, _, attributes| {
+        match self.ask_for(&name, &mut |index, _, attributes| {
             own = (attribute(attributes, libc::IFLA_GROUP) == Some(&GROUP.to_ne_bytes())).then_some(index);
-        })?;
+        }) {
+            // It has just gone.
+            Err(e) if e.is(Errno::ENODEV) => {}
+            asked => asked?,
+        }
         own.map_or(Ok(()), |index| delete(&self.socket, index, None))
     }
 
@@ -367,11 +371,12 @@ impl ParentStep for ConnectToBridge {
         let Some(pid) = parent.pid else { return Ok(()) };
         let subnet = self.bridge.subnet;
         let index = self.bridge.index.unwrap_or(parent.bridge);
-        // A container with a name tries the same address each time, for whoever has looked up its name keeps that. Others that start
-        // at the same time try different ones, for their pids differ.
+        // A container with a name tries the same address each time, for programs that have looked up its name go on using that
+        // address. Others that start at the same time try different ones, for their pids differ.
         let first = match self.name {
-            _ if parent.child.is_rehearsal => 0,
-            Some(name) => bytes::fingerprint(name.as_bytes()) as u32,
+            // Its lower half has a factor in common with the number of addresses of a small network.
+            Some(name) => (bytes::fingerprint(name.as_bytes()) >> 32) as u32,
+            None if parent.child.is_rehearsal => 0,
             None => pid.0 as u32,
         };
         let mut tried = 0;
@@ -424,7 +429,7 @@ fn is_used(address: Address) -> Result<bool> {
 }
 
 impl ConnectToBridge {
-    /// With an address that the container is to have: whoever had it may just have ended.
+    /// Tries one address, and waits for it: the container that had it may have ended a moment ago.
     fn connect_once_free(&self, bridge: u32, address: Address, pid: Pid) -> Result<()> {
         let (mut waited, mut has_removed) = (0, false);
         loop {
@@ -440,7 +445,8 @@ impl ConnectToBridge {
                 }
                 // A connection that its server has closed, and its client does not acknowledge any more, holds a network for some 100
                 // seconds longer. Whoever has the address starts, or masquerades it.
-                Err(e) if e.is(Errno::EEXIST) && !has_removed && !is_used(address)? => {
+                // For a name there are other addresses.
+                Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && !has_removed && !is_used(address)? => {
                     has_removed = true;
                     self.bridge.delete_end(address).map_err(|_| e)?;
                 }
@@ -521,7 +527,7 @@ step! {
 
 impl ParentStep for SayNotForwarded {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let hint = "the container reaches it and others on the bridge, and nothing outside; --network bridge,forward changes that";
+        let hint = "the container reaches it and others on the bridge, and nothing outside; --network bridge,forward turns it on";
         parent.warn(Error::refused("this host forwards no packets", b"", hint));
         Ok(())
     }

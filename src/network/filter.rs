@@ -131,7 +131,9 @@ pub fn is_masqueraded(address: Address) -> Result<bool> {
     requests.begin(kind, libc::NLM_F_DUMP as u16, &[&message(libc::NFPROTO_IPV4, 0)]);
     let mut found = false;
     requests.ask(&socket, b"nf_tables", &mut |_, content| {
-        found |= compared_in(content, 0).contains(&address.bytes().as_slice());
+        // A firewall may name the address, too.
+        let table = content.get(4..).and_then(|rule| attribute(rule, nfta::RULE_TABLE)).unwrap_or_default();
+        found |= table.starts_with(TABLE) && compared_in(content, 0).contains(&address.bytes().as_slice());
     })?;
     Ok(found)
 }
@@ -151,11 +153,14 @@ pub fn explain(error: Error) -> Error {
     ])
 }
 
+/// What the name of each table of mydocker's begins with.
+const TABLE: &[u8] = b"mydocker-";
+
 /// Makes a table `mydocker-PID-ADDRESS` of this socket, for processes of several PID namespaces may have one pid: what `address` sends
 /// elsewhere than over `bridge` gets the host's address.
 pub fn masquerade(socket: &Fd, address: Address, bridge: &str) -> Result<()> {
     let family = libc::NFPROTO_IPV4;
-    let mut name = b"mydocker-".to_vec();
+    let mut name = TABLE.to_vec();
     name.put_decimal(getpid().0 as u64);
     name.put(b"-");
     address.put(&mut name);

@@ -12,6 +12,8 @@ use core::ffi::CStr;
 const SLIRP: &CStr = c"/usr/bin/slirp4netns";
 const PASTA: &CStr = c"/usr/bin/pasta";
 
+const NO_TUN: &str = "modprobe tun; mknod -m 666 /dev/net/tun c 10 200";
+
 /// Whether the program is there that this network needs, which is one of the two.
 pub fn check(network: Network) -> Result<()> {
     let (program, hint) = match network {
@@ -21,11 +23,16 @@ pub fn check(network: Network) -> Result<()> {
     if !sys::is_executable(program) {
         return Err(Error::refused("there is no", program.to_bytes(), hint));
     }
-    // Both open it, and say nothing where mydocker could read it.
+    // Both programs need it. If they cannot open it nobody sees what they say, for their streams are closed.
     sys::open(c"/dev/net/tun", OpenFlags::RDWR).map(drop).map_err(|e| {
         e.hint_for(&[
-            (Errno::EACCES, "users need its mode to be 666: chmod 666 /dev/net/tun"),
-            (Errno::ENOENT, "modprobe tun"),
+            (
+                Errno::EACCES,
+                "as root: chmod 666 /dev/net/tun, and no nodev where it is mounted; --network host needs none",
+            ),
+            (Errno::ENOENT, NO_TUN),
+            (Errno::ENODEV, NO_TUN),
+            (Errno::ENXIO, NO_TUN),
         ])
     })
 }

@@ -216,8 +216,8 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
     }
 
     let mut shown: Vec<_> = parts.groups.iter().copied().filter(|group| group.shown).collect();
-    // On v1 an ordinary user may be unable to make one of a default limit. Without any, a container that is not confined stays where
-    // its caller is.
+    // On v1 an ordinary user often cannot make the groups of default limits. A privileged container without a group of its own stays
+    // in its caller's.
     if in_userns && !privilege.confined {
         shown.retain(|group| group.explicit || group.hierarchy.version == Version::V2);
     }

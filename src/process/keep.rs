@@ -119,6 +119,7 @@ pub fn restart(
     };
     let (folder, name, dir) = &record;
     let (mut pause, mut restarts, mut no_more, mut was_killed) = (0, 0, false, false);
+    let mut last = 0;
     loop {
         let began = sys::monotonic();
         let Some(run) = sys::fork(CloneFlags::NONE)? else {
@@ -128,6 +129,12 @@ pub fn restart(
             }
             if was_killed {
                 log::cut_last_piece(&record.2)?;
+            }
+            if restarts > 0 && matches!(spec.log, LogTo::Own) {
+                // The status of the run before is nowhere else from now on.
+                let status = bytes::to_decimal(last as u64);
+                let line = [b"mydocker: it ended with status ", &status[..], b", and is started again\n"];
+                Log::open(None, &record.2, spec.log_size, true)?.note(&line);
             }
             return Ok(Err((front, record)));
         };
@@ -173,7 +180,7 @@ pub fn restart(
         if no_more || !is_wanted {
             return Ok(Ok(status));
         }
-        restarts += 1;
+        (restarts, last) = (restarts + 1, status);
         let now = sys::monotonic();
         pause = next_pause(pause, now - began);
         state::note_pause(dir)?;
@@ -221,7 +228,7 @@ impl Said {
     /// Puts it into the log, if the command was not executed. How one has ended `ps` says.
     pub fn note(self, status: i32) -> Result<()> {
         match status {
-            125..=127 => Log::open(self.pipe, &self.dir, self.log_size, true)?.drain(),
+            125..=127 => Log::open(Some(self.pipe), &self.dir, self.log_size, true)?.drain(),
             _ => Ok(()),
         }
     }

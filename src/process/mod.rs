@@ -128,9 +128,8 @@ pub fn carry_out(
     let ended = supervisor.end(parent, kill);
     let restored = supervisor.restore_terminal();
     let memory = cleanup::memory_report(plan);
-    if let Some(line) = &memory {
-        // Nobody reads the stderr of a keeper, and a container that is started again shows nothing of it.
-        supervisor.note(&[line]);
+    if let (Some(line), Some(log)) = (&memory, supervisor.log()) {
+        log.note(&[line]);
     }
     let orphans = supervisor.end_orphans();
     // Close our copies, or recvmsg never sees the end.
@@ -170,8 +169,9 @@ pub fn carry_out(
     let reason = memory.as_ref().map(|_| &state::OUT_OF_MEMORY).or(supervisor.timed_out().then_some(&state::TIMED_OUT));
     let end = End { reason, lost_log: supervisor.has_lost_log(), ..End::of(status) };
     let noted = noted.and(state::note_end(plan.spec, parent, end, executed && started.is_ok()));
-    // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there.
-    if let Some(line) = memory {
+    // Only after the groups are removed: if nobody reads stderr, a signal ends mydocker there. The stderr of a keeper is its caller's,
+    // or nobody's.
+    if let Some(line) = memory.filter(|_| !plan.spec.detach || plan.spec.log.is_callers()) {
         match sys::write_last(FdRef::STDERR, &line) {
             // A stderr that is closed is the caller's choice.
             Ok(()) | Err(_) => {}

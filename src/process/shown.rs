@@ -51,7 +51,9 @@ pub fn put_status(out: &mut Vec<u8>, record: &Record, word: &str, end: Option<En
             out.put(b") ");
             put_age(out, now.saturating_sub(end.at));
             out.put(b" ago");
-            out.put(end.reason.map_or("", |reason| reason.text).as_bytes());
+            // A kill for want of memory may have been that of another process, and not the end.
+            let reason = end.reason.filter(|_| end.status == 128 + libc::SIGKILL as u64);
+            out.put(reason.map_or("", |reason| reason.text).as_bytes());
         }
         None if word == RUNNING => {
             out.put(b" ");

@@ -67,6 +67,9 @@ pub fn walk(plan: &Plan, parent: &mut Parent) -> Result<()> {
         }
         listed.step.carry_out(parent)
     });
+    if let Some(stops) = parent.child.stops {
+        stops.turn_to_child();
+    }
     // A child that waits for the command after all must see the end of the pipe; one that has it already must not.
     drop(parent.pipes.command_write.take());
     if parent.go.is_some() {

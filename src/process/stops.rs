@@ -1,7 +1,7 @@
 //! `--step`: stops before each step, says what comes, and where to look.
 
 use super::rehearse::Rehearsal;
-use crate::bytes::Put;
+use crate::bytes::{self, Put};
 use crate::cgroup::Group;
 use crate::error::{Errno, Error, Result};
 use crate::plan::Plan;
@@ -10,6 +10,7 @@ use crate::step::Stop;
 use crate::sys::{self, CloneFlags, Fd, OpenFlags, Pid, Poll, Ready, SharedWords};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// The terminal, and the state that both processes share.
 pub struct Stops {
@@ -17,11 +18,13 @@ pub struct Stops {
     /// Signals that end a process: one of them counts as a `q`.
     signals: Fd,
     shared: SharedWords,
+    /// This process is the parent, and has the terminal.
+    holds: Cell<bool>,
     /// The container's groups.
     groups: &'static [&'static Group],
     /// The command that enters its namespaces, without the pid,
     enter: Vec<u8>,
-    /// and whether it takes a program of another root.
+    /// and whether the container has a root of its own: then the program must be one of that root.
     has_own_root: bool,
     /// The steps of each process, with their calls.
     rehearsal: &'static Rehearsal,
@@ -67,6 +70,7 @@ impl Stops {
             terminal,
             signals: sys::signalfd(signals::ENDING)?,
             shared: SharedWords::map()?,
+            holds: Cell::new(false),
             groups: &plan.parts.groups,
             enter,
             has_own_root: plan.spec.has_own_root(),
@@ -101,8 +105,10 @@ impl Stops {
                 out.put(b" PROGRAM");
             }
             for group in self.groups {
+                // The child no longer sees that path when the old root is detached.
+                let below = bytes::c_string(&[group.parent.to_bytes(), b"/", group.name.to_bytes()]);
                 if let Some(path) = group.path
-                    && sys::exists(path)
+                    && group.hierarchy.top.has(below).unwrap_or(false)
                 {
                     out.put(b"; ls '");
                     out.put_escaped(path.to_bytes());
@@ -127,15 +133,19 @@ impl Stops {
                 Poll::new(Some(self.signals.borrow()), true, false),
             ];
             sys::poll(&mut ready, None)?;
-            let mut line = [0u8; 64];
+            // No line of a terminal is longer.
+            let mut line = [0u8; 4096];
             let [_, signal] = ready;
             if signal.can_read() {
                 return Ok(QUIT);
             }
-            match (sys::read(self.terminal.borrow(), &mut line)?, line[0]) {
-                (0, _) | (_, b'q' | 3 | 4) => return Ok(QUIT),
-                (_, b'c') => return Ok(GO_ON),
-                (_, b'\n' | b'\r') => return Ok(0),
+            let n = sys::read(self.terminal.borrow(), &mut line)?;
+            match line.get(..n).unwrap_or_default().trim_ascii() {
+                // The keys are read one by one where the terminal is raw.
+                _ if n == 0 => return Ok(QUIT),
+                b"q" | [3 | 4] => return Ok(QUIT),
+                b"c" => return Ok(GO_ON),
+                b"" => return Ok(0),
                 _ => {
                     out.clear();
                     out.put(b"\r\nNot understood. [Enter: do it, c: on to the end, q: undo and quit] ");
@@ -146,20 +156,21 @@ impl Stops {
 }
 
 impl Stop for Stops {
-    fn before_clone(&self) {
-        self.shared.set(BUSY, 1);
-    }
-
-    /// Until then the child waits, for it knows its pid from here.
     fn child_is(&self, pid: Pid) {
         self.shared.set(PID, pid.0);
-        self.shared.set(BUSY, 0);
+    }
+
+    fn turn_to_child(&self) {
+        if self.holds.replace(false) {
+            self.shared.set(BUSY, 0);
+        }
     }
 
     /// Waits for a line. The end of the terminal, a `q` or a signal ends the run.
     fn before(&self, who: &'static str, at: usize, purpose: &'static str) -> Result<()> {
         let mut signal = [Poll::new(Some(self.signals.borrow()), true, false)];
-        while !self.shared.take(BUSY) {
+        let is_parent = who == "parent";
+        while !(is_parent && self.holds.get()) && !self.shared.take(BUSY) {
             // The other process may wait for a key for long.
             if sys::poll(&mut signal, Some(10))? {
                 self.shared.set(ANSWER, QUIT);
@@ -172,7 +183,10 @@ impl Stop for Stops {
         };
         // Who cannot ask ends the run: the other process is not to wait for that.
         self.shared.set(ANSWER, answer.unwrap_or(QUIT));
-        self.shared.set(BUSY, 0);
+        self.holds.set(is_parent);
+        if !is_parent {
+            self.shared.set(BUSY, 0);
+        }
         match answer? {
             QUIT => Err(Error::refused("--step: stopped before", purpose.as_bytes(), "nothing was run")),
             _ => Ok(()),

@@ -1,7 +1,6 @@
 //! The parent while the command runs: waits, forwards signals, serves the terminal.
 
 use super::cleanup;
-use crate::bytes::{FixedBytes, Put};
 use crate::cgroup::Group;
 use crate::cgroup::directory::{FREEZER_STATE, THAWED};
 use crate::error::{Errno, Error, Result};
@@ -427,22 +426,16 @@ impl Supervisor {
 
     /// Says what the container has lost.
     fn miss(&mut self, what: &'static str) {
-        if !self.note(&[b"mydocker: ", what.as_bytes(), b"\n"]) {
+        match self.log() {
+            Some(log) => log.note(&[b"mydocker: ", what.as_bytes(), b"\n"]),
             // Where nobody reads, it is said at the end: until then the signals are needed.
-            self.warning = sys::say_now(Error::refused(what, b"", "")).err().or(self.warning);
+            None => self.warning = sys::say_now(Error::refused(what, b"", "")).err().or(self.warning),
         }
     }
 
-    /// Writes a line into the log, if there is one.
-    pub fn note(&mut self, parts: &[&[u8]]) -> bool {
-        let Some(log) = &mut self.log else { return false };
-        let mut line = FixedBytes::new();
-        for part in parts {
-            line.put(part);
-        }
-        // Without room the loss is the log's.
-        let _ = log.note(&line);
-        true
+    /// The log that this process writes.
+    pub fn log(&mut self) -> Option<&mut Log> {
+        self.log.as_deref_mut()
     }
 
     /// Whether what is in the error pipe comes from the child alone. Others can write to the pipe of a process that is in the

@@ -5,8 +5,8 @@ use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
 
-const IN_READ_ONLY: &str = "it is missing, and this is read-only: mkdir it on the host, in the root or the \
-    volume, or use --ephemeral instead of --read-only";
+const IN_READ_ONLY: &str = "it is missing, and cannot be made where all is read-only: mkdir it on the host";
+const FILE_IN_READ_ONLY: &str = "it is missing, and cannot be made where all is read-only: touch it on the host";
 const NOT_CREATED: &str = "it is missing in the root, and cannot be created";
 
 /// The mode of a directory that is created.
@@ -67,7 +67,11 @@ fn create_below_links(path: &[u8], mode: u32, child: &Child, links: u32) -> Resu
                     }
                     made => {
                         made.map_err(|e| {
-                            let hint = if e.is(Errno::EROFS) { IN_READ_ONLY } else { NOT_CREATED };
+                            let hint = match mode & libc::S_IFMT {
+                                _ if !e.is(Errno::EROFS) => NOT_CREATED,
+                                libc::S_IFDIR => IN_READ_ONLY,
+                                _ => FILE_IN_READ_ONLY,
+                            };
                             e.about(whole.to_bytes()).with_hint(hint)
                         })?;
                         report(child, &dir, name)?;

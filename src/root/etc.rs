@@ -287,7 +287,8 @@ impl ChildStep for BindEtcFile {
             return restrict(child, &tree, path, MountAttr::RDONLY, MountFlags::NONE);
         }
         let target = own::name_of(child, &target)?;
-        sys::mount(source, target.as_c_str().unwrap_or_default(), c"", MountFlags::BIND, None)
-            .map_err(|e| e.about(path.to_bytes()))
+        sys::mount(source, target.as_c_str().unwrap_or_default(), c"", MountFlags::BIND, None).map_err(|e| {
+            e.about(path.to_bytes()).hint_for(&[(Errno::ENOTDIR, "the root has a directory there: rmdir it")])
+        })
     }
 }

@@ -156,7 +156,7 @@ const MEMORY: Number = Number {
     least: 1024 * 1024,
     lifted_by: &[b"max"],
     not_one: NOT_A_SIZE_OR_MAX,
-    too_little: "less than a command needs to start (1m); max lifts the limit",
+    too_little: "less than a command needs to start (1m; a number alone is bytes); max lifts the limit",
 };
 
 const SWAP: Number = Number {

@@ -59,7 +59,7 @@ pub fn folder(
             Err(e) if create || is_only && !e.is(Errno::ENOENT) => {
                 found = Err(e.with_hint(match is_only {
                     true => OTHER_FOLDER,
-                    false => "no record can be kept, nor in /run: mkdir /run (or mount -t tmpfs tmpfs /run), or name a folder with --state DIR",
+                    false => "no folder for records, neither here nor in /run: mkdir /run (or mount -t tmpfs tmpfs /run), or --state DIR names one",
                 }))
             }
             Err(_) => {}

@@ -132,11 +132,12 @@ pub fn clone<T>(
 
 /// The errors of clone(2) and clone3(2).
 pub(super) fn explain(error: Error) -> Error {
+    let lacks = match super::effective_ids().0 {
+        0 => "root lacks CAP_SYS_ADMIN here: start the container that this is in with --privileged",
+        _ => "this needs root, or a user namespace of its own: leave out --userns host",
+    };
     error.hint_for(&[
-        (
-            Errno::EPERM,
-            "this needs CAP_SYS_ADMIN: without root leave out --userns host; in a container start that one with --privileged",
-        ),
+        (Errno::EPERM, lacks),
         (Errno::EINVAL, "this kernel lacks one of these namespaces"),
         (Errno::EAGAIN, "a limit on processes is reached (RLIMIT_NPROC, pids.max)"),
         (Errno::ENOSPC, "a limit in /proc/sys/user, or on nesting, is reached"),

@@ -221,14 +221,14 @@ pub fn examples(page: Page) -> &'static [(&'static str, &'static str)] {
     match page {
         "run" => &[
             ("mydocker run -t -m 100m --cpus 0.5 --pids-limit 50 sh", "A shell under limits."),
-            ("mydocker run --rootfs root --read-only --tmpfs /tmp -t sh", "A root that stays as it is."),
+            ("mydocker run --rootfs root --read-only -t busybox sh", "A root that stays as it is; not its first run."),
             (
                 "mydocker run --ephemeral sh -c 'rm -rf /usr/share/doc'",
                 "The host's own files, with all writes in memory.",
             ),
             (
-                "mydocker run -d --name web -p 8080:80 --rootfs root /bin/httpd -f",
-                "A server in the background, on port 8080 of the host.",
+                "mydocker run -d --name web -p 80:80 --rootfs root busybox httpd -f",
+                "A server in the background, on port 80 of the host.",
             ),
             ("mydocker run --stats=json -m 100m make", "A build, and what it used."),
             ("mydocker run --dry-run sh", "What would be done, step by step."),
@@ -239,8 +239,8 @@ pub fn examples(page: Page) -> &'static [(&'static str, &'static str)] {
             ("mydocker check --json", "The same for a program."),
         ],
         "exec" => &[
-            ("mydocker exec -t web sh", "A shell in the container web."),
-            ("mydocker exec -u 1000 -w /srv web ls -l", "A command as another user, in another directory."),
+            ("mydocker exec -t web busybox sh", "A shell in the container web."),
+            ("mydocker exec -u 1000 -w /etc web busybox ls -l", "A command as another user, in another directory."),
         ],
         "ps" => &[
             ("mydocker ps -a", "All containers, also those that have ended."),

@@ -203,7 +203,7 @@ fn what_there_is_not() {
         ("inspect", "mydocker ps"),
         ("start", "run it again"),
         ("rename", "run it again"),
-        ("container", "leave it out"),
+        ("container", "leave this word out"),
         ("ls", "mydocker ps"),
         ("prune", "mydocker rm"),
         ("sotp", "did you mean stop?"),

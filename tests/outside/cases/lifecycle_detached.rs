@@ -763,7 +763,7 @@ fn a_loss_outlasts_a_restart() {
         let outcome = call("logs", &[&name]);
         let (log, errors) = (outcome.stdout_text(), outcome.stderr_text());
         assert!(outcome.code() == 0 && errors.contains("the disk was full") && errors.contains(&name), "{outcome:?}");
-        log == "again\n"
+        log == "mydocker: it ended with status 4, and is started again\nagain\n"
     };
     wait_until("it has said a word", is_said);
     assert!(call("ps", &[]).success().contains(" running "));

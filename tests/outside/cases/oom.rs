@@ -1,6 +1,7 @@
 //! Out of memory: which process is killed, and what mydocker reports.
 
-use crate::support::harness::probe;
+use crate::cases::lifecycle::Records;
+use crate::support::harness::{probe, probe_file, unique_name};
 use crate::support::needs::Needs;
 
 fn mib(count: usize) -> String {
@@ -48,4 +49,19 @@ fn a_kill_below_the_command_is_said_too() {
 case!(a_status_of_137_alone_is_no_kill, Needs::NAMESPACES | Needs::MEMORY);
 fn a_status_of_137_alone_is_no_kill() {
     probe(&["-m", "100m"], &["status", "137"]).finish().silent(137);
+}
+
+case!(a_kill_of_another_process_is_not_the_end, Needs::NAMESPACES | Needs::MEMORY | Needs::SH | Needs::SLEEP);
+/// `ps` gives no reason for an end that has another one.
+fn a_kill_of_another_process_is_not_the_end() {
+    let (records, name, file) = (Records::new(), unique_name(), probe_file());
+    records.detached(&name, &["-m", "40m"], "exec sleep 1000");
+    let eat = [&name, file.to_str().expect("UTF-8"), "--probe", "eat", &mib(100)];
+    assert_eq!(records.call("exec", &eat).code(), 137);
+    records.call("stop", &[&name]).success();
+    let text = records.call("ps", &["-a"]).success();
+    assert!(text.contains("exited (143) ") && !text.contains("out of memory"), "{text}");
+    let json = records.call("ps", &["-a", "--json"]).success();
+    assert!(json.contains("\"out_of_memory\":true"), "{json}");
+    records.remove(&name);
 }

@@ -287,7 +287,7 @@ fn what_cannot_be_mounted() {
     let file = host.write("file", b"");
     root.refuses(
         &["-v", &format!("{}:/x", host.text("missing"))],
-        &["open_tree", "missing", "ENOENT", "must be there"],
+        &["open_tree", "missing", "ENOENT", "make it before the run"],
     );
     root.refuses(&["-v", &format!("{file}:/etc")], &["/etc", "a file onto a file"]);
     root.refuses(&["-v", &format!("{}:/probe", host.text("."))], &["/probe"]);

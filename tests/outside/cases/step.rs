@@ -115,6 +115,25 @@ fn what_is_no_answer_does_nothing() {
     assert_eq!(screen.matches("Not understood.").count(), 2);
 }
 
+case!(the_parent_goes_on_until_it_waits, Needs::ROOT | Needs::USER_NAMESPACES | Needs::TERMINAL);
+/// The order is the same each time, in a user namespace too, where the parent takes long to map the ids.
+fn the_parent_goes_on_until_it_waits() {
+    let (shared_files, options) = (SharedFiles::new(), ["--no-limits", "--step"]);
+    for round in 0..6 {
+        let run = match round % 2 {
+            0 => shared_files.as_user(&options, &["status", "0"]),
+            _ => probe(&options, &["status", "0"]),
+        };
+        let mut inside = in_terminal(run);
+        press_through(&mut inside, b"\n");
+        let screen = inside.terminal.screen();
+        assert_eq!(inside.running.finish_with_stdin_open().code(), 0, "{screen}");
+        let stops = stops_on(&screen);
+        let of_child: Vec<bool> = stops.iter().map(|(line, _)| line.starts_with("child ")).collect();
+        assert!(of_child.is_sorted() && of_child.contains(&true), "{screen}");
+    }
+}
+
 case!(c_goes_on_to_the_end, Needs::NAMESPACES | Needs::TERMINAL);
 fn c_goes_on_to_the_end() {
     for before in [0, 1, 6] {
