@@ -170,7 +170,8 @@ impl Stop for Stops {
     fn before(&self, who: &'static str, at: usize, purpose: &'static str) -> Result<()> {
         let mut signal = [Poll::new(Some(self.signals.borrow()), true, false)];
         let is_parent = who == "parent";
-        while !(is_parent && self.holds.get()) && !self.shared.take(BUSY) {
+        let has_turn = || is_parent && self.holds.get() || self.shared.take(BUSY);
+        while !has_turn() {
             // The other process may wait for a key for long.
             if sys::poll(&mut signal, Some(10))? {
                 self.shared.set(ANSWER, QUIT);
