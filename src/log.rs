@@ -147,6 +147,7 @@ impl Log {
         if self.lost > 0 {
             let lost = core::mem::take(&mut self.lost);
             self.note(&[b"mydocker: the log has lost ", &bytes::to_decimal(lost), b" bytes: no room\n"]);
+            // There is no room for this either.
             if self.lost > 0 {
                 self.lost = lost;
             }

@@ -444,8 +444,7 @@ impl ConnectToBridge {
                     waited += 1;
                 }
                 // A connection that its server has closed, and its client does not acknowledge any more, holds a network for some 100
-                // seconds longer. Whoever has the address starts, or masquerades it.
-                // For a name there are other addresses.
+                // seconds longer. Whoever has the address starts, or masquerades it. A name goes on with the next address instead.
                 Err(e) if e.is(Errno::EEXIST) && self.address.is_some() && !has_removed && !is_used(address)? => {
                     has_removed = true;
                     self.bridge.delete_end(address).map_err(|_| e)?;
