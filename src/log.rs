@@ -245,7 +245,7 @@ pub fn cut_last_piece(dir: &Dir) -> Result<()> {
     let mut reader = match dir.open_plain(LOG, OpenFlags::RDWR) {
         // It has another log, or was killed when the file had just got its other name.
         Err(e) if e.is(Errno::ENOENT) => return Ok(()),
-        file => Reader::new(file?)?,
+        file => Reader::new(file?, false)?,
     };
     loop {
         match reader.next() {
@@ -281,12 +281,13 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
         return Err(Error::refused(
             "it keeps no log:",
             name.to_bytes(),
-            "only run -d without --log does; with --log FILE its output is in FILE",
+            "only run -d without --log does; other output is where its caller or --log sends it",
         ));
     };
-    let mut log = Reader::new(log)?;
+    let mut log = Reader::new(log, view.follow)?;
     // It may have been `log` a moment ago.
-    let mut old = if_there(open(OLD))?.map(Reader::new).transpose()?.filter(|old| old.inode != log.inode);
+    let old = if_there(open(OLD))?.map(|old| Reader::new(old, view.follow)).transpose()?;
+    let mut old = old.filter(|old| old.inode != log.inode);
     let mut printer = Printer { view, skip: 0, lines: 0, in_line: false, out: Vec::new() };
     // The older half may be damaged, and the newer one not.
     let mut damage = Ok(());
@@ -306,7 +307,8 @@ pub fn show(record: &mut Record, name: &CStr, view: &View) -> Result<()> {
         // Asked before the end is reached: what it wrote last is there then.
         let has_ended = !view.follow || sys::lock(&record.dir, Lock::SH | Lock::NB)?;
         printer.print_all(&mut log)?;
-        if let Some(file) = if_there(open(LOG))?
+        if view.follow
+            && let Some(file) = if_there(open(LOG))?
             && inode(&file)? != log.inode
         {
             // The file that it has read is complete. If it is not `log.old` now, others came in between.
@@ -357,6 +359,8 @@ fn if_there(file: Result<Fd>) -> Result<Option<Fd>> {
 struct Reader {
     file: Fd,
     at: u64,
+    /// Where it ends: what is written later is not read, or a container that writes fast would never be read to its end.
+    end: u64,
     /// By this it is known: as long as the file is open, no other one has the number.
     inode: u64,
     /// What has been read last, from where, and how much: many pieces are short.
@@ -366,8 +370,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(file: Fd) -> Result<Reader> {
-        Ok(Reader { inode: inode(&file)?, file, at: 0, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
+    /// Of what is there now; with `follow` also of what comes.
+    fn new(file: Fd, follow: bool) -> Result<Reader> {
+        let end = if follow { u64::MAX } else { sys::statx_fd(file.borrow())?.size };
+        Ok(Reader { inode: inode(&file)?, file, at: 0, end, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
     }
 
     /// Begins to read another file.
@@ -380,6 +386,9 @@ impl Reader {
     fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
         let mut is_fresh = false;
         loop {
+            if self.at >= self.end {
+                return Ok(None);
+            }
             if let Some((time, start, len)) = self.next_there()? {
                 self.at = self.from + (start + len) as u64;
                 return Ok(self.buffer.get(start..start + len).map(|piece| (time, piece)));

@@ -18,7 +18,7 @@ pub fn freeze(record: &Record, name: &CStr, stop: bool) -> Result<()> {
             hint = match record.has_groups() {
                 false => "it has no cgroup: it was started with --no-limits, or this host gave it none",
                 true => {
-                    "on cgroup v1 it needs a cgroup of the freezer: for a user or a --cgroup-parent root makes one, mydocker help limits"
+                    "on cgroup v1 it needs a cgroup of the freezer, which is mounted when it starts; for a user or a --cgroup-parent root makes one"
                 }
             };
             "it cannot be paused:"

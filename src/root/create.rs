@@ -5,8 +5,10 @@ use crate::step::{Child, Parent};
 use crate::sys::{self, Fd, OpenFlags};
 use core::ffi::CStr;
 
-const IN_READ_ONLY: &str = "it is missing, and this is read-only: mkdir it in the folder that is mounted here, or leave out --read-only";
-const FILE_IN_READ_ONLY: &str = "it is missing, and this is read-only: touch it in the folder that is mounted here, or leave out --read-only";
+const IN_READ_ONLY: &str =
+    "it is missing, and this is read-only: mkdir it in the folder that is mounted here, or leave out --read-only";
+const FILE_IN_READ_ONLY: &str =
+    "it is missing, and this is read-only: touch it in the folder that is mounted here, or leave out --read-only";
 const NOT_CREATED: &str = "it is missing in the root, and cannot be created";
 
 /// The mode of a directory that is created.

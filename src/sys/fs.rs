@@ -5,7 +5,7 @@ use super::flags::{Access, AtFlags, OpenFlags, ResolveFlags};
 use super::gate::About::{In, Path};
 use super::gate::{Mode, Object, Outcome, Print, call, word};
 use super::record;
-use super::stat::{Device, filesystem, magic, statx_fd};
+use super::stat::{Device, exists, filesystem, magic, statx_fd};
 use crate::bytes::{self, FixedBytes, Put};
 use crate::error::{Errno, Error, Result};
 use ::alloc::vec::Vec;
@@ -197,7 +197,7 @@ pub fn open_below(below: Option<&Dir>, path: &CStr, flags: OpenFlags) -> Result<
     .map_err(|e| match path.to_bytes() {
         _ if !e.is(Errno::ENOENT) => e,
         b"/dev/null" => e.with_hint("mknod -m 666 /dev/null c 1 3"),
-        name if name.starts_with(b"/proc/self/") => e.with_hint(NO_PROC),
+        name if name.starts_with(b"/proc/") && !exists(c"/proc/self") => e.with_hint(NO_PROC),
         _ => e,
     })
 }

@@ -742,6 +742,21 @@ fn a_disk_that_stays_full() {
     }
 }
 
+case!(a_log_that_grows_has_an_end, Needs::NAMESPACES | Needs::SH);
+/// Whoever asks for the last lines gets no more, however fast the command writes.
+fn a_log_that_grows_has_an_end() {
+    let (records, name) = (Records::new(), unique_name());
+    records.detached(&name, &["--log-size", "64k"], "while :; do echo 12345678; done");
+    wait_until("it writes", || !records.call("logs", &[&name]).stdout_text().is_empty());
+    for _ in 0..20 {
+        let outcome = records.call("logs", &["-n", "3", &name]);
+        let log = outcome.success();
+        assert!(log.lines().count() <= 3, "{log}");
+        assert!(records.call("logs", &[&name]).success().len() <= 64 << 10);
+    }
+    records.remove(&name);
+}
+
 case!(a_loss_outlasts_a_restart, Needs::ROOT | Needs::SH | Needs::SLEEP);
 fn a_loss_outlasts_a_restart() {
     let (folder, mark) = (Folder::new(), Folder::new());
