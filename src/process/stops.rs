@@ -46,25 +46,21 @@ impl Stops {
         // A signal must not end mydocker between two stops: it could not undo what has been done.
         sys::set_signal_mask(signals::BLOCKED)?;
         let terminal = sys::open(c"/dev/tty", OpenFlags::RDWR).map_err(|e| e.with_hint("--step needs a terminal"))?;
+        // Those that are new: a user may not enter what is the host's. The nsenter of busybox has no -a.
         let mut enter = b"nsenter".to_vec();
         let flags = plan.parts.namespaces;
-        if flags.has(CloneFlags::NEWUSER) {
-            // A user may enter what belongs to this user namespace, and not what is the host's.
-            enter.put(b" --preserve-credentials");
-            for (flag, letter) in [
-                (CloneFlags::NEWUSER, b'U'),
-                (CloneFlags::NEWNS, b'm'),
-                (CloneFlags::NEWUTS, b'u'),
-                (CloneFlags::NEWIPC, b'i'),
-                (CloneFlags::NEWNET, b'n'),
-                (CloneFlags::NEWPID, b'p'),
-            ] {
-                if flags.has(flag) {
-                    enter.put(&[b' ', b'-', letter]);
-                }
+        enter.put(if flags.has(CloneFlags::NEWUSER) { b" --preserve-credentials" } else { b"" });
+        for (flag, letter) in [
+            (CloneFlags::NEWUSER, b'U'),
+            (CloneFlags::NEWNS, b'm'),
+            (CloneFlags::NEWUTS, b'u'),
+            (CloneFlags::NEWIPC, b'i'),
+            (CloneFlags::NEWNET, b'n'),
+            (CloneFlags::NEWPID, b'p'),
+        ] {
+            if flags.has(flag) {
+                enter.put(&[b' ', b'-', letter]);
             }
-        } else {
-            enter.put(b" -a");
         }
         let stops = Stops {
             terminal,

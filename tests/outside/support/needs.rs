@@ -61,7 +61,6 @@ numbered_needs! {
     TOP,
     PGREP,
     PSTREE,
-    /// The nsenter of util-linux: it has -a.
     NSENTER,
     TIMEOUT,
     /// The tests run on the host's console: nobody else is disturbed there.
