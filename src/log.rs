@@ -106,7 +106,7 @@ impl ChildStep for JoinErrors {
 }
 
 impl Log {
-    /// The log of the record in `dir`, of what comes out of `pipe`. It `goes_on` where an earlier run of the container has left it.
+    /// The log of the record in `dir`, of what comes out of `pipe`, if there is one. It `goes_on` where an earlier run of the container has left it.
     pub fn open(pipe: Option<Fd>, dir: &Dir, log_size: Option<u64>, goes_on: bool) -> Result<Log> {
         let file = dir.create_file(LOG, OpenFlags::WRONLY)?;
         // There are whole pieces: see `cut_last_piece`.
@@ -372,8 +372,9 @@ struct Reader {
 impl Reader {
     /// Of what is there now; with `follow` also of what comes.
     fn new(file: Fd, follow: bool) -> Result<Reader> {
-        let end = if follow { u64::MAX } else { sys::statx_fd(file.borrow())?.size };
-        Ok(Reader { inode: inode(&file)?, file, at: 0, end, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
+        let status = sys::statx_fd(file.borrow()).map_err(about)?;
+        let end = if follow { u64::MAX } else { status.size };
+        Ok(Reader { inode: status.inode, file, at: 0, end, buffer: alloc::vec![0; PIECE], from: 0, len: 0 })
     }
 
     /// Begins to read another file.

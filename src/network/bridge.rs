@@ -526,7 +526,8 @@ step! {
 
 impl ParentStep for SayNotForwarded {
     fn carry_out(&self, parent: &mut Parent) -> Result<()> {
-        let hint = "the container reaches it and others on the bridge, and nothing outside; --network bridge,forward turns it on";
+        let hint = "the container reaches it and others on the bridge, and nothing outside; \
+                    --network bridge,forward turns it on";
         parent.warn(Error::refused("this host forwards no packets", b"", hint));
         Ok(())
     }
@@ -595,6 +596,6 @@ impl ChildStep for ConfigureInterfaces {
 }
 
 /// Whether this host forwards packets.
-pub fn forwards() -> bool {
-    record::make(|| sys::read_file(FORWARD)).is_ok_and(|content| content.trim_ascii() != b"0")
+pub fn forwards() -> Result<bool> {
+    record::make(|| sys::read_file(FORWARD)).map(|content| content.trim_ascii() != b"0")
 }

@@ -182,7 +182,8 @@ fn explain(error: Error, port: &Port) -> Error {
     about(error, port).hint_for(&[
         (
             Errno::EADDRINUSE,
-            "another program has this port of the host, or a container (mydocker ps): publish another, or let the kernel choose: -p CONT",
+            "another program has this port of the host, or a container (mydocker ps): publish another, or let the \
+             kernel choose: -p CONT",
         ),
         (Errno::EMFILE, "each port takes one: ulimit -n N allows more"),
         (Errno::EACCES, "ports below net.ipv4.ip_unprivileged_port_start, 1024, are root's"),

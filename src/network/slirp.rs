@@ -14,7 +14,7 @@ const PASTA: &CStr = c"/usr/bin/pasta";
 
 const NO_TUN: &str = "modprobe tun; mknod -m 666 /dev/net/tun c 10 200";
 
-/// Whether the program is there that this network needs, which is one of the two.
+/// Whether what this network needs is there: its program, and the device that the program opens.
 pub fn check(network: Network) -> Result<()> {
     let (program, hint) = match network {
         Network::Pasta => (PASTA, "it is looked for there alone: install the package passt"),

@@ -98,7 +98,7 @@ pub fn steps(spec: &'static Spec, host: &'static Host, parts: &'static Parts) ->
         if parts.names.is_some() {
             steps.add(TellNames { bridge, words: names::words(spec) });
         }
-        match bridge::forwards() {
+        match bridge::forwards().unwrap_or(false) {
             true => {}
             false if wanted.forward => steps.add(EnableForwarding),
             false => steps.add(SayNotForwarded),

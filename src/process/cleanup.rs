@@ -79,9 +79,9 @@ pub fn memory_report(plan: &Plan) -> Option<Vec<u8>> {
         None => line.put(b"not known"),
     }
     let limit = group.memory_limit().and_then(|limit| bytes::decimal(limit).ok());
-    let is_reached = limit.zip(memory.peak).is_none_or(|(limit, peak)| peak >= limit / 8 * 7);
-    if limit.is_none() || !is_reached {
-        line.put(if limit.is_none() { b"" } else { b"; that limit was not reached" });
+    let is_below = limit.zip(memory.peak).is_some_and(|(limit, peak)| peak < limit / 8 * 7);
+    line.put(if is_below { b"; that limit was not reached" } else { b"" });
+    if limit.is_none() || is_below {
         line.put(b": a cgroup above, or this host, had no more");
     } else if plan.spec.limits.memory.is_some_and(|memory| !memory.explicit) {
         line.put(b"; the limit is the default one, -m SIZE sets another, -m max lifts it");

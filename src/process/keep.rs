@@ -119,7 +119,7 @@ pub fn restart(
     };
     let (folder, name, dir) = &record;
     let (mut pause, mut restarts, mut no_more, mut was_killed) = (0, 0, false, false);
-    let mut last = 0;
+    let mut last = None;
     loop {
         let began = sys::monotonic();
         let Some(run) = sys::fork(CloneFlags::NONE)? else {
@@ -130,9 +130,9 @@ pub fn restart(
             if was_killed {
                 log::cut_last_piece(&record.2)?;
             }
-            if restarts > 0 && matches!(spec.log, LogTo::Own) {
+            if let (Some(status), LogTo::Own) = (last, spec.log) {
                 // The status of the run before is nowhere else from now on.
-                let status = bytes::to_decimal(last as u64);
+                let status = bytes::to_decimal(status);
                 let line = [b"mydocker: it ended with status ", &status[..], b", and is started again\n"];
                 Log::open(None, &record.2, spec.log_size, true)?.note(&line);
             }
@@ -180,7 +180,7 @@ pub fn restart(
         if no_more || !is_wanted {
             return Ok(Ok(status));
         }
-        (restarts, last) = (restarts + 1, status);
+        (restarts, last) = (restarts + 1, Some(status as u64));
         let now = sys::monotonic();
         pause = next_pause(pause, now - began);
         state::note_pause(dir)?;

@@ -37,6 +37,8 @@ const ANSWER: usize = 1;
 /// and the pid of the child.
 const PID: usize = 2;
 
+const QUESTION: &[u8] = b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ";
+
 const GO_ON: i32 = 1;
 const QUIT: i32 = 2;
 
@@ -112,7 +114,7 @@ impl Stops {
                 }
             }
         }
-        out.put(b"\r\n[Enter: do it, c: on to the end, q: undo and quit] ");
+        out.put(QUESTION);
         loop {
             // The user may have stopped the terminal (Ctrl-S).
             let terminal = Poll::new(Some(self.terminal.borrow()), false, true);
@@ -144,7 +146,8 @@ impl Stops {
                 b"" => return Ok(0),
                 _ => {
                     out.clear();
-                    out.put(b"\r\nNot understood. [Enter: do it, c: on to the end, q: undo and quit] ");
+                    out.put(b"\r\nNot understood.");
+                    out.put(QUESTION);
                 }
             }
         }

@@ -269,8 +269,7 @@ fn forwarding(found: &mut Vec<u8>) -> Result<()> {
         };
         return Err(Error::refused("a firewall drops what is forwarded:", chains, hint));
     }
-    sys::read_file(bridge::FORWARD)?;
-    if !bridge::forwards() {
+    if !bridge::forwards()? {
         return Err(Error::refused("this host forwards no packets", b"", ""));
     }
     // What the older iptables have is not among the chains.
